@@ -1,0 +1,118 @@
+"""The contract of every target: bring model servers up and down, and split the traffic."""
+
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from specs.traffic import Exchange
+
+
+class Value(BaseModel):
+    """Base of this room's values: frozen, and strict about their fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Server(Value):
+    """One model server as it should run.
+
+    `name` identifies it for ever (it carries the model version and the rollout's attempt): two
+    servers of one name are the same server, so starting one twice starts it once.
+    """
+
+    name: str
+    run: str
+    """The command template, with `{model}` and `{port}`; the deployer fills both."""
+    model: str
+    """Path of the model artifact, read-only."""
+    folder: str
+    """Path of the checkout at the run's commit: the working directory, read-only."""
+    environment: dict[str, str] = {}
+    """Variables for the process, secrets included; never logged."""
+    ready: str
+    """HTTP path that answers 200 once the server can serve."""
+    predict: str
+    """HTTP path that predictions are asked at."""
+
+
+class Desired(Value):
+    """What one environment of one pipeline should run.
+
+    `canary_weight` is the canary's share of the traffic, 0 to 1. Without servers the address
+    stays and answers 503.
+    """
+
+    stable: Server | None = None
+    canary: Server | None = None
+    canary_weight: float = 0.0
+    seed: int = 0
+    """Of the assignment draw, so that a log of draws can be checked."""
+    port: int | None = None
+    """The router's port; None lets the deployer choose one and keep it."""
+
+
+class ServerStatus(Value):
+    """What is known of a server that really runs, or ran."""
+
+    name: str
+    alive: bool
+    ready: bool
+    address: str | None = None
+    """`http://host:port` of the server itself, past the router; for smoke tests."""
+    detail: str = ""
+    """Why it is not ready: exit code, last answer, the last lines of its log, redacted."""
+
+
+class Observed(Value):
+    """What really runs, by asking; not what was asked for."""
+
+    servers: tuple[ServerStatus, ...] = ()
+    address: str | None = None
+    """`http://host:port` of the router; None while there is none."""
+    stable: str | None = None
+    """The name of the server that the router sends each arm to."""
+    canary: str | None = None
+    canary_weight: float = 0.0
+
+    def server(self, name: str) -> ServerStatus | None:
+        """The status of the server of that name, or None."""
+        return next((server for server in self.servers if server.name == name), None)
+
+
+class Traffic(Value):
+    """A batch of the router's records, oldest first."""
+
+    epoch: str
+    """Identifies the router's process; a new epoch numbers its records from 0 again."""
+    exchanges: tuple[Exchange, ...] = ()
+    next: int = 0
+    """Pass this as `after` to go on."""
+    dropped: int = 0
+    """How many records between `after` and the first were lost to the memory bound."""
+
+
+class Deployer(Protocol):
+    """A target. Data plane and control plane are apart: servers and router outlive the caller.
+
+    `place` names an environment of a pipeline, e.g. `flight-delay/production`.
+    """
+
+    async def apply(self, place: str, desired: Desired) -> None:
+        """Converge on `desired`. Idempotent; returns before servers are ready.
+
+        A server that leaves the desired state gets no new requests and ends when those in
+        flight are answered. Raises `specs.failures.TryAgain` or `NeedsHuman`.
+        """
+        ...
+
+    async def observe(self, place: str) -> Observed:
+        """What really runs at the place; an empty `Observed` where nothing does."""
+        ...
+
+    async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
+        """Records later than `after` of that epoch; of another epoch, from its beginning."""
+        ...
+
+    async def remove(self, place: str) -> None:
+        """End every server and the router of the place. Idempotent."""
+        ...

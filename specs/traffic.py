@@ -1,0 +1,40 @@
+"""What the traffic router records of each request, and what the canary judge reads."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+NO_ANSWER = 0
+"""The status of a request that got no answer: refused, cut off, or past its time limit."""
+
+
+class Arm(StrEnum):
+    """Which server answered: the one in production, or the one that wants to be."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+
+
+class Exchange(NamedTuple):
+    """One request through the router, with the draw that assigned it.
+
+    `probability` is the canary's share in force at the draw; the judge bets on the arm given it,
+    so it must be what the draw used and not what a later weight says.
+    """
+
+    seq: int
+    """Grows by one with each record of a router; a gap means records were dropped."""
+    at: float
+    """When the request arrived, in seconds since the epoch."""
+    arm: Arm
+    probability: float
+    status: int
+    """The HTTP status, or `NO_ANSWER`."""
+    latency: float
+    """Seconds from arrival to the last byte, or the age at which waiting ended."""
+    unit: str | None = None
+    """What the draw was made for (a session, a user); None when each request is its own."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server failed its caller. A refused request (4xx) is the caller's doing."""
+        return self.status == NO_ANSWER or self.status >= 500

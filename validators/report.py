@@ -1,0 +1,86 @@
+"""What a gate returns: checks with their evidence, and the verdict that follows from them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from validators.verdict import Verdict, worst
+
+
+class Value(BaseModel):
+    """Base of this room's values: frozen, and strict about their fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Location(Value):
+    """Where in the repository a check was written, for an annotation on its line."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+
+class Interval(Value):
+    """A confidence interval, its bounds in the unit of the value that it is about."""
+
+    low: float
+    high: float
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Check(Value):
+    """One question put to the evidence, and the answer.
+
+    Every field that has a meaning for the check is filled: a verdict without value, limit and n
+    explains nothing (PAINS 4).
+    """
+
+    name: str
+    """Short and stable from run to run, e.g. `roc_auc at least 0.6`."""
+    verdict: Verdict
+    message: str
+    """One sentence a reviewer understands without the code: what was found, against what."""
+    subject: str | None = None
+    """What was looked at: a column, a slice (`carrier=AA`), a signal. None: the whole."""
+    observed: float | str | None = None
+    limit: str | None = None
+    """As a person writes it: `>= 0.6`, `no nulls`, `not worse by more than 0.005`."""
+    baseline: float | str | None = None
+    difference: float | None = None
+    """Observed minus baseline, in the unit of both."""
+    interval: Interval | None = None
+    """Of the difference where there is a baseline, else of the observed value."""
+    n: int | None = None
+    """How many rows, pairs or requests were evaluated."""
+    window: float | None = None
+    """Seconds of traffic that were looked at."""
+    blocks: bool = True
+    """Whether a FAIL of this check stops the candidate. If not, it is reported as WARN."""
+    next_step: str | None = None
+    """What to do about it, with the exact command where there is one."""
+    where: Location | None = None
+
+
+class Report(Value):
+    """The outcome of one gate. The verdict is derived, so that it cannot disagree."""
+
+    gate: Literal["data", "model", "canary", "smoke"]
+    subject: str
+    """What was judged: a dataset, a model version, a rollout."""
+    checks: tuple[Check, ...] = ()
+    enforces: bool = True
+    """False for a gate that cannot fail (compared with itself, dry run); shown as such."""
+    provenance: dict[str, str] = {}
+    """Digests and versions that the verdict holds for, by name."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know that is no check, e.g. why there is no baseline."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the checks; ERROR when nothing was evaluated."""
+        return worst(check.verdict for check in self.checks)
+
+    def count(self, verdict: Verdict) -> int:
+        """How many checks ended with this verdict."""
+        return sum(check.verdict is verdict for check in self.checks)
