@@ -10,7 +10,7 @@ ours and is treated as `TryAgain`, with its own alarm.
 """
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818 - the tree names what happens next
     """Base. `str()` is for the user: what is wrong, where, and the mend."""
 
 
