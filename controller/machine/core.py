@@ -1,0 +1,77 @@
+"""What every machine shares: frozen state in, a `Decision` out.
+
+A machine is one pure function: `decide(key, state, observed, inbox, now) -> Decision`. It reads
+no clock and does no I/O; what it wants done it says as actions, and the loop saves those with the
+new state in one transaction before any of them is applied.
+"""
+
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Value(BaseModel):
+    """Base of every state, fact, action and message: frozen, strict, JSON-able."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Key(NamedTuple):
+    """Names one long-lived object: `Key("run", "flight-delay-12")`."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+class Action(Value):
+    """One effect that is owed. Safe to apply twice: its fields say what, never how often.
+
+    Its id is the digest of its owner, its type and its fields, so owing the same thing twice is
+    owing it once.
+    """
+
+    type: str
+    lane: ClassVar[str] = "main"
+    """Actions of one object and lane are applied in order; a lane that fails holds up no other."""
+
+
+class Message(Value):
+    """Something that one object (or a source, or a person) tells another.
+
+    Delivered in the transaction that sends it, taken out of the inbox in the transaction that
+    heeds it. `id` makes a doubled delivery one: the same id to the same object counts once.
+    """
+
+    to: Key
+    id: str
+    type: str
+    body: dict[str, Any] = {}
+
+
+class Fact(Value):
+    """Something that is true from now on and belongs to no machine: a model version, a cache hit.
+
+    Saved with the decision; saving it again replaces it.
+    """
+
+    key: Key
+    body: dict[str, Any]
+
+
+State = TypeVar("State", bound=Value)
+
+
+class Decision(BaseModel, Generic[State]):
+    """What follows from a state and what was observed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: State
+    actions: tuple[Action, ...] = ()
+    messages: tuple[Message, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    requeue_after: float | None = None
+    """Seconds until the object wants to be looked at again, whatever happens; None: never."""

@@ -1,0 +1,97 @@
+"""The contract of durable state: compare-and-swap, inbox and outbox in one transaction."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from controller.machine.core import Fact, Key, Message, Value
+
+
+class Record(Value):
+    """A stored object. `revision` grows by one with each change, from 1."""
+
+    key: Key
+    revision: int
+    body: dict[str, Any]
+    updated: float
+    """Seconds since the epoch."""
+
+
+class Owed(Value):
+    """An action in the outbox."""
+
+    id: str
+    owner: Key
+    lane: str
+    action: dict[str, Any]
+    attempts: int = 0
+    not_before: float = 0.0
+    error: str | None = None
+    """Why the last attempt failed, for `status` and `doctor`."""
+
+
+class Letter(Value):
+    """A message in an inbox. `number` orders the letters of an inbox."""
+
+    number: int
+    message: Message
+    at: float
+
+
+class Put(Value):
+    """The new body of an object; `revision` is the one that was read, 0 for a new object."""
+
+    key: Key
+    revision: int
+    body: dict[str, Any]
+
+
+class Postponed(Value):
+    """An owed action that failed and is tried again later."""
+
+    id: str
+    not_before: float
+    error: str
+
+
+class Change(Value):
+    """Everything that one turn saves; all of it or nothing."""
+
+    put: Put | None = None
+    facts: tuple[Fact, ...] = ()
+    owe: tuple[Owed, ...] = ()
+    """An id that is owed already stays as it is; one that was settled is owed again."""
+    settle: tuple[str, ...] = ()
+    postpone: tuple[Postponed, ...] = ()
+    send: tuple[Message, ...] = ()
+    """A message whose (to, id) was ever delivered is dropped, also after it was heeded."""
+    heed: tuple[int, ...] = ()
+    """The numbers of the letters that this change took in."""
+
+
+class Conflict(Exception):  # noqa: N818 - the name says what happened
+    """Somebody else changed the object since it was read. Load, observe and decide again."""
+
+
+class Store(Protocol):
+    """Durable state. Every method may raise `specs.failures.TryAgain` (locked, out of reach) or
+    `NeedsHuman` (disk full, corrupt, of a newer version), with the mend in the message."""
+
+    async def get(self, key: Key) -> Record | None:
+        """The object, or None."""
+        ...
+
+    async def list(self, kind: str, prefix: str = "", limit: int | None = None) -> Sequence[Record]:
+        """Objects and facts of a kind whose name starts with `prefix`, latest change first."""
+        ...
+
+    async def commit(self, change: Change, now: float) -> None:
+        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current."""
+        ...
+
+    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+        """The outbox, oldest first; of one object, or of all."""
+        ...
+
+    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
+        """Letters nobody heeded yet, oldest first; of one object, or of all."""
+        ...
