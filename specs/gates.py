@@ -1,0 +1,133 @@
+"""What a candidate has to show before it may be released."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from specs.base import Many, Spec, Text
+from specs.references import OutputReference
+
+Metric = Literal[
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier_score",
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "mean_absolute_error",
+    "root_mean_squared_error",
+    "r2",
+]
+"""What a check can measure. Errors and losses are better when lower, all others when higher."""
+
+Severity = Literal["block", "warn"]
+
+
+class AbsoluteCheck(Spec):
+    """A limit that the candidate has to meet by itself."""
+
+    metric: Metric = Field(description="What is measured on the candidate's predictions.")
+    at_least: float | None = Field(
+        default=None, allow_inf_nan=False, description="The lowest value that passes."
+    )
+    at_most: float | None = Field(
+        default=None, allow_inf_nan=False, description="The highest value that passes."
+    )
+    slice: Text | None = Field(
+        default=None,
+        description="A column of `slices`: the check is made for each of its values.",
+    )
+    severity: Severity = Field(
+        default="block", description="Whether a failure stops the candidate or only warns."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("expected a limit: at_least, at_most, or not_worse_than_baseline_by")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError("expected at_least to be no more than at_most: no value can pass")
+        return self
+
+
+class PairedCheck(Spec):
+    """A comparison of the candidate with the baseline on the same rows."""
+
+    metric: Metric = Field(description="What is measured on the predictions of both models.")
+    not_worse_than_baseline_by: float = Field(
+        ge=0,
+        allow_inf_nan=False,
+        description="The margin, in the metric's own unit, that the candidate may lose.",
+    )
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="How sure the comparison has to be to pass."
+    )
+    slice: Text | None = Field(
+        default=None,
+        description="A column of `slices`: the check is made for each of its values.",
+    )
+    severity: Severity = Field(
+        default="block", description="Whether a failure stops the candidate or only warns."
+    )
+
+
+def _kind_of_check(value: Any) -> str:
+    if isinstance(value, dict):
+        return (
+            "paired" if {"not_worse_than_baseline_by", "confidence"} & value.keys() else "absolute"
+        )
+    return "paired" if isinstance(value, PairedCheck) else "absolute"
+
+
+Check = Annotated[
+    Annotated[AbsoluteCheck, Tag("absolute")] | Annotated[PairedCheck, Tag("paired")],
+    Discriminator(_kind_of_check),
+]
+
+
+class Columns(Spec):
+    """The columns of the predictions."""
+
+    key: Text = Field(description="Identifies a row; pairs the candidate's with the baseline's.")
+    label: Text = Field(description="What was true.")
+    score: Text | None = Field(
+        default=None, description="The model's probability of the positive class, from 0 to 1."
+    )
+    prediction: Text | None = Field(
+        default=None,
+        description="What the model said. Without it, `score` is compared with `threshold`.",
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.score is None and self.prediction is None:
+            raise ValueError("expected score or prediction: one of them has to be named")
+        return self
+
+
+class ModelGate(Spec):
+    """The checks between a trained candidate and its release."""
+
+    predictions: OutputReference = Field(
+        description="The table of predictions: key, label and score, one row per example."
+    )
+    columns: Columns = Field(description="The columns of the predictions.")
+    checks: Many[Check] = Field(min_length=1, description="What has to hold, in order.")
+    slices: Many[Text] = Field(
+        default=(), description="Columns whose values are also reported one by one."
+    )
+    threshold: float = Field(
+        default=0.5, ge=0, le=1, description="The score from which a row counts as positive."
+    )
+    minimum_slice_rows: int = Field(
+        default=100, ge=1, description="A slice with fewer rows is reported and not judged."
+    )
+
+
+class Gates(Spec):
+    """Gates of the model. Datasets carry theirs as `expectations`."""
+
+    model: ModelGate | None = Field(default=None, description="Judges the candidate.")

@@ -1,0 +1,205 @@
+"""The pipeline: everything that ml-pipeline.yaml can say, as frozen values."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from specs.base import Many, Name, PipelineName, Scalar, Spec, Text, Variable
+from specs.gates import Gates
+from specs.references import OutputReference, Reference
+from specs.release import Release
+from specs.values import Cpu, Duration, Size
+
+SPEC_FILE = "ml-pipeline.yaml"
+API_VERSION = "headgate.dev/v1"
+
+ExecutorKind = Literal["local", "docker", "kubernetes"]
+Access = Literal["path", "uri"]
+NotifyEvent = Literal[
+    "rollback",
+    "gate_failed",
+    "stuck",
+    "promoted",
+    "run_failed",
+    "approval_needed",
+    "refused",
+]
+
+
+class Metadata(Spec):
+    """Who the pipeline is and whom it belongs to."""
+
+    name: PipelineName = Field(description="Lower-case letters, digits and dashes.")
+    owners: Many[Text] = Field(default=(), description="People or teams, such as @flights-ml.")
+
+
+class CommitTrigger(Spec):
+    """Which commits start a run."""
+
+    enabled: bool = Field(default=True, description="Whether commits start runs at all.")
+    paths: Many[Text] = Field(
+        default=("**", "!**/*.md", "!docs/**"),
+        description="Globs below the spec's folder; the last that matches decides, `!` excludes.",
+    )
+    branches: Many[Text] = Field(
+        default=(), description="Globs of watched branches; without any, the default branch."
+    )
+
+
+class DataTrigger(Spec):
+    """Which datasets start a run when they change, and when a change is complete."""
+
+    datasets: Many[Name] = Field(min_length=1, description="Names under `datasets`.")
+    quiet: Duration = Field(
+        default=timedelta(seconds=30),
+        description="How long nothing may have changed before the data counts as complete.",
+    )
+    marker: Text | None = Field(
+        default=None,
+        description="The file that says the data is complete, such as _SUCCESS; replaces `quiet`.",
+    )
+
+
+class ScheduleTrigger(Spec):
+    """When a run starts by the clock."""
+
+    cron: Text = Field(description="Five fields: minute, hour, day, month, weekday.")
+    timezone: Text = Field(default="UTC", description="An IANA name such as Europe/Berlin.")
+
+
+class Triggers(Spec):
+    """What starts a run. Commits and pull requests do unless switched off."""
+
+    commits: CommitTrigger = Field(default=CommitTrigger(), description="New commits.")
+    pull_requests: bool = Field(
+        default=True, description="Whether pull requests are run and reported on."
+    )
+    data: DataTrigger | None = Field(default=None, description="New data.")
+    schedule: ScheduleTrigger | None = Field(default=None, description="The clock.")
+
+
+class Dataset(Spec):
+    """Objects that belong together, and what has to hold for them."""
+
+    uri: Text = Field(
+        description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs."
+    )
+    expectations: Text | None = Field(
+        default=None, description="The file of a Great Expectations suite, JSON or YAML."
+    )
+
+
+class Resources(Spec):
+    """What a step may use."""
+
+    cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
+    memory: Size | None = Field(default=None, description="Memory, such as 512Mi or 4Gi.")
+
+
+class Environment(Spec):
+    """Where steps and the model server run, unless a step says otherwise."""
+
+    requirements: Text | None = Field(
+        default=None, description="A pip requirements file; built once per content."
+    )
+    python: Text | None = Field(
+        default=None,
+        pattern=r"^3\.\d+(\.\d+)?$",
+        description="The Python version, such as 3.11; without it, the controller's own.",
+    )
+    executor: ExecutorKind | None = Field(
+        default=None, description="Without it, what the controller's settings say."
+    )
+    image: Text | None = Field(default=None, description="The container image.")
+    resources: Resources = Field(default=Resources(), description="What a step may use.")
+
+
+class Step(Spec):
+    """One command of the pipeline."""
+
+    run: Text = Field(
+        description=(
+            "The command, with {inputs.NAME}, {outputs.NAME} and {params.NAME}. "
+            "It is split like a shell line, but no shell runs it."
+        )
+    )
+    inputs: Mapping[Name, Reference] = Field(
+        default={}, description="Datasets and outputs of other steps, by the step's own name."
+    )
+    outputs: Mapping[Name, Text] = Field(default={}, description="File names, by name.")
+    reads: Many[Text] | None = Field(
+        default=None,
+        description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
+    )
+    params: Mapping[Name, Scalar] = Field(
+        default={}, description="Parameters of this step, over those of the pipeline."
+    )
+    timeout: Duration = Field(default=timedelta(hours=1), description="The longest it may run.")
+    retries: int = Field(default=0, ge=0, le=10, description="Further tries after a failure.")
+    backoff: Duration = Field(
+        default=timedelta(seconds=10), description="The wait before a retry; doubles each time."
+    )
+    env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
+    secrets: Many[Variable] = Field(
+        default=(), description="Secrets handed to the step as environment variables."
+    )
+    access: Mapping[Name, Access] = Field(
+        default={}, description="Per input: a local path (the default) or the URI and versions."
+    )
+    executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
+    image: Text | None = Field(default=None, description="Over the environment's.")
+    resources: Resources | None = Field(default=None, description="Over the environment's.")
+
+
+class Notification(Spec):
+    """Whom to tell, and when."""
+
+    to: Text = Field(description="An Apprise URL; ${NAME} stands for a secret.")
+    on: Many[NotifyEvent] = Field(
+        default=("rollback", "gate_failed", "stuck", "run_failed", "approval_needed", "refused"),
+        min_length=1,
+        description="The events to tell about.",
+    )
+
+
+class Pipeline(Spec):
+    """One ml-pipeline.yaml."""
+
+    api_version: Literal["headgate.dev/v1"] = Field(
+        alias="apiVersion", description="The version of this format."
+    )
+    kind: Literal["MLPipeline"] = Field(description="Always MLPipeline.")
+    metadata: Metadata = Field(description="Name and owners.")
+    triggers: Triggers = Field(default=Triggers(), description="What starts a run.")
+    datasets: Mapping[Name, Dataset] = Field(default={}, description="The data, by name.")
+    params: Mapping[Name, Scalar] = Field(
+        default={}, description="Parameters of all steps: text, numbers, true or false."
+    )
+    environment: Environment = Field(default=Environment(), description="Where steps run.")
+    steps: Mapping[Name, Step] = Field(min_length=1, description="The commands, by name.")
+    model: OutputReference | None = Field(
+        default=None, description="The output that is the model; without it nothing is released."
+    )
+    gates: Gates = Field(default=Gates(), description="What a candidate has to show.")
+    release: Release | None = Field(
+        default=None, description="The way to production; without it runs only report."
+    )
+    notify: Many[Notification] = Field(default=(), description="Whom to tell, and when.")
+
+    def params_of(self, step: str) -> dict[str, Scalar]:
+        """The parameters that `step` sees: the pipeline's, and over them its own."""
+        return {**self.params, **self.steps[step].params}
+
+    def executor_of(self, step: str) -> ExecutorKind | None:
+        """Where `step` runs; None leaves it to the controller's settings."""
+        return self.steps[step].executor or self.environment.executor
+
+    def image_of(self, step: str) -> str | None:
+        """The container image of `step`."""
+        return self.steps[step].image or self.environment.image
+
+    def resources_of(self, step: str) -> Resources:
+        """What `step` may use."""
+        return self.steps[step].resources or self.environment.resources
