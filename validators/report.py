@@ -62,6 +62,20 @@ class Check(Value):
     where: Location | None = None
 
 
+class Measured(Value):
+    """A metric of both models on the same rows: information, which no verdict depends on."""
+
+    metric: str
+    candidate: float | None
+    """None where the metric is undefined; `note` says why."""
+    baseline: float | None = None
+    """None as well where there is no baseline."""
+    greater_is_better: bool
+    n: int
+    """How many rows the candidate's value was measured on."""
+    note: str | None = None
+
+
 class Report(Value):
     """The outcome of one gate. The verdict is derived, so that it cannot disagree."""
 
@@ -75,6 +89,8 @@ class Report(Value):
     """Digests and versions that the verdict holds for, by name."""
     notes: tuple[str, ...] = ()
     """What a reader must know that is no check, e.g. why there is no baseline."""
+    metrics: tuple[Measured, ...] = ()
+    """For the model gate: every metric that a check names and the usual ones of its task."""
 
     @property
     def verdict(self) -> Verdict:
