@@ -1,8 +1,9 @@
 """What every part of a spec has in common: it is frozen, strict, and knows all its keys."""
 
-from typing import Annotated, TypeVar
+import re
+from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from specs.names import LONGEST, PART_PATTERN, PIPELINE_PATTERN, VARIABLE_PATTERN
 
@@ -23,4 +24,36 @@ Name = Annotated[str, StringConstraints(pattern=PART_PATTERN, max_length=LONGEST
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN, max_length=255)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$")]
+
+
+def _stays_inside(path: str) -> str:
+    bang, plain = ("!", path[1:]) if path.startswith("!") else ("", path)
+    plain = plain.removeprefix("./")
+    parts = plain.removesuffix("/").split("/")
+    if {"", ".", ".."} & set(parts) or "\\" in path or not path.isprintable():
+        raise ValueError(
+            "expected a path below the spec's folder, with / between folders and without .."
+        )
+    return bang + plain
+
+
+_SCHEMES: Final = ("s3", "gs", "az", "file")
+_URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+
+
+def _is_location(uri: str) -> str:
+    found = _URI.fullmatch(uri)
+    if found is None:
+        return _stays_inside(uri)
+    if found[1] not in _SCHEMES or not found[2] or not uri.isprintable():
+        raise ValueError(
+            "expected s3://, gs://, az:// or file:// with a path, or a path below the spec's folder"
+        )
+    if "@" in found[2].split("/")[0]:
+        raise ValueError("expected a URI without credentials; the controller's own are used")
+    return uri
+
+
+RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
+Location = Annotated[Text, AfterValidator(_is_location)]
 Scalar = bool | int | float | str

@@ -6,7 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from specs.base import Many, Name, PipelineName, Scalar, Spec, Text, Variable
+from specs.base import (
+    Location,
+    Many,
+    Name,
+    PipelineName,
+    RelativePath,
+    Scalar,
+    Spec,
+    Text,
+    Variable,
+)
 from specs.gates import Gates
 from specs.references import OutputReference, Reference
 from specs.release import Release
@@ -39,7 +49,7 @@ class CommitTrigger(Spec):
     """Which commits start a run."""
 
     enabled: bool = Field(default=True, description="Whether commits start runs at all.")
-    paths: Many[Text] = Field(
+    paths: Many[RelativePath] = Field(
         default=("**", "!**/*.md", "!docs/**"),
         description="Globs below the spec's folder; the last that matches decides, `!` excludes.",
     )
@@ -83,10 +93,10 @@ class Triggers(Spec):
 class Dataset(Spec):
     """Objects that belong together, and what has to hold for them."""
 
-    uri: Text = Field(
+    uri: Location = Field(
         description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs."
     )
-    expectations: Text | None = Field(
+    expectations: RelativePath | None = Field(
         default=None, description="The file of a Great Expectations suite, JSON or YAML."
     )
 
@@ -101,7 +111,7 @@ class Resources(Spec):
 class Environment(Spec):
     """Where steps and the model server run, unless a step says otherwise."""
 
-    requirements: Text | None = Field(
+    requirements: RelativePath | None = Field(
         default=None, description="A pip requirements file; built once per content."
     )
     python: Text | None = Field(
@@ -128,8 +138,8 @@ class Step(Spec):
     inputs: Mapping[Name, Reference] = Field(
         default={}, description="Datasets and outputs of other steps, by the step's own name."
     )
-    outputs: Mapping[Name, Text] = Field(default={}, description="File names, by name.")
-    reads: Many[Text] | None = Field(
+    outputs: Mapping[Name, RelativePath] = Field(default={}, description="File names, by name.")
+    reads: Many[RelativePath] | None = Field(
         default=None,
         description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
     )

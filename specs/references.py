@@ -1,11 +1,14 @@
 """References between parts of a spec, and the placeholders of a `run` line."""
 
+import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from specs.names import is_part_name
+from specs.names import LONGEST, is_part_name
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,3 +85,109 @@ OutputReference = Annotated[
     ),
 ]
 """An output of a step, written `steps.train.model`."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Placeholder:
+    """`{inputs.flights}`, `{outputs.model}`, `{params.max_depth}`, `{model}` or `{port}`."""
+
+    kind: str
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """What `render` looks it up by: `inputs.flights`, `model`."""
+        return f"{self.kind}.{self.name}" if self.name else self.kind
+
+    def __str__(self) -> str:
+        return "{" + self.key + "}"
+
+
+class TemplateError(ValueError):
+    """A `run` line that cannot be split or filled in; the message says where."""
+
+
+_BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_NAMED: Final = ("inputs", "outputs", "params")
+_PLAIN: Final = ("model", "port")
+_FORMS: Final = "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {model} or {port}"
+
+Word = tuple[str | Placeholder, ...]
+"""One argument: text and placeholders, to be joined."""
+
+
+def parse_run(template: str) -> tuple[Word, ...]:
+    """Split a `run` line into words as a shell would, and find the placeholders in each.
+
+    `{{` and `}}` stand for braces. Raises TemplateError for an unclosed quote or brace, for a
+    placeholder of no known form, and for a line without a command.
+    """
+    try:
+        words = shlex.split(template)
+    except ValueError as error:
+        raise TemplateError(f"cannot split the command: {error}".lower()) from None
+    if not words or not words[0]:
+        raise TemplateError("the command is empty")
+    return tuple(_parse_word(word) for word in words)
+
+
+def placeholders(template: str) -> tuple[Placeholder, ...]:
+    """The placeholders of a `run` line, each once, in order. Raises TemplateError."""
+    found = (part for word in parse_run(template) for part in word)
+    return tuple(dict.fromkeys(part for part in found if isinstance(part, Placeholder)))
+
+
+def render(template: str, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The arguments of a `run` line, with each placeholder's value looked up by its key.
+
+    The line is split before values are put in, so a value is never split, never expanded and
+    never becomes a second argument. Raises TemplateError, also for a value that is missing or
+    holds a NUL byte.
+    """
+    return tuple(
+        "".join(part if isinstance(part, str) else _value(part, values) for part in word)
+        for word in parse_run(template)
+    )
+
+
+def as_argument(value: bool | float | str) -> str:
+    """A parameter as a command line shows it: `true`, `6`, `0.1`, `text`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _value(placeholder: Placeholder, values: Mapping[str, str]) -> str:
+    value = values.get(placeholder.key)
+    if value is None:
+        raise TemplateError(f"there is no value for {placeholder}")
+    if "\0" in value:
+        raise TemplateError(f"the value for {placeholder} holds a NUL byte")
+    return value
+
+
+def _parse_word(word: str) -> Word:
+    parts: list[str | Placeholder] = []
+    text = ""
+    end = 0
+    for match in _BRACES.finditer(word):
+        text += word[end : match.start()]
+        end = match.end()
+        if match[1] is None:
+            if match[0] in "{}":
+                raise TemplateError(f"unpaired {match[0]} in {word!r}; write {match[0] * 2} for it")
+            text += match[0][0]
+            continue
+        if text:
+            parts.append(text)
+            text = ""
+        parts.append(_parse_placeholder(match[1]))
+    text += word[end:]
+    return (*parts, text) if text else tuple(parts)
+
+
+def _parse_placeholder(inside: str) -> Placeholder:
+    kind, dot, name = inside.partition(".")
+    if (kind in _PLAIN and not dot) or (kind in _NAMED and is_part_name(name)):
+        return Placeholder(kind, name)
+    raise TemplateError(
+        f"{{{inside[:LONGEST]}}} is no placeholder; expected {_FORMS} (write {{{{ for a brace)"
+    )

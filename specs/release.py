@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from specs.base import HttpPath, Many, Spec, Text, Variable
+from specs.base import HttpPath, Many, RelativePath, Spec, Text, Variable
 from specs.values import Duration, Percent
 
 
@@ -42,7 +42,7 @@ class Smoke(Spec):
 
     get: HttpPath | None = Field(default=None, description="A path to GET.")
     post: HttpPath | None = Field(default=None, description="A path to POST to.")
-    body: Text | None = Field(default=None, description="The file that is posted.")
+    body: RelativePath | None = Field(default=None, description="The file that is posted.")
     expect: Expect = Field(default=Expect(), description="What the answer has to be.")
 
     @model_validator(mode="after")

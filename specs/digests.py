@@ -1,0 +1,67 @@
+"""Digests: what the same thing is recognised by."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
+
+
+def canonical_json(value: Json) -> bytes:
+    """The one JSON text of a value: keys sorted, no spaces, UTF-8.
+
+    Raises ValueError for NaN, infinity and text that is no Unicode, TypeError for what is not
+    JSON.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest(content: bytes | Json) -> str:
+    """`sha256:` and 64 hex digits, of bytes as they are or of a value's canonical JSON."""
+    data = content if isinstance(content, bytes) else canonical_json(content)
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def short(full: str) -> str:
+    """The first twelve hex digits, for people."""
+    return full.rpartition(":")[2][:12]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ManifestEntry:
+    """One object of a dataset: its key, its bytes, and the etag or version that pins it."""
+
+    key: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The objects of one dataset version, sorted by key whatever order they came in.
+
+    Raises ValueError when two entries have one key.
+    """
+
+    entries: tuple[ManifestEntry, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", tuple(sorted(self.entries)))
+        for one, other in pairwise(self.entries):
+            if one.key == other.key:
+                raise ValueError(f"the manifest lists {one.key!r} more than once")
+
+    @cached_property
+    def digest(self) -> str:
+        """The dataset version: the digest of all entries."""
+        return digest([[entry.key, entry.size, entry.version] for entry in self.entries])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all objects together."""
+        return sum(entry.size for entry in self.entries)
