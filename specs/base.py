@@ -13,7 +13,7 @@ T = TypeVar("T")
 class Spec(BaseModel):
     """A frozen value that refuses unknown keys and never converts one type to another."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, serialize_by_alias=True)
 
 
 # YAML and JSON have lists only; a tuple keeps the value frozen.

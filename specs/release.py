@@ -20,6 +20,10 @@ class Serve(Spec):
         default="/healthz", description="Answers 200 when the server can take requests."
     )
     predict: HttpPath = Field(default="/predict", description="Where predictions are asked for.")
+    reads: Many[RelativePath] | None = Field(
+        default=None,
+        description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
+    )
     startup_deadline: Duration = Field(
         default=timedelta(minutes=1), description="The longest wait until the server is ready."
     )

@@ -1,0 +1,89 @@
+"""PURE. One try at one node of a run, and what can be known of it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+from controller.machine.core import Value
+
+
+class Input(Value):
+    """What one input of an attempt holds: a dataset version or an artifact, by digest."""
+
+    kind: Literal["dataset", "artifact"]
+    digest: str
+    name: str = ""
+    """The dataset's name in the spec, for reports."""
+    access: Literal["path", "uri"] = "path"
+
+
+class Attempt(Value):
+    """One try at one node of a run, complete: nothing else decides what it does.
+
+    `id` names the process, the container or the job: starting an attempt that was started
+    before starts nothing.
+    """
+
+    id: str
+    run: str
+    node: str
+    program: Literal["step", "data_gate", "model_gate"] = "step"
+    """What runs: a command of the spec, or one of Headgate's gates with `request`."""
+    command: str = ""
+    """The `run` line, with its placeholders."""
+    repository: str
+    commit: str
+    folder: str
+    """The spec's folder in the repository; the working directory of the command."""
+    inputs: Mapping[str, Input] = {}
+    outputs: Mapping[str, str] = {}
+    """File names by output name."""
+    params: Mapping[str, str] = {}
+    env: Mapping[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    requirements: str | None = None
+    """The path of the requirements file at the commit; None for a bare environment."""
+    python: str | None = None
+    image: str | None = None
+    cpu: float | None = None
+    memory: int | None = None
+    """Bytes."""
+    timeout: float
+    """Seconds."""
+    request: Mapping[str, Any] = {}
+    """For a gate: what it is asked, beside its inputs."""
+
+
+class State(StrEnum):
+    """Where an attempt is."""
+
+    UNKNOWN = "unknown"
+    """Never started here, or forgotten; start it."""
+    PREPARING = "preparing"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """Ended with an exit code that is not 0, or could not be started."""
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """Ended without a trace: the machine or its supervisor was killed."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self not in (State.UNKNOWN, State.PREPARING, State.RUNNING)
+
+
+class Status(Value):
+    """What is known of an attempt."""
+
+    state: State
+    exit_code: int | None = None
+    started: float | None = None
+    ended: float | None = None
+    message: str = ""
+    """Why it is not a success, in a sentence, with the last lines of the log; redacted."""
+    peak_memory: int | None = None
+    """Bytes."""

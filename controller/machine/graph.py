@@ -1,0 +1,414 @@
+"""PURE. The nodes of a run: what the spec's steps and gates become, and their cache keys.
+
+A node's key is the digest of all that can change its result: its definition, the files it reads,
+its parameters, its environment and the digests of its inputs. Equal keys, equal results.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from controller.machine.attempt import Attempt, Input
+from controller.machine.core import Value
+from specs.digests import digest
+from specs.globs import admits
+from specs.model import SPEC_FILE, Pipeline
+from specs.references import DatasetReference, StepReference, as_argument, placeholders
+
+GATES_VERSION = 1
+"""Part of a gate's key: raise it when a gate would judge the same evidence differently."""
+
+NodeKind = Literal["step", "data_gate", "model_gate", "baseline"]
+
+
+class From(Value):
+    """Where an input comes from: a dataset, a node's output, or an artifact known beforehand."""
+
+    dataset: str | None = None
+    node: str | None = None
+    output: str | None = None
+    artifact: str | None = None
+
+    def __str__(self) -> str:
+        return f"datasets.{self.dataset}" if self.dataset else f"{self.node}.{self.output}"
+
+
+class Source(Value):
+    """Code at a commit: where the files are and the digest of each, by path in the repository."""
+
+    repository: str
+    commit: str
+    folder: str
+    """The spec's folder, `` for the top of the repository."""
+    files: Mapping[str, str]
+
+    def within(self, path: str) -> str:
+        """The path in the repository of a path below the spec's folder."""
+        return f"{self.folder}/{path}" if self.folder else path
+
+    @cached_property
+    def below(self) -> dict[str, str]:
+        """Digests by path below the spec's folder."""
+        prefix = f"{self.folder}/" if self.folder else ""
+        return {p[len(prefix) :]: d for p, d in self.files.items() if p.startswith(prefix)}
+
+
+class Baseline(Value):
+    """The model in production, and where its own evaluation is found."""
+
+    version: int
+    digest: str
+    model: str
+    """The artifact's digest."""
+    spec: Pipeline
+    source: Source
+
+
+class Node(Value):
+    """One node: the template of its attempts, where its inputs come from, and what it depends on.
+
+    `definition` holds, as plain JSON, all that its key is made of but the inputs' digests.
+    """
+
+    name: str
+    kind: NodeKind
+    inputs: Mapping[str, From] = {}
+    after: tuple[str, ...] = ()
+    """Gates that have to pass first."""
+    definition: Mapping[str, Any]
+    reads: Mapping[str, str] = {}
+    """Digests of the files it reads, by path; part of the key, and what `plan` compares."""
+    attempt: Attempt
+    """With empty id and inputs."""
+    retries: int = 0
+    backoff: float = 10.0
+    optional: bool = False
+    """Its failure is evidence for a gate, not the end of the run."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The nodes that have to end first."""
+        sources = (source.node for source in self.inputs.values() if source.node)
+        return tuple(dict.fromkeys((*sources, *self.after)))
+
+
+class Graph(Value):
+    """The nodes of a run in an order in which each comes after all that it needs."""
+
+    nodes: tuple[Node, ...]
+    model: From | None = None
+    """The output that is the model; None for a spec without one."""
+    serve: Mapping[str, Any] | None = None
+    """All of the package's digest but the model; None for a spec that releases nothing."""
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+
+def key_of(node: Node, digests: Mapping[str, str]) -> str:
+    """The cache key, from the digests of the node's inputs by input name."""
+    return digest(
+        {
+            "kind": node.kind,
+            "definition": dict(node.definition),
+            "reads": dict(node.reads),
+            "inputs": {name: digests[name] for name in node.inputs},
+        }
+    )
+
+
+def build(
+    spec: Pipeline,
+    source: Source,
+    baseline: Baseline | None = None,
+    no_baseline: str = "there is no model in production yet",
+) -> Graph:
+    """The graph of a run of `spec` at `source`, held against `baseline`."""
+    gates = [_data_gate(spec, source, name) for name, d in spec.datasets.items() if d.expectations]
+    guarded = {gate.inputs["dataset"].dataset: gate.name for gate in gates}
+    steps = [_step(spec, source, name, guarded) for name in _order(spec)]
+    nodes = [*gates, *steps]
+    if spec.gates.model and spec.model:
+        challenger = _baseline(spec, baseline, guarded) if baseline else None
+        if challenger:
+            nodes.append(challenger)
+        nodes.append(_model_gate(spec, source, baseline, challenger, no_baseline))
+    model = From(node=spec.model.step, output=spec.model.output) if spec.model else None
+    return Graph(nodes=tuple(nodes), model=model, serve=_serve(spec, source))
+
+
+def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
+    """What a run of this graph would depend on, before anything has run.
+
+    Equal fingerprints: nothing that a step, a gate or the server reads has changed. The baseline
+    is left out: a promotion by itself is no reason to run.
+    """
+    own = [node for node in graph.nodes if node.kind != "baseline"]
+    return digest(
+        {
+            "nodes": [
+                [node.name, {**node.definition, "baseline": None}, dict(node.reads)] for node in own
+            ],
+            "datasets": dict(datasets),
+            "serve": dict(graph.serve) if graph.serve is not None else None,
+        }
+    )
+
+
+def package_of(graph: Graph, model: str) -> str:
+    """The digest of a model version: the model with its server and environment.
+
+    What was tested is what ships, and a quarantined digest says nothing of another server of the
+    same model.
+    """
+    return digest({"model": model, **(graph.serve or {})})
+
+
+def resolve(
+    node: Node, outputs: Callable[[str, str], str], datasets: Mapping[str, str]
+) -> dict[str, str]:
+    """The digests of the node's inputs, by input name.
+
+    `outputs(node, output)` gives a digest; it raises KeyError for one that is not known yet.
+    """
+    found: dict[str, str] = {}
+    for name, source in node.inputs.items():
+        if source.dataset is not None:
+            found[name] = datasets[source.dataset]
+        elif source.artifact is not None:
+            found[name] = source.artifact
+        else:
+            assert source.node is not None
+            assert source.output is not None
+            found[name] = outputs(source.node, source.output)
+    return found
+
+
+def attempt_of(node: Node, attempt_id: str, digests: Mapping[str, str]) -> Attempt:
+    """The attempt with that id, its inputs pinned to `digests`."""
+    inputs = {
+        name: node.attempt.inputs.get(name, Input(kind="artifact", digest="")).model_copy(
+            update={"digest": digests[name]}
+        )
+        for name in node.inputs
+    }
+    return node.attempt.model_copy(update={"id": attempt_id, "inputs": inputs})
+
+
+def _order(spec: Pipeline) -> list[str]:
+    """The steps so that each comes after those it reads from; the spec's order otherwise."""
+    done: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        for reference in spec.steps[name].inputs.values():
+            if isinstance(reference, StepReference):
+                visit(reference.step)
+        done.append(name)
+
+    for name in spec.steps:
+        visit(name)
+    return done
+
+
+def _from(reference: DatasetReference | StepReference) -> From:
+    if isinstance(reference, DatasetReference):
+        return From(dataset=reference.dataset)
+    return From(node=reference.step, output=reference.output)
+
+
+def _reads(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
+    """Files that a command reads. The spec itself is not one: its parts are in definitions."""
+    admitted = globs if globs is not None else spec.triggers.commits.paths
+    suites = {dataset.expectations for dataset in spec.datasets.values()}
+    return {
+        path: content
+        for path, content in sorted(source.below.items())
+        if admits(admitted, path) and path != SPEC_FILE and (globs or path not in suites)
+    }
+
+
+def _environment(spec: Pipeline, source: Source) -> dict[str, Any]:
+    requirements = spec.environment.requirements
+    return {
+        "requirements": requirements and source.below.get(requirements),
+        "python": spec.environment.python,
+        "image": spec.environment.image,
+    }
+
+
+def _serve(spec: Pipeline, source: Source) -> dict[str, Any] | None:
+    if spec.release is None:
+        return None
+    serve = spec.release.serve
+    return {
+        "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
+        "reads": _reads(spec, source, serve.reads),
+        "environment": _environment(spec, source),
+    }
+
+
+def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, str]) -> Node:
+    step = spec.steps[name]
+    inputs = {local: _from(reference) for local, reference in step.inputs.items()}
+    used = {p.name for p in placeholders(step.run) if p.kind == "params"}
+    params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
+    resources = spec.resources_of(name)
+    attempt = Attempt(
+        id="",
+        run="",
+        node=name,
+        command=step.run,
+        repository=source.repository,
+        commit=source.commit,
+        folder=source.folder,
+        inputs={
+            local: Input(
+                kind="dataset" if origin.dataset else "artifact",
+                digest="",
+                name=origin.dataset or "",
+                access=step.access.get(local, "path"),
+            )
+            for local, origin in inputs.items()
+        },
+        outputs=dict(step.outputs),
+        params=params,
+        env=dict(step.env),
+        secrets=step.secrets,
+        requirements=spec.environment.requirements,
+        python=spec.environment.python,
+        image=spec.image_of(name),
+        cpu=resources.cpu,
+        memory=resources.memory,
+        timeout=step.timeout.total_seconds(),
+    )
+    return Node(
+        name=name,
+        kind="step",
+        inputs=inputs,
+        after=tuple(guarded[i.dataset] for i in inputs.values() if i.dataset in guarded),
+        definition={
+            "run": step.run,
+            "outputs": dict(step.outputs),
+            "params": params,
+            "env": dict(step.env),
+            "access": dict(step.access),
+            "environment": {**_environment(spec, source), "image": spec.image_of(name)},
+        },
+        reads=_reads(spec, source, step.reads),
+        attempt=attempt,
+        retries=step.retries,
+        backoff=step.backoff.total_seconds(),
+    )
+
+
+def _data_gate(spec: Pipeline, source: Source, name: str) -> Node:
+    suite = spec.datasets[name].expectations
+    assert suite is not None
+    node = f"gate.data.{name}"
+    return Node(
+        name=node,
+        kind="data_gate",
+        inputs={"dataset": From(dataset=name)},
+        definition={"gate": GATES_VERSION},
+        reads={suite: source.below.get(suite, "missing")},
+        attempt=Attempt(
+            id="",
+            run="",
+            node=node,
+            program="data_gate",
+            repository=source.repository,
+            commit=source.commit,
+            folder=source.folder,
+            inputs={"dataset": Input(kind="dataset", digest="", name=name)},
+            outputs={"report": "report.json"},
+            timeout=3600,
+            request={"dataset": name, "suite": suite},
+        ),
+        retries=1,
+    )
+
+
+def _baseline(spec: Pipeline, baseline: Baseline, guarded: Mapping[str | None, str]) -> Node | None:
+    """The baseline's own evaluation, at its own commit, on the candidate's data."""
+    theirs = baseline.spec.gates.model
+    if theirs is None or baseline.spec.model is None:
+        return None
+    name = theirs.predictions.step
+    if name not in baseline.spec.steps or name == baseline.spec.model.step:
+        return None
+    node = _step(baseline.spec, baseline.source, name, guarded)
+    inputs: dict[str, From] = {}
+    for local, origin in node.inputs.items():
+        if (origin.node, origin.output) == (baseline.spec.model.step, baseline.spec.model.output):
+            inputs[local] = From(artifact=baseline.model)
+        elif origin.dataset is not None and origin.dataset not in spec.datasets:
+            return None
+        else:
+            inputs[local] = origin
+    own = {step for step, _ in ((i.node, i.output) for i in inputs.values()) if step}
+    if not own <= set(spec.steps):
+        return None
+    label = f"baseline.{name}"
+    attempt = node.attempt.model_copy(update={"node": label})
+    return node.model_copy(
+        update={
+            "name": label,
+            "kind": "baseline",
+            "inputs": inputs,
+            "attempt": attempt,
+            "optional": True,
+        }
+    )
+
+
+def _model_gate(
+    spec: Pipeline,
+    source: Source,
+    baseline: Baseline | None,
+    challenger: Node | None,
+    no_baseline: str,
+) -> Node:
+    gate = spec.gates.model
+    assert gate is not None
+    assert spec.model is not None
+    inputs = {
+        "model": From(node=spec.model.step, output=spec.model.output),
+        "candidate": From(node=gate.predictions.step, output=gate.predictions.output),
+    }
+    if challenger and baseline and baseline.spec.gates.model:
+        theirs = baseline.spec.gates.model.predictions
+        inputs["baseline"] = From(node=challenger.name, output=theirs.output)
+    if baseline and not challenger:
+        no_baseline = f"version {baseline.version} has no evaluation that could run on this data"
+    request = {
+        "gate": gate.model_dump(mode="json"),
+        "baseline_version": baseline.version if baseline else None,
+        "baseline_model": baseline.model if baseline else None,
+        "no_baseline": no_baseline,
+    }
+    return Node(
+        name="gate.model",
+        kind="model_gate",
+        inputs=inputs,
+        definition={
+            "gate": GATES_VERSION,
+            "checks": request["gate"],
+            "baseline": request["baseline_model"],
+        },
+        attempt=Attempt(
+            id="",
+            run="",
+            node="gate.model",
+            program="model_gate",
+            repository=source.repository,
+            commit=source.commit,
+            folder=source.folder,
+            outputs={"report": "report.json"},
+            timeout=3600,
+            request=request,
+        ),
+        retries=1,
+    )
