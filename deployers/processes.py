@@ -1,0 +1,365 @@
+"""Supervised process groups that outlive the controller: steps, model servers, the router.
+
+Every process is a folder; `deployers.supervisor` says what is in it. All that is known is read
+from there and from the kernel, so any number of `Processes` over one home agree, and one that is
+made after a crash knows as much as the one before it.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from deployers import supervisor
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_FLOCK = struct.Struct("hhqqi")  # struct flock: type, whence, start, length, pid
+
+
+class Reason(StrEnum):
+    """Why a process is over."""
+
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    COULD_NOT_START = "could_not_start"
+    OUT_OF_MEMORY = "out_of_memory"
+    LOST = "lost"
+    """Its supervisor was killed or the machine went down, so how it ended is not known."""
+
+
+class State(StrEnum):
+    """Where a process is in its life."""
+
+    NEW = "new"
+    """Unknown, or asked for and not yet running: `start` it (again)."""
+    RUNNING = "running"
+    ENDED = "ended"
+    LOST = "lost"
+    """Over, without a known result; nothing of it runs any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """A command and its bounds."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    """All variables of the command; nothing is inherited. Kept in no file once it runs."""
+    timeout: float | None = None
+    """Seconds until it is ended."""
+    grace: float = 10.0
+    """Seconds between SIGTERM and SIGKILL when the timeout ends it."""
+    log_bytes: int = 4 * 1024 * 1024
+    """Of stdout and stderr together, this much is kept: half from the head, half from the tail."""
+    cpu_seconds: int | None = None
+    memory_bytes: int | None = None
+    """Of address space, for each process of the group."""
+    open_files: int | None = None
+    nice: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a process ended."""
+
+    reason: Reason
+    code: int | None
+    signal: int | None
+    detail: str
+    """For a reader: what happened, in a few words; empty for a plain exit."""
+    started: float
+    finished: float
+    """Both in seconds since the epoch."""
+    cpu_seconds: float
+    """User and system time of the command and its descendants."""
+    peak_bytes: int
+    """Largest resident size of any one of them; at least the few megabytes of a supervisor."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the command itself ended with code 0."""
+        return self.reason is Reason.EXITED and self.code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """What is known of a process now."""
+
+    state: State
+    exit: Exit | None = None
+    """Present once it is ENDED or LOST."""
+
+
+class Processes:
+    """The supervised processes below one folder.
+
+    Methods are quick and do not wait for processes. A full disk raises `OSError`.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home.absolute()
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._endings: _Endings | None = None
+
+    def start(self, name: str, spec: ProcessSpec) -> None:
+        """See to it that the process of that name runs or has run; a second call does nothing.
+
+        Raises `ValueError` for a name that cannot be a file's name.
+        """
+        folder = self._folder(name)
+        if self.status(name).state is not State.NEW:
+            return
+        folder.mkdir(mode=0o700, exist_ok=True)
+        described = asdict(spec)
+        supervisor.save(str(folder / "environment.json"), described.pop("environment"))
+        supervisor.save(str(folder / "spec.json"), described)
+        self._ask(name)
+
+    def status(self, name: str) -> ProcessStatus:
+        """Ask what became of a process; of one whose supervisor was killed, end the remains."""
+        folder = self._folder(name)
+        # The order matters. A supervisor locks before it says that it started, and says how it
+        # ended before it unlocks: started, then unlocked, and still no word is a killed one.
+        started = supervisor.load(str(folder / "started.json"))
+        if _locked(folder / "lock"):
+            ended = _exit(folder)
+            if ended is None:
+                return ProcessStatus(State.RUNNING)
+        else:
+            ended = _exit(folder) or (_bury(folder, started) if started else None)
+            if ended is None:
+                return ProcessStatus(State.NEW)
+        return ProcessStatus(State.LOST if ended.reason is Reason.LOST else State.ENDED, ended)
+
+    def stop(self, name: str, grace: float = 10.0) -> None:
+        """Have the group sent SIGTERM now and SIGKILL after `grace` seconds; does not wait.
+
+        Called again, it can shorten the grace. One that does not run yet never will.
+        """
+        folder = self._folder(name)
+        state = self.status(name).state
+        if state in {State.ENDED, State.LOST} or not folder.exists():
+            return
+        supervisor.save(str(folder / "stop"), {"grace": grace})
+        if state is State.NEW and _cancel_unstarted(folder):
+            return
+        with contextlib.suppress(OSError):  # no reader yet: it looks for `stop` by itself
+            control = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK)
+            os.write(control, b"!")
+            os.close(control)
+
+    def log(self, name: str) -> Path:
+        """The file of the output: whole once the process ended, its head while it runs."""
+        return self._folder(name) / "log"
+
+    def tail(self, name: str, size: int = 4096) -> str:
+        """The last `size` bytes of the output so far; empty where there is none."""
+        folder, data = self._folder(name), b""
+        for piece in ("log.tail", "log.old", "log"):
+            with contextlib.suppress(FileNotFoundError), (folder / piece).open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - (size - len(data))))
+                data = file.read(size - len(data)) + data
+            if len(data) >= size:
+                break
+        return data.decode(errors="replace")
+
+    def remove(self, name: str) -> None:
+        """Forget a process that is over. Raises `ValueError` for one that still runs."""
+        folder = self._folder(name)
+        if self.status(name).state is State.RUNNING:
+            raise ValueError(f"process {name} still runs; stop it first")
+        # Renamed first, so that no half of a folder is ever taken for a process.
+        grave = self._home / f".{name}.removed"
+        shutil.rmtree(grave, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(grave)
+        shutil.rmtree(grave, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """The names of all processes that are known, in order."""
+        return sorted(entry.name for entry in self._home.iterdir() if _NAME.fullmatch(entry.name))
+
+    async def ended(self) -> str:
+        """Wait until a process ends, and return its name.
+
+        A hint that makes the caller fast: endings from before the first call, and those of
+        killed supervisors, are only to be had from `status`.
+        """
+        if self._endings is None:
+            self._endings = _Endings(self._home / supervisor.ENDINGS)
+        return await self._endings.next()
+
+    def close(self) -> None:
+        """Let go. Processes go on."""
+        if self._endings is not None:
+            self._endings.close()
+            self._endings = None
+        if self._zygote is not None:
+            assert self._zygote.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self._zygote.stdin.close()
+            self._zygote.wait()
+            self._zygote = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _folder(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a process: use letters, digits, . _ -")
+        return self._home / name
+
+    def _ask(self, name: str) -> None:
+        """Have the zygote fork a supervisor; a zygote that died is replaced."""
+        for attempt in (1, 2):
+            zygote = self._running_zygote()
+            assert zygote.stdin is not None
+            try:
+                zygote.stdin.write(name.encode() + b"\n")
+                zygote.stdin.flush()
+            except BrokenPipeError:
+                self.close()
+                if attempt == 2:
+                    raise
+            else:
+                return
+
+    def _running_zygote(self) -> subprocess.Popen[bytes]:
+        if self._zygote is None or self._zygote.poll() is not None:
+            self._zygote = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, str(self._home)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={"LC_ALL": "C.UTF-8"},
+                start_new_session=True,  # Ctrl-C in a terminal is for the controller
+            )
+        return self._zygote
+
+
+class _Endings:
+    """Reads the names that supervisors write when they are done."""
+
+    def __init__(self, path: Path) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+        # Opened for writing too, so that it never reads as closed.
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._rest = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._fd, self._read)
+
+    async def next(self) -> str:
+        return await self._queue.get()
+
+    def close(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+    def _read(self) -> None:
+        *lines, self._rest = (self._rest + os.read(self._fd, 65536)).split(b"\n")
+        for line in lines:
+            self._queue.put_nowait(line.decode(errors="replace"))
+
+
+def _exit(folder: Path) -> Exit | None:
+    try:
+        known = supervisor.load(str(folder / "exit.json"))
+    except json.JSONDecodeError:
+        return None  # damaged by somebody else: as good as no word
+    return None if known is None else Exit(**{**known, "reason": Reason(known["reason"])})
+
+
+def _locked(path: Path) -> bool:
+    """Whether a supervisor lives: asks the kernel for the lock's holder and takes nothing."""
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        asked = fcntl.fcntl(fd, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    finally:
+        os.close(fd)
+    return bool(_FLOCK.unpack(asked)[0] != fcntl.F_UNLCK)
+
+
+def _cancel_unstarted(folder: Path) -> bool:
+    """Record that a process which nobody supervises was cancelled; False if somebody does."""
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not (folder / "started.json").exists():
+            _record(folder, Reason.CANCELLED, "was asked to end before it began")
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _bury(folder: Path, started: dict[str, Any]) -> Exit | None:
+    """Kill what a killed supervisor left, and record that the process is lost."""
+    while remains := list(_marked(started["mark"])):
+        for pid in remains:
+            signal.pidfd_send_signal(pid, signal.SIGKILL)
+            os.close(pid)
+    (folder / "environment.json").unlink(missing_ok=True)
+    _record(folder, Reason.LOST, "its supervisor was killed or the machine went down", started)
+    return _exit(folder)
+
+
+def _marked(mark: str) -> Iterator[int]:
+    """Descriptors of the living processes that carry the mark in their environment.
+
+    The mark is found wherever a descendant went, in any session or group (Jenkins finds
+    stray processes in this way), and a descriptor cannot be given to another process.
+    """
+    sought = f"{supervisor.MARK}={mark}".encode()
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - hundreds of entries, each needed as text
+        if not entry.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            pid = os.pidfd_open(int(entry))
+            if sought in Path("/proc", entry, "environ").read_bytes().split(b"\0"):
+                yield pid
+            else:
+                os.close(pid)
+
+
+def _record(
+    folder: Path, reason: Reason, detail: str, started: dict[str, Any] | None = None
+) -> None:
+    at = started["at"] if started else (folder / "spec.json").stat().st_mtime
+    ending = Exit(
+        reason=reason,
+        code=None,
+        signal=None,
+        detail=detail,
+        started=at,
+        finished=at,
+        cpu_seconds=0.0,
+        peak_bytes=0,
+    )
+    supervisor.save(str(folder / "exit.json"), asdict(ending))

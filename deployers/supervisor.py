@@ -1,0 +1,474 @@
+"""Supervisors of commands, and the zygote that forks them. Linux; standard library only.
+
+`python -I -S supervisor.py HOME` is the zygote: it reads names from its standard input and forks
+one supervisor for each folder HOME/NAME. A fork costs a fraction of a millisecond where a fresh
+interpreter costs tens. End of input ends the zygote; supervisors need neither it nor the
+controller. `deployers.processes` is the other side.
+
+A supervisor holds a POSIX record lock on `lock` for its whole life, so that liveness is a
+question to the kernel and never to a process id that may have been given away again. It is the
+subreaper of what it starts: whatever the command leaves behind becomes its child, and is killed.
+
+Files of a folder, in the order of their appearance:
+    spec.json, environment.json   what to run; the environment is deleted once it was handed over
+    lock, control                 liveness; a FIFO that says "look at `stop`"
+    started.json                  the supervisor is about to start the command
+    log, log.old, log.tail        the output: its head, and while it grows the two last pieces
+    stop                          somebody wants it ended: {"grace": seconds}
+    exit.json                     how it ended
+"""
+
+# Importing pathlib would cost a third of the zygote's start.
+# ruff: noqa: PTH105, PTH108, PTH110, PTH118, PTH119, PTH123, PTH208
+
+import contextlib
+import ctypes
+import fcntl
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+MARK = "HEADGATE_PROCESS"
+"""Variable that marks every descendant, so that those of a killed supervisor can be found."""
+ENDINGS = ".endings"
+"""FIFO in the home folder that supervisors write the names of ended processes to."""
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_libc = ctypes.CDLL(None, use_errno=True)
+_RESERVED = 4096
+_CHUNK = 65536
+_WAKING = (signal.SIGCHLD, signal.SIGTERM)
+_DEFAULTED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def save(name: str, value: object) -> None:
+    """Write JSON so that a reader sees the old file or the new one; readable by its owner only."""
+    with open(os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(value, file)
+    os.replace(f"{name}.new", name)
+
+
+def load(name: str) -> Any:
+    """The JSON value of a file, or None where there is no such file."""
+    try:
+        with open(name, "rb") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
+
+
+class BoundedLog:
+    """Keeps the head and the tail of the output, half of `bound` bytes each.
+
+    A full disk costs output, never the command: `trouble` then says what was lost.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self._half = max(bound // 2, 1)
+        self._room = self._half
+        self._turns = 0
+        self._seen = 0
+        self._fd = self._open("log")
+        self.trouble = ""
+
+    def write(self, data: bytes) -> None:
+        self._seen += len(data)
+        rest = memoryview(data)
+        try:
+            while rest:
+                if not self._room:
+                    self._turn()
+                written = os.write(self._fd, rest[: self._room])
+                self._room -= written
+                rest = rest[written:]
+        except OSError as error:
+            self.trouble = f"output was lost: {error.strerror}"
+
+    def close(self) -> None:
+        """Put head, a line about what was cut, and tail into `log`."""
+        os.close(self._fd)
+        if not self._turns:
+            return
+        tail = b"".join(self._read(name) for name in ("log.old", "log.tail"))[-self._half :]
+        cut = self._seen - self._half - len(tail)
+        notice = b"\n[headgate: %d bytes of output cut here]\n" % cut if cut > 0 else b""
+        try:
+            self._fd = self._open("log")
+            os.write(self._fd, notice + tail)
+            os.close(self._fd)
+        except OSError as error:
+            self.trouble = f"output was lost: {error.strerror}"
+            return
+        for name in ("log.old", "log.tail"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+    def _turn(self) -> None:
+        if self._turns:
+            os.replace("log.tail", "log.old")
+        fd = self._open("log.tail")
+        os.close(self._fd)
+        self._fd, self._room = fd, self._half
+        self._turns += 1
+
+    @staticmethod
+    def _open(name: str) -> int:
+        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    @staticmethod
+    def _read(name: str) -> bytes:
+        try:
+            with open(name, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+
+class Supervision:
+    """The life of one command, from its fork until none of its descendants is left."""
+
+    def __init__(self, spec: dict[str, Any], environment: dict[str, str]) -> None:
+        self._spec = spec
+        self._log = BoundedLog(spec["log_bytes"])
+        self._began, self._started = time.monotonic(), time.time()
+        self._oom_kills = _oom_kills()
+        self._reason = ""
+        self._kill_at: float | None = None
+        self._killing = False
+        self._status: int | None = None
+        self._output, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(output, True)
+        self._wake, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._control = os.open("control", os.O_RDWR | os.O_NONBLOCK)
+        for number in _WAKING:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._poll = select.poll()
+        for fd in (self._output, self._wake, self._control):
+            self._poll.register(fd, select.POLLIN)
+        self._main, self._failure = _spawn(spec, environment, output)
+        os.close(output)
+
+    def run(self) -> dict[str, Any]:
+        """Wait for the end, which this may bring about; returns what `exit.json` says."""
+        self._look_for_stop()
+        while self._reap():
+            for fd, _ in self._poll.poll(self._patience()):
+                if fd == self._output:
+                    self._pump()
+                elif fd == self._wake:
+                    if signal.SIGTERM in os.read(fd, 512):
+                        self._end("cancelled", self._spec["grace"])
+                else:
+                    os.read(fd, 512)
+                    self._look_for_stop()
+            self._enforce(time.monotonic())
+        while self._pump():
+            pass
+        self._log.close()
+        return self._ending()
+
+    def abandon(self) -> None:
+        """Kill what was started, when this supervisor itself has failed."""
+        self._killing = True
+        while self._reap():
+            time.sleep(0.01)
+
+    def _patience(self) -> int:
+        """Milliseconds until something is due."""
+        if self._killing:
+            return 100
+        due = self._kill_at
+        if due is None and not self._reason and self._spec["timeout"] is not None:
+            due = self._began + self._spec["timeout"]
+        return -1 if due is None else max(0, int((due - time.monotonic()) * 1000) + 1)
+
+    def _enforce(self, now: float) -> None:
+        timeout = self._spec["timeout"]
+        if timeout is not None and not self._reason and now >= self._began + timeout:
+            self._end("timeout", self._spec["grace"])
+        if self._kill_at is not None and now >= self._kill_at:
+            self._killing = True
+
+    def _look_for_stop(self) -> None:
+        wish = load("stop")
+        if wish is not None:
+            self._end("cancelled", wish["grace"])
+
+    def _end(self, reason: str, grace: float) -> None:
+        """Ask the group to end; after `grace` seconds it is killed. The first reason stays."""
+        if not self._reason and self._status is None:
+            self._reason = reason
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._main, signal.SIGTERM)
+        due = time.monotonic() + grace
+        self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
+
+    def _reap(self) -> bool:
+        """Collect the dead, and kill what must not outlive the command; is anybody left?"""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                break
+            if pid == self._main:
+                self._status = status
+                # Asked to end, the others of its group keep their grace; else their time is over.
+                self._killing = self._killing or not self._reason
+        if self._killing:
+            self._kill()
+        return True
+
+    def _kill(self) -> None:
+        if self._status is None:  # not reaped, so the number still is this group's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._main, signal.SIGKILL)
+        for pid in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _pump(self) -> bool:
+        try:
+            data = os.read(self._output, _CHUNK)
+        except BlockingIOError:
+            return False
+        if data:
+            self._log.write(data)
+        else:
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(self._output)
+        return bool(data)
+
+    def _ending(self) -> dict[str, Any]:
+        assert self._status is not None
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        code = os.waitstatus_to_exitcode(self._status)
+        reason, detail = self._reason, self._failure
+        if self._failure:
+            reason = "could_not_start"
+        elif reason == "timeout":
+            detail = f"took longer than {self._spec['timeout']:g} s"
+        elif reason == "cancelled":
+            detail = "was asked to end"
+        elif code >= 0:
+            reason = "exited"
+        elif code == -signal.SIGKILL and _oom_kills() > self._oom_kills:
+            reason = "out_of_memory"
+            detail = "was killed while the kernel was killing processes for lack of memory"
+        else:
+            reason = "signalled"
+            detail = f"was ended by {_signal_name(-code)}"
+        return {
+            "reason": reason,
+            "code": code if code >= 0 and not self._failure else None,
+            "signal": -code if code < 0 else None,
+            "detail": "; ".join(filter(None, (detail, self._log.trouble)))[:2000],
+            "started": self._started,
+            "finished": time.time(),
+            "cpu_seconds": used.ru_utime + used.ru_stime,
+            "peak_bytes": used.ru_maxrss * 1024,
+        }
+
+
+def _spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tuple[int, str]:
+    """Fork and exec; returns the process id, and why the command could not be started or ""."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    # A signal between fork and exec must not reach the supervisor through the child's handlers.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WAKING)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _become(spec, environment, output, writing, parent)
+    os.close(writing)
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)  # by both sides: whoever comes first, it is done for either
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKING)
+    with open(reading, "rb") as file:
+        return pid, file.read().decode(errors="replace")
+
+
+def _become(
+    spec: dict[str, Any], environment: dict[str, str], output: int, failure: int, parent: int
+) -> None:
+    """In the child: turn into the command, or write to `failure` why not."""
+    step = "cannot set up the process"
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in _DEFAULTED:
+            signal.signal(number, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(127)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        step = f"cannot enter the working directory {spec['cwd']!r}"
+        os.chdir(spec["cwd"])
+        step = "cannot set the limits"
+        _limit(spec)
+        step = f"cannot run {spec['argv'][0]!r}"
+        os.execvpe(spec["argv"][0], spec["argv"], environment)  # noqa: S606 - this is its purpose
+    except BaseException as error:  # whatever it is, the parent must hear of it
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        hint = ""
+        if isinstance(error, FileNotFoundError) and step.startswith("cannot run"):
+            command = spec["argv"][0]
+            hint = (
+                "; the interpreter in its first line is missing"
+                if os.path.exists(command)
+                else f"; PATH is {environment.get('PATH', 'not set')!r}"
+            )
+        os.write(failure, f"{step}: {reason}{hint}"[:1500].encode())
+    os._exit(127)
+
+
+def _limit(spec: dict[str, Any]) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if spec["cpu_seconds"] is not None:  # SIGXCPU first, SIGKILL for those that ignore it
+        _lower(resource.RLIMIT_CPU, spec["cpu_seconds"], spec["cpu_seconds"] + 5)
+    if spec["memory_bytes"] is not None:
+        _lower(resource.RLIMIT_AS, spec["memory_bytes"], spec["memory_bytes"])
+    if spec["open_files"] is not None:
+        _lower(resource.RLIMIT_NOFILE, spec["open_files"], spec["open_files"])
+    if spec["nice"]:
+        os.nice(spec["nice"])
+
+
+def _lower(limit: int, soft: int, hard: int) -> None:
+    """Set a limit, at most to what this user may have."""
+    ceiling = resource.getrlimit(limit)[1]
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    resource.setrlimit(limit, (soft, hard))
+
+
+def _children() -> Iterator[int]:
+    me = os.getpid()
+    try:
+        with open(f"/proc/{me}/task/{me}/children", "rb") as file:
+            return iter([int(word) for word in file.read().split()])
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return (int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == me)
+
+
+def _parent(pid: str) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for lack of memory since it booted."""
+    try:
+        with open("/proc/vmstat", "rb") as file:
+            return int(file.read().partition(b"\noom_kill ")[2].split(maxsplit=1)[0])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _publish(ending: dict[str, Any]) -> None:
+    """Write `exit.json` over space that was reserved, so that a full disk cannot lose it."""
+    while True:
+        try:
+            with open(os.open("exit.new", os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+                file.write(json.dumps(ending).encode())
+                file.truncate()
+            os.replace("exit.new", "exit.json")
+            return
+        except FileNotFoundError:
+            return  # the folder was removed: nobody wants to know
+        except OSError:
+            time.sleep(0.5)
+
+
+def _claim() -> int | None:
+    """The locked file, or None where another supervisor has it or the process is over."""
+    lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None
+    over = any(os.path.exists(name) for name in ("started.json", "exit.json"))
+    return None if over else lock
+
+
+def _supervise(folder: str) -> None:
+    """The whole life of a supervisor in its folder."""
+    os.chdir(folder)  # a removed folder stays empty, whatever is made in its place
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    lock = _claim()
+    spec, environment = load("spec.json"), load("environment.json")
+    if lock is None or spec is None or environment is None:
+        return
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo("control", 0o600)
+    with open(os.open("exit.new", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        file.write(b" " * _RESERVED)
+    mark = f"{os.path.basename(folder)}:{os.urandom(8).hex()}"
+    save("started.json", {"mark": mark, "at": time.time()})
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    supervision = None
+    try:
+        supervision = Supervision(spec, {**environment, MARK: mark})
+        os.unlink("environment.json")
+        ending = supervision.run()
+    except Exception as error:  # a fault of ours must not leave the command alone
+        if supervision is not None:
+            supervision.abandon()
+        ending = {
+            "reason": "lost", "code": None, "signal": None, "started": time.time(),
+            "finished": time.time(), "cpu_seconds": 0.0, "peak_bytes": 0,
+            "detail": f"its supervisor failed: {type(error).__name__}: {error}"[:2000],
+        }  # fmt: skip
+    _publish(ending)
+    os.close(lock)
+    _announce(folder)
+
+
+def _announce(folder: str) -> None:
+    """Tell a controller that listens; one that does not will ask."""
+    home, name = os.path.split(folder)
+    with contextlib.suppress(OSError):
+        fifo = os.open(os.path.join(home, ENDINGS), os.O_WRONLY | os.O_NONBLOCK)
+        os.write(fifo, name.encode() + b"\n")
+
+
+def main(home: str) -> None:
+    """The zygote: fork a supervisor for every name on standard input, until it ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended supervisors
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # supervisors make no cycles, and a collection would copy shared pages
+    gc.freeze()
+    for line in sys.stdin.buffer:
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            try:
+                _supervise(os.path.join(home, line.decode().rstrip("\n")))
+            finally:
+                os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
