@@ -1,0 +1,86 @@
+"""The rules of the model gate, as arithmetic on numbers that were measured elsewhere.
+
+Non-inferiority: with a two-sided interval at the stated confidence for the gain (candidate minus
+baseline, oriented so that more is better),
+
+    PASS          the whole interval lies at or above -margin: it is shown not to be worse;
+    FAIL          the whole interval lies below -margin: it is shown to be worse;
+    INCONCLUSIVE  the interval holds -margin: the rows do not decide.
+
+So a candidate that is worse by the margin passes with probability (1 - confidence) / 2 at most,
+2.5% by default, as is the custom of non-inferiority trials (FDA, Non-Inferiority Clinical Trials to
+Establish Effectiveness, 2016).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite
+from statistics import NormalDist
+
+from validators.verdict import Verdict
+
+_MANY = 100
+"""More than so many times the rows at hand is no advice any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How much better the candidate is than the baseline; negative if worse."""
+
+    value: float
+    low: float
+    high: float
+    deviation: float
+    """Standard error of the value."""
+    n: int
+
+
+def non_inferior(gain: Gain, margin: float) -> Verdict:
+    """Whether the candidate is shown not to be worse by more than the margin."""
+    if gain.low >= -margin:
+        return Verdict.PASS
+    return Verdict.FAIL if gain.high < -margin else Verdict.INCONCLUSIVE
+
+
+def rows_to_decide(gain: Gain, margin: float) -> int | None:
+    """About how many more rows would decide, if the gain stays as it is.
+
+    Half of an interval shrinks with the root of n. None if no reasonable number would do: the gain
+    lies on the margin.
+    """
+    distance = abs(gain.value + margin)
+    half = gain.value - gain.low if gain.value > -margin else gain.high - gain.value
+    if not distance:
+        return None
+    factor = (half / distance) ** 2
+    return ceil(gain.n * (factor - 1)) if 1 < factor <= _MANY and isfinite(factor) else None
+
+
+def unseen_difference(n: int, confidence: float) -> float:
+    """The share of rows that may differ although none of n did.
+
+    The upper limit of Clopper and Pearson for zero of n (about 3.7 / n at 95%). Resampling rows
+    that all agree shows no variation, which is no proof that there is none.
+    """
+    return float(1 - ((1 - confidence) / 2) ** (1 / n))
+
+
+def p_worse(gain: Gain) -> float:
+    """One-sided p-value against "not worse at all", by the normal approximation."""
+    if not gain.deviation:
+        return 1.0 if gain.value >= 0 else 0.0
+    return NormalDist().cdf(gain.value / gain.deviation)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values: any false alarm among them all stays below the level.
+
+    Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979; it holds however the
+    tests depend on each other, and slices of several columns share rows.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, p_values[place] * (len(p_values) - rank)))
+        adjusted[place] = largest
+    return adjusted

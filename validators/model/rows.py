@@ -1,0 +1,216 @@
+"""Reading predictions and pairing them by key. What does not fit is counted and named."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specs.gates import Columns
+from validators.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One row per example, in the order of the key: the order of the file carries no meaning."""
+
+    keys: "pa.ChunkedArray"
+    label: NDArray[Any]
+    """Float64 for numbers and booleans, else text."""
+    score: NDArray[np.float64] | None
+    prediction: NDArray[Any] | None
+    slices: dict[str, NDArray[np.object_]]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+class Unusable(Exception):  # noqa: N818 - it names what the predictions are
+    """Predictions that cannot be judged, and the verdict that follows."""
+
+    def __init__(self, message: str, verdict: Verdict = Verdict.ERROR) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
+def load(path: Path, columns: Columns, slices: Sequence[str] = ()) -> Predictions:
+    """Read the named columns of a Parquet, CSV or JSON-lines file, told apart by its content.
+
+    Raises Unusable with everything that is wrong: unreadable, a column absent, no rows, duplicate
+    or empty keys, empty labels, scores that are not finite numbers.
+    """
+    table = _read(path, columns, slices)
+    if not len(table):
+        raise Unusable("there are no rows", Verdict.INCONCLUSIVE)
+    table = table.set_column(
+        table.column_names.index(columns.key), columns.key, _plain_keys(table[columns.key])
+    )
+    problems = _problems_of(table, columns)
+    if problems:
+        raise Unusable("; ".join(problems))
+    table = table.sort_by(columns.key)
+    named = {name: _array(table[name]) for name in (columns.prediction,) if name}
+    return Predictions(
+        keys=table[columns.key],
+        label=_array(table[columns.label]),
+        score=_array(table[columns.score]) if columns.score else None,
+        prediction=named.get(columns.prediction or ""),
+        slices={name: _texts(table[name]) for name in slices},
+    )
+
+
+def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | None:
+    """Why the two tables are not the same rows with the same labels; None if they are.
+
+    Rows that only one side has are never dropped: a comparison on the rest could hide exactly
+    those that a model fails on.
+    """
+    import pyarrow.compute as pc
+
+    ours, theirs = candidate.keys, baseline.keys
+    if ours.type != theirs.type:
+        return Unusable(
+            f"the keys are of different types: {ours.type} for the candidate, {theirs.type} for "
+            "the baseline"
+        )
+    if not ours.equals(theirs):
+        extra = len(ours) - (pc.sum(pc.is_in(ours, value_set=theirs)).as_py() or 0)
+        absent = len(theirs) - (pc.sum(pc.is_in(theirs, value_set=ours)).as_py() or 0)
+        # Rows that the candidate leaves out are its fault; rows that only the baseline leaves out
+        # leave the question open.
+        return Unusable(
+            f"the rows differ: {_count(absent, 'key')} of the baseline missing in the candidate, "
+            f"{_count(extra, 'key')} of the candidate missing in the baseline",
+            Verdict.ERROR if absent else Verdict.INCONCLUSIVE,
+        )
+    different = int((candidate.label != baseline.label).sum())
+    if different:
+        return Unusable(
+            f"candidate and baseline disagree about the label of {_count(different, 'row')}"
+        )
+    return None
+
+
+def _read(path: Path, columns: Columns, slices: Sequence[str]) -> "pa.Table":
+    import pyarrow as pa
+
+    wanted = list(
+        dict.fromkeys(
+            name
+            for name in (columns.key, columns.label, columns.score, columns.prediction, *slices)
+            if name
+        )
+    )
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+        if not start.strip():
+            raise Unusable("the file is empty", Verdict.INCONCLUSIVE)
+        return _read_as(path, start, wanted, slices)
+    except OSError as error:
+        raise Unusable(f"the file cannot be read: {error.strerror or error}") from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, UnicodeDecodeError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise Unusable(f"the file cannot be read: {lines[0][:200]}") from error
+
+
+def _read_as(path: Path, start: bytes, wanted: list[str], texts: Sequence[str]) -> "pa.Table":
+    import pyarrow as pa
+    from pyarrow import csv, json, parquet
+
+    if start.startswith(b"PAR1"):
+        with parquet.ParquetFile(path) as source:
+            _require(wanted, source.schema_arrow.names)
+            return source.read(columns=wanted)
+    if start.lstrip().startswith(b"{"):
+        table = json.read_json(path)
+        _require(wanted, table.column_names)
+        return table.select(wanted)
+    with csv.open_csv(path) as lines:
+        _require(wanted, lines.schema.names)
+    convert = csv.ConvertOptions(
+        include_columns=wanted, column_types=dict.fromkeys(texts, pa.string())
+    )
+    return csv.read_csv(path, convert_options=convert)
+
+
+def _require(wanted: list[str], found: Sequence[str]) -> None:
+    absent = [name for name in wanted if name not in found]
+    if absent:
+        raise Unusable(
+            f"no column {', '.join(absent)}; there are {', '.join(sorted(found)[:20]) or 'none'}"
+        )
+
+
+def _plain_keys(keys: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """One type for all integers and one for all texts, so that writers may differ."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    kind = keys.type.value_type if kinds.is_dictionary(keys.type) else keys.type
+    if kinds.is_integer(kind) and kind != pa.uint64():
+        return keys.cast(pa.int64())
+    if kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind):
+        return keys.cast(pa.large_string())
+    if kinds.is_nested(kind):
+        raise Unusable(f"the key is of type {kind}, which cannot identify a row")
+    return keys.cast(kind)
+
+
+def _problems_of(table: "pa.Table", columns: Columns) -> list[str]:
+    import pyarrow.compute as pc
+
+    problems = []
+    keys = table[columns.key]
+    if keys.null_count:
+        problems.append(f"{_count(keys.null_count, 'row')} without a key ({columns.key})")
+    doubles = len(keys) - keys.null_count - pc.count_distinct(keys, mode="only_valid").as_py()
+    if doubles:
+        problems.append(f"{_count(doubles, 'row')} with a key ({columns.key}) that came before")
+    for name in (columns.label, columns.score, columns.prediction):
+        if name is None:
+            continue
+        values = table[name]
+        array = _array(values)
+        numeric = array.dtype == np.float64
+        if name == columns.score and not numeric:
+            problems.append(f"{name} is of type {values.type}, expected a number")
+            continue
+        bad = int((~np.isfinite(array)).sum()) if numeric else values.null_count
+        if bad:
+            problems.append(f"{_count(bad, 'row')} whose {name} is empty, NaN or infinite")
+    return problems
+
+
+def _array(values: "pa.ChunkedArray") -> NDArray[Any]:
+    """Float64 for numbers and booleans, with NaN for null, else text."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    kind = values.type
+    if kinds.is_boolean(kind):
+        values = values.cast(pa.uint8())
+    elif not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind)):
+        return _texts(values)
+    array: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy()
+    return array
+
+
+def _texts(values: "pa.ChunkedArray") -> NDArray[np.object_]:
+    import pyarrow as pa
+
+    try:
+        texts = values.cast(pa.large_string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise Unusable(f"a column of type {values.type} cannot be used here") from error
+    array: NDArray[np.object_] = texts.to_numpy()
+    return array
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,159 @@
+"""Measuring candidate and baseline on the whole and on slices, with their resampled replicates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validators.model.decide import Gain, unseen_difference
+from validators.model.measure import Floats, Outcome, UndefinedMetric, measure
+from validators.model.metrics import METRICS, Task
+from validators.model.resample import Job, Replicate, resample
+from validators.model.weighted import weighted
+from validators.report import Interval
+from validators.verdict import Verdict
+
+FEWEST_ROWS = 100
+FEWEST_OF_A_CLASS = 10
+"""With fewer a resampled interval promises more than it keeps."""
+
+_MOST_UNDEFINED = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Some rows: all of them, or those of one value of a slice column."""
+
+    rows: NDArray[np.intp] | None = None
+    name: str | None = None
+    """`carrier=AA`; None for the whole."""
+
+    def of(self, outcome: Outcome) -> Outcome:
+        """The outcome on these rows."""
+        return outcome if self.rows is None else outcome.take(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One metric on one subset, of both models where there are two."""
+
+    metric: str
+    n: int
+    candidate: float
+    baseline: float | None = None
+    why_no_baseline: UndefinedMetric | None = None
+    """Why the metric is undefined for the baseline, if it is for it alone."""
+    too_few: str | None = None
+    """Why no interval may be trusted; None if it may."""
+    replicates: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    """(replicates, 1 or 2): candidate's, and baseline's if there is one."""
+
+    def interval(self, confidence: float) -> Interval | None:
+        """Of the candidate's own value; None where the rows allow none."""
+        if self.too_few:
+            return None
+        low, high = _percentiles(self.replicates[:, 0], confidence)
+        return Interval(low=low, high=high, confidence=confidence)
+
+    def gain(self, confidence: float) -> Gain:
+        """Candidate against baseline. Raises UndefinedMetric if the rows allow no interval."""
+        if self.why_no_baseline:
+            raise self.why_no_baseline
+        if self.too_few or self.baseline is None:
+            raise UndefinedMetric(self.too_few or "there is no baseline", Verdict.INCONCLUSIVE)
+        metric = METRICS[self.metric]
+        value = metric.gain(self.candidate, self.baseline)
+        gains = self.replicates[:, 0] - self.replicates[:, 1]
+        if not metric.greater_is_better:
+            gains = -gains
+        low, high = _percentiles(gains, confidence)
+        if low == high and metric.bounded:
+            unseen = unseen_difference(self.n, confidence)
+            low, high = low - unseen, high + unseen
+        return Gain(value, low, high, float(np.nanstd(gains)), self.n)
+
+
+Study = Mapping[tuple[str | None, str], Measurement | UndefinedMetric]
+"""By (name of the subset, name of the metric)."""
+
+
+def study(
+    candidate: Outcome,
+    baseline: Outcome | None,
+    wanted: Sequence[tuple[Subset, Sequence[str]]],
+    resamples: int,
+    seed: int,
+) -> Study:
+    """Measure the wanted metrics of each subset, all under the same resampled rows."""
+    found: dict[tuple[str | None, str], Measurement | UndefinedMetric] = {}
+    pending: list[tuple[int, slice, Measurement, str | None]] = []
+    jobs = []
+    for subset, names in wanted:
+        ours = subset.of(candidate)
+        theirs = None if baseline is None else subset.of(baseline)
+        statistics: list[Replicate] = []
+        for name in names:
+            measured = _measure(name, ours, theirs)
+            found[subset.name, name] = measured
+            if isinstance(measured, UndefinedMetric) or measured.too_few:
+                continue
+            first = len(statistics)
+            statistics.append(weighted(name, ours))
+            if theirs is not None and measured.baseline is not None:
+                statistics.append(weighted(name, theirs))
+            columns = slice(first, len(statistics))
+            pending.append((len(jobs), columns, measured, subset.name))
+        jobs.append(Job(subset.rows, tuple(statistics)))
+    replicates = resample(jobs, len(candidate), resamples, seed)
+    for job, columns, measured, place in pending:
+        found[place, measured.metric] = _with_replicates(measured, replicates[job][:, columns])
+    return found
+
+
+def _measure(name: str, ours: Outcome, theirs: Outcome | None) -> Measurement | UndefinedMetric:
+    try:
+        value = measure(name, ours)
+    except UndefinedMetric as undefined:
+        return undefined
+    reference, why_none = None, None
+    if theirs is not None:
+        try:
+            reference = measure(name, theirs)
+        except UndefinedMetric as undefined:
+            why_none = undefined
+    return Measurement(name, len(ours), value, reference, why_none, why_too_few(ours))
+
+
+def _with_replicates(measured: Measurement, drawn: Floats) -> Measurement:
+    undefined = float(np.isnan(drawn).any(axis=1).mean())
+    if undefined > _MOST_UNDEFINED:
+        return replace(
+            measured, too_few=f"{undefined:.0%} of the resamples leave the metric undefined"
+        )
+    return replace(measured, replicates=drawn)
+
+
+def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
+    """Why the rows are too few for a resampled interval; None if they are enough."""
+    if len(rows) < fewest:
+        return f"{len(rows):,} rows, at least {fewest:,} are needed"
+    if rows.task is not Task.BINARY:
+        return None
+    positives = int(rows.label.sum())
+    fewer = min(positives, len(rows) - positives)
+    if fewer < FEWEST_OF_A_CLASS:
+        rarer = 1 if positives == fewer else 0
+        return f"{fewer} labels are {rarer}, at least {FEWEST_OF_A_CLASS} are needed"
+    return None
+
+
+def resamples_for(confidences: list[float], least: int) -> int:
+    """Enough resamples that twenty lie beyond each end of the widest interval, 10,000 at most."""
+    return max([least, *(min(10_000, round(40 / (1 - one))) for one in confidences)])
+
+
+def _percentiles(values: Floats, confidence: float) -> tuple[float, float]:
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(values, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,202 @@
+"""The metrics as functions of row weights, for many sets of weights at once.
+
+The order of the scores is found once; each set of weights is then a cumulative sum along it, or a
+product of matrices. Sorting again for every replicate would cost a hundred times as much.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validators.model.measure import CALIBRATION_BINS, Floats, Outcome, calibration_bin
+from validators.model.metrics import Task
+from validators.model.resample import Replicate, Weights
+
+
+def weighted(name: str, rows: Outcome) -> Replicate:
+    """The metric as a function of the rows' weights.
+
+    With all weights 1 it is the metric itself; with others, scikit-learn's with sample_weight.
+    """
+    return _FORMS[name](rows)
+
+
+def _roc_auc(rows: Outcome) -> Replicate:
+    """The share of (positive, negative) pairs in the right order, ties counting half."""
+    ranked = _Ranked.of(rows)
+
+    def replicate(weights: Weights) -> Floats:
+        below = _cumulated(weights, ranked.negatives)
+        positives = np.take(weights.counts, ranked.positives, axis=1)
+        wins = np.take(below, ranked.below_from, axis=1) + np.take(below, ranked.below_to, axis=1)
+        pairs = positives.sum(axis=1, dtype=np.float64) * below[:, -1]
+        return np.asarray(np.einsum("ij,ij->i", positives, wins, dtype=np.float64) / (2 * pairs))
+
+    return replicate
+
+
+def _average_precision(rows: Outcome) -> Replicate:
+    """The mean over positives of the precision at their score."""
+    ranked = _Ranked.of(rows)
+
+    def replicate(weights: Weights) -> Floats:
+        false = _cumulated(weights, ranked.negatives)
+        true = _cumulated(weights, ranked.positives)
+        above_false = false[:, -1:] - np.take(false, ranked.below_from, axis=1)
+        above_true = true[:, -1:] - np.take(true, ranked.ties_from, axis=1)
+        precision = above_true / np.maximum(above_true + above_false, 1)
+        positives = np.take(weights.reals, ranked.positives, axis=1)
+        return np.asarray(np.einsum("ij,ij->i", positives, precision) / true[:, -1])
+
+    return replicate
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Positives and negatives in the order of their scores, and where the ones fall in the other."""
+
+    positives: NDArray[np.intp]
+    negatives: NDArray[np.intp]
+    below_from: NDArray[np.intp]
+    """For each positive: how many negatives score less."""
+    below_to: NDArray[np.intp]
+    """For each positive: how many negatives score no more."""
+    ties_from: NDArray[np.intp]
+    """For each positive: how many positives score less."""
+
+    @classmethod
+    def of(cls, rows: Outcome) -> "_Ranked":
+        assert rows.score is not None
+        order = np.argsort(rows.score, kind="stable")
+        is_positive = rows.label[order] == 1
+        positives, negatives = order[is_positive], order[~is_positive]
+        high, low = rows.score[positives], rows.score[negatives]
+        return cls(
+            positives,
+            negatives,
+            below_from=np.searchsorted(low, high, "left"),
+            below_to=np.searchsorted(low, high, "right"),
+            ties_from=np.searchsorted(high, high, "left"),
+        )
+
+
+def _cumulated(weights: Weights, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Sums of the weights before each of the rows and, last, of all."""
+    sums = np.zeros((len(weights.counts), len(rows) + 1), np.int64)
+    np.cumsum(np.take(weights.counts, rows, axis=1), axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _mean(loss: Callable[[Outcome], Floats]) -> Callable[[Outcome], Replicate]:
+    def form(rows: Outcome) -> Replicate:
+        losses = loss(rows)
+        return lambda weights: weights.reals @ losses / weights.total
+
+    return form
+
+
+def _log_losses(rows: Outcome) -> Floats:
+    assert rows.score is not None
+    smallest = np.finfo(np.float64).eps
+    score = np.clip(rows.score, smallest, 1 - smallest)
+    return np.asarray(-np.log(np.where(rows.label == 1, score, 1 - score)))
+
+
+def _square(of: Floats | None, label: Floats) -> Floats:
+    assert of is not None
+    return np.asarray((of - label) ** 2)
+
+
+def _error(rows: Outcome) -> Floats:
+    assert rows.said is not None
+    return np.abs(rows.said - rows.label)
+
+
+def _rmse(rows: Outcome) -> Replicate:
+    mean = _mean(lambda rows: _square(rows.said, rows.label))(rows)
+    return lambda weights: np.sqrt(mean(weights))
+
+
+def _r2(rows: Outcome) -> Replicate:
+    centred = rows.label - rows.label.mean()
+    columns = np.column_stack([_square(rows.said, rows.label), centred, centred**2])
+
+    def replicate(weights: Weights) -> Floats:
+        error, label, square = (weights.reals @ columns).T
+        return np.asarray(1 - error / (square - label**2 / weights.total))
+
+    return replicate
+
+
+def _calibration(rows: Outcome) -> Replicate:
+    assert rows.score is not None
+    columns = np.zeros((len(rows), CALIBRATION_BINS))
+    columns[np.arange(len(rows)), calibration_bin(rows.score)] = rows.label - rows.score
+    return lambda weights: np.abs(weights.reals @ columns).sum(axis=1) / weights.total
+
+
+def _of_classes(
+    combine: Callable[[Floats, Floats, Floats], Floats],
+) -> Callable[[Outcome], Replicate]:
+    """A metric of, for each class (second axis), the rows hit, said and true.
+
+    In binary classification the class is 1 alone, except for the mean over both.
+    """
+
+    def form(rows: Outcome) -> Replicate:
+        assert rows.said is not None
+        said, label = rows.said, rows.label
+        if combine is _mean_recall:
+            classes = np.unique(label)
+        elif rows.task is Task.MULTICLASS:
+            classes = np.union1d(label, said)
+        else:
+            classes = np.array([1.0])
+        is_said, is_label = said[:, None] == classes, label[:, None] == classes
+        columns = np.hstack([is_said & is_label, is_said, is_label]).astype(np.float64)
+
+        def replicate(weights: Weights) -> Floats:
+            hit, predicted, true = np.split(weights.reals @ columns, 3, axis=1)
+            return combine(hit, predicted, true)
+
+        return replicate
+
+    return form
+
+
+def _mean_recall(hit: Floats, predicted: Floats, true: Floats) -> Floats:
+    """NaN if a replicate has lost all labels of a class."""
+    return np.asarray((hit / true).mean(axis=1))
+
+
+def _precision(hit: Floats, predicted: Floats, true: Floats) -> Floats:
+    return np.asarray((hit / predicted)[:, 0])
+
+
+def _recall(hit: Floats, predicted: Floats, true: Floats) -> Floats:
+    return np.asarray((hit / true)[:, 0])
+
+
+def _f1(hit: Floats, predicted: Floats, true: Floats) -> Floats:
+    return np.asarray((2 * hit / (predicted + true)).mean(axis=1))
+
+
+_FORMS: dict[str, Callable[[Outcome], Replicate]] = {
+    "roc_auc": _roc_auc,
+    "average_precision": _average_precision,
+    "log_loss": _mean(_log_losses),
+    "brier_score": _mean(lambda rows: _square(rows.score, rows.label)),
+    "expected_calibration_error": _calibration,
+    "accuracy": _mean(lambda rows: (rows.said == rows.label).astype(np.float64)),
+    "balanced_accuracy": _of_classes(_mean_recall),
+    "precision": _of_classes(_precision),
+    "recall": _of_classes(_recall),
+    "f1": _of_classes(_f1),
+    "f1_macro": _of_classes(_f1),
+    "mean_absolute_error": _mean(_error),
+    "root_mean_squared_error": _rmse,
+    "mean_absolute_percentage_error": _mean(lambda rows: _error(rows) / np.abs(rows.label)),
+    "r2": _r2,
+}
