@@ -3,7 +3,14 @@
 import re
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from specs.names import LONGEST, PART_PATTERN, PIPELINE_PATTERN, VARIABLE_PATTERN
 
@@ -56,4 +63,14 @@ def _is_location(uri: str) -> str:
 
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
 Location = Annotated[Text, AfterValidator(_is_location)]
-Scalar = bool | int | float | str
+
+
+def _is_scalar(value: object) -> object:
+    # Digests are of JSON, which has no NaN, and many readers stop at 64 bits.
+    number = isinstance(value, (bool, int, float)) and -(2**63) <= value < 2**63
+    if not number and not isinstance(value, str):
+        raise ValueError("expected text, a number, true or false")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_is_scalar)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from specs.base import Many, Spec, Text
 from specs.references import OutputReference
@@ -28,6 +28,10 @@ Severity = Literal["block", "warn"]
 
 class AbsoluteCheck(Spec):
     """A limit that the candidate has to meet by itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]}
+    )
 
     metric: Metric = Field(description="What is measured on the candidate's predictions.")
     at_least: float | None = Field(
@@ -90,6 +94,10 @@ Check = Annotated[
 
 class Columns(Spec):
     """The columns of the predictions."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["score"]}, {"required": ["prediction"]}]}
+    )
 
     key: Text = Field(description="Identifies a row; pairs the candidate's with the baseline's.")
     label: Text = Field(description="What was true.")

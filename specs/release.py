@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from specs.base import HttpPath, Many, RelativePath, Spec, Text, Variable
 from specs.values import Duration, Percent
@@ -43,6 +43,10 @@ class Expect(Spec):
 
 class Smoke(Spec):
     """One request to the candidate in staging."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["get"]}, {"required": ["post"]}]}
+    )
 
     get: HttpPath | None = Field(default=None, description="A path to GET.")
     post: HttpPath | None = Field(default=None, description="A path to POST to.")
@@ -87,6 +91,8 @@ class LatencySignal(Spec):
 
 class Signals(Spec):
     """What the judge watches. Signals that are not named are not watched."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     errors: ErrorSignal | None = Field(default=None, description="Failed requests.")
     latency_mean: LatencySignal | None = Field(default=None, description="The mean latency.")

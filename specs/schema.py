@@ -1,0 +1,43 @@
+"""The JSON Schema of ml-pipeline.yaml, for editors. `python -m specs.schema` prints it."""
+
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from specs.model import Pipeline
+
+SCHEMA_FILE = Path(__file__).with_name("ml-pipeline.schema.json")
+
+
+@cache
+def json_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) of what the loader accepts. Callers leave it as it is."""
+    schema = _closed(Pipeline.model_json_schema(by_alias=True, mode="validation"))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://headgate.dev/schemas/v1/ml-pipeline.json",
+        **schema,
+        "title": "ml-pipeline.yaml",
+    }
+
+
+def _closed(part: Any) -> Any:
+    """Names that no pattern admits are errors; pydantic leaves them open."""
+    if isinstance(part, list):
+        return [_closed(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    closed = {key: _closed(each) for key, each in part.items()}
+    return {**closed, "additionalProperties": False} if "patternProperties" in part else closed
+
+
+def main() -> None:
+    """Print the schema."""
+    json.dump(json_schema(), sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""YAML as a tree of values that know where they stand. The text is hostile: all is bounded."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+MOST_BYTES: Final = 256 * 1024
+MOST_NODES: Final = 20_000
+MOST_DEPTH: Final = 32
+MOST_FAULTS: Final = 100
+
+Key = str | int
+Path = tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value of the document, and where it starts.
+
+    `plain` is its value as Python has it; `children` are the nodes inside a mapping or a list;
+    `keys` says where each key of a mapping stands; `raw` is a scalar's text as written.
+    """
+
+    plain: Any
+    start: int
+    children: dict[Key, "Node"] = field(default_factory=dict)
+    keys: dict[Key, int] = field(default_factory=dict)
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with the text, before anything is known about its meaning."""
+
+    code: str
+    message: str
+    start: int
+    expected: str | None = None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The document; `root` is None when it cannot be read at all."""
+
+    text: str
+    root: Node | None
+    faults: tuple[Fault, ...]
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", self.text))]
+
+    def position(self, start: int) -> tuple[int, int]:
+        """Line and column, from 1, of an offset into the text."""
+        line = bisect_right(self._line_starts, start)
+        return line, start - self._line_starts[line - 1] + 1
+
+
+class _StopError(Exception):
+    """The text cannot be read any further."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def parse(content: str | bytes) -> Tree:
+    """Read YAML 1.2 (core schema): no tags, one document, bounded in every way. Never raises."""
+    try:
+        text = _decode(content)
+    except _StopError as stop:
+        return Tree("", None, (stop.fault,))
+    faults: list[Fault] = []
+    try:
+        root = _Reader(text, faults).document()
+    except _StopError as stop:
+        return Tree(text, None, (*faults, stop.fault))
+    return Tree(text, root, tuple(faults))
+
+
+def _decode(content: str | bytes) -> str:
+    if isinstance(content, str):
+        size = len(content.encode("utf-8", "surrogatepass"))
+    else:
+        size = len(content)
+    if size > MOST_BYTES:
+        raise _StopError(
+            Fault("too-large", f"the file has {size} bytes", 0, f"at most {MOST_BYTES}")
+        )
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"the file is not UTF-8: byte {error.start + 1} cannot be read"
+        raise _StopError(Fault("encoding", message, 0, "text in UTF-8")) from None
+    return text.removeprefix("\ufeff")
+
+
+class _Reader:
+    """Builds the tree from the parser's events; the parser itself builds nothing."""
+
+    def __init__(self, text: str, faults: list[Fault]) -> None:
+        self.text = text
+        self.faults = faults
+        self.anchors: dict[str, tuple[Node, int]] = {}
+        self.nodes = 0
+        self.events = self._parse()
+
+    def document(self) -> Node | None:
+        """The one document; None when there is none."""
+        root = None
+        for event in self.events:
+            if isinstance(event, DocumentStartEvent):
+                if root is not None:
+                    fault = Fault(
+                        "several-documents",
+                        "a second document starts here",
+                        event.start_mark.index,
+                        "one document per file",
+                    )
+                    self._fault(fault)
+                    return root
+                root = self._node(next(self.events), 1)
+        return root
+
+    def _parse(self) -> Iterator[Event]:
+        try:
+            yield from YAML(typ="safe", pure=True).parse(self.text)
+        except (MarkedYAMLError, ReaderError) as error:
+            raise _StopError(_syntax(error, self.text)) from None
+        except (YAMLError, ValueError, IndexError, AttributeError, AssertionError) as error:
+            # The parser has bugs of its own on odd text; whose fault it is does not matter here.
+            message = f"cannot be read as YAML: {error}"
+            raise _StopError(Fault("syntax", message, 0)) from None
+
+    def _node(self, event: Any, depth: int) -> Node:
+        # Any: what each kind of event has, ruamel says only at run time.
+        start = event.start_mark.index
+        if isinstance(event, AliasEvent):
+            return self._alias(event.anchor, start)
+        before = self.nodes
+        self._count(1, start)
+        if depth > MOST_DEPTH:
+            message = f"nested more than {MOST_DEPTH} deep"
+            raise _StopError(Fault("too-deep", message, start))
+        if event.ctag is not None:
+            self._fault(
+                Fault("tag", f"the tag {event.tag} is not allowed", start, "a value without a tag")
+            )
+        if isinstance(event, ScalarEvent):
+            node = self._scalar(event, start)
+        elif isinstance(event, MappingStartEvent):
+            node = self._mapping(start, depth)
+        else:
+            node = self._sequence(start, depth)
+        if event.anchor:
+            self.anchors[event.anchor] = (node, self.nodes - before)
+        return node
+
+    def _fault(self, fault: Fault) -> None:
+        if len(self.faults) == MOST_FAULTS:
+            raise _StopError(fault)
+        self.faults.append(fault)
+
+    def _count(self, nodes: int, start: int) -> None:
+        self.nodes += nodes
+        if self.nodes > MOST_NODES:
+            message = f"more than {MOST_NODES} values, aliases counted as what they stand for"
+            raise _StopError(Fault("too-many-values", message, start))
+
+    def _alias(self, name: str, start: int) -> Node:
+        node, size = self.anchors.get(name, (None, 0))
+        if node is None:
+            message = f"*{name} stands for nothing: there is no &{name} before it"
+            raise _StopError(Fault("alias", message, start))
+        self._count(size, start)
+        # Problems inside are shown where the text is, at the anchor.
+        return node
+
+    def _scalar(self, event: ScalarEvent, start: int) -> Node:
+        value = _resolve(event.value) if event.style is None else event.value
+        if isinstance(value, float) and not abs(value) < float("inf"):
+            self._fault(Fault("not-finite", f"{event.value} is no number", start, "a number"))
+            value = 0.0
+        return Node(value, start, raw=event.value)
+
+    def _sequence(self, start: int, depth: int) -> Node:
+        children: dict[Key, Node] = {}
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            children[len(children)] = self._node(event, depth + 1)
+        return Node([child.plain for child in children.values()], start, children)
+
+    def _mapping(self, start: int, depth: int) -> Node:
+        children: dict[Key, Node] = {}
+        keys: dict[Key, int] = {}
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            at = event.start_mark.index
+            if not isinstance(event, ScalarEvent):
+                self._node(event, depth + 1)
+                self._node(next(self.events), depth + 1)
+                self._fault(Fault("key", "a key has to be plain text", at))
+                continue
+            self._count(1, at)
+            child = self._node(next(self.events), depth + 1)
+            if event.value in children:
+                line = self.text.count("\n", 0, keys[event.value]) + 1
+                message = f"the key `{event.value}` stands here twice; the first is in line {line}"
+                self._fault(Fault("duplicate-key", message, at))
+                continue
+            children[event.value] = child
+            keys[event.value] = at
+        return Node({key: child.plain for key, child in children.items()}, start, children, keys)
+
+
+# YAML 1.2.2, section 10.3.2: the tags of the core schema. `no`, `on` and 1:30 are text.
+_NULL: Final = {"", "~", "null", "Null", "NULL"}
+_BOOL: Final = {
+    word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
+}
+_INT: Final = re.compile(r"[-+]?[0-9]+")
+_BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LONGEST_NUMBER: Final = 64
+
+
+def _resolve(text: str) -> object:
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    if _INT.fullmatch(text):
+        return int(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _SPECIAL.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    return text
+
+
+def _syntax(error: MarkedYAMLError | ReaderError, text: str) -> Fault:
+    if isinstance(error, ReaderError):
+        message = f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
+        return Fault("character", message, error.position)
+    mark = error.problem_mark or error.context_mark
+    start = mark.index if mark is not None else 0
+    if text[start : start + 1] == "\t":
+        return Fault("tab", "a tab stands where YAML wants spaces", start, "spaces")
+    reasons = [reason for reason in (error.problem, error.context) if reason]
+    return Fault("syntax", "not YAML: " + ", ".join(reasons), start)
