@@ -210,12 +210,7 @@ class Processes:
         if self._endings is not None:
             self._endings.close()
             self._endings = None
-        if self._zygote is not None:
-            assert self._zygote.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                self._zygote.stdin.close()
-            self._zygote.wait()
-            self._zygote = None
+        self._end_zygote()
 
     def __enter__(self) -> Self:
         return self
@@ -237,14 +232,16 @@ class Processes:
                 zygote.stdin.write(name.encode() + b"\n")
                 zygote.stdin.flush()
             except BrokenPipeError:
-                self.close()
+                self._end_zygote()
                 if attempt == 2:
                     raise
             else:
                 return
 
     def _running_zygote(self) -> subprocess.Popen[bytes]:
-        if self._zygote is None or self._zygote.poll() is not None:
+        if self._zygote is not None and self._zygote.poll() is not None:
+            self._end_zygote()
+        if self._zygote is None:
             self._zygote = subprocess.Popen(
                 [sys.executable, "-I", "-S", supervisor.__file__, str(self._home)],
                 stdin=subprocess.PIPE,
@@ -255,6 +252,14 @@ class Processes:
                 start_new_session=True,  # Ctrl-C in a terminal is for the controller
             )
         return self._zygote
+
+    def _end_zygote(self) -> None:
+        if self._zygote is not None:
+            assert self._zygote.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self._zygote.stdin.close()
+            self._zygote.wait()
+            self._zygote = None
 
 
 class _Endings:

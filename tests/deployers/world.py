@@ -1,0 +1,34 @@
+"""What the tests of this folder look at the world with."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def until(look: Callable[[], T], seconds: float = 30.0) -> T:
+    """Poll until `look` finds something true; the deadline only ends a test that hangs."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+    return found
+
+
+def living(path: Path) -> list[str]:
+    """Processes whose command line or environment mentions the path; the dead have neither."""
+    sought, found = str(path).encode(), []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            if sought in command or sought in (entry / "environ").read_bytes():
+                found.append(f"{entry.name}: {command.decode(errors='replace')}")
+        except OSError:
+            continue
+    return found
