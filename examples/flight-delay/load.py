@@ -1,0 +1,141 @@
+"""Replay real flights against a running server, at a steady rate and for a bounded time."""
+
+import argparse
+import http.client
+import itertools
+import json
+import math
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+import flights
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one request. Status 0: no answer came. Times are in seconds."""
+
+    flight_id: str
+    due: float  # since the start
+    latency: float  # from when it was due, so a server that stalls is not flattered
+    status: int
+    model: str | None  # the model that answered
+
+
+def requests(data: Path) -> list[dict[str, Any]]:
+    """The flights of a Parquet file as a caller would ask about them before departure."""
+    table = pd.read_parquet(data, columns=[flights.KEY, *flights.KNOWN_BEFORE_DEPARTURE])
+    return [
+        {
+            str(name): None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in row.items()
+        }
+        for row in table.to_dict(orient="records")
+    ]
+
+
+def replay(
+    url: str,
+    asked: Sequence[dict[str, Any]],
+    rate: float,
+    seconds: float,
+    *,
+    workers: int = 8,
+    stop: threading.Event | None = None,
+) -> list[Answer]:
+    """Post flights to `url`, `rate` each second, until `seconds` are over or `stop` is set.
+
+    Begins again with the first flight after the last. Answers come in the order of their dates.
+    """
+    stop = stop or threading.Event()
+    started = time.monotonic()
+    places: queue.SimpleQueue[tuple[float, dict[str, Any]] | None] = queue.SimpleQueue()
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(_work, url, started, places) for _ in range(workers)]
+        bodies = itertools.cycle(asked)
+        for due in _dates(rate, seconds):
+            if stop.wait(max(0.0, started + due - time.monotonic())):
+                break
+            places.put((due, next(bodies)))
+        for _ in running:
+            places.put(None)
+        answers = itertools.chain.from_iterable(worker.result() for worker in running)
+        return sorted(answers, key=lambda answer: answer.due)
+
+
+def _dates(rate: float, seconds: float) -> Iterator[float]:
+    return (number / rate for number in range(int(rate * seconds)))
+
+
+def _work(url: str, started: float, places: "queue.SimpleQueue[Any]") -> list[Answer]:
+    answers = []
+    connection = _connect(url)
+    try:
+        while (place := places.get()) is not None:
+            due, flight = place
+            status, model = _ask(connection, urlsplit(url).path, flight)
+            latency = time.monotonic() - started - due
+            answers.append(Answer(flight[flights.KEY], due, latency, status, model))
+    finally:
+        connection.close()
+    return answers
+
+
+def _connect(url: str) -> http.client.HTTPConnection:
+    address = urlsplit(url)
+    if address.scheme != "http" or address.hostname is None:
+        raise SystemExit(f"{url}: an address like http://127.0.0.1:8080/predict is needed")
+    return http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: str, flight: dict[str, Any]
+) -> tuple[int, str | None]:
+    body = json.dumps(flight)
+    try:
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        content = response.read()
+    except (OSError, http.client.HTTPException):
+        connection.close()  # the next request opens it again; this one is not tried twice
+        return 0, None
+    try:
+        return response.status, json.loads(content).get("model")
+    except (ValueError, AttributeError):
+        return response.status, None
+
+
+def main() -> None:
+    arguments = _arguments()
+    asked = requests(arguments.data)
+    answers = replay(arguments.url, asked, arguments.rate, arguments.seconds)
+    if arguments.out:
+        arguments.out.write_text("".join(json.dumps(asdict(answer)) + "\n" for answer in answers))
+    latencies = sorted(answer.latency for answer in answers) or [math.nan]
+    median, p99 = (1000 * latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
+    statuses = ", ".join(f"{n} x {s}" for s, n in sorted(Counter(a.status for a in answers).items()))
+    print(f"{len(answers)} requests: {statuses}; p50 {median:.1f} ms, p99 {p99:.1f} ms")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True, help="for example http://127.0.0.1:8080/predict")
+    parser.add_argument("--data", type=Path, required=True, help="a month of flights (Parquet)")
+    parser.add_argument("--rate", type=float, default=50, help="requests each second")
+    parser.add_argument("--seconds", type=float, default=10, help="then it stops")
+    parser.add_argument("--out", type=Path, help="one JSON line for each answer")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
