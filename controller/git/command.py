@@ -1,0 +1,211 @@
+"""One git command: started without surprises, ended when nobody waits, its failure understood."""
+
+import asyncio
+import base64
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from specs.failures import NeedsHuman, TryAgain
+
+TIMEOUT = 300.0
+"""Seconds after which a git command is taken for hung."""
+
+_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
+# Of the caller's own GIT_ variables only those that say how to reach and authenticate.
+_KEPT = ("GIT_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "GIT_SSL_CAINFO")
+_OPTIONS = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false",
+            "-c", "gc.autoDetach=false", "-c", "core.quotePath=false",
+            "-c", "protocol.ext.allow=never", "-c", "protocol.version=2",
+            "-c", "advice.detachedHead=false")  # fmt: skip
+
+
+class Rejected(TryAgain):
+    """A push lost its race: the remote moved since it was read. Read again, then push again."""
+
+
+class Corrupt(Exception):  # noqa: N818 - says what the mirror is
+    """The mirror's own files are damaged; it has to be cloned anew."""
+
+
+class Missing(Exception):  # noqa: N818 - says what the object is
+    """The mirror does not hold the object that was asked for."""
+
+
+def redact(text: str) -> str:
+    """`text` with the user and password of every URL in it struck out."""
+    return _CREDENTIALS.sub(r"\1***@", text)
+
+
+class Remote:
+    """Where a repository is, and what authenticates there.
+
+    A user and password in an http(s) URL never reach a command line (where `ps` shows them) or
+    the mirror's config: they travel as a header in the command's environment.
+    """
+
+    def __init__(self, url: str) -> None:
+        if not url or url.startswith("-") or re.search(r"[\x00-\x1f]", url):
+            raise NeedsHuman(f"{redact(url)!r} is not the address of a git repository")
+        parts = urlsplit(url) if "://" in url else None
+        self.shown = redact(url)
+        self.config = {"remote.origin.url": url}
+        if parts and parts.scheme in ("http", "https") and parts.username is not None:
+            host = parts.netloc.rpartition("@")[2]
+            plain = parts._replace(netloc=host).geturl()
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            token = base64.b64encode(pair.encode()).decode()
+            self.config = {
+                "remote.origin.url": plain,
+                f"http.{parts.scheme}://{host}/.extraHeader": f"Authorization: Basic {token}",
+            }
+        self._local = Path(parts.path if parts else url)
+        self._is_local = parts.scheme == "file" if parts else not re.match(r"[^/]+:", url)
+
+    def is_absent(self) -> bool:
+        """Whether this is a folder on this machine that is not there (any more)."""
+        return self._is_local and not self._local.exists()
+
+
+def environment(remote: Remote, extra: Mapping[str, str]) -> dict[str, str]:
+    """What a git command sees: no prompts, and no system or user configuration.
+
+    Credentials come from the URL, `~/.netrc`, ssh's own files and agent, or GIT_ASKPASS; who
+    wants a credential helper names a config file in GIT_CONFIG_GLOBAL.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name in _KEPT
+    }
+    counted = {"GIT_CONFIG_COUNT": str(len(remote.config))}
+    for number, (name, value) in enumerate(remote.config.items()):
+        counted[f"GIT_CONFIG_KEY_{number}"] = name
+        counted[f"GIT_CONFIG_VALUE_{number}"] = value
+    defaults = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
+    fixed = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+        "LC_ALL": "C",
+    }
+    return defaults | kept | fixed | counted | dict(extra)
+
+
+async def git(
+    remote: Remote,
+    arguments: Sequence[str],
+    *,
+    folder: Path | None = None,
+    stdin: bytes = b"",
+    extra: Mapping[str, str] | None = None,
+    accept: tuple[int, ...] = (0,),
+) -> tuple[int, bytes]:
+    """Run `git ARGUMENTS` on the repository in `folder`; its exit code and standard output.
+
+    Raises what `failure` makes of an exit code outside `accept`, and TryAgain when git is silent
+    for TIMEOUT seconds. Cancelled, it takes git and git's helpers down with it.
+    """
+    where = ("--git-dir", str(folder)) if folder else ()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *_OPTIONS,
+            *where,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(remote, extra or {}),
+            cwd="/",
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise NeedsHuman(
+            "git is not installed, or not on PATH: install git 2.36 or newer"
+        ) from None
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            out, err = await process.communicate(stdin)
+    except TimeoutError:
+        raise TryAgain(
+            f"git {arguments[0]} on {remote.shown} gave no answer in {TIMEOUT:.0f} s"
+        ) from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    code = process.returncode or 0
+    if code not in accept:
+        text = (err + b"\n" + out) if arguments[0] == "push" else err
+        raise failure(remote, text.decode("utf-8", "replace"))
+    return code, out
+
+
+# What git says, in the order in which it is looked for, and what that means.
+_CORRUPT = re.compile(
+    r"loose object .* is corrupt|object file .* is empty|unable to read tree|inflate: data stream"
+    r"|packfile .* (?:cannot be|is) |garbage at end|not a git repository: '/|bad object refs/"
+    r"|pack has bad object|did not send all necessary objects|unable to unpack|missing blob",
+    re.IGNORECASE,
+)
+_MISSING = re.compile(
+    r"not a valid (?:object|commit) name|bad object|not a tree object|no such commit"
+    r"|invalid object name|bad revision|not a valid object",
+    re.IGNORECASE,
+)
+_RACE = re.compile(
+    r"\[rejected\]|stale info|fetch first|non-fast-forward"
+    r"|\[remote rejected\].*(?:cannot lock ref|failed to update ref|incorrect old value"
+    r"|reference already exists)",
+    re.IGNORECASE,
+)
+_REFUSED = re.compile(
+    r"authentication failed|could not read (?:username|password)|permission denied"
+    r"|host key verification failed|access denied|returned error: 40[13]|not authorized",
+    re.IGNORECASE,
+)
+_DECLINED = re.compile(r"\[remote rejected\]|hook declined|protected branch", re.IGNORECASE)
+_NO_REPOSITORY = re.compile(
+    r"not appear to be a git repository|repository .* not found|not a git repository"
+    r"|dubious ownership|transport '.*' not allowed|returned error: 404|not found: did you run"
+    r"|unable to find remote helper",
+    re.IGNORECASE,
+)
+_FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
+
+
+def failure(remote: Remote, said: str) -> Exception:
+    """What git's words mean: whom to wait for, or what somebody has to mend."""
+    last = _telling_line(redact(said))
+    where = remote.shown
+    if remote.is_absent():
+        return TryAgain(f"{where} is not there; put it back, or correct the address")
+    if _FULL.search(said):
+        return NeedsHuman(f"no space left for the mirror of {where}: free some, then `retry`")
+    if _RACE.search(said):
+        return Rejected(f"{where} moved while it was written to: {last}")
+    if _REFUSED.search(said):
+        return NeedsHuman(
+            f"{where} refused access ({last}): renew the token or key that Headgate uses there"
+        )
+    if _DECLINED.search(said):
+        return NeedsHuman(f"{where} declined a push ({last}): let Headgate push that ref")
+    if _CORRUPT.search(said):
+        return Corrupt(last)
+    if _NO_REPOSITORY.search(said):
+        return NeedsHuman(f"{where} is not a git repository that can be read ({last})")
+    if _MISSING.search(said):
+        return Missing(last)
+    return TryAgain(f"{where} cannot be reached now: {last}")
+
+
+def _telling_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if re.match(r"fatal:|error:|!|remote: |ssh:", line)]
+    return (telling or lines or ["git said nothing"])[0].removeprefix("fatal: ")[:300]

@@ -1,0 +1,62 @@
+"""The files of one commit in a folder that nobody writes to."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from controller.git.command import Remote, git
+from specs.failures import NeedsHuman
+
+
+async def export(
+    remote: Remote, mirror: Path, commit: str, tree: Mapping[str, str], target: Path
+) -> None:
+    """Write `commit` to `target`, by way of a folder beside it. Two may race: one result.
+
+    checkout-index and not archive: the latter leaves out what .gitattributes marks
+    `export-ignore`, and a step must see the files that were committed.
+    """
+    links = [path for path, what in tree.items() if what.startswith("symlink:")]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=target.parent))
+    try:
+        files, index = scratch / "files", {"GIT_INDEX_FILE": str(scratch / "index")}
+        files.mkdir()
+        await git(remote, ("read-tree", commit), folder=mirror, extra=index)
+        out = ("--work-tree", str(files), "checkout-index", "--all", "--quiet")
+        await git(remote, out, folder=mirror, extra=index)
+        await asyncio.to_thread(_finish, files, links, commit, target)
+    finally:
+        await asyncio.to_thread(remove_tree, scratch)
+
+
+def _finish(files: Path, links: Iterable[str], commit: str, target: Path) -> None:
+    root = files.resolve()
+    for path in links:
+        # Resolved on disk, since a link may lead out by way of another one.
+        if not (root / path).resolve().is_relative_to(root):
+            raise NeedsHuman(
+                f"{path} in commit {commit[:10]} is a symbolic link to outside the repository: "
+                "remove it, or replace it by the file"
+            )
+    for folder, _, names in os.walk(files):
+        for name in names:
+            entry = Path(folder, name)
+            if not entry.is_symlink():
+                entry.chmod(entry.stat().st_mode & 0o555)
+        Path(folder).chmod(0o555)
+    try:
+        files.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder, also one whose folders are read-only."""
+    for parent, _, _ in os.walk(folder):
+        Path(parent).chmod(0o755)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,302 @@
+"""The bare mirror of one remote repository."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from controller.git import export
+from controller.git.command import Corrupt, Missing, Remote, git
+from controller.git.values import (
+    LOG_FORMAT,
+    Author,
+    CommitInfo,
+    checked_path,
+    checked_ref,
+    checked_sha,
+    is_sha,
+    parse_log,
+    parse_tree,
+)
+from specs.failures import NeedsHuman
+
+T = TypeVar("T")
+
+LARGEST_READ = 16 * 2**20
+"""Bytes of the largest file that `Mirror.read` loads into memory."""
+
+_FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
+
+
+class Mirror:
+    """Reads from and writes to the repository at `url`, through a bare mirror in `folder`.
+
+    Every method may raise `TryAgain` (remote gone, network, lock) or `NeedsHuman` (access
+    refused, not a repository). A mirror that is damaged or was deleted is cloned anew and the
+    call repeated. A commit is always named by its full id.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._remote = Remote(url)
+        self._folder = folder
+        self._changing = asyncio.Lock()
+
+    @property
+    def url(self) -> str:
+        """The remote's address, without credentials: for messages."""
+        return self._remote.shown
+
+    # -- the remote ---------------------------------------------------------------------------
+
+    async def heads(self) -> dict[str, str]:
+        """The branches of the remote as they are now, and their commits. Fetches nothing."""
+        out = await self._git("ls-remote", "--heads", "origin", local=False)
+        found = {}
+        for line in out.decode("utf-8", "replace").splitlines():
+            sha, _, ref = line.partition("\t")
+            found[ref.removeprefix("refs/heads/")] = sha
+        return found
+
+    async def default_branch(self) -> str | None:
+        """The branch that the remote's HEAD names; None for one whose HEAD names no commit."""
+        out = await self._git("ls-remote", "--symref", "origin", "HEAD", local=False)
+        first = out.decode("utf-8", "replace").partition("\t")[0]
+        return first.removeprefix("ref: refs/heads/") if first.startswith("ref: ") else None
+
+    async def ensure(self) -> None:
+        """See to it that there is a mirror: clone it when it is missing or damaged."""
+        async with self._changing:
+            if not await self._is_whole():
+                await self._clone()
+
+    async def fetch(self) -> None:
+        """Bring branches and notes of the mirror to where the remote's are."""
+
+        async def fetch() -> None:
+            async with self._changing:
+                await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
+
+        await self._mended(fetch)
+
+    async def push(self, ref: str, sha: str, expected: str | None) -> None:
+        """Move `ref` (a branch, or a full `refs/...`) of the remote from `expected` to `sha`.
+
+        `expected` None creates it. Raises `Rejected` when the remote's ref is elsewhere.
+        """
+        name = _full(ref)
+        lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
+        target = f"{checked_sha(sha)}:{name}"
+        arguments = ("push", "--quiet", "--no-verify", lease, "origin", target)
+        await self._found(sha, lambda: self._git(*arguments))
+
+    # -- reading ------------------------------------------------------------------------------
+
+    async def resolve(self, ref: str) -> str | None:
+        """The commit that the mirror last saw `ref` (a branch, or `refs/...`) at."""
+
+        async def resolve() -> str | None:
+            name = _full(ref)
+            arguments = ("for-each-ref", "--format=%(refname) %(objectname)", "--", name)
+            lines = (await self._git(*arguments)).decode().splitlines()
+            found = dict(line.split(" ", 1) for line in lines)
+            return found.get(name)
+
+        return await self._mended(resolve)
+
+    async def read(self, commit: str, path: str) -> bytes | None:
+        """The file at `path`, through symbolic links that stay inside; None if there is none."""
+        wanted = f"{checked_sha(commit)}:{checked_path(path)}\n".encode()
+
+        async def read() -> bytes | None:
+            await self._git("cat-file", "-e", f"{commit}^{{commit}}")
+            about = await self._git("cat-file", "--batch-check", "--follow-symlinks", stdin=wanted)
+            sha, _, rest = about.decode("utf-8", "replace").partition("\n")[0].partition(" ")
+            kind, _, size = rest.partition(" ")
+            if kind != "blob" or not is_sha(sha):
+                return None
+            if int(size) > LARGEST_READ:
+                raise NeedsHuman(
+                    f"{path} at {commit[:10]} of {self.url} has {int(size):,} bytes; at most "
+                    f"{LARGEST_READ:,} are read: is that the right file?"
+                )
+            return await self._git("cat-file", "blob", sha)
+
+        return await self._found(commit, read)
+
+    async def files(self, commit: str) -> dict[str, str]:
+        """Every path in the commit's tree and what stands there: see `parse_tree`."""
+        arguments = ("ls-tree", "-r", "-z", "--full-tree", checked_sha(commit))
+        return await self._found(commit, lambda: self._parsed(parse_tree, arguments))
+
+    async def commit_info(self, commit: str) -> CommitInfo:
+        """Who, when, what and the trailers of one commit."""
+        sha = checked_sha(commit)
+        arguments = ("log", "-1", "-z", f"--format={LOG_FORMAT}", sha, "--")
+        return (await self._found(commit, lambda: self._parsed(parse_log, arguments)))[0]
+
+    async def log(
+        self, ref: str, paths: Sequence[str] = (), limit: int = 50
+    ) -> tuple[CommitInfo, ...]:
+        """Commits of a branch, a ref or before a commit, latest first; none if it is unknown."""
+        start = ref if is_sha(ref) else await self.resolve(ref)
+        if start is None:
+            return ()
+        options = ("log", "-z", f"-{int(limit)}", f"--format={LOG_FORMAT}", start)
+        arguments = (*options, "--", *(f":(literal){checked_path(path)}" for path in paths))
+        return await self._found(start, lambda: self._parsed(parse_log, arguments))
+
+    async def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether `commit` is `of` or stands before it in its history."""
+        arguments = ("merge-base", "--is-ancestor", checked_sha(commit), checked_sha(of))
+
+        async def ask() -> bool:
+            code, _ = await git(self._remote, arguments, folder=self._folder, accept=(0, 1))
+            return code == 0
+
+        return await self._found(of, lambda: self._found(commit, ask))
+
+    async def materialise(self, commit: str, folder: Path) -> Path:
+        """`folder`/`commit`: the commit's files, read-only. Made once, and whole or not at all.
+
+        Raises NeedsHuman for a symbolic link that leads outside. A submodule is an empty folder.
+        """
+        target = folder / checked_sha(commit)
+        if not target.is_dir():
+            tree = await self.files(commit)
+            await self._found(
+                commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
+            )
+        return target
+
+    # -- writing ------------------------------------------------------------------------------
+
+    async def write_commit(
+        self,
+        base: str | None,
+        files: Mapping[str, bytes | None],
+        message: str,
+        author: Author,
+    ) -> str:
+        """A new commit on top of `base` with `files` written, or deleted where None.
+
+        It stands in the mirror only, on no branch, until it is pushed. `base` None: an orphan.
+        """
+        for path in files:
+            checked_path(path)
+
+        async def write() -> str:
+            with tempfile.TemporaryDirectory(prefix="headgate-index-") as scratch:
+                index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+                if base is not None:
+                    await self._git("read-tree", checked_sha(base), extra=index)
+                lines = [await self._index_line(path, data) for path, data in files.items()]
+                await self._git(
+                    "update-index", "-z", "--index-info", stdin=b"".join(lines), extra=index
+                )
+                tree = (await self._git("write-tree", extra=index)).decode().strip()
+            return await self._commit_tree(tree, base, message, author)
+
+        return await (self._found(base, write) if base else self._mended(write))
+
+    async def _index_line(self, path: str, data: bytes | None) -> bytes:
+        if data is None:
+            return f"0 {'0' * 40}\t{path}\0".encode()
+        sha = (await self._git("hash-object", "-w", "--stdin", stdin=data)).decode().strip()
+        return f"100644 {sha}\t{path}\0".encode()
+
+    async def _commit_tree(self, tree: str, base: str | None, message: str, author: Author) -> str:
+        who = {
+            f"GIT_{role}_{part}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", author.name), ("EMAIL", author.email))
+        }
+        parent = ("-p", base) if base else ()
+        arguments = ("commit-tree", tree, *parent, "-F", "-")
+        out = await self._git(*arguments, stdin=message.encode(), extra=who)
+        return out.decode().strip()
+
+    # -- the mirror itself --------------------------------------------------------------------
+
+    async def _git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        extra: Mapping[str, str] | None = None,
+        local: bool = True,
+    ) -> bytes:
+        folder = self._folder if local else None
+        try:
+            _, out = await git(self._remote, arguments, folder=folder, stdin=stdin, extra=extra)
+        except (Corrupt, Missing) as error:
+            if local:
+                raise
+            raise NeedsHuman(f"{self.url} is damaged: {error}") from None
+        return out
+
+    async def _parsed(self, parse: Callable[[bytes], T], arguments: Sequence[str]) -> T:
+        return parse(await self._git(*arguments))
+
+    async def _mended(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The result of `call`; once more on a new mirror if this one is missing or damaged."""
+        try:
+            if (self._folder / "HEAD").is_file():
+                return await call()
+        except Corrupt:
+            async with self._changing:
+                await self._clone()
+        else:
+            await self.ensure()
+        try:
+            return await call()
+        except Corrupt as error:
+            raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
+
+    async def _found(self, commit: str, call: Callable[[], Awaitable[T]]) -> T:
+        """The result of `call`, which needs `commit`; fetched if the mirror lacks it."""
+        try:
+            return await self._mended(call)
+        except Missing:
+            await self.fetch()
+        try:
+            return await self._mended(call)
+        except Missing:
+            raise NeedsHuman(
+                f"commit {commit[:10]} is not in {self.url} (any more): "
+                "was its branch deleted or pushed over?"
+            ) from None
+
+    async def _is_whole(self) -> bool:
+        if not (self._folder / "HEAD").is_file():
+            return False
+        try:
+            await self._git("rev-parse", "--is-bare-repository")
+            await self._git("rev-list", "--all", "-1")
+        except (Corrupt, Missing, NeedsHuman):
+            return False
+        return True
+
+    async def _clone(self) -> None:
+        """Clone beside, then change places: a clone that fails leaves what was there."""
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
+        try:
+            await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
+            fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
+            await git(self._remote, fetch, folder=scratch)
+            await asyncio.to_thread(_replace, self._folder, scratch)
+        except Corrupt as error:
+            raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
+        finally:
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def _replace(old: Path, new: Path) -> None:
+    shutil.rmtree(old, ignore_errors=True)
+    new.rename(old)
+
+
+def _full(ref: str) -> str:
+    checked_ref(ref)
+    return ref if ref.startswith("refs/") else f"refs/heads/{ref}"

@@ -1,0 +1,114 @@
+"""What is said about commits, and which names and paths may reach a git command line."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# git-check-ref-format(1): no control characters, space or ~^:?*[\, no "..", "@{" or "//".
+_BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+
+
+class Author(NamedTuple):
+    """Who writes a commit."""
+
+    name: str
+    email: str
+
+
+class CommitInfo(BaseModel):
+    """A commit. `time` is the author's, in seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha: str
+    parents: tuple[str, ...]
+    author: str
+    email: str
+    time: int
+    subject: str
+    body: str
+    trailers: Mapping[str, str]
+
+
+_FIELDS = ("%H", "%P", "%an", "%ae", "%at", "%s", "%b", "%(trailers:only=true,unfold=true)")
+LOG_FORMAT = "%x00".join(_FIELDS)
+"""For `git log -z --format`: a message never holds a NUL, so every eighth part starts a commit."""
+
+
+def parse_log(output: bytes) -> tuple[CommitInfo, ...]:
+    """Read what `git log -z --format=LOG_FORMAT` printed."""
+    parts = output.decode("utf-8", "replace").removesuffix("\0").split("\0")
+    if len(parts) < len(_FIELDS):
+        return ()
+    return tuple(
+        _commit(parts[start : start + len(_FIELDS)]) for start in range(0, len(parts), len(_FIELDS))
+    )
+
+
+def _commit(fields: Sequence[str]) -> CommitInfo:
+    sha, parents, author, email, time, subject, body, trailers = fields
+    pairs = (line.partition(": ") for line in trailers.splitlines())
+    return CommitInfo(
+        sha=sha,
+        parents=tuple(parents.split()),
+        author=author,
+        email=email,
+        time=int(time),
+        subject=subject,
+        body=body.strip(),
+        trailers={key: value.strip() for key, colon, value in pairs if colon},
+    )
+
+
+def parse_tree(output: bytes) -> dict[str, str]:
+    """Read what `git ls-tree -r -z` printed: path to what stands there.
+
+    A plain file is its blob's id. The rest carries a word before it, because it is something
+    else or behaves otherwise: `exec:`, `symlink:` or `submodule:`.
+    """
+    words = {"100755": "exec:", "120000": "symlink:", "160000": "submodule:"}
+    found = {}
+    for line in output.split(b"\0")[:-1]:
+        about, _, path = line.partition(b"\t")
+        mode, _, sha = about.decode("ascii").split(" ")
+        found[path.decode("utf-8", "surrogateescape")] = words.get(mode, "") + sha
+    return found
+
+
+def is_sha(text: str) -> bool:
+    """Whether `text` is a full object id, of SHA-1 or SHA-256."""
+    return _SHA.fullmatch(text) is not None
+
+
+def checked_sha(text: str) -> str:
+    """`text`, if it is a full object id. Raises ValueError."""
+    if not is_sha(text):
+        raise ValueError(f"expected a full commit id, found {text[:80]!r}")
+    return text
+
+
+def checked_ref(text: str) -> str:
+    """`text`, if git would take it for the name of a branch or ref. Raises ValueError."""
+    parts = text.split("/")
+    if (
+        not text
+        or text.startswith("-")
+        or text.endswith(("/", "."))
+        or _BAD_IN_REF.search(text)
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    ):
+        raise ValueError(f"expected the name of a branch, found {text[:80]!r}")
+    return text
+
+
+def checked_path(text: str) -> str:
+    """`text`, if it is a path inside a repository. Raises ValueError."""
+    parts = text.split("/")
+    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or re.search(
+        r"[\x00\n]", text
+    ):
+        raise ValueError(f"expected a path in the repository, found {text[:80]!r}")
+    return text
