@@ -146,7 +146,7 @@ def _compute(name: str, rows: Outcome) -> float:
         "roc_auc": lambda: sk.roc_auc_score(label, score),
         "average_precision": lambda: sk.average_precision_score(label, score),
         "log_loss": lambda: sk.log_loss(label, score, labels=[0.0, 1.0]),
-        "brier_score": lambda: np.mean((score - label) ** 2),
+        "brier_score": lambda: sk.brier_score_loss(label, score, pos_label=1),
         "expected_calibration_error": lambda: _calibration_error(rows),
         "accuracy": lambda: sk.accuracy_score(label, said),
         "balanced_accuracy": lambda: _balanced_accuracy(rows),

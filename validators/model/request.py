@@ -43,4 +43,5 @@ class Request(Value):
     seed: Annotated[int, Field(ge=0)] = 0
     resamples: Annotated[int, Field(ge=200, le=20_000)] = 1000
     """At least so many; a confidence above 0.95 takes more, so that its tails are populated."""
-    provenance: dict[str, str] = {}
+    provenance: dict[str, str] = Field(default={})
+    """Digests and versions that the verdict holds for, by name."""

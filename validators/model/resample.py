@@ -33,7 +33,7 @@ class Weights:
 
     @cached_property
     def total(self) -> Floats:
-        return self.counts.sum(axis=1, dtype=np.float64)
+        return np.asarray(self.counts.sum(axis=1, dtype=np.float64))
 
     def take(self, rows: NDArray[np.intp]) -> "Weights":
         """The same weights for some of the rows."""

@@ -88,7 +88,7 @@ def study(
     """Measure the wanted metrics of each subset, all under the same resampled rows."""
     found: dict[tuple[str | None, str], Measurement | UndefinedMetric] = {}
     pending: list[tuple[int, slice, Measurement, str | None]] = []
-    jobs = []
+    jobs: list[Job] = []
     for subset, names in wanted:
         ours = subset.of(candidate)
         theirs = None if baseline is None else subset.of(baseline)

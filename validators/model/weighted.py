@@ -55,7 +55,7 @@ def _average_precision(rows: Outcome) -> Replicate:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Positives and negatives in the order of their scores, and where the ones fall in the other."""
+    """Positives and negatives in the order of their scores, and where they lie to each other."""
 
     positives: NDArray[np.intp]
     negatives: NDArray[np.intp]
@@ -137,10 +137,17 @@ def _calibration(rows: Outcome) -> Replicate:
     return lambda weights: np.abs(weights.reals @ columns).sum(axis=1) / weights.total
 
 
-def _of_classes(
-    combine: Callable[[Floats, Floats, Floats], Floats],
-) -> Callable[[Outcome], Replicate]:
-    """A metric of, for each class (second axis), the rows hit, said and true.
+@dataclass(frozen=True, slots=True)
+class _Confusion:
+    """Weights of rows by class (second axis): rightly predicted, predicted, and true."""
+
+    hit: Floats
+    predicted: Floats
+    true: Floats
+
+
+def _of_classes(combine: Callable[[_Confusion], Floats]) -> Callable[[Outcome], Replicate]:
+    """A metric of the confusion of classes.
 
     In binary classification the class is 1 alone, except for the mean over both.
     """
@@ -156,31 +163,30 @@ def _of_classes(
             classes = np.array([1.0])
         is_said, is_label = said[:, None] == classes, label[:, None] == classes
         columns = np.hstack([is_said & is_label, is_said, is_label]).astype(np.float64)
-
-        def replicate(weights: Weights) -> Floats:
-            hit, predicted, true = np.split(weights.reals @ columns, 3, axis=1)
-            return combine(hit, predicted, true)
-
-        return replicate
+        return lambda weights: combine(_Confusion(*np.split(weights.reals @ columns, 3, axis=1)))
 
     return form
 
 
-def _mean_recall(hit: Floats, predicted: Floats, true: Floats) -> Floats:
+def _mean_recall(of: _Confusion) -> Floats:
     """NaN if a replicate has lost all labels of a class."""
-    return np.asarray((hit / true).mean(axis=1))
+    return np.asarray((of.hit / of.true).mean(axis=1))
 
 
-def _precision(hit: Floats, predicted: Floats, true: Floats) -> Floats:
-    return np.asarray((hit / predicted)[:, 0])
+def _precision(of: _Confusion) -> Floats:
+    return np.asarray((of.hit / of.predicted)[:, 0])
 
 
-def _recall(hit: Floats, predicted: Floats, true: Floats) -> Floats:
-    return np.asarray((hit / true)[:, 0])
+def _recall(of: _Confusion) -> Floats:
+    return np.asarray((of.hit / of.true)[:, 0])
 
 
-def _f1(hit: Floats, predicted: Floats, true: Floats) -> Floats:
-    return np.asarray((2 * hit / (predicted + true)).mean(axis=1))
+def _f1(of: _Confusion) -> Floats:
+    return np.asarray((2 * of.hit / (of.predicted + of.true)).mean(axis=1))
+
+
+def _hits(rows: Outcome) -> Floats:
+    return np.asarray(rows.said == rows.label, np.float64)
 
 
 _FORMS: dict[str, Callable[[Outcome], Replicate]] = {
@@ -189,7 +195,7 @@ _FORMS: dict[str, Callable[[Outcome], Replicate]] = {
     "log_loss": _mean(_log_losses),
     "brier_score": _mean(lambda rows: _square(rows.score, rows.label)),
     "expected_calibration_error": _calibration,
-    "accuracy": _mean(lambda rows: (rows.said == rows.label).astype(np.float64)),
+    "accuracy": _mean(_hits),
     "balanced_accuracy": _of_classes(_mean_recall),
     "precision": _of_classes(_precision),
     "recall": _of_classes(_recall),

@@ -1,0 +1,230 @@
+"""From a measurement and what the spec asks of it to the check that a reviewer reads."""
+
+from specs.gates import AbsoluteCheck, PairedCheck
+from validators.model.decide import Gain, non_inferior, rows_to_decide
+from validators.model.measure import UndefinedMetric
+from validators.model.metrics import METRICS
+from validators.model.study import Measurement
+from validators.report import Check, Interval, Location
+from validators.verdict import Verdict
+
+SpecCheck = AbsoluteCheck | PairedCheck
+_SHOWN_CONFIDENCE = 0.95
+
+
+def number(value: float) -> str:
+    """A value as a person reads it, with four digits behind the point where they mean something."""
+    if value and abs(value) < 0.001:
+        return f"{value:.2g}"
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(value)
+
+
+def by_severity(verdict: Verdict, blocks: bool) -> Verdict:
+    """A check that only warns turns FAIL and INCONCLUSIVE into WARN.
+
+    An ERROR stays one: what cannot be evaluated has to be mended, whatever it would have said.
+    """
+    if not blocks and verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        return Verdict.WARN
+    return verdict
+
+
+def name_of(check: SpecCheck) -> str:
+    """Short, and the same from run to run."""
+    by = f", each {check.slice}" if check.slice else ""
+    if isinstance(check, PairedCheck):
+        margin = f"{check.not_worse_than_baseline_by:g}"
+        return f"{check.metric} not worse than baseline by {margin}{by}"
+    return f"{check.metric} {_bounds(check, 'at least', 'at most')}{by}"
+
+
+def limit_of(check: SpecCheck) -> str:
+    """The limit as a person writes it."""
+    if isinstance(check, PairedCheck):
+        return f"not worse by more than {check.not_worse_than_baseline_by:g}"
+    return _bounds(check, ">=", "<=")
+
+
+def _bounds(check: AbsoluteCheck, least: str, most: str) -> str:
+    return " and ".join(
+        f"{word} {limit:g}"
+        for word, limit in ((least, check.at_least), (most, check.at_most))
+        if limit is not None
+    )
+
+
+def answer(
+    check: SpecCheck,
+    found: Measurement | UndefinedMetric,
+    subject: str | None,
+    where: Location | None,
+    file: str,
+) -> Check:
+    """What the measurement says to the check."""
+    if isinstance(found, UndefinedMetric):
+        return unanswered(check, found.verdict, f"has no value: {found}", subject, where)
+    try:
+        if isinstance(check, PairedCheck):
+            return _compared(check, found, subject, where, file)
+        return _limited(check, found, subject, where, file)
+    except UndefinedMetric as undefined:
+        message = f"cannot be compared with the baseline's: {undefined}"
+        return unanswered(check, undefined.verdict, message, subject, where, found)
+
+
+def unanswered(
+    check: SpecCheck,
+    verdict: Verdict,
+    message: str,
+    subject: str | None,
+    where: Location | None,
+    found: Measurement | None = None,
+) -> Check:
+    """A check without an answer; the message continues the name of the metric."""
+    blocks = check.severity == "block"
+    return Check(
+        name=name_of(check),
+        verdict=by_severity(verdict, blocks),
+        message=f"{check.metric} {message}.",
+        subject=subject,
+        limit=limit_of(check),
+        observed=found.candidate if found else None,
+        baseline=found.baseline if found else None,
+        n=found.n if found else None,
+        blocks=blocks,
+        where=where,
+    )
+
+
+def _limited(
+    check: AbsoluteCheck,
+    found: Measurement,
+    subject: str | None,
+    where: Location | None,
+    file: str,
+) -> Check:
+    value, blocks = found.candidate, check.severity == "block"
+    low = check.at_least is not None and value < check.at_least
+    high = check.at_most is not None and value > check.at_most
+    interval = found.interval(_SHOWN_CONFIDENCE)
+    message = (
+        f"{check.metric} is {number(value)} on {found.n:,} rows"
+        f"{f', {_text(interval)}' if interval else ''}; the limit is {limit_of(check)}"
+    )
+    limits = [limit for limit in (check.at_least, check.at_most) if limit is not None]
+    if interval and any(interval.low <= limit <= interval.high for limit in limits):
+        message += ", which lies within the interval: other rows could decide otherwise"
+    return Check(
+        name=name_of(check),
+        verdict=by_severity(Verdict.FAIL if low or high else Verdict.PASS, blocks),
+        message=message + ".",
+        subject=subject,
+        observed=value,
+        limit=limit_of(check),
+        interval=interval,
+        n=found.n,
+        blocks=blocks,
+        next_step=(
+            f"Improve the model, or change the limit in {file} in a commit of its own."
+            if low or high
+            else None
+        ),
+        where=where,
+    )
+
+
+def _compared(
+    check: PairedCheck,
+    found: Measurement,
+    subject: str | None,
+    where: Location | None,
+    file: str,
+) -> Check:
+    gain = found.gain(check.confidence)
+    margin, blocks = check.not_worse_than_baseline_by, check.severity == "block"
+    verdict = non_inferior(gain, margin)
+    return Check(
+        name=name_of(check),
+        verdict=by_severity(verdict, blocks),
+        message=f"{comparison(found, check.confidence)}: {_meaning(verdict, gain, margin)}.",
+        subject=subject,
+        observed=found.candidate,
+        limit=limit_of(check),
+        baseline=found.baseline,
+        difference=difference(found),
+        interval=difference_interval(gain, check.metric, check.confidence),
+        n=found.n,
+        blocks=blocks,
+        next_step=_advice(verdict, gain, margin, file),
+        where=where,
+    )
+
+
+def comparison(found: Measurement, confidence: float) -> str:
+    """Both values, their difference, its interval and the rows."""
+    assert found.baseline is not None
+    interval = difference_interval(found.gain(confidence), found.metric, confidence)
+    return (
+        f"{found.metric} is {number(found.candidate)}, the baseline's "
+        f"{number(found.baseline)}, difference {_signed(difference(found))} "
+        f"({_text(interval, signed=True)}) on {found.n:,} rows"
+    )
+
+
+def difference(found: Measurement) -> float:
+    """Candidate minus baseline, in the unit of the metric."""
+    assert found.baseline is not None
+    return found.candidate - found.baseline
+
+
+def difference_interval(gain: Gain, metric: str, confidence: float) -> Interval:
+    """The interval of candidate minus baseline, whichever direction is better."""
+    low, high = gain.low, gain.high
+    if not METRICS[metric].greater_is_better:
+        low, high = -high, -low
+    return Interval(low=low, high=high, confidence=confidence)
+
+
+def _text(interval: Interval, signed: bool = False) -> str:
+    write = _signed if signed else number
+    return (
+        f"{100 * interval.confidence:.4g}% interval {write(interval.low)} to {write(interval.high)}"
+    )
+
+
+def _meaning(verdict: Verdict, gain: Gain, margin: float) -> str:
+    if verdict is Verdict.FAIL:
+        return f"worse by more than {margin:g}, the whole interval says so"
+    if verdict is Verdict.INCONCLUSIVE:
+        return f"the rows do not show that it is not worse by more than {margin:g}"
+    if gain.low > 0:
+        return "better"
+    if gain.high < 0:
+        return f"worse, but by no more than {margin:g}"
+    return f"not worse by more than {margin:g}"
+
+
+def _advice(verdict: Verdict, gain: Gain, margin: float, file: str) -> str | None:
+    if verdict is Verdict.FAIL:
+        return (
+            "Find the change that cost it; if the loss is wanted, widen the margin in "
+            f"{file} in a commit of its own."
+        )
+    if verdict is not Verdict.INCONCLUSIVE:
+        return None
+    rows = rows_to_decide(gain, margin)
+    if rows is None:
+        return (
+            "The difference lies close to the margin, so more rows will hardly decide: improve "
+            f"the model, or set a margin in {file} that you can defend."
+        )
+    return f"Evaluate on about {_rounded(rows):,} more rows, if the difference stays as it is."
+
+
+def _rounded(rows: int) -> int:
+    """To two digits: an estimate, and it should look like one."""
+    return int(float(f"{rows:.1e}"))

@@ -1,0 +1,244 @@
+"""The model gate as a function of its request."""
+
+from collections.abc import Sequence
+
+from specs.gates import AbsoluteCheck, PairedCheck
+from validators.model.checks import SpecCheck, answer, limit_of, name_of, unanswered
+from validators.model.measure import Outcome, UndefinedMetric, is_binary, measure, outcome
+from validators.model.metrics import METRICS, standard_metrics, task_of
+from validators.model.opponent import Opponent, find_opponent
+from validators.model.request import NoBaseline, Request
+from validators.model.rows import Predictions, Unusable, load
+from validators.model.slices import LISTED, SliceColumn, screen, split
+from validators.model.study import Study, Subset, resamples_for, study
+from validators.report import Check, Location, Measured, Report
+from validators.verdict import Verdict, worst
+
+WHOLE = Subset()
+
+
+def judge(request: Request) -> Report:
+    """Put every check of the gate to the predictions. Reads the files that the request names."""
+    columns = _slice_columns(request)
+    try:
+        rows = load(request.candidate, request.gate.columns, columns)
+        names = [check.metric for check in request.gate.checks]
+        task = task_of(names, is_binary(rows.label))
+        candidate = outcome(rows, task, request.gate.threshold)
+    except Unusable as problem:
+        return _unusable(request, problem)
+    opponent = find_opponent(request, rows, candidate)
+    fewest = request.gate.minimum_slice_rows
+    slices = {name: split(name, rows.slices[name], candidate, fewest) for name in columns}
+    measured = study(
+        candidate,
+        opponent.outcome,
+        _wanted(request, slices, opponent),
+        resamples_for(_confidences(request), request.resamples),
+        request.seed,
+    )
+    return Report(
+        gate="model",
+        subject=request.subject,
+        checks=(
+            _usable(rows, opponent),
+            *_answers(request, slices, opponent, measured),
+            *_screening(request, slices, opponent, measured),
+        ),
+        enforces=_enforces(request),
+        provenance=request.provenance,
+        notes=_notes(request, rows, slices, opponent),
+        metrics=tuple(_metrics(names, candidate, opponent.outcome)),
+    )
+
+
+def _slice_columns(request: Request) -> tuple[str, ...]:
+    named = [check.slice for check in request.gate.checks if check.slice]
+    return tuple(dict.fromkeys([*request.gate.slices, *named]))
+
+
+def _paired(request: Request) -> list[PairedCheck]:
+    """The paired checks of the whole."""
+    return [
+        check
+        for check in request.gate.checks
+        if isinstance(check, PairedCheck) and check.slice is None
+    ]
+
+
+def _confidences(request: Request) -> list[float]:
+    return [check.confidence for check in request.gate.checks if isinstance(check, PairedCheck)]
+
+
+def _unusable(request: Request, problem: Unusable) -> Report:
+    reason = "was not measured, the candidate's predictions cannot be used"
+    return Report(
+        gate="model",
+        subject=request.subject,
+        checks=(
+            Check(
+                name="predictions",
+                verdict=problem.verdict,
+                message=f"The candidate's predictions cannot be judged: {problem}.",
+                next_step=(
+                    f"Mend the step that writes {request.gate.predictions}, or the column names "
+                    f"under gates.model in {request.file}."
+                ),
+            ),
+            *(
+                unanswered(check, Verdict.SKIPPED, reason, check.slice, where)
+                for check, where in _placed(request)
+            ),
+        ),
+        provenance=request.provenance,
+    )
+
+
+def _wanted(
+    request: Request, slices: dict[str, SliceColumn], opponent: Opponent
+) -> list[tuple[Subset, Sequence[str]]]:
+    """What to measure, and on which rows."""
+    of_whole = dict.fromkeys(check.metric for check in request.gate.checks if not check.slice)
+    wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(of_whole))]
+    screened = [check.metric for check in _paired(request)] if opponent.outcome else []
+    for name, column in slices.items():
+        asked = [check.metric for check in request.gate.checks if check.slice == name]
+        names = tuple(dict.fromkeys([*asked, *(screened if name in request.gate.slices else ())]))
+        wanted.extend((subset, names) for subset in column.judged if names)
+    return wanted
+
+
+def _placed(request: Request) -> list[tuple[SpecCheck, Location | None]]:
+    where = [*request.where, *[None] * len(request.gate.checks)]
+    return list(zip(request.gate.checks, where, strict=False))
+
+
+def _answers(
+    request: Request, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
+) -> list[Check]:
+    answers: list[Check] = []
+    for check, where in _placed(request):
+        if isinstance(check, PairedCheck) and opponent.outcome is None:
+            message = f"was not compared: {opponent.reason}"
+            answers.append(unanswered(check, opponent.verdict, message, check.slice, where))
+        elif check.slice:
+            answers += _per_value(request, check, where, slices[check.slice], measured)
+        else:
+            found = measured[None, check.metric]
+            answers.append(answer(check, found, None, where, request.file))
+    return answers
+
+
+def _per_value(
+    request: Request,
+    check: SpecCheck,
+    where: Location | None,
+    column: SliceColumn,
+    measured: Study,
+) -> list[Check]:
+    """One check for each value that needs a look, and one for all the others together."""
+    if column.refused:
+        return [unanswered(check, Verdict.ERROR, column.refused, column.column, where)]
+    if not column.judged:
+        reason = f"was not measured by {column.column}: no value has enough rows"
+        return [unanswered(check, Verdict.SKIPPED, reason, column.column, where)]
+    answers = [
+        answer(check, measured[subset.name, check.metric], subset.name, where, request.file)
+        for subset in column.judged
+    ]
+    answers.sort(key=lambda one: -one.verdict.rank)
+    shown = [one for one in answers if one.verdict is not Verdict.PASS][: 2 * LISTED]
+    rest = answers[len(shown) :]
+    if not rest:
+        return shown
+    verdict = worst(one.verdict for one in rest)
+    together = Check(
+        name=name_of(check),
+        verdict=verdict,
+        message=f"{check.metric} for the rest of {column.column} ({len(rest)}): {verdict} at worst."
+        if shown
+        else f"{check.metric} for all {len(rest)} values of {column.column}: {limit_of(check)}.",
+        subject=column.column,
+        limit=limit_of(check),
+        n=sum(one.n or 0 for one in rest),
+        blocks=check.severity == "block",
+        where=where,
+    )
+    return [*shown, together]
+
+
+def _screening(
+    request: Request, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
+) -> tuple[Check, ...]:
+    if opponent.outcome is None:
+        return ()
+    return screen([slices[name] for name in request.gate.slices], _paired(request), measured)
+
+
+def _usable(rows: Predictions, opponent: Opponent) -> Check:
+    message = f"{len(rows):,} rows, each with its own key, a label and a usable prediction"
+    if opponent.outcome is not None:
+        message += "; the baseline has the same rows and labels"
+    return Check(name="predictions", verdict=Verdict.PASS, message=message + ".", n=len(rows))
+
+
+def _enforces(request: Request) -> bool:
+    """Whether a check can stop this candidate: a limit can, a comparison needs a true baseline."""
+    no_rival = isinstance(request.baseline, NoBaseline) and request.baseline.kind == "first_model"
+    return any(
+        check.severity == "block"
+        and (isinstance(check, AbsoluteCheck) or not (no_rival or request.same_model))
+        for check in request.gate.checks
+    )
+
+
+def _notes(
+    request: Request,
+    rows: Predictions,
+    slices: dict[str, SliceColumn],
+    opponent: Opponent,
+) -> tuple[str, ...]:
+    notes = list(opponent.notes)
+    if opponent.outcome is None:
+        notes.append(f"Nothing was compared: {opponent.reason}.")
+    if not _enforces(request):
+        notes.append(
+            "No check of this gate can stop this candidate; a limit of its own would, such as "
+            f"at_least or at_most in {request.file}."
+        )
+    by_class = any(METRICS[check.metric].needs == "class" for check in request.gate.checks)
+    if by_class and rows.prediction is None:
+        notes.append(f"A score of {request.gate.threshold:g} or more counts as class 1.")
+    for column in slices.values():
+        left_out = f"{column.refused}." if column.refused else ""
+        notes.append(left_out or column.too_small(request.gate.minimum_slice_rows))
+    drawn = resamples_for(_confidences(request), request.resamples)
+    notes.append(f"Intervals: paired bootstrap of rows, {drawn:,} resamples, seed {request.seed}.")
+    return tuple(note for note in notes if note)
+
+
+def _metrics(asked: Sequence[str], candidate: Outcome, baseline: Outcome | None) -> list[Measured]:
+    """What the checks name, then the usual metrics of the task as far as the columns allow."""
+    found = []
+    for name in dict.fromkeys([*asked, *standard_metrics(candidate.task)]):
+        values: list[float | None] = []
+        reasons = []
+        for who, rows in (("candidate", candidate), ("baseline", baseline)):
+            try:
+                values.append(None if rows is None else measure(name, rows))
+            except UndefinedMetric as undefined:
+                values.append(None)
+                reasons.append((undefined.verdict, f"{who}: {undefined}"))
+        if name not in asked and any(verdict is Verdict.ERROR for verdict, _ in reasons):
+            continue
+        found.append(
+            Measured(
+                metric=name,
+                candidate=values[0],
+                baseline=values[1],
+                greater_is_better=METRICS[name].greater_is_better,
+                n=len(candidate),
+                note="; ".join(reason for _, reason in reasons) or None,
+            )
+        )
+    return found
