@@ -44,6 +44,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True)
 _RESERVED = 4096
 _CHUNK = 65536
+_SEGMENT = 262144
 _WAKING = (signal.SIGCHLD, signal.SIGTERM)
 _DEFAULTED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -67,6 +68,7 @@ def load(name: str) -> Any:
 class BoundedLog:
     """Keeps the head and the tail of the output, half of `bound` bytes each.
 
+    While it grows, the tail is the end of two files that take turns.
     A full disk costs output, never the command: `trouble` then says what was lost.
     """
 
@@ -115,7 +117,7 @@ class BoundedLog:
             os.replace("log.tail", "log.old")
         fd = self._open("log.tail")
         os.close(self._fd)
-        self._fd, self._room = fd, self._half
+        self._fd, self._room = fd, max(self._half, _SEGMENT)
         self._turns += 1
 
     @staticmethod
