@@ -1,6 +1,6 @@
 """What a candidate has to show before it may be released."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -22,6 +22,12 @@ Metric = Literal[
     "r2",
 ]
 """What a check can measure. Errors and losses are better when lower, all others when higher."""
+
+LOWER_IS_BETTER: Final = frozenset(
+    {"log_loss", "brier_score", "mean_absolute_error", "root_mean_squared_error"}
+)
+NEEDS_SCORE: Final = frozenset({"roc_auc", "average_precision", "log_loss", "brier_score"})
+NEEDS_PREDICTION: Final = frozenset({"mean_absolute_error", "root_mean_squared_error", "r2"})
 
 Severity = Literal["block", "warn"]
 

@@ -1,0 +1,239 @@
+"""What is wrong with a spec although its form is right: references, circles, placeholders."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+from specs.explain import nearest, shown
+from specs.lint_files import lint_files
+from specs.lint_policy import lint_policy
+from specs.load import Loaded, load
+from specs.model import Pipeline, Step
+from specs.problems import Problem, has_errors, in_order
+from specs.references import (
+    DatasetReference,
+    Placeholder,
+    StepReference,
+    TemplateError,
+    placeholders,
+)
+from specs.tree import Key
+
+
+def check(content: str | bytes, file: str, files: Collection[str] | None = None) -> Loaded:
+    """Load and lint: all problems of form and of meaning, and no pipeline if one is an error."""
+    loaded = load(content, file)
+    problems = in_order([*loaded.problems, *lint(loaded, files)])
+    pipeline = None if has_errors(problems) else loaded.pipeline
+    return replace(loaded, pipeline=pipeline, problems=problems)
+
+
+def lint(loaded: Loaded, files: Collection[str] | None = None) -> tuple[Problem, ...]:
+    """The problems of meaning, in order of place; none for a file that could not be read.
+
+    `files` are the paths below the spec's folder, relative and with `/`; without it nothing is
+    said about missing files. When the form is wrong too, warnings are left out: what looks
+    unused may be used by what is wrong.
+    """
+    pipeline = loaded.sketch
+    if pipeline is None:
+        return ()
+    found = [
+        *_references(loaded, pipeline),
+        *_circles(loaded, pipeline),
+        *_steps(loaded, pipeline),
+        *_serve(loaded, pipeline),
+        *_unread_datasets(loaded, pipeline),
+        *lint_policy(loaded, pipeline),
+        *(lint_files(loaded, pipeline, files) if files is not None else ()),
+    ]
+    if loaded.pipeline is None:
+        found = [problem for problem in found if problem.severity == "error"]
+    return in_order(found)
+
+
+def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+    places: list[tuple[tuple[Key, ...], DatasetReference | StepReference]] = [
+        (("steps", name, "inputs", key), reference)
+        for name, step in pipeline.steps.items()
+        for key, reference in step.inputs.items()
+    ]
+    if pipeline.model is not None:
+        places.append((("model",), pipeline.model))
+    if pipeline.gates.model is not None:
+        places.append((("gates", "model", "predictions"), pipeline.gates.model.predictions))
+    for path, reference in places:
+        names = _known(loaded, reference)
+        if str(reference) not in names:
+            yield loaded.problem(
+                "unknown-reference",
+                path,
+                f"`{reference}` is nowhere in this file",
+                expected=("one of " + ", ".join(names)) if names else None,
+                nearest=nearest(str(reference), names),
+            )
+
+
+def _known(loaded: Loaded, reference: DatasetReference | StepReference) -> list[str]:
+    """What a reference of this kind could name, parts that are wrong in other ways included."""
+    if isinstance(reference, DatasetReference):
+        return [f"datasets.{name}" for name in loaded.names("datasets")]
+    return [
+        f"steps.{step}.{output}"
+        for step in loaded.names("steps")
+        for output in loaded.names("steps", step, "outputs")
+    ]
+
+
+def _circles(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+    needs = {
+        name: {ref.step for ref in step.inputs.values() if isinstance(ref, StepReference)}
+        for name, step in pipeline.steps.items()
+    }
+    while True:
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as error:
+            circle = _from_first(error.args[1], tuple(pipeline.steps))
+            way = " -> ".join(circle)
+            message = f"these steps wait for each other for ever: {way}"
+            yield loaded.problem("cycle", ("steps", circle[0]), message, at_key=True)
+            # Without these steps, look for the next circle.
+            needs = {name: before for name, before in needs.items() if name not in circle}
+            for before in needs.values():
+                before.difference_update(circle)
+        else:
+            return
+
+
+def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
+    """The circle told from the step that the file has first."""
+    ring = list(circle[:-1])
+    start = min(range(len(ring)), key=lambda place: order.index(ring[place]))
+    turned = ring[start:] + ring[:start]
+    return (*turned, turned[0])
+
+
+def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+    used = set[str]()
+    for name, step in pipeline.steps.items():
+        path = ("steps", name)
+        try:
+            found = placeholders(step.run)
+        except TemplateError as error:
+            yield loaded.problem("run", (*path, "run"), f"`{shown((*path, 'run'))}`: {error}")
+            used.update(pipeline.params)
+            continue
+        used.update(each.name for each in found if each.kind == "params")
+        has = {
+            *(f"inputs.{key}" for key in step.inputs),
+            *(f"outputs.{key}" for key in step.outputs),
+            *(f"params.{key}" for key in pipeline.params_of(name)),
+            *_wrong_names(loaded, name),
+        }
+        yield from _unknown_placeholders(loaded, (*path, "run"), found, has)
+        yield from _unused(loaded, name, step, {each.key for each in found})
+        yield from _within_step(loaded, name, step)
+    for key in pipeline.params:
+        if key not in used and not _serve_uses(pipeline, key):
+            message = f"no command uses the parameter `{key}`"
+            yield loaded.problem(
+                "unused", ("params", key), message, severity="warning", at_key=True
+            )
+
+
+def _wrong_names(loaded: Loaded, step: str) -> Iterator[str]:
+    """What a step names and the sketch may have lost."""
+    for kind in ("inputs", "outputs", "params"):
+        yield from (f"{kind}.{key}" for key in loaded.names("steps", step, kind))
+    yield from (f"params.{key}" for key in loaded.names("params"))
+
+
+def _unknown_placeholders(
+    loaded: Loaded, path: tuple[Key, ...], found: Sequence[Placeholder], has: Collection[str]
+) -> Iterator[Problem]:
+    for each in found:
+        if each.key not in has:
+            near = nearest(each.key, sorted(has))
+            yield loaded.problem(
+                "unknown-placeholder",
+                path,
+                f"`{shown(path)}` names {each}, which is not there",
+                expected=("one of " + ", ".join(f"{{{key}}}" for key in sorted(has)))
+                if has
+                else None,
+                nearest=f"{{{near}}}" if near else None,
+            )
+
+
+def _unused(loaded: Loaded, name: str, step: Step, used: Collection[str]) -> Iterator[Problem]:
+    for kind, keys in (("inputs", step.inputs), ("outputs", step.outputs), ("params", step.params)):
+        for key in keys:
+            if f"{kind}.{key}" not in used:
+                yield loaded.problem(
+                    "unused",
+                    ("steps", name, kind, key),
+                    f"the command of `steps.{name}` does not use {{{kind}.{key}}}",
+                    severity="warning",
+                    at_key=True,
+                )
+
+
+def _within_step(loaded: Loaded, name: str, step: Step) -> Iterator[Problem]:
+    names = loaded.names("steps", name, "inputs")
+    for key in step.access:
+        if key not in names:
+            yield loaded.problem(
+                "unknown-reference",
+                ("steps", name, "access", key),
+                f"`steps.{name}` has no input `{key}`",
+                nearest=nearest(key, names),
+                at_key=True,
+            )
+    files = Counter(step.outputs.values())
+    for key, file in step.outputs.items():
+        if files[file] > 1:
+            message = f"two outputs of `steps.{name}` are the same file, {file}"
+            yield loaded.problem("duplicate", ("steps", name, "outputs", key), message)
+    for key in step.secrets:
+        if key in step.env:
+            message = f"{key} is both in `env` and in `secrets` of `steps.{name}`"
+            yield loaded.problem("duplicate", ("steps", name, "env", key), message, at_key=True)
+
+
+def _serve_uses(pipeline: Pipeline, key: str) -> bool:
+    if pipeline.release is None:
+        return False
+    try:
+        return Placeholder("params", key) in placeholders(pipeline.release.serve.run)
+    except TemplateError:
+        return True
+
+
+def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+    if pipeline.release is None:
+        return
+    path = ("release", "serve", "run")
+    try:
+        found = placeholders(pipeline.release.serve.run)
+    except TemplateError as error:
+        yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
+        return
+    has = {"model", "port", *(f"params.{key}" for key in pipeline.params)}
+    has.update(f"params.{key}" for key in loaded.names("params"))
+    yield from _unknown_placeholders(loaded, path, found, has)
+    for needed, why in (("model", "which model to serve"), ("port", "where to listen")):
+        if Placeholder(needed) not in found:
+            message = f"`{shown(path)}` lacks {{{needed}}}: the server is not told {why}"
+            yield loaded.problem("missing-placeholder", path, message)
+
+
+def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+    read = {reference for step in pipeline.steps.values() for reference in step.inputs.values()}
+    for name in pipeline.datasets:
+        if DatasetReference(name) not in read:
+            message = f"no step reads `datasets.{name}`"
+            yield loaded.problem(
+                "unused", ("datasets", name), message, severity="warning", at_key=True
+            )

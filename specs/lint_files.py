@@ -1,0 +1,81 @@
+"""Files that a spec names and the repository does not have."""
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from specs.explain import nearest
+from specs.globs import admits, matches
+from specs.load import Loaded
+from specs.model import Pipeline, Step
+from specs.problems import Problem
+from specs.references import TemplateError, parse_run
+from specs.tree import Path
+
+_SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
+_CANDIDATES: Final = 2000  # Files looked through for a similar name.
+
+
+def lint_files(loaded: Loaded, pipeline: Pipeline, files: Collection[str]) -> Iterator[Problem]:
+    """Problems with files; `files` are all below the spec's folder, relative and with `/`."""
+    known = frozenset(files)
+    for path, file in _named(pipeline):
+        if file not in known:
+            yield _missing(loaded, path, file, known)
+    paths = pipeline.triggers.commits.paths
+    if not any(admits(paths, file) for file in known):
+        message = "`triggers.commits.paths` admits no file: no commit starts a run"
+        here = ("triggers", "commits", "paths")
+        yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
+    for name, step in pipeline.steps.items():
+        yield from _globs(loaded, ("steps", name, "reads"), step.reads or (), known)
+        yield from _scripts(loaded, name, step, known)
+    if pipeline.release is not None:
+        here = ("release", "serve", "reads")
+        yield from _globs(loaded, here, pipeline.release.serve.reads or (), known)
+
+
+def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
+    for name, dataset in pipeline.datasets.items():
+        if dataset.expectations is not None:
+            yield ("datasets", name, "expectations"), dataset.expectations
+    if pipeline.environment.requirements is not None:
+        yield ("environment", "requirements"), pipeline.environment.requirements
+    smoke = pipeline.release.staging.smoke if pipeline.release is not None else ()
+    for place, request in enumerate(smoke):
+        if request.body is not None:
+            yield ("release", "staging", "smoke", place, "body"), request.body
+
+
+def _missing(loaded: Loaded, path: Path, file: str, known: Collection[str]) -> Problem:
+    near = nearest(file, sorted(known)[:_CANDIDATES])
+    return loaded.problem("missing-file", path, f"there is no file {file}", nearest=near)
+
+
+def _globs(
+    loaded: Loaded, path: Path, globs: Collection[str], known: Collection[str]
+) -> Iterator[Problem]:
+    for place, glob in enumerate(globs):
+        if not any(matches(glob.removeprefix("!"), file) for file in known):
+            near = nearest(glob, sorted(known)[:_CANDIDATES])
+            message = f"`{glob}` matches no file"
+            yield loaded.problem("missing-file", (*path, place), message, nearest=near)
+
+
+def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> Iterator[Problem]:
+    try:
+        words = parse_run(step.run)
+    except TemplateError:
+        return
+    for word in words:
+        script = word[0] if len(word) == 1 and isinstance(word[0], str) else ""
+        if script.startswith(("/", "-")) or not script.endswith(_SCRIPTS):
+            continue
+        script = script.removeprefix("./")
+        here = ("steps", name, "run")
+        if script not in known:
+            near = nearest(script, sorted(known)[:_CANDIDATES])
+            message = f"there is no file {script}"
+            yield loaded.problem("missing-file", here, message, severity="warning", nearest=near)
+        elif step.reads is not None and not admits(step.reads, script):
+            message = f"`steps.{name}.reads` leaves out {script}: changing it would run nothing"
+            yield loaded.problem("unread-script", here, message, severity="warning")
