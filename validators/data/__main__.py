@@ -1,0 +1,76 @@
+"""`python -m validators.data REQUEST.json REPORT.json`: judge one dataset version.
+
+Exits with 0 whenever a report was written, whatever its verdict; otherwise says why in a line.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from validators.data.gate import judge
+from validators.data.request import Request
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+
+def main(arguments: list[str]) -> int:
+    """Read the request, write the report."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m validators.data REQUEST.json REPORT.json\n")
+        return 2
+    source, target = (Path(argument) for argument in arguments)
+    # What libraries log and warn about quotes the data; the report says what there is to say.
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    try:
+        _write(target, _report(source))
+    except OSError as error:
+        sys.stderr.write(f"no report could be written to {target}: {error.strerror}\n")
+        return 1
+    return 0
+
+
+def _report(source: Path) -> Report:
+    try:
+        request = Request.model_validate_json(source.read_bytes())
+    except OSError as error:
+        return _error("request", f"the request cannot be read: {error.strerror}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return _error("request", f"the request is not valid: {place}: {first['msg']}")
+    try:
+        return judge(request)
+    except MemoryError:
+        return _error(
+            request.dataset,
+            "the dataset needs more memory than this process may have",
+            next_step="Raise the gate's memory limit, or validate fewer objects at once.",
+        )
+    except Exception as error:  # an ERROR in a report is better than no report
+        # Neither message nor traceback: both may quote the data.
+        kind = type(error).__name__
+        return _error(request.dataset, f"the gate itself failed ({kind}); nothing was judged")
+
+
+def _error(subject: str, message: str, next_step: str | None = None) -> Report:
+    check = Check(name="gate", verdict=Verdict.ERROR, message=message, next_step=next_step)
+    return Report(gate="data", subject=subject, checks=(check,))
+
+
+def _write(target: Path, report: Report) -> None:
+    """Write whole or not at all."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

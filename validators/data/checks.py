@@ -1,0 +1,261 @@
+"""From what came of each expectation to the checks of a report. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from validators.data.outcome import Misfit, Outcome
+from validators.data.suite import Expectation, Flaw, nearest
+from validators.data.words import (
+    clip,
+    number,
+    percent,
+    subject_of,
+    tolerance,
+    words_for,
+)
+from validators.report import Check, Location
+from validators.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the table beside the outcomes."""
+
+    rows: int
+    columns: tuple[str, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
+    """The type of each column that was read, by name."""
+    ranges: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Least and greatest value of numeric and date columns that left their range."""
+    clashing: frozenset[str] = frozenset()
+
+
+def columns_named(expectation: Expectation) -> tuple[str, ...]:
+    """The columns without which it cannot be evaluated."""
+    kwargs = expectation.kwargs
+    named = [kwargs.get(key) for key in ("column", "column_A", "column_B")]
+    if not expectation.type.startswith("expect_table_"):
+        listed = kwargs.get("column_list")
+        named += listed if isinstance(listed, list | tuple) else []
+    return tuple(name for name in named if isinstance(name, str))
+
+
+def columns_to_read(expectations: Sequence[Expectation]) -> frozenset[str] | None:
+    """The columns that the suite needs, or None when it has to see all of them."""
+    for one in expectations:
+        if one.kwargs.get("row_condition"):
+            return None  # a condition may name any column
+        if one.type.startswith("expect_table_column"):
+            return None  # about the columns themselves
+        if not columns_named(one) and not one.type.startswith("expect_table_row_count"):
+            return None  # a type we know nothing about
+    return frozenset(name for one in expectations for name in columns_named(one))
+
+
+def flaw_check(flaw: Flaw, origin: str) -> Check:
+    """A suite that cannot be read, or one entry of it."""
+    found = f", found {flaw.found}" if flaw.found else ""
+    expected = f"; expected {flaw.expected}" if flaw.expected else ""
+    return Check(
+        name="suite",
+        verdict=Verdict.ERROR,
+        message=f"{flaw.message}{found}{expected}",
+        subject=origin,
+        next_step=f"Mend {_place(origin, flaw.line)}; `headgate validate` shows all problems.",
+        where=Location(file=origin, line=flaw.line, column=flaw.column),
+    )
+
+
+def misfit_check(expectation: Expectation, misfit: Misfit, origin: str) -> Check:
+    """An expectation that Great Expectations does not know or take."""
+    meant = f", did you mean `{misfit.meant}`?" if misfit.meant else ""
+    return Check(
+        name=f"suite: {expectation.type}",
+        verdict=Verdict.ERROR,
+        message=f"`{clip(expectation.type)}`: {misfit.why}{meant}",
+        subject=subject_of(expectation),
+        next_step=f"Mend {_place(origin, expectation.line)}.",
+        where=_where(expectation, origin),
+    )
+
+
+def _place(origin: str, line: int | None) -> str:
+    return f"{origin}:{line}" if line else origin
+
+
+def _where(expectation: Expectation, origin: str) -> Location:
+    return Location(file=origin, line=expectation.line, column=expectation.column)
+
+
+def check_of(expectation: Expectation, outcome: Outcome | None, facts: Facts, origin: str) -> Check:
+    """The check for one expectation; `outcome` is None if it was not put to the data."""
+    verdict, message = _judged(expectation, outcome, facts)
+    blocks = expectation.severity == "critical"
+    if not blocks and not verdict.passes:
+        verdict = Verdict.WARN
+    if expectation.severity == "info" and verdict is Verdict.WARN:
+        message += " (for information)"
+    subject = subject_of(expectation)
+    limit = words_for(expectation).limit
+    return Check(
+        name=f"{subject}: {limit}" if subject else limit,
+        verdict=verdict,
+        message=message,
+        subject=subject,
+        observed=_observed(expectation, outcome, facts),
+        limit=limit,
+        n=_n(outcome, facts),
+        blocks=blocks,
+        next_step=_next_step(expectation, outcome, facts),
+        where=_where(expectation, origin),
+    )
+
+
+def _judged(expectation: Expectation, outcome: Outcome | None, facts: Facts) -> tuple[Verdict, str]:
+    if missing := _missing(expectation, facts):
+        listed = ", ".join(f"`{name}`" for name in missing)
+        are = "columns {} are" if len(missing) > 1 else "column {} is"
+        return Verdict.FAIL, f"{are.format(listed)} missing from the dataset"
+    if clashing := [name for name in columns_named(expectation) if name in facts.clashing]:
+        return (
+            Verdict.ERROR,
+            f"not evaluated: the objects disagree about the type of `{clashing[0]}`",
+        )
+    if outcome is None:
+        return Verdict.ERROR, "Great Expectations gave no result for this expectation"
+    if outcome.raised:
+        held = " and ".join(
+            f"`{name}` holds {facts.types[name]}"
+            for name in columns_named(expectation)
+            if name in facts.types
+        )
+        because = f"; {held}" if held else ""
+        what = expectation.type
+        return Verdict.ERROR, f"`{what}` could not be evaluated ({outcome.raised}){because}"
+    if outcome.success:
+        return Verdict.PASS, _passed(expectation, outcome)
+    return Verdict.FAIL, _failed(expectation, outcome, facts)
+
+
+def _missing(expectation: Expectation, facts: Facts) -> list[str]:
+    return [name for name in columns_named(expectation) if name not in facts.columns]
+
+
+def _quoted(expectation: Expectation) -> str:
+    names = columns_named(expectation)
+    if not names:
+        return "the table"
+    return clip(", ".join(f"`{name}`" for name in names), 120)
+
+
+def _passed(expectation: Expectation, outcome: Outcome) -> str:
+    limit = words_for(expectation).limit
+    if outcome.unexpected and outcome.evaluated:
+        share = percent(outcome.unexpected / outcome.evaluated)
+        return (
+            f"{_quoted(expectation)}: {limit}; {outcome.unexpected:,} of "
+            f"{outcome.evaluated:,} values miss it ({share})"
+        )
+    if outcome.evaluated is not None:
+        return f"{_quoted(expectation)}: {limit}, in all {outcome.evaluated:,} values"
+    if outcome.observed is not None:
+        return f"{_quoted(expectation)}: {limit}, found {number(outcome.observed)}"
+    return f"{_quoted(expectation)}: {limit}, as expected"
+
+
+def _failed(expectation: Expectation, outcome: Outcome, facts: Facts) -> str:
+    limit, missed = words_for(expectation)
+    about = _quoted(expectation)
+    if outcome.names is not None:
+        return _column_names(expectation, outcome.names)
+    if outcome.unexpected is not None and outcome.evaluated:
+        rows = "values" if len(columns_named(expectation)) == 1 else "rows"
+        share = percent(outcome.unexpected / outcome.evaluated)
+        allowed = tolerance(expectation)
+        limits = f"at most {percent(allowed)} allowed" if allowed else "none allowed"
+        message = (
+            f"{about}: {outcome.unexpected:,} of {outcome.evaluated:,} {rows} {missed} "
+            f"({share}), {limits}"
+        )
+        if span := _span(expectation, facts):
+            message += f"; found {span}"
+        return message
+    if outcome.unexpected is not None:
+        return f"{about}: {outcome.unexpected:,} distinct values are not allowed; expected {limit}"
+    if outcome.observed is not None:
+        return f"{about}: expected {limit}, found {number(outcome.observed)}"
+    return f"{about}: expected {limit}, which does not hold"
+
+
+def _column_names(expectation: Expectation, names: Sequence[str]) -> str:
+    wanted = expectation.kwargs.get("column_set") or expectation.kwargs.get("column_list") or []
+    wanted = [str(name) for name in wanted] if isinstance(wanted, list | tuple | set) else []
+    missing = [name for name in wanted if name not in names]
+    extra = [name for name in names if name not in wanted]
+    parts = [
+        "missing " + ", ".join(f"`{name}`" for name in missing) if missing else "",
+        "not expected " + ", ".join(f"`{name}`" for name in extra) if extra else "",
+    ]
+    said = "; ".join(part for part in parts if part) or "another order than expected"
+    return f"the table's columns: {clip(said, 300)}"
+
+
+def _span(expectation: Expectation, facts: Facts) -> str | None:
+    if not expectation.type.endswith("_to_be_between"):
+        return None
+    found = facts.ranges.get(str(expectation.kwargs.get("column")))
+    return f"{number(found[0])} to {number(found[1])}" if found else None
+
+
+def _observed(
+    expectation: Expectation, outcome: Outcome | None, facts: Facts
+) -> float | str | None:
+    if outcome is None:
+        return "missing" if _missing(expectation, facts) else None
+    if outcome.unexpected is not None:
+        if outcome.evaluated:
+            return f"{outcome.unexpected:,} ({percent(outcome.unexpected / outcome.evaluated)})"
+        return f"{outcome.unexpected:,}"
+    value = outcome.observed
+    return value if isinstance(value, int | float | str | None) else number(value)
+
+
+def _n(outcome: Outcome | None, facts: Facts) -> int | None:
+    if outcome is None or outcome.raised:
+        return None
+    return facts.rows if outcome.evaluated is None else outcome.evaluated
+
+
+def _next_step(expectation: Expectation, outcome: Outcome | None, facts: Facts) -> str | None:
+    for name in _missing(expectation, facts):
+        if meant := nearest(name, list(facts.columns)):
+            return f"The dataset has `{meant}`: was the column renamed, or is the suite wrong?"
+        return f"Restore `{name}` in the data, or take its expectations out of the suite."
+    if outcome is not None and outcome.raised:
+        return "Choose an expectation that suits the type of the column."
+    return None
+
+
+def missing_notes(expectations: Sequence[Expectation], facts: Facts) -> list[str]:
+    """One line per missing column that several checks fail for."""
+    counts = Counter(name for one in expectations for name in _missing(one, facts))
+    return [
+        f"Column `{name}` is missing: {count} checks fail for this one reason."
+        for name, count in counts.items()
+        if count > 1
+    ]
+
+
+def numbered(checks: Sequence[Check]) -> tuple[Check, ...]:
+    """The checks with names made different, so that each can be followed from run to run."""
+    seen: Counter[str] = Counter()
+    result = []
+    for check in checks:
+        seen[check.name] += 1
+        again = seen[check.name]
+        result.append(
+            check if again == 1 else check.model_copy(update={"name": f"{check.name} ({again})"})
+        )
+    return tuple(result)

@@ -1,0 +1,129 @@
+"""Great Expectations, and the only file that imports it.
+
+It runs in a process of its own: the import takes seconds, and threads that share a dataframe
+asset have been seen to get wrong verdicts.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from validators.data.outcome import Misfit, Outcome, outcome_of
+from validators.data.suite import Expectation, nearest
+
+os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by Great Expectations at import
+
+import great_expectations as gx
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.expectations.metadata_types import FailureSeverity
+from great_expectations.expectations.registry import (
+    get_expectation_impl,
+    list_registered_expectation_implementations,
+)
+
+VERSION: str = gx.__version__
+
+# The place in the suite travels in `meta`: results come back in another order, with other kwargs
+# (defaults gone, integers as floats), and two expectations may be equal.
+_PLACE = "headgate"
+
+
+def misfit(expectation: Expectation) -> Misfit | None:
+    """Why Great Expectations would not take it; None if it would."""
+    try:
+        implementation = get_expectation_impl(expectation.type)
+    except ExpectationNotFoundError:
+        known = list_registered_expectation_implementations()
+        return Misfit("there is no such expectation type", nearest(expectation.type, sorted(known)))
+    lacking = [
+        key
+        for key in ("regex", "like_pattern", "value_set", "type_")
+        # Some of these have a default that every value meets: a check that cannot fail.
+        if key in implementation.__fields__ and key not in expectation.kwargs
+    ]
+    if lacking:
+        return Misfit(f"`{lacking[0]}` is missing in its kwargs")
+    try:
+        _built(expectation, 0)
+    except (ValueError, TypeError) as error:
+        return Misfit(_said(error, sorted(implementation.__fields__)))
+    return None
+
+
+def _said(error: Exception, fields: list[str]) -> str:
+    """What pydantic says about the kwargs, without the union's every branch."""
+    first = error.errors()[0] if hasattr(error, "errors") else None
+    if first is None:
+        return str(error).splitlines()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if name == "__root__":
+        return str(first["msg"])
+    if first["type"] == "value_error.extra":
+        meant = nearest(name, fields)
+        return f"unknown argument `{name}`" + (f", did you mean `{meant}`?" if meant else "")
+    if first["type"] == "value_error.missing":
+        return f"`{name}` is missing in its kwargs"
+    return f"`{name}`: {first['msg']}"
+
+
+def _built(expectation: Expectation, place: int) -> Any:
+    return ExpectationConfiguration(
+        type=expectation.type,
+        kwargs=dict(expectation.kwargs),
+        severity=FailureSeverity(expectation.severity),
+        meta={_PLACE: place},
+    ).to_domain_obj()
+
+
+def _dated(expectation: Expectation, frame: Any) -> Expectation:
+    """Limits that are days, made times where the column holds times.
+
+    A day cannot be compared with a time stamp: the check would raise instead of answer.
+    """
+    column = expectation.kwargs.get("column")
+    if column not in frame or frame[column].dtype.kind != "M":
+        return expectation
+    kwargs = dict(expectation.kwargs)
+    for key in ("min_value", "max_value"):
+        value = kwargs.get(key)
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                kwargs[key] = datetime.fromisoformat(value)
+        elif isinstance(value, date) and not isinstance(value, datetime):
+            kwargs[key] = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - as the column
+    return dataclasses.replace(expectation, kwargs=kwargs)
+
+
+def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[Outcome]:
+    """Hold a pandas frame against expectations that are no misfits, keyed by place."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    batch = (
+        context.data_sources.add_pandas("gate")
+        .add_dataframe_asset("dataset")
+        .add_batch_definition_whole_dataframe("version")
+        .get_batch({"dataframe": frame})
+    )
+    suite = gx.ExpectationSuite(name="gate")
+    # Not through the suite's own constructor: it drops what it cannot read and only logs it.
+    suite.expectations = [_built(_dated(one, frame), place) for place, one in expectations.items()]
+    # No values are asked for, so none can come back.
+    results = batch.validate(
+        suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
+    )
+    return [
+        outcome_of(
+            place=config.meta[_PLACE],
+            type=config.type,
+            success=result.success,
+            result=result.result or {},
+            exception_info=result.exception_info,
+        )
+        for result in results.results
+        if (config := result.expectation_config) is not None
+    ]

@@ -1,0 +1,151 @@
+"""The data gate: hold a dataset version against its suite, and report."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from validators.data.checks import (
+    Facts,
+    check_of,
+    columns_to_read,
+    flaw_check,
+    misfit_check,
+    missing_notes,
+    numbered,
+)
+from validators.data.outcome import Misfit, Outcome
+from validators.data.request import Request
+from validators.data.suite import LARGEST, Expectation, Flaw, Suite, read_suite
+from validators.data.tables import Loaded, load
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+
+def judge(request: Request) -> Report:
+    """Answer the request. What is wrong with the suite or the data becomes a check."""
+    provenance = {"dataset version": request.version}
+    text = _text(Path(request.suite.path))
+    if isinstance(text, Flaw):
+        suite = Suite(flaws=(text,))
+    else:
+        provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        suite = read_suite(text, is_json=request.suite.origin.endswith(".json"))
+    origin = request.suite.origin
+    flaws = [flaw_check(flaw, origin) for flaw in suite.flaws]
+    notes: list[str] = []
+    checks: Sequence[Check] = flaws
+    if suite.expectations:
+        loaded = load(request.objects, columns_to_read(suite.expectations))
+        checks, notes = _judged(suite.expectations, loaded, origin, provenance)
+        checks = [*flaws, *loaded.checks, *checks]
+        notes.insert(0, _size(loaded, len(request.objects)))
+    critical = [one for one in suite.expectations if one.severity == "critical"]
+    if suite.expectations and not critical:
+        notes.append("No expectation of the suite is critical: none of them can fail this gate.")
+    return Report(
+        gate="data",
+        subject=request.dataset,
+        checks=numbered(checks),
+        enforces=bool(critical) or not suite.expectations,
+        provenance=provenance,
+        notes=tuple(notes),
+    )
+
+
+def _text(path: Path) -> str | Flaw:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(LARGEST + 1)
+    except FileNotFoundError:
+        return Flaw("the suite does not exist")
+    except UnicodeDecodeError:
+        return Flaw("the suite is not UTF-8 text")
+    except OSError as error:
+        return Flaw(f"the suite cannot be read: {error.strerror}")
+
+
+def _size(loaded: Loaded, objects: int) -> str:
+    counted = f"{objects:,} object{'s' * (objects != 1)}"
+    if loaded.table is None:
+        return f"{counted}; no expectation was evaluated."
+    return f"{loaded.table.num_rows:,} rows in {counted}."
+
+
+def _judged(
+    expectations: Sequence[Expectation],
+    loaded: Loaded,
+    origin: str,
+    provenance: dict[str, str],
+) -> tuple[list[Check], list[str]]:
+    """The checks of the expectations in the suite's order, and notes about them."""
+    if loaded.table is None:
+        return [], []
+    if loaded.table.num_rows == 0:
+        empty = Check(
+            name="rows",
+            verdict=Verdict.FAIL,
+            message="the dataset has no rows, so no expectation was evaluated",
+            observed=0,
+            limit="at least 1",
+            n=0,
+        )
+        return [empty], []
+    from validators.data import engine
+
+    provenance["great_expectations"] = engine.VERSION
+    misfits: dict[int, Misfit] = {}
+    fit: dict[int, Expectation] = {}
+    for place, one in enumerate(expectations):
+        if found := engine.misfit(one):
+            misfits[place] = found
+        else:
+            fit[place] = one
+    facts, outcomes = _evaluated(fit, loaded)
+    checks = [
+        misfit_check(one, misfits[place], origin)
+        if place in misfits
+        else check_of(one, outcomes.get(place), facts, origin)
+        for place, one in enumerate(expectations)
+    ]
+    return checks, missing_notes(list(fit.values()), facts)
+
+
+def _evaluated(
+    fit: Mapping[int, Expectation], loaded: Loaded
+) -> tuple[Facts, Mapping[int, Outcome]]:
+    from validators.data import engine
+    from validators.data.checks import columns_named
+
+    possible = {
+        place: one
+        for place, one in fit.items()
+        if all(
+            name in loaded.columns and name not in loaded.clashing for name in columns_named(one)
+        )
+    }
+    frame = loaded.table.to_pandas()
+    outcomes = {one.place: one for one in engine.evaluate(frame, possible)} if possible else {}
+    left = {
+        str(one.kwargs["column"])
+        for place, one in possible.items()
+        if place in outcomes
+        and not outcomes[place].success
+        and one.type == "expect_column_values_to_be_between"
+    }
+    facts = Facts(
+        rows=len(frame),
+        columns=loaded.columns,
+        types={name: str(kind) for name, kind in frame.dtypes.items()},
+        ranges={name: span for name in left if (span := _range(frame[name]))},
+        clashing=loaded.clashing,
+    )
+    return facts, outcomes
+
+
+def _range(column: Any) -> tuple[Any, Any] | None:
+    """Least and greatest value, of numbers and dates only: a text would be a raw value."""
+    if column.dtype.kind not in "iufM":
+        return None
+    low, high = column.min(), column.max()
+    return (low.item(), high.item()) if hasattr(low, "item") else (low, high)

@@ -1,0 +1,104 @@
+"""What came of one expectation, reduced to what may be shown: counts and aggregates, no values."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+
+
+class Misfit(NamedTuple):
+    """An expectation that cannot be put to the data, why, and the type probably meant."""
+
+    why: str
+    meant: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to the expectation at `place` in the suite."""
+
+    place: int
+    success: bool
+    unexpected: int | None = None
+    """How many values (or distinct values) miss it."""
+    evaluated: int | None = None
+    """Out of how many, nulls not counted unless the expectation is about nulls."""
+    observed: float | str | date | None = None
+    """An aggregate: number, date or type name."""
+    names: tuple[str, ...] | None = None
+    """The columns of the table, for expectations about columns."""
+    raised: str | None = None
+    """The class of the exception that kept it from being evaluated; its message quotes data."""
+
+
+_ABOUT_NULLS = re.compile(r"expect_column_values_to_(not_)?be_null$")
+_ABOUT_COLUMNS = re.compile(r"expect_table_columns?_")
+_ABOUT_TYPES = re.compile(r"expect_column_(values_to_be_(of|in)_type|type_to_be)")
+
+
+def outcome_of(
+    *,
+    place: int,
+    type: str,  # noqa: A002 - the name that Great Expectations uses
+    success: object,
+    result: Mapping[str, Any],
+    exception_info: Mapping[str, Any] | None,
+) -> Outcome:
+    """Reduce one result. `success` comes as bool, numpy bool or the text "True"."""
+    raised = exception_class(exception_info)
+    passed = str(success) == "True" and raised is None
+    elements = result.get("element_count")
+    missing = 0 if _ABOUT_NULLS.match(type) else result.get("missing_count") or 0
+    value = result.get("observed_value")
+    names = None
+    if _ABOUT_COLUMNS.match(type) and isinstance(value, list):
+        names = tuple(str(name) for name in value)
+    return Outcome(
+        place=place,
+        success=passed,
+        unexpected=_count(result.get("unexpected_count")),
+        evaluated=None if elements is None else int(elements) - int(missing),
+        observed=_shown(value, is_type=bool(_ABOUT_TYPES.match(type))),
+        names=names,
+        raised=raised,
+    )
+
+
+def _count(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) else None
+
+
+def _shown(value: object, *, is_type: bool) -> float | str | date | None:
+    if hasattr(value, "item"):  # a numpy scalar
+        value = value.item()
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float | date):
+        return value
+    return value if is_type and isinstance(value, str) else None
+
+
+def exception_class(info: Mapping[str, Any] | None) -> str | None:
+    """The class of what was raised, or None if nothing was.
+
+    Great Expectations gives either one flat mapping or one such mapping per failed metric.
+    """
+    if not info:
+        return None
+    flat = [info] if "raised_exception" in info else list(info.values())
+    for one in flat:
+        if isinstance(one, Mapping) and one.get("raised_exception"):
+            return _last_class(str(one.get("exception_traceback") or "")) or "unknown error"
+    return None
+
+
+def _last_class(traceback: str) -> str | None:
+    """The class that the original error had: the first one a traceback names at a line's start.
+
+    What wraps it (`MetricResolutionError`) comes later and says less.
+    """
+    found = re.search(
+        r"^(?:[A-Za-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Interrupt))\b", traceback, re.MULTILINE
+    )
+    return found[1] if found else None

@@ -1,0 +1,209 @@
+"""Expectations in a reviewer's words: what is asked, and what a value that misses it does.
+
+Types without an entry here are still reported, under their own name.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from validators.data.suite import Expectation
+
+Kwargs = Mapping[str, Any]
+
+
+class Words(NamedTuple):
+    """Both sides of an expectation."""
+
+    limit: str
+    """What is asked, e.g. `no nulls`."""
+    missed: str
+    """What values that miss it do, e.g. `are null`."""
+
+
+def number(value: object) -> str:
+    """A number, date or word as a person writes it: thousands apart, six digits at most."""
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        whole = value.is_integer() and abs(value) < 1e15
+        return f"{int(value):,}" if whole else f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(" ").removesuffix(" 00:00:00")
+    return str(value)
+
+
+def percent(share: float) -> str:
+    """A share of 1 in per cent; a share that is not nothing never reads as nothing."""
+    value = share * 100
+    if 0 < value < 0.01:
+        return "<0.01 %"
+    if 99.99 < value < 100:
+        return ">99.99 %"
+    return f"{value:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def clip(text: str, longest: int = 80) -> str:
+    """The text on one line, cut at a length."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def between(kwargs: Kwargs) -> str:
+    """The range that `min_value` and `max_value` allow."""
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    strict_low, strict_high = kwargs.get("strict_min"), kwargs.get("strict_max")
+    if low is not None and high is not None and not strict_low and not strict_high:
+        return f"{number(low)} to {number(high)}"
+    parts = [
+        f"{'>' if strict_low else '≥'} {number(low)}" if low is not None else "",
+        f"{'<' if strict_high else '≤'} {number(high)}" if high is not None else "",
+    ]
+    return " and ".join(part for part in parts if part) or "any value"
+
+
+def several(values: object) -> str:
+    """The members of a set of the suite, or how many when they are many."""
+    items = list(values) if isinstance(values, list | tuple | set) else [values]
+    shown = ", ".join(number(item) for item in items)
+    return shown if len(items) <= 6 and len(shown) <= 60 else f"a set of {len(items):,}"
+
+
+def _range(kwargs: Kwargs) -> Words:
+    return Words(f"values {between(kwargs)}", f"are outside {between(kwargs)}")
+
+
+def _lengths(kwargs: Kwargs) -> Words:
+    return Words(f"lengths {between(kwargs)}", f"have a length outside {between(kwargs)}")
+
+
+def _one_of(kwargs: Kwargs) -> Words:
+    members = several(kwargs.get("value_set"))
+    return Words(f"only {members}", f"are not in {members}")
+
+
+def _none_of(kwargs: Kwargs) -> Words:
+    members = several(kwargs.get("value_set"))
+    return Words(f"none of {members}", f"are in {members}")
+
+
+def _matches(key: str, *, wanted: bool) -> Callable[[Kwargs], Words]:
+    def words(kwargs: Kwargs) -> Words:
+        pattern = clip(str(kwargs.get(key)), 60)
+        if wanted:
+            return Words(f"matches {pattern}", f"do not match {pattern}")
+        return Words(f"does not match {pattern}", f"match {pattern}")
+
+    return words
+
+
+def _always(limit: str, missed: str) -> Callable[[Kwargs], Words]:
+    return lambda _: Words(limit, missed)
+
+
+def _statistic(name: str) -> Callable[[Kwargs], Words]:
+    return lambda kwargs: Words(f"{name} {between(kwargs)}", name)
+
+
+def _key(name: str, limit: str) -> Callable[[Kwargs], Words]:
+    return lambda kwargs: Words(f"{limit} {clip(several(kwargs.get(name)), 60)}", limit)
+
+
+_WORDS: Final[dict[str, Callable[[Kwargs], Words]]] = {
+    "expect_column_values_to_not_be_null": _always("no nulls", "are null"),
+    "expect_column_values_to_be_null": _always("only nulls", "are not null"),
+    "expect_column_values_to_be_unique": _always("unique values", "are not unique"),
+    "expect_compound_columns_to_be_unique": _always("unique together", "are not unique together"),
+    "expect_select_column_values_to_be_unique_within_record": _always(
+        "unique within each row", "repeat within a row"
+    ),
+    "expect_column_values_to_be_between": _range,
+    "expect_column_values_to_be_in_set": _one_of,
+    "expect_column_values_to_not_be_in_set": _none_of,
+    "expect_column_values_to_match_regex": _matches("regex", wanted=True),
+    "expect_column_values_to_not_match_regex": _matches("regex", wanted=False),
+    "expect_column_values_to_match_strftime_format": _matches("strftime_format", wanted=True),
+    "expect_column_value_lengths_to_be_between": _lengths,
+    "expect_column_value_lengths_to_equal": lambda kwargs: Words(
+        f"length {number(kwargs.get('value'))}", f"have a length other than {kwargs.get('value')}"
+    ),
+    "expect_column_values_to_be_of_type": _key("type_", "type"),
+    "expect_column_values_to_be_in_type_list": _key("type_list", "type"),
+    "expect_column_values_to_be_increasing": _always("increasing", "do not increase"),
+    "expect_column_values_to_be_decreasing": _always("decreasing", "do not decrease"),
+    "expect_column_values_to_be_dateutil_parseable": _always("dates", "are not dates"),
+    "expect_column_values_to_be_json_parseable": _always("JSON", "are not JSON"),
+    "expect_column_pair_values_a_to_be_greater_than_b": lambda kwargs: Words(
+        f"{kwargs.get('column_A')} {'≥' if kwargs.get('or_equal') else '>'} "
+        f"{kwargs.get('column_B')}",
+        "are in the wrong order",
+    ),
+    "expect_column_pair_values_to_be_equal": _always("equal values", "differ"),
+    "expect_multicolumn_sum_to_equal": lambda kwargs: Words(
+        f"sum {number(kwargs.get('sum_total'))}", "have another sum"
+    ),
+    "expect_column_distinct_values_to_be_in_set": lambda kwargs: Words(
+        f"only {several(kwargs.get('value_set'))}", "distinct values"
+    ),
+    "expect_column_distinct_values_to_contain_set": _key("value_set", "contains"),
+    "expect_column_distinct_values_to_equal_set": _key("value_set", "exactly"),
+    "expect_column_most_common_value_to_be_in_set": _key("value_set", "most common value in"),
+    "expect_column_min_to_be_between": _statistic("minimum"),
+    "expect_column_max_to_be_between": _statistic("maximum"),
+    "expect_column_mean_to_be_between": _statistic("mean"),
+    "expect_column_median_to_be_between": _statistic("median"),
+    "expect_column_stdev_to_be_between": _statistic("standard deviation"),
+    "expect_column_sum_to_be_between": _statistic("sum"),
+    "expect_column_unique_value_count_to_be_between": _statistic("distinct values"),
+    "expect_column_proportion_of_unique_values_to_be_between": _statistic(
+        "share of distinct values"
+    ),
+    "expect_column_proportion_of_non_null_values_to_be_between": _statistic(
+        "share of non-null values"
+    ),
+    "expect_table_row_count_to_be_between": _statistic("rows"),
+    "expect_table_row_count_to_equal": _key("value", "rows"),
+    "expect_table_column_count_to_be_between": _statistic("columns"),
+    "expect_table_column_count_to_equal": _key("value", "columns"),
+    "expect_table_columns_to_match_set": lambda kwargs: Words(
+        f"{'exactly' if kwargs.get('exact_match', True) else 'at least'} "
+        f"{several(kwargs.get('column_set'))}",
+        "columns",
+    ),
+    "expect_table_columns_to_match_ordered_list": _key("column_list", "in this order:"),
+    "expect_column_to_exist": _always("exists", "is missing"),
+}
+
+
+def subject_of(expectation: Expectation) -> str | None:
+    """The column or columns that it is about; None for the whole table."""
+    kwargs = expectation.kwargs
+    if isinstance(column := kwargs.get("column"), str):
+        return column
+    if "column_A" in kwargs:
+        return f"{kwargs.get('column_A')}, {kwargs.get('column_B')}"
+    if isinstance(columns := kwargs.get("column_list"), list) and not expectation.type.startswith(
+        "expect_table_"
+    ):
+        return clip(", ".join(str(column) for column in columns))
+    return None
+
+
+def words_for(expectation: Expectation) -> Words:
+    """What it asks, in words, with its tolerance and its condition."""
+    plain = expectation.type.removeprefix("expect_").replace("_", " ")
+    words = _WORDS.get(expectation.type, _always(plain, f"miss `{expectation.type}`"))
+    limit, missed = words(expectation.kwargs)
+    if allowed := tolerance(expectation):
+        limit += f" in at least {percent(1 - allowed)}"
+    if condition := expectation.kwargs.get("row_condition"):
+        limit += f" where {clip(str(condition), 60)}"
+    return Words(limit, missed)
+
+
+def tolerance(expectation: Expectation) -> float:
+    """The share of values that may miss it: 0 unless `mostly` says otherwise."""
+    mostly = expectation.kwargs.get("mostly", 1)
+    return 1 - float(mostly) if isinstance(mostly, int | float) else 0.0
