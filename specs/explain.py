@@ -85,7 +85,7 @@ def explain(errors: Sequence[ErrorDetails], tree: Tree, file: str) -> Iterator[P
     ]
     yield from unknown
     meant = {(_parent(problem.path), problem.nearest) for problem in unknown}
-    broken = {path[:-1] for _, path in settled}
+    broken = {path[:end] for _, path in settled for end in range(len(path))}
     for error, path in settled:
         match error["type"]:
             case "missing" if (shown(path), error["loc"][-1]) not in meant:

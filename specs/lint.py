@@ -164,6 +164,7 @@ def _unknown_placeholders(
                 if has
                 else None,
                 nearest=f"{{{near}}}" if near else None,
+                within=str(each),
             )
 
 

@@ -58,13 +58,26 @@ class Loaded:
         expected: str | None = None,
         nearest: str | None = None,
         at_key: bool = False,
+        within: str = "",
     ) -> Problem:
-        """A problem at a place of this file."""
+        """A problem at a place of this file: a value, its key, or some text within the value."""
         line, column = locate(self.tree, path, key=at_key)
+        if within:
+            line, column = self._position_within(path, within) or (line, column)
         return Problem(
             severity, code, message, self.file, line, column, shown(path),
             expected=expected, nearest=nearest,
         )  # fmt: skip
+
+    def _position_within(self, path: Sequence[Key], text: str) -> tuple[int, int] | None:
+        node = self.tree.root
+        for key in path:
+            node = node.children.get(key) if node is not None else None
+        if node is None or text not in node.raw:
+            return None
+        # What is between the start and the text may be escaped or folded, but not by much.
+        found = self.tree.text.find(text, node.start, node.start + 2 * len(node.raw) + 100)
+        return self.tree.position(found) if found >= 0 else None
 
 
 def load(content: str | bytes, file: str) -> Loaded:
@@ -123,6 +136,8 @@ def _without_wrong_parts(root: Node) -> Pipeline | None:
 
 
 def _wrong_part(root: Node, error: ErrorDetails) -> Path:
+    if error["type"] == "missing":
+        return settle(root, error["loc"][:-1])
     path = settle(root, error["loc"])
     # A list without one of its items would move the places of the others.
     return path[:-1] if path and isinstance(path[-1], int) else path
