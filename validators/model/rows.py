@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Categories:
+    """A column of few values: the values in their order, and which of them each row has."""
+
+    values: tuple[str, ...]
+    codes: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
 class Predictions:
     """One row per example, in the order of the key: the order of the file carries no meaning."""
 
@@ -24,7 +32,7 @@ class Predictions:
     """Float64 for numbers and booleans, else text."""
     score: NDArray[np.float64] | None
     prediction: NDArray[Any] | None
-    slices: dict[str, NDArray[np.object_]]
+    slices: dict[str, "Categories"]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -60,7 +68,7 @@ def load(path: Path, columns: Columns, slices: Sequence[str] = ()) -> Prediction
         label=_array(table[columns.label]),
         score=_array(table[columns.score]) if columns.score else None,
         prediction=named.get(columns.prediction or ""),
-        slices={name: _texts(table[name]) for name in slices},
+        slices={name: _categories(table[name]) for name in slices},
     )
 
 
@@ -202,14 +210,25 @@ def _array(values: "pa.ChunkedArray") -> NDArray[Any]:
 
 
 def _texts(values: "pa.ChunkedArray") -> NDArray[np.object_]:
+    array: NDArray[np.object_] = _as_text(values).to_numpy()
+    return array
+
+
+def _as_text(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
     import pyarrow as pa
 
     try:
-        texts = values.cast(pa.large_string())
+        return values.cast(pa.large_string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise Unusable(f"a column of type {values.type} cannot be used here") from error
-    array: NDArray[np.object_] = texts.to_numpy()
-    return array
+
+
+def _categories(values: "pa.ChunkedArray") -> Categories:
+    encoded = _as_text(values).fill_null("(none)").combine_chunks().dictionary_encode()
+    found = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    order = np.argsort(found)
+    codes = np.argsort(order)[encoded.indices.to_numpy()]
+    return Categories(tuple(found[order]), codes)
 
 
 def _count(number: int, what: str) -> str:

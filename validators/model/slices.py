@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from specs.gates import PairedCheck
 from validators.model.checks import comparison, difference, difference_interval
 from validators.model.decide import holm, p_worse
 from validators.model.measure import Outcome, UndefinedMetric
 from validators.model.metrics import METRICS
+from validators.model.rows import Categories
 from validators.model.study import Measurement, Study, Subset, why_too_few
 from validators.report import Check
 from validators.verdict import Verdict
@@ -45,21 +45,18 @@ class SliceColumn:
         )
 
 
-def split(column: str, values: NDArray[np.object_], rows: Outcome, fewest: int) -> SliceColumn:
+def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColumn:
     """The values of a column in their order, apart by whether they have enough rows."""
-    texts = np.array(["(none)" if value is None else value for value in values], dtype=object)
-    distinct, codes, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    if len(distinct) > MOST_VALUES:
+    if len(of.values) > MOST_VALUES:
         return SliceColumn(
             column,
-            refused=f"{column} has {len(distinct):,} values, at most {MOST_VALUES} can be slices",
+            refused=f"{column} has {len(of.values):,} values, at most {MOST_VALUES} can be slices",
         )
-    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(of.codes, minlength=len(of.values))
+    by_value = np.split(np.argsort(of.codes, kind="stable"), np.cumsum(counts)[:-1])
     judged, small = [], []
-    for name, of_value, count in zip(
-        _names(distinct.tolist()), np.split(order, np.cumsum(counts)[:-1]), counts, strict=True
-    ):
-        subset = Subset(of_value, f"{column}={name}")
+    for name, indices, count in zip(_names(of.values), by_value, counts, strict=True):
+        subset = Subset(indices, f"{column}={name}")
         if why_too_few(subset.of(rows), fewest):
             small.append(f"{name} ({count:,})")
         else:

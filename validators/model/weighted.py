@@ -69,7 +69,7 @@ class _Ranked:
     @classmethod
     def of(cls, rows: Outcome) -> "_Ranked":
         assert rows.score is not None
-        order = np.argsort(rows.score, kind="stable")
+        order = np.argsort(rows.score)
         is_positive = rows.label[order] == 1
         positives, negatives = order[is_positive], order[~is_positive]
         high, low = rows.score[positives], rows.score[negatives]
