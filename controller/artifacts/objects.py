@@ -1,0 +1,247 @@
+"""Files stored by the digest of their content: `ab/cdef...`, written beside and renamed.
+
+The stamp: a stored file's modification time is set to a fixed moment plus its size in
+nanoseconds. Whoever writes to the file, or a power cut that takes its content, breaks the stamp,
+and a `stat` sees it; then the content is hashed, and dropped if it is not what its name says.
+
+What is handed out is a clone where the file system can (FICLONE), a copy up to COPY_UP_TO bytes,
+and above that a read-only hard link. Root can write through a hard link; the stamp shows it.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from specs.failures import NeedsHuman
+
+COPY_UP_TO = 2**20
+"""Bytes up to which a copy is about as cheap as a link, and safer."""
+
+_CHUNK = 2**20
+_STAMP = 946_684_800_000_000_000  # 2000-01-01 in nanoseconds
+_FICLONE = 0x40049409  # ioctl_ficlone(2)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Lost(NeedsHuman):
+    """The store does not hold (any more) what was asked for."""
+
+
+class Stored(NamedTuple):
+    """A stored file; `size` in bytes."""
+
+    digest: str
+    size: int
+
+
+class Objects:
+    """The files below `folder`. Blocking; may be used by several threads and processes.
+
+    Raises OSError as the operating system does; `explained` makes it readable.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._scratch = folder / "scratch"
+
+    def put_bytes(self, content: bytes) -> Stored:
+        """Store `content`."""
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        if self.is_intact(digest, touch=True):
+            return Stored(digest, len(content))
+        return self._write((content,))
+
+    def put_file(self, path: Path) -> Stored:
+        """Store what a file holds. What is stored is what was hashed, whoever writes meanwhile.
+
+        Raises OSError (ELOOP) for a symbolic link.
+        """
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb", buffering=0) as source:
+            if os.fstat(handle).st_size <= COPY_UP_TO:
+                return self.put_bytes(source.read())
+            return self._write(iter(lambda: source.read(_CHUNK), b""))
+
+    def read(self, digest: str) -> bytes:
+        """The content, hashed as it is read. Raises `Lost`."""
+        path = self._place(digest)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise lost(digest) from None
+        if "sha256:" + hashlib.sha256(content).hexdigest() != digest:
+            path.unlink(missing_ok=True)
+            raise lost(digest)
+        return content
+
+    def link(self, digest: str, destination: Path, *, executable: bool = False) -> None:
+        """Replace the file at `destination` by a clone, copy or link. Raises `Lost`."""
+        if not self.is_intact(digest):
+            raise lost(digest)
+        handle, name = tempfile.mkstemp(prefix=".link-", dir=destination.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                copied = self._copied(digest, file, always=executable)
+                os.fchmod(handle, 0o555 if executable else 0o444)
+            if not copied:
+                _hard_link(self._place(digest), temporary)
+            temporary.replace(destination)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def is_intact(self, digest: str, *, touch: bool = False) -> bool:
+        """Whether it is there as it was stored: by its stamp, or else by its content.
+
+        `touch` renews the time that `sweep` goes by.
+        """
+        path = self._place(digest)
+        try:
+            about = path.stat()
+            if about.st_mtime_ns != _STAMP + about.st_size:
+                return self.is_whole(digest)
+            if touch:
+                os.utime(path, ns=(_STAMP, _STAMP + about.st_size))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_whole(self, digest: str) -> bool:
+        """Whether it is there and hashes to its name. If it does not, it is dropped."""
+        path = self._place(digest)
+        try:
+            with path.open("rb", buffering=0) as file:
+                whole = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest() == digest
+                if whole:
+                    os.utime(path, ns=(_STAMP, _STAMP + os.fstat(file.fileno()).st_size))
+                    return True
+        except FileNotFoundError:
+            return False
+        path.unlink(missing_ok=True)
+        return False
+
+    def recent(self, since: float) -> tuple[str, ...]:
+        """The digests of what was stored or handed out since (seconds since the epoch)."""
+        found = []
+        for digest, path in self._all():
+            with suppress(FileNotFoundError):
+                if path.stat().st_ctime >= since:
+                    found.append(digest)
+        return tuple(found)
+
+    def sweep(self, keep: Collection[str], before: float) -> int:
+        """Delete what is not in `keep` and was last touched before; the bytes freed."""
+        freed = 0
+        for digest, path in self._all():
+            with suppress(FileNotFoundError):
+                about = path.stat()
+                if digest not in keep and about.st_ctime < before:
+                    path.unlink()
+                    freed += about.st_size
+        for path in self._scratch.glob("*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_ctime < before:
+                    path.unlink()
+        return freed
+
+    def _write(self, chunks: Iterable[bytes]) -> Stored:
+        hashed, size = hashlib.sha256(), 0
+        handle, temporary = self._temporary()
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                for chunk in chunks:
+                    hashed.update(chunk)
+                    size += len(chunk)
+                    _write_all(file, chunk)
+                os.fchmod(handle, 0o444)
+                os.utime(handle, ns=(_STAMP, _STAMP + size))
+                os.fsync(handle)
+            digest = "sha256:" + hashed.hexdigest()
+            _move(temporary, self._place(digest))
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Stored(digest, size)
+
+    def _copied(self, digest: str, file: BinaryIO, *, always: bool) -> bool:
+        with self._place(digest).open("rb", buffering=0) as stored:
+            with suppress(OSError):
+                fcntl.ioctl(file.fileno(), _FICLONE, stored.fileno())
+                return True
+            if always or os.fstat(stored.fileno()).st_size <= COPY_UP_TO:
+                shutil.copyfileobj(stored, file, _CHUNK)
+                return True
+        return False
+
+    def _place(self, digest: str) -> Path:
+        kind, _, name = digest.partition(":")
+        if kind != "sha256" or len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+            raise ValueError(f"expected a digest such as sha256:..., found {digest[:80]!r}")
+        return self._folder / name[:2] / name[2:]
+
+    def _all(self) -> Iterator[tuple[str, Path]]:
+        for path in self._folder.glob("??/*"):
+            yield f"sha256:{path.parent.name}{path.name}", path
+
+    def _temporary(self) -> tuple[int, Path]:
+        try:
+            handle, name = tempfile.mkstemp(dir=self._scratch)
+        except FileNotFoundError:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._scratch)
+        return handle, Path(name)
+
+
+def lost(digest: str) -> Lost:
+    """What to say when an artifact is missing."""
+    return Lost(
+        f"artifact {digest[:19]} is not in the store, or was damaged there and dropped: "
+        "`retry` the run that made it"
+    )
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into what somebody can do about it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise NeedsHuman(
+                f"no space left below {folder} ({error.strerror}): free some or raise the "
+                "limit, then `retry`"
+            ) from None
+        raise NeedsHuman(
+            f"{error.filename or folder}: {error.strerror}: see that it is there and that "
+            "Headgate may read it (and write, in its own folders), then `retry`"
+        ) from None
+
+
+def _write_all(file: BinaryIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _move(temporary: Path, target: Path) -> None:
+    try:
+        temporary.replace(target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(target)
+
+
+def _hard_link(source: Path, temporary: Path) -> None:
+    """Replace `temporary` by a link to `source`, or by a copy on another file system."""
+    temporary.unlink()
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+        temporary.chmod(0o444)

@@ -1,0 +1,248 @@
+"""The artifact store, on a real disk."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from controller.artifacts import Artifacts, Lost
+from controller.artifacts.objects import COPY_UP_TO
+from specs.digests import digest
+from specs.failures import NeedsHuman
+
+LARGE = bytes(range(256)) * (COPY_UP_TO // 256 + 1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path / "store")
+
+
+def stored_file(tmp_path: Path, name: str) -> Path:
+    hexes = name.removeprefix("sha256:")
+    return tmp_path / "store" / "files" / hexes[:2] / hexes[2:]
+
+
+@pytest.mark.parametrize("content", [b"", b"model", LARGE])
+async def test_a_file_comes_back_as_it_was(
+    store: Artifacts, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "a").write_bytes(content)
+    artifact = await store.put(tmp_path / "a")
+    assert artifact.digest == digest(content)
+    assert (artifact.size, artifact.kind) == (len(content), "file")
+    assert artifact == await store.put_bytes(content)
+    await store.link(artifact.digest, tmp_path / "deep" / "er" / "b")
+    assert (tmp_path / "deep/er/b").read_bytes() == content
+    assert (tmp_path / "deep/er/b").stat().st_mode & 0o777 == 0o444
+    assert await store.read_bytes(artifact.digest) == content
+    assert await store.has(artifact.digest)
+    assert await store.verify(artifact.digest)
+
+
+async def test_a_folder_comes_back_with_its_modes_and_empty_folders(
+    store: Artifacts, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    (model / "empty" / "inner").mkdir(parents=True)
+    (model / "data").mkdir()
+    (model / "data" / "w.bin").write_bytes(LARGE)
+    (model / "data" / "é").write_text("same")
+    (model / "copy").write_text("same")
+    (model / "run.sh").write_text("#!/bin/sh\n")
+    (model / "run.sh").chmod(0o755)
+    artifact = await store.put(model)
+    assert artifact.kind == "folder"
+    assert artifact.size == len(LARGE) + 4 + 4 + 10
+    await store.link(artifact.digest, tmp_path / "out")
+    await store.link(artifact.digest, tmp_path / "out")  # a step that starts again
+    found = {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")
+    }
+    assert found == {"empty", "empty/inner", "data", "data/w.bin", "data/é", "copy", "run.sh"}
+    assert (tmp_path / "out/data/w.bin").read_bytes() == LARGE
+    assert os.access(tmp_path / "out/run.sh", os.X_OK)
+    assert (await store.put(tmp_path / "out")).digest == artifact.digest
+
+
+async def test_the_digest_of_a_folder_sees_names_modes_and_content(
+    store: Artifacts, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    seen = {(await store.put(model)).digest}
+    (model / "a").write_text("1")
+    seen.add((await store.put(model)).digest)
+    (model / "a").chmod(0o755)
+    seen.add((await store.put(model)).digest)
+    (model / "a").rename(model / "b")
+    seen.add((await store.put(model)).digest)
+    (model / "b").write_text("2")
+    seen.add((await store.put(model)).digest)
+    assert len(seen) == 5
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "a", "missing", "sub"])
+async def test_a_symbolic_link_is_refused_by_name(
+    store: Artifacts, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "model" / "sub").mkdir(parents=True)
+    (tmp_path / "model" / "a").write_text("1")
+    (tmp_path / "model" / "link").symlink_to(target)
+    with pytest.raises(NeedsHuman, match="model/link is a symbolic link"):
+        await store.put(tmp_path / "model")
+    with pytest.raises(NeedsHuman, match="model/link is a symbolic link"):
+        await store.put(tmp_path / "model" / "link")
+
+
+async def test_a_pipe_is_refused_and_not_waited_for(store: Artifacts, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NeedsHuman, match="pipe"):
+        await store.put(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("content", [b"small", LARGE])
+async def test_a_step_that_overwrites_its_input_harms_no_other(
+    store: Artifacts, tmp_path: Path, content: bytes
+) -> None:
+    name = (await store.put_bytes(content)).digest
+    await store.link(name, tmp_path / "in")
+    (tmp_path / "in").chmod(0o644)
+    with (tmp_path / "in").open("r+b") as file:
+        file.write(b"X")
+    if await store.has(name):
+        await store.link(name, tmp_path / "other")
+        assert (tmp_path / "other").read_bytes() == content
+    else:
+        with pytest.raises(Lost, match="retry"):
+            await store.link(name, tmp_path / "other")
+        assert (await store.put_bytes(content)).digest == name, "made again, it is whole again"
+        assert await store.read_bytes(name) == content
+
+
+@pytest.mark.parametrize("damage", [b"", b"MODEL", b"longer than before"])
+async def test_damage_in_the_store_is_noticed_before_use(
+    store: Artifacts, tmp_path: Path, damage: bytes
+) -> None:
+    name = (await store.put_bytes(b"model")).digest
+    path = stored_file(tmp_path, name)
+    path.chmod(0o644)
+    path.write_bytes(damage)
+    with pytest.raises(Lost):
+        await store.link(name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(Lost):
+        await store.read_bytes(name)
+    assert not await store.has(name)
+
+
+async def test_a_file_cut_short_by_a_power_cut_is_noticed(store: Artifacts, tmp_path: Path) -> None:
+    name = (await store.put_bytes(b"model")).digest
+    path = stored_file(tmp_path, name)
+    before = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(b"")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not await store.has(name)
+
+
+async def test_verify_sees_what_hid_its_traces(store: Artifacts, tmp_path: Path) -> None:
+    name = (await store.put_bytes(b"model")).digest
+    path = stored_file(tmp_path, name)
+    before = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(b"MODEL")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not await store.verify(name)
+    assert not await store.has(name)
+
+
+async def test_a_touched_but_unchanged_object_stays(store: Artifacts, tmp_path: Path) -> None:
+    name = (await store.put_bytes(b"model")).digest
+    stored_file(tmp_path, name).touch()
+    assert await store.has(name)
+
+
+async def test_a_folder_without_one_of_its_files_is_not_there(
+    store: Artifacts, tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a").write_text("1")
+    folder = await store.put(tmp_path / "m")
+    stored_file(tmp_path, digest(b"1")).unlink()
+    assert not await store.has(folder.digest)
+    with pytest.raises(Lost):
+        await store.link(folder.digest, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+async def test_sweeping_keeps_what_is_named_and_what_is_young(
+    store: Artifacts, tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a").write_text("in the folder")
+    folder = await store.put(tmp_path / "m")
+    kept = await store.put_bytes(b"kept")
+    gone = await store.put_bytes(b"gone")
+    assert await store.sweep({folder.digest, kept.digest}) == 0, "all of it is young"
+    assert await store.sweep({folder.digest, kept.digest}, grace=-60) == 4
+    assert not await store.has(gone.digest)
+    assert await store.has(folder.digest)
+    assert await store.has(kept.digest)
+    assert await store.sweep((), grace=-60) > 0
+    assert not await store.has(folder.digest)
+    assert not await store.has(kept.digest)
+
+
+async def test_many_at_once_agree(tmp_path: Path) -> None:
+    stores = [Artifacts(tmp_path / "store") for _ in range(3)]
+    puts = [store.put_bytes(bytes([n % 5]) * 2000) for n in range(30) for store in stores]
+    names = {artifact.digest for artifact in await asyncio.gather(*puts)}
+    assert len(names) == 5
+    links = [
+        store.link(name, tmp_path / "same" / name[-4:]) for name in names for store in stores * 5
+    ]
+    await asyncio.gather(*links)
+    assert len(list((tmp_path / "same").iterdir())) == 5, "and nothing temporary is left"
+
+
+async def test_what_is_not_there_and_what_is_no_digest(store: Artifacts, tmp_path: Path) -> None:
+    assert not await store.has(digest(b"never"))
+    with pytest.raises(Lost):
+        await store.read_bytes(digest(b"never"))
+    with pytest.raises(NeedsHuman, match=r"nothing-here: No such file"):
+        await store.put(tmp_path / "nothing-here")
+    for name in ("sha256:../../etc/passwd", "", "md5:" + "0" * 64, "sha256:" + "A" * 64):
+        with pytest.raises(ValueError, match="expected a digest"):
+            await store.link(name, tmp_path / "x")
+
+
+_FILLS_THE_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from controller.artifacts import Artifacts
+from specs.failures import NeedsHuman
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+store = Artifacts(Path(sys.argv[1]))
+try:
+    asyncio.run(store.put_bytes(b"x" * 5000))
+except NeedsHuman as error:
+    print(error)
+print([path for path in Path(sys.argv[1]).rglob("*") if path.is_file()])
+"""
+
+
+def test_a_full_disk_says_what_to_do_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FILLS_THE_DISK, str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("no space left below ")
+    assert "free some" in done.stdout
+    assert done.stdout.endswith("[]\n")
