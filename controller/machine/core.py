@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from specs.digests import digest
+
 
 class Value(BaseModel):
     """Base of every state, fact, action and message: frozen, strict, JSON-able."""
@@ -37,6 +39,10 @@ class Action(Value):
     lane: ClassVar[str] = "main"
     """Actions of one object and lane are applied in order; a lane that fails holds up no other."""
 
+    def id_for(self, owner: Key) -> str:
+        """What the outbox knows it by."""
+        return digest([*owner, self.model_dump(mode="json")])
+
 
 class Message(Value):
     """Something that one object (or a source, or a person) tells another.
@@ -49,6 +55,14 @@ class Message(Value):
     id: str
     type: str
     body: dict[str, Any] = {}
+
+
+class Letter(Value):
+    """A message in an inbox. `number` orders the letters of an inbox."""
+
+    number: int
+    message: Message
+    at: float
 
 
 class Fact(Value):
@@ -73,5 +87,12 @@ class Decision(BaseModel, Generic[State]):
     actions: tuple[Action, ...] = ()
     messages: tuple[Message, ...] = ()
     facts: tuple[Fact, ...] = ()
+    withdraw: tuple[str, ...] = ()
+    """Lanes whose actions that are owed still are no longer wanted; `actions` are owed after
+    that. So a newer wish is never stuck behind an older one that keeps failing."""
     requeue_after: float | None = None
-    """Seconds until the object wants to be looked at again, whatever happens; None: never."""
+    """Seconds until the object wants to be looked at again, whatever happens; None: never.
+
+    An object that never wants to be looked at sleeps through restarts too, until a message comes:
+    so whatever waits for something that happens outside has a deadline here.
+    """

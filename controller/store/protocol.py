@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from controller.machine.core import Fact, Key, Message, Value
+from controller.machine.core import Fact, Key, Letter, Message, Value
 
 
 class Record(Value):
@@ -14,11 +14,15 @@ class Record(Value):
     body: dict[str, Any]
     updated: float
     """Seconds since the epoch."""
+    live: bool
+    """As it was put; facts are not live."""
 
 
 class Owed(Value):
     """An action in the outbox."""
 
+    number: int = 0
+    """Orders the outbox and tells one owing of an id from the next; the store gives it."""
     id: str
     owner: Key
     lane: str
@@ -29,20 +33,14 @@ class Owed(Value):
     """Why the last attempt failed, for `status` and `doctor`."""
 
 
-class Letter(Value):
-    """A message in an inbox. `number` orders the letters of an inbox."""
-
-    number: int
-    message: Message
-    at: float
-
-
 class Put(Value):
     """The new body of an object; `revision` is the one that was read, 0 for a new object."""
 
     key: Key
     revision: int
     body: dict[str, Any]
+    live: bool
+    """Wants to be looked at after a restart, even if nothing is owed to it or by it."""
 
 
 class Postponed(Value):
@@ -54,13 +52,14 @@ class Postponed(Value):
 
 
 class Change(Value):
-    """Everything that one turn saves; all of it or nothing."""
+    """Everything that one turn saves; all of it or nothing. Settled before owed."""
 
     put: Put | None = None
     facts: tuple[Fact, ...] = ()
     owe: tuple[Owed, ...] = ()
     """An id that is owed already stays as it is; one that was settled is owed again."""
     settle: tuple[str, ...] = ()
+    """Ids that are owed no longer: applied, failed for good, or withdrawn. Settled is forgotten."""
     postpone: tuple[Postponed, ...] = ()
     send: tuple[Message, ...] = ()
     """A message whose (to, id) was ever delivered is dropped, also after it was heeded."""
@@ -80,8 +79,11 @@ class Store(Protocol):
         """The object, or None."""
         ...
 
-    async def list(self, kind: str, prefix: str = "", limit: int | None = None) -> Sequence[Record]:
-        """Objects and facts of a kind whose name starts with `prefix`, latest change first."""
+    async def list(
+        self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
+    ) -> Sequence[Record]:
+        """Objects and facts of a kind whose name starts with `prefix`, latest change first;
+        with `live` only those that are, at a cost that does not grow with the others."""
         ...
 
     async def commit(self, change: Change, now: float) -> None:
@@ -94,4 +96,8 @@ class Store(Protocol):
 
     async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
         """Letters nobody heeded yet, oldest first; of one object, or of all."""
+        ...
+
+    async def changed(self) -> bool:
+        """True if another process has committed since the last call; cheap enough to poll."""
         ...

@@ -1,0 +1,202 @@
+"""Durable state in one SQLite file, shared by the processes of one machine.
+
+What a commit survives: the write-ahead log holds it before `commit` returns, so `kill -9` loses
+nothing. Against a power cut, a commit that saves an intent or a message is forced to the disk
+(synchronous FULL) before `commit` returns, because its effects come next and would outlive it. A
+commit that only settles or postpones is not (NORMAL): if a power cut takes it, an action that is
+safe to apply twice is applied twice. What is lost is lost from the end, so the file is always a
+state that once was.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import URL, Connection, Select, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from controller.machine.core import Key, Letter
+from controller.store import rows, statements
+from controller.store.faults import explained, newer
+from controller.store.migrations import HEAD, NewerSchema, migrate
+from controller.store.protocol import Change, Conflict, Owed, Put, Record
+
+T = TypeVar("T")
+
+PATIENCE = 5.0
+"""Seconds that a commit waits for another process's commit before it is `TryAgain`."""
+
+
+class SqliteStore:
+    """A `Store` over one file: `await SqliteStore.open(path)`. On a local disk: SQLite's locks
+    do not hold on network file systems.
+
+    One thread of its own makes every call, in the order in which they were made.
+    """
+
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self.path = path
+        self._patience = patience
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._synchronous = ""
+        self._seen: int | None = None
+        self._connection: Connection
+
+    @classmethod
+    async def open(cls, path: Path, patience: float = PATIENCE) -> Self:
+        """Connect, and bring the schema to this version. The folder must exist."""
+        store = cls(path, patience)
+        try:
+            await store._run(store._connect)
+        except BaseException:
+            store._thread.shutdown()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of the file."""
+        try:
+            await self._run(self._connection.close)
+        finally:
+            self._thread.shutdown()
+
+    async def get(self, key: Key) -> Record | None:
+        """The object, or None."""
+        found = await self._select(statements.GET, rows.which(key))
+        return rows.record(found[0]) if found else None
+
+    async def list(
+        self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
+    ) -> Sequence[Record]:
+        """Objects and facts of a kind, latest change first."""
+        query = statements.LATEST.limit(limit)
+        if prefix:
+            query = query.where(statements.STARTS)
+        if live:
+            query = query.where(statements.LIVE)
+        found = await self._select(query, {"p_kind": kind, "p_prefix": prefix})
+        return [rows.record(row) for row in found]
+
+    async def commit(self, change: Change, now: float) -> None:
+        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current."""
+        await self._run(self._commit, change, now)
+
+    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+        """The outbox, oldest first; of one object, or of all."""
+        if owner is None:
+            found = await self._select(statements.OWED, {})
+        else:
+            found = await self._select(statements.OWED_BY, rows.which(owner))
+        return [rows.owed(row) for row in found]
+
+    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
+        """Letters nobody heeded yet, oldest first; of one object, or of all."""
+        if to is None:
+            found = await self._select(statements.INBOX, {})
+        else:
+            found = await self._select(statements.INBOX_OF, rows.which(to))
+        return [rows.letter(row) for row in found]
+
+    async def changed(self) -> bool:
+        """True if another process has committed since the last call; cheap enough to poll."""
+        return await self._run(self._changed)
+
+    async def prune(self, before: float) -> int:
+        """Forget letters heeded before that time, and say how many they were.
+
+        With a letter goes the memory that its id was delivered: keep them for as long as a
+        sender may repeat itself.
+        """
+        return await self._run(self._prune, before)
+
+    async def _select(
+        self, query: Select[*tuple[Any, ...]], parameters: rows.Parameters
+    ) -> Sequence[rows.AnyRow]:
+        return await self._run(lambda: self._connection.execute(query, parameters).all())
+
+    async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._explaining, call, arguments
+        )
+
+    # Below, everything runs in the store's own thread.
+
+    def _explaining(self, call: Callable[..., T], arguments: Sequence[Any]) -> T:
+        try:
+            return call(*arguments)
+        except DBAPIError as error:
+            raise explained(error.orig, self.path) from error
+        except NewerSchema as error:
+            raise newer(str(error), HEAD, self.path) from error
+
+    def _connect(self) -> None:
+        engine = create_engine(
+            URL.create("sqlite", database=str(self.path)),
+            poolclass=NullPool,
+            # No transactions but those that `_writing` begins.
+            connect_args={"timeout": self._patience, "isolation_level": None},
+        )
+        self._connection = engine.connect()
+        try:
+            self._connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            with self._writing(forced=True):
+                migrate(self._connection)
+            self._changed()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @contextmanager
+    def _writing(self, *, forced: bool) -> Iterator[Connection]:
+        """One transaction, forced to the disk or left to the write-ahead log."""
+        synchronous = "FULL" if forced else "NORMAL"
+        if synchronous != self._synchronous:
+            self._connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            self._synchronous = synchronous
+        # The write lock comes first: taken later, it could be refused without any waiting.
+        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+
+    def _changed(self) -> bool:
+        before = self._seen
+        self._seen = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        return self._seen != before
+
+    def _commit(self, change: Change, now: float) -> None:
+        outcome_only = change.put is None and bool(change.settle or change.postpone)
+        with self._writing(forced=not outcome_only) as connection:
+            if change.put is not None:
+                _put(connection, change.put, now)
+            # Settled before owed: what is withdrawn and wanted again is owed anew.
+            for statement, parameters in (
+                (statements.SETTLE, [{"p_id": settled} for settled in change.settle]),
+                (statements.POSTPONE, [rows.postponed(each) for each in change.postpone]),
+                (statements.FACT, [rows.fact_row(fact, now) for fact in change.facts]),
+                (statements.OWE, [rows.outbox_row(owed) for owed in change.owe]),
+                (statements.SEND, [rows.letter_row(message, now) for message in change.send]),
+                (statements.HEED, [{"p_number": n, "p_heeded": now} for n in change.heed]),
+            ):
+                if parameters:
+                    connection.execute(statement, parameters)
+
+    def _prune(self, before: float) -> int:
+        with self._writing(forced=False) as connection:
+            return connection.execute(statements.PRUNE, {"p_before": before}).rowcount
+
+
+def _put(connection: Connection, put: Put, now: float) -> None:
+    if put.revision == 0:
+        done = connection.execute(statements.CREATE, rows.created(put, now))
+    else:
+        done = connection.execute(statements.REPLACE, rows.replaced(put, now))
+    if done.rowcount != 1:
+        raise Conflict(f"{put.key} is no longer at revision {put.revision}")

@@ -1,0 +1,74 @@
+"""What the store asks its database, built once: SQLAlchemy compiles each a single time.
+
+Only `insert` is SQLite's own, for ON CONFLICT; PostgreSQL's is spelt the same.
+"""
+
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from controller.store.tables import letters, objects, outbox
+
+_this = (objects.c.kind == bindparam("p_kind"), objects.c.name == bindparam("p_name"))
+
+GET = select(objects).where(*_this)
+CREATE = insert(objects).on_conflict_do_nothing()
+REPLACE = (
+    update(objects)
+    .where(*_this, objects.c.revision == bindparam("p_revision"))
+    .values(
+        revision=objects.c.revision + 1,
+        body=bindparam("p_body"),
+        updated=bindparam("p_updated"),
+        live=bindparam("p_live"),
+    )
+)
+
+_fact = insert(objects)
+FACT = _fact.on_conflict_do_update(
+    index_elements=[objects.c.kind, objects.c.name],
+    set_={
+        "revision": objects.c.revision + 1,
+        "body": _fact.excluded.body,
+        "updated": _fact.excluded.updated,
+    },
+    where=objects.c.body != _fact.excluded.body,
+)
+
+OWED = select(outbox).order_by(outbox.c.number)
+OWED_BY = OWED.where(
+    outbox.c.owner_kind == bindparam("p_kind"), outbox.c.owner_name == bindparam("p_name")
+)
+OWE = insert(outbox).on_conflict_do_nothing(index_elements=[outbox.c.id])
+SETTLE = delete(outbox).where(outbox.c.id == bindparam("p_id"))
+POSTPONE = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("p_id"))
+    .values(
+        attempts=outbox.c.attempts + 1,
+        not_before=bindparam("p_not_before"),
+        error=bindparam("p_error"),
+    )
+)
+
+INBOX = select(letters).where(letters.c.heeded.is_(None)).order_by(letters.c.number)
+INBOX_OF = INBOX.where(
+    letters.c.to_kind == bindparam("p_kind"), letters.c.to_name == bindparam("p_name")
+)
+SEND = insert(letters).on_conflict_do_nothing(
+    index_elements=[letters.c.to_kind, letters.c.to_name, letters.c.id]
+)
+HEED = (
+    update(letters)
+    .where(letters.c.number == bindparam("p_number"))
+    .values(heeded=bindparam("p_heeded"))
+)
+PRUNE = delete(letters).where(letters.c.heeded < bindparam("p_before"))
+
+LATEST = (
+    select(objects)
+    .where(objects.c.kind == bindparam("p_kind"))
+    .order_by(objects.c.updated.desc(), objects.c.name.desc())
+)
+# Not LIKE: SQLite's takes upper case for lower case.
+STARTS = func.substr(objects.c.name, 1, func.length(bindparam("p_prefix"))) == bindparam("p_prefix")
+LIVE = objects.c.live

@@ -1,0 +1,82 @@
+"""The tables of the store, in SQLAlchemy Core's words, so that PostgreSQL can have the same.
+
+A change here needs a migration beside it; a test compares the two.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("updated", Float, nullable=False),
+    Column("live", Boolean, nullable=False),
+)
+Index("objects_latest", objects.c.kind, objects.c.updated)
+Index(
+    "objects_live",
+    objects.c.kind,
+    objects.c.updated,
+    # In the words of the queries, or it would not be used.
+    sqlite_where=text("live = 1"),
+    postgresql_where=text("live"),
+)
+
+# A number is never given twice, also after its row is gone: it tells one owing from the next.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", String, nullable=False),
+    Column("owner_kind", String, nullable=False),
+    Column("owner_name", String, nullable=False),
+    Column("lane", String, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("error", Text),
+    UniqueConstraint("id", name="outbox_id"),
+    sqlite_autoincrement=True,
+)
+Index("outbox_owner", outbox.c.owner_kind, outbox.c.owner_name)
+
+# A heeded letter stays, as the memory that its id was delivered, until it is pruned.
+letters = Table(
+    "letters",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("to_kind", String, nullable=False),
+    Column("to_name", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("heeded", Float),
+    UniqueConstraint("to_kind", "to_name", "id", name="letters_once"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "letters_unheeded",
+    letters.c.to_kind,
+    letters.c.to_name,
+    sqlite_where=letters.c.heeded.is_(None),
+    postgresql_where=letters.c.heeded.is_(None),
+)
+Index("letters_heeded", letters.c.heeded)
