@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from specs.explain import nearest
+from specs.problems import Problem
 from validators.data.outcome import Misfit, Outcome
-from validators.data.suite import Expectation, Flaw, nearest
+from validators.data.suite import Expectation
 from validators.data.words import (
     clip,
     number,
@@ -54,17 +56,21 @@ def columns_to_read(expectations: Sequence[Expectation]) -> frozenset[str] | Non
     return frozenset(name for one in expectations for name in columns_named(one))
 
 
-def flaw_check(flaw: Flaw, origin: str) -> Check:
+def problem_check(problem: Problem) -> Check:
     """A suite that cannot be read, or one entry of it."""
-    found = f", found {flaw.found}" if flaw.found else ""
-    expected = f"; expected {flaw.expected}" if flaw.expected else ""
+    parts = [
+        problem.message,
+        f"found {problem.found}" if problem.found else "",
+        f"expected {problem.expected}" if problem.expected else "",
+        f"did you mean `{problem.nearest}`?" if problem.nearest else "",
+    ]
     return Check(
-        name="suite",
+        name=f"suite: {problem.path or problem.code}",
         verdict=Verdict.ERROR,
-        message=f"{flaw.message}{found}{expected}",
-        subject=origin,
-        next_step=f"Mend {_place(origin, flaw.line)}; `headgate validate` shows all problems.",
-        where=Location(file=origin, line=flaw.line, column=flaw.column),
+        message="; ".join(part for part in parts if part),
+        subject=problem.file,
+        next_step=f"Mend {_place(problem.file, problem.line)}.",
+        where=Location(file=problem.file, line=problem.line, column=problem.column),
     )
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from specs.explain import nearest
 from validators.data.outcome import Misfit, Outcome, outcome_of
-from validators.data.suite import Expectation, nearest
+from validators.data.suite import Expectation
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by Great Expectations at import
 

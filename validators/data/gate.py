@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from specs.problems import Problem
+from specs.tree import MOST_BYTES
 from validators.data.checks import (
     Facts,
     check_of,
+    columns_named,
     columns_to_read,
-    flaw_check,
     misfit_check,
     missing_notes,
     numbered,
+    problem_check,
 )
 from validators.data.outcome import Misfit, Outcome
-from validators.data.request import Request
-from validators.data.suite import LARGEST, Expectation, Flaw, Suite, read_suite
+from validators.data.request import Request, SuiteFile
+from validators.data.suite import Expectation, Suite, read_suite
 from validators.data.tables import Loaded, load
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -25,14 +28,14 @@ from validators.verdict import Verdict
 def judge(request: Request) -> Report:
     """Answer the request. What is wrong with the suite or the data becomes a check."""
     provenance = {"dataset version": request.version}
-    text = _text(Path(request.suite.path))
-    if isinstance(text, Flaw):
-        suite = Suite(flaws=(text,))
+    origin = request.suite.origin
+    text = _text(request.suite)
+    if isinstance(text, Problem):
+        suite = Suite(problems=(text,))
     else:
         provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-        suite = read_suite(text, is_json=request.suite.origin.endswith(".json"))
-    origin = request.suite.origin
-    flaws = [flaw_check(flaw, origin) for flaw in suite.flaws]
+        suite = read_suite(text, origin)
+    flaws = [problem_check(problem) for problem in suite.problems]
     notes: list[str] = []
     checks: Sequence[Check] = flaws
     if suite.expectations:
@@ -53,16 +56,17 @@ def judge(request: Request) -> Report:
     )
 
 
-def _text(path: Path) -> str | Flaw:
+def _text(suite: SuiteFile) -> str | Problem:
     try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(LARGEST + 1)
+        with Path(suite.path).open(encoding="utf-8") as file:
+            return file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        return Flaw("the suite does not exist")
+        why = "the suite does not exist"
     except UnicodeDecodeError:
-        return Flaw("the suite is not UTF-8 text")
+        why = "the suite is not UTF-8 text"
     except OSError as error:
-        return Flaw(f"the suite cannot be read: {error.strerror}")
+        why = f"the suite cannot be read: {error.strerror}"
+    return Problem("error", "unreadable", why, suite.origin)
 
 
 def _size(loaded: Loaded, objects: int) -> str:
@@ -115,7 +119,6 @@ def _evaluated(
     fit: Mapping[int, Expectation], loaded: Loaded
 ) -> tuple[Facts, Mapping[int, Outcome]]:
     from validators.data import engine
-    from validators.data.checks import columns_named
 
     possible = {
         place: one
