@@ -1,0 +1,219 @@
+"""Per signal: the bet that it is worse (rolls back) and the bet that it is not (promotes).
+
+| signal         | rolls back against             | promotes against                    |
+|----------------|--------------------------------|-------------------------------------|
+| errors         | it fails no more often         | its rate is higher by the margin    |
+| errors_at_most | its rate is below the level    | its rate is above the level         |
+| latency_*      | nothing is slower by the margin | the statistic is slower by the margin |
+
+So errors that are really more frequent roll back even where they are below the margin, if the
+evidence for that comes before the evidence for "within the margin"; at a few requests a second it
+is the only way to find them in time.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from math import inf, log
+from typing import Final
+
+from specs.traffic import Arm
+from validators.canary import latency
+from validators.canary.bets import (
+    LEVEL_RATIOS,
+    RATIOS,
+    SAFE_RATIOS,
+    Outcome,
+    additive,
+    log_mean,
+    log_mixture,
+    log_sum,
+    one_arm,
+    ratio,
+)
+from validators.canary.policy import ERRORS, ERRORS_AT_MOST, Latency
+from validators.canary.state import State, Tally
+
+MINUTE: Final = 60.0
+UNKNOWN_BASE: Final = 0.001
+"""An error rate to expect where there is no traffic to tell."""
+
+
+def wealth(state: State, signal: str) -> list[float]:
+    """Log wealth per expert of the bet against "no worse", from the start of the canary."""
+    if signal == ERRORS:
+        return ratio(outcomes(state, signal))
+    if signal == ERRORS_AT_MOST:
+        return one_arm(outcomes(state, signal), level(state), LEVEL_RATIOS)
+    place, _ = watched(state, signal)
+    return latency.wealth(
+        state.bins,
+        [
+            (stratum.probability, stratum.stable.latencies[place], stratum.canary.latencies[place])
+            for stratum in state.strata
+            if stratum.stable.latencies
+        ],
+    )
+
+
+def prior(state: State, signal: str) -> list[float]:
+    """Log weight of each expert of `wealth`."""
+    if signal in (ERRORS, ERRORS_AT_MOST):
+        experts = len(RATIOS if signal == ERRORS else LEVEL_RATIOS)
+        return [-log(experts)] * experts
+    return latency.prior(watched(state, signal)[1].statistic)
+
+
+def log_evidence(state: State, signal: str) -> float:
+    """log E against "this signal is no worse": 0 without data, log(1 / alpha) convinces.
+
+    Half of it is the bet from the start, half the average over bets that restart each minute.
+    """
+    planned = state.policy.restarts
+    weights, logs = prior(state, signal), wealth(state, signal)
+    plain = log_mixture(weights, logs)
+    if not planned:
+        return plain
+    begun = state.restarts.get(signal, (-inf,) * len(logs))
+    running = [s + r for s, r in zip(logs, begun, strict=True)]
+    ahead = log(planned - state.minutes) if state.minutes < planned else -inf
+    restarted = log_sum([ahead, log_mixture(weights, running)]) - log(planned)
+    return log_mean([plain, restarted])
+
+
+def restart(state: State, at: float) -> State:
+    """Begin a new bet for each minute that ended by `at`, before what arrives then is counted.
+
+    A regression after a good quarter of an hour need not first win back what was lost till then.
+    A bet yet to begin stands at 1, and one begun at S_0 at exp(S - S_0); summed over restarts
+    that is exp(S) * sum(exp(-S_0)), which takes one number per expert.
+    """
+    minutes = min(state.policy.restarts, int((at - state.began) // MINUTE))
+    fresh = minutes - state.minutes
+    if fresh <= 0:
+        return state
+    restarts = {}
+    for signal in state.policy.signals:
+        logs = wealth(state, signal)
+        begun = state.restarts.get(signal, (-inf,) * len(logs))
+        restarts[signal] = tuple(
+            log_sum([sofar, log(fresh) - value]) for sofar, value in zip(begun, logs, strict=True)
+        )
+    return state.model_copy(update={"minutes": minutes, "restarts": restarts})
+
+
+def safety(state: State, signal: str, seen: Sequence[Outcome]) -> list[float]:
+    """Log wealth per expert against "worse by the margin or more", of `outcomes` or such expected.
+
+    No restarts: what was bad before stays held against the canary. For errors half of the weight
+    is on the canary alone against a rate of the margin, which any harmful canary has at least; so
+    a service that never fails can promote too.
+    """
+    if signal == ERRORS_AT_MOST:
+        return one_arm(seen, level(state), SAFE_RATIOS)
+    if signal == ERRORS:
+        margin = state.policy.errors_margin or 0.0
+        alone = one_arm(seen, margin, SAFE_RATIOS) if margin else []
+        return [*additive(seen, margin, state.base_errors or 0.0), *alone]
+    if state.bins is None:
+        return [0.0] * len(FRACTIONS)
+    values = latency.scores(state.bins, watched(state, signal)[1].statistic)
+    reference = state.bins.reference
+    centre = sum(n * y for n, y in zip(reference, values, strict=True)) / sum(reference)
+    return additive(seen, 0.0, centre)
+
+
+def safety_prior(state: State, signal: str) -> list[float]:
+    """Log weight of each expert of `safety`."""
+    if signal == ERRORS_AT_MOST:
+        return [-log(len(SAFE_RATIOS))] * len(SAFE_RATIOS)
+    if signal == ERRORS and state.policy.errors_margin:
+        halves = (FRACTIONS, SAFE_RATIOS)
+        return [-log(2 * len(experts)) for experts in halves for _ in experts]
+    return [-log(len(FRACTIONS))] * len(FRACTIONS)
+
+
+def log_safety(state: State, signal: str) -> float:
+    """log E against "this signal is worse by the margin or more"."""
+    return log_mixture(safety_prior(state, signal), safety(state, signal, outcomes(state, signal)))
+
+
+def outcomes(state: State, signal: str) -> list[Outcome]:
+    """What was counted for a signal."""
+    return [
+        Outcome(stratum.probability, canary, score, count)
+        for stratum in state.strata
+        for canary, tally in ((False, stratum.stable), (True, stratum.canary))
+        for score, count in _scored(state, signal, tally)
+    ]
+
+
+def more_requests(state: State, signal: str) -> int | None:
+    """About how many more requests, of both arms, promote the signal at the rates seen so far.
+
+    0 if it is there, None if it won't get there within a hundred million.
+    """
+    if signal not in (ERRORS, ERRORS_AT_MOST) and state.bins is None:
+        return None
+    rho = state.strata[-1].probability if state.strata else state.policy.share
+    each = [
+        Outcome(rho, canary, score, share * chance)
+        for canary, arm, share in ((False, Arm.STABLE, 1 - rho), (True, Arm.CANARY, rho))
+        for score, chance in _expected(state, signal, arm)
+    ]
+    weights = safety_prior(state, signal)
+    sofar = safety(state, signal, outcomes(state, signal))
+    gains = safety(state, signal, each)
+
+    def convinced(more: int) -> bool:
+        ahead = [wealth + more * gain for wealth, gain in zip(sofar, gains, strict=True)]
+        return log_mixture(weights, ahead) >= -log(state.policy.false_promotion)
+
+    if convinced(0):
+        return 0
+    enough = next((2**i for i in range(27) if convinced(2**i)), None)
+    return enough and bisect_left(range(enough), 1, lo=enough // 2, key=convinced)
+
+
+def level(state: State) -> float:
+    """The service level of the errors, where one is watched."""
+    assert state.policy.errors_at_most is not None
+    return state.policy.errors_at_most
+
+
+def watched(state: State, signal: str) -> tuple[int, Latency]:
+    """The latency of a signal's name, and its place in the policy."""
+    return next((i, own) for i, own in enumerate(state.policy.latencies) if own.name == signal)
+
+
+def _scored(state: State, signal: str, tally: Tally) -> list[tuple[float, float]]:
+    """Scores of an arm and how often it had them."""
+    if signal in (ERRORS, ERRORS_AT_MOST):
+        return [(1.0, tally.errors), (0.0, tally.requests - tally.errors)]
+    if state.bins is None:
+        return []
+    place, own = watched(state, signal)
+    return _merged(latency.scores(state.bins, own.statistic), tally.latencies[place])
+
+
+def _expected(state: State, signal: str, arm: Arm) -> list[tuple[float, float]]:
+    """Scores of an arm's next request and their chances: as seen, and one request as known."""
+    if signal in (ERRORS, ERRORS_AT_MOST):
+        base = UNKNOWN_BASE if state.base_errors is None else state.base_errors
+        rate = (state.errors(arm) + base) / (state.requests(arm) + 1)
+        return [(1.0, rate), (0.0, 1 - rate)]
+    assert state.bins is not None
+    place, own = watched(state, signal)
+    factor = 1 + own.margin if arm is Arm.CANARY else 1.0
+    known = latency.faster(state.bins, factor)
+    seen = state.latencies(arm, place) or [0] * len(known)
+    total = sum(seen) + 1
+    mixed = [(n + m / sum(known)) / total for n, m in zip(seen, known, strict=True)]
+    return _merged(latency.scores(state.bins, own.statistic), mixed)
+
+
+def _merged(scores: Sequence[float], counts: Sequence[float]) -> list[tuple[float, float]]:
+    merged: dict[float, float] = {}
+    for score, count in zip(scores, counts, strict=True):
+        if count:
+            merged[score] = merged.get(score, 0.0) + count
+    return list(merged.items())

@@ -1,0 +1,193 @@
+"""The latency family: bets on where an answer's latency falls among stable's usual ones.
+
+Latencies are counted in about 80 bins at quantiles of what stable did before, so the state is
+small however long the canary runs, and the tail has bins of its own. A bin that fits badly costs
+power, never validity: what matters is only that bins are fixed before the outcomes bet on in them.
+
+The canary's latencies are divided by 1 + margin before they are counted. The bet is then against
+"no part of the distribution is slower than stable's by more than the margin": all tilts grow with
+the latency, and with growing tilts a canary that is faster than the margin loses money on average.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from math import log
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+from validators.canary.policy import Statistic
+from validators.report import Value
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LEARN_FROM: Final = 200
+"""How many latencies of stable have to be known before bins are fixed."""
+HISTORY: Final = 20_000
+"""How many of the newest latencies before the canary are looked at."""
+
+_LEVELS: Final = (
+    *(i / 64 for i in range(1, 58)),
+    *(i / 100 for i in range(90, 99)),
+    *(0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999),
+)
+_BEYOND: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+"""Edges above all that stable did, as multiples of its slowest, to tell slow from hanging."""
+
+_BODY: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_EXCEEDANCE: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
+    "p50": (0.5, _BODY),
+    "p90": (0.9, _BODY),
+    "p99": (0.99, _BODY),
+    "p999": (0.999, (2.0, 5.0, 15.0, 40.0, 100.0)),
+}
+_LOCATION: Final = (0.1, 0.2, 0.4, 0.8)
+EXPERTS: Final = sum(len(tilts) for _, tilts in _EXCEEDANCE.values()) + len(_LOCATION)
+
+
+class Bins(Value):
+    """Edges in seconds, growing, and how many known latencies fell into each bin.
+
+    Bin i holds what is above edge i - 1 and at most edge i; the last bin has no end.
+    """
+
+    edges: tuple[float, ...]
+    reference: tuple[int, ...]
+
+    def place(self, latency: float) -> int:
+        """The bin of a latency."""
+        return bisect_left(self.edges, latency)
+
+
+Binned = tuple[float, Sequence[int], Sequence[int]]
+"""A probability, and while it was in force, stable's and the canary's latencies per bin."""
+
+
+def learn(latencies: Sequence[float]) -> Bins:
+    """Fix the bins at quantiles of these latencies, in seconds."""
+    import numpy as np
+
+    known = np.asarray(latencies, dtype=float)
+    quantiles = np.quantile(known, _LEVELS)
+    slowest = max(float(known.max()), 1e-6)
+    edges = np.unique(np.concatenate([quantiles, slowest * np.asarray(_BEYOND)]))
+    reference = np.bincount(np.searchsorted(edges, known), minlength=len(edges) + 1)
+    return Bins(edges=tuple(edges.tolist()), reference=tuple(reference.tolist()))
+
+
+def edge(bins: Bins, level: float) -> int:
+    """The edge that is nearest to the quantile at `level` of the known latencies."""
+    total, below, tails = sum(bins.reference), 0, []
+    for count in bins.reference[:-1]:
+        below += count
+        tails.append(abs((total - below) / total - (1 - level)))
+    return tails.index(min(tails))
+
+
+def tail(bins: Bins, at: int) -> float:
+    """The share of the known latencies above an edge, kept off 0 and 1."""
+    above = sum(bins.reference[at + 1 :])
+    return (above + 0.5) / (sum(bins.reference) + 1)
+
+
+def prior(statistic: Statistic) -> list[float]:
+    """Log weight of each expert: half for what the signal is named after, half for the rest.
+
+    So a signal is quickest at its own quantile and still sees the distribution move elsewhere.
+    """
+    own = "location" if statistic == "mean" else statistic
+    sizes = {name: len(tilts) for name, (_, tilts) in _EXCEEDANCE.items()}
+    sizes["location"] = len(_LOCATION)
+    return [
+        log((0.5 if name == own else 0.5 / (len(sizes) - 1)) / size)
+        for name, size in sizes.items()
+        for _ in range(size)
+    ]
+
+
+def wealth(bins: Bins | None, counted: Iterable[Binned]) -> list[float]:
+    """Log wealth per expert, in the order of `prior`; 0 while bins are still being learned."""
+    if bins is None:
+        return [0.0] * EXPERTS
+    import numpy as np
+
+    total = np.zeros(EXPERTS)
+    for rho, stable, canary in counted:
+        total += _table(bins, rho) @ np.asarray((*stable, *canary), dtype=float)
+    values: list[float] = total.tolist()
+    return values
+
+
+def quantile(bins: Bins, counts: Sequence[int], level: float) -> float | None:
+    """The quantile of counted latencies in seconds, interpolated within its bin.
+
+    Of the open last bin, its lower edge; None when nothing was counted.
+    """
+    rank, low = level * sum(counts), 0.0
+    if not sum(counts):
+        return None
+    for high, count in zip(bins.edges, counts, strict=False):
+        if count >= rank > 0:
+            return low + (high - low) * rank / count
+        rank, low = rank - count, high
+    return bins.edges[-1]
+
+
+@lru_cache(maxsize=16)
+def scores(bins: Bins, statistic: Statistic) -> tuple[float, ...]:
+    """What each bin counts for in the promotion bet, in [0, 1].
+
+    For a quantile: whether the bin is above that quantile of the known latencies. For the mean:
+    the bin's middle, capped at the 99.9 % quantile, because no test can bound an unbounded mean.
+    """
+    if statistic != "mean":
+        at = edge(bins, _EXCEEDANCE[statistic][0])
+        return tuple(float(i > at) for i in range(len(bins.reference)))
+    cap = bins.edges[edge(bins, 0.999)] or 1e-6
+    return tuple(min(middle / cap, 1.0) for middle in _middles(bins))
+
+
+def faster(bins: Bins, factor: float) -> list[float]:
+    """The known latencies per bin if each were divided by `factor`, to the bins' resolution."""
+    counts = [0.0] * len(bins.reference)
+    for middle, known in zip(_middles(bins), bins.reference, strict=True):
+        counts[bins.place(middle / factor)] += known
+    return counts
+
+
+def _middles(bins: Bins) -> list[float]:
+    """A latency for each bin: its middle, and the last edge for the bin without an end."""
+    return [(a + b) / 2 for a, b in pairwise((0.0, *bins.edges, bins.edges[-1]))]
+
+
+@lru_cache(maxsize=64)
+def _table(bins: Bins, rho: float) -> "NDArray[np.float64]":
+    """Log gain of each expert (rows) in each bin: stable's bins first, then the canary's."""
+    import numpy as np
+
+    tilts = _tilts(bins)
+    market = np.log(rho * np.exp(tilts) + (1 - rho))
+    return np.hstack([-market, tilts - market])
+
+
+@lru_cache(maxsize=16)
+def _tilts(bins: Bins) -> "NDArray[np.float64]":
+    """log g of each expert in each bin."""
+    import numpy as np
+
+    rows = []
+    place = np.arange(len(bins.reference))
+    for level, odds in _EXCEEDANCE.values():
+        at = edge(bins, level)
+        share = tail(bins, at)
+        # As odds, not as a ratio of rates: the same in the tail, and possible at the median.
+        rows += [(place > at) * log(r) - log(1 - share + r * share) for r in odds]
+    mass = np.asarray(bins.reference) + 1 / len(bins.reference)
+    mass /= mass.sum()
+    middle = np.cumsum(mass) - mass / 2
+    height = np.asarray([NormalDist().inv_cdf(rank) for rank in middle])
+    rows += [theta * height - np.log(mass @ np.exp(theta * height)) for theta in _LOCATION]
+    return np.asarray(rows)
