@@ -1,0 +1,125 @@
+"""PURE. Every effect that a machine can owe. `app.py` says who applies which."""
+
+from typing import ClassVar, Literal
+
+from controller.machine.attempt import Attempt
+from controller.machine.core import Action, Value
+from controller.machine.version import EnvironmentRecord
+from specs.model import NotifyEvent
+
+
+class StartAttempt(Action):
+    type: Literal["start_attempt"] = "start_attempt"
+    lane: ClassVar[str] = "attempts"
+    attempt: Attempt
+
+
+class CancelAttempt(Action):
+    type: Literal["cancel_attempt"] = "cancel_attempt"
+    lane: ClassVar[str] = "attempts"
+    attempt: str
+
+
+class ReportCommit(Action):
+    """Say on a commit how a pipeline stands there: the terminal status, or that it runs."""
+
+    type: Literal["report_commit"] = "report_commit"
+    lane: ClassVar[str] = "report"
+    repository: str
+    commit: str
+    pipeline: str
+    state: Literal["running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid"]
+    title: str
+    """The verdict in a line."""
+    run: str | None = None
+    """Whose gate reports belong below it."""
+    text: str = ""
+    """What else there is to say, as Markdown."""
+
+
+class Evidence(Value):
+    """One line of an incident: a signal, what it showed, and what was allowed."""
+
+    signal: str
+    observed: str
+    limit: str = ""
+    baseline: str = ""
+    n: int | None = None
+    note: str = ""
+
+
+class Incident(Value):
+    """What on-call is told: enough to go back to sleep, or to know why not."""
+
+    pipeline: str
+    environment: str | None = None
+    title: str
+    what: str
+    """What happened, in a sentence or two."""
+    was: str | None = None
+    """What served, or was to serve, before: `v4 (sha256:ab12...)`."""
+    now: str | None = None
+    """What serves now."""
+    evidence: tuple[Evidence, ...] = ()
+    needs_human: bool = False
+    commands: tuple[str, ...] = ()
+
+
+class Notify(Action):
+    """Tell people once. `alert` pairs a firing with its resolve, and de-duplicates both."""
+
+    type: Literal["notify"] = "notify"
+    lane: ClassVar[str] = "notify"
+    event: NotifyEvent
+    status: Literal["firing", "resolved"]
+    alert: str
+    to: tuple[str, ...]
+    """Apprise URLs, with `${NAME}` for secrets."""
+    incident: Incident
+
+
+class Deploy(Action):
+    """Converge an environment on these versions; versions by number."""
+
+    type: Literal["deploy"] = "deploy"
+    lane: ClassVar[str] = "deploy"
+    pipeline: str
+    environment: str
+    stable: int | None
+    canary: int | None = None
+    canary_weight: float = 0.0
+    attempt: str
+    """Of the rollout; names the canary's server and seeds the draw."""
+
+
+class RunSmoke(Action):
+    """Ask the candidate, past the router, what the spec's smoke requests ask.
+
+    The outcome is a message `smoke_done` with the report.
+    """
+
+    type: Literal["run_smoke"] = "run_smoke"
+    lane: ClassVar[str] = "deploy"
+    pipeline: str
+    environment: str
+    rollout: str
+    version: int
+    address: str
+
+
+class WriteEnvironment(Action):
+    """Commit what an environment runs. The outcome is `environment_written` with the commit.
+
+    When a commit of somebody else touched the file after `seen`, nothing is written and the
+    outcome is `environment_moved`: the wish is looked at first.
+    """
+
+    type: Literal["write_environment"] = "write_environment"
+    lane: ClassVar[str] = "write"
+    write: str
+    """Names the write; becomes the commit's trailer, by which a second apply finds the first."""
+    repository: str
+    subject: str
+    record: EnvironmentRecord
+    seen: str | None
+    """The last commit of the file that was heeded; None before the first."""

@@ -1,0 +1,156 @@
+"""PURE. An environment of a pipeline: the facts of what runs there and why."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controller.machine.actions import Deploy, WriteEnvironment
+from controller.machine.core import Action, Fact, Key, Message, Value
+from controller.machine.rollout import Ended, Rollout, weights
+from controller.machine.version import EnvironmentRecord, ModelVersion, Quarantined, Ref
+from deployers.protocol import Observed as Deployed
+from deployers.protocol import Traffic
+
+REMEMBERED = 20
+"""How many former versions are kept as known to be healthy."""
+
+
+class Environment(Value):
+    """The facts of one environment of one pipeline."""
+
+    pipeline: str
+    name: str
+    repository: str
+    stable: Ref | None = None
+    former: tuple[Ref, ...] = ()
+    """Versions that served here before and were healthy, newest first."""
+    rollout: Rollout | None = None
+    stopped: Rollout | None = None
+    """The last one that did not end in a promotion: what `retry` tries again."""
+    quarantine: tuple[Quarantined, ...] = ()
+    pinned: str | None = None
+    """By which commit a human keeps what runs; releases are refused meanwhile."""
+    heeded: str | None = None
+    """The last commit of the environment's file that was acted on."""
+    write: WriteEnvironment | None = None
+    """What the branch does not say yet."""
+    paused: str | None = None
+    unready_since: float | None = None
+    """Since when stable does not answer as ready."""
+    alerts: tuple[str, ...] = ()
+    rollouts: int = 0
+    live: bool = True
+
+    @property
+    def place(self) -> str:
+        """The environment's name everywhere: `flight-delay/production`."""
+        return f"{self.pipeline}/{self.name}"
+
+    def quarantined(self, digest: str) -> Quarantined | None:
+        """Why the digest may not be released, or None."""
+        return next((q for q in self.quarantine if q.digest == digest), None)
+
+
+class Branch(Value):
+    """The environment's file at the head of the environments branch."""
+
+    commit: str
+    """The last commit that touched it."""
+    ours: bool
+    """Whether the controller made that commit."""
+    author: str = ""
+    record: EnvironmentRecord | None = None
+    """None: the file is gone, or cannot be read."""
+    problem: str | None = None
+
+
+class Observed(Value):
+    """What the world says of an environment."""
+
+    versions: Mapping[int, ModelVersion] = {}
+    """Every version that the state, a letter or the branch names, where it exists."""
+    deployed: Deployed = Deployed()
+    traffic: Traffic | None = None
+    branch: Branch | None = None
+
+
+class Out:
+    """What one decision gathers on its way."""
+
+    def __init__(self) -> None:
+        self.actions: list[Action] = []
+        self.messages: list[Message] = []
+        self.facts: list[Fact] = []
+
+    def end(self, env: Environment, ended: Ended) -> None:
+        """Keep how a rollout ended."""
+        body = ended.model_dump(mode="json")
+        self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
+
+
+def server_name(place: str, version: int) -> str:
+    """The name of the server of a version in an environment: one version, one server."""
+    return f"{place.replace('/', '-')}-v{version}"
+
+
+def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
+    """What should run there now."""
+    rollout = env.rollout
+    canary = rollout if rollout and rollout.deployed is not None else None
+    weight = 0.0
+    if canary and canary.step >= 0 and canary.version.version in versions:
+        weight = weights(versions[canary.version.version])[canary.step]
+    return Deploy(
+        pipeline=env.pipeline,
+        environment=env.name,
+        stable=env.stable.version if env.stable else None,
+        canary=canary.version.version if canary else None,
+        canary_weight=weight,
+        attempt=canary.id if canary else "",
+    )
+
+
+def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
+    """The deployment that is owed, if what runs is not what should."""
+    want, have = desired(env, observed.versions), observed.deployed
+    stable = server_name(env.place, want.stable) if want.stable else None
+    canary = server_name(env.place, want.canary) if want.canary else None
+    wanted = [name for name in (stable, canary) if name]
+    servers = {server.name: server for server in have.servers}
+    as_wanted = (
+        have.stable == stable
+        and have.canary == canary
+        and have.canary_weight == want.canary_weight
+        and all(name in servers and servers[name].alive for name in wanted)
+        and (not wanted or have.address is not None)
+        and servers.keys() <= set(wanted)
+    )
+    return () if as_wanted else (want,)
+
+
+def record_of(
+    env: Environment,
+    ref: Ref | None,
+    version: ModelVersion | None,
+    *,
+    by: str,
+    reason: str,
+    at: float,
+    verdicts: Mapping[str, Any] | None = None,
+    evidence: tuple[Mapping[str, Any], ...] = (),
+) -> EnvironmentRecord:
+    """The environment's file, as it should read from now on."""
+    return EnvironmentRecord(
+        pipeline=env.pipeline,
+        environment=env.name,
+        model=ref,
+        run=version.run if version else None,
+        commit=version.source.commit if version else None,
+        datasets=version.datasets if version else {},
+        verdicts={**(version.verdicts if version else {}), **(verdicts or {})},
+        evidence=evidence,
+        quarantine=env.quarantine,
+        pinned=env.pinned is not None,
+        by=by,
+        reason=reason,
+        at=at,
+    )

@@ -1,0 +1,144 @@
+"""PURE. What on-call is told, as values: made from facts, rendered by `controller/notify.py`."""
+
+from collections.abc import Sequence
+
+from controller.machine.actions import Evidence, Incident
+from controller.machine.run import Run, why_ended
+from controller.machine.version import Ref
+from specs.digests import short
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+__all__ = ["Evidence", "Incident"]
+
+MOST = 8
+"""Evidence lines in one notification; the report has them all."""
+
+
+def evidence(reports: Sequence[Report]) -> tuple[Evidence, ...]:
+    """The checks that did not pass, worst first."""
+    checks = [
+        check
+        for report in reports
+        for check in report.checks
+        if check.verdict not in (Verdict.PASS, Verdict.SKIPPED)
+    ]
+    checks.sort(key=lambda check: -check.verdict.rank)
+    return tuple(_line(check) for check in checks[:MOST])
+
+
+def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
+    """A gate stopped a run of the default branch."""
+    why = why_ended(run)
+    return Incident(
+        pipeline=run.pipeline,
+        title=f"{run.pipeline}: {run.id} was stopped by {why}",
+        what=f"{_because(run)} The candidate was not released.",
+        now="unchanged: production keeps what it runs",
+        evidence=evidence(reports),
+        commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
+    )
+
+
+def run_failed(run: Run) -> Incident:
+    """A step of a run of the default branch failed for good."""
+    return Incident(
+        pipeline=run.pipeline,
+        title=f"{run.pipeline}: {run.id} failed",
+        what=f"{_because(run)} {why_ended(run)}",
+        now="unchanged: production keeps what it runs",
+        commands=(f"headgate logs {run.id}", f"headgate retry {run.id}"),
+    )
+
+
+def passed_again(run: Run) -> Incident:
+    """A later run passed."""
+    return Incident(
+        pipeline=run.pipeline,
+        title=f"{run.pipeline}: {run.id} passed",
+        what=f"{_because(run)} All gates passed.",
+        commands=(f"headgate show {run.id}",),
+    )
+
+
+def rolled_back(
+    pipeline: str, environment: str, bad: Ref, now: Ref | None, why: str, reports: Sequence[Report]
+) -> Incident:
+    """A version was taken out of an environment."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} rolled back v{bad.version}",
+        what=f"{why} {short(bad.digest)} is quarantined and will not be released again.",
+        was=str(bad),
+        now=str(now) if now else "nothing: there was no version before it",
+        needs_human=now is None,
+        evidence=evidence(reports),
+        commands=(
+            f"headgate releases {pipeline}",
+            f"headgate logs {pipeline}/{environment}",
+            f"headgate retry {pipeline}/{environment}",
+        ),
+    )
+
+
+def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> Incident:
+    """A version went into an environment."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: v{version.version} is in {environment}",
+        what="It serves all traffic.",
+        was=str(was) if was else None,
+        now=str(version),
+        commands=(f"headgate releases {pipeline}",),
+    )
+
+
+def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: str) -> Incident:
+    """A rollout waits for a person."""
+    place = f"{pipeline}/{environment}"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: v{version.version} waits in {environment}",
+        what=why,
+        was=str(version),
+        now=str(now) if now else None,
+        needs_human=True,
+        commands=(f"headgate promote {place}", f"headgate abort {place}"),
+    )
+
+
+def refused(pipeline: str, environment: str, now: Ref | None, why: str) -> Incident:
+    """A wish, or a release, that is not carried out."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: a change of {environment} was refused",
+        what=why,
+        now=str(now) if now else None,
+        needs_human=True,
+        commands=(f"headgate releases {pipeline}", f"headgate models {pipeline}"),
+    )
+
+
+def _because(run: Run) -> str:
+    return f"It ran because of {run.trigger.why}."
+
+
+def _line(check: Check) -> Evidence:
+    return Evidence(
+        signal=check.subject or check.name,
+        observed=_text(check.observed),
+        limit=check.limit or "",
+        baseline=_text(check.baseline),
+        n=check.n,
+        note=check.message,
+    )
+
+
+def _text(value: float | str | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -1,0 +1,153 @@
+"""PURE. A rollout: one attempt to bring a model version into an environment.
+
+    asked -> [approved] -> deployed -> ready -> smoke -> [canary] -> decided -> written
+
+    waiting for approval   `approval: pull-request`, until somebody approves
+    starting               its server runs beside stable and gets no traffic
+    smoke                  staging: the spec's requests, past the router
+    canary                 production: weights grow while the judge watches
+    promoting              decided; the environments branch has to say so first
+
+The phase is derived from the facts below. A rollout that brings back a version which served here
+before (`revert`) is judged by nothing: it was healthy, and time matters.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from controller.machine.core import Value
+from controller.machine.version import ModelVersion, Ref
+from specs.model import Pipeline as Spec
+from specs.traffic import Arm, Exchange
+from validators.canary import Decision as Judged
+from validators.canary import Judgement, Policy, State, begin, judge, update
+from validators.report import Report
+
+Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
+Kind = Literal["release", "wish", "revert"]
+
+
+class Cursor(Value):
+    """How far the router's records were read."""
+
+    epoch: str
+    after: int
+
+
+class Rollout(Value):
+    """The facts of a rollout in progress."""
+
+    id: str
+    version: Ref
+    kind: Kind
+    why: str
+    by: str
+    asked: float
+    approval: bool = False
+    """Whether a human has to agree first."""
+    approved: float | None = None
+    deployed: float | None = None
+    ready: float | None = None
+    smoke_asked: float | None = None
+    smoke: Report | None = None
+    step: int = -1
+    """Index of the weight in force; -1 while the canary gets no traffic."""
+    step_since: float = 0.0
+    step_seq: int = 0
+    """Canary requests before this step."""
+    cursor: Cursor | None = None
+    judge: State | None = None
+    judgement: Judgement | None = None
+    held: str | None = None
+    """Why it waits for a person."""
+    decided: float | None = None
+    """When it was decided to promote it."""
+
+    def phase(self, spec: Spec, environment: str, *, has_stable: bool) -> Phase:
+        """Where it is. Only a release into production beside a stable version is a canary."""
+        if self.decided is not None:
+            return "promoting"
+        if self.approval and self.approved is None:
+            return "approval"
+        if self.ready is None:
+            return "starting"
+        if self.kind == "release" and environment == "staging" and self.smoke is None:
+            return "smoke" if smoke_of(spec) else "promoting"
+        if self.kind == "release" and environment == "production" and has_stable:
+            return "canary"
+        return "promoting"
+
+
+class Ended(Value):
+    """How a rollout ended; kept as a fact, and the release history beside the branch's."""
+
+    rollout: Rollout
+    environment: str
+    pipeline: str
+    outcome: Literal["promoted", "rolled_back", "aborted", "superseded", "failed", "refused"]
+    reason: str
+    at: float
+
+
+def smoke_of(spec: Spec) -> bool:
+    """Whether the spec asks for smoke requests."""
+    return bool(spec.release and spec.release.staging.smoke)
+
+
+def weights(version: ModelVersion) -> tuple[float, ...]:
+    """The canary's shares of the traffic, growing."""
+    assert version.spec.release is not None
+    return tuple(version.spec.release.production.canary.steps)
+
+
+def begin_canary(
+    rollout: Rollout, version: ModelVersion, history: Sequence[Exchange], now: float
+) -> Rollout:
+    """Fix the judge's rule and take the first weight. `history` is stable's traffic before."""
+    assert version.spec.release is not None
+    policy = Policy.from_spec(version.spec.release.production.canary)
+    return rollout.model_copy(
+        update={"judge": begin(policy, history, now), "step": 0, "step_since": now}
+    )
+
+
+def watch(rollout: Rollout, exchanges: Sequence[Exchange], now: float) -> Rollout:
+    """Take in new records and judge."""
+    assert rollout.judge is not None
+    state = update(rollout.judge, exchanges) if exchanges else rollout.judge
+    return rollout.model_copy(update={"judge": state, "judgement": judge(state, now)})
+
+
+def grow(rollout: Rollout, version: ModelVersion, now: float) -> Rollout:
+    """Take the next weight once this one had its share of the bake, and canary requests."""
+    shares = weights(version)
+    if not has_baked(rollout, version, now) or rollout.step + 1 >= len(shares):
+        return rollout
+    return rollout.model_copy(
+        update={
+            "step": rollout.step + 1,
+            "step_since": now,
+            "step_seq": _canary_requests(rollout),
+        }
+    )
+
+
+def has_baked(rollout: Rollout, version: ModelVersion, now: float) -> bool:
+    """Whether the weight in force had its share of the minimum bake, under real requests."""
+    assert version.spec.release is not None
+    canary = version.spec.release.production.canary
+    share = canary.minimum_bake.total_seconds() / len(canary.steps)
+    seen = _canary_requests(rollout) > rollout.step_seq
+    return seen and now - rollout.step_since >= share
+
+
+def may_promote(rollout: Rollout, version: ModelVersion, now: float) -> bool:
+    """Whether the judge says so at the last weight."""
+    at_last = rollout.step + 1 == len(weights(version)) and has_baked(rollout, version, now)
+    return (
+        at_last and rollout.judgement is not None and (rollout.judgement.decision is Judged.PROMOTE)
+    )
+
+
+def _canary_requests(rollout: Rollout) -> int:
+    return rollout.judge.requests(Arm.CANARY) if rollout.judge else 0

@@ -1,0 +1,73 @@
+"""PURE. A model version with its lineage, and the record of what an environment runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.machine.core import Value
+from controller.machine.graph import Source
+from specs.digests import short
+from specs.model import Pipeline
+from validators.verdict import Verdict
+
+
+class ModelVersion(Value):
+    """One model version: what it is, and everything it came from. Never changes."""
+
+    pipeline: str
+    number: int
+    digest: str
+    """Of the package: the model with its server and environment (`graph.package_of`)."""
+    model: str
+    """Of the model artifact."""
+    run: str
+    source: Source
+    branch: str
+    datasets: Mapping[str, str]
+    verdicts: Mapping[str, Verdict]
+    """By gate: `data.flights`, `model`."""
+    reports: Mapping[str, str] = {}
+    """Artifact digests of the gates' reports, by gate."""
+    spec: Pipeline
+    created: float
+
+    @property
+    def ref(self) -> "Ref":
+        return Ref(version=self.number, digest=self.digest)
+
+
+class Ref(Value):
+    """Points at a model version."""
+
+    version: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"v{self.version} ({short(self.digest)})"
+
+
+class Quarantined(Value):
+    """A digest that may not be released again."""
+
+    version: int
+    digest: str
+    reason: str
+    since: float
+
+
+class EnvironmentRecord(Value):
+    """What the environments branch says of one environment of one pipeline."""
+
+    pipeline: str
+    environment: str
+    model: Ref | None
+    run: str | None = None
+    commit: str | None = None
+    datasets: Mapping[str, str] = {}
+    verdicts: Mapping[str, Verdict] = {}
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    quarantine: tuple[Quarantined, ...] = ()
+    pinned: bool = False
+    """Set by a human: no release replaces what runs until it is unset."""
+    by: str = "headgate"
+    reason: str = ""
+    at: float = 0.0
