@@ -19,6 +19,7 @@ from typing import Final
 from specs.traffic import Arm
 from validators.canary import latency
 from validators.canary.bets import (
+    FRACTIONS,
     LEVEL_RATIOS,
     RATIOS,
     SAFE_RATIOS,
