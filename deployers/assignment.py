@@ -1,0 +1,34 @@
+"""Which arm a request goes to: a draw that is random to the traffic and checkable from the log."""
+
+from hashlib import blake2b
+
+from specs.traffic import Arm, Exchange
+
+_SCALE = 2.0**-53
+
+
+def pseudonym(unit: bytes) -> str:
+    """What stands for a unit in draws and records; a session's own name stays out of them."""
+    return blake2b(unit, digest_size=8).hexdigest()
+
+
+def draw(seed: int, at: float, unit: str | None) -> float:
+    """A number in [0, 1) made from the seed and the unit, or the time of arrival without one.
+
+    A unit keeps its number, so it stays with the canary while the canary's share grows. The
+    time is part of the record, unlike a counter never starts again with the router, and is
+    hashed, so the draw is independent of it for every practical purpose.
+    """
+    key = f"{seed}/{at!r}" if unit is None else f"{seed}/{unit}"
+    digest = blake2b(key.encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) * _SCALE
+
+
+def assign(seed: int, probability: float, at: float, unit: str | None) -> Arm:
+    """The arm of a request, given the canary's share in force."""
+    return Arm.CANARY if draw(seed, at, unit) < probability else Arm.STABLE
+
+
+def as_drawn(seed: int, exchange: Exchange) -> bool:
+    """Whether a record's arm is the one that its draw gives."""
+    return exchange.arm is assign(seed, exchange.probability, exchange.at, exchange.unit)

@@ -1,0 +1,103 @@
+"""The few rules of HTTP/1.1 (RFC 9110, RFC 9112) that a proxy must keep, on raw bytes."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+Headers = list[tuple[bytes, bytes]]
+
+_HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+_IDEMPOTENT = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"))
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that has arrived whole."""
+
+    method: bytes = b""
+    target: bytes = b""
+    headers: Headers = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+    keep_alive: bool = True
+    chunks: bool = True
+    """Whether the caller understands chunked answers (HTTP/1.1)."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its name in lower case."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+    def repeatable(self, predict: bytes) -> bool:
+        """Whether sending it twice does no harm; asking for a prediction does none."""
+        return self.method in _IDEMPOTENT or self.target.partition(b"?")[0] == predict
+
+
+def _end_to_end(headers: Headers) -> Headers:
+    """The headers that concern both ends and not only one connection (RFC 9110, 7.6.1)."""
+    dropped: Iterable[bytes] = _HOP_BY_HOP
+    for name, value in headers:
+        if name.lower() == b"connection":
+            named = {option.strip().lower() for option in value.split(b",")}
+            dropped = {*dropped, *named - {b"close", b"keep-alive"}}
+    return [pair for pair in headers if pair[0].lower() not in dropped]
+
+
+def forwarded(request: Request, peer: bytes, request_id: bytes) -> bytes:
+    """The bytes of a request as the server is to see it; `Host` is left as the caller set it."""
+    parts = [request.method, b" ", request.target, b" HTTP/1.1\r\n"]
+    via = [peer]
+    for name, value in _end_to_end(request.headers):
+        match name.lower():
+            case b"content-length" | b"x-request-id" | b"x-forwarded-host" | b"x-forwarded-proto":
+                continue
+            case b"x-forwarded-for":
+                via.insert(-1, value)
+                continue
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"X-Request-Id: ", request_id, b"\r\nX-Forwarded-For: ", b", ".join(via))
+    parts += (b"\r\nX-Forwarded-Proto: http\r\n",)
+    if (host := request.header(b"host")) is not None:
+        parts += (b"X-Forwarded-Host: ", host, b"\r\n")
+    if request.body or request.method in {b"POST", b"PUT", b"PATCH"}:
+        parts += (b"Content-Length: %d\r\n" % len(request.body),)
+    return b"".join((*parts, b"\r\n", request.body))
+
+
+def head(status: int, headers: Headers, *, keep_alive: bool, chunked: bool) -> bytes:
+    """The head of an answer as the caller is to see it."""
+    parts = [b"HTTP/1.1 %d " % status, _REASONS.get(status, b""), b"\r\n"]
+    for name, value in _end_to_end(headers):
+        parts += (name, b": ", value, b"\r\n")
+    if chunked:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    parts.append(b"Connection: keep-alive\r\n\r\n" if keep_alive else b"Connection: close\r\n\r\n")
+    return b"".join(parts)
+
+
+def refusal(
+    status: int, reason: str, request_id: bytes | None, *, keep_alive: bool, body: bool = True
+) -> bytes:
+    """An answer of the router's own, which says why in JSON."""
+    told: dict[str, str] = {"error": reason, "by": "headgate router"}
+    if request_id is not None:
+        told["request_id"] = request_id.decode("latin-1")
+    content = json.dumps(told).encode()
+    headers = [
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", b"%d" % len(content)),
+    ]
+    return head(status, headers, keep_alive=keep_alive, chunked=False) + (content if body else b"")

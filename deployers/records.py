@@ -1,0 +1,49 @@
+"""The router's memory of its latest requests: bounded, and cheap to add to."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from specs.traffic import Arm
+
+
+class Record(NamedTuple):
+    """An `Exchange` without its number, which is its place in the ring."""
+
+    at: float
+    arm: Arm
+    probability: float
+    status: int
+    latency: float
+    unit: str | None
+
+
+class Page(NamedTuple):
+    """Records from `first` on."""
+
+    first: int
+    records: Sequence[Record]
+
+
+class Ring:
+    """The last `capacity` records, numbered from 0 in the order in which they were added."""
+
+    def __init__(self, capacity: int = 65_536) -> None:
+        self._slots: list[Record | None] = [None] * capacity
+        self._capacity = capacity
+        self._count = 0
+        self.answers: Counter[tuple[Arm, int]] = Counter()
+        """How many requests each arm answered with each status, since the router began."""
+
+    def add(self, record: Record) -> None:
+        """Remember a record, and forget the oldest when there is no room."""
+        self._slots[self._count % self._capacity] = record
+        self._count += 1
+        self.answers[record.arm, record.status] += 1
+
+    def page(self, start: int, size: int = 4096) -> Page:
+        """At most `size` records from number `start` on, or from the oldest that is left."""
+        first = max(start, self._count - self._capacity, 0)
+        last = min(first + size, self._count)
+        chosen = (self._slots[number % self._capacity] for number in range(first, last))
+        return Page(first, [record for record in chosen if record is not None])

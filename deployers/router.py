@@ -1,0 +1,210 @@
+"""The traffic router: a process of its own that goes on when the controller dies.
+
+`python -m deployers.router --folder FOLDER` listens where `router.json` in that folder says, and
+takes orders on the unix socket beside it (`deployers.control`). It splits requests between the
+stable and the canary server, and remembers the latest in bounded memory. An order is in the file
+before it is confirmed, so a router that is started again comes back with the same port, servers
+and weight. Nothing about it is served on the data port.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from pydantic import ValidationError
+
+from deployers.control import SOCKET, STATE, Backend, RouterStatus, Routing, reachable
+from deployers.proxy import CallerConnection, Limits, Proxy, Split, Upstream
+from specs.traffic import Arm
+
+_LAST_WORDS = 30.0
+"""Seconds that requests in flight may take after the router was asked to end."""
+
+
+class Router:
+    """The control side: orders, the file, the port, servers that drain."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._folder = folder
+        self._epoch = secrets.token_hex(8)
+        self._proxy = Proxy(limits)
+        self._proxy.drained = self._drained
+        self._servers: dict[Backend, Upstream] = {}
+        self._routing = Routing()
+        self._listener: asyncio.Server | None = None
+        self._order = asyncio.Lock()
+        self._quiet = asyncio.Event()
+        """Set whenever a server has no request in flight."""
+
+    async def run(self) -> None:
+        """Serve until SIGTERM, then answer what is in flight."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await self.route(_read(self._folder / STATE))
+        control = await self._listen_for_orders()
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 5.0)
+            self._proxy.sweep()
+        control.close()
+        await self._finish()
+
+    async def route(self, routing: Routing) -> Routing:
+        """Take over a routing: all requests from now on are split by it.
+
+        Raises OSError if the port cannot be had or the file cannot be written; then all is
+        as before.
+        """
+        async with self._order:
+            listener = self._listener
+            if listener is None or routing.port not in {0, self._routing.port}:
+                listener = await asyncio.get_running_loop().create_server(
+                    lambda: CallerConnection(self._proxy), "127.0.0.1", routing.port, backlog=1024
+                )
+            port = listener.sockets[0].getsockname()[1]
+            settled = routing.model_copy(update={"port": port})
+            if settled != self._routing:
+                try:
+                    _write(self._folder / STATE, settled)
+                except OSError:
+                    if listener is not self._listener:
+                        listener.close()
+                    raise
+            if self._listener not in {None, listener}:
+                assert self._listener is not None
+                self._listener.close()
+            self._listener, self._routing = listener, settled
+            self._proxy.split = Split(
+                stable=self._upstream(settled.stable),
+                canary=self._upstream(settled.canary),
+                weight=settled.weight,
+                seed=settled.seed,
+            )
+            for server in list(self._servers.values()):
+                self._drained(server)
+            return settled
+
+    def status(self) -> RouterStatus:
+        """What is in force, and what is in flight."""
+        answers: dict[str, dict[str, int]] = {arm: {} for arm in Arm}
+        for (arm, status), count in self._proxy.ring.answers.items():
+            answers[arm][str(status)] = count
+        return RouterStatus(
+            epoch=self._epoch,
+            routing=self._routing,
+            in_flight={server.name: server.in_flight for server in self._servers.values()},
+            answers=answers,
+        )
+
+    def _upstream(self, backend: Backend | None) -> Upstream | None:
+        if backend is None:
+            return None
+        if backend not in self._servers:
+            predict = backend.predict.encode()
+            self._servers[backend] = Upstream(backend.name, backend.host, backend.port, predict)
+        return self._servers[backend]
+
+    def _drained(self, server: Upstream) -> None:
+        """Forget a server that gets no more requests once none is in flight."""
+        self._quiet.set()
+        split = self._proxy.split
+        if server.in_flight or server in {split.stable, split.canary}:
+            return
+        server.close()
+        self._servers = {key: known for key, known in self._servers.items() if known is not server}
+
+    async def _listen_for_orders(self) -> asyncio.Server:
+        path = self._folder / SOCKET
+        path.unlink(missing_ok=True)
+        with reachable(path) as name:
+            server = await asyncio.start_unix_server(self._orders, name)
+        path.chmod(0o600)
+        return server
+
+    async def _orders(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ValueError), contextlib.closing(writer):
+            while line := await reader.readline():
+                writer.write(json.dumps(await self._obey(line)).encode() + b"\n")
+                await writer.drain()
+
+    async def _obey(self, line: bytes) -> dict[str, Any]:
+        try:
+            order = json.loads(line)
+            match order["do"]:
+                case "route":
+                    settled = await self.route(Routing.model_validate(order["routing"]))
+                    return {"done": settled.model_dump()}
+                case "status":
+                    return {"done": self.status().model_dump()}
+                case "traffic":
+                    return {"done": self._traffic(order["epoch"], order["after"])}
+                case unknown:
+                    return {"refused": f"there is no order {unknown!r}"}
+        except (KeyError, TypeError, ValueError, ValidationError) as error:
+            return {"refused": f"not an order: {error}"}
+        except OSError as error:
+            return {"refused": str(error)}
+
+    def _traffic(self, epoch: str | None, after: int) -> dict[str, Any]:
+        start = after if epoch == self._epoch else 0
+        page = self._proxy.ring.page(start)
+        return {"epoch": self._epoch, "first": page.first, "records": page.records, "start": start}
+
+    async def _finish(self) -> None:
+        """Take no new connection, and give requests in flight their time."""
+        self._proxy.closing = True
+        if self._listener is not None:
+            self._listener.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                while any(server.in_flight for server in self._servers.values()):
+                    self._quiet.clear()
+                    await self._quiet.wait()
+        for caller in list(self._proxy.callers):
+            caller.transport.close()
+        await asyncio.sleep(0)
+
+
+def _read(path: Path) -> Routing:
+    try:
+        return Routing.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Routing()
+
+
+def _write(path: Path, routing: Routing) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(routing.model_dump_json())
+    os.replace(new, path)  # noqa: PTH105 - the same, and read as one with the line above
+
+
+def main() -> None:
+    """The command line of the router's process."""
+    parser = argparse.ArgumentParser(prog="python -m deployers.router", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    folder: Path = parser.parse_args().folder
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(folder))
+    except ValidationError as error:
+        sys.exit(f"{folder / STATE} is damaged; remove it to begin anew: {error}")
+    except OSError as error:
+        sys.exit(f"the router cannot listen: {error}")
+
+
+async def _serve(folder: Path) -> None:
+    await Router(folder, Limits()).run()
+
+
+if __name__ == "__main__":
+    main()
