@@ -1,4 +1,4 @@
-"""What training, evaluation and serving must agree on: the columns, the label, the split, the features.
+"""What training, evaluation and serving must agree on: columns, label, split, features.
 
 Features are computed by one function from arrays of columns, whether they come from a month of
 Parquet or from one JSON request, so that training and serving cannot drift apart.

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pandas as pd
-
 import flights
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,9 @@ def main() -> None:
         arguments.out.write_text("".join(json.dumps(asdict(answer)) + "\n" for answer in answers))
     latencies = sorted(answer.latency for answer in answers) or [math.nan]
     median, p99 = (1000 * latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
-    statuses = ", ".join(f"{n} x {s}" for s, n in sorted(Counter(a.status for a in answers).items()))
+    statuses = ", ".join(
+        f"{n} x {s}" for s, n in sorted(Counter(a.status for a in answers).items())
+    )
     print(f"{len(answers)} requests: {statuses}; p50 {median:.1f} ms, p99 {p99:.1f} ms")
 
 

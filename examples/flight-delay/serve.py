@@ -21,13 +21,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-# Many requests at once share the cores; each takes one.
+# Many requests at once share the cores; each takes one. OpenMP reads this when it is loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import joblib  # noqa: E402  OpenMP reads its environment when it is loaded
-import numpy as np  # noqa: E402  as above
-
-import flights  # noqa: E402  as above
+import flights
+import joblib
+import numpy as np
 
 MOST_BYTES = 1 << 20
 MOST_FLIGHTS = 1000
@@ -35,7 +34,7 @@ IDLE_SECONDS = 60  # until a silent connection is closed
 DRAIN_SECONDS = 10  # for the answers that are owed when SIGTERM comes
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """The request is wrong; the message says what to change."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -61,7 +60,7 @@ class Model:
         return [float(p) for p in self._classifier.predict_proba(rows)[:, 1]]
 
     def answer(self, body: bytes) -> dict[str, Any]:
-        """What `POST /predict` answers; raises `Refused` for a body it cannot use."""
+        """What `POST /predict` answers; raises `RequestError` for a body it cannot use."""
         asked = parse(body)
         several = asked if isinstance(asked, list) else [asked]
         answers = [
@@ -72,22 +71,22 @@ class Model:
 
 
 def parse(body: bytes) -> Any:
-    """One flight or a list of flights; raises `Refused` for anything else."""
+    """One flight or a list of flights; raises `RequestError` for anything else."""
     try:
         asked = json.loads(body, parse_constant=_no_such_number)
     except (ValueError, RecursionError) as problem:
-        raise Refused(400, f"the body is not JSON: {problem}") from problem
+        raise RequestError(400, f"the body is not JSON: {problem}") from problem
     several = asked if isinstance(asked, list) else [asked]
     if not 0 < len(several) <= MOST_FLIGHTS:
-        raise Refused(400, f"{len(several)} flights: 1 to {MOST_FLIGHTS} are answered at once")
+        raise RequestError(400, f"{len(several)} flights: 1 to {MOST_FLIGHTS} are answered at once")
     for number, flight in enumerate(several):
         if not isinstance(flight, dict):
-            raise Refused(400, f"flight {number} is not an object with named values")
+            raise RequestError(400, f"flight {number} is not an object with named values")
     return asked
 
 
 def columns_of(asked: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """The columns that features are made of; raises `Refused` for a wrong value.
+    """The columns that features are made of; raises `RequestError` for a wrong value.
 
     Weather may be null or left out, as it may be missing in the data; the schedule may not.
     """
@@ -101,13 +100,13 @@ def columns_of(asked: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
             columns[name] = np.array([_number(name, v, may_miss) for v in values])
     for name, least, most in (("year", 1970, 2200), ("month", 1, 12), ("day", 1, 31)):
         if not ((least <= columns[name]) & (columns[name] <= most)).all():
-            raise Refused(400, f"{name} must be between {least} and {most}")
+            raise RequestError(400, f"{name} must be between {least} and {most}")
     return columns
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise Refused(400, f"{name} must be a string; it is {_shown(value)}")
+        raise RequestError(400, f"{name} must be a string; it is {_shown(value)}")
     return value
 
 
@@ -115,9 +114,9 @@ def _number(name: str, value: object, may_miss: bool) -> float:
     if value is None and may_miss:
         return float("nan")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused(400, f"{name} must be a number; it is {_shown(value)}")
+        raise RequestError(400, f"{name} must be a number; it is {_shown(value)}")
     if not abs(value) < 1e9:  # also keeps numbers out that no float can hold
-        raise Refused(400, f"{name} must be a number of a usual size")
+        raise RequestError(400, f"{name} must be a number of a usual size")
     return float(value)
 
 
@@ -211,28 +210,30 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         try:
-            body = self._body()
-            if self.path != "/predict":
-                raise Refused(404, f"nothing is at {self.path[:80]}; try /predict")
-            if self.server.model is None:
-                raise Refused(503, "the model is still being loaded")
-            self._send(200, self.server.model.answer(body))
-        except Refused as refused:
-            self._send(refused.status, {"error": str(refused)})
+            self._send(200, self._predict(self._body()))
+        except RequestError as refusal:
+            self._send(refusal.status, {"error": str(refusal)})
         except (ConnectionError, TimeoutError):
             self.close_connection = True
-        except Exception as problem:  # noqa: BLE001  one bad request must not end the others
+        except Exception as problem:  # one bad request must not end the others
             self.log_error("%s: %s", type(problem).__name__, problem)
             self._send(500, {"error": "this server has a fault; its log says more"})
+
+    def _predict(self, body: bytes) -> dict[str, Any]:
+        if self.path != "/predict":
+            raise RequestError(404, f"nothing is at {self.path[:80]}; try /predict")
+        if self.server.model is None:
+            raise RequestError(503, "the model is still being loaded")
+        return self.server.model.answer(body)
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
             self.close_connection = True  # where the next request begins is unknown
-            raise Refused(411, "a Content-Length is needed")
+            raise RequestError(411, "a Content-Length is needed")
         if int(length) > MOST_BYTES:
             self.close_connection = True
-            raise Refused(413, f"the body is larger than {MOST_BYTES} bytes")
+            raise RequestError(413, f"the body is larger than {MOST_BYTES} bytes")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise ConnectionResetError("the client went away in the middle of its request")
@@ -264,7 +265,7 @@ def main() -> None:
     print(f"listening on http://{arguments.host}:{server.server_port}", flush=True)
     try:
         server.model = Model(arguments.model)
-    except Exception as problem:  # noqa: BLE001  unpickling raises whatever it likes
+    except Exception as problem:  # unpickling raises whatever it likes
         sys.exit(f"{arguments.model}: not a model this server can use: {problem}")
     print(f"ready with model {server.model.digest}", flush=True)
     asked_to_stop.wait()
