@@ -9,6 +9,8 @@
 `record` (counting), `judge` (deciding), `evidence` (words), `forecast` (what traffic can detect).
 """
 
+from validators.canary.evidence import headline, report
+from validators.canary.forecast import Forecast, forecast
 from validators.canary.judge import Decision, Evidence, Judgement, Served, judge
 from validators.canary.policy import Latency, Policy
 from validators.canary.record import begin, update
@@ -17,12 +19,16 @@ from validators.canary.state import State
 __all__ = [
     "Decision",
     "Evidence",
+    "Forecast",
     "Judgement",
     "Latency",
     "Policy",
     "Served",
     "State",
     "begin",
+    "forecast",
+    "headline",
     "judge",
+    "report",
     "update",
 ]

@@ -15,7 +15,8 @@ Sources: Lindon & Malek 2020 (arXiv 2011.03567), Lindon et al. 2022 (arXiv 2205.
 al. 2021, Waudby-Smith & Ramdas 2023 (the additive form).
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from math import exp, inf, log, log1p
 from typing import Final, NamedTuple
 
@@ -124,3 +125,11 @@ def closed(logs: Sequence[float]) -> list[float]:
         for i, own in enumerate(logs)
         for rest in [sorted([*logs[:i], *logs[i + 1 :]])]
     ]
+
+
+def least(holds: Callable[[int], bool], doublings: int = 30) -> int | None:
+    """The least count from which on a statement holds; None if not by two to the `doublings`."""
+    if holds(0):
+        return 0
+    enough = next((2**i for i in range(doublings + 1) if holds(2**i)), None)
+    return enough and bisect_left(range(enough), 1, lo=enough // 2, key=holds)

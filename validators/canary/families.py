@@ -11,7 +11,6 @@ evidence for that comes before the evidence for "within the margin"; at a few re
 is the only way to find them in time.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from math import inf, log
 from typing import Final
@@ -25,6 +24,7 @@ from validators.canary.bets import (
     SAFE_RATIOS,
     Outcome,
     additive,
+    least,
     log_mean,
     log_mixture,
     log_sum,
@@ -151,7 +151,7 @@ def outcomes(state: State, signal: str) -> list[Outcome]:
 def more_requests(state: State, signal: str) -> int | None:
     """About how many more requests, of both arms, promote the signal at the rates seen so far.
 
-    0 if it is there, None if it won't get there within a hundred million.
+    0 if it is there, None if it won't get there within a billion.
     """
     if signal not in (ERRORS, ERRORS_AT_MOST) and state.bins is None:
         return None
@@ -169,10 +169,7 @@ def more_requests(state: State, signal: str) -> int | None:
         ahead = [wealth + more * gain for wealth, gain in zip(sofar, gains, strict=True)]
         return log_mixture(weights, ahead) >= -log(state.policy.false_promotion)
 
-    if convinced(0):
-        return 0
-    enough = next((2**i for i in range(27) if convinced(2**i)), None)
-    return enough and bisect_left(range(enough), 1, lo=enough // 2, key=convinced)
+    return least(convinced)
 
 
 def level(state: State) -> float:

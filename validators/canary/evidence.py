@@ -1,0 +1,234 @@
+"""A judgement in words: the report that a reviewer reads, and that wakes somebody at night."""
+
+from math import exp, log
+from typing import Final
+
+from validators.canary.judge import Decision, Evidence, Judgement, Served
+from validators.canary.policy import ERRORS, ERRORS_AT_MOST
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+_MILLION: Final = log(1e6)
+
+
+def report(judgement: Judgement, subject: str) -> Report:
+    """The judgement as a report: PASS exactly when it promotes, FAIL exactly when it rolls back.
+
+    Signals first, the guilty one at the top; then what has to hold for any decision.
+    """
+    signals = tuple(_signal(judgement, each) for each in judgement.evidence)
+    return Report(
+        gate="canary",
+        subject=subject,
+        checks=(*signals, _records(judgement), _bake(judgement), _fresh(judgement)),
+        notes=(headline(judgement),),
+    )
+
+
+def headline(judgement: Judgement) -> str:
+    """The decision in a sentence or two, with what it waits for."""
+    policy, first = judgement.policy, judgement.evidence[0]
+    if judgement.records_lost:
+        return (
+            f"Not judged: the canary has {judgement.canary.requests:,} of "
+            f"{judgement.canary.requests + judgement.stable.requests:,} records, which is not the "
+            "share that was drawn; one arm loses records, so nothing they say can be believed."
+        )
+    if judgement.decision is Decision.ROLLBACK:
+        guilty = [each.signal for each in judgement.evidence if each.guilty]
+        what = " and ".join(guilty) or f"its signals together, {first.signal} most of all"
+        return (
+            f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
+            f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
+            f"is no worse gets there at most once in {1 / policy.false_rollback:,.0f}."
+        )
+    if judgement.decision is Decision.PROMOTE:
+        return (
+            "Promoted: every signal is shown to be within its margin. A canary that is worse by "
+            f"a margin gets there at most once in {1 / policy.false_promotion:,.0f}."
+        )
+    late = judgement.decision is Decision.INCONCLUSIVE
+    return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
+
+
+def odds(log_e: float) -> str:
+    """An E-value for people: 0.31, 5.2, 1,310, or more than a million."""
+    if log_e > _MILLION:
+        return "more than a million"
+    value = exp(log_e)
+    if value < 0.005:
+        return "below 0.01"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people, two units at most: 45 s, 12 min, 3 h 20 min."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if rest and hours < 24 else f"{hours} h"
+
+
+def _missing(judgement: Judgement) -> str:
+    """What keeps a canary from being promoted."""
+    open_ = [each.signal for each in judgement.evidence if not each.safe]
+    if not judgement.canary.requests:
+        return "no request has reached the canary yet"
+    if open_:
+        more = judgement.more_requests
+        if more is None:
+            return (
+                f"{' and '.join(open_)} neither shown to be worse nor within the margin, and at "
+                "the rates so far more requests won't show it either"
+            )
+        total = judgement.canary.requests + judgement.stable.requests
+        pace = total / judgement.window if judgement.window else 0.0
+        when = f" ({duration(more / pace)} at {pace:,.3g} a second)" if pace else ""
+        return (
+            f"about {more:,} more requests{when} to show that {' and '.join(open_)} "
+            f"{'is' if len(open_) == 1 else 'are'} within the margin"
+        )
+    if not judgement.baked:
+        return f"{duration(judgement.policy.minimum_bake - judgement.window)} of the minimum bake"
+    return "fresh traffic"
+
+
+def _signal(judgement: Judgement, evidence: Evidence) -> Check:
+    policy, signal = judgement.policy, evidence.signal
+    observed, baseline, limit, message = _measured(judgement, signal)
+    verdict = _verdict(judgement, evidence)
+    convicts, acquits = 1 / policy.false_rollback, 1 / policy.false_promotion
+    weighed = {
+        Verdict.FAIL: f"evidence that it is worse {odds(evidence.log_worse)}, "
+        f"limit {convicts:,.0f}",
+        Verdict.PASS: f"evidence that it is within the margin {odds(evidence.log_safe)}, "
+        f"limit {acquits:,.0f}",
+    }.get(
+        verdict,
+        f"evidence that it is worse {odds(evidence.log_worse)} of {convicts:,.0f}, that it is "
+        f"within the margin {odds(evidence.log_safe)} of {acquits:,.0f}",
+    )
+    return Check(
+        name=signal,
+        verdict=verdict,
+        message=f"{message}; {weighed}.",
+        subject=signal,
+        observed=observed,
+        limit=limit,
+        baseline=baseline,
+        difference=None if observed is None or baseline is None else observed - baseline,
+        n=judgement.canary.requests,
+        window=judgement.window,
+        next_step=_next_step(judgement, evidence, verdict),
+    )
+
+
+def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
+    if judgement.records_lost:
+        return Verdict.INCONCLUSIVE
+    if judgement.decision is Decision.ROLLBACK:
+        named = any(each.guilty for each in judgement.evidence)
+        if evidence.guilty or (not named and evidence is judgement.evidence[0]):
+            return Verdict.FAIL
+    return Verdict.PASS if evidence.safe else Verdict.INCONCLUSIVE
+
+
+def _measured(judgement: Judgement, signal: str) -> tuple[float | None, float | None, str, str]:
+    """Canary's value, stable's value, the limit and the comparison in words."""
+    policy, canary, stable = judgement.policy, judgement.canary, judgement.stable
+    if signal in (ERRORS, ERRORS_AT_MOST):
+        failed = f"the canary failed {_share(canary)}, stable {_share(stable)}"
+        if signal == ERRORS:
+            points = 100 * (policy.errors_margin or 0.0)
+            limit = f"not worse by more than {points:.3g} points"
+        else:
+            limit = f"<= {100 * (policy.errors_at_most or 0.0):.3g} %"
+        return canary.error_rate, stable.error_rate, limit, failed
+    own = next(each for each in policy.latencies if each.name == signal)
+    values = [getattr(arm, own.statistic) for arm in (canary, stable)]
+    limit = f"not worse by more than {100 * own.margin:.3g} %"
+    if values[0] is None or values[1] is None:
+        return None, values[1], limit, f"the {own.statistic} latency is not known of both yet"
+    texts = [f"{1000 * value:,.3g} ms" for value in values]
+    slower = f"the canary's {own.statistic} latency is {texts[0]}, stable's {texts[1]}"
+    return values[0], values[1], limit, f"{slower} ({_slower(values[0], values[1])})"
+
+
+def _slower(canary: float, stable: float) -> str:
+    return f"{100 * (canary / stable - 1):+.3g} %" if stable > 0 else "of nothing"
+
+
+def _share(arm: Served) -> str:
+    if arm.error_rate is None:
+        return "0 of 0 requests"
+    return f"{arm.errors:,} of {arm.requests:,} requests ({100 * arm.error_rate:.2g} %)"
+
+
+def _next_step(judgement: Judgement, evidence: Evidence, verdict: Verdict) -> str | None:
+    if verdict is Verdict.FAIL:
+        kind = "failing" if evidence.signal in (ERRORS, ERRORS_AT_MOST) else "slow"
+        return (
+            "Stable takes all traffic again; no action is needed to restore service. Look for "
+            f"{kind} requests in the canary's log, and commit a fix."
+        )
+    if verdict is not Verdict.INCONCLUSIVE or judgement.records_lost:
+        return None
+    if judgement.decision is Decision.INCONCLUSIVE:
+        return (
+            "Send it more traffic (a larger share or a longer deadline), or decide by hand: "
+            "`headgate promote` or `headgate rollback`."
+        )
+    if evidence.more_requests is None:
+        return "It goes on to the deadline; at the rates so far it would end undecided."
+    return f"About {evidence.more_requests:,} more requests decide it if the rates stay."
+
+
+def _records(judgement: Judgement) -> Check:
+    total = judgement.canary.requests + judgement.stable.requests
+    lost = judgement.records_lost
+    return Check(
+        name="sample ratio",
+        verdict=Verdict.ERROR if lost else Verdict.PASS if total else Verdict.INCONCLUSIVE,
+        message=f"{judgement.canary.requests:,} of {total:,} records are the canary's, "
+        + ("which is not the share that was drawn." if lost else "as drawn."),
+        observed=judgement.canary.requests / total if total else None,
+        n=total,
+        window=judgement.window,
+        next_step="Find out which requests leave no record: a server that is cut off, a router "
+        "that was replaced, traffic that goes around it."
+        if lost
+        else None,
+    )
+
+
+def _bake(judgement: Judgement) -> Check:
+    return Check(
+        name="minimum bake",
+        verdict=Verdict.PASS if judgement.baked else Verdict.INCONCLUSIVE,
+        message=f"Under traffic for {duration(judgement.window)}, "
+        f"at least {duration(judgement.policy.minimum_bake)}.",
+        observed=judgement.window,
+        limit=f">= {judgement.policy.minimum_bake:g} s",
+        window=judgement.window,
+    )
+
+
+def _fresh(judgement: Judgement) -> Check:
+    stale = judgement.stale
+    return Check(
+        name="fresh traffic",
+        verdict=Verdict.PASS if judgement.fresh else Verdict.INCONCLUSIVE,
+        message="No request was recorded yet."
+        if stale is None
+        else f"The newest request is {duration(stale)} old.",
+        observed=stale,
+        limit=f"<= {judgement.policy.freshness:g} s",
+        window=judgement.window,
+        next_step=None
+        if judgement.fresh
+        else "Look if traffic reaches the router, and if its records reach the controller.",
+    )
