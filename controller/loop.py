@@ -204,7 +204,7 @@ class Loop:
         put = Put(
             key=key,
             revision=record.revision if record else 0,
-            body=decision.state.model_dump(mode="json"),
+            body=decision.state.plain(),
             live=decision.requeue_after is not None,
         )
         change = Change(

@@ -154,8 +154,7 @@ class Outbox:
 
 def owe(owner: Key, action: Action) -> Owed:
     """`action` as it is put into the outbox."""
-    body = action.model_dump(mode="json")
-    return Owed(id=action.id_for(owner), owner=owner, lane=action.lane, action=body)
+    return Owed(id=action.id_for(owner), owner=owner, lane=action.lane, action=action.plain())
 
 
 def parsed(model: type[V], body: dict[str, Any]) -> V:

@@ -5,6 +5,7 @@ no clock and does no I/O; what it wants done it says as actions, and the loop sa
 new state in one transaction before any of them is applied.
 """
 
+import json
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,11 @@ class Value(BaseModel):
     """Base of every state, fact, action and message: frozen, strict, JSON-able."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    def plain(self) -> dict[str, Any]:
+        """Its JSON as dicts and lists; infinity and NaN are text there, as `model_dump` forgets."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json())
+        return plain
 
 
 class Key(NamedTuple):
@@ -41,7 +47,7 @@ class Action(Value):
 
     def id_for(self, owner: Key) -> str:
         """What the outbox knows it by."""
-        return digest([*owner, self.model_dump(mode="json")])
+        return digest([*owner, self.plain()])
 
 
 class Message(Value):

@@ -1,0 +1,84 @@
+"""Every version that ever wrote a file can be brought to this one, with its rows.
+
+`seeds/<revision>.sql` has rows as that version wrote them. A new migration adds its own seed, and
+all the former ones are carried through it.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from controller.machine.core import Key
+from controller.store.migrations import HEAD, config, migrate
+from controller.store.sqlite import SqliteStore
+from controller.store.tables import metadata
+
+SEEDS = Path(__file__).parent / "seeds"
+REVISIONS = sorted(seed.stem for seed in SEEDS.glob("*.sql"))
+
+
+def written_by(revision: str, path: Path) -> None:
+    """A file as that version left it."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.begin() as connection:
+        migrate(connection, to=revision)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript((SEEDS / f"{revision}.sql").read_text())
+
+
+def test_every_revision_has_its_seed_and_the_newest_is_the_head(path: Path) -> None:
+    with create_engine(f"sqlite:///{path}", poolclass=NullPool).connect() as connection:
+        scripts = ScriptDirectory.from_config(config(connection))
+    assert scripts.get_current_head() == HEAD
+    assert sorted(script.revision for script in scripts.walk_revisions()) == REVISIONS
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_a_file_of_that_version_keeps_what_it_held(revision: str, path: Path) -> None:
+    written_by(revision, path)
+    store = await SqliteStore.open(path)
+
+    run = await store.get(Key("run", "flights-12"))
+    assert run is not None
+    assert (run.revision, run.body, run.updated) == (3, {"commit": "4f2a", "n": 1}, 1700000000.5)
+    assert [record.key.name for record in await store.list("run", live=True)] == ["flights-12"]
+    assert [record.key.name for record in await store.list("model")] == ["flights-v1"]
+
+    (owed,) = await store.owed(Key("run", "flights-12"))
+    assert (owed.id, owed.lane, owed.action) == ("sha256:aa", "attempts", {"type": "start"})
+    assert (owed.attempts, owed.not_before, owed.error) == (2, 1700000100.0, "no answer")
+
+    (letter,) = await store.inbox()
+    assert (letter.message.id, letter.message.type, letter.at) == ("abort-1", "abort", 1700000001.0)
+    await store.close()
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_migrated_file_has_the_tables_that_the_code_expects(revision: str, path: Path) -> None:
+    written_by(revision, path)
+    with create_engine(f"sqlite:///{path}", poolclass=NullPool).begin() as connection:
+        migrate(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("CREATE TABLE letters (mine TEXT)")  # in the way of the first migration
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=NullPool, connect_args={"isolation_level": None}
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(Exception, match="letters already exists"):
+            migrate(connection)
+        connection.rollback()
+    with closing(sqlite3.connect(path)) as raw:
+        tables = raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert tables == [("letters",)]
