@@ -153,13 +153,17 @@ def _measured(judgement: Judgement, signal: str) -> tuple[float | None, float | 
     limit = f"not worse by more than {100 * own.margin:.3g} %"
     if values[0] is None or values[1] is None:
         return None, values[1], limit, f"the {own.statistic} latency is not known of both yet"
-    texts = [f"{1000 * value:,.3g} ms" for value in values]
-    slower = f"the canary's {own.statistic} latency is {texts[0]}, stable's {texts[1]}"
-    return values[0], values[1], limit, f"{slower} ({_slower(values[0], values[1])})"
+    spread = f"mean/p50/p90/p99 of the canary {_spread(canary)}, of stable {_spread(stable)}"
+    return values[0], values[1], limit, f"{spread}: {own.statistic} {_slower(*values)}"
+
+
+def _spread(arm: Served) -> str:
+    values = (arm.mean, arm.p50, arm.p90, arm.p99)
+    return "/".join(f"{1000 * (value or 0.0):,.3g}" for value in values) + " ms"
 
 
 def _slower(canary: float, stable: float) -> str:
-    return f"{100 * (canary / stable - 1):+.3g} %" if stable > 0 else "of nothing"
+    return f"{100 * (canary / stable - 1):+.3g} %" if stable > 0 else "not comparable"
 
 
 def _share(arm: Served) -> str:
@@ -175,7 +179,8 @@ def _next_step(judgement: Judgement, evidence: Evidence, verdict: Verdict) -> st
             "Stable takes all traffic again; no action is needed to restore service. Look for "
             f"{kind} requests in the canary's log, and commit a fix."
         )
-    if verdict is not Verdict.INCONCLUSIVE or judgement.records_lost:
+    decided = judgement.decision is Decision.ROLLBACK or judgement.records_lost
+    if verdict is not Verdict.INCONCLUSIVE or decided:
         return None
     if judgement.decision is Decision.INCONCLUSIVE:
         return (

@@ -36,10 +36,8 @@ class Forecast(Value):
         """The forecast in two or three sentences."""
         base, found = _percent(self.base_error), self.found_by_deadline
         what = "nothing" if found is None else f"{base} -> {_percent(found)} errors"
-        lines = [
-            f"{_percent(self.share)} of {self.rate:g} requests/s finds {what} by the deadline of "
-            f"{duration(self.deadline)}."
-        ]
+        who = f"{_percent(self.share)} of {self.rate:g} requests/s"
+        lines = [f"{who} finds {what} by the deadline of {duration(self.deadline)}."]
         if self.doubling_limit is not None:
             lines.append(
                 f"A doubling of {base} takes {_span(self.doubling)} (no valid test finds it "

@@ -34,6 +34,7 @@ class Served(Value):
 
     requests: int
     errors: int
+    mean: float | None = None
     p50: float | None = None
     p90: float | None = None
     p99: float | None = None
@@ -166,8 +167,11 @@ def _served(state: State, arm: Arm) -> Served:
     counts = state.latencies(arm, 0)
     scale = 1 + state.policy.latencies[0].margin if arm is Arm.CANARY else 1.0
     found = {
-        name: latency.quantile(state.bins, counts, level)
-        for name, level in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+        "mean": latency.mean(state.bins, counts),
+        **{
+            name: latency.quantile(state.bins, counts, level)
+            for name, level in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+        },
     }
     scaled = {name: None if value is None else value * scale for name, value in found.items()}
     return served.model_copy(update=scaled)

@@ -136,6 +136,13 @@ def quantile(bins: Bins, counts: Sequence[int], level: float) -> float | None:
     return bins.edges[-1]
 
 
+def mean(bins: Bins, counts: Sequence[int]) -> float | None:
+    """The mean of counted latencies in seconds, each taken as its bin's middle."""
+    total = sum(counts)
+    weighed = (n * middle for n, middle in zip(counts, _middles(bins), strict=True))
+    return sum(weighed) / total if total else None
+
+
 @lru_cache(maxsize=16)
 def scores(bins: Bins, statistic: Statistic) -> tuple[float, ...]:
     """What each bin counts for in the promotion bet, in [0, 1].
