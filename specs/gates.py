@@ -128,7 +128,7 @@ class ModelGate(Spec):
     predictions: OutputReference = Field(
         description="The table of predictions: key, label and score, one row per example."
     )
-    columns: Columns = Field(description="The columns of the predictions.")
+    columns: Columns = Field(description="What the columns are called.")
     checks: Many[Check] = Field(min_length=1, description="What has to hold, in order.")
     slices: Many[Text] = Field(
         default=(), description="Columns whose values are also reported one by one."

@@ -123,7 +123,7 @@ class Environment(Spec):
         default=None, description="Without it, what the controller's settings say."
     )
     image: Text | None = Field(default=None, description="The container image.")
-    resources: Resources = Field(default=Resources(), description="What a step may use.")
+    resources: Resources = Field(default=Resources(), description="Limits of every step.")
 
 
 class Step(Spec):

@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 MOST_BYTES: Final = 256 * 1024
-MOST_NODES: Final = 20_000
+MOST_NODES: Final = 10_000
 MOST_DEPTH: Final = 32
 MOST_FAULTS: Final = 100
 

@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -18,6 +18,7 @@ _UNITS: Final = {
 }
 _LONGEST: Final = timedelta(days=3650)
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_MOST_CPUS: Final = 100_000
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?", re.ASCII)
 _SIZES: Final = {
     "Ti": 1 << 40, "T": 10**12, "Gi": 1 << 30, "G": 10**9,
@@ -93,16 +94,15 @@ def format_size(value: int) -> str:
 
 def parse_cpu(value: object) -> float:
     """Read `2`, `0.5` or `500m` as a number of processors. Raises ValueError."""
-    try:
-        if isinstance(value, str) and len(value) <= 40:
-            text = value.removesuffix("m")
-            if _NUMBER.fullmatch(text):
-                return float(Decimal(text) / (1000 if text != value else 1))
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-            return float(value)
-    except (InvalidOperation, OverflowError):
-        pass
-    raise ValueError("expected a number of processors such as 2, 0.5 or 500m")
+    count = 0.0
+    if isinstance(value, str) and len(value) <= 40 and _NUMBER.fullmatch(value.removesuffix("m")):
+        thousandths = value.endswith("m")
+        count = float(Decimal(value.removesuffix("m")) / (1000 if thousandths else 1))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        count = float(value)
+    if not 0 < count < _MOST_CPUS:
+        raise ValueError("expected a number of processors such as 2, 0.5 or 500m")
+    return count
 
 
 Duration = Annotated[

@@ -1,0 +1,255 @@
+"""Lint: what a spec means, and what it cannot mean."""
+
+import pytest
+
+from specs.cron import cron_fault
+from specs.lint import check
+from specs.problems import Problem
+from tests.specs.samples import FILES, FLIGHT_DELAY, SMALLEST
+
+FILE = "ml-pipeline.yaml"
+BESIDE = ("evaluate.py", "expectations.yaml", "serve.py", "train.py")
+
+
+def only(text: str, files: tuple[str, ...] | None = None) -> Problem:
+    """The one problem of a spec."""
+    found = check(text, FILE, files).problems
+    assert len(found) == 1, found
+    return found[0]
+
+
+def edit(*changes: tuple[str, str], more: str = "") -> str:
+    """The smallest spec with some text replaced; each must be there."""
+    text = SMALLEST
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text + more
+
+
+@pytest.mark.parametrize(("text", "files"), [(FLIGHT_DELAY, FILES), (SMALLEST, BESIDE)])
+def test_a_good_spec_has_no_problem(text: str, files: tuple[str, ...]) -> None:
+    loaded = check(text, FILE, files)
+    assert loaded.problems == ()
+    assert loaded.pipeline is not None
+
+
+def test_a_circle_is_named_in_full_from_the_step_that_comes_first() -> None:
+    text = """
+apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {name: circle}
+steps:
+  a: {run: "x {inputs.i} {outputs.o}", inputs: {i: steps.b.o}, outputs: {o: a}}
+  b: {run: "x {inputs.i} {outputs.o}", inputs: {i: steps.c.o}, outputs: {o: b}}
+  c: {run: "x {inputs.i} {outputs.o}", inputs: {i: steps.a.o}, outputs: {o: c}}
+  d: {run: "x {inputs.i} {outputs.o}", inputs: {i: steps.d.o}, outputs: {o: d}}
+  e: {run: "x {inputs.i}", inputs: {i: steps.d.o}}
+"""
+    circles = check(text, FILE).problems
+    assert [(p.code, p.line) for p in circles] == [("cycle", 6), ("cycle", 9)]
+    assert circles[0].message.endswith(("a -> b -> c -> a", "a -> c -> b -> a"))
+    assert circles[1].message.endswith("d -> d")
+
+
+def test_a_long_chain_of_steps_is_no_circle() -> None:
+    steps = "  s0: {run: 'x {outputs.o}', outputs: {o: f}}\n" + "".join(
+        f"  s{i}: {{run: 'x {{inputs.i}} {{outputs.o}}', inputs: {{i: steps.s{i - 1}.o}},"
+        f" outputs: {{o: f}}}}\n"
+        for i in range(1, 400)
+    )
+    head = "apiVersion: headgate.dev/v1\nkind: MLPipeline\nmetadata: {name: chain}\nsteps:\n"
+    assert check(head + steps, FILE).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "near"),
+    [
+        ("inputs: {flights: datasets.flights}", "inputs: {flights: datasets.flight}",
+         "datasets.flights"),
+        ("model: steps.train.model\ngates", "model: steps.trian.model\ngates", "steps.train.model"),
+        ("predictions: steps.evaluate.rows", "predictions: steps.evaluate.row",
+         "steps.evaluate.rows"),
+    ],
+)  # fmt: skip
+def test_an_unknown_reference_names_the_nearest(old: str, new: str, near: str) -> None:
+    found = [p for p in check(edit((old, new)), FILE).problems if p.code == "unknown-reference"]
+    assert [p.nearest for p in found] == [near]
+
+
+def test_a_placeholder_that_is_not_there_is_pointed_at() -> None:
+    problem = only(edit(("--data {inputs.flights} --out {outputs.model}",
+                         "--data {inputs.flights} {params.dept} --out {outputs.model}"),
+                        ("--out {outputs.rows}", "--out {outputs.rows} {params.depth}"),
+                        more="params: {depth: 6}\n"))  # fmt: skip
+    assert problem.code == "unknown-placeholder"
+    assert problem.nearest == "{params.depth}"
+    lines = SMALLEST.splitlines()
+    assert problem.column == lines[problem.line - 1].index("--out") + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "path"),
+    [
+        ([("--data {inputs.flights} --out {outputs.model}", "--out {outputs.model}")],
+         "unused", "steps.train.inputs.flights"),
+        ([("python train.py", "python train.py {model}")],
+         "unknown-placeholder", "steps.train.run"),
+        ([("python train.py", "python train.py '")], "run", "steps.train.run"),
+        ([("python train.py", "python train.py {x")], "run", "steps.train.run"),
+        ([(" --port {port}", "")], "missing-placeholder", "release.serve.run"),
+        ([("--model {model} --port", "--port")], "missing-placeholder", "release.serve.run"),
+        ([("{port}", "{port} {inputs.flights}")], "unknown-placeholder", "release.serve.run"),
+        ([("{model: model.joblib}", "{model: model.joblib}\n    access: {flight: uri}")],
+         "unknown-reference", "steps.train.access.flight"),
+        ([("{model: model.joblib}", "{model: model.joblib}\n    env: {A: b}\n    secrets: [A]")],
+         "duplicate", "steps.train.env.A"),
+        ([("score: p}", "score: p}\n    slices: [a, b, a]")], "duplicate", "gates.model.slices[2]"),
+        ([("{metric: roc_auc,", "{metric: roc_auc, slice: a,")],
+         "unknown-reference", "gates.model.checks[0].slice"),
+        ([("score: p}", "prediction: p}")], "missing-column", "gates.model.checks[0].metric"),
+        ([("not_worse_than_baseline_by: 0.005", "at_most: 0.9")],
+         "reversed-limit", "gates.model.checks[0]"),
+        ([("not_worse_than_baseline_by: 0.005", "at_least: 0.9, severity: warn")],
+         "no-effect", "gates.model.checks"),
+    ],
+)  # fmt: skip
+def test_each_mistake_of_meaning_is_one_problem(
+    changes: list[tuple[str, str]], code: str, path: str
+) -> None:
+    problem = only(edit(*changes))
+    assert (problem.code, problem.path) == (code, path)
+
+
+CANARY = "  production: {{canary: {{{}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("canary", "code", "words"),
+    [
+        ("steps: [25%, 5%]", "weight", "5% after 25%"),
+        ("steps: [5%, 5%]", "weight", "5% after 5%"),
+        ("steps: [0%, 5%]", "weight", "0% of the traffic"),
+        ("steps: [5%, 100%]", "weight", "100% of the traffic"),
+        ("deadline: 1m", "deadline", "before the end of the minimum bake"),
+        ("minimum_bake: 3h", "deadline", "before the end of the minimum bake"),
+    ],
+)
+def test_a_canary_that_cannot_work_is_an_error(canary: str, code: str, words: str) -> None:
+    problem = only(SMALLEST + CANARY.format(canary))
+    assert (problem.severity, problem.code) == ("error", code)
+    assert words in problem.message
+    assert problem.line == len(SMALLEST.splitlines()) + 1
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ("triggers: {data: {datasets: [flight]}}", "unknown-reference"),
+        ("triggers: {data: {datasets: [flights, flights]}}", "duplicate"),
+        ("triggers: {data: {datasets: [flights], quiet: 1m, marker: _SUCCESS}}", "no-effect"),
+        ("triggers: {schedule: {cron: '0 4 * *'}}", "cron"),
+        ("triggers: {schedule: {cron: '0 4 * * MON', timezone: Mars/Base}}", "timezone"),
+        ("triggers: {schedule: {cron: '0 4 * * MON', timezone: ../../etc/passwd}}", "timezone"),
+        ("params: {depth: 6}", "unused"),
+        ("notify: [{to: 'https://x/$TOKEN'}]", "secret"),
+        ("notify: [{to: 'mailto://me:hunter2@example.org'}]", "secret"),
+        ("notify: [{to: '${A}'}, {to: '${A}'}]", "duplicate"),
+    ],
+)
+def test_each_mistake_around_the_steps_is_one_problem(more: str, code: str) -> None:
+    assert only(f"{SMALLEST}{more}\n").code == code
+
+
+def test_a_password_is_named_by_its_secret() -> None:
+    assert (
+        check(SMALLEST + "notify: [{to: 'mailto://me:${PW}@example.org'}]\n", FILE).problems == ()
+    )
+
+
+def test_a_baseline_that_cannot_be_evaluated_is_told_before_the_first_run() -> None:
+    problem = only(edit(
+        ("--model {inputs.model} --data {inputs.flights} --out {outputs.rows}",
+         "--data {inputs.flights} --out {outputs.rows}"),
+        ("    inputs: {model: steps.train.model, flights: datasets.flights}\n",
+         "    inputs: {flights: datasets.flights}\n"),
+    ))  # fmt: skip
+    assert problem.code == "baseline"
+    assert "does not read `steps.train.model`" in problem.message
+
+
+def test_a_release_without_a_model_or_a_gate_is_told() -> None:
+    head, _, rest = SMALLEST.partition("model: steps.train.model\n")
+    release = rest[rest.index("release:") :]
+    found = check(head + release, FILE).problems
+    assert [(p.severity, p.code) for p in found] == [
+        ("error", "missing-key"),
+        ("warning", "no-gate"),
+    ]
+
+
+def test_missing_files_are_named_with_the_nearest() -> None:
+    files = ("train.py", "evaluate.py", "serve.py", "expectation.yaml")
+    problem = only(SMALLEST, files)
+    assert (problem.code, problem.nearest) == ("missing-file", "expectation.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "severity"),
+    [
+        ([("python train.py", "python trian.py")], "missing-file", "warning"),
+        ([("    run: python train.py", "    reads: [train.py, lib/**]\n    run: python train.py")],
+         "missing-file", "error"),
+        ([("    run: python train.py", "    reads: [evaluate.py]\n    run: python train.py")],
+         "unread-script", "warning"),
+        ([("metadata:", "environment: {requirements: requirements.txt}\nmetadata:")],
+         "missing-file", "error"),
+        ([("metadata:", "triggers: {commits: {paths: [nothing/**]}}\nmetadata:")],
+         "no-effect", "warning"),
+        ([("release:", "release:\n  staging: {smoke: [{post: /predict, body: smoke.json}]}")],
+         "missing-file", "error"),
+    ],
+)  # fmt: skip
+def test_each_mistake_with_files_is_one_problem(
+    changes: list[tuple[str, str]], code: str, severity: str
+) -> None:
+    problem = only(edit(*changes), BESIDE)
+    assert (problem.code, problem.severity) == (code, severity)
+
+
+def test_a_step_with_a_mistake_is_still_known_to_the_others() -> None:
+    problem = only(edit(("    outputs: {model: model.joblib}", "    outputs: {model: 3}")))
+    assert problem.path == "steps.train.outputs.model"
+
+
+def test_warnings_leave_the_pipeline_usable() -> None:
+    loaded = check(SMALLEST + "params: {depth: 6}\n", FILE)
+    assert [problem.severity for problem in loaded.problems] == ["warning"]
+    assert loaded.pipeline is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["* * * * *", "*/5 0 1 1 0", "0 4 * * MON-FRI", "0,30 4-6 1-31/2 jan,Feb 7", "0 0 * 12 sun"],
+)
+def test_cron_lines(line: str) -> None:
+    assert cron_fault(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("* * * *", "4 fields"),
+        ("@daily", "1 fields"),
+        ("60 * * * *", "no minute"),
+        ("* 24 * * *", "no hour"),
+        ("* * 0 * *", "no day"),
+        ("* * * 13 *", "no month"),
+        ("* * * * MOM", "no weekday"),
+        ("*/0 * * * *", "no minute"),
+        ("5-1 * * * *", "no minute"),
+        ("1,,2 * * * *", "no minute"),
+    ],
+)
+def test_what_is_no_cron_line_says_which_field(line: str, words: str) -> None:
+    assert words in (cron_fault(line) or "")

@@ -1,0 +1,97 @@
+"""Durations, percentages, sizes and processors: what is read is what was written."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specs.values import (
+    format_duration,
+    format_percent,
+    format_size,
+    parse_cpu,
+    parse_duration,
+    parse_percent,
+    parse_size,
+)
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3650)))
+def test_a_duration_survives_being_written(duration: timedelta) -> None:
+    # Text goes down to milliseconds with decimals, so microseconds survive too.
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@given(st.floats(min_value=0, max_value=10))
+def test_a_percentage_survives_being_written(fraction: float) -> None:
+    assert parse_percent(format_percent(fraction)) == fraction
+
+
+@given(st.integers(min_value=0, max_value=1 << 60))
+def test_a_size_survives_being_written(size: int) -> None:
+    assert parse_size(format_size(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1h30m", 5400), ("250ms", 0.25)],
+)
+def test_durations_are_read_with_their_unit(text: str, seconds: float) -> None:
+    assert parse_duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize(
+    "value", [30, "30", "", "s", "-1s", "1w", "1h 30", "٣s", "4000d", None, "9" * 39 + "d"]
+)
+def test_a_duration_without_a_clear_meaning_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="expected a duration"):
+        parse_duration(value)
+
+
+def test_percentages_are_fractions() -> None:
+    assert parse_percent("5%") == 0.05
+    assert parse_percent("0.5%") == 0.005
+    assert parse_percent(0.05) == 0.05
+    assert parse_percent("150%") == 1.5
+    assert format_percent(0.005) == "0.5%"
+    assert format_percent(1.0) == "100%"
+
+
+def test_a_bare_five_is_refused_because_it_could_mean_either() -> None:
+    with pytest.raises(ValueError, match="such as 5%"):
+        parse_percent(5)
+
+
+@pytest.mark.parametrize(
+    "value", ["five", "-5%", "%", True, 101, -0.1, float("nan"), None, "5 % of"]
+)
+def test_what_is_no_percentage_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="expected a percentage"):
+        parse_percent(value)
+
+
+def test_sizes_have_binary_and_decimal_units() -> None:
+    assert parse_size("512Mi") == 512 * 1024 * 1024
+    assert parse_size("2G") == 2_000_000_000
+    assert parse_size("1.5Gi") == 1536 * 1024 * 1024
+    assert parse_size(1024) == 1024
+    assert format_size(512 * 1024 * 1024) == "512Mi"
+
+
+@pytest.mark.parametrize("value", ["512 MegaBytes", "Mi", "-1", True, 1.5, None])
+def test_what_is_no_size_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="expected a size"):
+        parse_size(value)
+
+
+def test_processors_can_be_written_in_thousandths() -> None:
+    assert parse_cpu("500m") == 0.5
+    assert parse_cpu(2) == 2.0
+    assert parse_cpu("0.25") == 0.25
+
+
+@pytest.mark.parametrize("value", [0, -1, "many", True, None, "0", "0m", float("inf")])
+def test_what_is_no_number_of_processors_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="expected a number of processors"):
+        parse_cpu(value)
