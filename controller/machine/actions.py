@@ -71,7 +71,7 @@ class Notify(Action):
     type: Literal["notify"] = "notify"
     lane: ClassVar[str] = "notify"
     event: NotifyEvent
-    status: Literal["firing", "resolved"]
+    status: Literal["firing", "resolved", "info"]
     alert: str
     to: tuple[str, ...]
     """Apprise URLs, with `${NAME}` for secrets."""

@@ -13,7 +13,7 @@ class Input(Value):
     kind: Literal["dataset", "artifact"]
     digest: str
     name: str = ""
-    """The dataset's name in the spec, for reports."""
+    """The dataset's name in the spec, or the file name that the artifact was written under."""
     access: Literal["path", "uri"] = "path"
 
 

@@ -38,7 +38,6 @@ class Environment(Value):
     """Since when stable does not answer as ready."""
     alerts: tuple[str, ...] = ()
     rollouts: int = 0
-    live: bool = True
 
     @property
     def place(self) -> str:
@@ -81,7 +80,7 @@ class Out:
         self.messages: list[Message] = []
         self.facts: list[Fact] = []
 
-    def end(self, env: Environment, ended: Ended) -> None:
+    def end(self, ended: Ended) -> None:
         """Keep how a rollout ended."""
         body = ended.model_dump(mode="json")
         self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
@@ -154,3 +153,8 @@ def record_of(
         reason=reason,
         at=at,
     )
+
+
+def moved(env: Environment, rollout: Rollout, **facts: Any) -> Environment:
+    """The environment with new facts of its rollout."""
+    return env.model_copy(update={"rollout": rollout.model_copy(update=facts)})

@@ -219,6 +219,12 @@ def _from(reference: DatasetReference | StepReference) -> From:
     return From(node=reference.step, output=reference.output)
 
 
+def _file_name(spec: Pipeline, origin: From) -> str:
+    """What the output was called where it was written: its ending says what it is."""
+    step = spec.steps.get(origin.node or "")
+    return step.outputs[origin.output or ""].rsplit("/", 1)[-1] if step else ""
+
+
 def _reads(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
     """Files that a command reads. The spec itself is not one: its parts are in definitions."""
     admitted = globs if globs is not None else spec.triggers.commits.paths
@@ -268,7 +274,7 @@ def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None
             local: Input(
                 kind="dataset" if origin.dataset else "artifact",
                 digest="",
-                name=origin.dataset or "",
+                name=origin.dataset or _file_name(spec, origin),
                 access=step.access.get(local, "path"),
             )
             for local, origin in inputs.items()
@@ -383,6 +389,11 @@ def _model_gate(
         inputs["baseline"] = From(node=challenger.name, output=theirs.output)
     if baseline and not challenger:
         no_baseline = f"version {baseline.version} has no evaluation that could run on this data"
+    files = {"candidate": _file_name(spec, inputs["candidate"])}
+    if "baseline" in inputs and baseline and baseline.spec.gates.model:
+        step = baseline.spec.steps[baseline.spec.gates.model.predictions.step]
+        name = step.outputs[baseline.spec.gates.model.predictions.output]
+        files["baseline"] = name.rsplit("/", 1)[-1]
     request = {
         "gate": gate.model_dump(mode="json"),
         "baseline_version": baseline.version if baseline else None,
@@ -406,6 +417,7 @@ def _model_gate(
             repository=source.repository,
             commit=source.commit,
             folder=source.folder,
+            inputs={n: Input(kind="artifact", digest="", name=f) for n, f in files.items()},
             outputs={"report": "report.json"},
             timeout=3600,
             request=request,

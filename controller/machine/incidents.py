@@ -95,6 +95,30 @@ def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> 
     )
 
 
+def stuck(pipeline: str, environment: str, now: Ref | None, why: str) -> Incident:
+    """Something that should work by itself does not."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} is stuck",
+        what=why,
+        now=str(now) if now else None,
+        needs_human=True,
+        commands=(f"headgate logs {pipeline}/{environment}", "headgate doctor"),
+    )
+
+
+def recovered(pipeline: str, environment: str, now: Ref) -> Incident:
+    """It works again."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} serves again",
+        what="Its server answers as ready.",
+        now=str(now),
+    )
+
+
 def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: str) -> Incident:
     """A rollout waits for a person."""
     place = f"{pipeline}/{environment}"

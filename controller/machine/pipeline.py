@@ -76,7 +76,6 @@ class Pipeline(Value):
     """Alerts that fire, to be resolved."""
     waits_for: str | None = None
     """What keeps a wanted run from starting."""
-    live: bool = True
 
 
 class Code(Value):

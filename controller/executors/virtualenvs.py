@@ -1,0 +1,95 @@
+"""Python environments of steps and model servers, built once per content of their requirements."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from specs.digests import digest
+from specs.failures import Failure
+
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy")
+"""What the installer may see of the controller's variables: where packages come from."""
+
+TAIL = 1500
+"""Characters of the installer's last words that a message quotes."""
+
+
+class CannotBuild(Failure):
+    """The requirements cannot be installed; the message holds the installer's last words."""
+
+
+class Virtualenvs:
+    """The environments below one folder. An environment is complete or it is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._building: dict[str, asyncio.Task[Path]] = {}
+
+    def ready(self, requirements: str, python: str | None) -> Path | None:
+        """The environment, if it was built already."""
+        path = self._path(requirements, python)
+        return path if path.exists() else None
+
+    async def get(self, requirements: str, python: str | None) -> Path:
+        """The environment's folder, built if need be. Raises `CannotBuild`.
+
+        `requirements` is the text of the file. Lines with hashes are checked by the installer.
+        """
+        path = self._path(requirements, python)
+        if path.exists():
+            return path
+        task = self._building.get(path.name)
+        if task is None:
+            task = asyncio.create_task(self._build(path, requirements, python))
+            self._building[path.name] = task
+            task.add_done_callback(lambda _: self._building.pop(path.name, None))
+        return await asyncio.shield(task)
+
+    def _path(self, requirements: str, python: str | None) -> Path:
+        return self._folder / digest({"requirements": requirements, "python": python})[7:31]
+
+    async def _build(self, path: Path, requirements: str, python: str | None) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self._folder, prefix=".building-"))
+        # uv writes absolute paths into an environment, so it is built where it will stay, and
+        # the link that makes it known comes last.
+        place = self._folder / f"{path.name}.{scratch.name.rpartition('-')[2]}"
+        try:
+            asked = ["--python", python] if python else []
+            await _uv("venv", "-q", *asked, str(place))
+            if requirements.strip():
+                listed = scratch / "requirements.txt"
+                listed.write_text(requirements)
+                interpreter = str(place / "bin" / "python")
+                await _uv("pip", "install", "-q", "--python", interpreter, "-r", str(listed))
+            (scratch / "link").symlink_to(place.name)
+            (scratch / "link").replace(path)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return path
+
+
+async def _uv(*arguments: str) -> None:
+    from uv import find_uv_bin
+
+    process = await asyncio.create_subprocess_exec(
+        find_uv_bin(),
+        *arguments,
+        env={k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PREFIXES)},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        words = output.decode(errors="replace").strip()[-TAIL:]
+        raise CannotBuild(
+            "the requirements cannot be installed; mend the file that "
+            f"`environment.requirements` names. The installer said: {words}"
+        )

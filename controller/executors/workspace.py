@@ -1,0 +1,207 @@
+"""What lies ready before an attempt starts, on the machine that runs it.
+
+checkouts/<commit>/        the commit's files, read-only; shared; the working directory
+attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
+attempts/<id>/outputs/     what the step writes
+attempts/<id>/scratch/     HOME and TMPDIR of the step
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from controller.artifacts import Artifacts
+from controller.executors.virtualenvs import Virtualenvs
+from controller.machine.attempt import Attempt
+from specs.digests import Manifest
+from specs.failures import NeedsHuman
+from specs.load import load
+from specs.model import SPEC_FILE
+from specs.references import render
+from validators.model.request import Request as ModelRequest
+
+
+class Checkouts(Protocol):
+    """Where the files of commits are had."""
+
+    async def folder(self, repository: str, commit: str) -> Path:
+        """The folder with the commit's files, read-only."""
+        ...
+
+
+class Datasets(Protocol):
+    """Where the objects of dataset versions are had."""
+
+    async def pinned(self, digest: str) -> tuple[Path, Manifest]:
+        """The folder that holds exactly the objects of the version, and their manifest."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A command, complete."""
+
+    argv: tuple[str, ...]
+    folder: Path
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Prepares attempts in folders of this machine."""
+
+    home: Path
+    artifacts: Artifacts
+    datasets: Datasets
+    checkouts: Checkouts
+    virtualenvs: Virtualenvs
+    secrets: Mapping[str, str]
+
+    def folder(self, attempt_id: str) -> Path:
+        """The attempt's own folder."""
+        return self.home / attempt_id
+
+    async def prepare(self, attempt: Attempt) -> Prepared:
+        """Lay out all that the attempt needs. Idempotent.
+
+        Raises `specs.failures.Failure`, and TemplateError for a command that cannot be filled in.
+        """
+        own = self.folder(attempt.id)
+        for name in ("inputs", "outputs", "scratch"):
+            (own / name).mkdir(parents=True, exist_ok=True)
+        checkout = await self.checkouts.folder(attempt.repository, attempt.commit)
+        if attempt.program == "step":
+            return await self._step(attempt, own, checkout / attempt.folder)
+        request = await self._request(attempt, own, checkout / attempt.folder)
+        asked = own / "request.json"
+        asked.write_text(json.dumps(request))
+        module = {"data_gate": "validators.data", "model_gate": "validators.model"}
+        report = own / "outputs" / attempt.outputs["report"]
+        argv = (sys.executable, "-m", module[attempt.program], str(asked), str(report))
+        # The gates are Headgate's own code: they run in its environment and see no secret.
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(own / "scratch")}
+        if "PYTHONPATH" in os.environ:
+            environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+        return Prepared(argv=argv, folder=own, environment={**environment, **_CALM})
+
+    async def _step(self, attempt: Attempt, own: Path, folder: Path) -> Prepared:
+        values = {f"params.{name}": value for name, value in attempt.params.items()}
+        for name, file in attempt.outputs.items():
+            target = own / "outputs" / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            values[f"outputs.{name}"] = str(target)
+        for name in attempt.inputs:
+            values[f"inputs.{name}"] = str(await self._input(attempt, name, own))
+        environment = await self.environment(attempt, folder, own)
+        return Prepared(render(attempt.command, values), folder, environment)
+
+    async def environment(self, attempt: Attempt, folder: Path, own: Path) -> dict[str, str]:
+        """The variables of a step: its own, its secrets, and as little else as possible."""
+        text = ""
+        if attempt.requirements:
+            path = folder / attempt.requirements
+            if not path.is_file():
+                raise NeedsHuman(
+                    f"{attempt.requirements} is not in the commit; mend `environment.requirements`"
+                )
+            text = path.read_text()
+        env = await self.virtualenvs.get(text, attempt.python)
+        return {
+            "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "VIRTUAL_ENV": str(env),
+            "HOME": str(own / "scratch"),
+            "TMPDIR": str(own / "scratch"),
+            **_CALM,
+            "HEADGATE_RUN": attempt.run,
+            "HEADGATE_STEP": attempt.node,
+            **attempt.env,
+            **self.reveal(attempt.secrets),
+        }
+
+    def reveal(self, names: tuple[str, ...]) -> dict[str, str]:
+        """The values of secrets that a step or server names. Raises `NeedsHuman`."""
+        missing = [name for name in names if name not in self.secrets]
+        if missing:
+            raise NeedsHuman(
+                f"the secret {missing[0]} is not known here: set HEADGATE_SECRET_{missing[0]} "
+                "for the controller, or add it to the file that `secrets` in its settings names"
+            )
+        return {name: self.secrets[name] for name in names}
+
+    async def _input(self, attempt: Attempt, name: str, own: Path) -> Path:
+        given = attempt.inputs[name]
+        if given.kind == "artifact":
+            target = own / "inputs" / name / (given.name or name)
+            target.parent.mkdir(exist_ok=True)
+            await self.artifacts.link(given.digest, target)
+            return target
+        folder, manifest = await self.datasets.pinned(given.digest)
+        if given.access == "uri":
+            listing = own / "inputs" / f"{name}.json"
+            entries = [{"key": e.key, "version": e.version} for e in manifest.entries]
+            listing.write_text(json.dumps({"dataset": given.name, "objects": entries}))
+            return listing
+        return folder
+
+    async def _request(self, attempt: Attempt, own: Path, folder: Path) -> object:
+        asked = attempt.request
+        if attempt.program == "data_gate":
+            given = attempt.inputs["dataset"]
+            pinned, manifest = await self.datasets.pinned(given.digest)
+            suite = str(asked["suite"])
+            return {
+                "dataset": asked["dataset"],
+                "version": given.digest,
+                "objects": [{"key": e.key, "path": str(pinned / e.key)} for e in manifest.entries],
+                "suite": {"path": str(folder / suite), "origin": _within(attempt, suite)},
+            }
+        tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
+        files = {name: str(await self._input(attempt, name, own)) for name in tables}
+        return _model_request(attempt, files, folder).model_dump(mode="json")
+
+
+_CALM = {
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",  # checkouts are shared
+    "PYTHONUNBUFFERED": "1",  # logs can be followed
+}
+
+
+def _within(attempt: Attempt, path: str) -> str:
+    return f"{attempt.folder}/{path}" if attempt.folder else path
+
+
+def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> ModelRequest:
+    asked = attempt.request
+    version = asked["baseline_version"]
+    baseline: object
+    if "baseline" in files:
+        subject = f"v{version}"
+        baseline = {"kind": "predictions", "path": files["baseline"], "subject": subject}
+    elif version is None:
+        baseline = {"kind": "first_model"}
+    else:
+        baseline = {"kind": "could_not_run", "reason": asked["no_baseline"]}
+    loaded = load((folder / SPEC_FILE).read_bytes(), _within(attempt, SPEC_FILE))
+    where = []
+    for index in range(len(asked["gate"]["checks"])):
+        line, column = loaded.position(("gates", "model", "checks", index))
+        where.append({"file": loaded.file, "line": line, "column": column})
+    return ModelRequest.model_validate_json(
+        json.dumps(
+            {
+                "subject": attempt.run,
+                "candidate": files["candidate"],
+                "baseline": baseline,
+                "same_model": asked["baseline_model"] == attempt.inputs["model"].digest,
+                "gate": asked["gate"],
+                "file": loaded.file,
+                "where": where,
+                "provenance": {n: given.digest for n, given in attempt.inputs.items()},
+            }
+        )
+    )

@@ -1,0 +1,81 @@
+"""PURE. Who is told what about an environment, once, and when it is over."""
+
+from typing import Any, Literal
+
+from controller.machine import incidents
+from controller.machine.actions import Incident, Notify
+from controller.machine.environment import Environment, Observed, Out, server_name
+from controller.machine.version import ModelVersion, Ref
+from specs.model import NotifyEvent
+
+UNREADY = 30.0
+"""Seconds after which a stable server that does not answer wakes somebody."""
+
+
+def tell(
+    env: Environment,
+    version: ModelVersion | None,
+    event: NotifyEvent,
+    name: str,
+    incident: Incident,
+    out: Out,
+    *,
+    status: Literal["firing", "resolved", "info"] = "firing",
+) -> Environment:
+    """Owe one notification; one that fires is an alert, which a later promotion resolves."""
+    alert = f"{env.place}/{event}/{name}"
+    notify = version.spec.notify if version else ()
+    to = tuple(n.to for n in notify if event in n.on)
+    out.actions.append(
+        Notify(
+            event=event,
+            status=status,
+            alert=alert,
+            to=to,
+            incident=incident,
+        )
+    )
+    return env.model_copy(update={"alerts": (*env.alerts, alert)}) if status == "firing" else env
+
+
+def refuse(
+    env: Environment, why: str, version: ModelVersion | None, out: Out, name: str
+) -> Environment:
+    """Tell that something is not carried out."""
+    incident = incidents.refused(env.pipeline, env.name, env.stable, why)
+    return tell(env, version, "refused", name, incident, out, status="info")
+
+
+def resolve(env: Environment, version: ModelVersion, ref: Ref, out: Out) -> Environment:
+    """Every alert of the environment ends with a promotion."""
+    for alert in env.alerts:
+        event: Any = alert.removeprefix(f"{env.place}/").split("/")[0]
+        incident = incidents.promoted(env.pipeline, env.name, ref, env.stable)
+        to = tuple(n.to for n in version.spec.notify if event in n.on)
+        out.actions.append(
+            Notify(event=event, status="resolved", alert=alert, to=to, incident=incident)
+        )
+    return env.model_copy(update={"alerts": ()})
+
+
+def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+    """Wake somebody when what should serve does not, and say when it does again."""
+    if env.stable is None:
+        return env
+    server = observed.deployed.server(server_name(env.place, env.stable.version))
+    alert = f"{env.place}/stuck/stable"
+    version = observed.versions.get(env.stable.version)
+    if server is not None and server.ready:
+        if alert in env.alerts:
+            incident = incidents.recovered(env.pipeline, env.name, env.stable)
+            env = tell(env, version, "stuck", "stable", incident, out, status="resolved")
+            env = env.model_copy(update={"alerts": tuple(a for a in env.alerts if a != alert)})
+        return env.model_copy(update={"unready_since": None})
+    if env.unready_since is None:
+        return env.model_copy(update={"unready_since": now})
+    if now - env.unready_since < UNREADY or alert in env.alerts:
+        return env
+    detail = server.detail if server else "it does not run"
+    why = f"The server of {env.stable} does not answer: {detail} It is being restarted."
+    incident = incidents.stuck(env.pipeline, env.name, None, why)
+    return tell(env, version, "stuck", "stable", incident, out)

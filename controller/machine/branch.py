@@ -1,0 +1,52 @@
+"""PURE. What is owed to the environments branch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.machine.actions import WriteEnvironment
+from controller.machine.alerts import refuse
+from controller.machine.environment import Environment, Observed, Out, record_of
+from controller.machine.version import ModelVersion
+from validators.report import Report
+
+
+def write(env: Environment, name: str, subject: str, record: Any, out: Out) -> Environment:
+    """Owe a commit to the environments branch."""
+    owed = WriteEnvironment(
+        write=name, repository=env.repository, subject=subject, record=record, seen=env.heeded
+    )
+    out.actions.append(owed)
+    return env.model_copy(update={"write": owed})
+
+
+def renew_write(env: Environment, out: Out) -> Environment:
+    """After somebody else's commit was heeded, owe the write on top of it."""
+    if env.write is None or env.write.seen == env.heeded:
+        return env
+    owed = env.write.model_copy(update={"seen": env.heeded})
+    out.actions.append(owed)
+    return env.model_copy(update={"write": owed})
+
+
+def restore(
+    env: Environment,
+    why: str,
+    version: ModelVersion | None,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """Refuse a human's commit: say why, and let the file name what runs again."""
+    stable = observed.versions.get(env.stable.version) if env.stable else None
+    record = record_of(env, env.stable, stable, by="headgate", reason=f"refused: {why}", at=now)
+    subject = f"{env.pipeline}: refuse a change of {env.name}"
+    name = f"{env.place}/refuse/{env.heeded}"
+    env = write(env, name, subject, record, out)
+    return refuse(env, why, version or stable, out, name)
+
+
+def summary(report: Report | None) -> tuple[Mapping[str, Any], ...]:
+    """The evidence as the branch keeps it."""
+    fields = {"name", "verdict", "observed", "limit", "baseline", "n", "window", "message"}
+    checks = report.checks if report else ()
+    return tuple(c.model_dump(mode="json", include=fields, exclude_none=True) for c in checks)

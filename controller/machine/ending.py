@@ -1,0 +1,182 @@
+"""PURE. How a rollout ends.
+
+Promotion: first the commit on the environments branch, then the traffic. Rollback: first the
+traffic, then the commit; a caller must not wait for git to be spared a failing server.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from controller.machine import incidents
+from controller.machine.alerts import resolve, tell
+from controller.machine.branch import restore, summary, write
+from controller.machine.core import Key, Message
+from controller.machine.environment import REMEMBERED, Environment, Observed, Out, moved, record_of
+from controller.machine.rollout import Ended, Rollout
+from controller.machine.version import Quarantined, Ref
+from validators.canary import evidence
+from validators.report import Report
+from validators.verdict import Verdict
+
+Stopped = Literal["rolled_back", "aborted", "superseded", "failed"]
+
+
+def promote(
+    env: Environment,
+    rollout: Rollout,
+    observed: Observed,
+    out: Out,
+    now: float,
+    *,
+    by: str,
+    why: str,
+) -> Environment:
+    """Say so on the branch first, unless a human's commit there is what asked for it.
+
+    A revert does not wait: the commit follows the traffic.
+    """
+    version = observed.versions[rollout.version.version]
+    env = moved(env, rollout, decided=now, by=by)
+    assert env.rollout is not None
+    if rollout.kind == "wish":
+        return settle(env, env.rollout, observed, out, now)
+    verdicts = {"smoke": rollout.smoke.verdict} if rollout.smoke else {}
+    report = report_of(rollout)
+    if report is not None:
+        verdicts["canary"] = Verdict.PASS if by == "headgate" else report.verdict
+    record = record_of(
+        env,
+        rollout.version,
+        version,
+        by=by,
+        reason=why,
+        at=now,
+        verdicts=verdicts,
+        evidence=summary(report),
+    )
+    verb = "roll back to" if rollout.kind == "revert" else "promote"
+    subject = f"{env.pipeline}: {verb} v{version.number} in {env.name}"
+    env = write(env, f"{rollout.id}/promote", subject, record, out)
+    if rollout.kind == "revert":
+        return settle(env, rollout, observed, out, now)
+    return env
+
+
+def settle(
+    env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
+) -> Environment:
+    """The version is what the environment runs: all traffic goes there."""
+    version = observed.versions[rollout.version.version]
+    was = env.stable
+    former = [r for r in (was, *env.former) if r and r != rollout.version]
+    out.end(
+        Ended(
+            rollout=rollout,
+            environment=env.name,
+            pipeline=env.pipeline,
+            outcome="promoted",
+            reason=rollout.why,
+            at=now,
+        ),
+    )
+    env = env.model_copy(
+        update={
+            "stable": rollout.version,
+            "former": tuple(former[:REMEMBERED]),
+            "rollout": None,
+            "paused": None,
+        }
+    )
+    if rollout.kind == "release":
+        env = resolve(env, version, rollout.version, out)
+    incident = incidents.promoted(env.pipeline, env.name, rollout.version, was)
+    env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
+    if env.name == "staging" and rollout.kind == "release":
+        out.messages.append(
+            Message(
+                to=Key("environment", f"{env.pipeline}/production"),
+                id=f"release/{rollout.id}",
+                type="release",
+                body={
+                    "version": version.number,
+                    "digest": version.digest,
+                    "repository": env.repository,
+                    "why": rollout.why,
+                },
+            )
+        )
+    return env
+
+
+def stop(
+    env: Environment,
+    rollout: Rollout,
+    outcome: Stopped,
+    why: str,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """End a rollout without promoting it. Its traffic goes back to stable at once."""
+    version = observed.versions.get(rollout.version.version)
+    out.end(
+        Ended(
+            rollout=rollout,
+            environment=env.name,
+            pipeline=env.pipeline,
+            outcome=outcome,
+            reason=why,
+            at=now,
+        ),
+    )
+    env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": None})
+    if outcome in ("aborted", "superseded"):
+        return env
+    if rollout.kind == "wish":
+        why = f"{rollout.version} could not be brought up: {why}"
+        return restore(env, why, version, observed, out, now)
+    reports = [r for r in (rollout.smoke, report_of(rollout)) if r is not None]
+    if outcome == "failed" and env.name != "production":
+        incident = incidents.refused(env.pipeline, env.name, env.stable, why)
+        incident = incident.model_copy(update={"evidence": incidents.evidence(reports)})
+        return tell(env, version, "gate_failed", rollout.id, incident, out)
+    env = quarantine(env, rollout.version, why, now)
+    record = record_of(
+        env,
+        env.stable,
+        observed.versions.get(env.stable.version) if env.stable else None,
+        by="headgate",
+        reason=f"v{rollout.version.version} was rolled back: {why}",
+        at=now,
+        evidence=summary(report_of(rollout)),
+    )
+    subject = f"{env.pipeline}: roll back v{rollout.version.version} in {env.name}"
+    env = write(env, f"{rollout.id}/rollback", subject, record, out)
+    incident = incidents.rolled_back(
+        env.pipeline, env.name, rollout.version, env.stable, why, reports
+    )
+    return tell(env, version, "rollback", rollout.id, incident, out)
+
+
+def report_of(rollout: Rollout) -> Report | None:
+    return evidence.report(rollout.judgement, rollout.id) if rollout.judgement else None
+
+
+def quarantine(env: Environment, bad: Ref, why: str, now: float) -> Environment:
+    if env.quarantined(bad.digest):
+        return env
+    entry = Quarantined(version=bad.version, digest=bad.digest, reason=why, since=now)
+    return env.model_copy(update={"quarantine": (*env.quarantine, entry)})
+
+
+def written(
+    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
+) -> Environment:
+    env = env.model_copy(update={"heeded": body["commit"]})
+    if env.write is None or env.write.write != body["write"]:
+        return env
+    env = env.model_copy(update={"write": None})
+    rollout = env.rollout
+    if rollout is not None and body["write"] == f"{rollout.id}/promote":
+        return settle(env, rollout, observed, out, now)
+    return env

@@ -1,0 +1,100 @@
+"""PURE. What starts a rollout: a release, a person's verb."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.machine import incidents
+from controller.machine.alerts import refuse, tell
+from controller.machine.ending import quarantine, stop
+from controller.machine.environment import Environment, Observed, Out
+from controller.machine.rollout import Kind, Rollout
+from controller.machine.version import Ref
+
+
+def release(
+    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
+) -> Environment:
+    ref = Ref(version=body["version"], digest=body["digest"])
+    bad = env.quarantined(ref.digest)
+    if bad is not None:
+        why = f"{ref} is quarantined: {bad.reason}"
+        return refuse(env, why, observed.versions.get(ref.version), out, f"release/{ref.version}")
+    if env.pinned is not None:
+        why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
+        return refuse(env, why, observed.versions.get(ref.version), out, f"release/{ref.version}")
+    if env.stable is not None and env.stable.digest == ref.digest:
+        return env
+    if env.rollout is not None and env.rollout.version == ref:
+        return env
+    return begin_rollout(env, ref, "release", body["why"], "headgate", observed, out, now)
+
+
+def begin_rollout(
+    env: Environment,
+    ref: Ref,
+    kind: Kind,
+    why: str,
+    by: str,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """A rollout of that version; it supersedes the one in progress."""
+    if env.rollout is not None:
+        env = stop(
+            env, env.rollout, "superseded", f"superseded by v{ref.version}", observed, out, now
+        )
+    version = observed.versions.get(ref.version)
+    if version is None or version.spec.release is None:
+        return refuse(env, f"v{ref.version} is not known", None, out, f"unknown/{ref.version}")
+    production = version.spec.release.production
+    asks = production.approval == "pull-request" and kind == "release" and env.name == "production"
+    number = env.rollouts + 1
+    rollout = Rollout(
+        id=f"{env.pipeline}-{env.name}-{number}",
+        version=ref,
+        kind=kind,
+        why=why,
+        by=by,
+        asked=now,
+        approval=asks,
+        deployed=None if asks else now,
+    )
+    env = env.model_copy(update={"rollout": rollout, "rollouts": number})
+    if asks:
+        incident = incidents.held(
+            env.pipeline, env.name, ref, env.stable, "It waits for an approval."
+        )
+        env = tell(env, version, "approval_needed", rollout.id, incident, out)
+    return env
+
+
+def roll_back(
+    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
+) -> Environment:
+    """Leave the canary, or bring back a former version, and quarantine what is left behind."""
+    by, reason = body["by"], body.get("reason") or f"rolled back by {body['by']}"
+    if env.rollout is not None and body.get("to") is None:
+        return stop(env, env.rollout, "rolled_back", reason, observed, out, now)
+    to = next((r for r in env.former if body.get("to") in (None, r.version)), None)
+    version = observed.versions.get(body["to"]) if body.get("to") is not None else None
+    to = to or (version.ref if version else None)
+    bad = env.stable
+    if to is None or bad is None or to == bad or env.quarantined(to.digest):
+        why = "there is no former version to go back to that is not quarantined"
+        return refuse(env, why, None, out, f"rollback/{now}")
+    env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
+    return quarantine(env, bad, reason, now)
+
+
+def retry(env: Environment, by: str, observed: Observed, out: Out, now: float) -> Environment:
+    """Try the last rollout that was stopped again, and lift its quarantine; or renew a write."""
+    if env.write is not None:
+        out.actions.append(env.write)
+    stopped = env.stopped
+    if env.rollout is not None or stopped is None:
+        return env
+    lifted = tuple(q for q in env.quarantine if q.digest != stopped.version.digest)
+    env = env.model_copy(update={"quarantine": lifted, "stopped": None})
+    why = f"{stopped.why} (tried again by {by})"
+    return begin_rollout(env, stopped.version, stopped.kind, why, by, observed, out, now)

@@ -1,0 +1,60 @@
+"""PURE. A human who edits or reverts the environment's file steers; it is obeyed or refused."""
+
+from controller.machine.branch import renew_write, restore
+from controller.machine.ending import stop
+from controller.machine.environment import REMEMBERED, Environment, Observed, Out, moved
+from controller.machine.starting import begin_rollout
+from controller.machine.version import ModelVersion, Ref
+
+
+def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+    """Obey a human who edited or reverted the environment's file, or refuse with a reason."""
+    branch = observed.branch
+    if branch is None or branch.commit == env.heeded:
+        return renew_write(env, out)
+    env = env.model_copy(update={"heeded": branch.commit})
+    if branch.ours:
+        return env
+    by = branch.author or "somebody"
+    if branch.record is None:
+        why = branch.problem or "the file is gone; write `model: null` to stop serving"
+        return restore(env, why, None, observed, out, now)
+    record = branch.record
+    env = env.model_copy(update={"pinned": branch.commit if record.pinned else None})
+    rollout = env.rollout
+    if record.model is None:
+        return _stop_serving(env, by, observed, out, now)
+    if env.stable is not None and record.model.digest == env.stable.digest:
+        return renew_write(env, out)
+    if rollout is not None and rollout.version.digest == record.model.digest:
+        return moved(env, rollout, approved=rollout.approved or now)
+    version = observed.versions.get(record.model.version)
+    why_not = _unfit(env, record.model, version)
+    if why_not is not None:
+        return restore(env, why_not, version, observed, out, now)
+    why = f"commit {branch.commit[:12]} on the environments branch"
+    return begin_rollout(env, record.model, "wish", why, by, observed, out, now)
+
+
+def _unfit(env: Environment, ref: Ref, version: ModelVersion | None) -> str | None:
+    """Why a wished version may not run, or None."""
+    if version is None:
+        return f"there is no version {ref.version} of {env.pipeline}"
+    if version.digest != ref.digest:
+        return f"version {ref.version} has the digest {version.digest}, not {ref.digest}"
+    bad = env.quarantined(ref.digest)
+    if bad is not None:
+        return f"{ref} is quarantined: {bad.reason}"
+    if not all(verdict.passes for verdict in version.verdicts.values()):
+        return f"{ref} did not pass its gates"
+    return None
+
+
+def _stop_serving(
+    env: Environment, by: str, observed: Observed, out: Out, now: float
+) -> Environment:
+    if env.rollout is not None:
+        why = f"{by} set `model: null`"
+        env = stop(env, env.rollout, "aborted", why, observed, out, now)
+    former = (env.stable, *env.former) if env.stable else env.former
+    return env.model_copy(update={"stable": None, "former": former[:REMEMBERED]})
