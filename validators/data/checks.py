@@ -9,14 +9,8 @@ from specs.explain import nearest
 from specs.problems import Problem
 from validators.data.outcome import Misfit, Outcome
 from validators.data.suite import Expectation
-from validators.data.words import (
-    clip,
-    number,
-    percent,
-    subject_of,
-    tolerance,
-    words_for,
-)
+from validators.data.words import subject_of, tolerance, words_for
+from validators.figures import clip, number, percent
 from validators.report import Check, Location
 from validators.verdict import Verdict
 

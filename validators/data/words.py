@@ -4,10 +4,10 @@ Types without an entry here are still reported, under their own name.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from validators.data.suite import Expectation
+from validators.figures import clip, number, percent
 
 Kwargs = Mapping[str, Any]
 
@@ -19,36 +19,6 @@ class Words(NamedTuple):
     """What is asked, e.g. `no nulls`."""
     missed: str
     """What values that miss it do, e.g. `are null`."""
-
-
-def number(value: object) -> str:
-    """A number, date or word as a person writes it: thousands apart, six digits at most."""
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        whole = value.is_integer() and abs(value) < 1e15
-        return f"{int(value):,}" if whole else f"{value:.6g}"
-    if isinstance(value, datetime):
-        return value.isoformat(" ").removesuffix(" 00:00:00")
-    return str(value)
-
-
-def percent(share: float) -> str:
-    """A share of 1 in per cent; a share that is not nothing never reads as nothing."""
-    value = share * 100
-    if 0 < value < 0.01:
-        return "<0.01 %"
-    if 99.99 < value < 100:
-        return ">99.99 %"
-    return f"{value:.2f}".rstrip("0").rstrip(".") + " %"
-
-
-def clip(text: str, longest: int = 80) -> str:
-    """The text on one line, cut at a length."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def between(kwargs: Kwargs) -> str:

@@ -1,0 +1,61 @@
+"""Reports as one HTML page that needs nothing else: no script, no font, no address.
+
+It prints, and follows the reader's choice of light or dark.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from validators.render.common import (
+    NOT_ENFORCING,
+    NOTHING_CHECKED,
+    SYMBOLS,
+    Reports,
+    as_reports,
+    clean,
+    counts,
+    evidence,
+    ordered,
+    overall,
+    place,
+    short_digest,
+    spans,
+)
+from validators.verdict import Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def render(reports: Reports, title: str) -> str:
+    """The whole page; every text is escaped by the template engine."""
+    every = as_reports(reports)
+    return _template().render(
+        reports=every, title=title, verdict=overall(every), counts_all=counts(every)
+    )
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(clean=clean, spans=spans, short_digest=short_digest)
+    environment.globals.update(
+        counts=counts,
+        evidence=evidence,
+        ordered=ordered,
+        place=place,
+        symbols=SYMBOLS,
+        passed=Verdict.PASS,
+        not_enforcing=NOT_ENFORCING,
+        nothing_checked=NOTHING_CHECKED,
+    )
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,149 @@
+"""What all renderers share: the order of checks, their evidence in words, and safe text."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from validators.figures import number, percent
+from validators.report import Check, Report
+from validators.verdict import Verdict, worst
+
+Reports = Report | Sequence[Report]
+
+LONGEST_TEXT: Final = 2_000
+"""Characters of one text of a report, in any form."""
+
+SYMBOLS: Final = {
+    Verdict.PASS: "✓",
+    Verdict.WARN: "!",
+    Verdict.SKIPPED: "-",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.ERROR: "✗",
+    Verdict.FAIL: "✗",
+}
+
+_DONE: Final = {
+    Verdict.FAIL: "failed",
+    Verdict.ERROR: "in error",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.WARN: "warned",
+    Verdict.PASS: "passed",
+    Verdict.SKIPPED: "skipped",
+}
+
+NOT_ENFORCING: Final = "This gate does not enforce: it cannot stop a candidate."
+NOTHING_CHECKED: Final = "No check was evaluated: a gate that checks nothing cannot pass."
+
+# Control characters could rewrite a terminal and are not allowed in XML; the others change the
+# order in which text is shown, or cannot be encoded.
+_UNSAFE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def as_reports(reports: Reports) -> tuple[Report, ...]:
+    """One report is a sequence of one."""
+    return (reports,) if isinstance(reports, Report) else tuple(reports)
+
+
+def overall(reports: Sequence[Report]) -> Verdict:
+    """The worst of their verdicts; ERROR when there is none."""
+    return worst(report.verdict for report in reports)
+
+
+def ordered(report: Report) -> list[Check]:
+    """What needs attention first: by verdict, then as the gate gave them."""
+    return sorted(report.checks, key=lambda check: attention(check.verdict))
+
+
+def attention(verdict: Verdict) -> int:
+    """A key to sort by; a skipped check is more worth a look than one that passed."""
+    order = (
+        Verdict.FAIL,
+        Verdict.ERROR,
+        Verdict.INCONCLUSIVE,
+        Verdict.WARN,
+        Verdict.SKIPPED,
+        Verdict.PASS,
+    )
+    return order.index(verdict)
+
+
+def counts(reports: Sequence[Report]) -> str:
+    """`2 failed, 1 warned, 17 passed`."""
+    parts = [
+        f"{total:,} {done}"
+        for verdict, done in _DONE.items()
+        if (total := sum(report.count(verdict) for report in reports))
+    ]
+    return ", ".join(parts) or "no checks"
+
+
+def clean(text: str) -> str:
+    """The text without characters that act instead of being read, and not longer than allowed."""
+    safe = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return safe if len(safe) <= LONGEST_TEXT else safe[: LONGEST_TEXT - 1] + "…"
+
+
+def spans(text: str) -> list[tuple[str, bool]]:
+    """The parts of a sentence, cleaned, each with whether it stood between backticks."""
+    parts = clean(text).split("`")
+    if len(parts) % 2 == 0:  # an odd backtick quotes nothing
+        return [(clean(text), False)]
+    return [(part, bool(at % 2)) for at, part in enumerate(parts) if part]
+
+
+def evidence(check: Check) -> dict[str, str]:
+    """What the verdict rests on, by name, only what is known; cleaned."""
+    facts = {
+        "observed": _value(check.observed),
+        "limit": check.limit,
+        "baseline": _value(check.baseline),
+        "difference": _difference(check),
+        "interval": _interval(check),
+        "n": None if check.n is None else number(check.n),
+        "window": None if check.window is None else duration(check.window),
+    }
+    return {name: clean(fact) for name, fact in facts.items() if fact}
+
+
+def _value(value: float | str | None) -> str | None:
+    return None if value is None else number(value)
+
+
+def _difference(check: Check) -> str | None:
+    if check.difference is None:
+        return None
+    return ("+" if check.difference > 0 else "") + number(check.difference)
+
+
+def _interval(check: Check) -> str | None:
+    found = check.interval
+    if found is None:
+        return None
+    return f"{number(found.low)} to {number(found.high)} ({percent(found.confidence)})"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `1 h 30 min`: the two largest parts."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def place(check: Check) -> str | None:
+    """`file:line` of where the check was written."""
+    if check.where is None:
+        return None
+    line = f":{check.where.line}" if check.where.line else ""
+    return clean(check.where.file + line)
+
+
+def short_digest(value: str) -> str:
+    """Enough of a digest to recognise it; anything else as it is."""
+    found = re.fullmatch(r"((?:sha\d+:)?)([0-9a-f]{32,})", value)
+    return clean(f"{found[1]}{found[2][:12]}" if found else value)

@@ -1,0 +1,93 @@
+"""Reports as JUnit XML, which every CI system shows.
+
+There is no official schema; the shape is the one that Jenkins, GitLab and the Maven Surefire
+schema agree on. A WARN passes there, with its message as output.
+"""
+
+import xml.etree.ElementTree as ET
+
+from validators.render.common import (
+    NOTHING_CHECKED,
+    Reports,
+    as_reports,
+    clean,
+    evidence,
+    place,
+)
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+_ELEMENT = {
+    Verdict.FAIL: "failure",
+    Verdict.ERROR: "error",
+    Verdict.INCONCLUSIVE: "error",
+    Verdict.SKIPPED: "skipped",
+}
+
+
+def render(reports: Reports, title: str) -> str:
+    """One `testsuite` per report, one `testcase` per check."""
+    suites = [_suite(report) for report in as_reports(reports)]
+    root = ET.Element("testsuites", {"name": clean(title), **_totals(suites)})
+    root.extend(suites)
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _totals(suites: list[ET.Element]) -> dict[str, str]:
+    keys = ("tests", "failures", "errors", "skipped")
+    return {key: str(sum(int(suite.get(key, "0")) for suite in suites)) for key in keys}
+
+
+def _suite(report: Report) -> ET.Element:
+    checks = report.checks or (
+        Check(name="checks", verdict=report.verdict, message=NOTHING_CHECKED),
+    )
+    elements = [_ELEMENT.get(check.verdict) for check in checks]
+    suite = ET.Element(
+        "testsuite",
+        {
+            "name": clean(f"{report.gate}: {report.subject}"),
+            "tests": str(len(checks)),
+            "failures": str(elements.count("failure")),
+            "errors": str(elements.count("error")),
+            "skipped": str(elements.count("skipped")),
+        },
+    )
+    properties = ET.SubElement(suite, "properties")
+    facts = {"verdict": report.verdict.value, "enforces": str(report.enforces).lower()}
+    for name, value in {**report.provenance, **facts}.items():
+        ET.SubElement(properties, "property", {"name": clean(name), "value": clean(value)})
+    suite.extend(_case(report, check) for check in checks)
+    if report.notes:
+        ET.SubElement(suite, "system-out").text = clean("\n".join(report.notes))
+    return suite
+
+
+def _case(report: Report, check: Check) -> ET.Element:
+    case = ET.Element(
+        "testcase",
+        {"classname": clean(f"{report.gate}.{report.subject}"), "name": clean(check.name)},
+    )
+    if check.where is not None:
+        case.set("file", clean(check.where.file))
+        if check.where.line is not None:
+            case.set("line", str(check.where.line))
+    kind = _ELEMENT.get(check.verdict)
+    if kind == "skipped":
+        ET.SubElement(case, kind, {"message": clean(check.message)})
+    elif kind is not None:
+        attributes = {"message": clean(check.message), "type": check.verdict.value}
+        ET.SubElement(case, kind, attributes).text = _details(check)
+    elif check.verdict is Verdict.WARN:
+        ET.SubElement(case, "system-out").text = f"WARN: {clean(check.message)}\n{_details(check)}"
+    return case
+
+
+def _details(check: Check) -> str:
+    lines = [f"{name}: {fact}" for name, fact in evidence(check).items()]
+    if check.next_step:
+        lines.append(f"next: {clean(check.next_step)}")
+    if where := place(check):
+        lines.append(f"at: {where}")
+    return "\n".join(lines)
