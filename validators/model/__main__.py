@@ -1,64 +1,85 @@
-"""`python -m validators.model REQUEST.json REPORT.json`: exit 0 whenever a report was written.
+"""`python -m validators.model REQUEST.json REPORT.json`: judge one candidate.
 
-The verdict is in the report, not in the exit code, so that a gate that says no is told apart from
-a gate that broke (exit 2: no request that could be read, or nowhere to write).
+Exits with 0 whenever a report was written, whatever its verdict; otherwise says why in a line.
 """
 
+import difflib
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from validators.model.gate import judge
+from validators.model.metrics import metric_names
 from validators.model.request import Request
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
 
 def main(arguments: list[str]) -> int:
-    """Judge the request and write the report in one move. Returns the exit code."""
+    """Read the request, write the report."""
     if len(arguments) != 2:
-        print("usage: python -m validators.model REQUEST.json REPORT.json", file=sys.stderr)
+        sys.stderr.write("usage: python -m validators.model REQUEST.json REPORT.json\n")
         return 2
-    source, target = map(Path, arguments)
+    source, target = (Path(argument) for argument in arguments)
+    # What libraries warn about may quote the predictions; the report says what there is to say.
+    warnings.simplefilter("ignore")
     try:
-        request = Request.model_validate_json(source.read_bytes())
-    except (OSError, ValidationError) as error:
-        print(f"headgate model gate: the request {source} is no use: {error}", file=sys.stderr)
-        return 2
-    report = _judge(request)
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        partial.write_text(report.model_dump_json(), encoding="utf-8")
-        partial.replace(target)
+        _write(target, _report(source))
     except OSError as error:
-        print(f"headgate model gate: cannot write {target}: {error}", file=sys.stderr)
-        return 2
+        sys.stderr.write(f"no report could be written to {target}: {error.strerror}\n")
+        return 1
     return 0
 
 
-def _judge(request: Request) -> Report:
-    """The report; an ERROR if the gate itself broke, which the log then explains."""
+def _report(source: Path) -> Report:
+    try:
+        request = Request.model_validate_json(source.read_bytes())
+    except OSError as error:
+        return _error("request", f"the request cannot be read: {error.strerror}")
+    except ValidationError as error:
+        return _error("request", f"the request is not valid: {_first_of(error)}")
     try:
         return judge(request)
-    except Exception as error:
-        # Whatever broke, the controller waits for a report.
-        traceback.print_exc()
-        return Report(
-            gate="model",
-            subject=request.subject,
-            checks=(
-                Check(
-                    name="model gate",
-                    verdict=Verdict.ERROR,
-                    message=f"The gate broke before it could judge: {type(error).__name__}.",
-                    next_step="Look at the log of this gate, and report the fault in Headgate.",
-                ),
-            ),
-            provenance=request.provenance,
+    except MemoryError:
+        return _error(
+            request.subject,
+            "the predictions need more memory than this process may have",
+            next_step="Raise the gate's memory limit, or evaluate on fewer rows.",
         )
+    except Exception as error:  # an ERROR in a report is better than no report
+        # The place, not the message: that may quote a row.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+        return _error(request.subject, f"the gate itself failed ({where}); nothing was judged")
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["loc"][-1] != "metric":
+        return f"{place}: {first['msg']}"
+    name = str(first["input"])[:40]
+    near = difflib.get_close_matches(name, metric_names(), n=1)
+    return f"{place}: there is no metric {name}" + (f", did you mean {near[0]}" if near else "")
+
+
+def _error(subject: str, message: str, next_step: str | None = None) -> Report:
+    check = Check(name="gate", verdict=Verdict.ERROR, message=message, next_step=next_step)
+    return Report(gate="model", subject=subject, checks=(check,))
+
+
+def _write(target: Path, report: Report) -> None:
+    """Write whole or not at all."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
