@@ -17,6 +17,7 @@ from typing import Protocol
 from controller.artifacts import Artifacts
 from controller.executors.virtualenvs import Virtualenvs
 from controller.machine.attempt import Attempt
+from controller.secrets import Secrets
 from specs.digests import Manifest
 from specs.failures import NeedsHuman
 from specs.load import load
@@ -59,7 +60,7 @@ class Workspace:
     datasets: Datasets
     checkouts: Checkouts
     virtualenvs: Virtualenvs
-    secrets: Mapping[str, str]
+    secrets: Secrets
 
     def folder(self, attempt_id: str) -> Path:
         """The attempt's own folder."""
@@ -86,7 +87,7 @@ class Workspace:
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(own / "scratch")}
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
-        return Prepared(argv=argv, folder=own, environment={**environment, **_CALM})
+        return Prepared(argv=argv, folder=own, environment={**environment, **calm()})
 
     async def _step(self, attempt: Attempt, own: Path, folder: Path) -> Prepared:
         values = {f"params.{name}": value for name, value in attempt.params.items()}
@@ -115,22 +116,12 @@ class Workspace:
             "VIRTUAL_ENV": str(env),
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
-            **_CALM,
+            **calm(),
             "HEADGATE_RUN": attempt.run,
             "HEADGATE_STEP": attempt.node,
             **attempt.env,
-            **self.reveal(attempt.secrets),
+            **self.secrets.reveal(attempt.secrets),
         }
-
-    def reveal(self, names: tuple[str, ...]) -> dict[str, str]:
-        """The values of secrets that a step or server names. Raises `NeedsHuman`."""
-        missing = [name for name in names if name not in self.secrets]
-        if missing:
-            raise NeedsHuman(
-                f"the secret {missing[0]} is not known here: set HEADGATE_SECRET_{missing[0]} "
-                "for the controller, or add it to the file that `secrets` in its settings names"
-            )
-        return {name: self.secrets[name] for name in names}
 
     async def _input(self, attempt: Attempt, name: str, own: Path) -> Path:
         given = attempt.inputs[name]
@@ -164,11 +155,13 @@ class Workspace:
         return _model_request(attempt, files, folder).model_dump(mode="json")
 
 
-_CALM = {
-    "LANG": "C.UTF-8",
-    "PYTHONDONTWRITEBYTECODE": "1",  # checkouts are shared
-    "PYTHONUNBUFFERED": "1",  # logs can be followed
-}
+def calm() -> dict[str, str]:
+    """Variables that every command gets."""
+    return {
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",  # checkouts are shared
+        "PYTHONUNBUFFERED": "1",  # logs can be followed
+    }
 
 
 def _within(attempt: Attempt, path: str) -> str:

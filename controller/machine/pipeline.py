@@ -82,6 +82,10 @@ class Code(Value):
     """A commit as a pipeline sees it: its spec, or what is wrong with it."""
 
     source: Source
+    name: str | None = None
+    """What the pipeline is called: by its spec, or by its folder while that says nothing."""
+    branches: tuple[str, ...] = ()
+    """Globs of the branches that it watches beside the default one."""
     spec: Spec | None = None
     problems: str = ""
     """All problems, rendered as a compiler does."""

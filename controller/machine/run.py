@@ -171,9 +171,7 @@ def decide(
     state: Run | None, observed: Observed, inbox: Sequence[Letter], now: float
 ) -> Decision[Run]:
     """Move a run: take in what ended, look up what is cached, start what can start."""
-    run = state or Run.model_validate(
-        next(x.message.body for x in inbox if x.message.type == "start")
-    )
+    run = state or begin(inbox)
     if not run.live:
         return Decision(state=run)
     begun = () if state else (_report_begin(run),)
@@ -199,6 +197,11 @@ def decide(
     return Decision(
         state=run, actions=(*begun, *actions), facts=facts, requeue_after=min(wait, POLL)
     )
+
+
+def begin(inbox: Sequence[Letter]) -> Run:
+    """The run that the pipeline asks for."""
+    return Run.model_validate(next(x.message.body for x in inbox if x.message.type == "start"))
 
 
 def absorb(run: Run, observed: Observed, now: float) -> Run:

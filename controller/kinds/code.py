@@ -1,0 +1,72 @@
+"""Commits as the machines see them: their files, and the spec in a folder."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+from controller.git import Mirror
+from controller.machine.graph import Source
+from controller.machine.pipeline import Code
+from specs.lint import check
+from specs.model import SPEC_FILE
+from specs.names import slug
+from specs.problems import has_errors, render_text
+
+REMEMBERED = 256
+"""Commits whose spec is kept in memory; a commit never changes."""
+
+
+class Repositories:
+    """The mirrors of all repositories that are watched, and checkouts of their commits."""
+
+    def __init__(self, mirrors: Mapping[str, Mirror], checkouts: Path) -> None:
+        self._mirrors = mirrors
+        self._checkouts = checkouts
+        self._codes: OrderedDict[tuple[str, str, str], Code] = OrderedDict()
+
+    def mirror(self, repository: str) -> Mirror:
+        """The mirror of a repository that the settings name."""
+        return self._mirrors[repository]
+
+    async def folder(self, repository: str, commit: str) -> Path:
+        """The folder with the commit's files, read-only. See `workspace.Checkouts`."""
+        return await self._mirrors[repository].materialise(commit, self._checkouts / repository)
+
+    async def code(self, repository: str, commit: str, folder: str) -> Code:
+        """The spec in `folder` at `commit`, checked, with the digests of the commit's files."""
+        key = (repository, commit, folder)
+        found = self._codes.get(key)
+        if found is None:
+            found = await self._read(repository, commit, folder)
+            self._codes[key] = found
+            while len(self._codes) > REMEMBERED:
+                self._codes.popitem(last=False)
+        return found
+
+    async def _read(self, repository: str, commit: str, folder: str) -> Code:
+        mirror = self._mirrors[repository]
+        source = Source(
+            repository=repository,
+            commit=commit,
+            folder=folder,
+            files=await mirror.files(commit),
+        )
+        path = source.within(SPEC_FILE)
+        text = await mirror.read(commit, path)
+        if text is None:
+            return Code(source=source, problems=f"{path} is gone", problem_count=1)
+        loaded = check(text, path, source.below.keys())
+        sketch = loaded.sketch
+        name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
+        name = name or slug(folder.rpartition("/")[2] or repository)
+        branches = sketch.triggers.commits.branches if sketch else ()
+        if loaded.pipeline is None or has_errors(loaded.problems):
+            rendered = render_text(loaded.problems, {path: loaded.text})
+            return Code(
+                source=source,
+                name=name,
+                branches=branches,
+                problems=rendered,
+                problem_count=len(loaded.problems),
+            )
+        return Code(source=source, name=name, branches=branches, spec=loaded.pipeline)

@@ -1,0 +1,107 @@
+"""Observes runs: their attempts, their gates' reports, and the cache."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from controller.artifacts import Artifacts
+from controller.executors.protocol import Executor
+from controller.machine import run as machine
+from controller.machine.attempt import State, Status
+from controller.machine.core import Decision, Key, Letter
+from controller.machine.graph import Graph, attempt_of
+from controller.machine.run import Hit, Observed, Run, absorb, inputs_of, wanted_keys
+from controller.outbox import parsed
+from controller.store.protocol import Store
+from specs.failures import NeedsHuman
+from validators.report import Report
+
+REMEMBERED = 64
+"""Graphs kept in memory; a run's graph never changes."""
+
+
+class RunKind:
+    """A `Kind`: polls the open attempts and collects what they wrote."""
+
+    state = Run
+
+    def __init__(self, store: Store, executor: Executor, artifacts: Artifacts) -> None:
+        self._store = store
+        self._executor = executor
+        self._artifacts = artifacts
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+
+    async def observe(self, key: Key, state: Run | None, inbox: Sequence[Letter]) -> Observed:
+        graph = await self.graph(key.name)
+        run = state or machine.begin(inbox)
+        observed = await self._attempts(run, Observed(graph=graph))
+        # A hit makes the next keys known, so look until nothing new is asked for.
+        moment = run.created
+        while keys := wanted_keys(absorb(run, observed, moment), observed):
+            hits = {key: await self._look_up(key) for key in keys}
+            observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
+        return observed
+
+    def decide(
+        self,
+        key: Key,  # noqa: ARG002 - a run knows its own name
+        state: Run | None,
+        observed: Observed,
+        inbox: Sequence[Letter],
+        now: float,
+    ) -> Decision[Run]:
+        return machine.decide(state, observed, inbox, now)
+
+    async def graph(self, run: str) -> Graph:
+        """The run's graph, as it was when the run began."""
+        found = self._graphs.get(run)
+        if found is None:
+            record = await self._store.get(Key("graph", run))
+            if record is None:
+                raise NeedsHuman(f"the graph of {run} is not in the store; start another run")
+            found = parsed(Graph, record.body)
+            self._graphs[run] = found
+            while len(self._graphs) > REMEMBERED:
+                self._graphs.popitem(last=False)
+        return found
+
+    async def _attempts(self, run: Run, observed: Observed) -> Observed:
+        statuses: dict[str, Status] = {}
+        outputs, uncollected, reports = {}, {}, {}
+        for name, progress in run.nodes.items():
+            tried = progress.open
+            if progress.done or tried is None:
+                continue
+            status = await self._executor.poll(tried.id)
+            statuses[tried.id] = status
+            if status.state is not State.SUCCEEDED:
+                continue
+            node, digests = inputs_of(run, observed.graph.by_name[name], run.nodes)
+            attempt = attempt_of(node, tried.id, digests)
+            try:
+                outputs[tried.id] = await self._executor.collect(attempt)
+                if node.kind.endswith("gate"):
+                    reports[tried.id] = await self.report(outputs[tried.id]["report"])
+            except NeedsHuman as failure:
+                uncollected[tried.id] = str(failure)
+        return observed.model_copy(
+            update={
+                "statuses": statuses,
+                "outputs": outputs,
+                "uncollected": uncollected,
+                "reports": reports,
+            }
+        )
+
+    async def report(self, digest: str) -> Report:
+        """A gate's report. Raises `NeedsHuman` if it is lost or no report."""
+        return Report.model_validate_json(await self._artifacts.read_bytes(digest))
+
+    async def _look_up(self, key: str) -> Hit | None:
+        record = await self._store.get(Key("cache", key))
+        if record is None:
+            return None
+        hit = parsed(Hit, record.body)
+        for digest in hit.outputs.values():
+            if not await self._artifacts.has(digest):
+                return None  # swept, or damaged: made again
+        return hit

@@ -1,0 +1,113 @@
+"""Applies deployments: from model versions to servers that a deployer can bring up."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from controller.artifacts import Artifacts
+from controller.executors.virtualenvs import CannotBuild, Virtualenvs
+from controller.executors.workspace import Checkouts, Secrets, calm
+from controller.machine.actions import Deploy
+from controller.machine.core import Key, Message
+from controller.machine.environment import server_name
+from controller.machine.version import ModelVersion
+from controller.versions import Versions
+from deployers.protocol import Deployer, Desired, Server
+from specs.digests import digest
+from specs.failures import NeedsHuman, TryAgain
+
+
+class Serving:
+    """Lays out a version's model, code and environment, and hands all of it to the deployer."""
+
+    def __init__(
+        self,
+        deployer: Deployer,
+        versions: Versions,
+        artifacts: Artifacts,
+        checkouts: Checkouts,
+        virtualenvs: Virtualenvs,
+        secrets: Secrets,
+        home: Path,
+        ports: Mapping[str, int],
+    ) -> None:
+        self._deployer = deployer
+        self._versions = versions
+        self._artifacts = artifacts
+        self._checkouts = checkouts
+        self._virtualenvs = virtualenvs
+        self._secrets = secrets
+        self._home = home
+        self._ports = ports
+        self._building: dict[str, asyncio.Task[Path]] = {}
+
+    async def deploy(self, _owner: Key, action: Deploy) -> Sequence[Message]:
+        """Converge the environment on the action's versions."""
+        place = f"{action.pipeline}/{action.environment}"
+        await self._deployer.apply(
+            place,
+            Desired(
+                stable=await self._server(action, action.stable),
+                canary=await self._server(action, action.canary),
+                canary_weight=action.canary_weight,
+                seed=int(digest(action.attempt)[7:15], 16),
+                port=self._ports.get(place),
+            ),
+        )
+        return ()
+
+    async def _server(self, action: Deploy, number: int | None) -> Server | None:
+        if number is None:
+            return None
+        version = await self._versions.get(action.pipeline, number)
+        if version is None or version.spec.release is None:
+            raise NeedsHuman(f"v{number} of {action.pipeline} is not in the store")
+        serve = version.spec.release.serve
+        checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
+        folder = checkout / version.source.folder
+        env = await self._environment(version, folder)
+        return Server(
+            name=server_name(f"{action.pipeline}/{action.environment}", number),
+            run=serve.run,
+            model=str(await self._model(version)),
+            folder=str(folder),
+            environment={
+                "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+                "VIRTUAL_ENV": str(env),
+                **calm(),
+                **serve.env,
+                **self._secrets.reveal(serve.secrets),
+            },
+            ready=serve.ready,
+            predict=serve.predict,
+        )
+
+    async def _model(self, version: ModelVersion) -> Path:
+        """The model under the name that its step wrote it by."""
+        assert version.spec.model is not None
+        step = version.spec.steps[version.spec.model.step]
+        name = step.outputs[version.spec.model.output].rpartition("/")[2]
+        path = self._home / version.model.partition(":")[2][:24] / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            await self._artifacts.link(version.model, path)
+        return path
+
+    async def _environment(self, version: ModelVersion, folder: Path) -> Path:
+        """The environment that the run was made in. Building one anew takes a while: not here."""
+        asked = version.spec.environment
+        text = (folder / asked.requirements).read_text() if asked.requirements else ""
+        ready = self._virtualenvs.ready(text, asked.python)
+        if ready is not None:
+            return ready
+        task = self._building.get(version.digest)
+        if task is None:
+            task = asyncio.create_task(self._virtualenvs.get(text, asked.python))
+            self._building[version.digest] = task
+        if not task.done():
+            raise TryAgain(f"the environment of v{version.number} is being built", after=1.0)
+        del self._building[version.digest]
+        try:
+            return task.result()
+        except CannotBuild as failure:
+            raise NeedsHuman(str(failure)) from None
