@@ -6,11 +6,12 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.executors.virtualenvs import CannotBuild, Virtualenvs
-from controller.executors.workspace import Checkouts, Secrets, calm
+from controller.executors.workspace import Checkouts, calm
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Message
 from controller.machine.environment import server_name
 from controller.machine.version import ModelVersion
+from controller.secrets import Secrets
 from controller.versions import Versions
 from deployers.protocol import Deployer, Desired, Server
 from specs.digests import digest

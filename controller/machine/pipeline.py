@@ -123,7 +123,7 @@ def decide(
     state: Pipeline | None, observed: Observed, inbox: Sequence[Letter], now: float
 ) -> Decision[Pipeline]:
     """Take in commits, data and ended runs; start the runs that follow."""
-    pipeline = state or _begin(inbox)
+    pipeline = state or begin(inbox)
     out = _Out()
     for letter in inbox:
         pipeline = _heed(pipeline, letter.message, observed, out, now)
@@ -149,7 +149,8 @@ class _Out:
         self.facts: list[Fact] = []
 
 
-def _begin(inbox: Sequence[Letter]) -> Pipeline:
+def begin(inbox: Sequence[Letter]) -> Pipeline:
+    """A pipeline that was seen for the first time."""
     body = next(x.message.body for x in inbox if x.message.type == "commit_seen")
     return Pipeline(
         name=body["pipeline"],
