@@ -1,0 +1,98 @@
+"""The files of one place on this machine, and its ports."""
+
+import hashlib
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from deployers.protocol import Value
+
+HOST = "127.0.0.1"
+
+
+class Placed(Value):
+    """What is kept of one server: everything that a new controller needs, and no secret."""
+
+    name: str
+    port: int
+    ready: str
+    predict: str
+    crashes: int = 0
+    """How often it ended by itself since it was placed."""
+    not_before: float = 0.0
+    """It is not started again before this time, in seconds since the epoch."""
+    last: str = ""
+    """How it ended the last time."""
+    leaving: float | None = None
+    """Since when it is not wanted any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The folder of a place, and the names of its processes."""
+
+    folder: Path
+    key: str
+
+    @classmethod
+    def of(cls, home: Path, place: str) -> Self:
+        """The site of a place; its name may hold anything, so a digest makes the key unique."""
+        words = re.sub(r"[^A-Za-z0-9]+", "-", place)[:40].strip("-")
+        digest = hashlib.sha256(place.encode()).hexdigest()[:12]
+        key = f"{words}-{digest}" if words else digest
+        return cls(home / key, key)
+
+    @property
+    def router(self) -> str:
+        """The name of the router's process."""
+        return f"{self.key}.router"
+
+    def server(self, name: str) -> str:
+        """The name of a server's process."""
+        return f"{self.key}.server.{name}"
+
+    def owns(self, process: str) -> bool:
+        """Whether a process belongs to this place."""
+        return process.startswith(f"{self.key}.")
+
+    def placed(self) -> dict[str, Placed]:
+        """All servers that were placed here and not forgotten, by name."""
+        known = (
+            Placed.model_validate_json(file.read_bytes())
+            for file in sorted(self.folder.glob("*.server.json"))
+        )
+        return {placed.name: placed for placed in known}
+
+    def save(self, placed: Placed) -> None:
+        """Remember a server."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = self.folder / f"{placed.name}.server.new"
+        new.write_text(placed.model_dump_json())
+        new.replace(self._file(placed.name))
+
+    def forget(self, name: str) -> None:
+        """Remember a server no more."""
+        self._file(name).unlink(missing_ok=True)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.server.json"
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether one could listen on the port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
