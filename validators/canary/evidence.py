@@ -81,16 +81,13 @@ def _missing(judgement: Judgement) -> str:
     if open_:
         more = judgement.more_requests
         if more is None:
-            return (
-                f"{' and '.join(open_)} neither shown to be worse nor within the margin, and at "
-                "the rates so far more requests won't show it either"
-            )
+            return f"{' and '.join(open_)} not yet shown to be within the margin"
         total = judgement.canary.requests + judgement.stable.requests
         pace = total / judgement.window if judgement.window else 0.0
         when = f" ({duration(more / pace)} at {pace:,.3g} a second)" if pace else ""
         return (
-            f"about {more:,} more requests{when} to show that {' and '.join(open_)} "
-            f"{'is' if len(open_) == 1 else 'are'} within the margin"
+            f"about {more:,} more requests{when} show that {' and '.join(open_)} "
+            f"{'is' if len(open_) == 1 else 'are'} within the margin, if the canary is like stable"
         )
     if not judgement.baked:
         return f"{duration(judgement.policy.minimum_bake - judgement.window)} of the minimum bake"
@@ -188,8 +185,8 @@ def _next_step(judgement: Judgement, evidence: Evidence, verdict: Verdict) -> st
             "`headgate promote` or `headgate rollback`."
         )
     if evidence.more_requests is None:
-        return "It goes on to the deadline; at the rates so far it would end undecided."
-    return f"About {evidence.more_requests:,} more requests decide it if the rates stay."
+        return "It goes on until the evidence decides, or the deadline."
+    return f"About {evidence.more_requests:,} more requests decide it if the canary is like stable."
 
 
 def _records(judgement: Judgement) -> Check:

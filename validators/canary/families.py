@@ -149,17 +149,17 @@ def outcomes(state: State, signal: str) -> list[Outcome]:
 
 
 def more_requests(state: State, signal: str) -> int | None:
-    """About how many more requests, of both arms, promote the signal at the rates seen so far.
+    """About how many more requests, of both arms, promote the signal if the canary is like stable.
 
-    0 if it is there, None if it won't get there within a billion.
+    0 if it is there; None if a billion won't do, or while it can't be known (no bins yet).
     """
     if signal not in (ERRORS, ERRORS_AT_MOST) and state.bins is None:
         return None
     rho = state.strata[-1].probability if state.strata else state.policy.share
     each = [
         Outcome(rho, canary, score, share * chance)
-        for canary, arm, share in ((False, Arm.STABLE, 1 - rho), (True, Arm.CANARY, rho))
-        for score, chance in _expected(state, signal, arm)
+        for canary, share in ((False, 1 - rho), (True, rho))
+        for score, chance in _expected(state, signal, canary)
     ]
     weights = safety_prior(state, signal)
     sofar = safety(state, signal, outcomes(state, signal))
@@ -193,20 +193,22 @@ def _scored(state: State, signal: str, tally: Tally) -> list[tuple[float, float]
     return _merged(latency.scores(state.bins, own.statistic), tally.latencies[place])
 
 
-def _expected(state: State, signal: str, arm: Arm) -> list[tuple[float, float]]:
-    """Scores of an arm's next request and their chances: as seen, and one request as known."""
+def _expected(state: State, signal: str, canary: bool) -> list[tuple[float, float]]:
+    """Scores of an arm's next request and their chances, if both arms do as stable did."""
+    stable = Arm.STABLE
     if signal in (ERRORS, ERRORS_AT_MOST):
         base = UNKNOWN_BASE if state.base_errors is None else state.base_errors
-        rate = (state.errors(arm) + base) / (state.requests(arm) + 1)
+        rate = (state.errors(stable) + base) / (state.requests(stable) + 1)
         return [(1.0, rate), (0.0, 1 - rate)]
     assert state.bins is not None
     place, own = watched(state, signal)
-    factor = 1 + own.margin if arm is Arm.CANARY else 1.0
-    known = latency.faster(state.bins, factor)
-    seen = state.latencies(arm, place) or [0] * len(known)
-    total = sum(seen) + 1
-    mixed = [(n + m / sum(known)) / total for n, m in zip(seen, known, strict=True)]
-    return _merged(latency.scores(state.bins, own.statistic), mixed)
+    seen = state.latencies(stable, place) or [0] * len(state.bins.reference)
+    known = sum(state.bins.reference)
+    mixed = [
+        (n + m / known) / (sum(seen) + 1) for n, m in zip(seen, state.bins.reference, strict=True)
+    ]
+    scaled = latency.faster(state.bins, mixed, 1 + own.margin) if canary else mixed
+    return _merged(latency.scores(state.bins, own.statistic), scaled)
 
 
 def _merged(scores: Sequence[float], counts: Sequence[float]) -> list[tuple[float, float]]:

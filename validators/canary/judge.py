@@ -60,7 +60,7 @@ class Evidence(Value):
     safe: bool
     """Shown to be within the margin, with a chance of at most `false_promotion` to err."""
     more_requests: int | None
-    """About how many more, of both arms, would show it; None if the rates so far never do."""
+    """About how many more, of both arms, show it if the canary is like stable; None if unknown."""
 
 
 class Judgement(Value):
@@ -95,7 +95,7 @@ class Judgement(Value):
 
     @property
     def more_requests(self) -> int | None:
-        """About how many more requests promotion needs; None if the rates so far never do."""
+        """About how many more requests promote a canary that is like stable; None if unknown."""
         needed = [each.more_requests for each in self.evidence]
         known = [each for each in needed if each is not None]
         return max(known) if len(known) == len(needed) else None

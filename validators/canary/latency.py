@@ -157,12 +157,12 @@ def scores(bins: Bins, statistic: Statistic) -> tuple[float, ...]:
     return tuple(min(middle / cap, 1.0) for middle in _middles(bins))
 
 
-def faster(bins: Bins, factor: float) -> list[float]:
-    """The known latencies per bin if each were divided by `factor`, to the bins' resolution."""
-    counts = [0.0] * len(bins.reference)
-    for middle, known in zip(_middles(bins), bins.reference, strict=True):
-        counts[bins.place(middle / factor)] += known
-    return counts
+def faster(bins: Bins, counts: Sequence[float], factor: float) -> list[float]:
+    """Counted latencies per bin if each were divided by `factor`, to the bins' resolution."""
+    moved = [0.0] * len(counts)
+    for middle, count in zip(_middles(bins), counts, strict=True):
+        moved[bins.place(middle / factor)] += count
+    return moved
 
 
 def _middles(bins: Bins) -> list[float]:

@@ -1,7 +1,7 @@
 """What is kept of a canary's traffic: counts, a few logarithms, and the policy they belong to.
 
 Evidence is a function of these, so it does not depend on how records were batched. The state is of
-bounded size (a few kilobytes of JSON as a rule, below 200 whatever comes): it is stored with the
+bounded size (a few kilobytes of JSON as a rule, below 100 whatever comes): it is stored with the
 rollout and survives the controller.
 """
 

@@ -1,0 +1,124 @@
+"""The words: what the report tells at three in the morning, and the forecast before a rollout."""
+
+import pytest
+
+from tests.validators.canary.test_judge import HISTORY, judged
+from tests.validators.canary.traffic import requests
+from validators.canary import Latency, Policy, begin, forecast, judge, report, update
+from validators.canary.evidence import duration, odds
+from validators.canary.forecast import informed
+from validators.verdict import Verdict
+
+
+def test_a_rollback_explains_itself_with_value_limit_baseline_n_window_and_next_step() -> None:
+    judgement = judged(requests(1, 60, errors=(0.001, 0.05)), 60.0)
+    told = report(judgement, "flight-delay 7")
+    check = told.checks[0]
+    assert (check.name, check.verdict) == ("errors", Verdict.FAIL)
+    assert check.observed == judgement.canary.error_rate
+    assert check.baseline == judgement.stable.error_rate
+    assert check.limit == "not worse by more than 0.5 points"
+    assert check.n == judgement.canary.requests
+    assert check.window == 60
+    assert check.next_step is not None
+    assert "no action is needed to restore service" in check.next_step
+    assert f"{judgement.canary.errors:,} of {judgement.canary.requests:,} requests" in check.message
+    assert told.notes[0].startswith("Rolled back: the canary is worse than stable in errors.")
+    assert "at most once in 100" in told.notes[0]
+
+
+def test_waiting_says_for_what_and_about_how_long() -> None:
+    told = report(judged(requests(7, 20), 20.0), "flight-delay 7")
+    assert told.verdict is Verdict.INCONCLUSIVE
+    assert told.notes[0].startswith("Waiting: about ")
+    assert "more requests" in told.notes[0]
+    assert "at 100 a second" in told.notes[0]
+
+
+def test_without_a_request_the_report_says_so_and_where_to_look() -> None:
+    told = report(judged([], 1800.0), "flight-delay 7")
+    assert told.notes == ("Not decided by the deadline: no request has reached the canary yet.",)
+    fresh = next(check for check in told.checks if check.name == "fresh traffic")
+    assert fresh.next_step is not None
+    assert "reaches the router" in fresh.next_step
+
+
+def test_after_the_deadline_the_report_names_the_commands() -> None:
+    told = report(judged(requests(7, 20), 1800.0), "flight-delay 7")
+    assert any("`headgate promote`" in (check.next_step or "") for check in told.checks)
+
+
+def test_a_promotion_passes_every_check() -> None:
+    told = report(judged(requests(5, 200, share=0.5), 200.0), "flight-delay 7")
+    assert {check.verdict for check in told.checks} == {Verdict.PASS}
+    assert told.notes[0].startswith("Promoted: ")
+
+
+def test_a_mean_latency_is_reported_and_judged() -> None:
+    policy = Policy(latencies=(Latency(statistic="mean", margin=0.2),), minimum_bake=0)
+    good = judge(update(begin(policy, HISTORY, 0.0), requests(5, 200, share=0.5)), 200.0)
+    bad = judge(update(begin(policy, HISTORY, 0.0), requests(5, 60, slower=2.0)), 60.0)
+    assert report(good, "x").verdict is Verdict.PASS
+    check = report(bad, "x").checks[0]
+    assert (check.name, check.verdict) == ("latency_mean", Verdict.FAIL)
+    assert check.observed == pytest.approx(2 * float(check.baseline or 0), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("log_e", "text"),
+    [
+        (0.0, "1"),
+        (-9.0, "below 0.01"),
+        (5.3, "200"),
+        (7.2, "1,339"),
+        (900.0, "more than a million"),
+    ],
+)
+def test_evidence_is_a_number_people_read(log_e: float, text: str) -> None:
+    assert odds(log_e) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(45, "45 s"), (720, "12 min"), (12_000, "3 h 20 min"), (7200, "2 h"), (900_000, "250 h")],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_forecast_says_what_the_traffic_finds_and_what_would_help() -> None:
+    told = forecast(10, 0.05, 0.001, Policy(deadline=1800))
+    assert told.found_by_deadline == pytest.approx(0.008, rel=0.1)
+    assert told.doubling is not None
+    assert told.doubling_limit is not None
+    assert 1 < told.doubling / told.doubling_limit < 2
+    assert told.text.startswith("5 % of 10 requests/s finds 0.1 % -> ")
+    assert told.advice is not None
+    assert told.advice.startswith("Use ")
+
+
+def test_a_forecast_with_enough_traffic_gives_no_advice() -> None:
+    told = forecast(100, 0.5, 0.001, Policy())
+    assert told.advice is None
+    assert told.promotion is not None
+    assert told.promotion < 60
+
+
+def test_a_forecast_of_a_service_without_errors_has_no_doubling() -> None:
+    told = forecast(100, 0.05, 0.0, Policy())
+    assert told.doubling_limit is None
+    assert told.found_by_deadline is not None
+    assert "doubling" not in told.text
+
+
+def test_the_information_of_no_difference_is_none() -> None:
+    assert informed(0.3, 0.01, 0.01) == pytest.approx(0, abs=1e-15)
+    assert informed(0.5, 0.01, 0.02) > informed(0.05, 0.01, 0.02) > 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "share", "base"), [(0, 0.1, 0), (1, 0, 0), (1, 1, 0), (1, 0.1, 1)]
+)
+def test_a_forecast_of_nothing_is_refused(rate: float, share: float, base: float) -> None:
+    with pytest.raises(ValueError, match="rate above 0"):
+        forecast(rate, share, base, Policy())

@@ -1,0 +1,51 @@
+"""Seeded traffic through a router that draws: what the judge's tests are fed with."""
+
+from collections.abc import Iterator
+from random import Random
+
+from specs.traffic import Arm, Exchange
+
+
+def requests(
+    seed: int,
+    seconds: float,
+    *,
+    rate: float = 100,
+    share: float = 0.05,
+    errors: tuple[float, float] = (0.001, 0.001),
+    slower: float = 1.0,
+    start: float = 0.0,
+) -> Iterator[Exchange]:
+    """Requests at a steady rate; errors of stable and canary, canary `slower` by that factor."""
+    random = Random(seed)
+    for i in range(round(rate * seconds)):
+        canary = random.random() < share
+        failed = random.random() < errors[canary]
+        latency = random.lognormvariate(-3, 0.5) * (slower if canary else 1)
+        yield Exchange(
+            seq=i,
+            at=start + i / rate,
+            arm=Arm.CANARY if canary else Arm.STABLE,
+            probability=share,
+            status=500 if failed else 200,
+            latency=latency,
+        )
+
+
+def history(seed: int = 0, count: int = 4000) -> list[Exchange]:
+    """What stable did before the canary."""
+    return list(requests(seed, count / 100, share=0.0, start=-count / 100))
+
+
+def exchange(
+    *,
+    at: float = 0.0,
+    canary: bool = False,
+    share: float = 0.5,
+    status: int = 200,
+    latency: float = 0.05,
+    unit: str | None = None,
+) -> Exchange:
+    """One request."""
+    arm = Arm.CANARY if canary else Arm.STABLE
+    return Exchange(0, at, arm, share, status, latency, unit)
