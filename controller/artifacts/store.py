@@ -148,13 +148,17 @@ class Artifacts:
 
     def _link(self, digest: str, destination: Path) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
+        is_folder = self._folders.is_intact(digest)
+        if not is_folder and not destination.is_dir():
+            self._files.link(digest, destination)
+            return
         beside = Path(tempfile.mkdtemp(prefix=".link-", dir=destination.parent))
         try:
-            if self._folders.is_intact(digest):
+            if is_folder:
                 self._fill(self._listing(digest), beside / "new")
             else:
                 self._files.link(digest, beside / "new")
-            if destination.is_dir() and not destination.is_symlink():
+            if destination.exists():
                 destination.rename(beside / "old")
             (beside / "new").replace(destination)
         finally:

@@ -65,6 +65,16 @@ class Mirror:
         first = out.decode("utf-8", "replace").partition("\t")[0]
         return first.removeprefix("ref: refs/heads/") if first.startswith("ref: ") else None
 
+    async def tip(self, ref: str) -> str | None:
+        """The commit of one ref (a branch, or `refs/...`) of the remote now, fetched."""
+        name = _full(ref)
+        out = await self._git("ls-remote", "origin", name, local=False)
+        lines = (line.partition("\t") for line in out.decode("utf-8", "replace").splitlines())
+        found = {ref: sha for sha, _, ref in lines}.get(name)
+        if found is not None and await self.resolve(name) != found:
+            await self.fetch()
+        return found
+
     async def ensure(self) -> None:
         """See to it that there is a mirror: clone it when it is missing or damaged."""
         async with self._changing:

@@ -27,15 +27,17 @@ class CommitInfo(BaseModel):
     parents: tuple[str, ...]
     author: str
     email: str
+    committer: str
+    """The committer's e-mail address: a cherry-pick or rebase changes it, unlike the author."""
     time: int
     subject: str
     body: str
     trailers: Mapping[str, str]
 
 
-_FIELDS = ("%H", "%P", "%an", "%ae", "%at", "%s", "%b", "%(trailers:only=true,unfold=true)")
+_FIELDS = ("%H", "%P", "%an", "%ae", "%ce", "%at", "%s", "%b", "%(trailers:only=true,unfold=true)")
 LOG_FORMAT = "%x00".join(_FIELDS)
-"""For `git log -z --format`: a message never holds a NUL, so every eighth part starts a commit."""
+"""For `git log -z --format`: a message never holds a NUL, so each has the same number of parts."""
 
 
 def parse_log(output: bytes) -> tuple[CommitInfo, ...]:
@@ -49,13 +51,14 @@ def parse_log(output: bytes) -> tuple[CommitInfo, ...]:
 
 
 def _commit(fields: Sequence[str]) -> CommitInfo:
-    sha, parents, author, email, time, subject, body, trailers = fields
+    sha, parents, author, email, committer, time, subject, body, trailers = fields
     pairs = (line.partition(": ") for line in trailers.splitlines())
     return CommitInfo(
         sha=sha,
         parents=tuple(parents.split()),
         author=author,
         email=email,
+        committer=committer,
         time=int(time),
         subject=subject,
         body=body.strip(),

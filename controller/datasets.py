@@ -1,0 +1,335 @@
+"""Datasets in local directories: listed by content, pinned as they were listed.
+
+An object's version is the digest of its content. It is remembered by the file's identity (inode,
+size, and both times in nanoseconds), so that listing what did not change costs a `stat` each.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from controller.artifacts.objects import Objects, explained
+from specs.digests import Manifest, ManifestEntry
+from specs.failures import NeedsHuman, TryAgain
+from specs.globs import matches
+
+SETTLED_AFTER = 1.0
+"""Seconds without a write after which a file counts as written. Whether the whole dataset is
+complete is for `quiet` or the marker to say; this only keeps half a file from being hashed."""
+
+_TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".inprogress", "~")
+_MAGIC = "*?["
+
+
+class Changed(TryAgain):
+    """An object is not any more what was listed. List again."""
+
+
+class Place(NamedTuple):
+    """Where a dataset is: a folder, and which paths below it belong to the dataset."""
+
+    folder: Path
+    glob: str
+
+
+class Listing(NamedTuple):
+    """A dataset as it was found."""
+
+    manifest: Manifest
+    unsettled: tuple[str, ...]
+    """Objects that are being written; the manifest is without them."""
+    latest: float | None
+    """When an object was last written or put there, in seconds since the epoch; None: no objects.
+
+    A deletion does not show here, only in the manifest's digest.
+    """
+    marked: bool | None
+    """Whether the marker is there; None: no marker was asked for."""
+
+
+def place_of(uri: str, repository: Path | None = None) -> Place:
+    """Read `file:///data/flights/**/*.parquet`, `/data/flights` or a path in the repository.
+
+    A folder without a glob is all that is below it. Raises NeedsHuman for another scheme, for
+    `..`, and for a relative path without a repository to look in.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        raise NeedsHuman(f"{uri} is no local directory: file:///absolute/path was expected")
+    # In a plain path `?` and `#` are what they look like; only a URI escapes them.
+    path = PurePosixPath(unquote(parts.path) if parts.scheme else uri)
+    if parts.scheme and not path.is_absolute():
+        raise NeedsHuman(f"{uri} is not absolute: write file:///path, with three slashes")
+    if ".." in path.parts or "\0" in str(path):
+        raise NeedsHuman(f"{uri} leads upwards by '..': write where it leads to")
+    fixed = next((i for i, part in enumerate(path.parts) if set(part) & set(_MAGIC)), None)
+    glob = "**" if fixed is None else "/".join(path.parts[fixed:])
+    folder = Path(*path.parts[:fixed]) if fixed is not None else Path(path)
+    if not folder.is_absolute():
+        if repository is None:
+            raise NeedsHuman(f"{uri} is relative, and there is no repository to look in")
+        root = repository.resolve()
+        folder = (root / folder).resolve()
+        if not folder.is_relative_to(root):
+            raise NeedsHuman(f"{uri} leads out of the repository by a symbolic link")
+    return Place(folder, glob)
+
+
+class LocalBucket:
+    """Lists and pins what is in local directories; keeps its cache and its copies in `cache`.
+
+    Both may raise NeedsHuman: a directory that is missing or may not be read, no space left.
+    """
+
+    def __init__(self, cache: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._objects = Objects(cache / "objects")
+
+    async def list(
+        self, uri: str, *, repository: Path | None = None, marker: str | None = None
+    ) -> Listing:
+        """What is there now. Hidden, temporary and empty-named files and the marker are left out.
+
+        Raises NeedsHuman for a symbolic link that leads out of the dataset's directory.
+        """
+        return await asyncio.to_thread(self._list, place_of(uri, repository), marker)
+
+    async def pin(self, uri: str, manifest: Manifest, *, repository: Path | None = None) -> Path:
+        """A read-only folder with exactly the objects of `manifest`, by their keys.
+
+        Made once per manifest and checked at each call. What was pinned before stays available
+        when the bucket moves on. Raises `Changed`, with the object's name, if one that is not
+        yet copied is gone or has another content.
+        """
+        return await asyncio.to_thread(self._pin, place_of(uri, repository), manifest)
+
+    def _list(self, place: Place, marker: str | None) -> Listing:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with explained(place.folder):
+            if not place.folder.is_dir():
+                raise NeedsHuman(
+                    f"{place.folder} is not a directory: create it, or correct the dataset's `uri`"
+                )
+            found = {
+                key: about
+                for key, about in _walk(place.folder, place.folder.resolve())
+                if matches(place.glob, key) and not _is_left_out(key, marker)
+            }
+            with closing(_Versions(self._cache / "versions.db")) as versions:
+                entries, unsettled = self._versions(place.folder, found, versions)
+        return Listing(
+            manifest=Manifest(tuple(entries)),
+            unsettled=tuple(sorted(unsettled)),
+            latest=max((max(a.st_mtime, a.st_ctime) for a in found.values()), default=None),
+            marked=None if marker is None else (place.folder / marker).is_file(),
+        )
+
+    def _versions(
+        self, folder: Path, found: Mapping[str, os.stat_result], versions: "_Versions"
+    ) -> tuple[Sequence[ManifestEntry], Sequence[str]]:
+        """The entry of each settled object, and the keys of the others."""
+        entries, unsettled = [], []
+        known = versions.known(folder)
+        fresh: dict[str, tuple[str, str]] = {}
+        now = self._clock()
+        for key, about in found.items():
+            identity = _identity(about)
+            version = known[key][1] if key in known and known[key][0] == identity else None
+            if version is None:
+                if 0 <= now - about.st_mtime < SETTLED_AFTER:
+                    unsettled.append(key)
+                    continue
+                version = _hashed(folder / key, identity)
+                if version is None:
+                    unsettled.append(key)
+                    continue
+                fresh[key] = (identity, version)
+            entries.append(ManifestEntry(key, about.st_size, version))
+        versions.update(folder, fresh, known.keys() - found.keys())
+        return entries, unsettled
+
+    def _pin(self, place: Place, manifest: Manifest) -> Path:
+        target = self._cache / "pins" / manifest.digest.rpartition(":")[2]
+        if _holds(target, manifest):
+            return target
+        with explained(self._cache):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=".pin-", dir=target.parent))
+            try:
+                for entry in manifest.entries:
+                    self._copy(place.folder, entry)
+                    inside = scratch / "new" / _checked_key(entry.key)
+                    inside.parent.mkdir(parents=True, exist_ok=True)
+                    self._objects.link(entry.version, inside)
+                _replace(scratch, target)
+            finally:
+                _remove(scratch)
+        return target
+
+    def _copy(self, folder: Path, entry: ManifestEntry) -> None:
+        """See to it that the cache holds the object as it was listed."""
+        if self._objects.is_intact(entry.version):
+            return
+        path = folder / _checked_key(entry.key)
+        try:
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise Changed(f"{path} is a symbolic link to elsewhere now: list again")
+            stored = self._objects.put_file(path.resolve())
+        except FileNotFoundError:
+            raise Changed(f"{path} was listed and is gone: list again") from None
+        if stored.digest != entry.version:
+            raise Changed(f"{path} is not any more what was listed: list again")
+
+
+class _Versions:
+    """The persistent cache of digests. Deleting it costs hashing everything once."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)
+            self._open(path)
+
+    def _open(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, timeout=30)
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS version (folder TEXT, key TEXT, identity TEXT,"
+            " digest TEXT, PRIMARY KEY (folder, key)) WITHOUT ROWID"
+        )
+
+    def known(self, folder: Path) -> dict[str, tuple[str, str]]:
+        """Key to (identity, digest), of one folder."""
+        rows = self._db.execute(
+            "SELECT key, identity, digest FROM version WHERE folder = ?", (str(folder),)
+        )
+        return {key: (identity, digest) for key, identity, digest in rows}
+
+    def update(self, folder: Path, fresh: Mapping[str, tuple[str, str]], gone: "set[str]") -> None:
+        """Remember and forget."""
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO version VALUES (?, ?, ?, ?)",
+                [(str(folder), key, *about) for key, about in fresh.items()],
+            )
+            self._db.executemany(
+                "DELETE FROM version WHERE folder = ? AND key = ?",
+                [(str(folder), key) for key in gone],
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every file below `folder` by its key. Links are followed as long as they stay below."""
+    waiting = [(str(folder), "")]
+    while waiting:
+        where, prefix = waiting.pop()
+        try:
+            entries = list(os.scandir(where))
+        except FileNotFoundError:
+            if not prefix:
+                raise
+            continue  # deleted while it was walked
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            key = prefix + entry.name
+            if entry.is_symlink():
+                if not Path(entry.path).resolve().is_relative_to(root):
+                    raise NeedsHuman(
+                        f"{entry.path} is a symbolic link out of the dataset: put the data itself "
+                        "there, or point the dataset's `uri` to it"
+                    )
+                if entry.is_dir():
+                    continue  # what it leads to is listed where it is
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, key + "/"))
+                continue
+            try:
+                about = entry.stat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(about.st_mode):
+                yield key, about
+
+
+def _is_left_out(key: str, marker: str | None) -> bool:
+    name = key.rpartition("/")[2]
+    return name in ("_SUCCESS", marker) or key == marker or name.lower().endswith(_TEMPORARY)
+
+
+def _identity(about: os.stat_result) -> str:
+    parts = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    return "-".join(map(str, parts))
+
+
+def _hashed(path: Path, identity: str) -> str | None:
+    """The digest of the file with this identity; None if it changed meanwhile or is gone."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+            opened = _identity(os.fstat(file.fileno()))
+        return digest if opened == identity == _identity(path.stat()) else None
+    except FileNotFoundError:
+        return None
+
+
+def _checked_key(key: str) -> str:
+    parts = key.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\0" in key:
+        raise NeedsHuman(f"the manifest names {key!r}, which is no path inside a dataset")
+    return key
+
+
+def _holds(pinned: Path, manifest: Manifest) -> bool:
+    """Whether the folder has exactly these objects, as they were put there."""
+    if not pinned.is_dir():
+        return False
+    there = {
+        path.relative_to(pinned).as_posix(): path.lstat()
+        for path in pinned.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    }
+    wanted = {entry.key: entry.size for entry in manifest.entries}
+    made = pinned.stat().st_mtime_ns
+    return there.keys() == wanted.keys() and all(
+        stat.S_ISREG(about.st_mode) and about.st_size == wanted[key] and about.st_mtime_ns <= made
+        for key, about in there.items()
+    )
+
+
+def _replace(scratch: Path, target: Path) -> None:
+    new = scratch / "new"
+    new.mkdir(exist_ok=True)
+    for folder, _, _ in os.walk(new):
+        Path(folder).chmod(0o555)
+    # Written after every file in it: whatever is written later shows by its time.
+    os.utime(new)
+    if target.exists():
+        target.rename(scratch / "old")
+    try:
+        new.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _remove(folder: Path) -> None:
+    for parent, _, _ in os.walk(folder):
+        Path(parent).chmod(0o755)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""Reports as git notes: what any git server can store and `git log --notes=headgate` shows.
+
+A commit has one note, with a section per pipeline between two marker lines. A section is
+replaced by its newer one; other sections, and what people wrote beside them, stay.
+"""
+
+import re
+from collections.abc import Mapping
+
+from controller.git import Mirror
+from controller.git.swap import Pace, Proposal, swap
+from controller.git.values import checked_sha
+from specs.names import is_pipeline_name
+
+REF = "refs/notes/headgate"
+
+_SECTION = re.compile(
+    r"^<!-- headgate: (?P<name>[a-z0-9-]+) -->\n(?P<text>.*?)^<!-- /headgate -->\n",
+    re.MULTILINE | re.DOTALL,
+)
+_MARKER = re.compile(r"^<!-- (?=/?headgate)", re.MULTILINE)
+
+
+def merged(note: str, sections: Mapping[str, str]) -> str:
+    """`note` with each section put in place of the one of that pipeline, or at the end.
+
+    Raises ValueError for a name that is no pipeline's.
+    """
+    rest = {name: _section(name, text) for name, text in sections.items()}
+    seen: set[str] = set()
+
+    def newer(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name in seen:
+            return ""
+        if name not in rest:
+            return found[0]
+        seen.add(name)
+        return rest.pop(name)
+
+    kept = _SECTION.sub(newer, note)
+    parts = [kept.rstrip("\n") + "\n"] if kept.strip() else []
+    return "\n".join([*parts, *rest.values()])
+
+
+def sections_of(note: str) -> dict[str, str]:
+    """The sections of a note by pipeline."""
+    return {found["name"]: found["text"].rstrip("\n") for found in _SECTION.finditer(note)}
+
+
+class Notes:
+    """Reads and writes the notes of one repository. Raises what `Mirror` raises."""
+
+    def __init__(self, mirror: Mirror, pace: Pace | None = None) -> None:
+        self._mirror = mirror
+        self._pace = pace or Pace()
+
+    async def write(self, commit: str, sections: Mapping[str, str]) -> str:
+        """Put a report per pipeline on `commit`; the notes' commit.
+
+        Writing what stands there already changes nothing.
+        """
+        checked_sha(commit)
+
+        async def propose(tip: str | None) -> Proposal | str:
+            path, note = await self._find(commit, tip)
+            text = merged(note, sections)
+            if tip and text == note:
+                return tip
+            message = f"Report on {commit[:10]}: {', '.join(sorted(sections))}\n"
+            return Proposal({path: text.encode()}, message)
+
+        return await swap(self._mirror, REF, propose, self._pace)
+
+    async def read(self, commit: str) -> str | None:
+        """The whole note of a commit; None if it has none."""
+        checked_sha(commit)
+        _, note = await self._find(commit, await self._mirror.tip(REF))
+        return note or None
+
+    async def _find(self, commit: str, tip: str | None) -> tuple[str, str]:
+        """Where the commit's note stands and what it says. git fans its notes out as it likes."""
+        usual = f"{commit[:2]}/{commit[2:]}"
+        if tip is None:
+            return usual, ""
+        for path in (usual, commit, f"{commit[:2]}/{commit[2:4]}/{commit[4:]}"):
+            note = await self._mirror.read(tip, path)
+            if note is not None:
+                return path, note.decode("utf-8", "replace")
+        return usual, ""
+
+
+def _section(name: str, text: str) -> str:
+    if not is_pipeline_name(name):
+        raise ValueError(f"expected the name of a pipeline, found {name[:80]!r}")
+    # A report that quotes a marker must not end its own section.
+    inner = _MARKER.sub("<!-- . ", text).strip("\n")
+    return f"<!-- headgate: {name} -->\n{inner}\n<!-- /headgate -->\n"
