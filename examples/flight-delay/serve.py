@@ -31,6 +31,7 @@ import numpy as np
 MOST_BYTES = 1 << 20
 MOST_FLIGHTS = 1000
 IDLE_SECONDS = 60  # until a silent connection is closed
+ENDING = {signal.SIGTERM, signal.SIGINT}
 DRAIN_SECONDS = 10  # for the answers that are owed when SIGTERM comes
 
 
@@ -257,18 +258,17 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     arguments = _arguments()
+    # Blocked in every thread, and waited for below: no handler ever interrupts what holds a lock.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     server = Server((arguments.host, arguments.port))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    asked_to_stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_stop.set())
     print(f"listening on http://{arguments.host}:{server.server_port}", flush=True)
     try:
         server.model = Model(arguments.model)
     except Exception as problem:  # unpickling raises whatever it likes
         sys.exit(f"{arguments.model}: not a model this server can use: {problem}")
     print(f"ready with model {server.model.digest}", flush=True)
-    asked_to_stop.wait()
+    signal.sigwait(ENDING)
     server.drain()
 
 

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -35,7 +34,6 @@ def start(
         capture_output=True,
         text=True,
         timeout=60,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
 
 
@@ -76,7 +74,6 @@ def serving(model: Path, *, folder: Path = FOLDER, ready: bool = True) -> Iterat
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
     try:
         assert process.stdout is not None
