@@ -210,6 +210,7 @@ class Supervision:
             self._reason = reason
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._main, signal.SIGTERM)
+                os.killpg(self._main, signal.SIGCONT)  # one that is stopped would not hear
         due = time.monotonic() + grace
         self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
 

@@ -1,0 +1,286 @@
+"""What every deployer must do: a suite over the `Deployer` protocol.
+
+A target subclasses `DeployerContract` and provides the fixture `target`.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deployers.assignment import as_drawn
+from deployers.protocol import Deployer, Desired, Observed, Server
+from specs.traffic import NO_ANSWER, Arm, Exchange
+from tests.deployers.caller import Caller, ask, flood
+
+PLACE = "flight-delay/production"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the suite needs of a target."""
+
+    open: Callable[[], AbstractAsyncContextManager[Deployer]]
+    """A deployer; leaving it lets go and ends nothing."""
+    server: Callable[..., Server]
+    """A server of a name, that answers with it; keywords are said in its model."""
+    apply_and_die: Callable[[Desired], Awaitable[None]]
+    """Apply in another process until it is observed, and kill that process with SIGKILL."""
+    living: Callable[[], list[str]]
+    """What runs of the target on this machine."""
+
+
+async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) -> Observed:
+    """Apply until what is observed is what is desired, as the controller's loop does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        await deployer.apply(PLACE, desired)
+        seen = await deployer.observe(PLACE)
+        wanted = {server.name for server in (desired.stable, desired.canary) if server}
+        if (
+            seen.stable == (desired.stable.name if desired.stable else None)
+            and seen.canary == (desired.canary.name if desired.canary else None)
+            and seen.canary_weight == desired.canary_weight
+            and {server.name for server in seen.servers if server.ready} == wanted
+        ):
+            return seen
+        assert time.monotonic() < deadline, seen
+        await asyncio.sleep(0.02)
+
+
+async def records(deployer: Deployer) -> list[Exchange]:
+    """All that the router remembers, page by page."""
+    found: list[Exchange] = []
+    epoch, after = None, 0
+    while (page := await deployer.traffic(PLACE, epoch, after)).exchanges:
+        assert not page.dropped
+        found += page.exchanges
+        epoch, after = page.epoch, page.next
+    return found
+
+
+def address(seen: Observed) -> str:
+    assert seen.address is not None
+    return seen.address
+
+
+class DeployerContract:
+    """The behaviours; see the names."""
+
+    @pytest.fixture
+    async def deployer(self, target: Target) -> AsyncIterator[Deployer]:
+        async with target.open() as made:
+            yield made
+            await made.remove(PLACE)
+            assert target.living() == []
+
+    async def test_nothing_is_observed_where_nothing_was_applied(self, deployer: Deployer) -> None:
+        assert await deployer.observe(PLACE) == Observed()
+
+    async def test_without_servers_the_address_stays_and_answers_503(
+        self, deployer: Deployer
+    ) -> None:
+        seen = await converge(deployer, Desired())
+        answer = await ask(address(seen))
+        assert answer.status == 503
+        assert answer.json()["error"] == "no model server is deployed here yet"
+        assert await records(deployer) == []
+
+    async def test_applying_twice_starts_one_server(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        desired = Desired(stable=target.server("v1"))
+        await asyncio.gather(*(deployer.apply(PLACE, desired) for _ in range(3)))
+        first = await converge(deployer, desired)
+        pid = (await ask(address(first))).json()["pid"]
+        assert await converge(deployer, desired) == first
+        assert (await ask(address(first))).json()["pid"] == pid
+
+    async def test_a_new_stable_gets_the_traffic_once_it_is_ready_and_the_old_one_ends(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        seen = await converge(deployer, Desired(stable=target.server("v1")))
+        gate = target.server("v2", gated=True)
+        await deployer.apply(PLACE, Desired(stable=gate))
+        between = await deployer.observe(PLACE)
+        assert between.stable == "v1"
+        assert (await ask(address(seen))).json()["model"] == "v1"
+        open_gate(gate)
+        after = await converge(deployer, Desired(stable=gate))
+        assert (await ask(address(after))).json()["model"] == "v2"
+        assert after.address == seen.address
+        await until_gone(deployer, "v1")
+
+    async def test_fifty_weight_changes_under_load_drop_nothing_and_every_draw_can_be_checked(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        desired = Desired(stable=stable, canary=canary, canary_weight=0.5, seed=42)
+        seen = await converge(deployer, desired)
+        load = asyncio.create_task(flood(address(seen), 2000))
+        weights = {0.5}
+        for change in range(50):
+            weight = (change % 10) / 10
+            weights.add(weight)
+            await deployer.apply(PLACE, desired.model_copy(update={"canary_weight": weight}))
+        answers = await load
+        assert Counter(answer.status for answer in answers) == {200: 2000}
+        log = await records(deployer)
+        assert [exchange.seq for exchange in log] == list(range(2000))
+        assert {exchange.probability for exchange in log} <= weights
+        assert all(as_drawn(42, exchange) for exchange in log)
+        assert all(exchange.status == 200 and exchange.latency > 0 for exchange in log)
+        models = Counter(answer.json()["model"] for answer in answers)
+        arms = Counter(exchange.arm for exchange in log)
+        assert (models["v1"], models["v2"]) == (arms[Arm.STABLE], arms[Arm.CANARY])
+
+    async def test_the_recorded_probability_is_the_one_in_force_at_the_draw(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        for weight in (0.25, 1.0, 0.0):
+            desired = Desired(stable=stable, canary=canary, canary_weight=weight)
+            seen = await converge(deployer, desired)
+            await ask(address(seen))
+        assert [exchange.probability for exchange in await records(deployer)] == [0.25, 1.0, 0.0]
+
+    async def test_a_rollback_takes_the_canary_out_at_once_although_it_hangs(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        seen = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1.0))
+        os.kill((await ask(address(seen))).json()["pid"], signal.SIGSTOP)
+        await deployer.apply(PLACE, Desired(stable=stable))
+        assert (await deployer.observe(PLACE)).stable == "v1"
+        assert {answer.json()["model"] for answer in await flood(address(seen), 50)} == {"v1"}
+
+    async def test_what_is_in_flight_is_answered_before_its_server_ends(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        desired = Desired(stable=stable, canary=canary, canary_weight=1.0)
+        seen = await converge(deployer, desired)
+        slow = asyncio.create_task(ask(address(seen), "/predict?sleep=0.7"))
+        await asyncio.sleep(0.2)  # under way; if it is not yet, the test only asks for less
+        await converge(deployer, Desired(stable=stable))
+        answer = await slow
+        assert (answer.status, answer.json()["model"]) == (200, "v2")
+        await until_gone(deployer, "v2")
+
+    async def test_a_promotion_keeps_the_process_of_the_canary(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        seen = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1.0))
+        pid = (await ask(address(seen))).json()["pid"]
+        load = asyncio.create_task(flood(address(seen), 300))
+        await converge(deployer, Desired(stable=canary))
+        assert {answer.status for answer in await load} == {200}
+        assert (await ask(address(seen))).json()["pid"] == pid
+        await until_gone(deployer, "v1")
+
+    async def test_a_killed_canary_is_on_record_while_callers_get_answers_and_comes_back(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        desired = Desired(stable=stable, canary=canary, canary_weight=0.5, seed=7)
+        seen = await converge(deployer, desired)
+        pids = {a.json()["model"]: a.json()["pid"] for a in await flood(address(seen), 40, 1)}
+        os.kill(pids["v2"], signal.SIGKILL)
+        await until_not_alive(deployer, "v2")
+        before = len(await records(deployer))
+        answers = await flood(address(seen), 100)
+        assert {(a.status, a.json()["model"]) for a in answers} == {(200, "v1")}
+        log = (await records(deployer))[before:]
+        assert len(log) == 100
+        failed = {exchange.arm: exchange.failed for exchange in log}
+        assert failed == {Arm.STABLE: False, Arm.CANARY: True}
+        assert {e.status for e in log if e.arm is Arm.CANARY} == {NO_ANSWER}
+        assert all(as_drawn(7, exchange) for exchange in log)
+        again = await converge(deployer, desired)
+        back = again.server("v2")
+        assert back is not None
+        assert back.detail == "started again 1 times"
+
+    async def test_a_killed_controller_leaves_all_serving_and_the_next_one_adopts_it(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        desired = Desired(stable=stable, canary=canary, canary_weight=0.3, seed=5)
+        await target.apply_and_die(desired)
+        seen = await deployer.observe(PLACE)
+        assert (seen.stable, seen.canary, seen.canary_weight) == ("v1", "v2", 0.3)
+        before = {a.json()["pid"] for a in await flood(address(seen), 60)}
+        again = await converge(deployer, desired)
+        assert again == seen
+        assert {a.json()["pid"] for a in await flood(address(seen), 60)} == before
+        assert len(await records(deployer)) == 120
+
+    async def test_an_unknown_epoch_is_read_from_its_beginning(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        seen = await converge(deployer, Desired(stable=target.server("v1")))
+        await flood(address(seen), 10, 2)
+        page = await deployer.traffic(PLACE, "another router", 1000)
+        assert len(page.exchanges) == page.next == 10
+        later = await deployer.traffic(PLACE, page.epoch, 7)
+        assert [exchange.seq for exchange in later.exchanges] == [7, 8, 9]
+        assert (await deployer.traffic(PLACE, page.epoch, page.next)).exchanges == ()
+
+    async def test_a_session_stays_with_its_arm_while_the_share_grows(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        seen, had = None, set[str]()
+        for weight in (0.2, 0.5, 0.8):
+            desired = Desired(stable=stable, canary=canary, canary_weight=weight, seed=1)
+            seen = await converge(deployer, desired)
+            async with Caller(address(seen)) as caller:
+                asked = {f"u{n}": await caller.ask(Headgate_Unit=f"u{n}") for n in range(40)}
+            has = {unit for unit, answer in asked.items() if answer.json()["model"] == "v2"}
+            assert had < has
+            had = has
+        log = await records(deployer)
+        assert all(as_drawn(1, exchange) for exchange in log)
+        assert not [exchange for exchange in log if exchange.unit in {None, "u1"}]
+
+    async def test_removing_leaves_nothing_and_can_be_done_twice(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        servers = Desired(stable=target.server("v1"), canary=target.server("v2"))
+        await converge(deployer, servers)
+        assert target.living() != []
+        await deployer.remove(PLACE)
+        assert target.living() == []
+        await deployer.remove(PLACE)
+        assert await deployer.observe(PLACE) == Observed()
+
+
+def open_gate(server: Server) -> None:
+    """Let a gated server become ready."""
+    Path(f"{server.model}.gate").touch()
+
+
+async def until_gone(deployer: Deployer, name: str) -> None:
+    """Wait until nothing is known of a server any more."""
+    await observed(deployer, lambda seen: seen.server(name) is None)
+
+
+async def until_not_alive(deployer: Deployer, name: str) -> None:
+    """Wait until it is noticed that a server ended."""
+    await observed(deployer, lambda seen: not any(s.alive for s in seen.servers if s.name == name))
+
+
+async def observed(deployer: Deployer, wish: Callable[[Observed], bool]) -> Observed:
+    """Look until the wish is true."""
+    async with asyncio.timeout(30):
+        while not wish(seen := await deployer.observe(PLACE)):
+            await asyncio.sleep(0.02)
+    return seen

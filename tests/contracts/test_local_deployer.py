@@ -1,0 +1,103 @@
+"""The contract of every deployer, kept by the one of local processes."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deployers.local import LocalDeployer
+from deployers.protocol import Deployer, Desired, Server
+from tests.contracts.deployer import PLACE, DeployerContract, Target
+from tests.deployers import model_server_path
+from tests.deployers.world import living
+
+ROOT = Path(__file__).parents[2]
+
+CONTROLLER = """
+import asyncio, sys
+from pathlib import Path
+from deployers.local import LocalDeployer
+from deployers.protocol import Desired
+from tests.contracts.deployer import converge
+
+async def main():
+    deployer = LocalDeployer(Path(sys.argv[1]))
+    await converge(deployer, Desired.model_validate_json(sys.stdin.read()))
+    print("converged", flush=True)
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+def local_target(tmp_path: Path) -> Target:
+    """A target below a folder of its own."""
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Deployer]:
+        deployer = LocalDeployer(tmp_path / "home")
+        try:
+            yield deployer
+        finally:
+            await deployer.close()
+
+    async def apply_and_die(desired: Desired) -> None:
+        controller = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CONTROLLER, str(tmp_path / "home"), cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert controller.stdin is not None
+        assert controller.stdout is not None
+        controller.stdin.write(desired.model_dump_json().encode())
+        controller.stdin.close()
+        assert await controller.stdout.readline() == b"converged\n"
+        controller.kill()
+        await controller.wait()
+
+    def running() -> list[str]:
+        zygote = "supervisor.py"  # it ends with the deployer; supervisors look alike
+        return [line for line in living(tmp_path) if zygote not in line]
+
+    return Target(
+        open=opened,
+        server=lambda name, **said: local_server(tmp_path, name, **said),
+        apply_and_die=apply_and_die,
+        living=running,
+    )
+
+
+def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: object) -> Server:
+    """A server that answers with its name; a gated one is ready once its gate file is there."""
+    model = tmp_path / f"{name}.json"
+    gate = {"wait_for": f"{model}.gate"} if gated else {}
+    model.write_text(json.dumps({"name": name, **gate, **said}))
+    return Server(
+        name=name,
+        run=f"{sys.executable} {model_server_path()} {{model}} {{port}}",
+        model=str(model),
+        folder=str(tmp_path),
+        ready="/healthz",
+        predict="/predict",
+        environment={"TOKEN": "hush-hush"},
+    )
+
+
+class TestLocalDeployer(DeployerContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return local_target(tmp_path)
+
+
+async def test_two_places_of_one_home_do_not_meet(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    async with target.open() as deployer:
+        for place in (PLACE, "flight-delay/staging"):
+            await deployer.apply(place, Desired(stable=target.server("v1")))
+        await deployer.remove("flight-delay/staging")
+        assert [server.name for server in (await deployer.observe(PLACE)).servers] == ["v1"]
+        await deployer.remove(PLACE)
+    assert target.living() == []
