@@ -32,5 +32,6 @@ def _report(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "passes": report.verdict.passes,
         "counts": {verdict.value: report.count(verdict) for verdict in Verdict},
-        **report.model_dump(mode="json", exclude={"gate", "subject"}),
+        # Through pydantic's own JSON, which writes infinite values as texts.
+        **json.loads(report.model_dump_json(exclude={"gate", "subject"})),
     }

@@ -1,0 +1,117 @@
+"""Reports that the renderers' tests share: one as gates make them, and any that types allow."""
+
+from hypothesis import strategies as st
+
+from validators.report import Check, Interval, Location, Report
+from validators.verdict import Verdict
+
+TITLE = "flight-delay at 3fa9c1d"
+
+DATA = Report(
+    gate="data",
+    subject="flights",
+    checks=(
+        Check(
+            name="flight_id: unique values",
+            verdict=Verdict.PASS,
+            message="`flight_id`: unique values, in all 27,004 values",
+            observed="0 (0 %)",
+            limit="unique values",
+            n=27004,
+        ),
+        Check(
+            name="dep_delay: values -60 to 1,440",
+            verdict=Verdict.WARN,
+            message="`dep_delay`: 3 of 27,004 values are outside -60 to 1,440 (0.01 %)",
+            observed="3 (0.01 %)",
+            limit="values -60 to 1,440",
+            n=27004,
+            blocks=False,
+        ),
+        Check(
+            name="carrier: no nulls",
+            verdict=Verdict.FAIL,
+            message="`carrier`: 412 of 27,004 values are null (1.53 %), none allowed",
+            subject="carrier",
+            observed="412 (1.53 %)",
+            limit="no nulls",
+            n=27004,
+            where=Location(file="expectations/flights.yaml", line=7, column=5),
+        ),
+    ),
+    provenance={"dataset version": "sha256:" + "0f" * 32},
+    notes=("27,004 rows in 1 object.",),
+)
+
+MODEL = Report(
+    gate="model",
+    subject="flight-delay 7",
+    enforces=False,
+    checks=(
+        Check(
+            name="roc_auc not worse than baseline by 0.005",
+            verdict=Verdict.FAIL,
+            message="ROC AUC is 0.712, of version 6 it is 0.731.",
+            observed=0.7123456,
+            limit="not worse by more than 0.005",
+            baseline=0.731,
+            difference=-0.0186544,
+            interval=Interval(low=-0.0231, high=-0.0147, confidence=0.95),
+            n=27004,
+            next_step="Look at `headgate explain R-17`.",
+            where=Location(file="ml-pipeline.yaml", line=48),
+        ),
+        Check(
+            name="roc_auc: carrier=OO",
+            verdict=Verdict.INCONCLUSIVE,
+            message="29 rows with 3 late flights are too few to say.",
+            n=29,
+        ),
+        Check(name="latency", verdict=Verdict.ERROR, message="No predictions.", window=5400),
+        Check(name="fairness", verdict=Verdict.SKIPPED, message="No sensitive column."),
+    ),
+)
+
+text = st.text(
+    st.characters(codec="utf-8") | st.sampled_from("|`<>&*_[]()@#\\\n\x1b\x00\u202e"), max_size=40
+)
+hostile = text | st.sampled_from(
+    [
+        "<script>alert(1)</script>",
+        "</details><img src=x onerror=alert(1)>",
+        "x | y\n| --- |\n\n# heading",
+        "@everyone see #1 and GH-2, https://evil.example/ www.evil.example",
+        "[click](javascript:alert(1)) ![x](http://evil.example/x.png)",
+        "```\nend of fence",
+        "\x1b[2J\x1b]8;;http://evil.example\x07click\x1b]8;;\x07",
+        "{{ 7 * 7 }}{% raw %}",
+        "[bold red]rich[/bold red][/]",
+        "]]>&amp;&#64;all",
+    ]
+)
+numbers = st.floats(allow_nan=True, allow_infinity=True) | hostile | st.none()
+checks = st.builds(
+    Check,
+    name=hostile,
+    verdict=st.sampled_from(Verdict),
+    message=hostile,
+    observed=numbers,
+    limit=hostile | st.none(),
+    baseline=numbers,
+    difference=st.floats() | st.none(),
+    interval=st.builds(Interval, low=st.floats(), high=st.floats(), confidence=st.just(0.95))
+    | st.none(),
+    n=st.integers(0, 10**9) | st.none(),
+    window=st.floats(0, 1e6) | st.none(),
+    next_step=hostile | st.none(),
+    where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
+)
+reports = st.builds(
+    Report,
+    gate=st.sampled_from(["data", "model", "canary", "smoke"]),
+    subject=hostile,
+    checks=st.lists(checks, max_size=3).map(tuple),
+    enforces=st.booleans(),
+    provenance=st.dictionaries(hostile, hostile, max_size=2),
+    notes=st.lists(hostile, max_size=2).map(tuple),
+)
