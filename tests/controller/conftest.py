@@ -1,4 +1,4 @@
-"""Stores over real files."""
+"""What the controller's tests share."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,0 +1,100 @@
+"""A story of toys: a parent begins children, and each goes through stages with real effects."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from controller.loop import Loop
+from controller.machine.core import Key, Message
+from controller.outbox import Boundary, Ways
+from controller.queue import Backoff
+from controller.store.sqlite import SqliteStore
+from specs.failures import TryAgain
+from tests.controller import toys
+from tests.controller.toys import Effect, Toy, running, tell, until
+from tests.crash.harness import Story
+
+CHILDREN = 2
+PARENT = Key("parent", "p")
+COUNTER = Key("counter", "c")
+
+
+def prepare(folder: Path) -> None:
+    """A store with the letters that set everything going."""
+
+    async def send() -> None:
+        store = await SqliteStore.open(folder / "state.db")
+        await tell(store, PARENT, "begin", children=CHILDREN)
+        for n in range(3):
+            await tell(store, COUNTER, "add", f"m{n}", add=10**n)
+        await store.close()
+
+    (folder / "effects").mkdir()
+    asyncio.run(send())
+
+
+async def live(folder: Path, boundary: Boundary) -> None:
+    """A controller that runs until the family is complete and nothing is left to do."""
+    store = await SqliteStore.open(folder / "state.db")
+
+    async def effect(owner: Key, action: Effect) -> Sequence[Message]:
+        with (folder / "applied.log").open("a") as log:
+            log.write(f"{action.name}\n")
+        try:
+            # Idempotent as starting a process by its attempt's id is: made once, found after that.
+            os.close(os.open(folder / "effects" / action.name, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            pass
+        else:
+            if action.name.endswith("1-dressed"):
+                raise TryAgain("made, but it is not known yet")
+        body = {"name": action.name.rpartition("-")[2]}
+        return [Message(to=owner, id=f"done-{action.name}", type="effect_done", body=body)]
+
+    async def complete() -> bool:
+        family = await store.get(Key("family", PARENT.name))
+        return bool(family) and not await store.owed() and not await store.inbox()
+
+    loop = Loop(
+        store,
+        {
+            "parent": Toy(toys.Parent, toys.parent),
+            "child": Toy(toys.Child, toys.child),
+            "counter": Toy(toys.Count, toys.counter),
+        },
+        {Effect: effect},
+        ways=Ways(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),
+        workers=2,
+    )
+    async with running(loop):
+        await until(complete)
+    await store.close()
+
+
+def end(folder: Path) -> object:
+    """Every object but its times, every effect, and what is left to do: nothing."""
+
+    async def read() -> object:
+        store = await SqliteStore.open(folder / "state.db")
+        objects = {
+            str(record.key): record.body
+            for kind in ("parent", "child", "counter", "family")
+            for record in await store.list(kind)
+        }
+        # In which order the children came home is chance.
+        objects["parent/p"]["done"].sort()
+        left = await store.owed(), await store.inbox()
+        await store.close()
+        return objects, left
+
+    return asyncio.run(read()), sorted(effect.name for effect in (folder / "effects").iterdir())
+
+
+def applied(folder: Path) -> Counter[str]:
+    """How often each effect was asked for."""
+    return Counter((folder / "applied.log").read_text().split())
+
+
+STORY = Story(prepare=prepare, live=live, end=end)

@@ -1,0 +1,104 @@
+"""Kill a controller at every boundary of its loop, start it again, and compare the ends.
+
+A story says how the world is made ready, what one life of the controller does, and what must be
+the same at the end however often it was killed. Lives are forked from a server that has imported
+everything already, so a start takes milliseconds; a kill is a real SIGKILL.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from controller.machine.core import Key
+from controller.outbox import Boundary
+
+LONGEST = 60.0
+"""Seconds that one life may take."""
+
+Life = Callable[[Path, Boundary], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Three functions of a module, each given the story's folder."""
+
+    prepare: Callable[[Path], None]
+    """Makes the folder's world, once, before the first life."""
+    live: Life
+    """One life of the controller, which calls the boundary that it is given; it returns when the
+    story has come to its end, also if it had come to it before."""
+    end: Callable[[Path], object]
+    """What is compared."""
+
+
+@dataclass
+class Killer:
+    """A boundary that kills its process at the `at`-th call; never for None."""
+
+    at: int | None
+    calls: int = 0
+
+    def __call__(self, _: str, __: Key) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def survived(story: Story, folder: Path, kill_at: int | None) -> bool:
+    """Live once in `folder`; False if the life was killed. A life that fails is an error."""
+    process = _SERVER.Process(target=_live, args=(story.live, folder, Killer(kill_at)))
+    process.start()
+    process.join(LONGEST)
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError(f"a life to be killed at boundary {kill_at} did not end: {folder}")
+    assert process.exitcode in (0, -signal.SIGKILL), f"a life failed with {process.exitcode}"
+    return process.exitcode == 0
+
+
+def undisturbed(story: Story, folder: Path) -> object:
+    """The end of a story in which nobody is killed."""
+    _prepare(story, folder)
+    assert survived(story, folder, None)
+    return story.end(folder)
+
+
+def killed_once(story: Story, folder: Path) -> Iterator[tuple[int, object]]:
+    """For each boundary, the end of the story whose first life was killed there."""
+    _prepare(story, folder / "prepared")
+    for boundary in count(1):
+        here = folder / f"killed-at-{boundary}"
+        shutil.copytree(folder / "prepared", here)
+        if survived(story, here, boundary):
+            return
+        assert survived(story, here, None)
+        yield boundary, story.end(here)
+
+
+def killed_again_and_again(story: Story, folder: Path) -> tuple[int, object]:
+    """How many lives it took, and the end, if each life gets one boundary further than the last."""
+    _prepare(story, folder)
+    lives = next(life for life in count(1) if survived(story, folder, life))
+    return lives, story.end(folder)
+
+
+def _prepare(story: Story, folder: Path) -> None:
+    folder.mkdir()
+    story.prepare(folder)
+
+
+def _live(life: Life, folder: Path, killer: Killer) -> None:
+    asyncio.run(life(folder, killer))
+
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(
+    [__name__, "controller.loop", "controller.store.sqlite", "alembic.command"]
+)
