@@ -6,12 +6,12 @@
     report(judgement, "flight-delay 7")          # for people
 
 `policy`, `state`, `bets` (the formulas), `latency` (their use on bins), `families` (per signal),
-`record` (counting), `judge` (deciding), `evidence` (words), `forecast` (what traffic can detect).
+`record` (counting), `judgement` (deciding), `evidence` (words), `forecasting` (before a rollout).
 """
 
 from validators.canary.evidence import headline, report
-from validators.canary.forecast import Forecast, forecast
-from validators.canary.judge import Decision, Evidence, Judgement, Served, judge
+from validators.canary.forecasting import Forecast, forecast
+from validators.canary.judgement import Decision, Evidence, Judgement, Served, judge
 from validators.canary.policy import Latency, Policy
 from validators.canary.record import begin, update
 from validators.canary.state import State

@@ -3,7 +3,7 @@
 from math import exp, log
 from typing import Final
 
-from validators.canary.judge import Decision, Evidence, Judgement, Served
+from validators.canary.judgement import Decision, Evidence, Judgement, Served
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST
 from validators.report import Check, Report
 from validators.verdict import Verdict

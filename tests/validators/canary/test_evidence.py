@@ -6,7 +6,7 @@ from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import requests
 from validators.canary import Latency, Policy, begin, forecast, judge, report, update
 from validators.canary.evidence import duration, odds
-from validators.canary.forecast import informed
+from validators.canary.forecasting import informed
 from validators.verdict import Verdict
 
 
