@@ -61,6 +61,9 @@ def _is_location(uri: str) -> str:
     return uri
 
 
+MOST_GLOBS: Final = 100
+"""In one list: each is tried on each file of the repository."""
+
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
 Location = Annotated[Text, AfterValidator(_is_location)]
 

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
@@ -14,6 +15,7 @@ from specs.tree import Key, Node, Path, Tree
 from specs.values import format_percent
 
 _LONGEST_SHOWN: Final = 60
+_MOST_NAMES: Final = 20
 
 _KINDS: Final = {
     "string_type": "text",
@@ -38,9 +40,20 @@ _PATTERNS: Final = {
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that `word` was probably meant to be."""
-    found = difflib.get_close_matches(word[:100], list(names), n=1, cutoff=0.6)
+    """The name that `word` was probably meant to be, of those of about its length."""
+    apart = max(3, len(word) // 3)
+    similar = (name for name in names if abs(len(name) - len(word)) <= apart)
+    # A hostile file can have thousands of names and as many mistakes.
+    found = difflib.get_close_matches(word[:100], list(islice(similar, 300)), n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def one_of(names: Sequence[str]) -> str | None:
+    """`one of a, b, c`, cut when there are many; None when there are none."""
+    if not names:
+        return None
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return "one of " + ", ".join(names[:_MOST_NAMES]) + more
 
 
 def shown(path: Sequence[Key]) -> str:
@@ -116,7 +129,7 @@ def _unknown_key(tree: Tree, path: Path, file: str) -> Problem:
         line,
         column,
         shown(path),
-        expected="one of " + ", ".join(names),
+        expected=one_of(names),
         nearest=nearest(str(path[-1]), names),
     )
 
@@ -181,8 +194,10 @@ def _expected(error: ErrorDetails, node: Node | None) -> str:
         return _PATTERNS.get(str(context.get("pattern")), f"text like {context.get('pattern')}")
     if error["type"] in ("too_short", "string_too_short"):
         return "at least one"
+    if error["type"] == "too_long":
+        return f"at most {context['max_length']}"
     if error["type"] == "literal_error":
-        return "one of " + ", ".join(_choices(error))
+        return one_of(_choices(error)) or error["msg"]
     for limit, words in _LIMITS.items():
         if limit in context:
             percent = node is not None and node.raw.endswith("%")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import translate
 from functools import lru_cache
+from typing import Final
 
 
 def admits(globs: Sequence[str], path: str) -> bool:
@@ -19,13 +20,29 @@ def admits(globs: Sequence[str], path: str) -> bool:
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether one glob matches one path; takes time proportional to their lengths' product."""
+    """Whether one glob matches one path, in time of at most the product of their lengths."""
     folders = _folders(glob)
-    # Which prefixes of the glob can match what has been read of the path so far.
-    live = _skip_empty({0}, folders)
-    for part in path.split("/"):
-        live = _skip_empty({place for i in live for place in _step(folders, i, part)}, folders)
-    return len(folders) in live
+    parts = path.split("/")
+    here = there = 0
+    star, mark = -1, 0
+    while there < len(parts):
+        folder = folders[here] if here < len(folders) else _NOTHING
+        if folder is None:
+            star, mark = here, there
+            here += 1
+        elif folder.match(parts[there]):
+            here += 1
+            there += 1
+        elif star >= 0:
+            # Only the last `**` needs to take one folder more: the ones before it can stay.
+            mark += 1
+            here, there = star + 1, mark
+        else:
+            return False
+    return here == len(folders)
+
+
+_NOTHING: Final = re.compile(r"(?!)")
 
 
 @lru_cache(maxsize=1024)
@@ -33,22 +50,3 @@ def _folders(glob: str) -> tuple[re.Pattern[str] | None, ...]:
     """The glob by folder; None stands for `**`."""
     parts = (glob + "**" if glob.endswith("/") else glob).split("/")
     return tuple(None if part == "**" else re.compile(translate(part)) for part in parts)
-
-
-def _step(folders: Sequence[re.Pattern[str] | None], place: int, part: str) -> set[int]:
-    """Where one more part of the path leads from a place in the glob."""
-    if place == len(folders):
-        return set()
-    folder = folders[place]
-    if folder is None:
-        return {place, place + 1}
-    return {place + 1} if folder.match(part) else set()
-
-
-def _skip_empty(live: set[int], folders: Sequence[re.Pattern[str] | None]) -> set[int]:
-    """Add the places after each `**` that may match no folder at all; a last one may not."""
-    found = set(live)
-    for place in range(len(folders) - 1):
-        if place in found and folders[place] is None:
-            found.add(place + 1)
-    return found

@@ -1,14 +1,15 @@
 """What is wrong with a spec although its form is right: references, circles, placeholders."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 
-from specs.explain import nearest, shown
+from specs.explain import nearest, one_of, shown
 from specs.lint_files import lint_files
 from specs.lint_policy import lint_policy
-from specs.load import Loaded, load
+from specs.load import MOST_PROBLEMS, Loaded, load, shortened
 from specs.model import Pipeline, Step
 from specs.problems import Problem, has_errors, in_order
 from specs.references import (
@@ -26,7 +27,7 @@ def check(content: str | bytes, file: str, files: Collection[str] | None = None)
     loaded = load(content, file)
     problems = in_order([*loaded.problems, *lint(loaded, files)])
     pipeline = None if has_errors(problems) else loaded.pipeline
-    return replace(loaded, pipeline=pipeline, problems=problems)
+    return replace(loaded, pipeline=pipeline, problems=shortened(problems))
 
 
 def lint(loaded: Loaded, files: Collection[str] | None = None) -> tuple[Problem, ...]:
@@ -39,18 +40,30 @@ def lint(loaded: Loaded, files: Collection[str] | None = None) -> tuple[Problem,
     pipeline = loaded.sketch
     if pipeline is None:
         return ()
-    found = [
-        *_references(loaded, pipeline),
-        *_circles(loaded, pipeline),
-        *_steps(loaded, pipeline),
-        *_serve(loaded, pipeline),
-        *_unread_datasets(loaded, pipeline),
-        *lint_policy(loaded, pipeline),
-        *(lint_files(loaded, pipeline, files) if files is not None else ()),
-    ]
+    found = _until_enough(
+        chain(
+            _references(loaded, pipeline),
+            _circles(loaded, pipeline),
+            _steps(loaded, pipeline),
+            _serve(loaded, pipeline),
+            _unread_datasets(loaded, pipeline),
+            lint_policy(loaded, pipeline),
+            lint_files(loaded, pipeline, files) if files is not None else (),
+        )
+    )
     if loaded.pipeline is None:
-        found = [problem for problem in found if problem.severity == "error"]
-    return in_order(found)
+        found = (problem for problem in found if problem.severity == "error")
+    return in_order(tuple(found))
+
+
+def _until_enough(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Stop when there are more errors than anybody reads; looking for names costs time."""
+    errors = 0
+    for problem in problems:
+        yield problem
+        errors += problem.severity == "error"
+        if errors > MOST_PROBLEMS:
+            return
 
 
 def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
@@ -70,7 +83,7 @@ def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
                 "unknown-reference",
                 path,
                 f"`{reference}` is nowhere in this file",
-                expected=("one of " + ", ".join(names)) if names else None,
+                expected=one_of(names),
                 nearest=nearest(str(reference), names),
             )
 
@@ -160,9 +173,7 @@ def _unknown_placeholders(
                 "unknown-placeholder",
                 path,
                 f"`{shown(path)}` names {each}, which is not there",
-                expected=("one of " + ", ".join(f"{{{key}}}" for key in sorted(has)))
-                if has
-                else None,
+                expected=one_of([f"{{{key}}}" for key in sorted(has)]),
                 nearest=f"{{{near}}}" if near else None,
                 within=str(each),
             )

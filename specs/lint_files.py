@@ -12,12 +12,11 @@ from specs.references import TemplateError, parse_run
 from specs.tree import Path
 
 _SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
-_CANDIDATES: Final = 2000  # Files looked through for a similar name.
 
 
 def lint_files(loaded: Loaded, pipeline: Pipeline, files: Collection[str]) -> Iterator[Problem]:
     """Problems with files; `files` are all below the spec's folder, relative and with `/`."""
-    known = frozenset(files)
+    known = dict.fromkeys(sorted(files))
     for path, file in _named(pipeline):
         if file not in known:
             yield _missing(loaded, path, file, known)
@@ -47,7 +46,7 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
 
 
 def _missing(loaded: Loaded, path: Path, file: str, known: Collection[str]) -> Problem:
-    near = nearest(file, sorted(known)[:_CANDIDATES])
+    near = nearest(file, known)
     return loaded.problem("missing-file", path, f"there is no file {file}", nearest=near)
 
 
@@ -56,7 +55,7 @@ def _globs(
 ) -> Iterator[Problem]:
     for place, glob in enumerate(globs):
         if not any(matches(glob.removeprefix("!"), file) for file in known):
-            near = nearest(glob, sorted(known)[:_CANDIDATES])
+            near = nearest(glob, known)
             message = f"`{glob}` matches no file"
             yield loaded.problem("missing-file", (*path, place), message, nearest=near)
 
@@ -73,9 +72,10 @@ def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> I
         script = script.removeprefix("./")
         here = ("steps", name, "run")
         if script not in known:
-            near = nearest(script, sorted(known)[:_CANDIDATES])
+            near = nearest(script, known)
             message = f"there is no file {script}"
             yield loaded.problem("missing-file", here, message, severity="warning", nearest=near)
+            return
         elif step.reads is not None and not admits(step.reads, script):
             message = f"`steps.{name}.reads` leaves out {script}: changing it would run nothing"
             yield loaded.problem("unread-script", here, message, severity="warning")

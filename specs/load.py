@@ -97,7 +97,14 @@ def load(content: str | bytes, file: str) -> Loaded:
         sketch = _without_wrong_parts(tree.root)
     if has_errors(problems):
         pipeline = None
-    return Loaded(file, tree, pipeline, sketch, in_order(problems)[:MOST_PROBLEMS])
+    return Loaded(file, tree, pipeline, sketch, shortened(in_order(problems)))
+
+
+def shortened(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """The first of too many problems; errors before warnings, both in order of place."""
+    if len(problems) <= MOST_PROBLEMS:
+        return problems
+    return tuple(sorted(problems, key=lambda p: p.severity != "error"))[:MOST_PROBLEMS]
 
 
 def _fault(fault: Fault, tree: Tree, file: str) -> Problem:

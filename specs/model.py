@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from specs.base import (
+    MOST_GLOBS,
     Location,
     Many,
     Name,
@@ -51,6 +52,7 @@ class CommitTrigger(Spec):
     enabled: bool = Field(default=True, description="Whether commits start runs at all.")
     paths: Many[RelativePath] = Field(
         default=("**", "!**/*.md", "!docs/**"),
+        max_length=MOST_GLOBS,
         description="Globs below the spec's folder; the last that matches decides, `!` excludes.",
     )
     branches: Many[Text] = Field(
@@ -141,6 +143,7 @@ class Step(Spec):
     outputs: Mapping[Name, RelativePath] = Field(default={}, description="File names, by name.")
     reads: Many[RelativePath] | None = Field(
         default=None,
+        max_length=MOST_GLOBS,
         description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
     )
     params: Mapping[Name, Scalar] = Field(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 from specs.digests import digest
 
@@ -94,7 +95,7 @@ def _sarif_result(problem: Problem) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": problem.file},
+                    "artifactLocation": {"uri": quote(problem.file)},
                     "region": {"startLine": problem.line, "startColumn": problem.column},
                 },
                 **(

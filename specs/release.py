@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from specs.base import HttpPath, Many, RelativePath, Spec, Text, Variable
+from specs.base import MOST_GLOBS, HttpPath, Many, RelativePath, Spec, Text, Variable
 from specs.values import Duration, Percent
 
 
@@ -22,6 +22,7 @@ class Serve(Spec):
     predict: HttpPath = Field(default="/predict", description="Where predictions are asked for.")
     reads: Many[RelativePath] | None = Field(
         default=None,
+        max_length=MOST_GLOBS,
         description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
     )
     startup_deadline: Duration = Field(

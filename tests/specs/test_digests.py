@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from specs.digests import Json, Manifest, ManifestEntry, canonical_json, digest, short
 from specs.globs import admits, matches
 from specs.names import is_part_name, is_pipeline_name, slug
+from tests.specs.steady import steady
 
 ENTRIES = st.lists(
     st.builds(ManifestEntry, st.text(), st.integers(0, 1 << 50), st.text()),
@@ -43,6 +44,7 @@ JSON = st.recursive(
 )
 
 
+@steady
 @given(JSON)
 def test_canonical_json_keeps_the_value(value: Json) -> None:
     assert json.loads(canonical_json(value)) == value
@@ -53,6 +55,7 @@ def test_numbers_that_json_lacks_are_refused() -> None:
         canonical_json(float("nan"))
 
 
+@steady
 @given(ENTRIES, st.randoms(use_true_random=False))
 def test_a_manifest_has_one_digest_whatever_the_order_of_the_listing(
     entries: list[ManifestEntry], random: Random
@@ -90,6 +93,7 @@ def test_a_manifest_knows_its_size(month: ManifestEntry) -> None:
     assert Manifest((month, ManifestEntry("b", 5, ""))).size == 15
 
 
+@steady
 @given(st.text())
 def test_a_slug_is_a_name_and_stays_one(text: str) -> None:
     assert is_pipeline_name(slug(text))

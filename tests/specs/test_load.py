@@ -11,6 +11,7 @@ from specs.load import Loaded, load
 from specs.problems import Problem, render_text
 from specs.tree import MOST_BYTES, parse
 from tests.specs.samples import FILES, FLIGHT_DELAY, SMALLEST, TEN_MISTAKES
+from tests.specs.steady import steady
 
 FILE = "ml-pipeline.yaml"
 AFTER = len(SMALLEST.splitlines()) + 1
@@ -198,11 +199,13 @@ def test_positions_can_be_asked_for() -> None:
     assert lines[line - 1].strip() == "train:"
 
 
+@steady
 @given(st.text())
 def test_any_text_is_loaded_without_an_exception(text: str) -> None:
     assert isinstance(check(text, FILE, ()), Loaded)
 
 
+@steady
 @given(st.binary())
 def test_any_bytes_are_loaded_without_an_exception(content: bytes) -> None:
     assert isinstance(check(content, FILE, ()), Loaded)
@@ -215,6 +218,7 @@ YAML_PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
+@steady
 @given(st.lists(YAML_PIECES, max_size=40).map("".join))
 def test_anything_like_yaml_is_loaded_without_an_exception(text: str) -> None:
     loaded = check(text, FILE, ())
@@ -222,7 +226,7 @@ def test_anything_like_yaml_is_loaded_without_an_exception(text: str) -> None:
     assert loaded.problems
 
 
-@settings(max_examples=60)
+@settings(steady, max_examples=60)
 @given(st.data())
 def test_a_spec_with_random_damage_is_loaded_without_an_exception(data: st.DataObject) -> None:
     lines = FLIGHT_DELAY.splitlines()
@@ -241,3 +245,19 @@ def test_a_spec_with_random_damage_is_loaded_without_an_exception(data: st.DataO
     height = len(lines) + 1
     assert all(1 <= p.line <= height and p.column >= 1 for p in loaded.problems)
     assert (loaded.pipeline is None) == any(p.severity == "error" for p in loaded.problems)
+
+
+def test_more_mistakes_than_anybody_reads_are_cut_and_errors_come_first() -> None:
+    params = "params: {" + ", ".join(f"p{i}: {i}" for i in range(200)) + "}\n"
+    loaded = check(SMALLEST.replace("{port}", "{prt}") + params, FILE)
+    assert loaded.pipeline is None
+    assert len(loaded.problems) == 100
+    assert loaded.problems[0].severity == "error"
+
+
+def test_more_globs_than_a_repository_can_be_searched_for_are_refused() -> None:
+    globs = ", ".join(f"'**/{i}'" for i in range(101))
+    problem = only(
+        SMALLEST.replace("    run: python t", f"    reads: [{globs}]\n    run: python t")
+    )
+    assert (problem.path, problem.expected) == ("steps.train.reads", "at most 100")

@@ -16,6 +16,7 @@ from specs.problems import (
     to_sarif,
 )
 from tests.specs.samples import FILES, TEN_MISTAKES
+from tests.specs.steady import steady
 
 FILE = "flights/ml-pipeline.yaml"
 PROBLEMS = check(TEN_MISTAKES, FILE, FILES).problems
@@ -46,6 +47,7 @@ def test_no_problem_is_no_text() -> None:
     assert render_text([], {}) == ""
 
 
+@steady
 @given(st.text())
 def test_a_spec_cannot_drive_the_terminal(text: str) -> None:
     shown = render_text([problem(text)], {FILE: text})
@@ -71,6 +73,7 @@ def test_github_gets_one_command_a_line() -> None:
     )
 
 
+@steady
 @given(st.text(), st.text())
 def test_a_spec_cannot_write_workflow_commands(message: str, file: str) -> None:
     command = to_github([Problem("error", "c", message, file)])
@@ -105,3 +108,9 @@ def test_problems_are_sorted_by_place_and_told_once() -> None:
     assert in_order([late, early, late]) == (early, late)
     assert has_errors([late])
     assert not has_errors([Problem("warning", "c", "m", FILE)])
+
+
+def test_a_sarif_place_is_a_uri() -> None:
+    log = json.loads(to_sarif([Problem("error", "c", "m", "my models/ml-pipeline.yaml")]))
+    place = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "my%20models/ml-pipeline.yaml"

@@ -19,6 +19,7 @@ from specs.references import (
     render,
     secrets_named,
 )
+from tests.specs.steady import steady
 
 VALUES = st.text(st.characters(exclude_characters="\0"))
 
@@ -49,12 +50,14 @@ def test_a_command_is_split_like_a_shell_line_and_then_filled_in() -> None:
     )  # fmt: skip
 
 
+@steady
 @given(VALUES)
 def test_a_value_is_never_split_and_never_expanded(value: str) -> None:
     argv = render("cmd {inputs.a} --b={params.b}c", {"inputs.a": value, "params.b": value})
     assert argv == ("cmd", value, f"--b={value}c")
 
 
+@steady
 @given(VALUES)
 def test_braces_in_a_value_are_not_placeholders(value: str) -> None:
     assert render("cmd {params.a}", {"params.a": "{" + value + "}"}) == ("cmd", "{" + value + "}")
@@ -108,6 +111,7 @@ def test_a_missing_value_and_a_nul_byte_are_refused() -> None:
         render("x {port}", {"port": "a\0b"})
 
 
+@steady
 @given(st.text())
 def test_any_text_is_a_command_or_a_template_error(text: str) -> None:
     try:

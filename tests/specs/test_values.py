@@ -15,19 +15,23 @@ from specs.values import (
     parse_percent,
     parse_size,
 )
+from tests.specs.steady import steady
 
 
+@steady
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3650)))
 def test_a_duration_survives_being_written(duration: timedelta) -> None:
     # Text goes down to milliseconds with decimals, so microseconds survive too.
     assert parse_duration(format_duration(duration)) == duration
 
 
+@steady
 @given(st.floats(min_value=0, max_value=10))
 def test_a_percentage_survives_being_written(fraction: float) -> None:
     assert parse_percent(format_percent(fraction)) == fraction
 
 
+@steady
 @given(st.integers(min_value=0, max_value=1 << 60))
 def test_a_size_survives_being_written(size: int) -> None:
     assert parse_size(format_size(size)) == size
