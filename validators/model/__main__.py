@@ -60,8 +60,8 @@ def _report(source: Path) -> Report:
 def _first_of(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    if first["loc"][-1] != "metric":
-        return f"{place}: {first['msg']}"
+    if not place.endswith(".metric"):
+        return ": ".join(part for part in (place, first["msg"]) if part)
     name = str(first["input"])[:40]
     near = difflib.get_close_matches(name, metric_names(), n=1)
     return f"{place}: there is no metric {name}" + (f", did you mean {near[0]}" if near else "")

@@ -14,13 +14,13 @@ Establish Effectiveness, 2016).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil
 from statistics import NormalDist
 
 from validators.verdict import Verdict
 
-_MANY = 100
-"""More than so many times the rows at hand is no advice any more."""
+_FURTHEST = 10.0
+"""An interval that has to shrink further asks for more than 100 times the rows: no advice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def rows_to_decide(gain: Gain, margin: float) -> int | None:
     half = gain.value - gain.low if gain.value > -margin else gain.high - gain.value
     if not distance:
         return None
-    factor = (half / distance) ** 2
-    return ceil(gain.n * (factor - 1)) if 1 < factor <= _MANY and isfinite(factor) else None
+    ratio = half / distance
+    return ceil(gain.n * (ratio**2 - 1)) if 1 < ratio <= _FURTHEST else None
 
 
 def unseen_difference(n: int, confidence: float) -> float:

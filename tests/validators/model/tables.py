@@ -20,7 +20,7 @@ CARRIERS = ("AA", "B6", "DL", "UA")
 def flights(
     n: int = 4000, seed: int = 1, noise: float = 0.3, flip: str | None = None
 ) -> dict[str, Any]:
-    """Labels follow a hidden risk, which the score sees with noise; `flip` inverts it for a carrier.
+    """Labels follow a hidden risk, which the score sees with noise, and inverted for one carrier.
 
     The same seed gives the same rows and labels whatever the noise, so two models can be paired.
     """

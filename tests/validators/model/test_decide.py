@@ -1,0 +1,98 @@
+"""The rules, and what must hold of them whatever the numbers are."""
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specs.gates import Metric as SpecMetric
+from validators.model.decide import (
+    Gain,
+    holm,
+    non_inferior,
+    p_worse,
+    rows_to_decide,
+    unseen_difference,
+)
+from validators.model.metrics import METRICS, Task, metric_names, task_of
+from validators.verdict import Verdict
+
+gains = st.tuples(
+    st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.integers(100, 1_000_000)
+).map(lambda t: Gain(t[0], t[0] - t[1], t[0] + t[2], (t[1] + t[2]) / 4, t[3]))
+margins = st.floats(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.004, 0.001, Verdict.PASS),
+        (-0.005, 0.001, Verdict.PASS),
+        (-0.009, -0.001, Verdict.INCONCLUSIVE),
+        (-0.009, -0.005, Verdict.INCONCLUSIVE),
+        (-0.009, -0.006, Verdict.FAIL),
+        (0.001, 0.002, Verdict.PASS),
+    ],
+)
+def test_the_interval_decides_by_where_it_lies_to_the_margin(
+    low: float, high: float, verdict: Verdict
+) -> None:
+    assert non_inferior(Gain((low + high) / 2, low, high, 0.001, 1000), 0.005) is verdict
+
+
+@given(gains, margins, margins)
+def test_a_wider_margin_never_makes_the_verdict_worse(gain: Gain, one: float, other: float) -> None:
+    narrow, wide = sorted((one, other))
+    assert non_inferior(gain, wide).rank <= non_inferior(gain, narrow).rank
+
+
+@given(gains, margins)
+def test_more_rows_are_asked_for_only_where_they_would_decide(gain: Gain, margin: float) -> None:
+    rows = rows_to_decide(gain, margin)
+    if non_inferior(gain, margin) is not Verdict.INCONCLUSIVE:
+        assert rows is None
+        return
+    if rows is None:
+        return
+    shrunk = (gain.n / (gain.n + rows)) ** 0.5
+    low = gain.value - (gain.value - gain.low) * shrunk
+    high = gain.value + (gain.high - gain.value) * shrunk
+    assert low >= -margin - 1e-9 or high < -margin + 1e-9
+
+
+@given(st.lists(st.floats(0, 1)))
+def test_adjusted_p_values_grow_keep_their_order_and_stay_probabilities(
+    p_values: list[float],
+) -> None:
+    adjusted = holm(p_values)
+    assert all(p <= a <= 1 for p, a in zip(p_values, adjusted, strict=True))
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    assert [adjusted[i] for i in order] == sorted(adjusted)
+
+
+def test_holm_is_the_textbook_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_a_gain_of_zero_is_no_evidence_and_a_loss_of_two_deviations_is() -> None:
+    assert p_worse(Gain(0, -1, 1, 0.5, 100)) == pytest.approx(0.5)
+    assert p_worse(Gain(-1, -2, 0, 0.5, 100)) == pytest.approx(0.0228, abs=1e-4)
+    assert p_worse(Gain(0, 0, 0, 0, 100)) == 1
+
+
+def test_no_difference_in_n_rows_leaves_about_four_over_n_possible() -> None:
+    assert unseen_difference(1000, 0.95) == pytest.approx(3.69 / 1000, rel=0.01)
+
+
+def test_every_metric_that_a_spec_may_name_can_be_computed() -> None:
+    assert set(get_args(SpecMetric)) <= set(metric_names())
+
+
+def test_the_task_follows_from_the_metrics_and_then_from_the_labels() -> None:
+    assert task_of(["accuracy", "roc_auc"], labels_are_binary=False) is Task.BINARY
+    assert task_of(["accuracy"], labels_are_binary=False) is Task.MULTICLASS
+    assert task_of(["accuracy"], labels_are_binary=True) is Task.BINARY
+    assert task_of(["r2"], labels_are_binary=True) is Task.REGRESSION
+    assert task_of(["r2", "roc_auc"], labels_are_binary=True) is Task.REGRESSION
+    assert METRICS["log_loss"].gain(0.4, 0.5) == pytest.approx(0.1)

@@ -1,0 +1,155 @@
+"""The gate as a process over files: formats, order of rows, bad requests, bad files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import csv
+
+from specs.gates import Columns
+from tests.validators.model.tables import Bench, flights, one, write
+from validators.model.__main__ import main
+from validators.model.request import Request
+from validators.model.rows import Unusable, load, why_unpaired
+from validators.report import Report
+from validators.verdict import Verdict
+
+COLUMNS = Columns(key="id", label="late", score="p")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def _through_main(request: str, folder: Path) -> Report:
+    (folder / "request.json").write_text(request)
+    assert main([str(folder / "request.json"), str(folder / "report.json")]) == 0
+    return Report.model_validate_json((folder / "report.json").read_bytes())
+
+
+def test_the_process_writes_the_report_and_nothing_else(bench: Bench) -> None:
+    request = bench.request(flights(), flights(noise=0.4))
+    (bench.folder / "request.json").write_text(request.model_dump_json())
+    command = [sys.executable, "-m", "validators.model", "request.json", "report.json"]
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        command, cwd=bench.folder, env={"PYTHONPATH": root}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    report = Report.model_validate_json((bench.folder / "report.json").read_bytes())
+    assert report.verdict is Verdict.PASS
+    assert {path.name for path in bench.folder.iterdir()} == {
+        "candidate", "baseline", "request.json", "report.json"
+    }  # fmt: skip
+
+
+def test_metric_names_cost_no_heavy_import() -> None:
+    code = (
+        "import sys; from validators.model.metrics import metric_names; metric_names();"
+        "print([n for n in ('numpy', 'sklearn', 'pandas', 'pyarrow') if n in sys.modules])"
+    )
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_changes_nothing(bench: Bench, random: object) -> None:
+    order = list(range(600))
+    random.shuffle(order)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    candidate, baseline = flights(600), flights(600, noise=0.6)
+    mixed = {name: np.asarray(values)[order] for name, values in candidate.items()}
+    sliced = Bench(bench.folder, slices=("carrier",))
+    assert sliced.judge(mixed, baseline) == sliced.judge(candidate, baseline)
+
+
+def test_parquet_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
+    table = pa.table(flights(300))
+    pq.write_table(table, tmp_path / "a")
+    csv.write_csv(table, tmp_path / "b")
+    (tmp_path / "c").write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
+    parquet, text, lines = (load(tmp_path / name, COLUMNS, ["carrier"]) for name in "abc")
+    for other in (text, lines):
+        assert why_unpaired(parquet, other) is None
+        assert parquet.score is not None
+        assert other.score is not None
+        assert np.array_equal(parquet.score, other.score)
+        assert other.slices["carrier"].values == parquet.slices["carrier"].values
+
+
+def test_an_airline_called_na_is_no_missing_value(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,late,p,carrier\n1,0,0.1,NA\n2,1,0.7,DL\n")
+    assert load(tmp_path / "p.csv", COLUMNS, ["carrier"]).slices["carrier"].values == ("DL", "NA")
+
+
+def test_keys_may_be_written_in_other_widths_but_not_as_another_type(tmp_path: Path) -> None:
+    wide = load(write(tmp_path / "a", flights(50)), COLUMNS)
+    table = flights(50)
+    narrow = load(write(tmp_path / "b", {**table, "id": table["id"].astype(np.int32)}), COLUMNS)
+    texts = load(write(tmp_path / "c", {**table, "id": table["id"].astype(str)}), COLUMNS)
+    assert why_unpaired(wide, narrow) is None
+    assert "different types" in str(why_unpaired(wide, texts))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"PAR1 but not really", "cannot be read"),
+        (b"id,p\n1,0.5\n", "no column late; there are id, p"),
+        (b'{"id": 1}\n{"id"', "cannot be read"),
+        (b"id,late,p\n1,0\n", "cannot be read"),
+        (b"\xff\xfe\x00garbage", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_table_of_predictions_is_named_not_thrown(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    (tmp_path / "p").write_bytes(content)
+    with pytest.raises(Unusable, match=words):
+        load(tmp_path / "p", COLUMNS)
+
+
+def test_a_file_that_is_gone_is_an_error_in_the_report(bench: Bench) -> None:
+    request = bench.request(flights(), flights())
+    request.candidate.unlink()
+    report = _through_main(request.model_dump_json(), bench.folder)
+    assert report.verdict is Verdict.ERROR
+    assert "No such file" in one(report, "predictions").message
+
+
+def test_an_unknown_metric_is_an_error_with_the_nearest_name(bench: Bench) -> None:
+    request = bench.request(flights(), None).model_dump_json().replace("roc_auc", "roc_auk")
+    report = _through_main(request, bench.folder)
+    assert report.verdict is Verdict.ERROR
+    assert "did you mean roc_auc" in report.checks[0].message
+
+
+def test_a_request_that_is_no_json_is_an_error_in_the_report(tmp_path: Path) -> None:
+    assert _through_main("{", tmp_path).verdict is Verdict.ERROR
+
+
+def test_a_report_that_cannot_be_written_ends_in_a_line_and_another_exit_code(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = bench.folder / "request.json"
+    request.write_text(bench.request(flights(200), None).model_dump_json())
+    assert main([str(request), str(bench.folder / "nowhere" / "report.json")]) == 1
+    assert capsys.readouterr().err.startswith("no report could be written")
+    assert main([]) == 2
+
+
+def test_a_request_survives_its_own_json(bench: Bench) -> None:
+    request = bench.request(flights(100), flights(100))
+    assert Request.model_validate_json(request.model_dump_json()) == request
