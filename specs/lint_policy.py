@@ -72,7 +72,7 @@ def _schedule(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             ("triggers", "schedule", "timezone"),
             f"there is no time zone `{schedule.timezone}`",
             expected="an IANA name such as Europe/Berlin",
-            nearest=nearest(schedule.timezone, available_timezones()),
+            nearest=nearest(schedule.timezone, sorted(available_timezones())),
         )
 
 

@@ -249,7 +249,7 @@ def test_a_spec_with_random_damage_is_loaded_without_an_exception(data: st.DataO
 
 def test_more_mistakes_than_anybody_reads_are_cut_and_errors_come_first() -> None:
     params = "params: {" + ", ".join(f"p{i}: {i}" for i in range(200)) + "}\n"
-    loaded = check(SMALLEST.replace("{port}", "{prt}") + params, FILE)
+    loaded = check(SMALLEST.replace(" --port {port}", "") + params, FILE)
     assert loaded.pipeline is None
     assert len(loaded.problems) == 100
     assert loaded.problems[0].severity == "error"
