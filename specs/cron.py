@@ -49,6 +49,8 @@ def _fits(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:
     if found is None or (found[3] is not None and int(found[3]) == 0):
         return False
     ends = [_number(word, names) for word in (found[1], found[2]) if word is not None]
+    if names == _DAYS and len(ends) == 2 and ends[1] == 0:
+        ends[1] = 7  # FRI-SUN: a range that ends with Sunday ends the week.
     known = [end for end in ends if end is not None and least <= end <= most]
     return len(known) == len(ends) and known == sorted(known)
 

@@ -44,7 +44,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     apart = max(3, len(word) // 3)
     similar = (name for name in names if abs(len(name) - len(word)) <= apart)
     # A hostile file can have thousands of names and as many mistakes.
-    found = difflib.get_close_matches(word[:100], list(islice(similar, 1000)), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word[:100], list(islice(similar, 500)), n=1, cutoff=0.6)
     return found[0] if found else None
 
 

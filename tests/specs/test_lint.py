@@ -230,7 +230,14 @@ def test_warnings_leave_the_pipeline_usable() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["* * * * *", "*/5 0 1 1 0", "0 4 * * MON-FRI", "0,30 4-6 1-31/2 jan,Feb 7", "0 0 * 12 sun"],
+    [
+        "* * * * *",
+        "*/5 0 1 1 0",
+        "0 4 * * MON-FRI",
+        "0 4 * * FRI-SUN",
+        "0,30 4-6 1-31/2 jan,Feb 7",
+        "0 0 * 12 sun",
+    ],
 )
 def test_cron_lines(line: str) -> None:
     assert cron_fault(line) is None
@@ -248,6 +255,7 @@ def test_cron_lines(line: str) -> None:
         ("* * * * MOM", "no weekday"),
         ("*/0 * * * *", "no minute"),
         ("5-1 * * * *", "no minute"),
+        ("* * * * FRI-MON", "no weekday"),
         ("1,,2 * * * *", "no minute"),
     ],
 )
