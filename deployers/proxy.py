@@ -325,15 +325,17 @@ class ServerConnection(asyncio.Protocol):
         if call is None:  # an answer that nobody asked for
             self.transport.abort()
             return
+        sane = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.transport.abort()
-            return
-        if self._complete and self.call is call:
-            self._finish(call)
-        else:
+            sane = False
+        if self._complete:
+            self._finish(call, reuse=sane)
+        elif sane:
             call.flush()
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self in self._server.idle:
@@ -369,13 +371,13 @@ class ServerConnection(asyncio.Protocol):
         if self._status:
             self._complete = True
 
-    def _finish(self, call: Call) -> None:
+    def _finish(self, call: Call, *, reuse: bool) -> None:
         self.call = None
         if self._head_only:  # the parser waits for a body that never comes
             self._parser, keep = httptools.HttpResponseParser(self), False
         else:
             framed = self._sized or self._status in {204, 304}
-            keep = framed and self._parser.should_keep_alive()
+            keep = reuse and framed and self._parser.should_keep_alive()
         self.reused = True
         if keep:
             self._server.keep(self)
@@ -393,7 +395,7 @@ class CallerConnection(asyncio.Protocol):
         self._request = http1.Request()
         self._waiting: deque[http1.Request] = deque()
         self._header_bytes = 0
-        self._refused = self._paused = False
+        self._deaf = self._paused = False
         self.transport: asyncio.Transport
         self.peer = b""
         self.call: Call | None = None
@@ -414,7 +416,7 @@ class CallerConnection(asyncio.Protocol):
             self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._deaf:
             return
         self.heard = time.monotonic()
         if not self._request.method:
@@ -425,7 +427,7 @@ class CallerConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse(501, "the router does not change protocols")
+            self._deaf = True  # the offer to change protocols is ignored; this request is the last
         except httptools.HttpParserError as error:
             self._refuse(400, f"the request is not HTTP/1.1: {error}")
 
@@ -452,9 +454,11 @@ class CallerConnection(asyncio.Protocol):
         self._header_bytes = 0
         request = self._request
         request.method = self._parser.get_method()
-        request.keep_alive = self._parser.should_keep_alive()
+        request.keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         request.chunks = self._parser.get_http_version() == "1.1"
-        if sum(len(name) + len(value) for name, value in request.headers) > (
+        if request.method == b"CONNECT":
+            self._refuse(501, "the router is no tunnel")
+        elif sum(len(name) + len(value) for name, value in request.headers) > (
             self._proxy.limits.header_bytes
         ):
             self._refuse(431, "the header of the request is too large")
@@ -462,7 +466,7 @@ class CallerConnection(asyncio.Protocol):
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        if self._refused:
+        if self._deaf:
             return
         if len(self._request.body) + len(body) > self._proxy.limits.body_bytes:
             self._refuse(413, "the body of the request is too large")
@@ -470,7 +474,7 @@ class CallerConnection(asyncio.Protocol):
             self._request.body += body
 
     def on_message_complete(self) -> None:
-        if self._refused:
+        if self._deaf:
             return
         request, self._request = self._request, http1.Request()
         if self.call is None:
@@ -501,8 +505,8 @@ class CallerConnection(asyncio.Protocol):
         self.call.begin()
 
     def _refuse(self, status: int, reason: str) -> None:
-        if not self._refused:
-            self._refused = True
+        if not self._deaf:
+            self._deaf = True
             if self.call is None:
                 self.write(http1.refusal(status, reason, None, keep_alive=False))
             self.transport.close()

@@ -19,6 +19,7 @@ from deployers.assignment import as_drawn
 from deployers.protocol import Deployer, Desired, Observed, Server
 from specs.traffic import NO_ANSWER, Arm, Exchange
 from tests.deployers.caller import Caller, ask, flood
+from tests.deployers.world import eventually
 
 PLACE = "flight-delay/production"
 
@@ -270,17 +271,18 @@ def open_gate(server: Server) -> None:
 
 async def until_gone(deployer: Deployer, name: str) -> None:
     """Wait until nothing is known of a server any more."""
-    await observed(deployer, lambda seen: seen.server(name) is None)
+
+    async def gone() -> bool:
+        return (await deployer.observe(PLACE)).server(name) is None
+
+    await eventually(gone)
 
 
 async def until_not_alive(deployer: Deployer, name: str) -> None:
     """Wait until it is noticed that a server ended."""
-    await observed(deployer, lambda seen: not any(s.alive for s in seen.servers if s.name == name))
 
+    async def ended() -> bool:
+        status = (await deployer.observe(PLACE)).server(name)
+        return status is None or not status.alive
 
-async def observed(deployer: Deployer, wish: Callable[[Observed], bool]) -> Observed:
-    """Look until the wish is true."""
-    async with asyncio.timeout(30):
-        while not wish(seen := await deployer.observe(PLACE)):
-            await asyncio.sleep(0.02)
-    return seen
+    await eventually(ended)

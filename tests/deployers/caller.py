@@ -43,8 +43,8 @@ class Caller:
         """Read the next answer."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-        body = b""
-        if empty:
+        status, body = int(head[0].split()[1]), b""
+        if empty or status == 204:
             pass
         elif headers.get("transfer-encoding") == "chunked":
             while size := int(await self.reader.readline(), 16):
@@ -54,7 +54,7 @@ class Caller:
             body = await self.reader.readexactly(int(headers["content-length"]))
         else:
             body = await self.reader.read()
-        return Answer(int(head[0].split()[1]), headers, body)
+        return Answer(status, headers, body)
 
 
 async def ask(address: str, path: str = "/predict", **details: Any) -> Answer:

@@ -1,12 +1,14 @@
 """What the tests of this folder look at the world with."""
 
+import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -16,6 +18,14 @@ def until(look: Callable[[], T], seconds: float = 30.0) -> T:
     while not (found := look()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
+    return found
+
+
+async def eventually(look: Callable[[], Awaitable[T]], seconds: float = 30.0) -> T:
+    """The same for what has to be awaited."""
+    async with asyncio.timeout(seconds):
+        while not (found := await look()):  # noqa: ASYNC110 - another process is looked at
+            await asyncio.sleep(0.01)
     return found
 
 

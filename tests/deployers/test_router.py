@@ -1,0 +1,314 @@
+"""The router as a process: HTTP done right, limits, and what becomes of failures."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deployers import control
+from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
+from deployers.processes import Processes, ProcessSpec, State
+from deployers.proxy import Limits
+from deployers.site import free_port, is_free
+from specs.traffic import NO_ANSWER
+from tests.deployers import model_server_path
+from tests.deployers.caller import Caller, ask
+from tests.deployers.world import PATH, ROOT, eventually, living, until
+
+
+class World:
+    """A router and model servers, as processes of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes = Processes(folder / "processes")
+
+    def start_router(self, name: str = "router") -> None:
+        argv = (sys.executable, "-m", "deployers.router", "--folder", str(self.folder))
+        self.processes.start(name, ProcessSpec(argv=argv, cwd=str(ROOT)))
+
+    def start_server(self, name: str) -> Backend:
+        model, port = self.folder / f"{name}.json", free_port()
+        model.write_text(json.dumps({"name": name}))
+        argv = (sys.executable, str(model_server_path()), str(model), str(port))
+        environment = {"PATH": PATH}
+        self.processes.start(
+            name, ProcessSpec(argv=argv, cwd=str(self.folder), environment=environment)
+        )
+        until(lambda: not is_free(port))
+        return Backend(name=name, host="127.0.0.1", port=port)
+
+    async def route(self, **routing: object) -> str:
+        """Give the routing to the router as soon as there is one; returns its address."""
+        wanted = Routing.model_validate(routing).model_dump()
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    settled = await control.ask(self.folder, "route", routing=wanted)
+                    return f"http://127.0.0.1:{settled['port']}"
+                except OSError:
+                    await asyncio.sleep(0.02)
+
+    async def status(self) -> RouterStatus:
+        return RouterStatus.model_validate(await control.ask(self.folder, "status"))
+
+    async def busy(self) -> bool:
+        """Whether a request is in flight to v1."""
+        return bool((await self.status()).in_flight.get("v1"))
+
+    async def statuses(self) -> list[int]:
+        """The recorded status of each request so far."""
+        page = await control.ask(self.folder, "traffic", epoch=None, after=0)
+        return [status for _, _, _, status, _, _ in page["records"]]
+
+    def end(self, name: str) -> None:
+        self.processes.stop(name, grace=2)
+        until(lambda: self.processes.status(name).state is not State.RUNNING)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
+    made.start_router()
+    yield made
+    for name in made.processes.names():
+        made.processes.stop(name, grace=1)
+    made.processes.close()
+    until(lambda: not living(tmp_path))
+
+
+async def test_a_request_reaches_the_server_as_it_was_sent_and_says_where_from(
+    world: World,
+) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    answer = await ask(
+        address, "/predict?a=%20b", body=b'{"x": 1}', X_Forwarded_For="10.0.0.1",
+        Connection="keep-alive, X-Secret", X_Secret="hop", TE="trailers", X_Own="kept",
+        X_Forwarded_Host="forged", X_Forwarded_Proto="https",
+    )  # fmt: skip
+    seen = answer.json()
+    headers = seen["headers"]
+    assert (seen["method"], seen["path"], seen["body"]) == ("POST", "/predict?a=%20b", '{"x": 1}')
+    assert (headers["host"], headers["x-own"]) == ("model.test", "kept")
+    assert headers["x-forwarded-for"] == "10.0.0.1, 127.0.0.1"
+    assert (headers["x-forwarded-host"], headers["x-forwarded-proto"]) == ("model.test", "http")
+    assert headers["x-request-id"]
+    assert not headers.keys() & {"connection", "te", "x-secret"}
+
+
+async def test_a_callers_request_id_is_kept(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    answer = await ask(address, X_Request_Id="mine")
+    assert answer.json()["headers"]["x-request-id"] == "mine"
+
+
+async def test_every_form_of_answer_comes_through_and_the_connection_lives_on(
+    world: World,
+) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        chunked = await caller.ask("/chunked?chunks=2000", "GET", b"")
+        assert chunked.body == b"".join(b"part%d" % (number % 10) for number in range(2000))
+        head = await caller.ask("/anything", "HEAD", b"")
+        assert (head.status, head.body) == (200, b"")
+        assert int(head.headers["content-length"]) > 0
+        assert (await caller.ask("/until-closed", "GET", b"")).body == b"all of it"
+        assert (await caller.ask("/x?status=204", "GET", b"")).status == 204
+        assert (await caller.ask("/x?status=404")).status == 404
+        assert (await caller.ask("/x?status=500")).status == 500
+    assert await world.statuses() == [200, 200, 200, 204, 404, 500]
+
+
+async def test_a_server_that_says_more_than_it_announced_is_heard_that_far(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        assert (await caller.ask("/babble", "GET", b"")).body == b"ok"
+        assert (await caller.ask()).status == 200
+    assert await world.statuses() == [200, 200]
+
+
+async def test_an_offer_to_change_protocols_is_ignored(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    answer = await ask(address, Connection="Upgrade, HTTP2-Settings", Upgrade="h2c")
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert "upgrade" not in answer.json()["headers"]
+
+
+async def test_an_old_caller_gets_its_answer_by_the_end_of_the_connection(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        caller.writer.write(b"GET /chunked HTTP/1.0\r\n\r\n")
+        assert (await caller.answer()).body == b"part0part1part2"
+        assert await caller.reader.read() == b""
+
+
+async def test_pipelined_requests_are_answered_in_their_order(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        for number in range(20):
+            caller.writer.write(b"GET /%d?sleep=0.00%d HTTP/1.1\r\n\r\n" % (number, 20 - number))
+        paths = [(await caller.answer()).json()["path"] for _ in range(20)]
+    assert [path.partition("?")[0] for path in paths] == [f"/{number}" for number in range(20)]
+
+
+async def test_a_large_body_waits_for_100_continue_and_comes_through_chunked(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        caller.writer.write(
+            b"POST /predict HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        assert await caller.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        for _ in range(100):
+            caller.writer.write(b"10000\r\n%s\r\n" % (b"x" * 65536))
+        caller.writer.write(b"0\r\n\r\n")
+        assert (await caller.answer()).json()["size"] == 6_553_600
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * (Limits().header_bytes + 1) + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 100_000, 431),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (2**24 + 1), 413),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501),
+    ],
+    ids=["nonsense", "smuggling", "one long header", "many headers", "long body", "connect"],
+)
+async def test_what_no_server_should_see_is_refused(world: World, sent: bytes, status: int) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        caller.writer.write(sent)
+        assert (await caller.answer()).status == status
+    assert await world.statuses() == []  # no server was asked, so none is judged
+
+
+async def test_a_server_that_is_not_there_is_named_and_on_record(world: World) -> None:
+    address = await world.route(stable=Backend(name="v1", host="127.0.0.1", port=free_port()))
+    answer = await ask(address)
+    assert answer.status == 502
+    assert answer.json()["error"].startswith("cannot reach model server v1: ")
+    assert answer.json()["request_id"]
+    assert await world.statuses() == [NO_ANSWER]
+
+
+async def test_half_an_answer_is_cut_off_and_never_passed_for_a_whole_one(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+        await ask(address, "/cut-off")
+    assert await world.statuses() == [NO_ANSWER]
+
+
+async def test_a_server_that_dies_in_a_request_is_not_asked_again_for_what_may_change_it(
+    world: World,
+) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        await caller.ask()
+        answer = await caller.ask("/die")
+        assert (answer.status, answer.json()["by"]) == (502, "headgate router")
+    assert await world.statuses() == [200, NO_ANSWER]
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_replaced(world: World) -> None:
+    address = await world.route(stable=(backend := world.start_server("v1")))
+    async with Caller(address) as caller:
+        before = (await caller.ask()).json()["pid"]
+        world.end("v1")
+        world.processes.remove("v1")
+        argv = (sys.executable, str(model_server_path()), str(world.folder / "v1.json"))
+        again = ProcessSpec(argv=(*argv, str(backend.port)), cwd=str(world.folder))
+        world.processes.start("v1", again)
+        until(lambda: not is_free(backend.port))
+        answer = await caller.ask()
+        assert (answer.status, answer.json()["pid"] != before) == (200, True)
+
+
+async def test_a_caller_that_goes_away_costs_the_record_nothing(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        caller.writer.write(b"GET /predict?sleep=0.2 HTTP/1.1\r\n\r\n")
+        await caller.writer.drain()
+        await eventually(world.busy)
+    assert await eventually(world.statuses) == [200]
+
+
+async def test_a_slow_reader_holds_up_the_server_and_not_the_memory(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    chunks = 2_000_000  # 20 MB on the wire
+    async with Caller(address) as caller:
+        caller.writer.write(b"GET /chunked?chunks=%d HTTP/1.1\r\n\r\n" % chunks)
+        await caller.reader.readuntil(b"\r\n\r\n")
+        assert (await ask(address)).status == 200  # others are served meanwhile
+        router = next(line for line in living(world.folder) if "deployers.router" in line)
+        assert resident(int(router.split(":")[0])) < 80_000_000
+
+
+def resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_a_killed_router_comes_back_with_its_port_and_its_split(world: World) -> None:
+    stable, canary = world.start_server("v1"), world.start_server("v2")
+    address = await world.route(stable=stable, canary=canary, weight=0.25, seed=3)
+    before = await world.status()
+    router = next(line for line in living(world.folder) if "deployers.router" in line)
+    os.kill(int(router.split(":")[0]), signal.SIGKILL)
+    until(lambda: world.processes.status("router").state is State.ENDED)
+    world.start_router("router-again")
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                after = await world.status()
+                break
+            except OSError:
+                await asyncio.sleep(0.02)
+    assert after.routing == before.routing
+    assert after.epoch != before.epoch
+    assert (await ask(address)).status == 200
+
+
+async def test_a_router_that_is_asked_to_end_answers_what_is_in_flight(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        caller.writer.write(b"GET /predict?sleep=0.5 HTTP/1.1\r\n\r\n")
+        await eventually(world.busy)
+        world.processes.stop("router", grace=30)
+        answer = await caller.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+async def test_a_port_that_is_taken_is_refused_and_all_stays_as_it_was(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(RouterRefusedError, match="address already in use"):
+            await world.route(port=taken.getsockname()[1])
+    assert (await ask(address)).status == 200
+
+
+async def test_the_port_can_move(world: World) -> None:
+    stable = world.start_server("v1")
+    await world.route(stable=stable)
+    port = free_port()
+    address = await world.route(stable=stable, port=port)
+    assert address.endswith(f":{port}")
+    assert (await ask(address)).status == 200
+
+
+async def test_nonsense_on_the_control_socket_is_refused(world: World) -> None:
+    await world.route()
+    with pytest.raises(RouterRefusedError, match="there is no order 'dance'"):
+        await control.ask(world.folder, "dance")
+    with pytest.raises(RouterRefusedError, match="weight"):
+        await control.ask(world.folder, "route", routing={"weight": "much"})
+    assert (world.folder / control.SOCKET).stat().st_mode & 0o077 == 0
