@@ -140,8 +140,8 @@ def _per_value(
     if column.refused:
         return [unanswered(check, Verdict.ERROR, column.refused, column.column, where)]
     if not column.judged:
-        reason = f"was not measured by {column.column}: no value has enough rows"
-        return [unanswered(check, Verdict.SKIPPED, reason, column.column, where)]
+        reason = f"was not measured: no value of {column.column} has enough rows"
+        return [unanswered(check, Verdict.INCONCLUSIVE, reason, column.column, where)]
     answers = [
         answer(check, measured[subset.name, check.metric], subset.name, where, request.file)
         for subset in column.judged

@@ -1,5 +1,6 @@
 """Reading predictions and pairing them by key. What does not fit is counted and named."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,35 +120,55 @@ def _read(path: Path, columns: Columns, slices: Sequence[str]) -> "pa.Table":
             start = file.read(64)
         if not start.strip():
             raise Unusable("the file is empty", Verdict.INCONCLUSIVE)
-        return _read_as(path, start, wanted, slices)
+        judged = (columns.key, columns.label, columns.score, columns.prediction)
+        texts = [name for name in slices if name not in judged]
+        return _read_as(path, start, wanted, texts)
     except OSError as error:
         raise Unusable(f"the file cannot be read: {error.strerror or error}") from error
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, UnicodeDecodeError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise Unusable(f"the file cannot be read: {lines[0][:200]}") from error
+        raise Unusable(f"the file cannot be read: {_what_broke(start, error)}") from error
+
+
+def _what_broke(start: bytes, error: Exception) -> str:
+    """What the reader said without the values that it quotes: a report holds no rows."""
+    counts = re.search(r"(Row #\d+: )?Expected \d+ columns, got \d+", str(error))
+    if counts:
+        return counts[0]
+    return f"it begins like {_format_of(start)} but is no whole table of it"
+
+
+def _format_of(start: bytes) -> str:
+    if start.startswith(b"PAR1"):
+        return "Parquet"
+    return "JSON lines" if start.lstrip().startswith(b"{") else "CSV"
 
 
 def _read_as(path: Path, start: bytes, wanted: list[str], texts: Sequence[str]) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import csv, json, parquet
 
-    if start.startswith(b"PAR1"):
+    kind = _format_of(start)
+    if kind == "Parquet":
         with parquet.ParquetFile(path) as source:
             _require(wanted, source.schema_arrow.names)
             return source.read(columns=wanted)
-    if start.lstrip().startswith(b"{"):
+    if kind == "JSON lines":
         table = json.read_json(path)
         _require(wanted, table.column_names)
         return table.select(wanted)
     with csv.open_csv(path) as lines:
         _require(wanted, lines.schema.names)
+    # Without a type, a slice of zip codes would lose its zeros.
     convert = csv.ConvertOptions(
         include_columns=wanted, column_types=dict.fromkeys(texts, pa.string())
     )
     return csv.read_csv(path, convert_options=convert)
 
 
-def _require(wanted: list[str], found: Sequence[str]) -> None:
+def _require(wanted: list[str], found: list[str]) -> None:
+    doubled = [name for name in wanted if found.count(name) > 1]
+    if doubled:
+        raise Unusable(f"there is more than one column {', '.join(doubled)}")
     absent = [name for name in wanted if name not in found]
     if absent:
         raise Unusable(

@@ -51,9 +51,10 @@ def test_the_process_writes_the_report_and_nothing_else(bench: Bench) -> None:
     }  # fmt: skip
 
 
-def test_metric_names_cost_no_heavy_import() -> None:
+def test_metric_names_and_requests_cost_no_heavy_import() -> None:
     code = (
-        "import sys; from validators.model.metrics import metric_names; metric_names();"
+        "import sys; import validators.model.request;"
+        "from validators.model.metrics import metric_names; metric_names();"
         "print([n for n in ('numpy', 'sklearn', 'pandas', 'pyarrow') if n in sys.modules])"
     )
     root = str(Path(__file__).parents[3])
@@ -93,6 +94,14 @@ def test_an_airline_called_na_is_no_missing_value(tmp_path: Path) -> None:
     assert load(tmp_path / "p.csv", COLUMNS, ["carrier"]).slices["carrier"].values == ("DL", "NA")
 
 
+def test_a_slice_may_be_a_column_that_is_also_judged(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,late,p,zip\n1,0,0.1,01\n2,1,0.7,10\n")
+    rows = load(tmp_path / "p.csv", COLUMNS, ["late", "zip"])
+    assert rows.label.tolist() == [0, 1]
+    assert rows.slices["late"].values == ("0", "1")
+    assert rows.slices["zip"].values == ("01", "10")
+
+
 def test_keys_may_be_written_in_other_widths_but_not_as_another_type(tmp_path: Path) -> None:
     wide = load(write(tmp_path / "a", flights(50)), COLUMNS)
     table = flights(50)
@@ -109,7 +118,8 @@ def test_keys_may_be_written_in_other_widths_but_not_as_another_type(tmp_path: P
         (b"PAR1 but not really", "cannot be read"),
         (b"id,p\n1,0.5\n", "no column late; there are id, p"),
         (b'{"id": 1}\n{"id"', "cannot be read"),
-        (b"id,late,p\n1,0\n", "cannot be read"),
+        (b"id,late,p\n1,0\n", "Expected 3 columns, got 2"),
+        (b"id,late,p,p\n1,0,1,1\n", "more than one column p"),
         (b"\xff\xfe\x00garbage", "cannot be read"),
     ],
 )
@@ -117,8 +127,9 @@ def test_a_file_that_is_no_table_of_predictions_is_named_not_thrown(
     tmp_path: Path, content: bytes, words: str
 ) -> None:
     (tmp_path / "p").write_bytes(content)
-    with pytest.raises(Unusable, match=words):
+    with pytest.raises(Unusable, match=words) as raised:
         load(tmp_path / "p", COLUMNS)
+    assert "1,0" not in str(raised.value)
 
 
 def test_a_file_that_is_gone_is_an_error_in_the_report(bench: Bench) -> None:

@@ -58,6 +58,13 @@ def test_values_with_too_few_rows_are_named_and_not_judged(bench: Bench) -> None
     assert not any(check.subject == "carrier=HA" for check in report.checks)
 
 
+def test_a_slice_check_without_a_value_large_enough_decides_nothing(bench: Bench) -> None:
+    strict = bench.asking({"metric": "roc_auc", "at_least": 0.5, "slice": "carrier"})
+    report = strict.judge(flights(n=90))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "no value of carrier has enough rows" in report.checks[1].message
+
+
 def test_a_column_of_identifiers_is_no_slice(bench: Bench) -> None:
     table = flights()
     table["carrier"] = [f"tail {number}" for number in table["id"]]
