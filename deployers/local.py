@@ -193,7 +193,7 @@ class LocalDeployer:
             trouble = f"it ended: {self._last_words(status, process)}"
         elif placed.last:
             trouble = (
-                f"it ended {placed.crashes} times and is started again with growing pauses;"
+                f"it ended {_times(placed.crashes)} and is started again after a growing pause;"
                 f" the last time: {placed.last}"
             )
         else:
@@ -203,7 +203,7 @@ class LocalDeployer:
             alive=alive,
             ready=alive and not trouble,
             address=f"http://{HOST}:{placed.port}" if alive else None,
-            detail=trouble or (f"started again {placed.crashes} times" if placed.crashes else ""),
+            detail=trouble or (f"started again {_times(placed.crashes)}" if placed.crashes else ""),
         )
 
     async def _probe(self, placed: Placed) -> str:
@@ -346,6 +346,10 @@ class LocalDeployer:
             while self._processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.01)
             self._processes.remove(process)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _names(routing: Routing) -> Iterator[str]:

@@ -1,0 +1,175 @@
+"""What is particular to local processes: bad servers, taken ports, restarts, and what is told."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deployers.local import LocalDeployer
+from deployers.protocol import Desired, ServerStatus
+from deployers.site import Placed, Site
+from specs.failures import NeedsHuman, TryAgain
+from tests.contracts.deployer import PLACE, address, converge
+from tests.contracts.test_local_deployer import local_server
+from tests.deployers.caller import ask
+from tests.deployers.world import eventually, living
+
+
+@contextlib.asynccontextmanager
+async def opened(home: Path) -> AsyncIterator[LocalDeployer]:
+    deployer = LocalDeployer(home)
+    try:
+        yield deployer
+    finally:
+        await deployer.remove(PLACE)
+        await deployer.close()
+    assert living(home) == []
+
+
+@pytest.fixture
+async def deployer(tmp_path: Path) -> AsyncIterator[LocalDeployer]:
+    async with opened(tmp_path / "home") as made:
+        yield made
+
+
+async def ended(deployer: LocalDeployer, name: str) -> ServerStatus:
+    """The status of a server once it is noticed that it ended."""
+
+    async def look() -> ServerStatus | None:
+        status = (await deployer.observe(PLACE)).server(name)
+        return status if status is not None and not status.alive and status.detail else None
+
+    status = await eventually(look)
+    assert status is not None
+    return status
+
+
+async def test_a_server_that_dies_at_once_tells_its_code_and_last_words_without_secrets(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=local_server(tmp_path, "v1", dies=3))
+    await deployer.apply(PLACE, desired)
+    status = await ended(deployer, "v1")
+    assert not status.ready
+    assert status.detail == (
+        "it ended: exit code 3; its log ends:\ncannot load the model: [hidden]"
+    )
+
+
+async def test_a_server_that_keeps_dying_is_started_again_with_growing_pauses(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=local_server(tmp_path, "v1", dies=3))
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+    pauses: list[float] = []
+    for crashes in (1, 2):
+
+        async def counted(crashes: int = crashes) -> Placed | None:
+            await deployer.apply(PLACE, desired)
+            placed = site.placed()["v1"]
+            return placed if placed.crashes == crashes else None
+
+        placed = await eventually(counted)
+        assert placed is not None
+        await deployer.apply(PLACE, desired)  # too early: nothing is started
+        status = (await deployer.observe(PLACE)).servers[0]
+        if crashes == 1:
+            assert status.detail.startswith("it ended once")
+        pauses.append(placed.not_before)
+    assert pauses[1] - pauses[0] >= 2.0  # the second pause alone is that long
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": "/no/such/model"}, "server v1: there is no model file at /no/such/model"),
+        ({"folder": "/no/such/folder"}, "server v1: there is no folder /no/such/folder"),
+        ({"run": "python {modle}"}, "server v1: {modle} is no placeholder"),
+    ],
+)
+async def test_a_server_that_cannot_be_started_needs_a_human(
+    deployer: LocalDeployer, tmp_path: Path, change: dict[str, str], told: str
+) -> None:
+    server = local_server(tmp_path, "v1").model_copy(update=change)
+    with pytest.raises(NeedsHuman) as caught:
+        await deployer.apply(PLACE, Desired(stable=server))
+    assert str(caught.value).startswith(told)
+
+
+async def test_a_command_that_does_not_exist_is_named(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    server = local_server(tmp_path, "v1").model_copy(update={"run": "no-such-server {port}"})
+    await deployer.apply(PLACE, Desired(stable=server))
+    status = await ended(deployer, "v1")
+    assert "cannot run 'no-such-server': No such file or directory" in status.detail
+
+
+async def test_a_server_whose_port_was_taken_meanwhile_comes_back_on_another(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=local_server(tmp_path, "v1"))
+    seen = await converge(deployer, desired)
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+    before = site.placed()["v1"].port
+    os.kill((await ask(address(seen))).json()["pid"], signal.SIGKILL)
+    await ended(deployer, "v1")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", before))
+        taken.listen()
+        after = await converge(deployer, desired)
+    assert site.placed()["v1"].port != before
+    assert (await ask(address(after))).status == 200
+
+
+async def test_a_fixed_port_that_is_taken_says_so(deployer: LocalDeployer, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(TryAgain, match="address already in use"):
+            await deployer.apply(PLACE, Desired(port=taken.getsockname()[1]))
+
+
+async def test_a_killed_router_is_started_again_on_its_port_by_the_next_apply(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=local_server(tmp_path, "v1"))
+    seen = await converge(deployer, desired)
+    router = next(line for line in living(tmp_path) if "deployers.router" in line)
+    os.kill(int(router.split(":")[0]), signal.SIGKILL)
+
+    async def gone() -> bool:
+        return (await deployer.observe(PLACE)).address is None
+
+    await eventually(gone)
+    with pytest.raises(TryAgain, match="does not answer"):
+        await deployer.traffic(PLACE, None, 0)
+    assert (await converge(deployer, desired)).address == seen.address
+    assert (await ask(address(seen))).status == 200
+
+
+async def test_a_controller_that_died_while_a_server_was_leaving_lets_the_next_one_end_it(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    stable, canary = local_server(tmp_path, "v1"), local_server(tmp_path, "v2")
+    desired = Desired(stable=stable, canary=canary, canary_weight=1.0)
+    first = LocalDeployer(home)
+    seen = await converge(first, desired)
+    slow = asyncio.create_task(ask(address(seen), "/predict?sleep=1"))
+    await asyncio.sleep(0.2)
+    await first.apply(PLACE, Desired(stable=stable))
+    await first.close()  # as far as processes go the same as being killed
+    async with opened(home) as second:
+
+        async def gone() -> bool:
+            return (await second.observe(PLACE)).server("v2") is None
+
+        await eventually(gone)
+        assert (await slow).json()["model"] == "v2"
