@@ -11,7 +11,7 @@ def number(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         whole = value.is_integer() and abs(value) < 1e15
-        return f"{int(value):,}" if whole else f"{value:.6g}"
+        return f"{int(value):,}" if whole else f"{value:,.6g}"
     if isinstance(value, datetime):
         return value.isoformat(" ").removesuffix(" 00:00:00")
     return str(value)

@@ -1,0 +1,233 @@
+"""From results of Great Expectations, as it really gave them, to sentences. Without running it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from validators.data.checks import Facts, check_of, columns_to_read, missing_notes, numbered
+from validators.data.outcome import Outcome, exception_class, outcome_of
+from validators.data.suite import Expectation, Severity
+from validators.report import Check
+from validators.verdict import Verdict
+
+CALM = {"raised_exception": False, "exception_traceback": None, "exception_message": None}
+FACTS = Facts(rows=27_004, columns=("carrier", "dep_delay", "when"), types={"carrier": "str"})
+
+
+def _check(
+    type: str,  # noqa: A002 - as Great Expectations calls it
+    result: Mapping[str, Any],
+    *,
+    success: object = False,
+    severity: Severity = "critical",
+    info: Mapping[str, Any] = CALM,
+    facts: Facts = FACTS,
+    **kwargs: Any,
+) -> Check:
+    outcome = outcome_of(place=0, type=type, success=success, result=result, exception_info=info)
+    one = Expectation(type, kwargs, severity, line=7, column=5)
+    return check_of(one, outcome, facts, "expectations/flights.yaml")
+
+
+def _nulls(severity: Severity = "critical", **kwargs: Any) -> Check:
+    return _check(
+        "expect_column_values_to_not_be_null",
+        {
+            "element_count": 27004,
+            "unexpected_count": 412,
+            "unexpected_percent": 1.5257,
+            "partial_unexpected_list": [None],
+        },
+        severity=severity,
+        column="carrier",
+        **kwargs,
+    )
+
+
+def test_nulls_are_told_with_value_limit_and_n() -> None:
+    check = _nulls()
+    assert check.verdict is Verdict.FAIL
+    assert check.message == "`carrier`: 412 of 27,004 values are null (1.53 %), none allowed"
+    assert (check.observed, check.limit, check.n) == ("412 (1.53 %)", "no nulls", 27004)
+    assert check.where is not None
+    assert (check.where.file, check.where.line) == ("expectations/flights.yaml", 7)
+
+
+def test_a_tolerance_is_part_of_the_sentence() -> None:
+    assert _nulls(mostly=0.99).message.endswith("(1.53 %), at most 1 % allowed")
+
+
+@pytest.mark.parametrize(
+    ("severity", "verdict", "blocks"),
+    [
+        ("critical", Verdict.FAIL, True),
+        ("warning", Verdict.WARN, False),
+        ("info", Verdict.WARN, False),
+    ],
+)
+def test_only_a_critical_expectation_blocks(
+    severity: Severity, verdict: Verdict, blocks: bool
+) -> None:
+    check = _nulls(severity)
+    assert (check.verdict, check.blocks) == (verdict, blocks)
+    assert check.message.endswith("(for information)") is (severity == "info")
+
+
+def test_nulls_do_not_count_among_the_values_of_a_set() -> None:
+    result = {"element_count": 4000, "unexpected_count": 1357, "missing_count": 82}
+    check = _check(
+        "expect_column_values_to_be_in_set", result, column="carrier", value_set=["AA", "UA"]
+    )
+    assert check.message.startswith("`carrier`: 1,357 of 3,918 values are not in AA, UA (34.64 %)")
+    assert check.n == 3918
+
+
+def test_a_range_says_what_was_found() -> None:
+    facts = Facts(rows=10, columns=("dep_delay",), ranges={"dep_delay": (-99, 2000.5)})
+    result = {"element_count": 10, "unexpected_count": 2, "missing_count": 0}
+    check = _check(
+        "expect_column_values_to_be_between",
+        result,
+        facts=facts,
+        column="dep_delay",
+        min_value=-60,
+        max_value=1440,
+    )
+    assert check.message == (
+        "`dep_delay`: 2 of 10 values are outside -60 to 1,440 (20 %), none allowed; "
+        "found -99 to 2,000.5"
+    )
+
+
+@pytest.mark.parametrize(("success", "passes"), [(True, True), ("True", True), ("False", False)])
+def test_success_may_come_as_a_text(success: object, passes: bool) -> None:
+    kind = "expect_column_quantile_values_to_be_between"
+    check = _check(kind, {}, success=success, column="dep_delay", quantile_ranges={})
+    assert (check.verdict is Verdict.PASS) is passes
+
+
+FLAT = {
+    "raised_exception": True,
+    "exception_message": "could not convert string to float: 'MARKER'",
+    "exception_traceback": (
+        'Traceback (most recent call last):\n  File "x.py", line 1, in f\n'
+        "ValueError: could not convert string to float: 'MARKER'\n"
+    ),
+}
+CHAINED = {
+    **FLAT,
+    "exception_traceback": FLAT["exception_traceback"]  # type: ignore[operator]  # it is a text
+    + "\nThe above exception was the direct cause of the following exception:\n\n"
+    "great_expectations.exceptions.exceptions.MetricResolutionError: could not convert 'MARKER'\n",
+}
+
+
+@pytest.mark.parametrize("info", [FLAT, {"MetricConfigurationID(metric_name='x')": CHAINED}])
+def test_both_forms_of_an_exception_are_an_error_that_quotes_no_data(
+    info: Mapping[str, Any],
+) -> None:
+    check = _check("expect_column_max_to_be_between", {}, info=info, column="carrier", min_value=0)
+    assert check.verdict is Verdict.ERROR
+    assert check.message == (
+        "`expect_column_max_to_be_between` could not be evaluated (ValueError); `carrier` holds str"
+    )
+    assert "MARKER" not in check.model_dump_json()
+
+
+def test_an_exception_whose_traceback_says_nothing_is_still_one() -> None:
+    assert exception_class({"raised_exception": True}) == "unknown error"
+    assert exception_class({"metric": {"raised_exception": True}}) == "unknown error"
+    assert exception_class(CALM) is None
+    assert exception_class(None) is None
+
+
+@pytest.mark.parametrize("value", ["MARKER", ["MARKER"], {"values": ["MARKER"]}, True])
+def test_an_observed_value_that_is_no_aggregate_is_not_kept(value: object) -> None:
+    result = {"observed_value": value, "partial_unexpected_list": ["MARKER"]}
+    check = _check("expect_column_max_to_be_between", result, column="carrier", min_value="A")
+    assert check.observed is None
+    assert "MARKER" not in check.model_dump_json()
+
+
+def test_an_aggregate_is_shown() -> None:
+    check = _check(
+        "expect_column_mean_to_be_between",
+        {"observed_value": 101.5},
+        column="dep_delay",
+        max_value=3.0,
+    )
+    assert check.message == "`dep_delay`: expected mean ≤ 3, found 101.5"
+    assert check.observed == 101.5
+    date = _check(
+        "expect_column_max_to_be_between",
+        {"observed_value": datetime(2013, 2, 11)},  # noqa: DTZ001 - as a column without zone gives
+        column="when",
+        min_value="2014-01-01",
+    )
+    assert date.observed == "2013-02-11"
+
+
+def test_columns_that_are_not_as_wanted_are_named() -> None:
+    check = _check(
+        "expect_table_columns_to_match_set",
+        {"observed_value": ["carrier", "extra"]},
+        column_set=["carrier", "origin"],
+    )
+    assert check.message == "the table's columns: missing `origin`; not expected `extra`"
+
+
+def test_a_missing_column_fails_each_expectation_about_it_and_is_noted_once() -> None:
+    about = [
+        Expectation("expect_column_values_to_not_be_null", {"column": "carier"}),
+        Expectation("expect_column_values_to_be_unique", {"column": "carier"}),
+        Expectation("expect_column_values_to_be_unique", {"column": "origin"}),
+    ]
+    checks = [check_of(one, None, FACTS, "suite.yaml") for one in about]
+    assert {check.verdict for check in checks} == {Verdict.FAIL}
+    assert checks[0].message == "column `carier` is missing from the dataset"
+    assert "`carrier`" in (checks[0].next_step or "")
+    assert missing_notes(about, FACTS) == [
+        "Column `carier` is missing: 2 checks fail for this one reason."
+    ]
+
+
+def test_an_expectation_without_a_result_is_an_error() -> None:
+    one = Expectation("expect_column_values_to_be_unique", {"column": "carrier"})
+    assert check_of(one, None, FACTS, "suite.yaml").verdict is Verdict.ERROR
+
+
+def test_a_type_without_words_of_its_own_is_reported_under_its_name() -> None:
+    check = _check("expect_column_values_to_shine", {}, column="carrier")
+    assert check.message == ("`carrier`: expected column values to shine, which does not hold")
+
+
+def test_only_the_columns_that_the_suite_names_are_read() -> None:
+    nulls = Expectation("expect_column_values_to_not_be_null", {"column": "a"})
+    pair = Expectation("expect_column_pair_values_to_be_equal", {"column_A": "b", "column_B": "c"})
+    rows = Expectation("expect_table_row_count_to_be_between", {"min_value": 1})
+    assert columns_to_read([nulls, pair, rows]) == frozenset("abc")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        Expectation("expect_table_columns_to_match_set", {"column_set": ["a"]}),
+        Expectation("expect_column_values_to_be_unique", {"column": "a", "row_condition": "b>1"}),
+        Expectation("expect_something_else", {}),
+    ],
+)
+def test_all_columns_are_read_where_any_may_matter(one: Expectation) -> None:
+    assert columns_to_read([one]) is None
+
+
+def test_equal_expectations_get_names_of_their_own() -> None:
+    names = [check.name for check in numbered([_nulls(), _nulls(), _nulls()])]
+    assert names == ["carrier: no nulls", "carrier: no nulls (2)", "carrier: no nulls (3)"]
+
+
+def test_a_result_keeps_its_place_in_the_suite() -> None:
+    kind = "expect_column_values_to_be_unique"
+    found = outcome_of(place=3, type=kind, success=True, result={}, exception_info=None)
+    assert found == Outcome(place=3, success=True)
