@@ -1,220 +1,25 @@
 """The environments branch: what runs where, as files in git that people may edit.
 
-One file per environment and pipeline. The first half of this module is pure: a file's value, its
-text, the message of the commit that changes it. The second half writes such commits so that
-nobody's change is lost: read the head, commit on top of it, push if the head is still there.
+Commits are written so that nobody's change is lost: read the head, commit on top of it, push if
+the head is still there.
 """
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.tokens import (
-    AliasToken,
-    BlockEndToken,
-    BlockMappingStartToken,
-    BlockSequenceStartToken,
-    FlowMappingEndToken,
-    FlowMappingStartToken,
-    FlowSequenceEndToken,
-    FlowSequenceStartToken,
+from controller.environment_file import (
+    ACTION,
+    EnvironmentFile,
+    message_of,
+    parse,
+    path_of,
+    to_yaml,
 )
-
 from controller.git import CommitInfo, Mirror
 from controller.git.swap import HEADGATE, Pace, Proposal, swap
-from specs.base import Name, PipelineName
-from specs.digests import short
-from specs.problems import Problem
-from validators.verdict import Verdict
 
 BRANCH = "headgate/environments"
-ACTION, PIPELINE, ENVIRONMENT, RUN = (
-    "Headgate-Action",
-    "Headgate-Pipeline",
-    "Headgate-Environment",
-    "Headgate-Run",
-)
-"""The trailers of Headgate's own commits."""
-
-LARGEST = 2**18
-"""Bytes of the largest file that is parsed: people write these, but anybody may push."""
 
 _LOOK_BACK = 1000
-_DEEPEST = 20
-_OPENING = (
-    BlockMappingStartToken, BlockSequenceStartToken, FlowMappingStartToken, FlowSequenceStartToken,
-)  # fmt: skip
-_CLOSING = (BlockEndToken, FlowMappingEndToken, FlowSequenceEndToken)
-_EVIDENCE = ("signal", "verdict", "value", "limit", "baseline", "n")
-_HEADER = """\
-# What {environment} runs for {pipeline}. Headgate writes this file, and so may you: commit and
-# push to this branch, and Headgate brings the environment there.
-#   - To go back, `git revert` the commit that brought the present version.
-#   - To choose a version, write the `model` of an earlier commit here (see git log -p).
-#   - To release nothing any more, set `model: null`.
-# A version that is unknown, quarantined or did not pass its gates is refused with the reason.
-"""
-
-# One line: it stands in a commit's message and in YAML.
-Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Model(_Part):
-    """The model version that the environment runs, and where it comes from."""
-
-    version: int = Field(ge=1)
-    digest: Digest
-    run: str
-    commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
-    datasets: Mapping[Name, Digest] = {}
-
-
-class Verdicts(_Part):
-    """What the gates said when this version came here; None: there was no such gate."""
-
-    data: Verdict | None = None
-    model: Verdict | None = None
-    canary: Verdict | None = None
-
-
-class Quarantined(_Part):
-    """A digest that may not be released again."""
-
-    digest: Digest
-    version: int | None = None
-    reason: Line
-    since: datetime
-
-
-class Changed(_Part):
-    """Who changed the file last, why and when."""
-
-    by: str
-    reason: Line
-    at: datetime
-
-
-class EnvironmentFile(_Part):
-    """`<environment>/<pipeline>.yaml`: what one environment runs of one pipeline."""
-
-    api_version: Literal["headgate.dev/v1"] = Field(default="headgate.dev/v1", alias="apiVersion")
-    kind: Literal["Environment"] = "Environment"
-    pipeline: PipelineName
-    environment: Name
-    model: Model | None = None
-    """None: nothing is released."""
-    verdicts: Verdicts = Verdicts()
-    evidence: tuple[Mapping[str, JsonValue], ...] = ()
-    """One mapping per signal or check: `signal`, `value`, `limit`, `n` and what else is known."""
-    quarantine: tuple[Quarantined, ...] = ()
-    changed: Changed | None = None
-
-    @property
-    def path(self) -> str:
-        """Where it stands on the branch."""
-        return path_of(self.environment, self.pipeline)
-
-    def is_quarantined(self, digest: str) -> bool:
-        """Whether that model may not be released again here."""
-        return any(entry.digest == digest for entry in self.quarantine)
-
-
-class Invalid(Exception):  # noqa: N818 - the name says what the file is
-    """A file on the branch that cannot be obeyed; `problems` says why."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(
-            "; ".join(f"{one.file}:{one.line}: {one.path}: {one.message}" for one in problems)
-        )
-        self.problems = tuple(problems)
-
-
-def path_of(environment: str, pipeline: str) -> str:
-    """Where the file of an environment and a pipeline stands on the branch."""
-    return f"{environment}/{pipeline}.yaml"
-
-
-def to_yaml(file: EnvironmentFile) -> str:
-    """The one text of a value: keys always in the same order, so that diffs show changes only."""
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None
-    writer.width = 100
-    writer.indent(mapping=2, sequence=4, offset=2)
-    out = io.StringIO()
-    out.write(_HEADER.format(environment=file.environment, pipeline=file.pipeline))
-    writer.dump(file.model_dump(mode="json", by_alias=True), out)
-    return out.getvalue()
-
-
-def parse(text: bytes | str, path: str) -> EnvironmentFile:
-    """Read a file that people may have edited. Raises `Invalid` with every problem found."""
-    if len(text) > LARGEST:
-        raise Invalid([_problem(path, "too-large", f"the file is larger than {LARGEST:,} bytes")])
-    # The round-trip loader builds no objects, and knows lines.
-    reader = YAML(typ="rt", pure=True)
-    try:
-        source = text.decode("utf-8") if isinstance(text, bytes) else text
-        _refuse_hostile(source, path)
-        found = reader.load(source)
-    except UnicodeDecodeError:
-        raise Invalid([_problem(path, "encoding", "the file is not UTF-8 text")]) from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        said = str(error.problem or "this is not YAML")
-        raise Invalid([_problem(path, "syntax", said, line=line)]) from None
-    except (YAMLError, ValueError, RecursionError):
-        raise Invalid([_problem(path, "syntax", "this is not YAML")]) from None
-    try:
-        file = EnvironmentFile.model_validate(_plain(found))
-    except ValidationError as error:
-        raise Invalid(
-            [
-                _problem(path, one["type"].replace("_", "-"), one["msg"], one["loc"], found)
-                for one in error.errors(include_url=False)
-            ]
-        ) from None
-    if file.path != path:
-        message = f"the file says it is {file.path}: correct `environment` and `pipeline`"
-        raise Invalid([_problem(path, "misplaced", message)])
-    return file
-
-
-def message_of(file: EnvironmentFile, subject: str, action_id: str, run: str | None = None) -> str:
-    """A commit message: subject, what runs and on which evidence, and the trailers.
-
-    `subject` is such as `promote v3 to production`; the pipeline's name is put before it.
-    """
-    lines = [f"{file.pipeline}: {' '.join(subject.split())}", ""]
-    if file.changed:
-        lines += [file.changed.reason, ""]
-    if file.model:
-        lines.append(f"Runs v{file.model.version} ({short(file.model.digest)})")
-        lines.append(f"  of commit {file.model.commit[:10]}, run {file.model.run}")
-        lines += [f"  on {name} {short(one)}" for name, one in file.model.datasets.items()]
-    else:
-        lines.append("Runs nothing.")
-    verdicts = {gate: verdict for gate, verdict in file.verdicts if verdict is not None}
-    if verdicts:
-        lines += ["", "Gates"] + [f"  {gate}: {verdict}" for gate, verdict in verdicts.items()]
-    if file.evidence:
-        lines += ["", "Evidence"] + [f"  {_evidence_line(entry)}" for entry in file.evidence]
-    run = run or (file.model.run if file.model else None)
-    trailers = {ACTION: action_id, PIPELINE: file.pipeline, ENVIRONMENT: file.environment}
-    if run:
-        trailers[RUN] = run
-    lines += ["", *(f"{name}: {value}" for name, value in trailers.items())]
-    return "\n".join(lines) + "\n"
 
 
 def is_ours(commit: CommitInfo) -> bool:
@@ -287,60 +92,3 @@ class Environments:
     async def _written(self, action_id: str, head: str | None) -> str | None:
         commits = await self._mirror.log(head, limit=_LOOK_BACK) if head else ()
         return next((one.sha for one in commits if one.trailers.get(ACTION) == action_id), None)
-
-
-def _refuse_hostile(source: str, path: str) -> None:
-    """Refuse aliases and deep nesting, which make a small text a large work."""
-    depth = 0
-    for token in YAML(pure=True).scan(source):
-        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
-        if isinstance(token, AliasToken) or depth > _DEEPEST:
-            what = "aliases (*name)" if isinstance(token, AliasToken) else "such deep nesting"
-            line = token.start_mark.line + 1
-            raise Invalid([_problem(path, "hostile", f"YAML with {what} is not read", line=line)])
-
-
-def _evidence_line(entry: Mapping[str, JsonValue]) -> str:
-    rest = [key for key in entry if key not in _EVIDENCE]
-    name = entry.get("signal", "check")
-    shown = [
-        f"{key} {_shown(entry[key])}"
-        for key in (*_EVIDENCE[1:], *rest)
-        if entry.get(key) is not None
-    ]
-    return f"{name}: {', '.join(shown)}"
-
-
-def _shown(value: JsonValue) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return " ".join(text.split())[:200]
-
-
-def _plain(found: Any) -> Any:
-    """What ruamel loaded, without its position-keeping types."""
-    if isinstance(found, Mapping):
-        return {str(key): _plain(value) for key, value in found.items()}
-    if isinstance(found, list):
-        return [_plain(value) for value in found]
-    return found
-
-
-def _problem(
-    file: str,
-    code: str,
-    message: str,
-    loc: Sequence[int | str] = (),
-    found: Any = None,
-    line: int = 1,
-) -> Problem:
-    """A problem at `loc` of what ruamel loaded, with the line of the deepest part that is there."""
-    for part in loc:
-        if isinstance(found, CommentedMap) and part in found:
-            line = found.lc.key(part)[0] + 1
-        elif isinstance(found, CommentedSeq) and isinstance(part, int):
-            line = found.lc.item(part)[0] + 1
-        else:
-            break
-        found = found[part]
-    where = ".".join(str(part) for part in loc)
-    return Problem("error", code, message, file, line=line, path=where)

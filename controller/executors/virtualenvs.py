@@ -64,7 +64,8 @@ class Virtualenvs:
                 listed = scratch / "requirements.txt"
                 listed.write_text(requirements)
                 interpreter = str(place / "bin" / "python")
-                await _uv("pip", "install", "-q", "--python", interpreter, "-r", str(listed))
+                arguments = ("-q", "--compile-bytecode", "--python", interpreter, "-r", str(listed))
+                await _uv("pip", "install", *arguments)
             (scratch / "link").symlink_to(place.name)
             (scratch / "link").replace(path)
         except BaseException:

@@ -1,5 +1,6 @@
 """Commits as the machines see them: their files, and the spec in a folder."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +56,8 @@ class Repositories:
         text = await mirror.read(commit, path)
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
-        loaded = check(text, path, source.below.keys())
+        # A hostile spec may take seconds; nothing else has to wait for it.
+        loaded = await asyncio.to_thread(check, text, path, source.below.keys())
         sketch = loaded.sketch
         name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
         name = name or slug(folder.rpartition("/")[2] or repository)

@@ -1,9 +1,12 @@
 """Observes pipelines: code, datasets, the model in production, and runs that ended."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.catalog import Catalog
+from controller.datasets import place_of
 from controller.kinds.code import Repositories
 from controller.machine import pipeline as machine
 from controller.machine.core import Decision, Key, Letter
@@ -14,6 +17,7 @@ from controller.machine.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from controller.versions import Versions
+from controller.watch import Watch, Wish
 from specs.failures import NeedsHuman, TryAgain
 from validators.report import Report
 
@@ -30,12 +34,14 @@ class PipelineKind:
         catalog: Catalog,
         versions: Versions,
         artifacts: Artifacts,
+        watch: Watch,
     ) -> None:
         self._store = store
         self._repositories = repositories
         self._catalog = catalog
         self._versions = versions
         self._artifacts = artifacts
+        self._watch = watch
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or machine.begin(inbox)
@@ -56,6 +62,8 @@ class PipelineKind:
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.folder)
         head = code.get(heads[pipeline.default_branch] or "")
+        if head and head.spec:
+            await self._follow(key.name, head, pipeline.scheduled)
         return Observed(
             code=code,
             listings=await self._listings(head) if head else {},
@@ -83,6 +91,21 @@ class PipelineKind:
             runs[id_] = parsed(Run, record.body)
         return runs
 
+    async def _follow(self, name: str, head: Code, scheduled: float | None) -> None:
+        """See to it that the sources watch what the spec asks for."""
+        assert head.spec is not None
+        trigger = head.spec.triggers.data
+        checkout = await self._checkout(head)
+        folders = []
+        for dataset in trigger.datasets if trigger else ():
+            with suppress(NeedsHuman):
+                folders.append(place_of(head.spec.datasets[dataset].uri, checkout).folder)
+        self._watch.follow(name, Wish(tuple(folders), head.spec.triggers.schedule), scheduled)
+
+    async def _checkout(self, code: Code) -> Path:
+        source = code.source
+        return await self._repositories.folder(source.repository, source.commit) / source.folder
+
     async def _listings(self, head: Code) -> dict[str, Listing]:
         if head.spec is None:
             return {}
@@ -95,11 +118,9 @@ class PipelineKind:
 
     async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
-        source = head.source
         try:
-            checkout = await self._repositories.folder(source.repository, source.commit)
             listing = await self._catalog.list(
-                uri, repository=checkout / source.folder, marker=marker
+                uri, repository=await self._checkout(head), marker=marker
             )
         except (NeedsHuman, TryAgain) as failure:
             return Listing(problem=str(failure))

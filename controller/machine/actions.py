@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal
 
+from controller.environment_file import EnvironmentFile
 from controller.machine.attempt import Attempt
 from controller.machine.core import Action, Value
-from controller.machine.version import EnvironmentRecord
 from specs.model import NotifyEvent
 
 
@@ -120,6 +120,6 @@ class WriteEnvironment(Action):
     """Names the write; becomes the commit's trailer, by which a second apply finds the first."""
     repository: str
     subject: str
-    record: EnvironmentRecord
+    file: EnvironmentFile
     seen: str | None
     """The last commit of the file that was heeded; None before the first."""

@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from controller.environment_file import EnvironmentFile
 from controller.machine.actions import WriteEnvironment
 from controller.machine.alerts import refuse
-from controller.machine.environment import Environment, Observed, Out, record_of
+from controller.machine.environment import Environment, Observed, Out, file_of
 from controller.machine.version import ModelVersion
 from validators.report import Report
 
 
-def write(env: Environment, name: str, subject: str, record: Any, out: Out) -> Environment:
+def write(
+    env: Environment, name: str, subject: str, file: EnvironmentFile, out: Out
+) -> Environment:
     """Owe a commit to the environments branch."""
     owed = WriteEnvironment(
-        write=name, repository=env.repository, subject=subject, record=record, seen=env.heeded
+        write=name, repository=env.repository, subject=subject, file=file, seen=env.heeded
     )
     out.actions.append(owed)
     return env.model_copy(update={"write": owed})
@@ -38,15 +41,28 @@ def restore(
 ) -> Environment:
     """Refuse a human's commit: say why, and let the file name what runs again."""
     stable = observed.versions.get(env.stable.version) if env.stable else None
-    record = record_of(env, env.stable, stable, by="headgate", reason=f"refused: {why}", at=now)
-    subject = f"{env.pipeline}: refuse a change of {env.name}"
+    file = file_of(env, env.stable, stable, by="headgate", reason=f"refused: {why}", at=now)
+    subject = f"refuse a change of {env.name}"
     name = f"{env.place}/refuse/{env.heeded}"
-    env = write(env, name, subject, record, out)
+    env = write(env, name, subject, file, out)
     return refuse(env, why, version or stable, out, name)
 
 
 def summary(report: Report | None) -> tuple[Mapping[str, Any], ...]:
-    """The evidence as the branch keeps it."""
-    fields = {"name", "verdict", "observed", "limit", "baseline", "n", "window", "message"}
-    checks = report.checks if report else ()
-    return tuple(c.model_dump(mode="json", include=fields, exclude_none=True) for c in checks)
+    """The evidence as the branch keeps it: one mapping per check."""
+    return tuple(
+        {
+            name: value
+            for name, value in (
+                ("signal", check.name),
+                ("verdict", str(check.verdict)),
+                ("value", check.observed),
+                ("limit", check.limit),
+                ("baseline", check.baseline),
+                ("n", check.n),
+                ("window", check.window),
+            )
+            if value is not None
+        }
+        for check in (report.checks if report else ())
+    )

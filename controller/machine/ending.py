@@ -11,7 +11,7 @@ from controller.machine import incidents
 from controller.machine.alerts import resolve, tell
 from controller.machine.branch import restore, summary, write
 from controller.machine.core import Key, Message
-from controller.machine.environment import REMEMBERED, Environment, Observed, Out, moved, record_of
+from controller.machine.environment import REMEMBERED, Environment, Observed, Out, file_of, moved
 from controller.machine.rollout import Ended, Rollout
 from controller.machine.version import Quarantined, Ref
 from validators.canary import evidence
@@ -44,7 +44,7 @@ def promote(
     report = report_of(rollout)
     if report is not None:
         verdicts["canary"] = Verdict.PASS if by == "headgate" else report.verdict
-    record = record_of(
+    file = file_of(
         env,
         rollout.version,
         version,
@@ -55,8 +55,8 @@ def promote(
         evidence=summary(report),
     )
     verb = "roll back to" if rollout.kind == "revert" else "promote"
-    subject = f"{env.pipeline}: {verb} v{version.number} in {env.name}"
-    env = write(env, f"{rollout.id}/promote", subject, record, out)
+    subject = f"{verb} v{version.number} in {env.name}"
+    env = write(env, f"{rollout.id}/promote", subject, file, out)
     if rollout.kind == "revert":
         return settle(env, rollout, observed, out, now)
     return env
@@ -141,7 +141,7 @@ def stop(
         incident = incident.model_copy(update={"evidence": incidents.evidence(reports)})
         return tell(env, version, "gate_failed", rollout.id, incident, out)
     env = quarantine(env, rollout.version, why, now)
-    record = record_of(
+    file = file_of(
         env,
         env.stable,
         observed.versions.get(env.stable.version) if env.stable else None,
@@ -150,8 +150,8 @@ def stop(
         at=now,
         evidence=summary(report_of(rollout)),
     )
-    subject = f"{env.pipeline}: roll back v{rollout.version.version} in {env.name}"
-    env = write(env, f"{rollout.id}/rollback", subject, record, out)
+    subject = f"roll back v{rollout.version.version} in {env.name}"
+    env = write(env, f"{rollout.id}/rollback", subject, file, out)
     incident = incidents.rolled_back(
         env.pipeline, env.name, rollout.version, env.stable, why, reports
     )

@@ -1,14 +1,18 @@
 """PURE. An environment of a pipeline: the facts of what runs there and why."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from controller.environment_file import Changed, EnvironmentFile, Model
+from controller.environment_file import Quarantined as QuarantinedDigest
 from controller.machine.actions import Deploy, WriteEnvironment
 from controller.machine.core import Action, Fact, Key, Message, Value
 from controller.machine.rollout import Ended, Rollout, weights
-from controller.machine.version import EnvironmentRecord, ModelVersion, Quarantined, Ref
+from controller.machine.version import ModelVersion, Quarantined, Ref
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import Traffic
+from validators.verdict import Verdict
 
 REMEMBERED = 20
 """How many former versions are kept as known to be healthy."""
@@ -57,7 +61,7 @@ class Branch(Value):
     ours: bool
     """Whether the controller made that commit."""
     author: str = ""
-    record: EnvironmentRecord | None = None
+    file: EnvironmentFile | None = None
     """None: the file is gone, or cannot be read."""
     problem: str | None = None
 
@@ -126,7 +130,7 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
     return () if as_wanted else (want,)
 
 
-def record_of(
+def file_of(
     env: Environment,
     ref: Ref | None,
     version: ModelVersion | None,
@@ -134,25 +138,38 @@ def record_of(
     by: str,
     reason: str,
     at: float,
-    verdicts: Mapping[str, Any] | None = None,
+    verdicts: Mapping[str, Verdict] | None = None,
     evidence: tuple[Mapping[str, Any], ...] = (),
-) -> EnvironmentRecord:
+) -> EnvironmentFile:
     """The environment's file, as it should read from now on."""
-    return EnvironmentRecord(
+    model = None
+    if ref is not None and version is not None:
+        model = Model(
+            version=ref.version,
+            digest=ref.digest,
+            run=version.run,
+            commit=version.source.commit,
+            datasets=version.datasets,
+        )
+    return EnvironmentFile(
         pipeline=env.pipeline,
         environment=env.name,
-        model=ref,
-        run=version.run if version else None,
-        commit=version.source.commit if version else None,
-        datasets=version.datasets if version else {},
+        model=model,
+        pinned=env.pinned is not None,
         verdicts={**(version.verdicts if version else {}), **(verdicts or {})},
         evidence=evidence,
-        quarantine=env.quarantine,
-        pinned=env.pinned is not None,
-        by=by,
-        reason=reason,
-        at=at,
+        quarantine=tuple(
+            QuarantinedDigest(
+                digest=q.digest, version=q.version, reason=q.reason, since=_moment(q.since)
+            )
+            for q in env.quarantine
+        ),
+        changed=Changed(by=by, reason=reason, at=_moment(at)),
     )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 
 def moved(env: Environment, rollout: Rollout, **facts: Any) -> Environment:

@@ -6,6 +6,7 @@ wants the model of the commit before last.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
 from controller.machine import incidents
@@ -70,6 +71,8 @@ class Pipeline(Value):
     data: Mapping[str, Seen] = {}
     taken: Mapping[str, str] = {}
     """Per dataset, the version that the newest run of the default branch reads."""
+    scheduled: float | None = None
+    """When the schedule was last due, in seconds since the epoch."""
     runs: int = 0
     versions: int = 0
     alerts: tuple[str, ...] = ()
@@ -173,6 +176,8 @@ def _heed(
             return _want(pipeline, branch, trigger, now, force=body.get("force", False))
         case "schedule_due":
             trigger = Trigger(kind="schedule", why=f"the schedule was due at {body['at']}")
+            due = datetime.fromisoformat(body["at"]).timestamp()
+            pipeline = pipeline.model_copy(update={"scheduled": due})
             return _want(pipeline, pipeline.default_branch, trigger, now)
         case "cancel":
             return _cancel(pipeline, body, out)

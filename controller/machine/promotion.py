@@ -54,7 +54,7 @@ def decide(
 
 
 def _begin(inbox: Sequence[Letter]) -> Environment:
-    first = inbox[0].message
+    first = next(x.message for x in inbox if "repository" in x.message.body)
     pipeline, name = first.to.name.rsplit("/", 1)
     return Environment(pipeline=pipeline, name=name, repository=first.body["repository"])
 

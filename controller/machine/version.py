@@ -1,7 +1,6 @@
 """PURE. A model version with its lineage, and the record of what an environment runs."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from controller.machine.core import Value
 from controller.machine.graph import Source
@@ -52,22 +51,3 @@ class Quarantined(Value):
     digest: str
     reason: str
     since: float
-
-
-class EnvironmentRecord(Value):
-    """What the environments branch says of one environment of one pipeline."""
-
-    pipeline: str
-    environment: str
-    model: Ref | None
-    run: str | None = None
-    commit: str | None = None
-    datasets: Mapping[str, str] = {}
-    verdicts: Mapping[str, Verdict] = {}
-    evidence: tuple[Mapping[str, Any], ...] = ()
-    quarantine: tuple[Quarantined, ...] = ()
-    pinned: bool = False
-    """Set by a human: no release replaces what runs until it is unset."""
-    by: str = "headgate"
-    reason: str = ""
-    at: float = 0.0

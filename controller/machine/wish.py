@@ -16,24 +16,25 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     if branch.ours:
         return env
     by = branch.author or "somebody"
-    if branch.record is None:
+    if branch.file is None:
         why = branch.problem or "the file is gone; write `model: null` to stop serving"
         return restore(env, why, None, observed, out, now)
-    record = branch.record
-    env = env.model_copy(update={"pinned": branch.commit if record.pinned else None})
+    file = branch.file
+    env = env.model_copy(update={"pinned": branch.commit if file.pinned else None})
     rollout = env.rollout
-    if record.model is None:
+    if file.model is None:
         return _stop_serving(env, by, observed, out, now)
-    if env.stable is not None and record.model.digest == env.stable.digest:
+    if env.stable is not None and file.model.digest == env.stable.digest:
         return renew_write(env, out)
-    if rollout is not None and rollout.version.digest == record.model.digest:
+    if rollout is not None and rollout.version.digest == file.model.digest:
         return moved(env, rollout, approved=rollout.approved or now)
-    version = observed.versions.get(record.model.version)
-    why_not = _unfit(env, record.model, version)
+    version = observed.versions.get(file.model.version)
+    ref = Ref(version=file.model.version, digest=file.model.digest)
+    why_not = _unfit(env, ref, version)
     if why_not is not None:
         return restore(env, why_not, version, observed, out, now)
     why = f"commit {branch.commit[:12]} on the environments branch"
-    return begin_rollout(env, record.model, "wish", why, by, observed, out, now)
+    return begin_rollout(env, ref, "wish", why, by, observed, out, now)
 
 
 def _unfit(env: Environment, ref: Ref, version: ModelVersion | None) -> str | None:

@@ -10,21 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.environments import (
-    BRANCH,
+from controller.environment_file import (
     Changed,
     EnvironmentFile,
-    Environments,
     Invalid,
     Model,
     Quarantined,
-    Verdicts,
-    is_ours,
     message_of,
     parse,
     path_of,
     to_yaml,
 )
+from controller.environments import BRANCH, Environments, is_ours
 from controller.git import Mirror
 from controller.git.swap import Pace
 from specs.digests import digest
@@ -48,7 +45,7 @@ def release(
             commit="0123456789" * 4,
             datasets={"flights": digest(b"flights")},
         ),
-        verdicts=Verdicts(data=Verdict.PASS, model=Verdict.WARN),
+        verdicts={"data": Verdict.PASS, "model": Verdict.WARN},
         evidence=(
             {
                 "signal": "errors",
@@ -271,7 +268,8 @@ async def test_a_revert_or_a_cherry_pick_by_a_human_is_the_humans(
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
-from controller.environments import EnvironmentFile, Environments
+from controller.environment_file import EnvironmentFile
+from controller.environments import Environments
 from controller.git import Mirror
 
 async def main(remote, folder, pipeline):

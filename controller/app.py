@@ -1,0 +1,221 @@
+"""The composition root: the only place that makes effects, and says who applies what."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+
+from controller.artifacts import Artifacts
+from controller.catalog import Catalog
+from controller.datasets import LocalBucket
+from controller.environments import Environments
+from controller.executors.local import LocalExecutor
+from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.workspace import Workspace
+from controller.git import Mirror
+from controller.kinds.code import Repositories
+from controller.kinds.environment import EnvironmentKind
+from controller.kinds.pipeline import PipelineKind
+from controller.kinds.repository import RepositoryKind
+from controller.kinds.run import RunKind
+from controller.loop import Loop
+from controller.machine.actions import (
+    CancelAttempt,
+    Deploy,
+    Notify,
+    ReportCommit,
+    RunSmoke,
+    StartAttempt,
+    WriteEnvironment,
+)
+from controller.machine.core import Action, Key, Message
+from controller.notify import AppriseNotifier, NotifyApplier
+from controller.outbox import Applier, Ways
+from controller.reports import NotesForge, ReportApplier
+from controller.secrets import Secrets
+from controller.serving import Serving
+from controller.settings import Settings
+from controller.smoke import Smoker
+from controller.sources.git import GitSource
+from controller.store.protocol import Change, Store
+from controller.store.sqlite import SqliteStore
+from controller.versions import Versions
+from controller.watch import Watch
+from deployers.local import LocalDeployer
+from deployers.processes import Processes
+from specs.failures import NeedsHuman
+
+log = structlog.get_logger("headgate")
+
+LOCK = "controller.lock"
+
+
+class App:
+    """The effects of one controller, made from its settings."""
+
+    def __init__(self, settings: Settings, base: Path, secrets: Secrets, store: Store) -> None:
+        home = settings.path(base)
+        self.settings = settings
+        self.store = store
+        self.secrets = secrets
+        self.artifacts = Artifacts(home / "artifacts")
+        mirrors = {
+            each.name: Mirror(_url(each.url, base), home / "mirrors" / each.name)
+            for each in settings.repositories
+        }
+        self.mirrors = mirrors
+        self.repositories = Repositories(mirrors, home / "checkouts")
+        self.catalog = Catalog(home / "datasets" / "manifests", LocalBucket(home / "datasets"))
+        self.versions = Versions(store)
+        self.deployer = LocalDeployer(home / "serving")
+        self.processes = Processes(home / "attempts")
+        virtualenvs = Virtualenvs(home / "environments")
+        workspace = Workspace(
+            home=home / "attempts",
+            artifacts=self.artifacts,
+            datasets=self.catalog,
+            checkouts=self.repositories,
+            virtualenvs=virtualenvs,
+            secrets=secrets,
+        )
+        self.executor = LocalExecutor(
+            workspace, self.processes, slots=settings.slots, redact=secrets.redact
+        )
+        self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
+        self.watch = Watch(self.send, settings.bucket_poll.total_seconds())
+        self.serving = Serving(
+            self.deployer,
+            self.versions,
+            self.artifacts,
+            self.repositories,
+            virtualenvs,
+            secrets,
+            home / "models",
+            settings.ports,
+        )
+
+    def loop(self, ways: Ways) -> Loop:
+        """The loop over all kinds of objects."""
+        environments = EnvironmentKind(
+            self.versions, self.deployer, self.repositories, self.branches
+        )
+        return Loop(
+            self.store,
+            {
+                "repository": RepositoryKind(self.repositories),
+                "pipeline": PipelineKind(
+                    self.store,
+                    self.repositories,
+                    self.catalog,
+                    self.versions,
+                    self.artifacts,
+                    self.watch,
+                ),
+                "run": RunKind(self.store, self.executor, self.artifacts),
+                "environment": environments,
+            },
+            self._appliers(environments),
+            ways=ways,
+        )
+
+    def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
+        forge = NotesForge(self.mirrors)
+        notifier = NotifyApplier(AppriseNotifier(), self.secrets, self.settings.notify)
+        return {
+            StartAttempt: self._start,
+            CancelAttempt: self._cancel,
+            Deploy: self.serving.deploy,
+            RunSmoke: Smoker(self.versions, self.repositories).smoke,
+            WriteEnvironment: environments.write,
+            ReportCommit: ReportApplier(self.store, self.artifacts, forge, self.secrets).apply,
+            Notify: notifier.apply,
+        }
+
+    async def send(self, message: Message) -> None:
+        """Deliver a message from outside the machines."""
+        await self.store.commit(Change(send=(message,)), Ways().clock())
+
+    async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Message, ...]:
+        await self.executor.start(action.attempt)
+        return ()
+
+    async def _cancel(self, _owner: Key, action: CancelAttempt) -> tuple[Message, ...]:
+        await self.executor.cancel(action.attempt)
+        return ()
+
+    async def hear_endings(self, loop: Loop) -> None:
+        """Wake a run as soon as one of its attempts ends."""
+        while True:
+            attempt = await self.executor.ended()
+            loop.wake(Key("run", attempt.partition(".")[0]))
+
+    async def hear_hints(self, loop: Loop) -> None:
+        """Wake what sources hint at."""
+        while True:
+            loop.wake(await self.watch.hint())
+
+    async def close(self) -> None:
+        """Let go; steps, servers and routers go on."""
+        await self.watch.close()
+        await self.executor.close()
+        self.processes.close()
+        await self.deployer.close()
+
+
+async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | None = None) -> None:
+    """Run a controller until cancelled.
+
+    `base` is the folder that paths in the settings are relative to. Raises `NeedsHuman` if
+    another controller has the home folder, or its state cannot be used.
+    """
+    home = settings.path(base)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_only_one(home))
+        store = await SqliteStore.open(home / "state.db")
+        stack.push_async_callback(store.close)
+        app = App(settings, base, secrets, store)
+        loop = app.loop(ways or Ways())
+        stack.push_async_callback(app.close)
+        for each in settings.repositories:
+            source = GitSource(each.name, app.mirrors[each.name], each.poll.total_seconds())
+            app.watch.add("git", each.name, source)
+        log.info("the controller runs", home=str(home), pid=os.getpid())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(app.hear_endings(loop))
+            tasks.create_task(app.hear_hints(loop))
+            tasks.create_task(loop.run())
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Hold the home folder's lock."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise NeedsHuman(
+            f"the home folder {home} cannot be used ({error.strerror}); mend it, or set `home` "
+            "in the settings to another"
+        ) from None
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise NeedsHuman(
+            f"another controller runs on {home}; stop it first, or set `home` to another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _url(url: str, base: Path) -> str:
+    """A remote's address; a plain path is relative to the settings' folder."""
+    if "://" in url or (":" in url and not url.startswith((".", "/"))):
+        return url
+    return str((base / url).resolve())

@@ -1,0 +1,136 @@
+"""Observes environments: what runs there, its traffic, and its file on the environments branch."""
+
+from collections.abc import Mapping, Sequence
+
+from controller.environment_file import EnvironmentFile, Invalid, path_of
+from controller.environments import BRANCH, Environments, is_ours
+from controller.kinds.code import Repositories
+from controller.machine import promotion
+from controller.machine.actions import WriteEnvironment
+from controller.machine.core import Decision, Key, Letter, Message
+from controller.machine.environment import Branch, Environment, Observed
+from controller.versions import Versions
+from deployers.protocol import Deployer, Traffic
+from specs.failures import Ignore, TryAgain
+
+
+class EnvironmentKind:
+    """A `Kind`: asks the deployer, the router and git."""
+
+    state = Environment
+
+    def __init__(
+        self,
+        versions: Versions,
+        deployer: Deployer,
+        repositories: Repositories,
+        branches: Mapping[str, Environments],
+    ) -> None:
+        self._versions = versions
+        self._deployer = deployer
+        self._repositories = repositories
+        self._branches = branches
+
+    async def observe(
+        self, key: Key, state: Environment | None, inbox: Sequence[Letter]
+    ) -> Observed:
+        pipeline, _, name = key.name.partition("/")
+        repository = state.repository if state else _repository(inbox)
+        branch = await self._branch(repository, pipeline, name, state)
+        numbers = _numbers(state, inbox, branch)
+        found = {number: await self._versions.get(pipeline, number) for number in numbers}
+        return Observed(
+            versions={number: version for number, version in found.items() if version},
+            deployed=await self._deployer.observe(key.name),
+            traffic=await self._traffic(key.name, state),
+            branch=branch,
+        )
+
+    def decide(
+        self,
+        key: Key,  # noqa: ARG002 - an environment knows its own name
+        state: Environment | None,
+        observed: Observed,
+        inbox: Sequence[Letter],
+        now: float,
+    ) -> Decision[Environment]:
+        return promotion.decide(state, observed, inbox, now)
+
+    async def write(self, owner: Key, action: WriteEnvironment) -> Sequence[Message]:
+        """Apply `WriteEnvironment`."""
+        file = action.file
+        branch = self._branches[action.repository]
+        place = (file.environment, file.pipeline)
+        before = await branch.read(*place, at=action.seen) if action.seen else None
+
+        def change(present: EnvironmentFile | None) -> EnvironmentFile:
+            if present != before:
+                raise _Moved
+            return file
+
+        try:
+            commit = await branch.write(change, *place, action.subject, action.write)
+        except (_Moved, Invalid):
+            head = await branch.head()
+            body = {"write": action.write}
+            return (Message(to=owner, id=f"moved/{head}", type="environment_moved", body=body),)
+        body = {"write": action.write, "commit": commit}
+        return (Message(to=owner, id=f"written/{commit}", type="environment_written", body=body),)
+
+    async def _branch(
+        self, repository: str, pipeline: str, name: str, state: Environment | None
+    ) -> Branch | None:
+        """The environment's file, if the branch has moved past what was heeded."""
+        branch, mirror = self._branches[repository], self._repositories.mirror(repository)
+        tip = await mirror.resolve(BRANCH)  # the repository's own turn fetches it
+        heeded = state.heeded if state else None
+        if tip is None or (heeded is not None and await mirror.is_ancestor(tip, heeded)):
+            return None
+        history = await mirror.log(tip, [path_of(name, pipeline)], limit=1)
+        if not history:
+            return None
+        last = history[0]
+        seen = Branch(commit=last.sha, ours=is_ours(last), author=last.author)
+        if state is not None and state.heeded == last.sha:
+            return seen
+        try:
+            file = await branch.read(name, pipeline, at=last.sha)
+        except Invalid as error:
+            return seen.model_copy(update={"problem": f"{path_of(name, pipeline)}: {error}"})
+        return seen.model_copy(update={"file": file})
+
+    async def _traffic(self, place: str, state: Environment | None) -> Traffic | None:
+        """The router's records since the last look, once a canary can have any."""
+        rollout = state.rollout if state else None
+        if rollout is None or rollout.ready is None or rollout.kind != "release":
+            return None
+        cursor = rollout.cursor
+        try:
+            return await self._deployer.traffic(
+                place, cursor.epoch if cursor else None, cursor.after if cursor else 0
+            )
+        except TryAgain:
+            return None  # missing data is no evidence either way
+
+
+class _Moved(Exception):  # noqa: N818 - the name says what happened
+    """Somebody else changed the file since it was looked at."""
+
+
+def _repository(inbox: Sequence[Letter]) -> str:
+    for letter in inbox:
+        if "repository" in letter.message.body:
+            return str(letter.message.body["repository"])
+    raise Ignore("nothing was released there yet")
+
+
+def _numbers(state: Environment | None, inbox: Sequence[Letter], branch: Branch | None) -> set[int]:
+    """The versions that a decision may need."""
+    numbers = {letter.message.body.get("version") for letter in inbox}
+    numbers |= {letter.message.body.get("to") for letter in inbox}
+    if branch and branch.file and branch.file.model:
+        numbers.add(branch.file.model.version)
+    if state is not None:
+        numbers |= {ref.version for ref in (state.stable, *state.former[:1]) if ref}
+        numbers |= {r.version.version for r in (state.rollout, state.stopped) if r}
+    return {number for number in numbers if isinstance(number, int)}
