@@ -9,7 +9,7 @@ canary at once, and for the first canary of each row compared with what the prod
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from functools import lru_cache
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from validators.canary import (
     latency,
     update,
 )
-from validators.canary.bets import Outcome, ratio
+from validators.canary.bets import RATIOS, Outcome, ratio
 from validators.canary.forecasting import informed
 
 Floats = NDArray[np.float64]
@@ -109,19 +109,13 @@ class Paths:
         self.state, self.traffic = state, traffic
         self.second = np.minimum(traffic.at.astype(int), SECONDS - 1)
 
-    def _sum(self, per_request: Floats) -> Floats:
-        """Sums of each column until the end of each second."""
-        total = np.zeros((SECONDS, per_request.shape[1]))
-        np.add.at(total, self.second, per_request)
-        return np.cumsum(total, axis=0)
-
     def errors(self) -> Floats:
         """The wealth of the bet on errors, one column per expert."""
-        failed = np.flatnonzero(self.traffic.failed)
-        gains = np.zeros((len(self.traffic.at), 5))
-        for i in failed:
-            gains[i] = ratio([Outcome(self.traffic.share[i], bool(self.traffic.canary[i]), 1.0, 1)])
-        return self._sum(gains)
+        total = np.zeros((SECONDS, len(RATIOS)))
+        for i in np.flatnonzero(self.traffic.failed):
+            share, canary = float(self.traffic.share[i]), bool(self.traffic.canary[i])
+            total[self.second[i]] += _error_gains(share, canary)
+        return np.cumsum(total, axis=0)
 
     def latency(self) -> Floats:
         """The wealth of the bet on latency."""
@@ -136,12 +130,7 @@ class Paths:
             counts = np.bincount(
                 self.second[chosen] * 2 * size + place[chosen], minlength=SECONDS * 2 * size
             ).reshape(SECONDS, 2 * size)
-            eye = np.eye(2 * size, dtype=int)
-            gains = [
-                latency.wealth(bins, [(float(share), row[:size], row[size:])])
-                for row in eye.tolist()
-            ]
-            total += counts @ np.asarray(gains)
+            total += counts @ _latency_gains(bins, float(share))
         return np.cumsum(total, axis=0)
 
     def evidence(self, wealth: Floats, signal: str) -> Floats:
@@ -176,8 +165,23 @@ class Paths:
         assert abs(product - self.worse()[-1]) < 1e-6, (product, self.worse()[-1])
 
 
+@lru_cache
+def _error_gains(share: float, canary: bool) -> Floats:
+    return np.asarray(ratio([Outcome(share, canary, 1.0, 1)]))
+
+
+@lru_cache
+def _latency_gains(bins: latency.Bins, share: float) -> Floats:
+    """What each expert (columns) gains by one answer in each bin, stable's bins first."""
+    size = len(bins.reference)
+    ends = np.eye(2 * size, dtype=int).tolist()
+    return np.asarray([latency.wealth(bins, [(share, e[:size], e[size:])]) for e in ends])
+
+
 def _log_sum(logs: Floats) -> Floats:
-    total: Floats = np.logaddexp.reduce(logs, axis=1)
+    top = np.maximum(logs.max(axis=1), -1e300)
+    with np.errstate(divide="ignore"):
+        total: Floats = top + np.log(np.exp(logs - top[:, None]).sum(axis=1))
     return total
 
 
@@ -398,7 +402,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(argv)
     parts = chosen.parts or list(PARTS)
     whole = sum(SHARES[part] for part in parts)
-    for part in islice(parts, len(PARTS)):
+    for part in parts:
         PARTS[part](chosen.seconds * SHARES[part] / whole)
 
 
