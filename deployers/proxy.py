@@ -303,7 +303,7 @@ class ServerConnection(asyncio.Protocol):
         self._headers: http1.Headers = []
         self._status = 0
         self._head_only = False
-        self._sized = False
+        self._sized = self._keep = False
         self._complete = True
         self._parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport
@@ -358,6 +358,7 @@ class ServerConnection(asyncio.Protocol):
         self._sized = b"content-length" in names
         chunked = b"transfer-encoding" in names
         empty = self._head_only or status in {204, 304}
+        self._keep = self._parser.should_keep_alive()
         self.call.head(status, self._headers, sized=self._sized, empty=empty)
         self._sized = self._sized or chunked
         if self._head_only:
@@ -373,11 +374,9 @@ class ServerConnection(asyncio.Protocol):
 
     def _finish(self, call: Call, *, reuse: bool) -> None:
         self.call = None
+        keep = reuse and self._keep
         if self._head_only:  # the parser waits for a body that never comes
             self._parser, keep = httptools.HttpResponseParser(self), False
-        else:
-            framed = self._sized or self._status in {204, 304}
-            keep = reuse and framed and self._parser.should_keep_alive()
         self.reused = True
         if keep:
             self._server.keep(self)

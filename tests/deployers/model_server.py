@@ -16,6 +16,7 @@ MODEL = json.loads(Path(sys.argv[1]).read_text())
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -58,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
                 told = {
                     "model": MODEL["name"],
                     "pid": os.getpid(),
+                    "caller_port": self.client_address[1],
                     "method": self.command,
                     "path": self.path,
                     "body": body.decode(errors="replace")[:100],

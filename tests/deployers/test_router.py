@@ -217,6 +217,13 @@ async def test_a_server_that_dies_in_a_request_is_not_asked_again_for_what_may_c
     assert await world.statuses() == [200, NO_ANSWER]
 
 
+async def test_one_connection_to_the_server_is_used_again_and_again(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    async with Caller(address) as caller:
+        ports = {(await caller.ask()).json()["caller_port"] for _ in range(20)}
+    assert len(ports) == 1
+
+
 async def test_a_connection_that_the_server_closed_meanwhile_is_replaced(world: World) -> None:
     address = await world.route(stable=(backend := world.start_server("v1")))
     async with Caller(address) as caller:
