@@ -70,10 +70,13 @@ def undisturbed(story: Story, folder: Path) -> object:
     return story.end(folder)
 
 
-def killed_once(story: Story, folder: Path) -> Iterator[tuple[int, object]]:
-    """For each boundary, the end of the story whose first life was killed there."""
+def killed_once(
+    story: Story, folder: Path, first: int = 1, step: int = 1
+) -> Iterator[tuple[int, object]]:
+    """For each boundary from `first` on, every `step`, the end of the story whose first life was
+    killed there; until a life passes fewer boundaries."""
     _prepare(story, folder / "prepared")
-    for boundary in count(1):
+    for boundary in count(first, step):
         here = folder / f"killed-at-{boundary}"
         shutil.copytree(folder / "prepared", here)
         if survived(story, here, boundary):
