@@ -28,12 +28,6 @@ def report(judgement: Judgement, subject: str) -> Report:
 def headline(judgement: Judgement) -> str:
     """The decision in a sentence or two, with what it waits for."""
     policy, first = judgement.policy, judgement.evidence[0]
-    if judgement.records_lost:
-        return (
-            f"Not judged: the canary has {judgement.canary.requests:,} of "
-            f"{judgement.canary.requests + judgement.stable.requests:,} records, which is not the "
-            "share that was drawn; one arm loses records, so nothing they say can be believed."
-        )
     if judgement.decision is Decision.ROLLBACK:
         guilty = [each.signal for each in judgement.evidence if each.guilty]
         what = " and ".join(guilty) or f"its signals together, {first.signal} most of all"
@@ -41,6 +35,13 @@ def headline(judgement: Judgement) -> str:
             f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
             f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
             f"is no worse gets there at most once in {1 / policy.false_rollback:,.0f}."
+        )
+    if judgement.records_lost:
+        total = judgement.canary.requests + judgement.stable.requests
+        short = "the canary" if judgement.canary_short else "stable"
+        return (
+            f"Not judged: {judgement.canary.requests:,} of {total:,} records are the canary's, "
+            f"which is not the share that was drawn; requests to {short} hang or leave no record."
         )
     if judgement.decision is Decision.PROMOTE:
         return (
@@ -125,13 +126,12 @@ def _signal(judgement: Judgement, evidence: Evidence) -> Check:
 
 
 def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
-    if judgement.records_lost:
-        return Verdict.INCONCLUSIVE
     if judgement.decision is Decision.ROLLBACK:
         named = any(each.guilty for each in judgement.evidence)
         if evidence.guilty or (not named and evidence is judgement.evidence[0]):
             return Verdict.FAIL
-    return Verdict.PASS if evidence.safe else Verdict.INCONCLUSIVE
+    believed = evidence.safe and not judgement.records_lost
+    return Verdict.PASS if believed else Verdict.INCONCLUSIVE
 
 
 def _measured(judgement: Judgement, signal: str) -> tuple[float | None, float | None, str, str]:
@@ -200,8 +200,8 @@ def _records(judgement: Judgement) -> Check:
         observed=judgement.canary.requests / total if total else None,
         n=total,
         window=judgement.window,
-        next_step="Find out which requests leave no record: a server that is cut off, a router "
-        "that was replaced, traffic that goes around it."
+        next_step="Find out which requests leave no record: a server that hangs or is cut off, a "
+        "router that was replaced, traffic that goes around it."
         if lost
         else None,
     )

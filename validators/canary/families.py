@@ -1,9 +1,9 @@
 """Per signal: the bet that it is worse (rolls back) and the bet that it is not (promotes).
 
-| signal         | rolls back against             | promotes against                    |
-|----------------|--------------------------------|-------------------------------------|
-| errors         | it fails no more often         | its rate is higher by the margin    |
-| errors_at_most | its rate is below the level    | its rate is above the level         |
+| signal         | rolls back against              | promotes against                      |
+|----------------|---------------------------------|---------------------------------------|
+| errors         | it fails no more often          | its rate is higher by the margin      |
+| errors_at_most | its rate is below the level     | its rate is above the level           |
 | latency_*      | nothing is slower by the margin | the statistic is slower by the margin |
 
 So errors that are really more frequent roll back even where they are below the margin, if the

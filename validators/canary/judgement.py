@@ -5,13 +5,13 @@ every second; the chances of a wrong decision hold for the whole canary, however
 """
 
 from enum import StrEnum
-from math import log
+from math import inf, log
 from typing import Final
 
 from specs.traffic import Arm
 from validators.canary import families, latency
 from validators.canary.bets import RECORD_RATIOS, Outcome, closed, log_mean, ratio
-from validators.canary.policy import Policy
+from validators.canary.policy import ERRORS, Policy
 from validators.canary.state import State
 from validators.report import Value
 
@@ -50,7 +50,7 @@ class Evidence(Value):
 
     signal: str
     log_worse: float
-    """Against "the canary is no worse"."""
+    """Against "the canary is no worse"; -inf when records are lost, so that it can't be told."""
     log_guilty: float
     """The same, held against every combination of the signals (closed testing)."""
     log_safe: float
@@ -81,7 +81,9 @@ class Judgement(Value):
     log_records_lost: float
     """log E against "records come in the drawn proportion"."""
     records_lost: bool
-    """The proportion is off: one arm loses records, and nothing else here can be believed."""
+    """The proportion is off: one arm's requests leave too few records. Nothing is promoted."""
+    canary_short: bool
+    """Whether it is the canary that has fewer records than were drawn for it."""
 
     @property
     def baked(self) -> bool:
@@ -102,14 +104,26 @@ class Judgement(Value):
 
 
 def judge(state: State, now: float) -> Judgement:
-    """What the traffic counted so far says, by the policy that the state was begun with."""
+    """What the traffic counted so far says, by the policy that the state was begun with.
+
+    When records are lost no evidence is believed (E = 0), with one exception: what errors say of
+    a canary that is short of records. That bet is on errors alone, so a canary's missing records
+    can only weaken it; and a canary that hangs is short exactly because it is bad.
+    """
     policy = state.policy
-    worse = [families.log_evidence(state, signal) for signal in policy.signals]
+    log_records_lost = _log_records_lost(state)
+    records_lost = log_records_lost >= -log(SAMPLE_RATIO_ALPHA)
+    canary_short = state.requests(Arm.CANARY) < _drawn(state)
+    worse = [
+        families.log_evidence(state, signal)
+        if not records_lost or (canary_short and signal == ERRORS)
+        else -inf
+        for signal in policy.signals
+    ]
     evidence = tuple(
         _evidence(state, signal, log_worse, log_guilty)
         for signal, log_worse, log_guilty in zip(policy.signals, worse, closed(worse), strict=True)
     )
-    log_records_lost = _log_records_lost(state)
     judgement = Judgement(
         policy=policy,
         decision=Decision.WAIT,
@@ -120,19 +134,20 @@ def judge(state: State, now: float) -> Judgement:
         window=max(0.0, now - state.began),
         stale=None if state.newest is None else max(0.0, now - state.newest),
         log_records_lost=log_records_lost,
-        records_lost=log_records_lost >= -log(SAMPLE_RATIO_ALPHA),
+        records_lost=records_lost,
+        canary_short=canary_short,
     )
     return judgement.model_copy(update={"decision": decide(judgement)})
 
 
 def decide(judgement: Judgement) -> Decision:
-    """The order of precedence: lost records void all, then harm, then safety, then the clock."""
+    """The order of precedence: harm, then safety, then the clock."""
     policy = judgement.policy
-    if not judgement.records_lost:
-        if judgement.log_worse >= -log(policy.false_rollback):
-            return Decision.ROLLBACK
-        if judgement.baked and judgement.fresh and all(each.safe for each in judgement.evidence):
-            return Decision.PROMOTE
+    if judgement.log_worse >= -log(policy.false_rollback):
+        return Decision.ROLLBACK
+    sound = judgement.baked and judgement.fresh and not judgement.records_lost
+    if sound and all(each.safe for each in judgement.evidence):
+        return Decision.PROMOTE
     return Decision.INCONCLUSIVE if judgement.window >= policy.deadline else Decision.WAIT
 
 
@@ -157,6 +172,14 @@ def _log_records_lost(state: State) -> float:
         for canary, tally in ((False, stratum.stable), (True, stratum.canary))
     ]
     return log_mean(ratio(records, RECORD_RATIOS))
+
+
+def _drawn(state: State) -> float:
+    """How many of the records should be the canary's."""
+    return sum(
+        stratum.probability * (stratum.stable.requests + stratum.canary.requests)
+        for stratum in state.strata
+    )
 
 
 def _served(state: State, arm: Arm) -> Served:

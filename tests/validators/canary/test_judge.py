@@ -119,12 +119,40 @@ def test_a_rollback_does_not_wait_for_bake_freshness_or_deadline() -> None:
         assert judge(state, now).decision is Decision.ROLLBACK
 
 
-def test_when_the_canary_loses_records_nothing_is_believed() -> None:
+def test_a_canary_that_loses_records_is_not_promoted() -> None:
     kept = [e for e in requests(9, 120, share=0.5) if e.arm is Arm.STABLE or e.seq % 2]
     judgement = judged(kept, 120.0)
     assert judgement.records_lost
+    assert judgement.canary_short
     assert judgement.decision is Decision.WAIT
     assert report(judgement, "x").verdict is Verdict.ERROR
+
+
+def test_when_stable_loses_records_nothing_is_held_against_the_canary() -> None:
+    traffic = requests(9, 120, share=0.5, errors=(0.05, 0.05))
+    kept = [e for e in traffic if e.arm is Arm.CANARY or (not e.failed and e.seq % 2)]
+    judgement = judged(kept, 120.0)
+    assert log_evidence(update(begin(POLICY, HISTORY, 0.0), kept), "errors") > log(100)
+    assert judgement.records_lost
+    assert judgement.decision is Decision.WAIT
+    assert Judgement.model_validate_json(judgement.model_dump_json()) == judgement
+    assert report(judgement, "x").verdict is Verdict.ERROR
+
+
+def test_a_canary_that_hangs_is_rolled_back_though_most_of_its_records_are_still_to_come() -> None:
+    sent = requests(15, 40, share=0.5)
+    ended = sorted(
+        (
+            each._replace(status=0, latency=30.0) if each.arm is Arm.CANARY else each
+            for each in sent
+        ),
+        key=lambda each: each.at + each.latency,
+    )
+    by_second_33 = [each for each in ended if each.at + each.latency <= 33]
+    judgement = judged(by_second_33, 33.0)
+    assert judgement.records_lost
+    assert judgement.decision is Decision.ROLLBACK
+    assert report(judgement, "x").verdict is Verdict.FAIL
 
 
 def test_the_service_level_rolls_back_even_when_stable_is_as_bad() -> None:
