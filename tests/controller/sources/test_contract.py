@@ -1,0 +1,95 @@
+"""The contract, over every source."""
+
+import asyncio
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.git import Mirror
+from controller.machine.core import Key, Message
+from controller.sources.bucket import BucketSource
+from controller.sources.git import GitSource
+from controller.sources.schedule import Crontab, ScheduleSource
+from specs.failures import TryAgain
+from tests.contracts.source import Scene, SourceContract
+from tests.controller.git_server import Person
+
+
+class GitScene:
+    def __init__(self, folder: Path) -> None:
+        self._ada, self._away = Person(folder / "ada"), folder / "away"
+        self.key = Key("repository", "flights")
+        mirror = Mirror(str(self._ada.remote), folder / "mirror.git")
+        self.source = GitSource("flights", mirror, 0.05)
+
+    async def change(self) -> None:
+        await asyncio.to_thread(self._ada.push, {"a": "1"})
+
+    async def break_down(self) -> None:
+        self._ada.remote.rename(self._away)
+
+    async def restore(self) -> None:
+        self._away.rename(self._ada.remote)
+
+
+class BucketScene:
+    def __init__(self, folder: Path) -> None:
+        self._lake, self._count = folder / "lake", 0
+        self._lake.mkdir()
+        self.key = Key("pipeline", "flight-delay")
+        self.source = BucketSource(
+            "flight-delay", [self._lake], 3600.0, debounce=0.01, while_blind=0.05
+        )
+
+    async def change(self) -> None:
+        self._count += 1
+        (self._lake / f"{self._count}.parquet").write_text("x")
+
+    async def break_down(self) -> None:
+        shutil.rmtree(self._lake)
+
+    async def restore(self) -> None:
+        self._lake.mkdir()
+
+
+class ScheduleScene:
+    """The clock is the scene's: every change is a minute later, which is due at once."""
+
+    def __init__(self) -> None:
+        self._now, self._fails = datetime(2026, 3, 1, tzinfo=UTC), False
+        self.key = Key("pipeline", "flight-delay")
+        self.source = ScheduleSource(
+            "flight-delay",
+            Crontab("* * * * *"),
+            self._send,
+            clock=lambda: self._now,
+            wake_every=0.05,
+        )
+
+    async def _send(self, message: Message) -> None:
+        assert message.to == self.key
+        if self._fails:
+            raise TryAgain("the database is locked")
+
+    async def change(self) -> None:
+        self._now += timedelta(minutes=1)
+
+    async def break_down(self) -> None:
+        self._fails = True
+        await self.change()
+
+    async def restore(self) -> None:
+        self._fails = False
+
+
+@pytest.fixture(params=["git", "bucket", "schedule"])
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
+    if request.param == "git":
+        return GitScene(tmp_path)
+    return BucketScene(tmp_path) if request.param == "bucket" else ScheduleScene()
+
+
+class TestSources(SourceContract):
+    """Runs the whole contract."""
