@@ -170,5 +170,5 @@ async def until(condition: Callable[[], object], what: str = "what was waited fo
                 found = await found
             if found:
                 return
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.005)
     raise AssertionError(what)

@@ -93,6 +93,8 @@ def killed_again_and_again(story: Story, folder: Path) -> tuple[int, object]:
 
 
 def _prepare(story: Story, folder: Path) -> None:
+    # Before the first life of this process; a later story's own modules are imported as it starts.
+    _SERVER.set_forkserver_preload([__name__, "controller.loop", story.live.__module__])
     folder.mkdir()
     story.prepare(folder)
 
@@ -102,6 +104,3 @@ def _live(life: Life, folder: Path, killer: Killer) -> None:
 
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(
-    [__name__, "controller.loop", "controller.store.sqlite", "alembic.command"]
-)
