@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from deployers import supervisor
 
@@ -59,7 +59,7 @@ class ProcessSpec:
     argv: tuple[str, ...]
     cwd: str
     environment: dict[str, str] = field(default_factory=dict, repr=False)
-    """All variables of the command; nothing is inherited. Kept in no file once it runs."""
+    """All variables of the command; nothing is inherited. Handed over by pipe, kept in no file."""
     timeout: float | None = None
     """Seconds until it is ended."""
     grace: float = 10.0
@@ -126,23 +126,23 @@ class Processes:
         if self.status(name).state is not State.NEW:
             return
         folder.mkdir(mode=0o700, exist_ok=True)
+        supervisor.reserve(str(folder / "exit.new"))
         described = asdict(spec)
-        supervisor.save(str(folder / "environment.json"), described.pop("environment"))
-        supervisor.save(str(folder / "spec.json"), described)
-        self._ask(name)
+        environment = described.pop("environment")
+        self._ask(json.dumps([name, described, environment]).encode() + b"\n")
 
     def status(self, name: str) -> ProcessStatus:
         """Ask what became of a process; of one whose supervisor was killed, end the remains."""
         folder = self._folder(name)
         # The order matters. A supervisor locks before it says that it started, and says how it
         # ended before it unlocks: started, then unlocked, and still no word is a killed one.
-        started = supervisor.load(str(folder / "started.json"))
+        mark = _mark(folder)
         if _locked(folder / "lock"):
             ended = _exit(folder)
             if ended is None:
                 return ProcessStatus(State.RUNNING)
         else:
-            ended = _exit(folder) or (_bury(folder, started) if started else None)
+            ended = _exit(folder) or (_bury(folder, mark) if mark else None)
             if ended is None:
                 return ProcessStatus(State.NEW)
         return ProcessStatus(State.LOST if ended.reason is Reason.LOST else State.ENDED, ended)
@@ -223,13 +223,13 @@ class Processes:
             raise ValueError(f"{name!r} is no name for a process: use letters, digits, . _ -")
         return self._home / name
 
-    def _ask(self, name: str) -> None:
+    def _ask(self, line: bytes) -> None:
         """Have the zygote fork a supervisor; a zygote that died is replaced."""
         for attempt in (1, 2):
             zygote = self._running_zygote()
             assert zygote.stdin is not None
             try:
-                zygote.stdin.write(name.encode() + b"\n")
+                zygote.stdin.write(line)
                 zygote.stdin.flush()
             except BrokenPipeError:
                 self._end_zygote()
@@ -315,7 +315,7 @@ def _cancel_unstarted(folder: Path) -> bool:
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not (folder / "started.json").exists():
+        if _mark(folder) is None:
             _record(folder, Reason.CANCELLED, "was asked to end before it began")
         return True
     except BlockingIOError:
@@ -324,14 +324,21 @@ def _cancel_unstarted(folder: Path) -> bool:
         os.close(fd)
 
 
-def _bury(folder: Path, started: dict[str, Any]) -> Exit | None:
+def _mark(folder: Path) -> str | None:
+    """What marks the descendants, once the supervisor is about to start the command."""
+    try:
+        return os.readlink(folder / "started")  # noqa: PTH115 - the mark is text and not a path
+    except FileNotFoundError:
+        return None
+
+
+def _bury(folder: Path, mark: str) -> Exit | None:
     """Kill what a killed supervisor left, and record that the process is lost."""
-    while remains := list(_marked(started["mark"])):
+    while remains := list(_marked(mark)):
         for pid in remains:
             signal.pidfd_send_signal(pid, signal.SIGKILL)
             os.close(pid)
-    (folder / "environment.json").unlink(missing_ok=True)
-    _record(folder, Reason.LOST, "its supervisor was killed or the machine went down", started)
+    _record(folder, Reason.LOST, "its supervisor was killed or the machine went down")
     return _exit(folder)
 
 
@@ -353,10 +360,9 @@ def _marked(mark: str) -> Iterator[int]:
                 os.close(pid)
 
 
-def _record(
-    folder: Path, reason: Reason, detail: str, started: dict[str, Any] | None = None
-) -> None:
-    at = started["at"] if started else (folder / "spec.json").stat().st_mtime
+def _record(folder: Path, reason: Reason, detail: str) -> None:
+    begun = folder / "started"
+    at = (begun if _mark(folder) else folder).lstat().st_mtime
     ending = Exit(
         reason=reason,
         code=None,

@@ -1,25 +1,26 @@
 """Supervisors of commands, and the zygote that forks them. Linux; standard library only.
 
-`python -I -S supervisor.py HOME` is the zygote: it reads names from its standard input and forks
-one supervisor for each folder HOME/NAME. A fork costs a fraction of a millisecond where a fresh
-interpreter costs tens. End of input ends the zygote; supervisors need neither it nor the
-controller. `deployers.processes` is the other side.
+`python -I -S supervisor.py HOME` is the zygote: for each line of its standard input, which holds a
+name, what to run and the environment, it forks one supervisor with the folder HOME/NAME. A fork
+costs a fraction of a millisecond where a fresh interpreter costs tens. End of input ends the
+zygote; supervisors need neither it nor the controller. `deployers.processes` is the other side.
 
 A supervisor holds a POSIX record lock on `lock` for its whole life, so that liveness is a
 question to the kernel and never to a process id that may have been given away again. It is the
 subreaper of what it starts: whatever the command leaves behind becomes its child, and is killed.
 
 Files of a folder, in the order of their appearance:
-    spec.json, environment.json   what to run; the environment is deleted once it was handed over
-    lock, control                 liveness; a FIFO that says "look at `stop`"
-    started.json                  the supervisor is about to start the command
-    log, log.old, log.tail        the output: its head, and while it grows the two last pieces
-    stop                          somebody wants it ended: {"grace": seconds}
-    exit.json                     how it ended
+    exit.new                  space for the last of these files
+    lock, control             liveness; a FIFO that says "look at `stop`"
+    started                   the supervisor is about to start the command; a symbolic link to the
+                              mark of its descendants, because one call makes or reads it whole
+    log, log.old, log.tail    the output: its head, and while it grows the two last pieces
+    stop                      somebody wants it ended: {"grace": seconds}
+    exit.json                 how it ended
 """
 
 # Importing pathlib would cost a third of the zygote's start.
-# ruff: noqa: PTH105, PTH108, PTH110, PTH118, PTH119, PTH123, PTH208
+# ruff: noqa: PTH105, PTH108, PTH110, PTH118, PTH119, PTH123, PTH208, PTH211
 
 import contextlib
 import ctypes
@@ -54,6 +55,18 @@ def save(name: str, value: object) -> None:
     with open(os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(value, file)
     os.replace(f"{name}.new", name)
+
+
+def reserve(name: str) -> None:
+    """Take the space of an ending, so that a full disk cannot lose it later."""
+    try:
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(b" " * _RESERVED)
+    except FileExistsError:
+        return
+    except OSError:
+        os.unlink(name)
+        raise
 
 
 def load(name: str) -> Any:
@@ -390,7 +403,7 @@ def _signal_name(number: int) -> str:
 
 
 def _publish(ending: dict[str, Any]) -> None:
-    """Write `exit.json` over space that was reserved, so that a full disk cannot lose it."""
+    """Write `exit.json` over the space that was reserved for it."""
     while True:
         try:
             with open(os.open("exit.new", os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
@@ -411,30 +424,26 @@ def _claim() -> int | None:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return None
-    over = any(os.path.exists(name) for name in ("started.json", "exit.json"))
+    over = any(os.path.lexists(name) for name in ("started", "exit.json"))
     return None if over else lock
 
 
-def _supervise(folder: str) -> None:
+def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -> None:
     """The whole life of a supervisor in its folder."""
     os.chdir(folder)  # a removed folder stays empty, whatever is made in its place
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     lock = _claim()
-    spec, environment = load("spec.json"), load("environment.json")
-    if lock is None or spec is None or environment is None:
+    if lock is None:
         return
     with contextlib.suppress(FileExistsError):
         os.mkfifo("control", 0o600)
-    with open(os.open("exit.new", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
-        file.write(b" " * _RESERVED)
     mark = f"{os.path.basename(folder)}:{os.urandom(8).hex()}"
-    save("started.json", {"mark": mark, "at": time.time()})
+    os.symlink(mark, "started")
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     supervision = None
     try:
         supervision = Supervision(spec, {**environment, MARK: mark})
-        os.unlink("environment.json")
         ending = supervision.run()
     except Exception as error:  # a fault of ours must not leave the command alone
         if supervision is not None:
@@ -458,17 +467,17 @@ def _announce(folder: str) -> None:
 
 
 def main(home: str) -> None:
-    """The zygote: fork a supervisor for every name on standard input, until it ends."""
+    """The zygote: fork a supervisor for every line of standard input, until it ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended supervisors
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # supervisors make no cycles, and a collection would copy shared pages
     gc.freeze()
     for line in sys.stdin.buffer:
-        pid = os.fork()
-        if pid == 0:
+        if line.endswith(b"\n") and os.fork() == 0:  # a cut line is from a killed controller
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             try:
-                _supervise(os.path.join(home, line.decode().rstrip("\n")))
+                name, spec, environment = json.loads(line)
+                _supervise(os.path.join(home, name), spec, environment)
             finally:
                 os._exit(0)
 
