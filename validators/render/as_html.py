@@ -16,6 +16,7 @@ from validators.render.common import (
     clean,
     counts,
     evidence,
+    measured,
     ordered,
     overall,
     place,
@@ -51,6 +52,7 @@ def _template() -> "Template":
     environment.globals.update(
         counts=counts,
         evidence=evidence,
+        measured=measured,
         ordered=ordered,
         place=place,
         symbols=SYMBOLS,

@@ -107,6 +107,21 @@ def evidence(check: Check) -> dict[str, str]:
     return {name: clean(fact) for name, fact in facts.items() if fact}
 
 
+def measured(report: Report) -> list[dict[str, str]]:
+    """The metrics of both models as texts, cleaned; what is unknown is empty."""
+    return [
+        {
+            "metric": clean(one.metric),
+            "candidate": "undefined" if one.candidate is None else number(one.candidate),
+            "baseline": "" if one.baseline is None else number(one.baseline),
+            "better": "higher" if one.greater_is_better else "lower",
+            "n": number(one.n),
+            "note": clean(one.note or ""),
+        }
+        for one in report.metrics
+    ]
+
+
 def _value(value: float | str | None) -> str | None:
     return None if value is None else number(value)
 

@@ -16,6 +16,7 @@ from validators.render.common import (
     clean,
     counts,
     evidence,
+    measured,
     ordered,
     overall,
     place,
@@ -120,7 +121,9 @@ def _report(report: Report, slim: Report) -> list[str]:
             _table(passed),
             "</details>",
         ]
-    parts += [f"- {escape(note)}" for note in report.notes]
+    if report.metrics:
+        parts += ["<details><summary>Metrics</summary>", _metrics(report), "</details>"]
+    parts += [f"- {prose(note)}" for note in report.notes]
     if report.provenance:
         digests = " · ".join(
             f"{escape(name)} {code(short_digest(value))}"
@@ -142,6 +145,17 @@ def _table(checks: Sequence[Check]) -> str:
         for check, fact in zip(checks, facts, strict=True)
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+
+
+def _metrics(report: Report) -> str:
+    rows = measured(report)
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    texts = [
+        [name if name == "n" else name.capitalize() for name in columns],
+        ["---:" if name in ("candidate", "baseline", "n") else "---" for name in columns],
+        *([escape(row[name]) for name in columns] for row in rows),
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in texts)
 
 
 def _cell(check: Check) -> str:

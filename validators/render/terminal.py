@@ -13,6 +13,7 @@ from validators.render.common import (
     clean,
     counts,
     evidence,
+    measured,
     ordered,
     overall,
     place,
@@ -94,6 +95,8 @@ def _report(report: Report) -> "Iterator[RenderableType]":
     passed = report.count(Verdict.PASS)
     if passed:
         yield Padding(Text(f"{SYMBOLS[Verdict.PASS]} {passed:,} passed", "green"), (0, 0, 0, 2))
+    if report.metrics:
+        yield Padding(_metrics(report), (0, 0, 0, 2))
     for note in report.notes:
         yield Padding(Text(clean(note), "dim"), (0, 0, 0, 2))
     if report.provenance:
@@ -115,6 +118,21 @@ def _table(checks: Sequence[Check]) -> "RenderableType":
             table.add_row()
         style = _STYLES[check.verdict]
         table.add_row(_symbol(check, style), _body(check, style))
+    return table
+
+
+def _metrics(report: Report) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = measured(report)
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        right = name in ("candidate", "baseline", "n")
+        table.add_column(name, justify="right" if right else "left")
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in columns))
     return table
 
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from validators.report import Check, Interval, Location, Report
+from validators.report import Check, Interval, Location, Measured, Report
 from validators.verdict import Verdict
 
 TITLE = "flight-delay at 3fa9c1d"
@@ -69,6 +69,17 @@ MODEL = Report(
         ),
         Check(name="latency", verdict=Verdict.ERROR, message="No predictions.", window=5400),
         Check(name="fairness", verdict=Verdict.SKIPPED, message="No sensitive column."),
+    ),
+    metrics=(
+        Measured(
+            metric="roc_auc", candidate=0.7123456, baseline=0.731, greater_is_better=True, n=27004
+        ),
+        Measured(
+            metric="log_loss", candidate=0.48, baseline=0.47, greater_is_better=False, n=27004
+        ),
+        Measured(
+            metric="r2", candidate=None, greater_is_better=True, n=27004, note="one | class <b>only"
+        ),
     ),
 )
 
