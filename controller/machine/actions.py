@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from controller.environment_file import EnvironmentFile
 from controller.machine.attempt import Attempt
 from controller.machine.core import Action, Value
+from specs.digests import digest
 from specs.model import NotifyEvent
 
 
@@ -76,6 +77,23 @@ class Notify(Action):
     to: tuple[str, ...]
     """Apprise URLs, with `${NAME}` for secrets."""
     incident: Incident
+
+
+class Send(Action):
+    """One notification to one address: what a `Notify` is owed as, once per address."""
+
+    type: Literal["send"] = "send"
+    event: NotifyEvent
+    status: Literal["firing", "resolved", "info"]
+    alert: str
+    to: str | None
+    """An Apprise URL; None where nobody is to be told, and the log is."""
+    incident: Incident
+
+    @property
+    def lane(self) -> str:
+        """The address's own: what fires there comes before what is resolved there."""
+        return f"send {digest(self.to)}"
 
 
 class Deploy(Action):

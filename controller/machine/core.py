@@ -6,7 +6,7 @@ new state in one transaction before any of them is applied.
 """
 
 import json
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,8 +42,14 @@ class Action(Value):
     """
 
     type: str
-    lane: ClassVar[str] = "main"
-    """Actions of one object and lane are applied in order; a lane that fails holds up no other."""
+
+    @property
+    def lane(self) -> str:
+        """Actions of one object and lane are applied in order; a lane that fails holds up no other.
+
+        The same for every action of a type, or made from its fields.
+        """
+        return "main"
 
     def id_for(self, owner: Key) -> str:
         """What the outbox knows it by."""

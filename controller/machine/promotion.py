@@ -235,7 +235,7 @@ def _action_failed(
     kind = body["action"].get("type")
     if kind in ("deploy", "run_smoke") and rollout is not None:
         return stop(env, rollout, "failed", reason, observed, out, now)
-    if kind == "notify" or env.stable is None:
+    if kind == "send" or env.stable is None:
         return env
     version = observed.versions.get(env.stable.version)
     incident = incidents.stuck(env.pipeline, env.name, env.stable, reason)

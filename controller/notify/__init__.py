@@ -1,0 +1,1 @@
+"""Tells people: one incident to one address at a time, once."""

@@ -1,0 +1,110 @@
+"""Applies `Send`, and makes one `Send` per address of what the machines want told.
+
+An address that is out of reach is tried again by itself: the outbox keeps an entry for each, in a
+lane of its own, so it neither holds up the others nor has them told twice.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic
+
+import structlog
+
+from controller.loop import Kind, Observed
+from controller.machine.actions import Incident, Notify, Send
+from controller.machine.core import Action, Decision, Key, Letter, Message, State
+from controller.notify import render
+from controller.notify.protocol import Notifier
+from controller.secrets import Secrets
+from specs.failures import NeedsHuman
+from specs.model import Notification
+
+log = structlog.get_logger("headgate.notify")
+
+
+def addressed(notify: Notify, everyone: Iterable[Notification]) -> Iterator[Send]:
+    """One action for each address, of the spec first and then of `everyone`; each address once.
+
+    With no address at all, one without: somebody may be reading the log.
+    """
+    more = (entry.to for entry in everyone if notify.event in entry.on)
+    for to in dict.fromkeys((*notify.to, *more)) or [None]:
+        yield Send(
+            event=notify.event,
+            status=notify.status,
+            alert=notify.alert,
+            to=to,
+            incident=notify.incident,
+        )
+
+
+class Addressed(Generic[State, Observed]):
+    """A `Kind` that owes a `Send` per address where its machine wants to `Notify`.
+
+    `everyone` is told of every pipeline: the settings' entries, of which no machine knows.
+    """
+
+    def __init__(self, kind: Kind[State, Observed], everyone: Sequence[Notification]) -> None:
+        self.state = kind.state
+        self._kind = kind
+        self._everyone = tuple(everyone)
+
+    async def observe(self, key: Key, state: State | None, inbox: Sequence[Letter]) -> Observed:
+        """As the kind does."""
+        return await self._kind.observe(key, state, inbox)
+
+    def decide(
+        self,
+        key: Key,
+        state: State | None,
+        observed: Observed,
+        inbox: Sequence[Letter],
+        now: float,
+    ) -> Decision[State]:
+        """As the kind does, with its notifications addressed."""
+        decision = self._kind.decide(key, state, observed, inbox, now)
+        actions = tuple(each for action in decision.actions for each in self._addressed(action))
+        return decision.model_copy(update={"actions": actions})
+
+    def _addressed(self, action: Action) -> Iterable[Action]:
+        return addressed(action, self._everyone) if isinstance(action, Notify) else (action,)
+
+
+class NotifyApplier:
+    """An `Applier` of `Send`."""
+
+    def __init__(self, notifier: Notifier, secrets: Secrets) -> None:
+        self._notifier = notifier
+        self._secrets = secrets
+
+    async def __call__(self, owner: Key, action: Send) -> Sequence[Message]:  # noqa: ARG002 - nobody has to know what came of it
+        """Send it. Raises what `Notifier.send` raises, and `NeedsHuman` for a missing secret."""
+        incident = _redacted(action.incident, self._secrets)
+        if action.to is None:
+            tell = log.warning if action.status == "firing" else log.info
+            tell(
+                "there is nobody to notify (see `notify` in the spec and in the settings)",
+                subject=render.subject(incident, action.status),
+                text=render.text(incident, action.status, action.alert),
+            )
+            return ()
+        try:
+            url = self._secrets.expand(action.to)
+        except NeedsHuman as failure:
+            # The scheme only: an address may have other secrets in it, written out.
+            scheme = action.to.partition("://")[0] if "://" in action.to else "?"
+            raise NeedsHuman(f"cannot notify {scheme}://...: {failure}") from None
+        await self._notifier.send(url, incident, action.status, action.alert)
+        return ()
+
+
+def _redacted(incident: Incident, secrets: Secrets) -> Incident:
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            return secrets.redact(value)
+        if isinstance(value, list):
+            return [clean(each) for each in value]
+        if isinstance(value, dict):
+            return {name: clean(each) for name, each in value.items()}
+        return value
+
+    return Incident.model_validate(clean(incident.plain()))

@@ -1,0 +1,81 @@
+"""PURE. An incident in words: what a person who was just woken reads, and what a program does."""
+
+from typing import Any
+
+from controller.machine.actions import Evidence, Incident
+from controller.notify.protocol import Status
+from validators.figures import clip, number
+from validators.render.markdown import code, escape, prose
+
+LONGEST_SUBJECT = 120
+
+
+def subject(incident: Incident, status: Status) -> str:
+    """One line that says by itself what happened, and whether to get up."""
+    if status == "resolved":
+        return clip(f"Resolved: {incident.title}", LONGEST_SUBJECT)
+    mark = "You are needed: " if incident.needs_human else ""
+    return clip(mark + incident.title, LONGEST_SUBJECT)
+
+
+def text(incident: Incident, status: Status, alert: str) -> str:
+    """The body as plain text; the subject is not said again."""
+    parts = [clip(incident.what, 1_000), "\n".join(_state(incident, status))]
+    if incident.evidence:
+        parts.append("\n".join(["Why:", *(f"- {_because(one)}" for one in incident.evidence)]))
+    if incident.commands:
+        parts.append("\n".join(["Look closer:", *(f"  {line}" for line in incident.commands)]))
+    parts.append(f"Alert {alert}: {status}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown(incident: Incident, status: Status, alert: str) -> str:
+    """The same for chats. Nothing in it becomes a mention, a link or a heading."""
+    parts = [prose(clip(incident.what, 1_000))]
+    parts.append("\n".join(f"- {_labelled(line)}" for line in _state(incident, status)))
+    if incident.evidence:
+        parts.append("\n".join(f"- {_because_marked(one)}" for one in incident.evidence))
+    if incident.commands:
+        commands = "\n".join(incident.commands).replace("```", "'''")
+        parts.append(f"```sh\n{commands}\n```")
+    parts.append(f"Alert {code(alert)}: {status}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(incident: Incident, status: Status, alert: str) -> dict[str, Any]:
+    """Every field, for webhooks and for the structured parts of pagers."""
+    return {"alert": alert, "status": status, "incident": incident.plain()}
+
+
+def _state(incident: Incident, status: Status) -> list[str]:
+    lines = []
+    if incident.was:
+        lines.append(f"Was: {incident.was}")
+    if incident.now:
+        lines.append(f"Now: {incident.now}")
+    if status != "resolved":
+        lines.append(f"You: {'needed' if incident.needs_human else 'nothing to do right now'}")
+    return [clip(line, 300) for line in lines]
+
+
+def _because(evidence: Evidence) -> str:
+    """`errors: 8.1 % (limit 0.5 points worse, baseline 0.2 %, n 1,204). What it means.`"""
+    facts = [
+        f"limit {evidence.limit}" if evidence.limit else "",
+        f"baseline {evidence.baseline}" if evidence.baseline else "",
+        f"n {number(evidence.n)}" if evidence.n is not None else "",
+    ]
+    known = ", ".join(fact for fact in facts if fact)
+    observed = " ".join(part for part in (evidence.observed, f"({known})" if known else "") if part)
+    said = f"{evidence.signal}: {observed}" if observed else evidence.signal
+    return clip(f"{said}. {evidence.note}" if evidence.note else said, 500)
+
+
+def _because_marked(evidence: Evidence) -> str:
+    signal = escape(evidence.signal)
+    return f"**{signal}**{prose(_because(evidence).removeprefix(evidence.signal))}"
+
+
+def _labelled(line: str) -> str:
+    label, _, rest = line.partition(": ")
+    return f"**{label}:** {prose(rest)}"
