@@ -5,17 +5,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from specs.base import Many, PipelineName, Spec, Text
 from specs.model import Notification
+from specs.names import is_pipeline_name
 from specs.values import Duration
 
 FILE = "headgate.yaml"
 Port = Annotated[int, Field(ge=1, le=65535)]
-Place = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*/(staging|production)$", max_length=100)
-]
+
+
+def _is_place(text: str) -> str:
+    pipeline, _, environment = text.partition("/")
+    if not is_pipeline_name(pipeline) or environment not in ("staging", "production"):
+        raise ValueError("expected PIPELINE/staging or PIPELINE/production")
+    return text
+
+
+Place = Annotated[str, AfterValidator(_is_place)]
 
 
 class Repository(Spec):

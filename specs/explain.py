@@ -10,7 +10,6 @@ from pydantic_core import ErrorDetails
 
 from specs.names import PART_PATTERN, PIPELINE_PATTERN, VARIABLE_PATTERN, slug
 from specs.problems import Problem
-from specs.schema import json_schema
 from specs.tree import Key, Node, Path, Tree
 from specs.values import format_percent
 
@@ -86,13 +85,18 @@ def locate(tree: Tree, path: Sequence[Key], *, key: bool = False) -> tuple[int, 
     return tree.position(start)
 
 
-def explain(errors: Sequence[ErrorDetails], tree: Tree, file: str) -> Iterator[Problem]:
-    """One problem for each mistake: a misspelt key is not also a missing one."""
+def explain(
+    errors: Sequence[ErrorDetails], tree: Tree, file: str, schema: dict[str, Any]
+) -> Iterator[Problem]:
+    """One problem for each mistake: a misspelt key is not also a missing one.
+
+    `schema` is the JSON Schema of the model that was validated; it knows names and descriptions.
+    """
     if tree.root is None:
         return
     settled = [(error, settle(tree.root, error["loc"])) for error in errors]
     unknown = [
-        _unknown_key(tree, path, file)
+        _unknown_key(tree, path, file, schema)
         for error, path in settled
         if error["type"] == "extra_forbidden"
     ]
@@ -102,7 +106,7 @@ def explain(errors: Sequence[ErrorDetails], tree: Tree, file: str) -> Iterator[P
     for error, path in settled:
         match error["type"]:
             case "missing" if (shown(path), error["loc"][-1]) not in meant:
-                yield _missing_key(tree, (*path, error["loc"][-1]), file)
+                yield _missing_key(tree, (*path, error["loc"][-1]), file, schema)
             case "missing" | "extra_forbidden":
                 pass
             case "too_short" if path in broken:
@@ -115,9 +119,11 @@ def _parent(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def _unknown_key(tree: Tree, path: Path, file: str) -> Problem:
+def _unknown_key(tree: Tree, path: Path, file: str, schema: dict[str, Any]) -> Problem:
     names = list(
-        dict.fromkeys(name for part in _parts(path[:-1]) for name in part.get("properties", ()))
+        dict.fromkeys(
+            name for part in _parts(path[:-1], schema) for name in part.get("properties", ())
+        )
     )
     line, column = locate(tree, path, key=True)
     where = f" in `{shown(path[:-1])}`" if path[:-1] else ""
@@ -134,10 +140,10 @@ def _unknown_key(tree: Tree, path: Path, file: str) -> Problem:
     )
 
 
-def _missing_key(tree: Tree, path: Path, file: str) -> Problem:
+def _missing_key(tree: Tree, path: Path, file: str, schema: dict[str, Any]) -> Problem:
     line, column = locate(tree, path[:-1], key=True)
     where = f"`{shown(path[:-1])}`" if path[:-1] else "the file"
-    words = [part["description"] for part in _parts(path) if "description" in part]
+    words = [part["description"] for part in _parts(path, schema) if "description" in part]
     return Problem(
         "error",
         "missing-key",
@@ -224,12 +230,12 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
-def _parts(path: Sequence[Key]) -> list[dict[str, Any]]:
+def _parts(path: Sequence[Key], schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The parts of the JSON Schema that say what may stand at `path`."""
-    parts = list(_expand(json_schema()))
+    parts = list(_expand(schema, schema))
     for key in path:
         inside = [child for part in parts for child in _children(part, key)]
-        parts = [part for child in inside for part in _expand(child)]
+        parts = [part for child in inside for part in _expand(child, schema)]
     return parts
 
 
@@ -243,9 +249,9 @@ def _children(part: dict[str, Any], key: Key) -> Iterator[dict[str, Any]]:
         yield from part.get("patternProperties", {}).values()
 
 
-def _expand(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _expand(part: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield part
     if "$ref" in part:
-        yield from _expand(json_schema()["$defs"][part["$ref"].rpartition("/")[2]])
+        yield from _expand(schema["$defs"][part["$ref"].rpartition("/")[2]], schema)
     for choice in (*part.get("anyOf", ()), *part.get("oneOf", ())):
-        yield from _expand(choice)
+        yield from _expand(choice, schema)

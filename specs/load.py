@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from specs.explain import describe, explain, locate, settle, shown
 from specs.model import API_VERSION, Pipeline
 from specs.problems import Problem, has_errors, in_order
+from specs.schema import json_schema
 from specs.tree import Fault, Key, Node, Path, Tree, parse
 
 MOST_PROBLEMS: Final = 100
@@ -82,22 +83,28 @@ class Loaded:
 
 def load(content: str | bytes, file: str) -> Loaded:
     """Read a spec. Never raises; `file` is the name that problems are told with."""
-    tree = parse(content)
-    problems = [_fault(fault, tree, file) for fault in tree.faults]
+    tree, problems = mapping(content, file, f"a mapping that begins with apiVersion: {API_VERSION}")
     if tree.root is None or not isinstance(tree.root.plain, dict):
-        if not problems:
-            problems.append(_no_mapping(tree, file))
         return Loaded(file, tree, None, None, in_order(problems))
     pipeline = sketch = None
     try:
         pipeline = sketch = Pipeline.model_validate(tree.root.plain)
     except ValidationError as error:
         errors = error.errors(include_url=False)[:MOST_PROBLEMS]
-        problems += explain(errors, tree, file)
+        problems += explain(errors, tree, file, json_schema())
         sketch = _without_wrong_parts(tree.root)
     if has_errors(problems):
         pipeline = None
     return Loaded(file, tree, pipeline, sketch, shortened(in_order(problems)))
+
+
+def mapping(content: str | bytes, file: str, expected: str) -> tuple[Tree, list[Problem]]:
+    """The text as a tree, and why it cannot be read or is no mapping, as `expected` says."""
+    tree = parse(content)
+    problems = [_fault(fault, tree, file) for fault in tree.faults]
+    if not problems and (tree.root is None or not isinstance(tree.root.plain, dict)):
+        problems.append(_no_mapping(tree, file, expected))
+    return tree, problems
 
 
 def shortened(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
@@ -112,8 +119,7 @@ def _fault(fault: Fault, tree: Tree, file: str) -> Problem:
     return Problem("error", fault.code, fault.message, file, line, column, expected=fault.expected)
 
 
-def _no_mapping(tree: Tree, file: str) -> Problem:
-    expected = f"a mapping that begins with apiVersion: {API_VERSION}"
+def _no_mapping(tree: Tree, file: str, expected: str) -> Problem:
     if tree.root is None or tree.root.plain is None:
         return Problem("error", "empty", "the file is empty", file, expected=expected)
     return Problem(

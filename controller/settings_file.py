@@ -1,0 +1,184 @@
+"""From `headgate.yaml` and the environment to settings and secrets, or to all that is wrong."""
+
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from controller.secrets import Secrets
+from controller.settings import Settings
+from specs.explain import explain, locate, nearest
+from specs.failures import NeedsHuman
+from specs.load import MOST_PROBLEMS, mapping
+from specs.names import VARIABLE_PATTERN
+from specs.problems import Problem, has_errors, in_order
+from specs.tree import Tree
+
+PREFIX = "HEADGATE_"
+SECRET = "HEADGATE_SECRET_"  # noqa: S105 - the beginning of a variable's name
+OWN_VARIABLES = ("HEADGATE_SETTINGS", "HEADGATE_DEBUG")
+"""Variables that are no settings: where the settings are, and whether faults show tracebacks."""
+
+
+class LoadedSettings(NamedTuple):
+    """What the file and the environment say. `settings` is None when there is an error."""
+
+    file: str
+    text: str
+    settings: Settings | None
+    problems: tuple[Problem, ...]
+
+
+@cache
+def variables() -> dict[str, tuple[str, ...]]:
+    """Per environment variable, the path of the setting that it overrides.
+
+    The rule: HEADGATE_ and the setting in capitals, `_` for the dot. Lists and mappings stand in
+    the file only.
+    """
+    return {PREFIX + "_".join(path).upper(): path for path in _single(Settings, ())}
+
+
+@cache
+def settings_schema() -> dict[str, Any]:
+    """The JSON Schema of headgate.yaml."""
+    return Settings.model_json_schema(by_alias=True)
+
+
+def load_settings(
+    content: str | bytes, file: str, environ: Mapping[str, str] | None = None
+) -> LoadedSettings:
+    """Read settings; `environ` comes over the file. Never raises for what they say."""
+    tree, problems = mapping(content, file, "a mapping with `repositories`")
+    plain = tree.root.plain if tree.root is not None else None
+    if not isinstance(plain, dict):
+        return LoadedSettings(file, tree.text, None, in_order(problems))
+    over = {
+        variables()[name]: text for name, text in (environ or {}).items() if name in variables()
+    }
+    settings = None
+    try:
+        settings = Settings.model_validate(_merged(plain, over))
+    except ValidationError as error:
+        errors = error.errors(include_url=False)[:MOST_PROBLEMS]
+        problems += [_of_variable(one) for one in errors if one["loc"] in over]
+        theirs = [one for one in errors if one["loc"] not in over]
+        problems += explain(theirs, tree, file, settings_schema())
+    else:
+        problems += _doubles(settings, tree, file)
+    if has_errors(problems):
+        settings = None
+    return LoadedSettings(file, tree.text, settings, in_order(problems))
+
+
+def unknown_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Variables that look like settings and are none, with the nearest that is one."""
+    known = (*variables(), *OWN_VARIABLES)
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and not name.startswith(SECRET) and name not in known:
+            yield name, nearest(name, known)
+
+
+def load_secrets(settings: Settings, base: Path, environ: Mapping[str, str]) -> Secrets:
+    """The values of the secrets' file, and over them HEADGATE_SECRET_NAME variables.
+
+    Raises NeedsHuman for a file that cannot be read or holds a line that is no NAME=value.
+    """
+    values = _read_secrets(base / settings.secrets) if settings.secrets else {}
+    values |= {
+        name.removeprefix(SECRET): value
+        for name, value in environ.items()
+        if name.startswith(SECRET) and name != SECRET
+    }
+    return Secrets(values)
+
+
+def exposed(path: Path) -> bool:
+    """Whether others than the owner can read a file of secrets."""
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise NeedsHuman(
+            f"the file of secrets {path} cannot be read ({why}); mend it, or correct `secrets` "
+            "in the settings"
+        ) from None
+    values = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        name = name.strip()
+        if not equals or not re.match(VARIABLE_PATTERN, name):
+            # The line itself may hold a secret: it is not shown.
+            raise NeedsHuman(f"{path}:{number}: expected NAME=value")
+        values[name] = value.strip()
+    return values
+
+
+def _single(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The paths of all settings that hold one value."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _single(kind, (*path, name))
+        elif not _is_many(kind):
+            yield (*path, name)
+
+
+def _kind(path: tuple[str, ...]) -> object:
+    model: Any = Settings
+    for name in path:
+        model = model.model_fields[name].annotation
+    return model
+
+
+def _is_many(kind: object) -> bool:
+    return getattr(kind, "__origin__", None) in (tuple, list, dict, Mapping)
+
+
+def _merged(plain: Mapping[str, Any], over: Mapping[tuple[str, ...], str]) -> dict[str, Any]:
+    """The document with the variables' values in it."""
+    merged = dict(plain)
+    for path, text in over.items():
+        holder = merged
+        for key in path[:-1]:
+            inner = holder.get(key)
+            holder[key] = dict(inner) if isinstance(inner, Mapping) else {}
+            holder = holder[key]
+        is_number = _kind(path) is int and text.isascii() and text.isdigit()
+        holder[path[-1]] = int(text) if is_number else text
+    return merged
+
+
+def _of_variable(error: ErrorDetails) -> Problem:
+    name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
+    expected = error["msg"].removeprefix("Value error, ").removeprefix("expected ")
+    return Problem(
+        "error",
+        "wrong-value",
+        f"wrong value for the environment variable {name}",
+        "environment",
+        path=".".join(str(part) for part in error["loc"]),
+        found=repr(error["input"])[:60],
+        expected=expected.removeprefix("Input should be "),
+    )
+
+
+def _doubles(settings: Settings, tree: Tree, file: str) -> Iterable[Problem]:
+    names = Counter(repository.name for repository in settings.repositories)
+    for place, repository in enumerate(settings.repositories):
+        if names[repository.name] > 1:
+            path = ("repositories", place, "name")
+            message = f"two repositories are named `{repository.name}`"
+            yield Problem("error", "duplicate", message, file, *locate(tree, path))
