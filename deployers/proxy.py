@@ -1,4 +1,4 @@
-"""The data path of the router: from a caller's connection to a server's, and back.
+"""The data path of the router: callers, their calls, and the split between the servers.
 
 Callbacks on transports and not coroutines: a task per request would cost more than the proxying.
 A request is read whole (so that it can be sent again where that is safe); an answer is passed
@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import httptools
@@ -19,13 +19,11 @@ import httptools
 from deployers import http1
 from deployers.assignment import assign, pseudonym
 from deployers.records import Record, Ring
+from deployers.upstream import ServerConnection, Upstream
 from specs.traffic import NO_ANSWER, Arm
 
 UNIT_HEADER = b"headgate-unit"
 """A caller's header that keeps its session with one arm."""
-_IDLE = 1.5
-"""Seconds that a server's connection is kept for reuse: less than common servers keep theirs."""
-_POOL = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +36,6 @@ class Limits:
     """From the arrival of the request to the last byte of its answer."""
     idle_seconds: float = 75.0
     """Without a byte from the caller, between requests or within one."""
-
-
-@dataclass(eq=False, slots=True)
-class Upstream:
-    """A model server, with its connections that wait for the next request."""
-
-    name: str
-    host: str
-    port: int
-    predict: bytes
-    in_flight: int = 0
-    idle: "list[ServerConnection]" = field(default_factory=list)
-
-    def take(self) -> "ServerConnection | None":
-        """An open connection, the latest used first; those that waited too long are closed."""
-        now = time.monotonic()
-        while self.idle:
-            connection = self.idle.pop()
-            if not connection.transport.is_closing() and now - connection.since < _IDLE:
-                return connection
-            connection.transport.close()
-        return None
-
-    def keep(self, connection: "ServerConnection") -> None:
-        """Take a connection back after its answer."""
-        if len(self.idle) < _POOL:
-            connection.since = time.monotonic()
-            self.idle.append(connection)
-        else:
-            connection.transport.close()
-
-    def close(self) -> None:
-        """Close the connections that wait."""
-        while self.idle:
-            self.idle.pop().transport.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,96 +256,6 @@ class Call:
             self._proxy.ring.add(
                 Record(self._at, self._arm, self._probability, status, latency, self._unit)
             )
-
-
-class ServerConnection(asyncio.Protocol):
-    """A connection to a model server; carries one call at a time."""
-
-    def __init__(self, server: Upstream) -> None:
-        self._server = server
-        self._headers: http1.Headers = []
-        self._status = 0
-        self._head_only = False
-        self._sized = self._keep = False
-        self._complete = True
-        self._parser = httptools.HttpResponseParser(self)
-        self.transport: asyncio.Transport
-        self.call: Call | None = None
-        self.since = 0.0
-        self.reused = False
-
-    def carry(self, call: Call, payload: bytes, *, head_only: bool) -> None:
-        """Send a call's request and hand its answer back to it."""
-        self.call, self._head_only, self._complete = call, head_only, False
-        self._headers, self._status = [], 0
-        self.transport.write(payload)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
-
-    def data_received(self, data: bytes) -> None:
-        call = self.call
-        if call is None:  # an answer that nobody asked for
-            self.transport.abort()
-            return
-        sane = True
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            sane = False
-        if self._complete:
-            self._finish(call, reuse=sane)
-        elif sane:
-            call.flush()
-        else:
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self in self._server.idle:
-            self._server.idle.remove(self)
-        call, self.call = self.call, None
-        if call is not None:
-            unframed = bool(self._status) and not self._sized and exc is None
-            call.lost(whole=unframed)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status < 200 or self._complete or self.call is None:
-            self._headers = []  # an interim answer, or one too many
-            return
-        self._status = status
-        names = {name.lower() for name, _ in self._headers}
-        self._sized = b"content-length" in names
-        chunked = b"transfer-encoding" in names
-        empty = self._head_only or status in {204, 304}
-        self._keep = self._parser.should_keep_alive()
-        self.call.head(status, self._headers, sized=self._sized, empty=empty)
-        self._sized = self._sized or chunked
-        if self._head_only:
-            self._complete = True
-
-    def on_body(self, data: bytes) -> None:
-        if self.call is not None and not self._complete:
-            self.call.body(data)
-
-    def on_message_complete(self) -> None:
-        if self._status:
-            self._complete = True
-
-    def _finish(self, call: Call, *, reuse: bool) -> None:
-        self.call = None
-        keep = reuse and self._keep
-        if self._head_only:  # the parser waits for a body that never comes
-            self._parser, keep = httptools.HttpResponseParser(self), False
-        self.reused = True
-        if keep:
-            self._server.keep(self)
-        else:
-            self.transport.close()
-        call.complete()
 
 
 class CallerConnection(asyncio.Protocol):

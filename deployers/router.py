@@ -22,7 +22,8 @@ import uvloop
 from pydantic import ValidationError
 
 from deployers.control import SOCKET, STATE, Backend, RouterStatus, Routing, reachable
-from deployers.proxy import CallerConnection, Limits, Proxy, Split, Upstream
+from deployers.proxy import CallerConnection, Limits, Proxy, Split
+from deployers.upstream import Upstream
 from specs.traffic import Arm
 
 _LAST_WORDS = 30.0

@@ -47,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.end_headers()
                 self.wfile.write(b"half")
                 self.close_connection = True
+            case "/large":
+                self.answer(200, b"x" * int(query["bytes"]))
             case "/babble":
                 self.send_response(200)
                 self.send_header("Content-Length", "2")

@@ -1,0 +1,158 @@
+"""The router's side towards the model servers: their connections, and the reading of answers."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import httptools
+
+from deployers import http1
+
+_IDLE = 1.5
+"""Seconds that a server's connection is kept for reuse: less than common servers keep theirs."""
+_POOL = 64
+
+
+class Awaiting(Protocol):
+    """Whoever waits for an answer: told its parts in their order."""
+
+    def head(self, status: int, headers: http1.Headers, *, sized: bool, empty: bool) -> None:
+        """The head came; `sized` with its length, `empty` if no body will follow."""
+
+    def body(self, data: bytes) -> None:
+        """A piece of the body came."""
+
+    def flush(self) -> None:
+        """Nothing more is to be had for now."""
+
+    def complete(self) -> None:
+        """All of it came."""
+
+    def lost(self, *, whole: bool) -> None:
+        """The connection ended; `whole` if that was the end of the answer."""
+
+
+@dataclass(eq=False, slots=True)
+class Upstream:
+    """A model server, with its connections that wait for the next request."""
+
+    name: str
+    host: str
+    port: int
+    predict: bytes
+    in_flight: int = 0
+    idle: "list[ServerConnection]" = field(default_factory=list)
+
+    def take(self) -> "ServerConnection | None":
+        """An open connection, the latest used first; those that waited too long are closed."""
+        now = time.monotonic()
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.transport.is_closing() and now - connection.since < _IDLE:
+                return connection
+            connection.transport.close()
+        return None
+
+    def keep(self, connection: "ServerConnection") -> None:
+        """Take a connection back after its answer."""
+        if len(self.idle) < _POOL:
+            connection.since = time.monotonic()
+            self.idle.append(connection)
+        else:
+            connection.transport.close()
+
+    def close(self) -> None:
+        """Close the connections that wait."""
+        while self.idle:
+            self.idle.pop().transport.close()
+
+
+class ServerConnection(asyncio.Protocol):
+    """A connection to a model server; carries one call at a time."""
+
+    def __init__(self, server: Upstream) -> None:
+        self._server = server
+        self._headers: http1.Headers = []
+        self._status = 0
+        self._head_only = False
+        self._sized = self._keep = False
+        self._complete = True
+        self._parser = httptools.HttpResponseParser(self)
+        self.transport: asyncio.Transport
+        self.call: Awaiting | None = None
+        self.since = 0.0
+        self.reused = False
+
+    def carry(self, call: Awaiting, payload: bytes, *, head_only: bool) -> None:
+        """Send a call's request and hand its answer back to it."""
+        self.call, self._head_only, self._complete = call, head_only, False
+        self._headers, self._status = [], 0
+        self.transport.write(payload)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        call = self.call
+        if call is None:  # an answer that nobody asked for
+            self.transport.abort()
+            return
+        sane = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            sane = False
+        if self._complete:
+            self._finish(call, reuse=sane)
+        elif sane:
+            call.flush()
+        else:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self._server.idle:
+            self._server.idle.remove(self)
+        call, self.call = self.call, None
+        if call is not None:
+            unframed = bool(self._status) and not self._sized and exc is None
+            call.lost(whole=unframed)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200 or self._complete or self.call is None:
+            self._headers = []  # an interim answer, or one too many
+            return
+        self._status = status
+        names = {name.lower() for name, _ in self._headers}
+        self._sized = b"content-length" in names
+        chunked = b"transfer-encoding" in names
+        empty = self._head_only or status in {204, 304}
+        self._keep = self._parser.should_keep_alive()
+        self.call.head(status, self._headers, sized=self._sized, empty=empty)
+        self._sized = self._sized or chunked
+        if self._head_only:
+            self._complete = True
+
+    def on_body(self, data: bytes) -> None:
+        if self.call is not None and not self._complete:
+            self.call.body(data)
+
+    def on_message_complete(self) -> None:
+        if self._status:
+            self._complete = True
+
+    def _finish(self, call: Awaiting, *, reuse: bool) -> None:
+        self.call = None
+        keep = reuse and self._keep
+        if self._head_only:  # the parser waits for a body that never comes
+            self._parser, keep = httptools.HttpResponseParser(self), False
+        self.reused = True
+        if keep:
+            self._server.keep(self)
+        else:
+            self.transport.close()
+        call.complete()
