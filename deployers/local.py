@@ -60,12 +60,13 @@ class LocalDeployer:
         async with self._locks.setdefault(place, asyncio.Lock()):
             try:
                 self._start_router(site, desired.port)
-                for server in wanted.values():
-                    self._start(site, server)
+                problem = self._start_all(site, wanted)
                 await self._route(site, desired)
                 self._dismiss(site, wanted)
                 if not await self._retire(site):
                     self._retire_later(place)
+                if problem is not None:
+                    raise problem
             except OSError as error:
                 raise TryAgain(f"{place}: {error.strerror or error or 'no answer'}") from error
 
@@ -131,6 +132,16 @@ class LocalDeployer:
         return Site.of(self._home / "places", place)
 
     # Servers
+
+    def _start_all(self, site: Site, servers: Mapping[str, Server]) -> NeedsHuman | None:
+        """Start what can be; a canary that cannot must not keep stable from its traffic."""
+        problem = None
+        for server in servers.values():
+            try:
+                self._start(site, server)
+            except NeedsHuman as error:
+                problem = problem or error
+        return problem
 
     def _start(self, site: Site, server: Server) -> None:
         """Start a server, or start it again if it ended and its pause is over."""

@@ -101,6 +101,19 @@ async def test_a_server_that_cannot_be_started_needs_a_human(
     assert str(caught.value).startswith(told)
 
 
+async def test_a_canary_that_cannot_be_started_does_not_keep_stable_from_its_traffic(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    stable, canary = local_server(tmp_path, "v1"), local_server(tmp_path, "v2")
+    seen = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1.0))
+    broken = local_server(tmp_path, "v3").model_copy(update={"model": "/no/such/model"})
+    with pytest.raises(NeedsHuman, match="there is no model file"):
+        await deployer.apply(PLACE, Desired(stable=stable, canary=broken, canary_weight=1.0))
+    now = await deployer.observe(PLACE)
+    assert (now.stable, now.canary, now.canary_weight) == ("v1", None, 0.0)
+    assert (await ask(address(seen))).json()["model"] == "v1"
+
+
 async def test_a_command_that_does_not_exist_is_named(
     deployer: LocalDeployer, tmp_path: Path
 ) -> None:
