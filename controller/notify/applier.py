@@ -70,13 +70,13 @@ class Addressed(Generic[State, Observed]):
 
 
 class NotifyApplier:
-    """An `Applier` of `Send`."""
+    """Applies `Send`."""
 
     def __init__(self, notifier: Notifier, secrets: Secrets) -> None:
         self._notifier = notifier
         self._secrets = secrets
 
-    async def __call__(self, owner: Key, action: Send) -> Sequence[Message]:  # noqa: ARG002 - nobody has to know what came of it
+    async def apply(self, _owner: Key, action: Send) -> Sequence[Message]:
         """Send it. Raises what `Notifier.send` raises, and `NeedsHuman` for a missing secret."""
         incident = _redacted(action.incident, self._secrets)
         if action.to is None:

@@ -1,11 +1,11 @@
 """PURE. An incident in words: what a person who was just woken reads, and what a program does."""
 
+import re
 from typing import Any
 
 from controller.machine.actions import Evidence, Incident
 from controller.notify.protocol import Status
 from validators.figures import clip, number
-from validators.render.markdown import code, escape, prose
 
 LONGEST_SUBJECT = 120
 
@@ -30,15 +30,16 @@ def text(incident: Incident, status: Status, alert: str) -> str:
 
 
 def markdown(incident: Incident, status: Status, alert: str) -> str:
-    """The same for chats. Nothing in it becomes a mention, a link or a heading."""
-    parts = [prose(clip(incident.what, 1_000))]
-    parts.append("\n".join(f"- {_labelled(line)}" for line in _state(incident, status)))
+    """The same for chats."""
+    parts = [_harmless(clip(incident.what, 1_000))]
+    parts.append("\n".join(f"- {_bold(line)}" for line in _state(incident, status)))
     if incident.evidence:
-        parts.append("\n".join(f"- {_because_marked(one)}" for one in incident.evidence))
+        why = (_bold(_because(one)) for one in incident.evidence)
+        parts.append("\n".join(["Why:", "", *(f"- {line}" for line in why)]))
     if incident.commands:
-        commands = "\n".join(incident.commands).replace("```", "'''")
-        parts.append(f"```sh\n{commands}\n```")
-    parts.append(f"Alert {code(alert)}: {status}.")
+        commands = "\n".join(incident.commands).replace("```", "")
+        parts.append(f"```\n{commands}\n```")
+    parts.append(f"Alert {_harmless(alert)}: {status}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,11 +72,14 @@ def _because(evidence: Evidence) -> str:
     return clip(f"{said}. {evidence.note}" if evidence.note else said, 500)
 
 
-def _because_marked(evidence: Evidence) -> str:
-    signal = escape(evidence.signal)
-    return f"**{signal}**{prose(_because(evidence).removeprefix(evidence.signal))}"
+def _bold(line: str) -> str:
+    label, colon, rest = line.partition(": ")
+    return f"**{_harmless(label)}{colon.strip()}** {_harmless(rest)}".rstrip()
 
 
-def _labelled(line: str) -> str:
-    label, _, rest = line.partition(": ")
-    return f"**{label}:** {prose(rest)}"
+def _harmless(text: str) -> str:
+    """Foreign text without mentions, links or code.
+
+    By an invisible space, as chats differ in how they escape but agree in what they look for.
+    """
+    return re.sub(r"[@<\]]", "\\g<0>\u200b", text.replace("`", "'"))
