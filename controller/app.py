@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -41,23 +41,28 @@ from controller.serving import Serving
 from controller.settings import Settings
 from controller.smoke import Smoker
 from controller.sources.git import GitSource
-from controller.store.protocol import Change, Store
+from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.versions import Versions
 from controller.watch import Watch
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
-from specs.failures import NeedsHuman
+from specs.failures import NeedsHuman, TryAgain
 
 log = structlog.get_logger("headgate")
 
 LOCK = "controller.lock"
+DAY = 86_400.0
+REMEMBERED = 30 * DAY
+"""Seconds for which a letter that was heeded is known, should it be sent again."""
 
 
 class App:
     """The effects of one controller, made from its settings."""
 
-    def __init__(self, settings: Settings, base: Path, secrets: Secrets, store: Store) -> None:
+    def __init__(
+        self, settings: Settings, base: Path, secrets: Secrets, store: SqliteStore
+    ) -> None:
         home = settings.path(base)
         self.settings = settings
         self.store = store
@@ -158,6 +163,13 @@ class App:
         while True:
             loop.wake(await self.watch.hint())
 
+    async def forget_old(self) -> None:
+        """Once a day, forget the letters that nobody can send again."""
+        while True:
+            with suppress(TryAgain):
+                await self.store.prune(Ways().clock() - REMEMBERED)
+            await asyncio.sleep(DAY)
+
     async def close(self) -> None:
         """Let go; steps, servers and routers go on."""
         await self.watch.close()
@@ -187,6 +199,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(app.hear_endings(loop))
             tasks.create_task(app.hear_hints(loop))
+            tasks.create_task(app.forget_old())
             tasks.create_task(loop.run())
 
 

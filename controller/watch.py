@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from controller.machine.core import Key, Message
 from controller.sources.bucket import BucketSource
 from controller.sources.protocol import Source
-from controller.sources.schedule import ScheduleSource, trigger_of
+from controller.sources.schedule import Crontab, ScheduleSource
 from specs.model import ScheduleTrigger
 
 
@@ -58,9 +58,9 @@ class Watch:
             source = BucketSource(pipeline, wish.folders, self._bucket_poll)
             self.add("bucket", pipeline, source)
         if wish.schedule is not None:
-            trigger = trigger_of(wish.schedule.cron, wish.schedule.timezone)
+            crontab = Crontab(wish.schedule.cron, wish.schedule.timezone)
             before = datetime.fromtimestamp(last, UTC) if last is not None else None
-            self.add("schedule", pipeline, ScheduleSource(pipeline, trigger, self._send, before))
+            self.add("schedule", pipeline, ScheduleSource(pipeline, crontab, self._send, before))
 
     async def close(self) -> None:
         """Stop all sources."""

@@ -58,7 +58,7 @@ class Incident(Value):
     what: str
     """What happened, in a sentence or two."""
     was: str | None = None
-    """What served, or was to serve, before: `v4 (sha256:ab12...)`."""
+    """What was taken out: `v5 (ab12cd34ef56)`."""
     now: str | None = None
     """What serves now."""
     evidence: tuple[Evidence, ...] = ()

@@ -1,4 +1,4 @@
-"""PURE. What on-call is told, as values: made from facts, rendered by `controller/notify.py`."""
+"""PURE. What on-call is told, as values: made from facts, rendered by `controller/notify/render.py`."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,12 @@ MOST = 8
 
 
 def evidence(reports: Sequence[Report]) -> tuple[Evidence, ...]:
-    """The checks that did not pass, worst first."""
-    checks = [
-        check
-        for report in reports
-        for check in report.checks
-        if check.verdict not in (Verdict.PASS, Verdict.SKIPPED)
-    ]
-    checks.sort(key=lambda check: -check.verdict.rank)
-    return tuple(_line(check) for check in checks[:MOST])
+    """The checks that stopped it, worst first; where none did, those that did not pass."""
+    checks = [check for report in reports for check in report.checks]
+    stopped = [check for check in checks if check.verdict in (Verdict.FAIL, Verdict.ERROR)]
+    doubtful = [check for check in checks if check.verdict in (Verdict.INCONCLUSIVE, Verdict.WARN)]
+    worst = sorted(stopped or doubtful, key=lambda check: -check.verdict.rank)
+    return tuple(_line(check) for check in worst[:MOST])
 
 
 def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
@@ -34,7 +31,7 @@ def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
         pipeline=run.pipeline,
         title=f"{run.pipeline}: {run.id} was stopped by {why}",
         what=f"{_because(run)} The candidate was not released.",
-        now="unchanged: production keeps what it runs",
+        now="what served before; production is unchanged",
         evidence=evidence(reports),
         commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
     )
@@ -46,7 +43,7 @@ def run_failed(run: Run) -> Incident:
         pipeline=run.pipeline,
         title=f"{run.pipeline}: {run.id} failed",
         what=f"{_because(run)} {why_ended(run)}",
-        now="unchanged: production keeps what it runs",
+        now="what served before; production is unchanged",
         commands=(f"headgate logs {run.id}", f"headgate retry {run.id}"),
     )
 
@@ -126,8 +123,7 @@ def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: st
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} waits in {environment}",
-        what=why,
-        was=str(version),
+        what=f"{version} keeps its share of the traffic and waits for you. {why}",
         now=str(now) if now else None,
         needs_human=True,
         commands=(f"headgate promote {place}", f"headgate abort {place}"),

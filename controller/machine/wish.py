@@ -24,12 +24,12 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     rollout = env.rollout
     if file.model is None:
         return _stop_serving(env, by, observed, out, now)
-    if env.stable is not None and file.model.digest == env.stable.digest:
+    ref = Ref(version=file.model.version, digest=file.model.digest)
+    if env.stable == ref:
         return renew_write(env, out)
-    if rollout is not None and rollout.version.digest == file.model.digest:
+    if rollout is not None and rollout.version == ref:
         return moved(env, rollout, approved=rollout.approved or now)
     version = observed.versions.get(file.model.version)
-    ref = Ref(version=file.model.version, digest=file.model.digest)
     why_not = _unfit(env, ref, version)
     if why_not is not None:
         return restore(env, why_not, version, observed, out, now)

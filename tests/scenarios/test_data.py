@@ -1,0 +1,28 @@
+"""New data, exactly one run per version."""
+
+from tests.scenarios.world import World
+
+
+async def test_new_data_trains_again_once_it_is_quiet(world: World) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        first = await world.ended(1)
+        await world.serves(1)
+        async with world.traffic():
+            world.drop("b.csv", [4, 5, 6])
+            second = await world.ended(2)
+            await world.serves(2)
+    assert second.trigger.kind == "data"
+    assert "numbers went from" in second.trigger.why
+    assert first.datasets != second.datasets
+    assert await world.run(3) is None
+
+
+async def test_data_that_arrives_while_the_controller_is_down_is_not_lost(world: World) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+    world.drop("b.csv", [4, 5, 6])
+    async with world.controller():
+        run = await world.ended(2)
+    assert run.outcome == "passed"

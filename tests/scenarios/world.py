@@ -1,0 +1,261 @@
+"""A whole world for a story: a git remote, a bucket, live traffic, and a real controller."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from controller.app import serve
+from controller.environment_file import EnvironmentFile, parse, path_of
+from controller.environments import BRANCH
+from controller.machine.core import Key, Message
+from controller.machine.environment import Environment
+from controller.machine.pipeline import Pipeline
+from controller.machine.run import Run
+from controller.outbox import parsed
+from controller.secrets import Secrets
+from controller.settings import Settings
+from controller.store.protocol import Change
+from controller.store.sqlite import SqliteStore
+
+PIPELINE = Path(__file__).parent / "pipeline"
+PATIENCE = 60.0
+"""Seconds after which a story that should go on has failed."""
+
+T = TypeVar("T")
+
+
+class World:
+    """Everything below one folder. What a person does is a method; what happens is asked for."""
+
+    def __init__(self, root: Path, store: SqliteStore) -> None:
+        self.root = root
+        self.remote = root / "remote.git"
+        self.work = root / "work"
+        self.bucket = root / "bucket"
+        self.store = store
+        self.settings = Settings.model_validate(
+            {
+                "home": "home",
+                "repositories": [{"name": "team", "url": "remote.git", "poll": "200ms"}],
+                "bucket_poll": "2s",
+                "slots": 2,
+            }
+        )
+        self._messages = 0
+
+    @classmethod
+    async def make(cls, root: Path, pipeline: Path = PIPELINE) -> "World":
+        """A remote with the pipeline on its main branch, and a bucket with one object."""
+        for folder in ("bucket", "home"):
+            (root / folder).mkdir()
+        shutil.copytree(pipeline, root / "work")
+        world = cls(root, await SqliteStore.open(root / "home" / "state.db"))
+        run_git(root, "init", "-q", "--bare", "-b", "main", str(world.remote))
+        run_git(world.work, "init", "-q", "-b", "main")
+        run_git(world.work, "remote", "add", "origin", str(world.remote))
+        spec = world.work / "ml-pipeline.yaml"
+        spec.write_text(spec.read_text().replace("BUCKET", str(world.bucket)))
+        world.drop("a.csv", [1, 2, 3])
+        return world
+
+    # -- what people do ----------------------------------------------------------------------
+
+    def push(self, subject: str, **changes: tuple[str, str]) -> str:
+        """Commit the work tree, each file changed by replacing one text by another; push."""
+        for name, (old, new) in changes.items():
+            path = self.work / name.replace("__", ".").replace("_", "-")
+            text = path.read_text()
+            assert old in text, f"{old!r} is not in {path.name}"
+            path.write_text(text.replace(old, new))
+        run_git(self.work, "add", "-A")
+        run_git(self.work, "commit", "-q", "--allow-empty", "-m", subject)
+        run_git(self.work, "push", "-q", "origin", "HEAD")
+        return run_git(self.work, "rev-parse", "HEAD")
+
+    def drop(self, name: str, values: list[float]) -> None:
+        """Put an object into the bucket, as a writer that is done with it leaves it."""
+        path = self.bucket / name
+        scratch = self.bucket / f".{name}"
+        scratch.write_text("value\n" + "\n".join(map(str, values)) + "\n")
+        before = path.stat().st_mtime if path.exists() else 1_700_000_000
+        os.utime(scratch, (before + 1, before + 1))  # written a while ago
+        scratch.replace(path)
+
+    def edit_environment(self, environment: str, change: Callable[[str], str]) -> None:
+        """Edit the environment's file on its branch and push, as a person does."""
+        clone = self.root / "operator"
+        shutil.rmtree(clone, ignore_errors=True)
+        run_git(self.root, "clone", "-q", "-b", BRANCH, str(self.remote), str(clone))
+        path = clone / path_of(environment, "mean")
+        path.write_text(change(path.read_text()))
+        run_git(clone, "commit", "-q", "-am", "steer by hand")
+        run_git(clone, "push", "-q")
+
+    def revert_environment(self) -> None:
+        """`git revert` the newest commit of the environments branch, and push."""
+        clone = self.root / "operator"
+        shutil.rmtree(clone, ignore_errors=True)
+        run_git(self.root, "clone", "-q", "-b", BRANCH, str(self.remote), str(clone))
+        run_git(clone, "revert", "--no-edit", "HEAD")
+        run_git(clone, "push", "-q")
+
+    async def say(self, to: Key, type_: str, **body: Any) -> None:
+        """Send a message, as the command line does."""
+        self._messages += 1
+        message = Message(to=to, id=f"test/{self._messages}", type=type_, body=body)
+        await self.store.commit(Change(send=(message,)), 0.0)
+
+    # -- what there is to see ----------------------------------------------------------------
+
+    async def pipeline(self) -> Pipeline | None:
+        record = await self.store.get(Key("pipeline", "mean"))
+        return parsed(Pipeline, record.body) if record else None
+
+    async def run(self, number: int) -> Run | None:
+        record = await self.store.get(Key("run", f"mean-{number}"))
+        return parsed(Run, record.body) if record else None
+
+    async def environment(self, name: str) -> Environment | None:
+        record = await self.store.get(Key("environment", f"mean/{name}"))
+        return parsed(Environment, record.body) if record else None
+
+    def file(self, environment: str = "production") -> EnvironmentFile | None:
+        """What the environments branch says."""
+        path = path_of(environment, "mean")
+        found = git_or_none(self.remote, "show", f"{BRANCH}:{path}")
+        return parse(found, path) if found else None
+
+    def releases(self, environment: str = "production") -> list[str]:
+        """The subjects of the commits that changed the environment's file, newest first."""
+        path = path_of(environment, "mean")
+        found = git_or_none(self.remote, "log", "--format=%s", BRANCH, "--", path)
+        return found.splitlines() if found else []
+
+    def note(self, commit: str) -> str:
+        """What is said on a commit."""
+        return git_or_none(self.remote, "notes", "--ref=headgate", "show", commit) or ""
+
+    async def ended(self, number: int) -> Run:
+        """Wait for the end of a run."""
+
+        async def look() -> Run | None:
+            run = await self.run(number)
+            return run if run and run.finished is not None else None
+
+        return await self.until(look, f"run {number} to end")
+
+    async def serves(self, version: int, environment: str = "production") -> Environment:
+        """Wait until that version is what the environment runs, with nothing in progress."""
+
+        async def look() -> Environment | None:
+            env = await self.environment(environment)
+            settled = env and env.rollout is None and env.write is None and env.stable
+            return env if settled and env and env.stable.version == version else None
+
+        return await self.until(look, f"v{version} in {environment}")
+
+    async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
+        """Wait until `look` finds something."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    found = await look()
+                    if found:
+                        return found
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"waited {PATIENCE:g} s for {what}; {await self._picture()}")
+
+    async def _picture(self) -> str:
+        lines = []
+        for kind in ("pipeline", "run", "environment"):
+            for record in await self.store.list(kind):
+                lines.append(f"{record.key}: {json.dumps(record.body)[:3000]}")
+        lines += [f"owed: {owed}" for owed in await self.store.owed()]
+        return "\n".join(lines)
+
+    # -- the controller ----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def controller(self) -> AsyncIterator[None]:
+        """A controller runs."""
+        task = asyncio.create_task(serve(self.settings, self.root, Secrets({})))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            if task.done() and not task.cancelled() and task.exception():
+                raise task.exception()  # type: ignore[misc]  # checked in the condition
+
+    async def address(self, environment: str = "production") -> str:
+        """Where the environment answers."""
+        from deployers.local import LocalDeployer
+
+        deployer = LocalDeployer(self.root / "home" / "serving")
+        try:
+
+            async def look() -> str | None:
+                return (await deployer.observe(f"mean/{environment}")).address
+
+            return await self.until(look, "an address")
+        finally:
+            await deployer.close()
+
+    @asynccontextmanager
+    async def traffic(self, rate: float = 100.0) -> AsyncIterator[list[int]]:
+        """Requests to production, at `rate` a second, for as long as the block lasts (60 s at
+        most); the list gathers their statuses."""
+        statuses: list[int] = []
+        address = await self.address()
+
+        async def ask() -> None:
+            async with httpx.AsyncClient(base_url=address, timeout=10) as client:
+                for _ in range(int(rate * 60)):
+                    answer = await client.post("/predict", json={"ask": 1})
+                    statuses.append(answer.status_code)
+                    await asyncio.sleep(1 / rate)
+
+        task = asyncio.create_task(ask())
+        try:
+            yield statuses
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def tear_down(self) -> None:
+        """End what the controller left running on purpose."""
+        from deployers.local import LocalDeployer
+        from deployers.processes import Processes
+
+        deployer = LocalDeployer(self.root / "home" / "serving")
+        for environment in ("staging", "production"):
+            await deployer.remove(f"mean/{environment}")
+        await deployer.close()
+        with Processes(self.root / "home" / "attempts") as attempts:
+            for name in attempts.names():
+                attempts.stop(name, grace=0.1)
+        await self.store.close()
+
+
+def run_git(folder: Path, *arguments: str) -> str:
+    """A git command of a person who has a name."""
+    person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    done = subprocess.run(
+        ["git", *person, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def git_or_none(folder: Path, *arguments: str) -> str | None:
+    """What git prints, or None if it refuses."""
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else None
