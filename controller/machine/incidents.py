@@ -1,4 +1,4 @@
-"""PURE. What on-call is told, as values: made from facts, rendered by `controller/notify/render.py`."""
+"""PURE. What on-call is told, as values: made from facts, and rendered by `controller.notify`."""
 
 from collections.abc import Sequence
 
@@ -123,7 +123,7 @@ def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: st
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} waits in {environment}",
-        what=f"{version} keeps its share of the traffic and waits for you. {why}",
+        what=f"{version} waits for you. {why}",
         now=str(now) if now else None,
         needs_human=True,
         commands=(f"headgate promote {place}", f"headgate abort {place}"),

@@ -24,7 +24,7 @@ def text(incident: Incident, status: Status, alert: str) -> str:
     if incident.evidence:
         parts.append("\n".join(["Why:", *(f"- {_because(one)}" for one in incident.evidence)]))
     if incident.commands:
-        parts.append("\n".join(["Look closer:", *(f"  {line}" for line in incident.commands)]))
+        parts.append("\n".join(["Commands:", *(f"  {line}" for line in incident.commands)]))
     parts.append(f"Alert {alert}: {status}.")
     return "\n\n".join(parts) + "\n"
 
@@ -50,25 +50,25 @@ def as_json(incident: Incident, status: Status, alert: str) -> dict[str, Any]:
 
 def _state(incident: Incident, status: Status) -> list[str]:
     lines = []
-    if incident.was:
-        lines.append(f"Was: {incident.was}")
     if incident.now:
-        lines.append(f"Now: {incident.now}")
+        lines.append(f"Serves now: {incident.now}")
+    if incident.was:
+        lines.append(f"Taken out: {incident.was}")
     if status != "resolved":
-        lines.append(f"You: {'needed' if incident.needs_human else 'nothing to do right now'}")
+        lines.append(f"Needs you: {'yes' if incident.needs_human else 'no'}")
     return [clip(line, 300) for line in lines]
 
 
 def _because(evidence: Evidence) -> str:
-    """`errors: 8.1 % (limit 0.5 points worse, baseline 0.2 %, n 1,204). What it means.`"""
+    """`errors: 0.081; limit >= 0.1; baseline 0.2; n 1,204. What it means.`"""
     facts = [
+        evidence.observed,
         f"limit {evidence.limit}" if evidence.limit else "",
         f"baseline {evidence.baseline}" if evidence.baseline else "",
         f"n {number(evidence.n)}" if evidence.n is not None else "",
     ]
-    known = ", ".join(fact for fact in facts if fact)
-    observed = " ".join(part for part in (evidence.observed, f"({known})" if known else "") if part)
-    said = f"{evidence.signal}: {observed}" if observed else evidence.signal
+    known = "; ".join(fact for fact in facts if fact)
+    said = f"{evidence.signal}: {known}" if known else evidence.signal
     return clip(f"{said}. {evidence.note}" if evidence.note else said, 500)
 
 
