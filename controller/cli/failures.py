@@ -1,0 +1,48 @@
+"""What a failure is called at the end of a command, and its exit code."""
+
+from collections.abc import Iterator
+
+import click
+
+from specs.failures import Failure, TryAgain
+
+FAILED, UNREACHABLE = 1, 3
+
+
+class Unreachable(click.ClickException):
+    """The store or git cannot be reached."""
+
+    exit_code = UNREACHABLE
+
+
+class Failed(click.ClickException):
+    """What was asked about failed, or cannot be done."""
+
+    exit_code = FAILED
+
+
+def said(error: BaseException) -> click.ClickException:
+    """Any error as one message with its exit code."""
+    for one in _leaves(error):
+        if isinstance(one, click.ClickException):
+            return one
+        if isinstance(one, TryAgain):
+            return Unreachable(str(one))
+        if isinstance(one, Failure):
+            return Failed(str(one))
+        if isinstance(one, OSError):
+            where = f"{one.filename}: " if one.filename else ""
+            return Failed(f"{where}{one.strerror or one}")
+    return Failed(
+        f"headgate failed by a fault of its own ({type(error).__name__}: {error}); "
+        "HEADGATE_DEBUG=1 shows where. Please report it."
+    )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group, one by one."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error

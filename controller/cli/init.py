@@ -1,0 +1,72 @@
+"""`headgate init`."""
+
+from pathlib import Path
+
+import click
+
+from controller.cli.drafting import Draft, draft, settings_text, spec_text
+from controller.cli.failures import Failed
+from controller.cli.folders import below
+from controller.settings import FILE
+from controller.settings_file import load_settings
+from specs.lint import check
+from specs.model import SPEC_FILE
+from specs.problems import has_errors, render_text
+
+
+@click.command(short_help="Write a spec that fits the folder.")
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--name", metavar="NAME", help="The pipeline's name; without it, the folder's.")
+@click.option(
+    "--repository",
+    metavar="URL",
+    help="Also write headgate.yaml, with which `headgate up` watches this repository.",
+)
+def init(folder: Path, name: str | None, repository: str | None) -> None:
+    """Look at FOLDER and write an ml-pipeline.yaml that fits what is there.
+
+    It finds train.py, evaluate.py, serve.py, requirements.txt, an expectations suite and data in
+    Parquet or CSV files, and marks by TODO what it cannot know. Nothing is overwritten.
+
+    \b
+    Example:
+      headgate init . --repository git@example.org:team/flights.git
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = list(below(folder))
+    found = draft(folder.resolve().name, files, name)
+    wanted = {folder / SPEC_FILE: spec_text(found)}
+    if repository is not None:
+        wanted[folder / FILE] = settings_text(found.name, repository)
+    for path in wanted:
+        if path.exists():
+            raise Failed(f"{path} is there already, and is left as it is.")
+    _self_check(wanted, files)
+    for path, text in wanted.items():
+        path.write_text(text, encoding="utf-8")
+        click.echo(f"Wrote {path}")
+    _next_steps(found, folder, with_settings=repository is not None)
+
+
+def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
+    """What is written has to be valid; else somebody's first minute is spent on our mistake."""
+    for path, text in wanted.items():
+        if path.name == FILE:
+            problems = load_settings(text, str(path)).problems
+        else:
+            problems = check(text, str(path), {*files, SPEC_FILE}).problems
+        if has_errors(problems):
+            shown = render_text(problems, {str(path): text})
+            raise Failed(f"no spec can be written for this folder:\n{shown}")
+
+
+def _next_steps(found: Draft, folder: Path, *, with_settings: bool) -> None:
+    steps = [f"Look through {folder / SPEC_FILE}."]
+    if found.missing:
+        steps.append(f"Write {', '.join(found.missing)}; the spec shows how they are called.")
+    steps += ["`headgate validate` checks it, `headgate plan` says what it would run."]
+    if with_settings:
+        steps.append("Commit and push it, then `headgate up`.")
+    click.echo("\nNext:")
+    for number, step in enumerate(steps, 1):
+        click.echo(f"  {number}. {step}")

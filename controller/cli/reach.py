@@ -1,0 +1,153 @@
+"""What commands share: the settings they are told, the store, and names that are known."""
+
+import asyncio
+import fcntl
+import json
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from controller.cli.failures import Failed, Unreachable
+from controller.machine.core import Key, Value
+from controller.outbox import parsed
+from controller.settings import FILE, Settings
+from controller.settings_file import LoadedSettings, load_settings
+from controller.store.protocol import Record, Store
+from controller.store.sqlite import SqliteStore
+from specs.explain import nearest, one_of
+from specs.failures import Failure
+from specs.problems import render_text
+
+T = TypeVar("T")
+V = TypeVar("V", bound=Value)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class Reach(NamedTuple):
+    """The settings that a command works with."""
+
+    settings: Settings
+    base: Path
+
+    @property
+    def home(self) -> Path:
+        """The folder with the state."""
+        return self.settings.path(self.base)
+
+
+def find_settings(given: str | None) -> Path | None:
+    """The settings' file: the one that is given, or the nearest from here upwards."""
+    if given is not None:
+        return Path(given)
+    here = Path.cwd()
+    return next((f / FILE for f in (here, *here.parents) if (f / FILE).is_file()), None)
+
+
+def read_settings(path: Path) -> LoadedSettings:
+    """What a settings' file and the environment say. Raises `Failed` for no such file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Failed(f"the settings {path} cannot be read: {error.strerror}") from None
+    return load_settings(content, str(path), os.environ)
+
+
+def reach(ctx: click.Context) -> Reach:
+    """The settings. Raises a usage error without a file, `Failed` for a wrong one."""
+    path = find_settings(ctx.find_root().obj)
+    if path is None:
+        raise click.UsageError(
+            f"there is no {FILE} here or above. Name one with --settings, or write one with "
+            "`headgate init --repository URL`."
+        )
+    loaded = read_settings(path)
+    if loaded.settings is None:
+        click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
+        raise Failed("the settings are wrong; see above.")
+    return Reach(loaded.settings, path.absolute().parent)
+
+
+@asynccontextmanager
+async def open_store(home: Path) -> AsyncIterator[Store]:
+    """The controller's state. Raises `Unreachable`."""
+    path = home / "state.db"
+    if not path.exists():
+        raise Unreachable(f"there is no state in {home} yet; `headgate up` begins it.")
+    try:
+        store = await SqliteStore.open(path)
+    except Failure as failure:
+        raise Unreachable(str(failure)) from None
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def with_store(ctx: click.Context, ask: Callable[[Store, Reach], Awaitable[T]]) -> T:
+    """What `ask` finds in the state."""
+    here = reach(ctx)
+
+    async def run() -> T:
+        async with open_store(here.home) as store:
+            return await ask(store, here)
+
+    return asyncio.run(run())
+
+
+async def known(store: Store, kind: str, name: str, model: type[V], what: str) -> V:
+    """The object of that name. Raises `Failed` with the nearest name for one that is not there."""
+    record = await store.get(Key(kind, name))
+    if record is None:
+        names = [each.key.name for each in await store.list(kind)]
+        raise no_such(what, name, names)
+    return parsed(model, record.body)
+
+
+def no_such(what: str, name: str, names: Sequence[str]) -> Failed:
+    """That there is no such thing, and what was probably meant."""
+    near = nearest(name, names)
+    if near:
+        return Failed(f"there is no {what} {name!r}. Did you mean {near}?")
+    there = one_of(sorted(names)[:10])
+    return Failed(
+        f"there is no {what} {name!r}; " + (f"expected {there}." if there else "none yet.")
+    )
+
+
+def values(records: Sequence[Record], model: type[V]) -> list[V]:
+    """Stored objects as the values they were."""
+    return [parsed(model, record.body) for record in records]
+
+
+def controller_pid(home: Path) -> int | None:
+    """The process that runs a controller on `home`, or None.
+
+    Asks who holds the lock and takes none, so that it never keeps a controller from starting.
+    Not for a process that itself runs a controller on `home`.
+    """
+    mac = sys.platform == "darwin"
+    form, kind = ("qqihh", fcntl.F_WRLCK) if mac else ("hhqqi", fcntl.F_WRLCK)
+    ask = (0, 0, 0, kind, os.SEEK_SET) if mac else (kind, os.SEEK_SET, 0, 0, 0)
+    try:
+        lock = os.open(home / "controller.lock", os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        answer = struct.unpack(form, fcntl.fcntl(lock, fcntl.F_GETLK, struct.pack(form, *ask)))
+    finally:
+        os.close(lock)
+    held, pid = (answer[3], answer[2]) if mac else (answer[0], answer[4])
+    return None if held == fcntl.F_UNLCK else pid
+
+
+def print_json(value: Any) -> None:
+    """Print a value, or a list of values, as JSON."""
+    plain = [each.plain() for each in value] if isinstance(value, list | tuple) else value.plain()
+    click.echo(json.dumps(plain, indent=2, ensure_ascii=False))

@@ -1,0 +1,108 @@
+"""Reads from the store what `status` shows."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from controller.cli.reach import controller_pid, values
+from controller.cli.views import (
+    EnvironmentView,
+    PipelineView,
+    RunView,
+    Snapshot,
+    environment_view,
+    owed_view,
+    pipeline_view,
+    run_view,
+)
+from controller.machine.core import Key
+from controller.machine.environment import Environment
+from controller.machine.graph import Graph
+from controller.machine.pipeline import Pipeline
+from controller.machine.repository import ENVIRONMENTS
+from controller.machine.rollout import Ended
+from controller.machine.run import Run
+from controller.outbox import parsed
+from controller.store.protocol import Store
+from controller.versions import Versions
+from deployers import control
+from deployers.site import HOST, Site
+
+HISTORY = 50
+"""How many ended rollouts of an environment are looked through for the one that serves."""
+
+
+async def snapshot(store: Store, home: Path | None = None) -> Snapshot:
+    """The state at this moment. `home` lets it say whether a controller runs, and addresses."""
+    pipelines = sorted(values(await store.list("pipeline"), Pipeline), key=lambda p: p.name)
+    versions = Versions(store)
+    addresses = _addresses(home, pipelines) if home else {}
+    return Snapshot(
+        at=time.time(),
+        pipelines=tuple([await _pipeline(store, versions, p, addresses) for p in pipelines]),
+        failing=tuple(owed_view(owed) for owed in await store.owed() if owed.error),
+        controller=controller_pid(home) if home else None,
+    )
+
+
+async def _pipeline(
+    store: Store, versions: Versions, pipeline: Pipeline, addresses: Mapping[str, str]
+) -> PipelineView:
+    environments = []
+    for name in reversed(ENVIRONMENTS):
+        record = await store.get(Key("environment", f"{pipeline.name}/{name}"))
+        if record is not None:
+            env = parsed(Environment, record.body)
+            environments.append(await _environment(store, versions, env, addresses))
+    names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
+    runs = [await _run(store, name) for name in dict.fromkeys(names)]
+    return pipeline_view(pipeline, environments, _worth_showing([r for r in runs if r]))
+
+
+def _worth_showing(runs: list[RunView]) -> list[RunView]:
+    """Those in progress, and before them the newest that ended."""
+    newest = sorted(runs, key=lambda run: -run.created)
+    live = [run for run in newest if run.outcome == "running"]
+    return live + [run for run in newest if run.outcome != "running"][:1]
+
+
+async def _run(store: Store, name: str) -> RunView | None:
+    record = await store.get(Key("run", name))
+    if record is None:
+        return None
+    run = parsed(Run, record.body)
+    graph = await store.get(Key("graph", name)) if run.live else None
+    return run_view(run, parsed(Graph, graph.body) if graph else None)
+
+
+async def _environment(
+    store: Store, versions: Versions, env: Environment, addresses: Mapping[str, str]
+) -> EnvironmentView:
+    version = None
+    if env.rollout is not None:
+        version = await versions.get(env.pipeline, env.rollout.version.version)
+    records = await store.list("rollout", f"{env.pipeline}-{env.name}-", HISTORY)
+    ended = [
+        one
+        for one in values(records, Ended)
+        if (one.pipeline, one.environment) == (env.pipeline, env.name)
+    ]
+    ended.sort(key=lambda one: -one.at)
+    return environment_view(env, version, ended, addresses.get(env.place))
+
+
+def _addresses(home: Path, pipelines: list[Pipeline]) -> dict[str, str]:
+    """Where environments of this machine answer, as their routers wrote it down."""
+    found = {}
+    for pipeline in pipelines:
+        for name in ENVIRONMENTS:
+            place = f"{pipeline.name}/{name}"
+            state = Site.of(home / "serving" / "places", place).folder / control.STATE
+            try:
+                port = json.loads(state.read_text()).get("port")
+            except (OSError, ValueError):
+                continue
+            if port:
+                found[place] = f"http://{HOST}:{port}"
+    return found

@@ -1,0 +1,264 @@
+"""The tree of what runs where: from a `Snapshot` to something that rich can print.
+
+`render` is pure; `snapshot`, which reads the store, is here too, so that a live view needs this
+module only.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from controller.cli.snapshot import snapshot
+from controller.cli.views import (
+    EnvironmentView,
+    NodeView,
+    PipelineView,
+    RolloutView,
+    RunView,
+    SignalView,
+    Snapshot,
+)
+from controller.cli.words import ago, bar, lasting, one_line, share, short
+from validators.verdict import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+    from rich.tree import Tree
+
+__all__ = ["render", "render_run", "snapshot"]
+
+_NODE: Final = {
+    "waiting": ("·", "dim"),
+    "running": ("●", "cyan"),
+    "cached": ("↺", "green"),
+    "succeeded": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "skipped": ("-", "dim"),
+}
+_OUTCOME: Final = {
+    "running": ("●", "cyan"),
+    "passed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "stopped": ("■", "red"),
+    "cancelled": ("-", "dim"),
+}
+_VERDICT: Final = {
+    Verdict.PASS: "green",
+    Verdict.WARN: "yellow",
+    Verdict.SKIPPED: "dim",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.ERROR: "red",
+    Verdict.FAIL: "red",
+}
+_PHASE: Final = {
+    "approval": "waits for an approval",
+    "starting": "starts its server",
+    "smoke": "answers smoke requests",
+    "canary": "canary",
+    "promoting": "is being promoted",
+}
+_KIND: Final = {"release": "", "wish": "wished for on the branch, ", "revert": "brought back, "}
+
+
+def render(view: Snapshot) -> "RenderableType":
+    """The tree of all pipelines; below it what is owed and fails."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for pipeline in view.pipelines:
+        parts += [_pipeline(pipeline, view.at), Text("")]
+    if not view.pipelines:
+        parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
+    for owed in view.failing:
+        parts.append(
+            Text.assemble(
+                ("! ", "bold yellow"),
+                (f"{owed.owner} {owed.action}", "bold"),
+                (f" failed {owed.attempts} times, next try ", "dim"),
+                (_when(owed.next_try, view.at), "dim"),
+                f"\n  {one_line(owed.error)}",
+            )
+        )
+    return Group(*parts)
+
+
+def render_run(view: RunView, now: float) -> "Tree":
+    """One run with its steps."""
+    from rich.tree import Tree
+
+    tree = Tree(_run_line(view, now), guide_style="dim")
+    width = max((len(node.name) for node in view.nodes), default=0)
+    for node in view.nodes:
+        tree.add(_node_line(node, now, width))
+    return tree
+
+
+def _when(then: float, now: float) -> str:
+    return "now" if then <= now else f"in {lasting(then - now)}"
+
+
+def _pipeline(view: PipelineView, now: float) -> "Tree":
+    from rich.text import Text
+    from rich.tree import Tree
+
+    head = Text.assemble((view.name, "bold"))
+    if view.commit:
+        head.append(f"   {one_line(view.branch, 40)} {view.commit[:10]}", "dim")
+    tree = Tree(head, guide_style="dim")
+    for environment in view.environments:
+        node = tree.add(_environment_line(environment, now))
+        if environment.rollout is not None:
+            _add_rollout(node, environment.rollout, now)
+        for line in _environment_notes(environment, now):
+            node.add(line)
+    for run in view.runs:
+        if run.outcome == "running":
+            tree.add(render_run(run, now))
+        else:
+            tree.add(_run_line(run, now))
+    for wanted in view.wanted:
+        tree.add(
+            Text.assemble(
+                ("○ ", "dim"),
+                "a run is asked for ",
+                (
+                    f"on {one_line(wanted.branch, 40)}, waits for {one_line(wanted.waits_for)}",
+                    "dim",
+                ),
+            )
+        )
+    return tree
+
+
+def _environment_line(view: EnvironmentView, now: float) -> "Text":
+    from rich.text import Text
+
+    name = f"{view.name:<10}  "
+    if view.stable is None:
+        return Text.assemble(("○ ", "dim"), (name, "bold"), ("serves nothing yet", "dim"))
+    healthy = view.unready_since is None
+    line = Text.assemble(
+        ("● ", "green" if healthy else "red"),
+        (name, "bold"),
+        (f"v{view.stable.version}", "bold green" if healthy else "bold red"),
+        (f"  {short(view.stable.digest)}", "dim"),
+    )
+    if view.since is not None:
+        line.append(f"  since {lasting(now - view.since)}", "dim")
+    if view.address:
+        line.append(f"  {view.address}", "dim underline")
+    return line
+
+
+def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
+    from rich.text import Text
+
+    if view.unready_since is not None:
+        yield Text(f"does not answer as ready for {lasting(now - view.unready_since)}", "red")
+    if view.paused:
+        yield Text(f"paused by {one_line(view.paused, 60)}", "yellow")
+    if view.pinned:
+        yield Text(f"pinned by commit {view.pinned[:10]}", "yellow")
+    if view.unwritten and view.rollout is None:
+        yield Text("the environments branch does not say so yet", "dim")
+    for bad in view.quarantine[-3:]:
+        yield Text.assemble(
+            ("quarantined ", "dim"),
+            (f"v{bad.version}", "red"),
+            (f"  {short(bad.digest)}  {ago(bad.since, now)}: {one_line(bad.reason, 100)}", "dim"),
+        )
+    if len(view.quarantine) > 3:
+        yield Text(f"and {len(view.quarantine) - 3} more in quarantine", "dim")
+    for alert in view.alerts:
+        yield Text.assemble(("alert  ", "yellow"), (one_line(alert), "dim"))
+
+
+def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
+    from rich.text import Text
+
+    line = Text.assemble(
+        ("◐ ", "cyan"), (f"v{view.version.version}", "bold cyan"), f"  {_KIND[view.kind]}"
+    )
+    if view.phase == "canary":
+        full, rest = bar(view.weight, 20)
+        steps = " → ".join(share(weight) for weight in view.weights)
+        line.append("canary  ")
+        line.append(full, "cyan")
+        line.append(rest, "bright_black")
+        line.append(f"  {share(view.weight)}", "bold cyan")
+        line.append(f"  of {steps}", "dim")
+    else:
+        line.append(_PHASE[view.phase], "cyan")
+    line.append(f"  {lasting(now - view.asked)}", "dim")
+    node = tree.add(line)
+    width = max((len(signal.signal) for signal in view.signals), default=0)
+    for signal in view.signals:
+        node.add(_signal_line(signal, width))
+    if view.held or view.headline:
+        waits = Text(one_line(view.held or view.headline, 200), "yellow" if view.held else "dim")
+        node.add(waits)
+
+
+def _signal_line(view: SignalView, width: int) -> "Text":
+    from rich.text import Text
+
+    style = _VERDICT[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
+    mark = {Verdict.PASS: "✓", Verdict.FAIL: "✗"}.get(view.verdict, "·")
+    line = Text.assemble((f"{mark} ", style), f"{view.signal:<{width}}  ")
+    line.append(f"canary {_figure(view.signal, view.canary)}")
+    line.append(f"  stable {_figure(view.signal, view.stable)}", "dim")
+    if view.limit:
+        line.append(f"  {view.limit}", "dim")
+    if view.n is not None:
+        line.append(f"  n {view.n:,}", "dim")
+    return line
+
+
+def _figure(signal: str, value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    return f"{1000 * value:,.3g} ms" if signal.startswith("latency") else share(value)
+
+
+def _run_line(view: RunView, now: float) -> "Text":
+    from rich.text import Text
+
+    mark, style = _OUTCOME[view.outcome]
+    line = Text.assemble((f"{mark} ", style), (view.id, "bold"), f"  {one_line(view.why, 90)}")
+    if view.finished is None:
+        line.append(f"  {lasting(now - view.created)}", "dim")
+        return line
+    line.append(f"  {view.outcome}", style)
+    if view.ended_by:
+        line.append(
+            f" by {one_line(view.ended_by, 80)}" if view.outcome == "stopped" else "", style
+        )
+    line.append(f"  {ago(view.finished, now)}, took {lasting(view.finished - view.created)}", "dim")
+    return line
+
+
+def _node_line(view: NodeView, now: float, width: int) -> "Text":
+    from rich.text import Text
+
+    mark, style = _NODE[view.phase]
+    if view.verdict is not None:
+        style = _VERDICT[view.verdict]
+        mark = mark if view.verdict.passes else "✗"
+    line = Text.assemble((f"{mark} ", style), (f"{view.name:<{width}}", ""))
+    if view.verdict is not None:
+        line.append(f"  {view.verdict.value}", style)
+    if view.phase == "running" and view.since is not None:
+        again = f"  try {view.attempts}" if view.attempts > 1 else ""
+        line.append(f"  {lasting(now - view.since)}{again}", "cyan")
+    elif view.phase == "cached":
+        line.append(f"  as in {view.cached_from}", "dim")
+    elif view.phase == "waiting" and view.waits_for:
+        line.append(f"  waits for {', '.join(view.waits_for)}", "dim")
+    elif view.seconds is not None:
+        line.append(f"  {lasting(view.seconds)}", "dim")
+    if view.detail:
+        line.append(f"  {one_line(view.detail, 120)}", "red" if view.phase == "failed" else "dim")
+    return line

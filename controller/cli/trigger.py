@@ -1,0 +1,76 @@
+"""`headgate trigger`."""
+
+import click
+
+from controller.cli.mail import ask, no_wait_option, who
+from controller.cli.reach import Reach, known, no_such, with_store
+from controller.machine.core import Key
+from controller.machine.pipeline import Pipeline
+from controller.store.protocol import Store
+
+
+@click.command(short_help="Ask for a run.")
+@click.argument("pipeline")
+@click.option("--branch", metavar="NAME", help="The branch; without it, the default one.")
+@click.option("--force", is_flag=True, help="Run even if nothing changed since the last run.")
+@click.option("--reason", metavar="TEXT", help="Why; shown wherever the run is.")
+@no_wait_option
+@click.pass_context
+def trigger(
+    ctx: click.Context,
+    pipeline: str,
+    branch: str | None,
+    force: bool,
+    reason: str | None,
+    no_wait: bool,
+) -> None:
+    """Ask for a run of PIPELINE at the head of a branch.
+
+    What is in the cache is not run again, and if nothing at all changed there is no run, unless
+    it is forced.
+
+    \b
+    Example:
+      headgate trigger flight-delay --reason "after the schema change"
+    """
+    why = reason or f"asked for by {who()}"
+
+    async def run(store: Store, here: Reach) -> None:
+        before = await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+        await request(store, here, before, "manual", branch, why, force=force, wait=not no_wait)
+
+    with_store(ctx, run)
+
+
+async def request(
+    store: Store,
+    here: Reach,
+    before: Pipeline,
+    kind: str,
+    branch: str | None,
+    why: str,
+    *,
+    force: bool,
+    wait: bool,
+) -> None:
+    """Ask a pipeline for a run, and say what came of it."""
+    target = branch or before.default_branch
+    if target not in before.heads:
+        raise no_such("watched branch", target, list(before.heads))
+    key = Key("pipeline", before.name)
+    body = {"kind": kind, "why": why, "branch": target, "force": force}
+    if not await ask(store, here.home, key, "trigger", wait=wait, **body):
+        return
+    after = await known(store, "pipeline", before.name, Pipeline, "pipeline")
+    click.echo(outcome(before, after, target))
+
+
+def outcome(before: Pipeline, after: Pipeline, branch: str) -> str:
+    """What became of a run that was asked for."""
+    last, active = after.last.get(branch), after.active.get(branch)
+    if last and (branch not in before.last or last.run != before.last[branch].run):
+        return f"{last.run} runs; `headgate show {last.run}` shows it."
+    if branch in after.wanted:
+        return f"A run is asked for; it waits for {active or after.waits_for or 'its turn'}."
+    same = f" since {last.run}" if last else ""
+    return f"Nothing to run: nothing changed{same}. `--force` runs it all the same."

@@ -1,0 +1,52 @@
+"""`headgate up`."""
+
+import asyncio
+import os
+import signal
+
+import click
+
+from controller import app
+from controller.cli.reach import Reach, reach
+from controller.logs import set_up
+from controller.secrets import Secrets
+from controller.settings_file import exposed, load_secrets
+
+
+@click.command(short_help="Run the controller.")
+@click.pass_context
+def up(ctx: click.Context) -> None:
+    """Run the controller in the foreground, until SIGINT or SIGTERM.
+
+    Steps and model servers go on when it ends, and it finds them when it is started again.
+
+    \b
+    Example:
+      headgate up
+    """
+    here = reach(ctx)
+    secrets = load_secrets(here.settings, here.base, os.environ)
+    log = here.settings.log
+    set_up(log.format, secrets.values, log.level.upper())
+    if here.settings.secrets and exposed(here.base / here.settings.secrets):
+        click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)
+    asyncio.run(_serve(here, secrets))
+
+
+async def _serve(here: Reach, secrets: Secrets) -> None:
+    """Serve until a signal comes; that is a good end."""
+    serving = asyncio.create_task(app.serve(here.settings, here.base, secrets))
+    asked_to_end = False
+
+    def end() -> None:
+        nonlocal asked_to_end
+        asked_to_end = True
+        serving.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not asked_to_end:
+            raise

@@ -1,0 +1,112 @@
+"""`headgate validate`."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from controller.cli.folders import below
+from controller.settings import FILE
+from controller.settings_file import load_settings
+from specs.lint import check
+from specs.model import SPEC_FILE
+from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
+from validators.data.suite import suite_problems
+
+
+class Checked(NamedTuple):
+    """What was looked at and what was found."""
+
+    files: int
+    problems: tuple[Problem, ...]
+    sources: dict[str, str]
+
+
+@click.command(short_help="Check specs, settings and suites.")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, GitHub Actions, or code scanning.",
+)
+def validate(paths: tuple[Path, ...], form: str) -> None:
+    """Check every ml-pipeline.yaml and headgate.yaml in PATHS, with the suites that they name.
+
+    A path is a file or a folder, which is searched; without any, the current folder. All problems
+    are told at once. The exit code is 1 if one of them is an error.
+
+    \b
+    Example:
+      headgate validate examples --format github
+    """
+    files = find(paths or (Path(),))
+    if not files:
+        where = ", ".join(map(str, paths)) or "this folder"
+        raise click.UsageError(
+            f"there is no {SPEC_FILE} or {FILE} in {where}; `headgate init` writes one."
+        )
+    checked = check_files(files)
+    if form == "text":
+        _print_text(checked)
+    else:
+        forms = {"json": to_json, "github": to_github, "sarif": to_sarif}
+        text = forms[form](checked.problems)
+        click.echo(text, nl=not text.endswith("\n") and bool(text))
+    if has_errors(checked.problems):
+        sys.exit(1)
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The files that are meant: those that are named, and specs and settings in folders."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (path / name for name in below(path))
+            found += [file for file in inside if file.name in (SPEC_FILE, FILE)]
+        else:
+            found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def check_files(files: Sequence[Path]) -> Checked:
+    """Check each: settings by their name, anything else as a spec, with its suites."""
+    problems: list[Problem] = []
+    sources: dict[str, str] = {}
+    for path in files:
+        content, name = path.read_bytes(), str(path)
+        if path.name == FILE:
+            loaded_settings = load_settings(content, name)
+            problems += loaded_settings.problems
+            sources[name] = loaded_settings.text
+            continue
+        loaded = check(content, name, set(below(path.parent)))
+        problems += loaded.problems
+        sources[name] = loaded.text
+        datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
+        for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
+            if (path.parent / suite).is_file():
+                problems += _suite(path.parent / suite, sources)
+    return Checked(len(sources), in_order(problems), sources)
+
+
+def _suite(path: Path, sources: dict[str, str]) -> Iterable[Problem]:
+    name = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return [Problem("error", "encoding", "the file is not UTF-8 text", name)]
+    sources[name] = text
+    return suite_problems(text, name)
+
+
+def _print_text(checked: Checked) -> None:
+    if checked.problems:
+        click.echo(render_text(checked.problems, checked.sources), nl=False)
+    if not has_errors(checked.problems):
+        files = "1 file is" if checked.files == 1 else f"{checked.files} files are"
+        click.echo(f"{files} valid.", err=True)

@@ -1,0 +1,293 @@
+"""PURE. What commands show, as values: the documented shape of `--json`, made from the states."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from controller.machine.attempt import State
+from controller.machine.core import Value
+from controller.machine.environment import Environment
+from controller.machine.graph import Graph
+from controller.machine.pipeline import Pipeline
+from controller.machine.rollout import Ended, Rollout, weights
+from controller.machine.run import Progress, Run, why_ended
+from controller.machine.version import ModelVersion, Quarantined, Ref
+from controller.store.protocol import Owed
+from validators.canary.evidence import headline, report
+from validators.verdict import Verdict
+
+
+class NodeView(Value):
+    """A step or gate of a run."""
+
+    name: str
+    phase: Literal["waiting", "running", "cached", "succeeded", "failed", "skipped"]
+    verdict: Verdict | None = None
+    """Of a gate."""
+    cached_from: str | None = None
+    """The run that made the result."""
+    attempts: int = 0
+    since: float | None = None
+    """When its last attempt was asked for, in seconds since the epoch."""
+    seconds: float | None = None
+    """How long the last attempt took, once it ended."""
+    waits_for: tuple[str, ...] = ()
+    detail: str = ""
+    """Why it failed or was skipped, or how its last try ended."""
+
+
+class RunView(Value):
+    """A run. Times in seconds since the epoch."""
+
+    id: str
+    pipeline: str
+    branch: str
+    commit: str
+    trigger: str
+    why: str
+    outcome: Literal["running", "passed", "failed", "stopped", "cancelled"]
+    ended_by: str
+    """What ended a run that did not pass."""
+    created: float
+    finished: float | None = None
+    baseline: int | None = None
+    datasets: Mapping[str, str] = {}
+    nodes: tuple[NodeView, ...] = ()
+
+
+class SignalView(Value):
+    """One signal of a canary, as the judge sees it."""
+
+    signal: str
+    verdict: Verdict
+    canary: float | str | None
+    stable: float | str | None
+    limit: str | None
+    n: int | None
+    """Canary requests."""
+
+
+class RolloutView(Value):
+    """A rollout in progress. Weights are shares from 0 to 1."""
+
+    id: str
+    version: Ref
+    kind: Literal["release", "wish", "revert"]
+    phase: Literal["approval", "starting", "smoke", "canary", "promoting"]
+    why: str
+    by: str
+    asked: float
+    weight: float = 0.0
+    weights: tuple[float, ...] = ()
+    signals: tuple[SignalView, ...] = ()
+    headline: str = ""
+    """The judge's decision, or what it waits for."""
+    held: str | None = None
+
+
+class EnvironmentView(Value):
+    """What one environment of a pipeline runs."""
+
+    name: str
+    stable: Ref | None
+    since: float | None = None
+    """When that version came into service."""
+    address: str | None = None
+    """Where it answers, if that is known here."""
+    rollout: RolloutView | None = None
+    stopped: Ref | None = None
+    """The version of the last rollout that did not end in a promotion."""
+    quarantine: tuple[Quarantined, ...] = ()
+    pinned: str | None = None
+    paused: str | None = None
+    alerts: tuple[str, ...] = ()
+    unready_since: float | None = None
+    unwritten: bool = False
+    """Whether the environments branch does not say yet what runs."""
+
+
+class WantedView(Value):
+    """A run that is asked for and has not begun."""
+
+    branch: str
+    why: str
+    waits_for: str
+
+
+class PipelineView(Value):
+    """A pipeline with its environments and the runs worth showing."""
+
+    name: str
+    repository: str
+    branch: str
+    commit: str | None
+    wanted: tuple[WantedView, ...] = ()
+    alerts: tuple[str, ...] = ()
+    environments: tuple[EnvironmentView, ...] = ()
+    runs: tuple[RunView, ...] = ()
+    """Those in progress, and the newest that ended."""
+
+
+class OwedView(Value):
+    """An effect that was tried and failed, and is tried again."""
+
+    owner: str
+    action: str
+    attempts: int
+    error: str
+    next_try: float
+
+
+class Snapshot(Value):
+    """Everything that `status` shows, at one moment."""
+
+    at: float
+    pipelines: tuple[PipelineView, ...] = ()
+    failing: tuple[OwedView, ...] = ()
+    controller: int | None = None
+    """The controller's process, if one runs."""
+
+
+def run_view(run: Run, graph: Graph | None = None) -> RunView:
+    """A run; the graph tells what its steps wait for."""
+    needs = {node.name: node.needs for node in graph.nodes} if graph else {}
+    names = list(dict.fromkeys([*needs, *run.nodes]))
+    return RunView(
+        id=run.id,
+        pipeline=run.pipeline,
+        branch=run.branch,
+        commit=run.commit,
+        trigger=run.trigger.kind,
+        why=run.trigger.why,
+        outcome=run.outcome,
+        ended_by=why_ended(run) if run.finished is not None else "",
+        created=run.created,
+        finished=run.finished,
+        baseline=run.baseline,
+        datasets=run.datasets,
+        nodes=tuple(_node_view(run, name, needs.get(name, ())) for name in names),
+    )
+
+
+def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
+    progress = run.nodes.get(name, Progress())
+    last = progress.attempts[-1] if progress.attempts else None
+    status = last.status if last else None
+    seconds = None
+    if status and status.ended is not None:
+        seconds = max(0.0, status.ended - (status.started or status.ended))
+    waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
+    detail = progress.failed or progress.skipped or ""
+    if not detail and status is not None and status.state is not State.SUCCEEDED:
+        detail = f"tried again: {status.message or status.state.value}"
+    return NodeView(
+        name=name,
+        phase=progress.phase,
+        verdict=progress.verdict,
+        cached_from=progress.cached_from,
+        attempts=len(progress.attempts),
+        since=last.asked if last else None,
+        seconds=seconds,
+        waits_for=tuple(waits) if progress.phase == "waiting" else (),
+        detail=detail,
+    )
+
+
+def environment_view(
+    env: Environment,
+    version: ModelVersion | None,
+    ended: Sequence[Ended] = (),
+    address: str | None = None,
+) -> EnvironmentView:
+    """An environment; `version` is the rollout's, `ended` its ended rollouts, newest first."""
+    since = next(
+        (e.at for e in ended if e.outcome == "promoted" and e.rollout.version == env.stable), None
+    )
+    rollout = None
+    if env.rollout is not None and version is not None:
+        rollout = _rollout_view(env, env.rollout, version)
+    return EnvironmentView(
+        name=env.name,
+        stable=env.stable,
+        since=since,
+        address=address,
+        rollout=rollout,
+        stopped=env.stopped.version if env.stopped else None,
+        quarantine=env.quarantine,
+        pinned=env.pinned,
+        paused=env.paused,
+        alerts=env.alerts,
+        unready_since=env.unready_since,
+        unwritten=env.write is not None,
+    )
+
+
+def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> RolloutView:
+    shares = weights(version) if version.spec.release else ()
+    phase = rollout.phase(version.spec, env.name, has_stable=env.stable is not None)
+    judgement = rollout.judgement
+    signals: tuple[SignalView, ...] = ()
+    if judgement is not None:
+        named = {each.signal for each in judgement.evidence}
+        signals = tuple(
+            SignalView(
+                signal=check.name,
+                verdict=check.verdict,
+                canary=check.observed,
+                stable=check.baseline,
+                limit=check.limit,
+                n=check.n,
+            )
+            for check in report(judgement, rollout.id).checks
+            if check.name in named
+        )
+    return RolloutView(
+        id=rollout.id,
+        version=rollout.version,
+        kind=rollout.kind,
+        phase=phase,
+        why=rollout.why,
+        by=rollout.by,
+        asked=rollout.asked,
+        weight=shares[rollout.step] if 0 <= rollout.step < len(shares) else 0.0,
+        weights=shares if phase == "canary" else (),
+        signals=signals,
+        headline=headline(judgement) if judgement else "",
+        held=rollout.held,
+    )
+
+
+def pipeline_view(
+    pipeline: Pipeline,
+    environments: Sequence[EnvironmentView],
+    runs: Sequence[RunView],
+) -> PipelineView:
+    """A pipeline with its parts."""
+    wanted = tuple(
+        WantedView(
+            branch=branch,
+            why=one.trigger.why,
+            waits_for=pipeline.active.get(branch) or pipeline.waits_for or "its turn",
+        )
+        for branch, one in sorted(pipeline.wanted.items())
+    )
+    return PipelineView(
+        name=pipeline.name,
+        repository=pipeline.repository,
+        branch=pipeline.default_branch,
+        commit=pipeline.heads.get(pipeline.default_branch),
+        wanted=wanted,
+        alerts=pipeline.alerts,
+        environments=tuple(environments),
+        runs=tuple(runs),
+    )
+
+
+def owed_view(owed: Owed) -> OwedView:
+    """An owed action that has failed."""
+    return OwedView(
+        owner=str(owed.owner),
+        action=str(owed.action.get("type", "?")),
+        attempts=owed.attempts,
+        error=owed.error or "",
+        next_try=owed.not_before,
+    )
