@@ -22,8 +22,8 @@ from specs.failures import Failure, NeedsHuman, TryAgain
 if TYPE_CHECKING:
     from apprise import AppriseAsset, AppriseResult
 
-PATIENCE = 30.0
-"""Seconds for one service; less than the outbox gives an action."""
+PATIENCE = 10.0
+"""Seconds for one service: the turn of the object that tells waits for it."""
 LONGEST_KEY = 200
 """Characters of a key that every pager takes."""
 

@@ -1,0 +1,153 @@
+"""One notification per address, through the real loop, store and webhooks."""
+
+from collections.abc import Sequence
+
+import pytest
+from structlog.testing import capture_logs
+
+from controller.loop import Loop
+from controller.machine.actions import Incident, Notify, Send
+from controller.machine.core import Decision, Key, Message, Value
+from controller.notify import Addressed, AppriseNotifier, NotifyApplier
+from controller.notify.applier import addressed
+from controller.outbox import Ways
+from controller.queue import Backoff
+from controller.secrets import Secrets
+from controller.store.protocol import Store
+from specs.failures import NeedsHuman
+from specs.model import Notification
+from tests.contracts.notifier import INCIDENT
+from tests.controller.notify.receivers import Webhook, webhook
+from tests.controller.toys import Toy, running, tell, until
+
+# Apprise's reader of PGP keys imports it, whatever service is asked for.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+KEY = Key("alarm", "flight-delay")
+
+
+class Alarm(Value):
+    heard: tuple[str, ...] = ()
+
+
+def alarm(_: Key, state: Alarm | None, inbox: Sequence[Message], __: float) -> Decision[Alarm]:
+    """Owes a notification for each letter, and writes down what fails for good."""
+    state = state or Alarm()
+    actions = []
+    for message in inbox:
+        if message.type == "action_failed":
+            state = Alarm(heard=(*state.heard, message.body["reason"]))
+        else:
+            actions.append(notify(*message.body["urls"], status=message.type))
+    return Decision(state=state, actions=tuple(actions))
+
+
+def notify(*to: str, status: str = "firing", incident: Incident = INCIDENT) -> Notify:
+    return Notify.model_validate(
+        {"event": "rollback", "status": status, "alert": "a/1", "to": to, "incident": incident}
+    )
+
+
+def loop_of(store: Store, everyone: Sequence[Notification] = (), **secrets: str) -> Loop:
+    kind = Addressed(Toy(Alarm, alarm), everyone)
+    applier = NotifyApplier(AppriseNotifier(), Secrets(secrets))
+    ways = Ways(backoff=Backoff(first=0.01, most=0.02))
+    return Loop(store, {"alarm": kind}, {Send: applier.apply}, ways=ways, listen=0.01)
+
+
+def statuses(here: Webhook) -> list[str]:
+    return [body["status"] for body in here.bodies]
+
+
+async def test_an_address_in_trouble_neither_holds_up_nor_doubles_the_others(store: Store) -> None:
+    with webhook() as sick, webhook() as well:
+        sick.answer = 500
+        to = [f"json://127.0.0.1:{sick.port}/sick", f"json://127.0.0.1:{well.port}/well"]
+        async with running(loop_of(store)):
+            await tell(store, KEY, "firing", urls=to)
+            await until(lambda: well.bodies and len(sick.bodies) >= 3)
+            await tell(store, KEY, "resolved", urls=to)
+            await until(lambda: len(well.bodies) == 2)
+            assert set(statuses(sick)) == {"firing"}, "its resolve waits for its firing"
+            tried = len(sick.bodies)
+            sick.answer = 200
+            await until(lambda: statuses(sick)[-1:] == ["resolved"])
+        assert statuses(well) == ["firing", "resolved"]
+        assert set(statuses(sick)[tried:-1]) == {"firing"}
+        assert await store.owed() == []
+
+
+async def test_the_settings_addressees_are_told_of_every_pipeline_each_once(store: Store) -> None:
+    with webhook() as theirs, webhook() as ours:
+        spec = f"json://127.0.0.1:{theirs.port}/${{TOKEN}}"
+        more = f"json://127.0.0.1:{ours.port}/"
+        everyone = [
+            Notification(to=more),
+            Notification(to=spec),
+            Notification(to=f"{more}promotions", on=("promoted",)),
+        ]
+        async with running(loop_of(store, everyone, TOKEN="s3cr3t")):
+            await tell(store, KEY, "firing", urls=[spec])
+            await until(lambda: theirs.bodies and ours.bodies)
+        assert theirs.paths == ["/s3cr3t"]
+        assert ours.paths == ["/"]
+
+
+async def test_a_missing_secret_is_named_to_the_owner_and_the_others_are_told(store: Store) -> None:
+    with webhook() as well:
+        to = ["slack://tok-written-out/${SLACK}", f"json://127.0.0.1:{well.port}/"]
+        async with running(loop_of(store)):
+            await tell(store, KEY, "firing", urls=to)
+
+            async def heard() -> str:
+                record = await store.get(KEY)
+                return str(record.body["heard"]) if record else ""
+
+            async def failed() -> bool:
+                return "SLACK" in await heard()
+
+            await until(failed)
+            await until(lambda: well.bodies)
+        said = await heard()
+    assert "cannot notify slack://...: the secret SLACK is not known here" in said
+    assert "HEADGATE_SECRET_SLACK" in said
+    assert "written-out" not in said
+
+
+async def test_without_any_address_the_incident_is_in_the_log() -> None:
+    (send,) = addressed(notify(), [Notification(to="json://h/", on=("promoted",))])
+    applier = NotifyApplier(AppriseNotifier(), Secrets({}))
+    with capture_logs() as logs:
+        await applier.apply(KEY, send)
+    assert logs[0]["log_level"] == "warning"
+    assert logs[0]["subject"] == "flight-delay: production rolled back v5"
+    assert "Serves now: v4 (cdcdcdcdcdcd)" in logs[0]["text"]
+
+
+async def test_a_secret_in_an_incident_is_hidden_wherever_it_stands() -> None:
+    leaky = INCIDENT.model_copy(
+        update={"what": "password=hunter2!", "commands": ("curl -u ada:hunter2!",)}
+    )
+    with webhook() as here:
+        (send,) = addressed(notify(f"json://127.0.0.1:{here.port}/", incident=leaky), ())
+        await NotifyApplier(AppriseNotifier(), Secrets({"DB": "hunter2!"})).apply(KEY, send)
+    assert "hunter2" not in str(here.bodies)
+    assert here.bodies[0]["incident"]["what"] == "password=***"
+
+
+@pytest.mark.parametrize(
+    ("to", "shown"), [("json://h/${NONE}", "json://..."), ("${NONE}", "?://...")]
+)
+async def test_of_an_address_only_the_scheme_is_shown(to: str, shown: str) -> None:
+    (send,) = addressed(notify(to), ())
+    with pytest.raises(NeedsHuman) as failure:
+        await NotifyApplier(AppriseNotifier(), Secrets({})).apply(KEY, send)
+    assert str(failure.value).startswith(f"cannot notify {shown}: the secret NONE")
+
+
+def test_an_alert_that_fires_again_is_owed_again_by_the_same_id_in_the_same_lane() -> None:
+    one, other = (next(addressed(notify("json://h/", status=s), ())) for s in ("firing", "info"))
+    again = next(addressed(notify("json://h/"), ()))
+    assert one.id_for(KEY) == again.id_for(KEY) != other.id_for(KEY)
+    elsewhere = next(addressed(notify("json://g/"), ()))
+    assert one.lane == other.lane != elsewhere.lane
