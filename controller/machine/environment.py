@@ -37,6 +37,8 @@ class Environment(Value):
     """The last commit of the environment's file that was acted on."""
     write: WriteEnvironment | None = None
     """What the branch does not say yet."""
+    deploy: Deploy | None = None
+    """The deployment that was asked for last."""
     paused: str | None = None
     unready_since: float | None = None
     """Since when stable does not answer as ready."""

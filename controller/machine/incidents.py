@@ -1,4 +1,4 @@
-"""PURE. What on-call is told, as values: made from facts, and rendered by `controller.notify`."""
+"""PURE. What on-call is told, as values: made from facts, rendered by `controller/notify`."""
 
 from collections.abc import Sequence
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.machine import incidents
-from controller.machine.actions import Deploy, RunSmoke, WriteEnvironment
+from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.alerts import tell, watch_stable
 from controller.machine.branch import renew_write
 from controller.machine.core import Decision, Letter, Message
@@ -25,7 +25,7 @@ from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
 from validators.report import Report
 
-IDLE, STARTING, CANARY, WAITING = 10.0, 0.2, 0.5, 5.0
+AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
 SMOKE_DEADLINE = 600.0
 
@@ -42,14 +42,19 @@ def decide(
     if env.rollout is not None:
         env = _advance(env, env.rollout, observed, out, now)
     env = watch_stable(env, observed, out, now)
-    out.actions += converge(env, observed)
+    newer = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
+    for deploy in converge(env, observed):
+        out.actions.append(deploy)
+        if deploy != env.deploy:  # owed again without a change, it keeps its backoff
+            newer.add(deploy.lane)
+            env = env.model_copy(update={"deploy": deploy})
     return Decision(
         state=env,
         actions=tuple(out.actions),
         messages=tuple(out.messages),
         facts=tuple(out.facts),
-        withdraw=tuple({a.lane for a in out.actions if isinstance(a, (Deploy, WriteEnvironment))}),
-        requeue_after=_cadence(env),
+        withdraw=tuple(sorted(newer)),
+        requeue_after=_cadence(env, now),
     )
 
 
@@ -59,10 +64,12 @@ def _begin(inbox: Sequence[Letter]) -> Environment:
     return Environment(pipeline=pipeline, name=name, repository=first.body["repository"])
 
 
-def _cadence(env: Environment) -> float:
+def _cadence(env: Environment, now: float) -> float:
     rollout = env.rollout
     if rollout is None:
         return IDLE
+    if rollout.ready == now:
+        return AT_ONCE  # the next phase asks for an observation of its own
     if rollout.deployed is not None and rollout.ready is None:
         return STARTING
     return CANARY if rollout.step >= 0 and rollout.decided is None else WAITING
