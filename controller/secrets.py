@@ -1,9 +1,15 @@
 """Secrets: named in specs, known to the controller only, and redacted from all it says."""
 
+import json
 import re
 from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from specs.failures import NeedsHuman
+
+M = TypeVar("M", bound=BaseModel)
 
 SHORTEST = 4
 """Characters of the shortest secret that is redacted: shorter ones would hide ordinary words."""
@@ -31,10 +37,27 @@ class Secrets:
         """`text` with every secret's value as `***`."""
         return self._pattern.sub("***", text) if self._pattern else text
 
+    def redacted(self, value: M) -> M:
+        """The value with every secret in its texts as `***`, before any form of it escapes them."""
+        if self._pattern is None:
+            return value
+        return type(value).model_validate_json(
+            json.dumps(self._clean(json.loads(value.model_dump_json())))
+        )
+
     @property
     def values(self) -> tuple[str, ...]:
         """What may appear in no log."""
         return tuple(self._values.values())
+
+    def _clean(self, plain: Any) -> Any:
+        if isinstance(plain, str):
+            return self.redact(plain)
+        if isinstance(plain, list):
+            return [self._clean(each) for each in plain]
+        if isinstance(plain, dict):
+            return {name: self._clean(each) for name, each in plain.items()}
+        return plain
 
     def _value(self, name: str) -> str:
         if name not in self._values:

@@ -35,7 +35,7 @@ class ReportCommit(Action):
     run: str | None = None
     """Whose gate reports belong below it."""
     text: str = ""
-    """What else there is to say, as Markdown."""
+    """What else there is to say, as plain text."""
 
 
 class Evidence(Value):

@@ -391,7 +391,7 @@ def _missing_data(pipeline: Pipeline, spec: Spec, observed: Observed) -> str | N
 def _invalid(pipeline: Pipeline, wanted: Wanted, code: Code) -> Iterable[Action]:
     count = code.problem_count
     title = f"the spec is invalid: {count} problem{'s' if count != 1 else ''}"
-    yield _report(pipeline, wanted.commit, "invalid", title, text=f"```text\n{code.problems}\n```")
+    yield _report(pipeline, wanted.commit, "invalid", title, text=code.problems)
 
 
 def _report(

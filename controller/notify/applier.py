@@ -5,12 +5,12 @@ lane of its own, so it neither holds up the others nor has them told twice.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic
+from typing import Generic
 
 import structlog
 
 from controller.loop import Kind, Observed
-from controller.machine.actions import Incident, Notify, Send
+from controller.machine.actions import Notify, Send
 from controller.machine.core import Action, Decision, Key, Letter, Message, State
 from controller.notify import render
 from controller.notify.protocol import Notifier
@@ -78,7 +78,7 @@ class NotifyApplier:
 
     async def apply(self, _owner: Key, action: Send) -> Sequence[Message]:
         """Send it. Raises what `Notifier.send` raises, and `NeedsHuman` for a missing secret."""
-        incident = _redacted(action.incident, self._secrets)
+        incident = self._secrets.redacted(action.incident)
         if action.to is None:
             tell = log.warning if action.status == "firing" else log.info
             tell(
@@ -95,16 +95,3 @@ class NotifyApplier:
             raise NeedsHuman(f"cannot notify {scheme}://...: {failure}") from None
         await self._notifier.send(url, incident, action.status, action.alert)
         return ()
-
-
-def _redacted(incident: Incident, secrets: Secrets) -> Incident:
-    def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            return secrets.redact(value)
-        if isinstance(value, list):
-            return [clean(each) for each in value]
-        if isinstance(value, dict):
-            return {name: clean(each) for name, each in value.items()}
-        return value
-
-    return Incident.model_validate(clean(incident.plain()))
