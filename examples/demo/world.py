@@ -1,0 +1,428 @@
+"""The world of the story: a git remote, a bucket, a controller, live traffic, somebody on call.
+
+What people do is done as people do it (git, files, the `headgate` command), and what happens is
+looked at from outside: the environments branch, git notes, HTTP answers, the webhook, the store.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from controller.cli.reach import controller_pid
+from controller.environment_file import EnvironmentFile, parse, path_of
+from controller.environments import BRANCH
+from controller.machine.core import Key, Value
+from controller.machine.environment import Environment
+from controller.machine.run import Progress, Run
+from controller.outbox import parsed
+from controller.store.sqlite import SqliteStore
+from deployers import control
+from deployers.control import RouterStatus
+from deployers.local import LocalDeployer
+from deployers.processes import Processes
+from deployers.site import Site
+from examples.demo.data import Data
+from examples.demo.oncall import OnCall
+
+EXAMPLE = Path(__file__).parents[1] / "flight-delay"
+NOT_COMMITTED = ("variants", "load.py", "bucket.py", "data-requirements.*", "__pycache__", "bucket")
+"""What plays the rest of the world, and is no part of the team's repository."""
+PIPELINE = "flight-delay"
+PRODUCTION = f"{PIPELINE}/production"
+HEADGATE = str(Path(sys.executable).with_name("headgate"))
+RATE = 200
+"""Requests a second that production gets all the time."""
+PATIENCE = 90.0
+"""Seconds after which something that should happen has not."""
+
+T = TypeVar("T")
+V = TypeVar("V", bound=Value)
+
+
+class Unexpected(Exception):  # noqa: N818 - the name says what it is in the story
+    """Something in the story did not go as it should."""
+
+    def __init__(self, expected: str, seen: str) -> None:
+        super().__init__(f"expected {expected}; saw {seen}")
+        self.expected = expected
+        self.seen = seen
+
+
+def expect(condition: object, expected: str, seen: object) -> None:
+    """Raise `Unexpected` unless the condition holds."""
+    if not condition:
+        raise Unexpected(expected, str(seen))
+
+
+class Traffic(NamedTuple):
+    """What callers of production have seen so far."""
+
+    statuses: Counter[int]
+    """Status 0: no answer came."""
+    models: Counter[str]
+
+    @property
+    def total(self) -> int:
+        return self.statuses.total()
+
+
+class World:
+    """Everything below one folder."""
+
+    def __init__(self, folder: Path, data: Data, oncall: OnCall) -> None:
+        self.folder = folder
+        self.data = data
+        self.oncall = oncall
+        self.remote = folder / "remote.git"
+        self.repository = folder / "repository"
+        self.pipeline = self.repository / PIPELINE
+        self.bucket = folder / "bucket"
+        self.home = folder / "headgate"
+        self.controller: subprocess.Popen[bytes] | None = None
+        self.callers: subprocess.Popen[bytes] | None = None
+        self.store: SqliteStore | None = None
+        self._traffic = _Reader(folder / "answers.jsonl")
+
+    def begin(self) -> None:
+        """A remote without commits, a clone with the example, a bucket, and settings."""
+        for folder in (self.bucket, self.home):
+            folder.mkdir(parents=True)
+        (self.home / "environments").symlink_to(self.data.environments)
+        git(self.folder, "init", "-q", "--bare", "-b", "main", str(self.remote))
+        git(self.folder, "clone", "-q", str(self.remote), str(self.repository))
+        git(self.repository, "checkout", "-q", "-B", "main")
+        shutil.copytree(EXAMPLE, self.pipeline, ignore=shutil.ignore_patterns(*NOT_COMMITTED))
+        self.edit("ml-pipeline.yaml", "file://./bucket/flights", f"file://{self.bucket}")
+        (self.folder / "headgate.yaml").write_text(
+            "home: headgate\n"
+            "repositories:\n"
+            "  - {name: team, url: remote.git, poll: 500ms}\n"
+            "bucket_poll: 2s\n"
+            "notify:\n"
+            f"  - to: {self.oncall.address}\n"
+            "    on: [rollback, gate_failed, run_failed, stuck, refused]\n"
+        )
+
+    # -- what people do ----------------------------------------------------------------------
+
+    def headgate(self, *arguments: str, folder: Path | None = None) -> str:
+        """A `headgate` command to its end, and what it printed."""
+        done = _run([HEADGATE, *arguments], folder or self.folder)
+        command = " ".join(("headgate", *arguments))
+        said = (done.stderr or done.stdout).strip()
+        expect(done.returncode == 0, f"`{command}` to succeed", f"exit {done.returncode}: {said}")
+        return done.stdout
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace one text in a file of the pipeline."""
+        path = self.pipeline / name
+        text = path.read_text()
+        expect(old in text, f"{old!r} in {name}", "a file without it")
+        path.write_text(text.replace(old, new))
+
+    def push(self, subject: str) -> str:
+        """Commit what was changed, push it, and return the commit."""
+        git(self.repository, "add", "-A")
+        git(self.repository, "commit", "-q", "-m", subject)
+        git(self.repository, "push", "-q", "origin", "HEAD")
+        return git(self.repository, "rev-parse", "HEAD")
+
+    def revert_last_push(self) -> str:
+        """`git revert` the newest commit and push."""
+        git(self.repository, "revert", "--no-edit", "HEAD")
+        git(self.repository, "push", "-q", "origin", "HEAD")
+        return git(self.repository, "rev-parse", "HEAD")
+
+    def deliver(self, month: Path) -> None:
+        """A month of flights lands in the bucket."""
+        scratch = self.bucket / f".{month.name}.part"
+        shutil.copyfile(month, scratch)
+        scratch.replace(self.bucket / month.name)
+
+    def withdraw(self, month: Path) -> None:
+        """The delivery is taken back."""
+        (self.bucket / month.name).unlink()
+
+    def revert_release(self) -> None:
+        """`git revert` the newest commit of the environments branch, as a person does; push."""
+        clone = self.folder / "environments"
+        git(self.folder, "clone", "-q", "-b", BRANCH, str(self.remote), str(clone))
+        git(clone, "revert", "--no-edit", "HEAD")
+        git(clone, "push", "-q")
+
+    async def start_controller(self) -> None:
+        """`headgate up`, until it holds its home folder."""
+        self.controller = self._start([HEADGATE, "up"], "controller.log")
+        await self.seen(lambda: controller_pid(self.home) is not None, "a running controller")
+        if self.store is None:
+            await self.seen((self.home / "state.db").exists, "the controller's state")
+            self.store = await SqliteStore.open(self.home / "state.db")
+
+    def kill_controller(self) -> None:
+        """`kill -9`."""
+        assert self.controller is not None
+        self.controller.kill()
+        self.controller.wait()
+
+    async def start_traffic(self) -> None:
+        """Callers ask production about real flights, at `RATE`, from now on."""
+        address = await self.address()
+        script, record = EXAMPLE / "load.py", self.folder / "answers.jsonl"
+        flights = self.data.month(3)
+        options = f"--url {address}/predict --rate {RATE} --seconds 86400".split()
+        command: list[str | Path] = [self.data.python, script, *options]
+        command += ["--data", flights, "--out", record]
+        self.callers = self._start(command, "callers.log")
+        await self.seen(lambda: self.traffic().total > RATE, "answers from production")
+
+    def _start(self, command: Sequence[str | Path], log: str) -> subprocess.Popen[bytes]:
+        """Start a process that goes on; Ctrl-C does not reach it, as it is ours to handle."""
+        with (self.folder / log).open("ab") as out:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    # -- what there is to see ----------------------------------------------------------------
+
+    async def look(self, kind: str, name: str, model: type[V]) -> V | None:
+        """An object of the controller's state."""
+        assert self.store is not None
+        record = await self.store.get(Key(kind, name))
+        return parsed(model, record.body) if record else None
+
+    async def run(self, number: int) -> Run | None:
+        """The run of that number."""
+        return await self.look("run", f"{PIPELINE}-{number}", Run)
+
+    async def newest_run(self) -> int:
+        """The number of the newest run."""
+        assert self.store is not None
+        return len(await self.store.list("run"))
+
+    async def environment(self, name: str = "production") -> Environment:
+        """What the controller knows of an environment."""
+        return await self.look("environment", f"{PIPELINE}/{name}", Environment) or Environment(
+            pipeline=PIPELINE, name=name, repository="team"
+        )
+
+    async def ended(self, number: int) -> Run:
+        """Wait for the end of a run."""
+
+        async def look() -> Run | None:
+            run = await self.run(number)
+            return run if run and run.finished is not None else None
+
+        return await self.until(look, f"run {PIPELINE}-{number} to end")
+
+    async def serves(self, version: int) -> Environment:
+        """Wait until production runs that version, the branch says so, and nothing is going on."""
+
+        async def look() -> Environment | None:
+            env = await self.environment()
+            still = env.rollout is None and env.write is None
+            return env if still and env.stable and env.stable.version == version else None
+
+        return await self.until(look, f"v{version} in production")
+
+    async def canary(self) -> Environment:
+        """Wait until a candidate has a share of the live traffic."""
+
+        async def look() -> Environment | None:
+            env = await self.environment()
+            return env if env.rollout and env.rollout.step >= 0 else None
+
+        return await self.until(look, "a canary in production")
+
+    async def until_phase(self, number: int, node: str, wanted: str) -> None:
+        """Wait until a node of a run is in that phase."""
+
+        async def look() -> bool:
+            run = await self.run(number)
+            return bool(run and node in run.nodes and run.nodes[node].phase == wanted)
+
+        await self.until(look, f"{node} of run {number} to be {wanted}")
+
+    async def until_canary_requests(self, least: int) -> None:
+        """Wait until the canary has answered that many requests at its present weight."""
+
+        async def look() -> bool:
+            rollout = (await self.environment()).rollout
+            judgement = rollout.judgement if rollout else None
+            return judgement is not None and judgement.canary.requests >= least
+
+        await self.until(look, f"{least} requests to the canary")
+
+    async def until_routed(self, server: str) -> RouterStatus:
+        """Wait until the router sends all traffic to that server."""
+
+        async def look() -> RouterStatus | None:
+            status = await self.router()
+            stable, canary = status.routing.stable, status.routing.canary
+            return status if stable and stable.name == server and canary is None else None
+
+        return await self.until(look, f"all traffic at {server}")
+
+    def file(self, environment: str = "production") -> EnvironmentFile:
+        """What the environments branch says."""
+        path = path_of(environment, PIPELINE)
+        found = git_or_none(self.remote, "show", f"{BRANCH}:{path}")
+        if found is None:
+            raise Unexpected(f"{path} on {BRANCH}", "no such file")
+        return parse(found, path)
+
+    def releases(self, environment: str = "production") -> list[str]:
+        """Commits that changed the environment's file, newest first, as `git log` shows them."""
+        path = path_of(environment, PIPELINE)
+        found = git_or_none(self.remote, "log", "--format=%h %s", BRANCH, "--", path)
+        return found.splitlines() if found else []
+
+    def note(self, commit: str) -> str:
+        """What was reported on a commit."""
+        return git_or_none(self.remote, "notes", "--ref=headgate", "show", commit) or ""
+
+    async def noted(self, commit: str, *words: str) -> str:
+        """Wait for a report on the commit that holds all the words."""
+
+        def look() -> str | None:
+            note = self.note(commit)
+            return note if all(word in note for word in words) else None
+
+        what = " and ".join(repr(word) for word in words)
+        return await self.seen(look, f"{what} in the report on {commit[:10]}")
+
+    async def address(self) -> str:
+        """Where production answers."""
+        status = await self.router()
+        return f"http://127.0.0.1:{status.routing.port}"
+
+    async def router(self) -> RouterStatus:
+        """What production's router does, and what it has counted since it began."""
+        folder = Site.of(self.home / "serving" / "places", PRODUCTION).folder
+        return RouterStatus.model_validate(await control.ask(folder, "status"))
+
+    def traffic(self) -> Traffic:
+        """What callers have seen."""
+        return self._traffic.read()
+
+    async def seen(self, look: Callable[[], T | None], what: str) -> T:
+        """Wait until `look` sees something. Raises `Unexpected` after `PATIENCE`."""
+
+        async def again() -> T | None:
+            return look()
+
+        return await self.until(again, what)
+
+    async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
+        """As `seen`, for what has to be asked."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = await look()
+            if found:
+                return found
+            if self.controller is not None and self.controller.poll() not in (None, -9):
+                status = self.controller.returncode
+                raise Unexpected(what, f"that the controller ended with {status}; see its log")
+            if time.monotonic() > deadline:
+                raise Unexpected(what, f"nothing of it in {PATIENCE:.0f} s")
+            await asyncio.sleep(0.1)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    async def tear_down(self) -> None:
+        """End everything that was started, the model servers and the router included."""
+        for process in (self.callers, self.controller):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        if self.store is not None:
+            await self.store.close()
+            self.store = None
+        await end_all(self.home)
+
+
+async def end_all(home: Path) -> None:
+    """End every process that belongs to a controller's home folder, the controller first."""
+    if (pid := controller_pid(home)) is not None:
+        os.kill(pid, signal.SIGTERM)
+        while controller_pid(home) is not None:  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.05)
+    if (home / "serving").exists():
+        deployer = LocalDeployer(home / "serving")
+        for environment in ("staging", "production"):
+            await deployer.remove(f"{PIPELINE}/{environment}")
+        await deployer.close()
+    if (home / "attempts").exists():
+        with Processes(home / "attempts") as attempts:
+            for name in attempts.names():
+                attempts.stop(name, grace=0.5)
+
+
+class _Reader:
+    """Reads along in the callers' record, each line once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._seen = Traffic(Counter(), Counter())
+
+    def read(self) -> Traffic:
+        if self._path.exists():
+            with self._path.open("rb") as lines:
+                lines.seek(self._offset)
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        break
+                    answer = json.loads(line)
+                    self._seen.statuses[answer["status"]] += 1
+                    if answer["model"]:
+                        self._seen.models[answer["model"]] += 1
+                    self._offset += len(line)
+        return Traffic(Counter(self._seen.statuses), Counter(self._seen.models))
+
+
+def attempts_of(run: Run) -> dict[str, int]:
+    """How often each node of a run was tried."""
+    return {name: len(node.attempts) for name, node in run.nodes.items()}
+
+
+def phase(run: Run, node: str) -> str:
+    """Where a node of a run is."""
+    return run.nodes.get(node, Progress()).phase
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """A git command of a person who has a name. Raises `Unexpected` with what git said."""
+    person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    quiet = ("-c", "commit.gpgsign=false", "-c", "advice.detachedHead=false")
+    done = _run(["git", *person, *quiet, *arguments], folder)
+    command = " ".join(("git", *arguments))
+    expect(done.returncode == 0, f"`{command}` to succeed", done.stderr.strip())
+    return done.stdout.strip()
+
+
+def git_or_none(folder: Path, *arguments: str) -> str | None:
+    """What git prints, or None if it refuses."""
+    done = _run(["git", *arguments], folder)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
