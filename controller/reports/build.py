@@ -1,0 +1,149 @@
+"""PURE. What is said on a commit, from the facts of its run: the verdict first."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from controller.machine.actions import ReportCommit
+from controller.machine.graph import Graph
+from controller.machine.run import Run
+from controller.reports.protocol import LONGEST, CommitReport
+from controller.reports.steps import steps
+from specs.digests import short
+from validators.render.common import duration
+from validators.render.markdown import code, escape, render
+from validators.report import Report
+
+LONGEST_TEXT = 12_000
+"""Characters of one quoted text: a spec's problems, a step's last words."""
+MOST_FAILURES = 3
+MOST_DATASETS = 50
+
+_ICONS = {
+    "running": "⏳",
+    "passed": "✅",
+    "failed": "❌",
+    "stopped": "❌",
+    "cancelled": "⏹️",
+    "skipped": "⏭️",
+    "invalid": "❌",
+}
+
+
+def build(
+    action: ReportCommit, run: Run | None, graph: Graph | None, reports: Sequence[Report]
+) -> CommitReport:
+    """The report that `action` asks for; `run`, `graph` and `reports` are those of its run.
+
+    At most 65,535 characters: the gates' passing checks are cut first, with the command that
+    shows them.
+    """
+    head = [f"## {_ICONS[action.state]} {escape(action.title)}"]
+    if action.text:
+        head.append(fenced(action.text))
+    tail: list[str] = []
+    ours = run is not None and run.commit == action.commit
+    if run is not None and ours:
+        head += [_about(run), *_failures(run)]
+        tail = [*steps(run, graph, planned=action.state == "running"), *_inputs(run, graph)]
+    if commands := list(_commands(action, run)):
+        head.append("Next: " + " · ".join(code(command) for command in commands))
+    gates = ""
+    if reports:
+        title = "the gates" if ours else f"the gates of {run.id}" if run else "the gates"
+        room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
+        whole = f"headgate show {action.run}"
+        gates = render(reports, title, whole=whole, longest=max(room, 500)).rstrip("\n")
+    text = "\n\n".join(part for part in (*head, gates, *tail) if part) + "\n"
+    return CommitReport(
+        repository=action.repository,
+        commit=action.commit,
+        pipeline=action.pipeline,
+        state=action.state,
+        title=action.title,
+        run=action.run,
+        text=text if len(text) <= LONGEST else text[: LONGEST - 2] + "…\n",
+    )
+
+
+def fenced(text: str) -> str:
+    """Foreign text as a block that it cannot end; its middle is cut if it is long."""
+    if len(text) > LONGEST_TEXT:
+        half = LONGEST_TEXT // 2
+        left = f"[... {len(text) - 2 * half:,} characters are left out ...]"
+        text = f"{text[:half]}\n{left}\n{text[-half:]}"
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text.rstrip()}\n{fence}"
+
+
+def _about(run: Run) -> str:
+    """Why there is a run, how long it took, and what its outcome is good for."""
+    parts = [f"Because of {escape(run.trigger.why)}."]
+    if run.trigger.by:
+        parts.append(f"By {escape(run.trigger.by)}.")
+    if run.finished is not None:
+        parts.append(f"It took {duration(run.finished - run.created)}.")
+    if not run.releases:
+        parts.append(f"It only reports: {code(run.branch)} does not release.")
+    elif run.live:
+        parts.append("If it passes, its model goes to staging and then to production.")
+    elif run.outcome == "passed":
+        parts.append("Its model, if it is a new one, goes to staging and then to production.")
+    else:
+        parts.append("Nothing is released.")
+    return " ".join(parts)
+
+
+def _failures(run: Run) -> Iterator[str]:
+    """What steps said last, in their own words."""
+    failed = [(name, node.failed) for name, node in run.nodes.items() if node.failed]
+    for name, said in failed[:MOST_FAILURES]:
+        yield f"{code(name)} failed:\n\n{fenced(said or '')}"
+    if len(failed) > MOST_FAILURES:
+        yield f"{len(failed) - MOST_FAILURES} more failed: {code(f'headgate show {run.id}')}"
+
+
+def _inputs(run: Run, graph: Graph | None) -> Iterator[str]:
+    """What the run is of: code, data, baseline, and the model that came out."""
+    lines = [f"- commit {code(run.commit[:12])} on {code(run.branch)}"]
+    datasets = sorted(run.datasets.items())
+    lines += [f"- dataset {code(name)} {code(short(v))}" for name, v in datasets[:MOST_DATASETS]]
+    if len(datasets) > MOST_DATASETS:
+        lines.append(f"- {len(datasets) - MOST_DATASETS} more datasets")
+    if graph is None or any(node.kind == "model_gate" for node in graph.nodes):
+        held = f"v{run.baseline}" if run.baseline else "none: there is no model in production yet"
+        lines.append(f"- baseline {held}")
+    model = graph.model if graph else None
+    maker = run.nodes.get(model.node or "") if model else None
+    if model and maker and maker.outputs:
+        lines.append(f"- model {code(short(maker.outputs.get(model.output or '', '')))}")
+    yield "### Made from\n\n" + "\n".join(lines)
+
+
+def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
+    """What to do next, exactly."""
+    match action.state:
+        case "running":
+            yield f"headgate status {action.pipeline}"
+        case "passed" if run is not None and run.releases:
+            yield f"headgate releases {action.pipeline}"
+        case "stopped":
+            yield f"headgate explain {action.run}"
+            yield f"headgate show {action.run}"
+        case "failed":
+            broken = [name for name, node in run.nodes.items() if node.failed] if run else []
+            yield (
+                f"headgate logs {action.run} {broken[0]}"
+                if broken
+                else f"headgate logs {action.run}"
+            )
+            yield f"headgate retry {action.run}"
+        case "cancelled" if action.run:
+            yield f"headgate retry {action.run}"
+        case "skipped" if action.run:
+            yield f"headgate show {action.run}"
+            yield f"headgate trigger {action.pipeline}"
+        case "invalid":
+            yield "headgate validate"
+        case _:
+            return

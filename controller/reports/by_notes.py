@@ -1,0 +1,25 @@
+"""Reports as git notes, for any git server: `git log --notes=headgate`."""
+
+from collections.abc import Mapping
+
+from controller.git import Mirror
+from controller.notes import Notes
+from controller.reports.protocol import CommitReport
+from specs.failures import NeedsHuman
+
+NO_PIPELINE = "headgate"
+"""The section of a report that belongs to no pipeline."""
+
+
+class NotesForge:
+    """A `Forge`: one note per commit, a section per pipeline."""
+
+    def __init__(self, mirrors: Mapping[str, Mirror]) -> None:
+        self._notes = {name: Notes(mirror) for name, mirror in mirrors.items()}
+
+    async def report(self, report: CommitReport) -> None:
+        """Put the report into its section. Raises what `Mirror` raises."""
+        notes = self._notes.get(report.repository)
+        if notes is None:
+            raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
+        await notes.write(report.commit, {report.pipeline or NO_PIPELINE: report.text})

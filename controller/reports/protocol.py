@@ -1,0 +1,38 @@
+"""The contract of whatever shows reports beside commits."""
+
+from typing import Annotated, Literal, Protocol
+
+from pydantic import StringConstraints
+
+from controller.machine.core import Value
+
+LONGEST = 65_535
+"""Characters of a report; what GitHub takes."""
+
+ReportState = Literal["running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid"]
+
+
+class CommitReport(Value):
+    """All that is said of one pipeline on one commit; it replaces what was said there before."""
+
+    repository: str
+    commit: str
+    pipeline: str
+    """Empty where the repository has none."""
+    state: ReportState
+    title: str
+    """The verdict in a line of plain text."""
+    run: str | None
+    text: Annotated[str, StringConstraints(max_length=LONGEST)]
+    """The whole report as Markdown, the title included."""
+
+
+class Forge(Protocol):
+    """Where commits are looked at."""
+
+    async def report(self, report: CommitReport) -> None:
+        """Show `report` on its commit in place of the pipeline's former one.
+
+        Saying the same again changes nothing. Raises `TryAgain` or `NeedsHuman`.
+        """
+        ...

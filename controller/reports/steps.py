@@ -1,0 +1,79 @@
+"""PURE. The steps and gates of a run as a table: planned, going on, or over."""
+
+from collections.abc import Iterator
+
+from controller.machine.graph import Graph, Node
+from controller.machine.run import Progress, Run
+from validators.figures import clip
+from validators.render.common import duration
+from validators.render.markdown import code, escape
+
+MOST = 100
+"""Rows; a pipeline with more is shown by `headgate show`."""
+
+_ICONS = {
+    "waiting": "▫️",
+    "running": "▶️",
+    "cached": "♻️",
+    "succeeded": "✅",
+    "failed": "❌",
+    "skipped": "⏭️",
+}
+
+
+def steps(run: Run, graph: Graph | None, *, planned: bool) -> Iterator[str]:
+    """A table in the order of the graph; nothing where the graph is gone."""
+    if graph is None or not graph.nodes:
+        return
+    rows = [_row(run, node, planned) for node in graph.nodes[:MOST]]
+    head = ["| | Step | Took | Why |", "| --- | --- | ---: | --- |"]
+    table = "\n".join([*head, *("| " + " | ".join(row) + " |" for row in rows)])
+    more = len(graph.nodes) - MOST
+    left = f"\n\n_{more} more: {code(f'headgate show {run.id}')}_" if more > 0 else ""
+    yield f"### {'Plan' if planned else 'Steps'}\n\n{table}{left}"
+
+
+def _row(run: Run, node: Node, planned: bool) -> list[str]:
+    progress = run.nodes.get(node.name, Progress())
+    stopped = progress.verdict is not None and not progress.verdict.passes
+    icon = "❌" if stopped else _ICONS[progress.phase]
+    why = _planned(run, node, progress) if planned else _happened(progress)
+    return [icon, code(node.name), _took(progress), escape(clip(why, 300))]
+
+
+def _planned(run: Run, node: Node, progress: Progress) -> str:
+    """Why it runs, or need not."""
+    if progress.done:
+        return _happened(progress)
+    if progress.key is None:
+        waits = [need for need in node.needs if not run.nodes.get(need, Progress()).done]
+        return f"waits for {', '.join(waits)}" if waits else "waits"
+    return "runs: nothing made before is from the same code, parameters and inputs"
+
+
+def _happened(progress: Progress) -> str:
+    """How it ended, in a few words."""
+    verdict = f"{progress.verdict}" if progress.verdict else ""
+    tries = len(progress.attempts)
+    match progress.phase:
+        case "cached":
+            said = f"cached: nothing that it reads has changed since {progress.cached_from}"
+        case "failed":
+            said = "failed for good"
+        case "skipped":
+            said = f"skipped: {progress.skipped}"
+        case "succeeded":
+            said = ""
+        case _:
+            said = "not over"
+    again = f"attempt {tries}" if tries > 1 else ""
+    return "; ".join(part for part in (verdict, said, again) if part)
+
+
+def _took(progress: Progress) -> str:
+    """The time of all its attempts."""
+    if progress.phase == "cached":
+        return ""
+    statuses = [tried.status for tried in progress.attempts if tried.status]
+    times = [s.ended - s.started for s in statuses if s.started is not None and s.ended is not None]
+    return duration(max(0.0, sum(times))) if times else ""
