@@ -157,14 +157,15 @@ async def _find_run(store: Store, artifacts: Artifacts, run: Run) -> ShownRun:
         if node.verdict is not None and node.outputs and "report" in node.outputs
     }
     reports, lost = await read_reports(artifacts, digests)
+    attempts = (
+        Attempted(id=tried.id, node=name, asked=tried.asked, status=tried.status)
+        for name, node in run.nodes.items()
+        for tried in node.attempts
+    )
     return ShownRun(
         run=run_view(run, parsed(Graph, graph.body) if graph else None),
         by=run.trigger.by,
-        attempts=tuple(
-            Attempted(id=tried.id, node=name, asked=tried.asked, status=tried.status)
-            for name, node in run.nodes.items()
-            for tried in node.attempts
-        ),
+        attempts=tuple(sorted(attempts, key=lambda tried: tried.asked)),
         reports=reports,
         lost_reports=lost,
     )

@@ -1,0 +1,106 @@
+"""`headgate retry` and `headgate abort`: for a run, or for a rollout."""
+
+import click
+
+from controller.cli.failures import Failed
+from controller.cli.mail import ask, no_wait_option, who
+from controller.cli.reach import Reach, known, no_such, with_store
+from controller.cli.steer import reason_option, steer
+from controller.cli.trigger import request
+from controller.machine.core import Key
+from controller.machine.environment import Environment
+from controller.machine.pipeline import Pipeline
+from controller.machine.run import Run
+from controller.outbox import parsed
+from controller.store.protocol import Store
+
+what_argument = click.argument("what", metavar="RUN|PIPELINE[/ENVIRONMENT]")
+
+
+@click.command(short_help="Try a run or a rollout again.")
+@what_argument
+@reason_option
+@no_wait_option
+@click.pass_context
+def retry(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> None:
+    """Try again: a new run at the head of a run's branch, or the rollout that was stopped last.
+
+    Steps that succeeded come from the cache. Trying a rollout again lifts the quarantine of its
+    version.
+
+    \b
+    Example:
+      headgate retry flight-delay-12
+      headgate retry flight-delay/production
+    """
+
+    async def run(store: Store, here: Reach) -> None:
+        found = await _run(store, what)
+        if found is None:
+            await steer(
+                store, here, what, "retry", _nothing_stopped, wait=not no_wait, reason=reason
+            )
+            return
+        why = reason or f"{found.id} is tried again by {who()}"
+        before = await known(store, "pipeline", found.pipeline, Pipeline, "pipeline")
+        wait = not no_wait
+        await request(store, here, before, "retry", found.branch, why, force=True, wait=wait)
+
+    with_store(ctx, run)
+
+
+@click.command(short_help="Stop a run or a rollout.")
+@what_argument
+@reason_option
+@no_wait_option
+@click.pass_context
+def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> None:
+    """Stop a run with all its steps, or the rollout in progress. It stays stopped.
+
+    \b
+    Example:
+      headgate abort flight-delay-12
+      headgate abort flight-delay
+    """
+
+    async def run(store: Store, here: Reach) -> None:
+        found = await _run(store, what)
+        if found is None:
+            await steer(
+                store, here, what, "abort", _nothing_goes_on, wait=not no_wait, reason=reason
+            )
+            return
+        if not found.live:
+            raise Failed(f"{found.id} has ended already: it {found.outcome}.")
+        why = f"aborted by {who()}" + (f": {reason}" if reason else "")
+        key = Key("pipeline", found.pipeline)
+        wait = not no_wait
+        if await ask(store, here.home, key, "cancel", wait=wait, run=found.id, reason=why):
+            click.echo(f"{found.id} is being stopped; `headgate show {found.id}` shows it.")
+
+    with_store(ctx, run)
+
+
+async def _run(store: Store, what: str) -> Run | None:
+    """The run of that name; None for something that can name a place. Raises `Failed`."""
+    record = await store.get(Key("run", what))
+    if record is not None:
+        return parsed(Run, record.body)
+    pipeline = what.partition("/")[0]
+    if await store.get(Key("pipeline", pipeline)) is None:
+        kinds = ("run", "pipeline")
+        names = [each.key.name for kind in kinds for each in await store.list(kind)]
+        raise no_such("run or pipeline", what, names)
+    return None
+
+
+def _nothing_stopped(env: Environment) -> str | None:
+    if env.write is not None:
+        return None
+    if env.rollout is not None:
+        return "a rollout is in progress; `abort` it first."
+    return None if env.stopped else "no rollout was stopped here that could be tried again."
+
+
+def _nothing_goes_on(env: Environment) -> str | None:
+    return None if env.rollout else "there is no rollout in progress to abort."

@@ -1,0 +1,148 @@
+"""`headgate logs`."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from controller.cli.failures import Failed
+from controller.cli.reach import Reach, no_such, with_store
+from controller.cli.steer import environment
+from controller.machine.core import Key
+from controller.machine.environment import server_name
+from controller.machine.run import Run
+from controller.outbox import parsed
+from controller.secrets import Secrets
+from controller.settings_file import load_secrets
+from controller.store.protocol import Store
+from deployers.site import Site
+
+_LOOK = 0.3
+
+
+class Log(NamedTuple):
+    """A log and what it is of."""
+
+    title: str
+    folder: Path
+
+
+@click.command(short_help="Print what a step or a server wrote.")
+@click.argument("what", metavar="RUN|PIPELINE/ENVIRONMENT")
+@click.argument("step", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is written, until Ctrl-C.")
+@click.pass_context
+def logs(ctx: click.Context, what: str, step: str | None, follow: bool) -> None:
+    """Print what the steps of a run, or the model servers of an environment, wrote.
+
+    Of a run, the last attempt of each step, or of STEP only. Long logs are kept by their head and
+    their end.
+
+    \b
+    Example:
+      headgate logs flight-delay-12 train
+      headgate logs flight-delay/production --follow
+    """
+
+    async def run(store: Store, here: Reach) -> None:
+        if "/" in what:
+            found = await _of_environment(store, here.home, what)
+        else:
+            found = await _of_run(store, here.home, what, step)
+        secrets = load_secrets(here.settings, here.base, os.environ)
+        readers = [Reader(log, secrets) for log in found]
+        for log, reader in zip(found, readers, strict=True):
+            _print(log, reader, titled=len(found) > 1, last=not follow)
+        while follow:
+            await asyncio.sleep(_LOOK)
+            for reader in readers:
+                click.echo(reader.more(), nl=False)
+
+    try:
+        with_store(ctx, run)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+async def _of_run(store: Store, home: Path, what: str, step: str | None) -> list[Log]:
+    record = await store.get(Key("run", what))
+    if record is None:
+        names = [each.key.name for each in await store.list("run")]
+        raise no_such("run", what, names)
+    run = parsed(Run, record.body)
+    if step is not None and step not in run.nodes:
+        raise no_such(f"step of {run.id}", step, list(run.nodes))
+    tried = {name: node.attempts[-1] for name, node in run.nodes.items() if node.attempts}
+    if step is not None and step not in tried:
+        node = run.nodes[step]
+        why = f"it is as in {node.cached_from}" if node.cached_from else f"it is {node.phase}"
+        meant = f"; `headgate logs {node.cached_from} {step}` has it" if node.cached_from else ""
+        raise Failed(f"{step} was not run in {run.id}: {why}{meant}.")
+    chosen = {step: tried[step]} if step else tried
+    if not chosen:
+        raise Failed(f"{run.id} has started no step; `headgate explain {run.id}` says why.")
+    ordered = sorted(chosen.values(), key=lambda one: one.asked)
+    return [Log(one.id, home / "attempts" / one.id) for one in ordered]
+
+
+async def _of_environment(store: Store, home: Path, what: str) -> list[Log]:
+    env = await environment(store, what)
+    refs = [env.stable, env.rollout.version if env.rollout else None]
+    if refs == [None, None] and env.stopped is not None:
+        refs = [env.stopped.version]
+    site = Site.of(home / "serving" / "places", env.place)
+    names = [server_name(env.place, ref.version) for ref in refs if ref]
+    if not names:
+        raise Failed(f"no server runs in {env.place}.")
+    return [Log(name, home / "serving" / "processes" / site.server(name)) for name in names]
+
+
+class Reader:
+    """Reads a log as it grows: its head, then the two pieces that take turns as its end."""
+
+    def __init__(self, log: Log, secrets: Secrets) -> None:
+        self._log = log
+        self._secrets = secrets
+        self._read: dict[int, int] = {}
+        """Bytes that were read, by inode: a piece is renamed when the other takes its turn."""
+        self._past_head = False
+        self._rest = b""
+
+    def more(self, *, last: bool = False) -> str:
+        """The whole lines that are new; with `last` also what is no whole line yet."""
+        data = self._rest
+        if not self._past_head:
+            data += self._new("log")
+        for piece in ("log.old", "log.tail"):
+            new = self._new(piece)
+            # Once the head is full it grows again only at the end, by what stood in the pieces.
+            self._past_head = self._past_head or bool(new)
+            data += new
+        end = len(data) if last else data.rfind(b"\n") + 1
+        self._rest = data[end:]
+        text = self._secrets.redact(data[:end].decode("utf-8", "replace"))
+        # A step's own words, but they may not drive the terminal.
+        return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+    def _new(self, piece: str) -> bytes:
+        try:
+            with (self._log.folder / piece).open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                file.seek(self._read.get(inode, 0))
+                data = file.read()
+        except FileNotFoundError:
+            return b""
+        self._read[inode] = self._read.get(inode, 0) + len(data)
+        return data
+
+
+def _print(log: Log, reader: Reader, *, titled: bool, last: bool) -> None:
+    if titled:
+        click.secho(f"== {log.title}", bold=True, err=True)
+    if not log.folder.is_dir():
+        click.secho(f"{log.title} has not begun, or its log was swept.", err=True)
+        return
+    click.echo(reader.more(last=last), nl=False)

@@ -1,0 +1,204 @@
+"""`headgate approve`, `promote`, `rollback`, `pause` and `resume`: a person steers a rollout."""
+
+from collections.abc import Callable
+
+import click
+
+from controller.cli.failures import Failed
+from controller.cli.mail import ask, no_wait_option
+from controller.cli.reach import Reach, known, no_such, with_store
+from controller.machine.core import Key
+from controller.machine.environment import Environment
+from controller.machine.pipeline import Pipeline
+from controller.machine.repository import ENVIRONMENTS
+from controller.machine.version import ModelVersion
+from controller.store.protocol import Store
+
+Objection = Callable[[Environment], str | None]
+"""Why a verb has nothing to act on; None when it has."""
+
+place_argument = click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
+reason_option = click.option("--reason", metavar="TEXT", help="Why; kept with the change.")
+
+
+async def environment(store: Store, place: str) -> Environment:
+    """The environment that is meant, production where none is named. Raises `Failed`."""
+    pipeline, _, name = place.partition("/")
+    await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+    if name and name not in ENVIRONMENTS:
+        raise no_such("environment", name, ENVIRONMENTS)
+    full = f"{pipeline}/{name or 'production'}"
+    if await store.get(Key("environment", full)) is None:
+        raise Failed(f"nothing was released to {full} yet; `headgate status` shows what runs.")
+    return await known(store, "environment", full, Environment, "environment")
+
+
+async def steer(
+    store: Store,
+    here: Reach,
+    place: str,
+    verb: str,
+    objection: Objection,
+    *,
+    wait: bool,
+    **body: object,
+) -> None:
+    """Send a verb to an environment, and say what came of it."""
+    env = await environment(store, place)
+    why_not = objection(env)
+    if why_not:
+        raise Failed(f"{env.place}: {why_not}")
+    said = {name: value for name, value in body.items() if value is not None}
+    key = Key("environment", env.place)
+    if await ask(store, here.home, key, verb, wait=wait, **said):
+        after = await known(store, "environment", env.place, Environment, "environment")
+        click.echo(describe(after))
+
+
+def describe(env: Environment) -> str:
+    """What an environment does now, in a sentence."""
+    serves = f"serves v{env.stable.version}" if env.stable else "serves nothing"
+    parts = [f"{env.place} {serves}"]
+    if env.rollout is not None:
+        doing = "is being promoted" if env.rollout.decided is not None else "is on its way"
+        parts.append(f"v{env.rollout.version.version} {doing}")
+    elif env.stopped is not None:
+        parts.append(f"v{env.stopped.version.version} was stopped")
+    if env.paused is not None:
+        parts.append(f"paused by {env.paused}")
+    return "; ".join(parts) + "."
+
+
+@click.command(short_help="Agree to a rollout that waits for a person.")
+@place_argument
+@reason_option
+@no_wait_option
+@click.pass_context
+def approve(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
+    """Agree to the rollout that waits for a person, where the spec asks for approval.
+
+    Without an environment, production is meant.
+
+    \b
+    Example:
+      headgate approve flight-delay
+    """
+
+    def objection(env: Environment) -> str | None:
+        rollout = env.rollout
+        waits = rollout is not None and rollout.approval and rollout.approved is None
+        return None if waits else "nothing waits for an approval here."
+
+    async def run(store: Store, here: Reach) -> None:
+        await steer(store, here, place, "approve", objection, wait=not no_wait, reason=reason)
+
+    with_store(ctx, run)
+
+
+@click.command(short_help="Bring the version in progress into service now.")
+@place_argument
+@reason_option
+@no_wait_option
+@click.pass_context
+def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
+    """Bring the version in progress into service now, whatever the judge still waits for.
+
+    It has to be up and ready. The commit on the environments branch says who promoted it.
+
+    \b
+    Example:
+      headgate promote flight-delay --reason "traffic is too low for the judge tonight"
+    """
+
+    def objection(env: Environment) -> str | None:
+        if env.rollout is None:
+            return "there is no rollout in progress to promote."
+        if env.rollout.ready is None:
+            return f"v{env.rollout.version.version} is not ready yet; try again when it is."
+        return None
+
+    async def run(store: Store, here: Reach) -> None:
+        await steer(store, here, place, "promote", objection, wait=not no_wait, reason=reason)
+
+    with_store(ctx, run)
+
+
+@click.command(short_help="Leave the canary, or bring back a former version.")
+@place_argument
+@click.option("--to", metavar="N", type=click.IntRange(1), help="The version to bring back.")
+@reason_option
+@no_wait_option
+@click.pass_context
+def rollback(
+    ctx: click.Context, place: str, to: int | None, reason: str | None, no_wait: bool
+) -> None:
+    """Roll back: leave the canary in progress, or else bring back the version before.
+
+    What is left behind is quarantined. A version that served before is not judged again.
+
+    \b
+    Example:
+      headgate rollback flight-delay --reason "scores look shifted"
+      headgate rollback flight-delay/production --to 3
+    """
+
+    def objection(env: Environment) -> str | None:
+        if to is None and env.rollout is None and not env.former:
+            return "there is no rollout in progress and no former version to go back to."
+        if to is not None and env.stable is not None and env.stable.version == to:
+            return f"v{to} is what it serves."
+        bad = next((q for q in env.quarantine if q.version == to), None)
+        return f"v{to} is quarantined: {bad.reason}" if bad else None
+
+    async def run(store: Store, here: Reach) -> None:
+        env = await environment(store, place)
+        if to is not None:
+            await known(store, "model", f"{env.pipeline}/{to}", ModelVersion, "model version")
+        wait = not no_wait
+        await steer(store, here, place, "rollback", objection, wait=wait, to=to, reason=reason)
+
+    with_store(ctx, run)
+
+
+@click.command(short_help="Keep a rollout from going on by itself.")
+@place_argument
+@reason_option
+@no_wait_option
+@click.pass_context
+def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
+    """Keep rollouts from growing or being promoted by themselves. A rollback still happens.
+
+    \b
+    Example:
+      headgate pause flight-delay
+    """
+
+    def objection(env: Environment) -> str | None:
+        return f"it is paused already, by {env.paused}." if env.paused else None
+
+    async def run(store: Store, here: Reach) -> None:
+        await steer(store, here, place, "pause", objection, wait=not no_wait, reason=reason)
+
+    with_store(ctx, run)
+
+
+@click.command(short_help="Let a paused rollout go on.")
+@place_argument
+@reason_option
+@no_wait_option
+@click.pass_context
+def resume(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
+    """Let rollouts that were paused go on.
+
+    \b
+    Example:
+      headgate resume flight-delay
+    """
+
+    def objection(env: Environment) -> str | None:
+        return None if env.paused else "it is not paused."
+
+    async def run(store: Store, here: Reach) -> None:
+        await steer(store, here, place, "resume", objection, wait=not no_wait, reason=reason)
+
+    with_store(ctx, run)
