@@ -26,14 +26,14 @@ from controller.loop import Loop
 from controller.machine.actions import (
     CancelAttempt,
     Deploy,
-    Notify,
     ReportCommit,
     RunSmoke,
+    Send,
     StartAttempt,
     WriteEnvironment,
 )
 from controller.machine.core import Action, Key, Message
-from controller.notify import AppriseNotifier, NotifyApplier
+from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.outbox import Applier, Ways
 from controller.reports import NotesForge, ReportApplier
 from controller.secrets import Secrets
@@ -105,23 +105,20 @@ class App:
 
     def loop(self, ways: Ways) -> Loop:
         """The loop over all kinds of objects."""
+        everyone = self.settings.notify
         environments = EnvironmentKind(
             self.versions, self.deployer, self.repositories, self.branches
+        )
+        pipelines = PipelineKind(
+            self.store, self.repositories, self.catalog, self.versions, self.artifacts, self.watch
         )
         return Loop(
             self.store,
             {
                 "repository": RepositoryKind(self.repositories),
-                "pipeline": PipelineKind(
-                    self.store,
-                    self.repositories,
-                    self.catalog,
-                    self.versions,
-                    self.artifacts,
-                    self.watch,
-                ),
+                "pipeline": Addressed(pipelines, everyone),
                 "run": RunKind(self.store, self.executor, self.artifacts),
-                "environment": environments,
+                "environment": Addressed(environments, everyone),
             },
             self._appliers(environments),
             ways=ways,
@@ -129,7 +126,7 @@ class App:
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
         forge = NotesForge(self.mirrors)
-        notifier = NotifyApplier(AppriseNotifier(), self.secrets, self.settings.notify)
+        notifier = NotifyApplier(AppriseNotifier(), self.secrets)
         return {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
@@ -137,7 +134,7 @@ class App:
             RunSmoke: Smoker(self.versions, self.repositories).smoke,
             WriteEnvironment: environments.write,
             ReportCommit: ReportApplier(self.store, self.artifacts, forge, self.secrets).apply,
-            Notify: notifier.apply,
+            Send: notifier.apply,
         }
 
     async def send(self, message: Message) -> None:

@@ -113,4 +113,6 @@ def set_up(
 def _renderer(format_: Format, target: TextIO) -> Processor:
     if format_ == "json":
         return structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=False)
-    return structlog.dev.ConsoleRenderer(colors=target.isatty())
+    # Not rich's traceback, which shows the values of variables.
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=plain)

@@ -33,7 +33,7 @@ async def test_a_server_that_fails_under_load_is_rolled_back_and_stable_keeps_an
     assert file.model is not None
     assert file.model.version == 1
     assert [q.version for q in file.quarantine] == [2]
-    assert any(line["signal"].startswith("errors") for line in file.evidence)
+    assert any(str(line["signal"]).startswith("errors") for line in file.evidence)
 
 
 async def test_without_traffic_nothing_is_promoted_and_the_canary_says_what_it_waits_for(

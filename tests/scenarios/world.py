@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +49,7 @@ class World:
                 "slots": 2,
             }
         )
+        self.secrets = Secrets({})
         self._messages = 0
 
     @classmethod
@@ -81,12 +82,16 @@ class World:
         return run_git(self.work, "rev-parse", "HEAD")
 
     def drop(self, name: str, values: list[float]) -> None:
-        """Put an object into the bucket, as a writer that is done with it leaves it."""
+        """Put an object with a column of values into the bucket."""
+        self.put(name, "value\n" + "\n".join(map(str, values)) + "\n")
+
+    def put(self, name: str, content: str) -> None:
+        """Put an object of any content into the bucket, written a while ago."""
         path = self.bucket / name
         scratch = self.bucket / f".{name}"
-        scratch.write_text("value\n" + "\n".join(map(str, values)) + "\n")
+        scratch.write_text(content)
         before = path.stat().st_mtime if path.exists() else 1_700_000_000
-        os.utime(scratch, (before + 1, before + 1))  # written a while ago
+        os.utime(scratch, (before + 1, before + 1))
         scratch.replace(path)
 
     def edit_environment(self, environment: str, change: Callable[[str], str]) -> None:
@@ -157,28 +162,28 @@ class World:
 
         async def look() -> Environment | None:
             env = await self.environment(environment)
-            settled = env and env.rollout is None and env.write is None and env.stable
-            return env if settled and env and env.stable.version == version else None
+            if env is None or env.stable is None or env.rollout or env.write:
+                return None
+            return env if env.stable.version == version else None
 
         return await self.until(look, f"v{version} in {environment}")
 
     async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
         """Wait until `look` finds something."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while True:
                     found = await look()
                     if found:
                         return found
                     await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise AssertionError(f"waited {PATIENCE:g} s for {what}; {await self._picture()}")
+        raise AssertionError(f"waited {PATIENCE:g} s for {what}; {await self._picture()}")
 
     async def _picture(self) -> str:
         lines = []
         for kind in ("pipeline", "run", "environment"):
-            for record in await self.store.list(kind):
-                lines.append(f"{record.key}: {json.dumps(record.body)[:3000]}")
+            records = await self.store.list(kind)
+            lines += [f"{record.key}: {json.dumps(record.body)[:3000]}" for record in records]
         lines += [f"owed: {owed}" for owed in await self.store.owed()]
         return "\n".join(lines)
 
@@ -187,7 +192,7 @@ class World:
     @asynccontextmanager
     async def controller(self) -> AsyncIterator[None]:
         """A controller runs."""
-        task = asyncio.create_task(serve(self.settings, self.root, Secrets({})))
+        task = asyncio.create_task(serve(self.settings, self.root, self.secrets))
         try:
             yield
         finally:

@@ -12,20 +12,20 @@ arguments.add_argument("--model", type=Path, required=True)
 arguments.add_argument("--port", type=int, required=True)
 given = arguments.parse_args()
 model = json.loads(given.model.read_text())
-served = 0
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    served = 0
 
     def do_GET(self) -> None:
         self.answer(200, {"ok": True})
 
     def do_POST(self) -> None:
-        global served
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        served += 1
-        if FAULTY and served > 5 and served % FAULTY == 0:
+        Handler.served += 1
+        if FAULTY and Handler.served > 5 and Handler.served % FAULTY == 0:
             self.answer(500, {"error": "out of luck"})
             return
         self.answer(200, {"prediction": model["mean"]})

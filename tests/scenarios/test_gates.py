@@ -1,0 +1,84 @@
+"""What the gates stop, with real Great Expectations and scikit-learn."""
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from controller.secrets import Secrets
+from tests.controller.notify.receivers import Webhook, webhook
+from tests.scenarios.world import World
+
+GATED = Path(__file__).parent / "gated"
+
+
+def points(first: int, count: int, *, poisoned: bool = False) -> str:
+    """Rows whose label follows x, mostly; poisoned, ids are gone and x is out of its range."""
+    dice = random.Random(first)
+    lines = ["id,x,label"]
+    for number in range(first, first + count):
+        x = dice.random()
+        label = int(dice.random() < x)
+        bad = poisoned and number % 4 == 0
+        lines.append(f"{'' if bad else number},{x + 7 if bad else x:.4f},{label}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+async def gated(tmp_path: Path) -> AsyncIterator[World]:
+    """A world whose pipeline has both gates, with one good month in the bucket."""
+    world = await World.make(tmp_path, GATED)
+    world.put("a.csv", points(0, 2000))
+    yield world
+    await world.tear_down()
+
+
+async def test_poisoned_data_and_a_worse_model_are_stopped_and_production_is_untouched(
+    gated: World,
+) -> None:
+    gated.push("Add the pipeline")
+    with webhook() as oncall:
+        gated.secrets = Secrets({"ONCALL": f"json://127.0.0.1:{oncall.port}/"})
+        await the_story(gated, oncall)
+
+
+async def the_story(gated: World, oncall: Webhook) -> None:
+    """Good data, poisoned data, good data again, a worse model."""
+    async with gated.controller():
+        first = await gated.ended(1)
+        assert first.outcome == "passed"
+        await gated.serves(1)
+
+        gated.put("b.csv", points(2000, 1000, poisoned=True))
+        poisoned = await gated.ended(2)
+        assert poisoned.outcome == "stopped"
+        assert poisoned.nodes["gate.data.points"].verdict == "FAIL"
+        assert poisoned.nodes["train"].phase == "skipped"
+
+        async def alarmed() -> bool:
+            return bool(oncall.bodies)
+
+        await gated.until(alarmed, "a notification")
+        assert "gate.data.points" in str(oncall.bodies[0])
+        assert "`id`" in str(oncall.bodies[0])
+
+        gated.put("b.csv", points(2000, 1000))
+        good = await gated.ended(3)
+        assert good.outcome == "passed"
+
+        worse = gated.push("Add noise", ml_pipeline__yaml=("noise: 0.0", "noise: 3.0"))
+        stopped = await gated.ended(4)
+        assert stopped.outcome == "stopped"
+        assert stopped.nodes["gate.model"].verdict == "FAIL"
+        assert stopped.nodes["baseline.evaluate"].phase in ("succeeded", "cached")
+
+        async def told() -> bool:
+            return "roc_auc" in gated.note(worse)
+
+        await gated.until(told, "the report of the model gate on the commit")
+        env = await gated.environment("production")
+    assert env is not None
+    assert env.stable is not None
+    assert env.stable.version == 1
+    assert len(oncall.bodies) == 3, "fired, resolved by the next good run, fired again"
