@@ -9,12 +9,14 @@ from controller.machine.run import Run
 from controller.reports.protocol import LONGEST, CommitReport
 from controller.reports.steps import steps
 from specs.digests import short
-from validators.render.common import duration
+from validators.figures import clip
+from validators.render.common import clean, duration
 from validators.render.markdown import code, escape, render
 from validators.report import Report
 
 LONGEST_TEXT = 12_000
 """Characters of one quoted text: a spec's problems, a step's last words."""
+LONGEST_TITLE = 200
 MOST_FAILURES = 3
 MOST_DATASETS = 50
 
@@ -37,32 +39,38 @@ def build(
     At most 65,535 characters: the gates' passing checks are cut first, with the command that
     shows them.
     """
-    head = [f"## {_ICONS[action.state]} {escape(action.title)}"]
+    title = clip(action.title.partition("\n")[0], LONGEST_TITLE)
+    head = [f"## {_ICONS[action.state]} {escape(title)}"]
     if action.text:
         head.append(fenced(action.text))
     tail: list[str] = []
-    ours = run is not None and run.commit == action.commit
-    if run is not None and ours:
+    if run is not None and run.commit == action.commit:
         head += [_about(run), *_failures(run)]
         tail = [*steps(run, graph, planned=action.state == "running"), *_inputs(run, graph)]
     if commands := list(_commands(action, run)):
         head.append("Next: " + " · ".join(code(command) for command in commands))
     gates = ""
     if reports:
-        title = "the gates" if ours else f"the gates of {run.id}" if run else "the gates"
+        all_ran = run is None or len(run.verdicts) == len(reports) == _gates(graph)
+        name = "the gates" if all_ran else "the gates that ran"
         room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
         whole = f"headgate show {action.run}"
-        gates = render(reports, title, whole=whole, longest=max(room, 500)).rstrip("\n")
+        worst_first = sorted(reports, key=lambda report: -report.verdict.rank)
+        gates = render(worst_first, name, whole=whole, longest=max(room, 500)).rstrip("\n")
     text = "\n\n".join(part for part in (*head, gates, *tail) if part) + "\n"
     return CommitReport(
         repository=action.repository,
         commit=action.commit,
         pipeline=action.pipeline,
         state=action.state,
-        title=action.title,
+        title=title,
         run=action.run,
         text=text if len(text) <= LONGEST else text[: LONGEST - 2] + "…\n",
     )
+
+
+def _gates(graph: Graph | None) -> int:
+    return sum(node.kind.endswith("gate") for node in graph.nodes) if graph else 0
 
 
 def fenced(text: str) -> str:
@@ -71,14 +79,16 @@ def fenced(text: str) -> str:
         half = LONGEST_TEXT // 2
         left = f"[... {len(text) - 2 * half:,} characters are left out ...]"
         text = f"{text[:half]}\n{left}\n{text[-half:]}"
+    text = "\n".join(clean(line) for line in text.splitlines())
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{text.rstrip()}\n{fence}"
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def _about(run: Run) -> str:
     """Why there is a run, how long it took, and what its outcome is good for."""
-    parts = [f"Because of {escape(run.trigger.why)}."]
+    # While it runs, its title says why.
+    parts = [] if run.live else [f"Because of {escape(run.trigger.why)}."]
     if run.trigger.by:
         parts.append(f"By {escape(run.trigger.by)}.")
     if run.finished is not None:
@@ -120,6 +130,13 @@ def _inputs(run: Run, graph: Graph | None) -> Iterator[str]:
     yield "### Made from\n\n" + "\n".join(lines)
 
 
+def _broken(run: Run | None) -> str:
+    """The step whose log to read first."""
+    nodes = run.nodes.items() if run else ()
+    names = (name for name, node in nodes if node.failed and not name.startswith("baseline."))
+    return next(names, "")
+
+
 def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
     """What to do next, exactly."""
     match action.state:
@@ -131,12 +148,7 @@ def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
             yield f"headgate explain {action.run}"
             yield f"headgate show {action.run}"
         case "failed":
-            broken = [name for name, node in run.nodes.items() if node.failed] if run else []
-            yield (
-                f"headgate logs {action.run} {broken[0]}"
-                if broken
-                else f"headgate logs {action.run}"
-            )
+            yield f"headgate logs {action.run} {_broken(run)}".rstrip()
             yield f"headgate retry {action.run}"
         case "cancelled" if action.run:
             yield f"headgate retry {action.run}"

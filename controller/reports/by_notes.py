@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from controller.git import Mirror
 from controller.notes import Notes
+from controller.reports.plain import plain
 from controller.reports.protocol import CommitReport
 from specs.failures import NeedsHuman
 
@@ -22,4 +23,4 @@ class NotesForge:
         notes = self._notes.get(report.repository)
         if notes is None:
             raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
-        await notes.write(report.commit, {report.pipeline or NO_PIPELINE: report.text})
+        await notes.write(report.commit, {report.pipeline or NO_PIPELINE: plain(report.text)})

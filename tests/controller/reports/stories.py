@@ -1,0 +1,118 @@
+"""Runs as they come out of the machine, for reports: a spec of two steps and two gates."""
+
+from collections.abc import Mapping
+
+from controller.machine.attempt import State, Status
+from controller.machine.graph import Baseline, Graph, Source, build
+from controller.machine.run import Progress, Run, Tried, Trigger
+from specs.digests import digest
+from specs.load import load
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+SPEC = """\
+apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {name: flight-delay, owners: ["@flights"]}
+datasets:
+  flights: {uri: data/*.csv, expectations: suite.yaml}
+steps:
+  train:
+    run: python train.py {inputs.flights} {outputs.model}
+    inputs: {flights: datasets.flights}
+    outputs: {model: model.joblib}
+  evaluate:
+    run: python evaluate.py {inputs.model} {inputs.flights} {outputs.predictions}
+    inputs: {model: steps.train.model, flights: datasets.flights}
+    outputs: {predictions: predictions.csv}
+model: steps.train.model
+gates:
+  model:
+    predictions: steps.evaluate.predictions
+    columns: {key: id, label: late, score: p}
+    checks: [{metric: roc_auc, at_least: 0.6}]
+"""
+FLIGHTS = digest(b"flights of March")
+
+
+def graph(commit: str, baseline: Baseline | None = None) -> Graph:
+    """The graph of the spec at a commit."""
+    spec = load(SPEC, "ml-pipeline.yaml").pipeline
+    assert spec is not None
+    files = {name: digest(name.encode()) for name in ("train.py", "evaluate.py", "suite.yaml")}
+    return build(
+        spec, Source(repository="flights", commit=commit, folder="", files=files), baseline
+    )
+
+
+def run(commit: str, nodes: Mapping[str, Progress], number: int = 12, **facts: object) -> Run:
+    """A run of that commit with these nodes, over after 200 s unless the facts say otherwise."""
+    return Run.model_validate(
+        {
+            "id": f"flight-delay-{number}",
+            "number": number,
+            "pipeline": "flight-delay",
+            "repository": "flights",
+            "commit": commit,
+            "branch": "main",
+            "folder": "",
+            "trigger": Trigger(kind="commit", why=f"commit {commit[:12]} on main: Deeper trees"),
+            "datasets": {"flights": FLIGHTS},
+            "fingerprint": "f",
+            "releases": True,
+            "created": 1000.0,
+            "nodes": nodes,
+            "finished": 1200.0,
+            **facts,
+        }
+    )
+
+
+def done(seconds: float, verdict: Verdict | None = None, **outputs: str) -> Progress:
+    """A node that succeeded."""
+    status = Status(state=State.SUCCEEDED, exit_code=0, started=1000.0, ended=1000.0 + seconds)
+    tried = Tried(id="a", asked=1000.0, status=status)
+    return Progress(
+        key="k", attempts=(tried,), outputs=outputs, verdict=verdict, ended=1000.0 + seconds
+    )
+
+
+def cached(run: str, verdict: Verdict | None = None, **outputs: str) -> Progress:
+    """A node whose result an earlier run made."""
+    return Progress(key="k", outputs=outputs, cached_from=run, verdict=verdict, ended=1001.0)
+
+
+def broken(message: str, tries: int = 2) -> Progress:
+    """A node that failed for good."""
+    status = Status(state=State.FAILED, exit_code=1, started=1000.0, ended=1004.0, message=message)
+    tried = tuple(Tried(id=str(n), asked=1000.0, status=status) for n in range(tries))
+    return Progress(key="k", attempts=tried, failed=message, ended=1004.0)
+
+
+def model_report(verdict: Verdict, checks: int = 1) -> Report:
+    """A model gate's report, with that many checks of which the last has the verdict."""
+    passing = (
+        Check(name=f"slice {n}", verdict=Verdict.PASS, message="It holds." * 20, observed=0.7, n=90)
+        for n in range(checks - 1)
+    )
+    judged = Check(
+        name="roc_auc at least 0.6",
+        verdict=verdict,
+        message="roc_auc is 0.512, below 0.6.",
+        observed=0.512,
+        limit=">= 0.6",
+        n=27004,
+        next_step="compare with `headgate explain`",
+    )
+    return Report(
+        gate="model",
+        subject="flight-delay",
+        checks=(*passing, judged),
+        provenance={"model": digest(b"model")},
+    )
+
+
+def data_report() -> Report:
+    """A data gate's report that passes."""
+    check = Check(name="key not null", verdict=Verdict.PASS, message="No nulls.", observed=0, n=9)
+    return Report(gate="data", subject="flights", checks=(check,))

@@ -1,0 +1,72 @@
+"""Reports as git notes, as git shows them."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.git import Mirror
+from controller.notes import sections_of
+from controller.reports import NotesForge
+from tests.contracts.forge import ForgeContract, Shown, report
+from tests.controller.git_server import Person, run_git
+
+
+@pytest.fixture
+def ada(tmp_path: Path) -> Person:
+    return Person(tmp_path / "ada")
+
+
+@pytest.fixture
+def forge(ada: Person, tmp_path: Path) -> NotesForge:
+    return NotesForge({"flights": Mirror(str(ada.remote), tmp_path / "mirror.git")})
+
+
+@pytest.fixture
+def commit(ada: Person) -> str:
+    return ada.push({"a": "1"})
+
+
+class TestNotesForge(ForgeContract):
+    @pytest.fixture
+    def shown(self, ada: Person) -> Shown:
+        async def shown(commit: str) -> str:
+            return run_git(ada.remote, "log", "-1", "--notes=headgate", "--format=%N", commit)
+
+        return shown
+
+
+async def test_a_note_has_a_section_per_pipeline_and_one_for_the_repository(
+    forge: NotesForge, ada: Person, commit: str
+) -> None:
+    for pipeline in ("flight-delay", "fares", ""):
+        await forge.report(report(commit, f"Of {pipeline or 'all'}.\n", pipeline))
+    note = run_git(ada.remote, "notes", "--ref=headgate", "show", commit)
+    assert sections_of(note + "\n") == {
+        "flight-delay": "Of flight-delay.",
+        "fares": "Of fares.",
+        "headgate": "Of all.",
+    }
+
+
+async def test_a_terminal_shows_tables_aligned_and_no_html(
+    forge: NotesForge, ada: Person, commit: str
+) -> None:
+    table = (
+        "| | Check | n |\n| --- | --- | ---: |\n"
+        "| ❌ | **auc**<br>auc is low, &#60; 0.6.<br>→ `headgate explain` | 27,004 |\n"
+        "| ✅ | **a long name** | 9 |\n"
+    )
+    quoted = "```text\n| <br> | stays &#60; |\n```\n"
+    await forge.report(report(commit, f"<details><summary>2</summary>\n\n{table}\n{quoted}"))
+    note = run_git(ada.remote, "notes", "--ref=headgate", "show", commit)
+    assert sections_of(note + "\n")["flight-delay"].splitlines() == [
+        "2",
+        "",
+        "   Check        n",
+        "❌  auc          27,004",
+        "      auc is low, < 0.6.",
+        "      → `headgate explain`",
+        "✅  a long name  9",
+        "",
+        *quoted.splitlines(),
+    ]
