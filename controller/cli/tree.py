@@ -193,7 +193,7 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
     line.append(f"  {lasting(now - view.asked)}", "dim")
     node = tree.add(line)
     width = max((len(signal.signal) for signal in view.signals), default=0)
-    for signal in view.signals:
+    for signal in sorted(view.signals, key=lambda one: one.signal):  # the order holds still
         node.add(_signal_line(signal, width))
     if view.held or view.headline:
         waits = Text(one_line(view.held or view.headline, 200), "yellow" if view.held else "dim")
@@ -206,8 +206,8 @@ def _signal_line(view: SignalView, width: int) -> "Text":
     style = _VERDICT[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
     mark = {Verdict.PASS: "✓", Verdict.FAIL: "✗"}.get(view.verdict, "·")
     line = Text.assemble((f"{mark} ", style), f"{view.signal:<{width}}  ")
-    line.append(f"canary {_figure(view.signal, view.canary)}")
-    line.append(f"  stable {_figure(view.signal, view.stable)}", "dim")
+    line.append(f"canary {_figure(view.signal, view.canary):<8}")
+    line.append(f"  stable {_figure(view.signal, view.stable):<8}", "dim")
     if view.limit:
         line.append(f"  {view.limit}", "dim")
     if view.n is not None:

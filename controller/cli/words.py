@@ -43,7 +43,7 @@ def share(value: float) -> str:
 def bar(part: float, width: int) -> tuple[str, str]:
     """The filled and the empty half of a bar."""
     full = round(min(max(part, 0.0), 1.0) * width)
-    return "━" * full, "━" * (width - full)
+    return "━" * full, "─" * (width - full)
 
 
 def one_line(text: str, longest: int = 160) -> str:
