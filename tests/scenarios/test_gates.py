@@ -44,41 +44,37 @@ async def test_poisoned_data_and_a_worse_model_are_stopped_and_production_is_unt
 
 
 async def the_story(gated: World, oncall: Webhook) -> None:
-    """Good data, poisoned data, good data again, a worse model."""
+    """A good first model, a worse one, poisoned data."""
     async with gated.controller():
         first = await gated.ended(1)
         assert first.outcome == "passed"
         await gated.serves(1)
 
-        gated.put("b.csv", points(2000, 1000, poisoned=True))
-        poisoned = await gated.ended(2)
-        assert poisoned.outcome == "stopped"
-        assert poisoned.nodes["gate.data.points"].verdict == "FAIL"
-        assert poisoned.nodes["train"].phase == "skipped"
-
-        async def alarmed() -> bool:
-            return bool(oncall.bodies)
-
-        await gated.until(alarmed, "a notification")
-        assert "gate.data.points" in str(oncall.bodies[0])
-        assert "`id`" in str(oncall.bodies[0])
-
-        gated.put("b.csv", points(2000, 1000))
-        good = await gated.ended(3)
-        assert good.outcome == "passed"
-
         worse = gated.push("Add noise", ml_pipeline__yaml=("noise: 0.0", "noise: 3.0"))
-        stopped = await gated.ended(4)
+        stopped = await gated.ended(2)
         assert stopped.outcome == "stopped"
+        assert stopped.nodes["gate.data.points"].phase == "cached"
+        assert stopped.nodes["baseline.evaluate"].outputs
         assert stopped.nodes["gate.model"].verdict == "FAIL"
-        assert stopped.nodes["baseline.evaluate"].phase in ("succeeded", "cached")
 
         async def told() -> bool:
             return "roc_auc" in gated.note(worse)
 
         await gated.until(told, "the report of the model gate on the commit")
+
+        gated.put("b.csv", points(2000, 1000, poisoned=True))
+        poisoned = await gated.ended(3)
+        assert poisoned.outcome == "stopped"
+        assert poisoned.nodes["gate.data.points"].verdict == "FAIL"
+        assert poisoned.nodes["train"].phase == "skipped"
+
+        async def alarmed() -> bool:
+            return len(oncall.bodies) == 2
+
+        await gated.until(alarmed, "a notification of each")
         env = await gated.environment("production")
+    assert "roc_auc" in str(oncall.bodies[0])
+    assert "`id`" in str(oncall.bodies[1])
     assert env is not None
     assert env.stable is not None
     assert env.stable.version == 1
-    assert len(oncall.bodies) == 3, "fired, resolved by the next good run, fired again"
