@@ -1,0 +1,126 @@
+"""What the benchmarks share: rows of the table at the end, and a controller with a project."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from controller.app import serve
+from controller.machine.core import Key
+from controller.machine.run import Run
+from controller.outbox import parsed
+from controller.secrets import Secrets
+from controller.settings import Settings
+from controller.store.sqlite import SqliteStore
+
+PATIENCE = 300.0
+"""Seconds after which a benchmark that does not go on has failed."""
+
+T = TypeVar("T")
+
+
+class Row(NamedTuple):
+    """One measured value beside what it is held against, in the same unit."""
+
+    what: str
+    measured: float
+    unit: str
+    against: str
+    reference: float
+    aim: str = ""
+
+    @property
+    def ratio(self) -> float:
+        return self.measured / self.reference
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as aligned text."""
+    cells = [("what", "measured", "against", "reference", "ratio", "aim")]
+    cells += [
+        (
+            row.what,
+            f"{row.measured:,.4g} {row.unit}",
+            row.against,
+            f"{row.reference:,.4g} {row.unit}",
+            f"{row.ratio:.3g}",
+            row.aim,
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+    return "\n".join((lines[0], "-" * len(lines[0]), *lines[1:]))
+
+
+class Project:
+    """A bare remote, a clone to push from, and the state of a controller that watches it."""
+
+    def __init__(self, root: Path, store: SqliteStore, poll: float) -> None:
+        self.store = store
+        self._root = root
+        self._work = root / "work"
+        self._settings = Settings.model_validate(
+            {
+                "home": "home",
+                "repositories": [
+                    {"name": "bench", "url": "remote.git", "poll": f"{poll * 1000:g}ms"}
+                ],
+            }
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, root: Path, poll: float) -> AsyncIterator["Project"]:
+        """The project below an empty folder, with a controller in this process."""
+        for folder in ("home", "work"):
+            (root / folder).mkdir()
+        _git(root, "init", "-q", "--bare", "-b", "main", "remote.git")
+        _git(root / "work", "init", "-q", "-b", "main")
+        _git(root / "work", "remote", "add", "origin", str(root / "remote.git"))
+        store = await SqliteStore.open(root / "home" / "state.db")
+        project = cls(root, store, poll)
+        controller = asyncio.create_task(serve(project._settings, root, Secrets({})))
+        try:
+            yield project
+        finally:
+            controller.cancel()
+            await asyncio.gather(controller, return_exceptions=True)
+            await store.close()
+
+    def commit(self, spec: str) -> None:
+        """Commit `spec` as the pipeline."""
+        (self._work / "ml-pipeline.yaml").write_text(spec)
+        _git(self._work, "add", "-A")
+        _git(self._work, "commit", "-q", "-m", "measure")
+
+    async def push(self) -> float:
+        """Push, and say when that was done, in seconds since the epoch."""
+        await asyncio.to_thread(_git, self._work, "push", "-q", "origin", "HEAD:main")
+        return time.time()
+
+    async def run(self, name: str) -> Run | None:
+        """The run, once there is one."""
+        record = await self.store.get(Key("run", name))
+        return parsed(Run, record.body) if record else None
+
+
+async def until(look: Callable[[], Awaitable[T | None]], pause: float = 0.02) -> T:
+    """Wait until `look` finds something. Raises TimeoutError after `PATIENCE`."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await look()
+            if found is not None:
+                return found
+            await asyncio.sleep(pause)
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    person = ("-c", "user.name=Bench", "-c", "user.email=bench@example.org")
+    subprocess.run(["git", *person, *arguments], cwd=folder, check=True, capture_output=True)

@@ -1,0 +1,97 @@
+"""What a step costs above its process: a chain of 100 no-ops, against a bare shell loop.
+
+Each step is a small shell that writes its number to its output, and reads what the step before
+it wrote, so that one ends before the next begins and nothing comes from the cache. The loop runs
+the same commands with the same files. A run is timed from its creation until it has ended, in
+a controller that has run the pipeline before.
+"""
+
+import asyncio
+import shlex
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.common import Project, Row, table, until
+from controller.machine.run import Run
+
+STEPS = 100
+ROUNDS = 5
+COMMAND = """sh -c 'echo "$1" > "$2"' sh"""
+
+
+def spec(round_: int) -> str:
+    """The pipeline; every round has other commands."""
+    lines = [
+        "apiVersion: headgate.dev/v1",
+        "kind: MLPipeline",
+        "metadata: {name: chain}",
+        f"params: {{round: {round_}}}",
+        "steps:",
+    ]
+    for step in range(STEPS):
+        lines += [
+            f"  step{step:03}:",
+            f"    run: {COMMAND} {{params.round}}.{step} {{outputs.out}}",
+            "    outputs: {out: out}",
+            "    reads: []",
+        ]
+        if step:
+            lines.append(f"    inputs: {{before: steps.step{step - 1:03}.out}}")
+    return "\n".join(lines) + "\n"
+
+
+def loop(folder: Path) -> float:
+    """Seconds that a shell needs for the same commands."""
+    script = "\n".join(
+        f"{COMMAND} 0.{step} {shlex.quote(str(folder / f'out{step}'))}" for step in range(STEPS)
+    )
+    began = time.perf_counter()
+    subprocess.run(["sh", "-e", "-c", script], check=True, stdin=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+async def chain(root: Path) -> list[float]:
+    """Seconds that each run needed, but for the first."""
+    found = []
+    async with Project.running(root, poll=2.0) as project:
+        for round_ in range(ROUNDS + 1):
+            project.commit(spec(round_))
+            await project.push()
+
+            async def ended(name: str = f"chain-{round_ + 1}") -> Run | None:
+                run = await project.run(name)
+                return run if run and run.finished is not None else None
+
+            run = await until(ended, pause=0.25)  # a look costs the controller time, too
+            assert run.finished is not None
+            assert run.outcome == "passed", run
+            assert all(node.phase == "succeeded" for node in run.nodes.values())
+            if round_:
+                found.append(run.finished - run.created)
+    return found
+
+
+def main() -> list[Row]:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bare = statistics.median(loop(folder) for _ in range(ROUNDS)) / STEPS * 1e3
+        (folder / "project").mkdir()
+        runs = asyncio.run(chain(folder / "project"))
+    step = statistics.median(runs) / STEPS * 1e3
+    spread = [run / STEPS * 1e3 for run in (min(runs), max(runs))]
+    print(f"a chain of {STEPS} steps, {len(runs)} runs")
+    print(f"  one step   {step:6.2f} ms   ({spread[0]:.2f} to {spread[1]:.2f})")
+    print(f"  bare shell {bare:6.2f} ms")
+    print(f"  overhead   {step - bare:6.2f} ms")
+    rows = [Row("a step of a chain", step, "ms", "a bare shell loop", bare)]
+    rows += [Row("overhead per step", step - bare, "ms", "the aim", 10.0, "below 1")]
+    print(table(rows))
+    return rows
+
+
+if __name__ == "__main__":
+    main()
