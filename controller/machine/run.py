@@ -92,6 +92,10 @@ class Progress(Value):
         return "running" if self.open else "waiting"
 
 
+_NEW = Progress()
+"""Of a node that nothing is known of."""
+
+
 class Run(Value):
     """The facts of a run."""
 
@@ -184,7 +188,7 @@ def decide(
         run = run.model_copy(update={"finished": now})
     else:
         run, actions, wait = _start_ready(run, observed.graph, observed, now)
-        if all(run.nodes.get(n.name, Progress()).done for n in observed.graph.nodes):
+        if all(run.nodes.get(n.name, _NEW).done for n in observed.graph.nodes):
             run = run.model_copy(update={"finished": now})
     if run.finished is not None:
         end = (_report_end(run),)
@@ -211,7 +215,7 @@ def absorb(run: Run, observed: Observed, now: float) -> Run:
     """
     nodes = dict(run.nodes)
     for node in observed.graph.nodes:
-        progress = nodes.get(node.name, Progress())
+        progress = nodes.get(node.name, _NEW)
         if not progress.done and progress.open:
             progress = _take_status(node, progress, progress.open, observed, now)
         if not progress.done and not progress.open:
@@ -294,7 +298,7 @@ def _without_running(
 ) -> Progress:
     """A node that does not run: skipped, found in the cache, or given its key."""
     for need in node.needs:
-        upstream = nodes.get(need, Progress())
+        upstream = nodes.get(need, _NEW)
         if not upstream.done:
             return progress
         if upstream.outputs is None and not need.startswith("baseline."):
@@ -361,7 +365,7 @@ def _start_ready(
     actions: list[Action] = []
     wait = POLL
     for node in graph.nodes:
-        progress = nodes.get(node.name, Progress())
+        progress = nodes.get(node.name, _NEW)
         if progress.done or progress.key is None or not _is_ready(node, nodes):
             continue
         actual, digests = inputs_of(run, node, nodes)
@@ -384,7 +388,7 @@ def _start_ready(
 
 
 def _is_ready(node: Node, nodes: Mapping[str, Progress]) -> bool:
-    return all(nodes.get(need, Progress()).done for need in node.needs)
+    return all(nodes.get(need, _NEW).done for need in node.needs)
 
 
 def _retry_at(node: Node, progress: Progress) -> float:
@@ -412,7 +416,7 @@ def _new_facts(before: Run, run: Run) -> tuple[Fact, ...]:
     """What the cache learns. A gate that could not judge is asked again next time."""
     facts = []
     for name, progress in run.nodes.items():
-        fresh = not before.nodes.get(name, Progress()).done
+        fresh = not before.nodes.get(name, _NEW).done
         if not fresh or progress.phase != "succeeded" or progress.key is None:
             continue
         if progress.verdict is Verdict.ERROR:
