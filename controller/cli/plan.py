@@ -1,0 +1,155 @@
+"""`headgate plan`."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.failures import Failed
+from controller.cli.printing import show
+from controller.cli.reach import find_settings, json_option, open_store, reach
+from controller.cli.words import clean, lasting, one_line, short
+from controller.machine.plan import Plan, Planned
+from controller.planning import WORK_TREE, gather
+from controller.planning import plan as make_plan
+from specs.problems import has_errors, render_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+
+@click.command(short_help="Say what a commit would run, and why.")
+@click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@click.option("--commit", metavar="REV", help="Plan a commit instead of the work tree.")
+@click.option(
+    "--base",
+    metavar="REV",
+    help="Whose gates to compare with; by default where the remote's main branch was left.",
+)
+@json_option
+@click.pass_context
+def plan(
+    ctx: click.Context, path: Path, commit: str | None, base: str | None, as_json: bool
+) -> None:
+    """Say what a run of the spec in PATH would do: which steps run and which are cached, and why.
+
+    It needs no running controller. Where the controller's state is at hand (headgate.yaml is here
+    or above), it is compared with the last run of the default branch. Gates that are loosened or
+    removed are shown in bold.
+
+    \b
+    Example:
+      headgate plan --base origin/main
+    """
+    folder = path if path.is_dir() else path.parent
+    checkout, source, loaded, theirs, other = gather(folder, commit, base)
+    if loaded.pipeline is None or has_errors(loaded.problems):
+        click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
+        raise Failed("the spec is wrong, so there is nothing to plan; see above.")
+    spec = loaded.pipeline
+    home = _home(ctx)
+    root = (checkout.top / checkout.folder) if checkout.folder else checkout.top
+
+    async def run() -> Plan:
+        if home is None:
+            return await make_plan(spec, source, root, base=theirs, base_commit=other)
+        async with open_store(home) as store:
+            return await make_plan(spec, source, root, base=theirs, base_commit=other, store=store)
+
+    made = asyncio.run(run())
+    if as_json:
+        click.echo(json.dumps(made.plain(), indent=2, ensure_ascii=False))
+    else:
+        show(render(made))
+
+
+def _home(ctx: click.Context) -> Path | None:
+    """The controller's state, where there is one."""
+    if find_settings(ctx.find_root().obj) is None:
+        return None
+    home = reach(ctx).home
+    return home if (home / "state.db").exists() else None
+
+
+def render(view: Plan) -> "RenderableType":
+    """The plan for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = [_head(view), Text("")]
+    steps = Table.grid(padding=(0, 2))
+    steps.add_column(no_wrap=True)
+    steps.add_column(overflow="fold")
+    for node in view.nodes:
+        steps.add_row(*_node(node))
+    parts.append(steps)
+    if view.datasets:
+        parts += [Text(""), _datasets(view)]
+    if view.policy:
+        parts += [Text(""), _policy(view)]
+    parts += [Text(f"Note: {clean(note)}.", "dim") for note in view.notes]
+    return Group(*parts)
+
+
+def _head(view: Plan) -> "Text":
+    from rich.text import Text
+
+    what = view.commit if view.commit == WORK_TREE else f"commit {view.commit[:12]}"
+    head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
+    runs = sum(node.what == "run" for node in view.nodes)
+    if view.nothing_to_do:
+        head.append(f"nothing to run: all is as in {view.compared_with}", "green")
+        return head
+    head.append(f"{runs} to run, {len(view.nodes) - runs} cached", "bold cyan" if runs else "green")
+    if view.seconds is not None:
+        head.append(f"  about {lasting(view.seconds)}", "dim")
+    against = f"  baseline v{view.baseline}" if view.baseline else "  no baseline"
+    head.append(against, "dim")
+    if view.compared_with:
+        head.append(f"  compared with {view.compared_with}", "dim")
+    return head
+
+
+def _node(node: Planned) -> tuple["Text", "Text"]:
+    from rich.text import Text
+
+    if node.what == "cached":
+        return Text.assemble(("↺ ", "green"), node.name), Text(
+            f"cached {'; '.join(node.why)}", "dim"
+        )
+    why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
+    if node.seconds is not None:
+        why.append(f"  about {lasting(node.seconds)}", "dim")
+    return Text.assemble(("● ", "cyan"), (node.name, "bold")), why
+
+
+def _datasets(view: Plan) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for data in view.datasets:
+        version = short(data.version) if data.version else "unknown"
+        if data.was and data.version and data.was != data.version:
+            version = f"{short(data.was)} → {version}"
+        gate = f"gate {data.gate}" if data.gate else "no gate"
+        problem = Text(one_line(data.problem), "yellow") if data.problem else Text(gate, "dim")
+        table.add_row(Text(f"datasets.{data.name}", "dim"), Text(version), problem)
+    return table
+
+
+def _policy(view: Plan) -> "RenderableType":
+    from rich.console import Group
+    from rich.text import Text
+
+    base = (view.policy_base or "")[:12]
+    lines = [Text(f"Rules that differ from {base}:", "dim")]
+    for change in view.policy:
+        style, mark = ("bold red", "! LOOSENED ") if change.loosens else ("", "  changed  ")
+        words = f"{clean(change.rule)}: {one_line(change.was)} → {one_line(change.now)}"
+        lines.append(Text(mark + words, style))
+    return Group(*lines)

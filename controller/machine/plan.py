@@ -1,0 +1,247 @@
+"""PURE. What a run of a commit would do, and why; and why a run that happened did what it did."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from controller.machine.core import Value
+from controller.machine.graph import Graph, Node, NodeKind, fingerprint, key_of, resolve
+from controller.machine.policy import Change
+from controller.machine.run import Hit, Run
+from specs.digests import short
+from specs.references import as_argument
+
+MOST_FILES = 5
+"""Files that one reason names; the rest is counted."""
+
+
+class Earlier(Value):
+    """The newest run of the default branch: what a plan is compared with."""
+
+    run: str
+    graph: Graph
+    datasets: Mapping[str, str]
+    seconds: Mapping[str, float] = {}
+    """How long each node took when it last ran."""
+
+
+class Planned(Value):
+    """What would become of one node."""
+
+    name: str
+    kind: NodeKind
+    what: Literal["run", "cached"]
+    why: tuple[str, ...]
+    """What changed since the earlier run; or whose result is reused."""
+    seconds: float | None = None
+    """About how long it takes to run; None where nobody knows, 0 for a cached one."""
+
+
+class PlannedData(Value):
+    """A dataset as a run would pin it."""
+
+    name: str
+    uri: str
+    version: str | None
+    was: str | None = None
+    """The version that the earlier run read."""
+    problem: str | None = None
+    """Why the version is not known."""
+    gate: str | None = None
+    """The suite that judges it."""
+
+
+class Plan(Value):
+    """What a run of a commit would do."""
+
+    pipeline: str
+    commit: str
+    """The commit, or `the work tree`."""
+    compared_with: str | None
+    """The earlier run; None: there is none, or no store to look in."""
+    nothing_to_do: bool
+    """Whether all that a run reads is as in the earlier run, so that there would be none."""
+    nodes: tuple[Planned, ...]
+    datasets: tuple[PlannedData, ...] = ()
+    baseline: int | None = None
+    policy: tuple[Change, ...] = ()
+    policy_base: str | None = None
+    """The commit whose rules the plan's are compared with."""
+    seconds: float | None = None
+    """About how long the run takes, along its longest path; None where nobody knows."""
+    notes: tuple[str, ...] = ()
+
+
+def forecast(
+    graph: Graph,
+    datasets: Mapping[str, str],
+    cache: Mapping[str, Hit | None],
+    earlier: Earlier | None = None,
+) -> tuple[tuple[Planned, ...], frozenset[str]]:
+    """Each node's fate, and the keys that have to be looked up before it can be relied on.
+
+    A dataset whose version is not known counts as changed. A node behind one that runs is said
+    to run; if that one makes the same result as before, it will be cached all the same.
+    """
+    outputs: dict[str, Mapping[str, str]] = {}
+    planned: list[Planned] = []
+    wanted: set[str] = set()
+    for node in graph.nodes:
+        key = _key(node, outputs, datasets)
+        if key is not None and key not in cache:
+            wanted.add(key)
+        hit = cache.get(key) if key is not None else None
+        if hit is not None:
+            outputs[node.name] = hit.outputs
+            planned.append(_planned(node, "cached", [f"as in {hit.run}"], 0.0))
+            continue
+        # An input that is not known comes from a node that runs.
+        running = [p.name for p in planned if p.what == "run" and p.name in node.needs]
+        seconds = earlier.seconds.get(node.name) if earlier else None
+        why = reasons(node, datasets, earlier, running)
+        planned.append(_planned(node, "run", why, seconds))
+    return tuple(planned), frozenset(wanted)
+
+
+def _planned(
+    node: Node, what: Literal["run", "cached"], why: Iterable[str], seconds: float | None
+) -> Planned:
+    return Planned(name=node.name, kind=node.kind, what=what, why=tuple(why), seconds=seconds)
+
+
+def _key(
+    node: Node, outputs: Mapping[str, Mapping[str, str]], datasets: Mapping[str, str]
+) -> str | None:
+    """The cache key, or None while an input is not known."""
+    try:
+        return key_of(node, resolve(node, lambda name, output: outputs[name][output], datasets))
+    except KeyError:
+        return None
+
+
+def nothing_changed(graph: Graph, datasets: Mapping[str, str], earlier: Earlier | None) -> bool:
+    """Whether a commit with this graph would start no run."""
+    if earlier is None:
+        return False
+    return fingerprint(graph, datasets) == fingerprint(earlier.graph, earlier.datasets)
+
+
+def longest_path(graph: Graph, planned: Sequence[Planned]) -> float | None:
+    """Seconds along the path that takes longest; None if a node on the way is unknown."""
+    ends: dict[str, float] = {}
+    seconds = {one.name: one.seconds for one in planned}
+    for node in graph.nodes:
+        own = seconds[node.name]
+        if own is None:
+            return None
+        ends[node.name] = own + max((ends[need] for need in node.needs), default=0.0)
+    return max(ends.values(), default=0.0)
+
+
+def took(run: Run) -> dict[str, float]:
+    """How long the nodes of a run took, those that ran."""
+    found = {}
+    for name, progress in run.nodes.items():
+        status = progress.attempts[-1].status if progress.attempts else None
+        if status and status.started is not None and status.ended is not None:
+            found[name] = max(0.0, status.ended - status.started)
+    return found
+
+
+def reasons(
+    node: Node,
+    datasets: Mapping[str, str],
+    earlier: Earlier | None,
+    running: Sequence[str] = (),
+) -> Iterator[str]:
+    """Why a node is not what it was in the earlier run; at least one reason.
+
+    `running` are the nodes it needs that run before it.
+    """
+    if earlier is None:
+        yield "there is no earlier run to compare with"
+        return
+    before = earlier.graph.by_name.get(node.name)
+    if before is None:
+        yield f"{earlier.run} had no {node.name}"
+        return
+    found = [
+        *_definition(before.definition, node.definition),
+        *_files(before.reads, node.reads),
+        *_inputs(before, node, earlier.datasets, datasets),
+        *(f"{name} runs before it" for name in running),
+    ]
+    yield from found or [f"{earlier.run} left no result of it"]
+
+
+def _definition(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    words: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
+        "params": _params,
+        "environment": _environment,
+        "baseline": _baseline,
+    }
+    names = {"run": "the command", "checks": "the gate's checks", "gate": "Headgate's gate"}
+    for name in dict.fromkeys([*was, *now]):
+        if was.get(name) == now.get(name):
+            continue
+        if name in words:
+            yield from words[name](was.get(name), now.get(name))
+        else:
+            yield f"{names.get(name, name)} changed"
+
+
+def _params(was: Any, now: Any) -> Iterator[str]:
+    for name in dict.fromkeys([*(was or {}), *(now or {})]):
+        old, new = (was or {}).get(name), (now or {}).get(name)
+        if old != new:
+            shown = [as_argument(v) if v is not None else "nothing" for v in (old, new)]
+            yield f"params.{name} went from {shown[0]} to {shown[1]}"
+
+
+def _environment(was: Any, now: Any) -> Iterator[str]:
+    for name in dict.fromkeys([*(was or {}), *(now or {})]):
+        old, new = (was or {}).get(name), (now or {}).get(name)
+        if old == new:
+            continue
+        if name == "requirements":
+            yield "the requirements changed"
+        else:
+            yield f"environment.{name} went from {old or 'none'} to {new or 'none'}"
+
+
+def _baseline(was: Any, now: Any) -> Iterator[str]:
+    if now is None:
+        yield "there is no baseline any more"
+    elif was is None:
+        yield "there is a baseline now"
+    else:
+        yield f"the baseline is another model ({short(was)} before, {short(now)} now)"
+
+
+def _files(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    verbs = [
+        *(f"{path} changed" for path in now if path in was and was[path] != now[path]),
+        *(f"{path} is new" for path in now if path not in was),
+        *(f"{path} is gone" for path in was if path not in now),
+    ]
+    yield from verbs[:MOST_FILES]
+    if len(verbs) > MOST_FILES:
+        yield f"and {len(verbs) - MOST_FILES} more files that it reads changed"
+
+
+def _inputs(
+    before: Node, node: Node, was: Mapping[str, str], now: Mapping[str, str]
+) -> Iterator[str]:
+    for name, origin in node.inputs.items():
+        old = before.inputs.get(name)
+        if old is None:
+            yield f"the input {name} is new"
+        elif (old.dataset, old.node, old.output) != (origin.dataset, origin.node, origin.output):
+            yield f"the input {name} is {origin} and was {old}"
+        elif origin.dataset is not None and was.get(origin.dataset) != now.get(origin.dataset):
+            version = now.get(origin.dataset)
+            to = short(version) if version else "a version that is not known here"
+            yield f"{origin.dataset} went from {short(was.get(origin.dataset, 'none'))} to {to}"
+        elif origin.artifact != old.artifact:
+            yield f"the input {name} is another model"
+    for name in before.inputs.keys() - node.inputs.keys():
+        yield f"the input {name} is gone"
