@@ -106,11 +106,22 @@ class EnvironmentKind:
             return None
         cursor = rollout.cursor
         try:
-            return await self._deployer.traffic(
-                place, cursor.epoch if cursor else None, cursor.after if cursor else 0
-            )
+            if cursor is None:
+                return await self._history(place)
+            return await self._deployer.traffic(place, cursor.epoch, cursor.after)
         except TryAgain:
             return None  # missing data is no evidence either way
+
+    async def _history(self, place: str) -> Traffic:
+        """Every record until now: what is left for later looks would count as the canary's, and
+        among it are the errors of canaries before it.
+        """
+        page = await self._deployer.traffic(place, None, 0)
+        exchanges, full = [*page.exchanges], len(page.exchanges)
+        while full and len(page.exchanges) == full:  # a shorter page is the last
+            page = await self._deployer.traffic(place, page.epoch, page.next)
+            exchanges += page.exchanges
+        return page.model_copy(update={"exchanges": tuple(exchanges)})
 
 
 class _Moved(Exception):  # noqa: N818 - the name says what happened
