@@ -18,7 +18,7 @@ from structlog.contextvars import bind_contextvars
 from controller.machine.core import Action, Decision, Key, Letter, State
 from controller.outbox import Applier, Outbox, Ways, owe, parsed, within
 from controller.queue import Queue
-from controller.store.protocol import Change, Conflict, Put, Record, Store
+from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record, Store
 from specs.failures import Ignore, NeedsHuman, TryAgain
 
 Observed = TypeVar("Observed")
@@ -158,35 +158,38 @@ class Loop:
             self._queue.done(key)
 
     async def _turn(self, key: Key) -> None:
+        look = await self._store.look(key)
         try:
-            await self._decide(key)
+            saved = await self._decide(key, look)
         except Exception:
-            await self._apply(key)  # what was owed before is owed whatever can be seen now
+            # What was owed before is owed whatever can be seen now.
+            await self._apply(key, await self._store.owed(key))
             raise
-        await self._apply(key)
+        newly = saved is not None and (saved.owe or saved.settle)
+        await self._apply(key, await self._store.owed(key) if newly else look.owed)
 
-    async def _apply(self, key: Key) -> None:
-        due = await self._outbox.apply(key)
+    async def _apply(self, key: Key, owed: Sequence[Owed]) -> None:
+        due = await self._outbox.apply(owed) if owed else None
         if due is not None:
             self._queue.add_after(key, due)
 
-    async def _decide(self, key: Key) -> None:
+    async def _decide(self, key: Key, look: Look) -> Change | None:
+        """What was saved, if anything was."""
         kind = self._kinds[key.kind]
-        record = await self._store.get(key)
-        inbox = await self._store.inbox(key)
+        record, inbox = look.record, look.inbox
         bind_contextvars(revision=record.revision if record else 0)
         try:
             state = None if record is None else parsed(kind.state, record.body)
         except ValidationError as error:
             self._park(key, record, error)
-            return
+            return None
         self.parked.pop(key, None)
         async with within(self._ways.patience, "Observing"):
             observed = await kind.observe(key, state, inbox)
         decision = kind.decide(key, state, observed, inbox, self._ways.clock())
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
-        await self._save(key, record, inbox, decision)
+        return await self._save(key, look, decision)
 
     def _park(self, key: Key, record: Record | None, error: ValidationError) -> None:
         revision = record.revision if record else 0
@@ -198,9 +201,8 @@ class Loop:
                 problems=[f"{e['loc']}: {e['msg']}" for e in error.errors(include_input=False)],
             )
 
-    async def _save(
-        self, key: Key, record: Record | None, inbox: Sequence[Letter], decision: Decision[Any]
-    ) -> None:
+    async def _save(self, key: Key, look: Look, decision: Decision[Any]) -> Change | None:
+        record = look.record
         put = Put(
             key=key,
             revision=record.revision if record else 0,
@@ -211,21 +213,17 @@ class Loop:
             put=put,
             facts=decision.facts,
             owe=tuple(owe(key, action) for action in decision.actions),
-            settle=await self._withdrawn(key, decision.withdraw),
+            settle=tuple(owed.id for owed in look.owed if owed.lane in decision.withdraw),
             send=decision.messages,
-            heed=tuple(letter.number for letter in inbox),
+            heed=tuple(letter.number for letter in look.inbox),
         )
         same = record is not None and (record.body, record.live) == (put.body, put.live)
         if same and change == Change(put=put):
-            return
+            return None
         self._ways.boundary("before save", key)
         await self._store.commit(change, self._ways.clock())
         self._ways.boundary("after save", key)
         self.counts["saves"] += 1
         for message in change.send:
             self.wake(message.to)
-
-    async def _withdrawn(self, key: Key, lanes: tuple[str, ...]) -> tuple[str, ...]:
-        if not lanes:
-            return ()
-        return tuple(owed.id for owed in await self._store.owed(key) if owed.lane in lanes)
+        return change

@@ -63,14 +63,14 @@ class Outbox:
         self._counts = counts
         self._ways = ways
 
-    async def apply(self, owner: Key) -> float | None:
-        """Apply what `owner` owes: a lane in its order, the lanes beside each other.
+    async def apply(self, all_owed: Sequence[Owed]) -> float | None:
+        """Apply what one owner owes: a lane in its order, the lanes beside each other.
 
         Returns the seconds until something is due again, or None if nothing is owed any more.
         Raises what the store raises; what is not settled then is applied again.
         """
         by_lane = attrgetter("lane")  # sorting is stable: within a lane the oldest stays first
-        owed = sorted(await self._store.owed(owner), key=by_lane)
+        owed = sorted(all_owed, key=by_lane)
         lanes = [self._apply_lane(list(lane)) for _, lane in groupby(owed, by_lane)]
         waits = []
         # Every lane comes to its end before a failure of the store ends the turn.

@@ -67,6 +67,16 @@ class Change(Value):
     """The numbers of the letters that this change took in."""
 
 
+class Look(Value):
+    """All that the store has of one object, as of one moment."""
+
+    record: Record | None
+    inbox: tuple[Letter, ...]
+    """As `Store.inbox` gives it."""
+    owed: tuple[Owed, ...]
+    """As `Store.owed` gives it."""
+
+
 class Conflict(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the object since it was read. Load, observe and decide again."""
 
@@ -77,6 +87,10 @@ class Store(Protocol):
 
     async def get(self, key: Key) -> Record | None:
         """The object, or None."""
+        ...
+
+    async def look(self, key: Key) -> Look:
+        """The object, its inbox and its outbox, in one call: what a turn begins with."""
         ...
 
     async def list(

@@ -23,7 +23,7 @@ from controller.machine.core import Key, Letter
 from controller.store import rows, statements
 from controller.store.faults import explained, newer
 from controller.store.migrations import HEAD, NewerSchema, migrate
-from controller.store.protocol import Change, Conflict, Owed, Put, Record
+from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record
 
 T = TypeVar("T")
 
@@ -68,6 +68,10 @@ class SqliteStore:
         """The object, or None."""
         found = await self._select(statements.GET, rows.which(key))
         return rows.record(found[0]) if found else None
+
+    async def look(self, key: Key) -> Look:
+        """The object, its inbox and its outbox."""
+        return await self._run(self._look, key)
 
     async def list(
         self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
@@ -170,6 +174,21 @@ class SqliteStore:
         before = self._seen
         self._seen = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
         return self._seen != before
+
+    def _look(self, key: Key) -> Look:
+        which, ask = rows.which(key), self._connection.execute
+        self._connection.exec_driver_sql("BEGIN")  # so that all are of one moment
+        try:
+            record = ask(statements.GET, which).first()
+            letters = ask(statements.INBOX_OF, which).all()
+            owed = ask(statements.OWED_BY, which).all()
+        finally:
+            self._connection.rollback()
+        return Look(
+            record=rows.record(record) if record else None,
+            inbox=tuple(rows.letter(row) for row in letters),
+            owed=tuple(rows.owed(row) for row in owed),
+        )
 
     def _commit(self, change: Change, now: float) -> None:
         outcome_only = change.put is None and bool(change.settle or change.postpone)

@@ -48,6 +48,20 @@ class StoreContract:
         assert (record.key, record.revision, record.body) == (RUN, 1, {"n": 7})
         assert (record.updated, record.live) == (12.5, True)
 
+    async def test_a_look_shows_the_object_its_letters_and_what_it_owes(self, store: Store) -> None:
+        change = Change(put=put(7), owe=(owe("b"), owe("a")), send=(say("hello"), say("again")))
+        await store.commit(change, now=1)
+        of_another = Change(put=put(8, key=OTHER_RUN), owe=(owe("c", owner=OTHER_RUN),))
+        await store.commit(of_another, now=2)
+        look = await store.look(RUN)
+        assert look.record == await store.get(RUN)
+        assert [letter.message.id for letter in look.inbox] == ["hello", "again"]
+        assert [owed.id for owed in look.owed] == ["b", "a"]
+
+    async def test_a_look_at_nothing_is_empty(self, store: Store) -> None:
+        look = await store.look(RUN)
+        assert (look.record, look.inbox, look.owed) == (None, (), ())
+
     async def test_each_change_grows_the_revision_by_one(self, store: Store) -> None:
         for revision in range(5):
             await store.commit(Change(put=put(revision, revision)), now=revision)
