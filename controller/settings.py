@@ -37,6 +37,11 @@ class Repository(Spec):
         default=timedelta(seconds=10), description="How often its branches are looked at."
     )
 
+    def address(self, base: Path) -> str:
+        """Its address for git; a plain path is relative to the settings' folder, `base`."""
+        remote = ":" in self.url and not self.url.startswith((".", "/"))
+        return self.url if remote else str((base / self.url).resolve())
+
 
 class Log(Spec):
     """What the controller writes to its standard error."""

@@ -1,0 +1,161 @@
+"""`headgate explain`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.printing import show
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
+from controller.cli.words import clean, one_line, short
+from controller.machine.core import Key, Value
+from controller.machine.graph import Graph, Node
+from controller.machine.plan import Earlier, reasons
+from controller.machine.run import Progress, Run
+from controller.outbox import parsed
+from controller.store.protocol import Store
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_NEIGHBOURS = 200
+"""Runs that are looked through for the one before."""
+
+
+class ExplainedNode(Value):
+    """What became of a node, and why."""
+
+    name: str
+    phase: str
+    why: tuple[str, ...]
+
+
+class Explained(Value):
+    """Why a run happened and why each of its nodes ran."""
+
+    run: str
+    trigger: str
+    why: str
+    by: str
+    branch: str
+    commit: str
+    before: str | None
+    """The run of the branch before it, with which it is compared."""
+    datasets: tuple[str, ...]
+    nodes: tuple[ExplainedNode, ...]
+
+
+@click.command(short_help="Say why a run happened and why each step ran.")
+@click.argument("run")
+@json_option
+@click.pass_context
+def explain(ctx: click.Context, run: str, as_json: bool) -> None:
+    """Say what triggered RUN, and why each step ran, was cached or was skipped.
+
+    It is compared with the run of the same branch before it.
+
+    \b
+    Example:
+      headgate explain flight-delay-12
+    """
+
+    async def ask(store: Store, _: Reach) -> Explained:
+        this = await known(store, "run", run, Run, "run")
+        return await explained(store, this)
+
+    found = with_store(ctx, ask)
+    if as_json:
+        print_json(found)
+    else:
+        show(_render(found))
+
+
+async def explained(store: Store, run: Run) -> Explained:
+    """Compare a run with the one before it on its branch."""
+    records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
+    older = [
+        one
+        for one in values(records, Run)
+        if (one.pipeline, one.branch) == (run.pipeline, run.branch) and one.number < run.number
+    ]
+    before = max(older, key=lambda one: one.number, default=None)
+    earlier = await _earlier(store, before) if before else None
+    graph = await known(store, "graph", run.id, Graph, "graph of the run")
+    was = before.datasets if before else {}
+    return Explained(
+        run=run.id,
+        trigger=run.trigger.kind,
+        why=run.trigger.why,
+        by=run.trigger.by,
+        branch=run.branch,
+        commit=run.commit,
+        before=before.id if before else None,
+        datasets=tuple(_data(name, was.get(name), now) for name, now in run.datasets.items()),
+        nodes=tuple(_node(node, run, before, earlier) for node in graph.nodes),
+    )
+
+
+async def _earlier(store: Store, before: Run) -> Earlier | None:
+    record = await store.get(Key("graph", before.id))
+    if record is None:
+        return None
+    return Earlier(run=before.id, graph=parsed(Graph, record.body), datasets=before.datasets)
+
+
+def _data(name: str, was: str | None, now: str) -> str:
+    if was is None or was == now:
+        return f"{name} is {short(now)}" + (", as before" if was else "")
+    return f"{name} went from {short(was)} to {short(now)}"
+
+
+def _node(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> ExplainedNode:
+    progress = run.nodes.get(node.name, Progress())
+    if progress.phase == "cached":
+        why = [f"all that it depends on is as in {progress.cached_from}"]
+    elif progress.skipped is not None:
+        why = [progress.skipped]
+    elif progress.phase == "waiting" and not progress.attempts:
+        waits = [need for need in node.needs if not run.nodes.get(need, Progress()).done]
+        why = [f"it waits for {', '.join(waits) or 'its turn'}"]
+    else:
+        why = _why_it_ran(node, run, before, earlier)
+    if progress.failed is not None:
+        why.append(f"it failed: {progress.failed}")
+    if len(progress.attempts) > 1:
+        why.append(f"it was tried {len(progress.attempts)} times")
+    return ExplainedNode(name=node.name, phase=progress.phase, why=tuple(why))
+
+
+def _why_it_ran(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> list[str]:
+    remade = [
+        need for need in node.needs if before and _outputs(run, need) != _outputs(before, need)
+    ]
+    found = list(reasons(node, run.datasets, earlier))
+    if remade:
+        if earlier is not None and found == [f"{earlier.run} left no result of it"]:
+            found = []
+        found += [f"{name} made another result" for name in remade]
+    return found
+
+
+def _outputs(run: Run, node: str) -> object:
+    return run.nodes.get(node, Progress()).outputs
+
+
+def _render(view: Explained) -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    by = f" by {one_line(view.by, 60)}" if view.by else ""
+    compared = f"compared with {view.before}" if view.before else "the first run of its branch"
+    head = Text.assemble((view.run, "bold"), f"  {view.trigger}{by}: {one_line(view.why, 200)}")
+    about = Text(f"{view.commit[:12]} on {one_line(view.branch, 60)}; {compared}", "dim")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for node in view.nodes:
+        why = "; ".join(one_line(reason, 300) for reason in node.why)
+        table.add_row(Text(node.name, "bold"), node.phase, Text(why))
+    datasets = [Text(f"dataset {clean(line)}", "dim") for line in view.datasets]
+    return Group(head, about, *datasets, Text(""), table)
