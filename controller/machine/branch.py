@@ -26,7 +26,8 @@ def renew_write(env: Environment, out: Out) -> Environment:
     """After somebody else's commit was heeded, owe the write on top of it."""
     if env.write is None or env.write.seen == env.heeded:
         return env
-    owed = env.write.model_copy(update={"seen": env.heeded})
+    file = env.write.file.model_copy(update={"pinned": env.pinned is not None})
+    owed = env.write.model_copy(update={"seen": env.heeded, "file": file})
     out.actions.append(owed)
     return env.model_copy(update={"write": owed})
 
@@ -46,6 +47,22 @@ def restore(
     name = f"{env.place}/refuse/{env.heeded}"
     env = write(env, name, subject, file, out)
     return refuse(env, why, version or stable, out, name)
+
+
+def say_what_runs(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+    """Owe a commit where the file names neither what runs nor what is on its way.
+
+    So it is after a rollout was withdrawn that the file names already: a person merged it, or
+    its commit reached git and nobody heard of it.
+    """
+    under_way = env.rollout.version if env.rollout else env.stable
+    if env.write is not None or env.says in (env.stable, under_way) or not env.rollouts:
+        return env
+    stable = observed.versions.get(env.stable.version) if env.stable else None
+    reason = f"{env.says or 'nothing'} was named here, and does not run"
+    file = file_of(env, env.stable, stable, by="headgate", reason=reason, at=now)
+    name = f"{env.place}/restore/{env.heeded}"
+    return write(env, name, f"say what {env.name} runs", file, out)
 
 
 def summary(report: Report | None) -> tuple[Mapping[str, Any], ...]:

@@ -11,7 +11,15 @@ from controller.machine import incidents
 from controller.machine.alerts import resolve, tell
 from controller.machine.branch import restore, summary, write
 from controller.machine.core import Key, Message
-from controller.machine.environment import REMEMBERED, Environment, Observed, Out, file_of, moved
+from controller.machine.environment import (
+    REMEMBERED,
+    Environment,
+    Observed,
+    Out,
+    file_of,
+    moved,
+    named,
+)
 from controller.machine.rollout import Ended, Rollout
 from controller.machine.version import Quarantined, Ref
 from validators.canary import evidence
@@ -68,7 +76,11 @@ def settle(
     """The version is what the environment runs: all traffic goes there."""
     version = observed.versions[rollout.version.version]
     was = env.stable
-    former = [r for r in (was, *env.former) if r and r != rollout.version]
+    former = [
+        r
+        for r in (was, *env.former)
+        if r and r != rollout.version and not env.quarantined(r.digest)
+    ]
     out.end(
         Ended(
             rollout=rollout,
@@ -84,7 +96,9 @@ def settle(
             "stable": rollout.version,
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
+            "stopped": None if _is(env.stopped, rollout.version) else env.stopped,
             "paused": None,
+            "unready_since": None,
         }
     )
     if rollout.kind == "release":
@@ -129,7 +143,9 @@ def stop(
             at=now,
         ),
     )
-    env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": None})
+    promotes = env.write is not None and env.write.write == f"{rollout.id}/promote"
+    owed = None if promotes else env.write
+    env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": owed})
     if outcome in ("aborted", "superseded"):
         return env
     if rollout.kind == "wish":
@@ -166,16 +182,21 @@ def quarantine(env: Environment, bad: Ref, why: str, now: float) -> Environment:
     if env.quarantined(bad.digest):
         return env
     entry = Quarantined(version=bad.version, digest=bad.digest, reason=why, since=now)
-    return env.model_copy(update={"quarantine": (*env.quarantine, entry)})
+    former = tuple(r for r in env.former if r.digest != bad.digest)
+    return env.model_copy(update={"quarantine": (*env.quarantine, entry), "former": former})
+
+
+def _is(rollout: Rollout | None, version: Ref) -> bool:
+    return rollout is not None and rollout.version == version
 
 
 def written(
     env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
 ) -> Environment:
-    env = env.model_copy(update={"heeded": body["commit"]})
     if env.write is None or env.write.write != body["write"]:
         return env
-    env = env.model_copy(update={"write": None})
+    said = named(env.write.file)
+    env = env.model_copy(update={"heeded": body["commit"], "says": said, "write": None})
     rollout = env.rollout
     if rollout is not None and body["write"] == f"{rollout.id}/promote":
         return settle(env, rollout, observed, out, now)

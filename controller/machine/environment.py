@@ -35,8 +35,12 @@ class Environment(Value):
     """By which commit a human keeps what runs; releases are refused meanwhile."""
     heeded: str | None = None
     """The last commit of the environment's file that was acted on."""
+    says: Ref | None = None
+    """What the file names, as of `heeded`."""
     write: WriteEnvironment | None = None
     """What the branch does not say yet."""
+    waiting: Mapping[str, Any] | None = None
+    """The newest release that came while a person's word forbade it."""
     deploy: Deploy | None = None
     """The deployment that was asked for last."""
     paused: str | None = None
@@ -130,6 +134,12 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
         and servers.keys() <= set(wanted)
     )
     return () if as_wanted else (want,)
+
+
+def named(file: EnvironmentFile | None) -> Ref | None:
+    """The version that a file names."""
+    model = file.model if file else None
+    return Ref(version=model.version, digest=model.digest) if model else None
 
 
 def file_of(

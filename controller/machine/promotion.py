@@ -6,8 +6,8 @@ from typing import Any
 from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.alerts import tell, watch_stable
-from controller.machine.branch import renew_write
-from controller.machine.core import Decision, Letter, Message
+from controller.machine.branch import renew_write, say_what_runs
+from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.ending import promote, stop, written
 from controller.machine.environment import (
     Environment,
@@ -34,15 +34,22 @@ def decide(
     state: Environment | None, observed: Observed, inbox: Sequence[Letter], now: float
 ) -> Decision[Environment]:
     """Heed letters, then humans who edited the branch, then move the rollout; converge."""
-    env = state or _begin(inbox)
+    env = before = state or _begin(inbox)
     out = Out()
-    for letter in inbox:
+    # What was written is a fact; nobody's word can come before it.
+    for letter in sorted(inbox, key=lambda x: x.message.type != "environment_written"):
         env = _heed(env, letter.message, observed, out, now)
-    env = heed_branch(env, observed, out, now)
+    stale = env.heeded != before.heeded  # the branch was looked at before that commit was known
+    if not stale:
+        env = heed_branch(env, observed, out, now)
     if env.rollout is not None:
         env = _advance(env, env.rollout, observed, out, now)
+    env = say_what_runs(env, observed, out, now)
+    env = _take_up(env, out)
     env = watch_stable(env, observed, out, now)
     newer = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
+    if before.write is not None and env.write is None:
+        newer.add(before.write.lane)
     for deploy in converge(env, observed):
         out.actions.append(deploy)
         if deploy != env.deploy:  # owed again without a change, it keeps its backoff
@@ -54,7 +61,7 @@ def decide(
         messages=tuple(out.messages),
         facts=tuple(out.facts),
         withdraw=tuple(sorted(newer)),
-        requeue_after=_cadence(env, now),
+        requeue_after=AT_ONCE if stale else _cadence(env, now),
     )
 
 
@@ -62,6 +69,21 @@ def _begin(inbox: Sequence[Letter]) -> Environment:
     first = next(x.message for x in inbox if "repository" in x.message.body)
     pipeline, name = first.to.name.rsplit("/", 1)
     return Environment(pipeline=pipeline, name=name, repository=first.body["repository"])
+
+
+def _take_up(env: Environment, out: Out) -> Environment:
+    """Hear again of the release that waited: its letter has its version looked up."""
+    if env.waiting is None or env.pinned or (env.rollout and env.rollout.kind != "release"):
+        return env
+    out.messages.append(
+        Message(
+            to=Key("environment", env.place),
+            id=f"waited/{env.rollouts}/{env.heeded}",
+            type="release",
+            body=dict(env.waiting),
+        )
+    )
+    return env.model_copy(update={"waiting": None})
 
 
 def _cadence(env: Environment, now: float) -> float:
@@ -127,7 +149,7 @@ def _advance(
             if rollout.smoke is not None and not rollout.smoke.verdict.passes:
                 why = f"the smoke requests ended {rollout.smoke.verdict}"
                 return stop(env, rollout, "failed", why, observed, out, now)
-            if rollout.decided is None:
+            if rollout.decided is None or env.write is None:
                 return promote(env, rollout, observed, out, now, by=rollout.by, why=rollout.why)
             return renew_write(env, out)
 

@@ -19,9 +19,13 @@ def release(
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
         return refuse(env, why, observed.versions.get(ref.version), out, f"release/{ref.version}")
+    env = env.model_copy(update={"waiting": None})
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
+        env = env.model_copy(update={"waiting": body})
         return refuse(env, why, observed.versions.get(ref.version), out, f"release/{ref.version}")
+    if env.rollout is not None and env.rollout.kind != "release":
+        return env.model_copy(update={"waiting": body})  # a person's word comes first
     if env.stable is not None and env.stable.digest == ref.digest:
         return env
     if env.rollout is not None and env.rollout.version == ref:
@@ -40,13 +44,13 @@ def begin_rollout(
     now: float,
 ) -> Environment:
     """A rollout of that version; it supersedes the one in progress."""
+    version = observed.versions.get(ref.version)
+    if version is None or version.spec.release is None:
+        return refuse(env, f"v{ref.version} is not known", None, out, f"unknown/{ref.version}")
     if env.rollout is not None:
         env = stop(
             env, env.rollout, "superseded", f"superseded by v{ref.version}", observed, out, now
         )
-    version = observed.versions.get(ref.version)
-    if version is None or version.spec.release is None:
-        return refuse(env, f"v{ref.version} is not known", None, out, f"unknown/{ref.version}")
     production = version.spec.release.production
     asks = production.approval == "pull-request" and kind == "release" and env.name == "production"
     number = env.rollouts + 1
@@ -74,11 +78,18 @@ def roll_back(
 ) -> Environment:
     """Leave the canary, or bring back a former version, and quarantine what is left behind."""
     by, reason = body["by"], body.get("reason") or f"rolled back by {body['by']}"
-    if env.rollout is not None and body.get("to") is None:
-        return stop(env, env.rollout, "rolled_back", reason, observed, out, now)
-    to = next((r for r in env.former if body.get("to") in (None, r.version)), None)
-    version = observed.versions.get(body["to"]) if body.get("to") is not None else None
-    to = to or (version.ref if version else None)
+    rollout, wanted = env.rollout, body.get("to")
+    if (
+        rollout is not None
+        and rollout.kind == "revert"
+        and wanted in (None, rollout.version.version)
+    ):
+        return env  # it is on its way back
+    if rollout is not None and rollout.deployed is not None and wanted is None:
+        return stop(env, rollout, "rolled_back", reason, observed, out, now)
+    number = wanted if wanted is not None else next((r.version for r in env.former), None)
+    version = observed.versions.get(number) if number is not None else None
+    to = version.ref if version and version.spec.release else None
     bad = env.stable
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
         why = "there is no former version to go back to that is not quarantined"
@@ -94,7 +105,14 @@ def retry(env: Environment, by: str, observed: Observed, out: Out, now: float) -
     stopped = env.stopped
     if env.rollout is not None or stopped is None:
         return env
+    if stopped.version == env.stable:
+        return env.model_copy(update={"stopped": None})
+    if env.pinned is not None:
+        why = f"{stopped.version} may not replace what runs: pinned by commit {env.pinned[:12]}"
+        return refuse(env, why, None, out, f"retry/{stopped.id}")
     lifted = tuple(q for q in env.quarantine if q.digest != stopped.version.digest)
     env = env.model_copy(update={"quarantine": lifted, "stopped": None})
     why = f"{stopped.why} (tried again by {by})"
-    return begin_rollout(env, stopped.version, stopped.kind, why, by, observed, out, now)
+    # The file no longer asks for what was a wish, so it has to be told.
+    kind: Kind = "release" if stopped.kind == "release" else "revert"
+    return begin_rollout(env, stopped.version, kind, why, by, observed, out, now)

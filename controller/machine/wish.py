@@ -2,7 +2,7 @@
 
 from controller.machine.branch import renew_write, restore
 from controller.machine.ending import stop
-from controller.machine.environment import REMEMBERED, Environment, Observed, Out, moved
+from controller.machine.environment import REMEMBERED, Environment, Observed, Out, moved, named
 from controller.machine.starting import begin_rollout
 from controller.machine.version import ModelVersion, Ref
 
@@ -12,7 +12,7 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     branch = observed.branch
     if branch is None or branch.commit == env.heeded:
         return renew_write(env, out)
-    env = env.model_copy(update={"heeded": branch.commit})
+    env = env.model_copy(update={"heeded": branch.commit, "says": named(branch.file)})
     if branch.ours:
         return env
     by = branch.author or "somebody"
@@ -26,15 +26,27 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
         return _stop_serving(env, by, observed, out, now)
     ref = Ref(version=file.model.version, digest=file.model.digest)
     if env.stable == ref:
-        return renew_write(env, out)
+        return _keep(env, by, observed, out, now)
     if rollout is not None and rollout.version == ref:
         return moved(env, rollout, approved=rollout.approved or now)
     version = observed.versions.get(file.model.version)
     why_not = _unfit(env, ref, version)
     if why_not is not None:
         return restore(env, why_not, version, observed, out, now)
+    env = env.model_copy(update={"write": None})  # said before the person's word
     why = f"commit {branch.commit[:12]} on the environments branch"
     return begin_rollout(env, ref, "wish", why, by, observed, out, now)
+
+
+def _keep(env: Environment, by: str, observed: Observed, out: Out, now: float) -> Environment:
+    """The file names what runs: a wish for something else is over, and a pin ends a release."""
+    rollout = env.rollout
+    if rollout is not None and (
+        rollout.kind == "wish" or (env.pinned is not None and rollout.kind == "release")
+    ):
+        why = f"{by} keeps {env.stable}"
+        env = stop(env, rollout, "aborted", why, observed, out, now)
+    return renew_write(env, out)
 
 
 def _unfit(env: Environment, ref: Ref, version: ModelVersion | None) -> str | None:
@@ -58,4 +70,5 @@ def _stop_serving(
         why = f"{by} set `model: null`"
         env = stop(env, env.rollout, "aborted", why, observed, out, now)
     former = (env.stable, *env.former) if env.stable else env.former
-    return env.model_copy(update={"stable": None, "former": former[:REMEMBERED]})
+    nothing = {"stable": None, "write": None, "unready_since": None}
+    return env.model_copy(update={**nothing, "former": former[:REMEMBERED]})

@@ -1,0 +1,334 @@
+"""A model of the world around one environment: its outbox, its branch in git, its servers.
+
+It does with actions what the loop, git and the deployer do, in memory and on a clock of its own,
+so that a story of hours takes milliseconds and can go wrong at any point.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from controller.environment_file import EnvironmentFile, Model
+from controller.machine import promotion
+from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
+from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.environment import Branch, Environment, Observed, server_name
+from controller.machine.version import ModelVersion, Ref
+from controller.outbox import parsed
+from deployers.protocol import Observed as Deployed
+from deployers.protocol import ServerStatus, Traffic
+from specs.traffic import Arm, Exchange
+from tests.controller.machine.kit import report, sha
+from validators.verdict import Verdict
+
+WriteMode = Literal["works", "is down", "pushes and dies", "is refused"]
+
+
+@dataclass
+class Commit:
+    """A commit of the environment's file. `file` is None for a file that cannot be read."""
+
+    sha: str
+    file: EnvironmentFile | None
+    action: str | None = None
+    """The trailer of our own commits."""
+
+
+@dataclass
+class Site:
+    """The environment `mean/<name>` and its surroundings. `turn` is a turn of the loop."""
+
+    versions: Mapping[int, ModelVersion]
+    name: str = "production"
+    now: float = 1000.0
+    state: Environment | None = None
+    commits: list[Commit] = field(default_factory=list)
+    writes: WriteMode = "works"
+    refuses_deploys: bool = False
+    never_ready: set[int] = field(default_factory=set)
+    faulty: set[int] = field(default_factory=set)
+    """Versions that answer with 500."""
+    fails_smoke: set[int] = field(default_factory=set)
+    load: int = 20
+    """Requests per turn."""
+    fetched: int = 0
+    """How many of the commits the mirror has: a push does not fetch."""
+
+    owed: dict[str, tuple[int, Action]] = field(default_factory=dict)
+    inbox: list[Letter] = field(default_factory=list)
+    sent: list[Message] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    told: list[Notify] = field(default_factory=list)
+    ready: dict[int, bool] = field(default_factory=dict)
+    """Versions whose servers are alive, and whether they are ready."""
+    deployed: Deploy | None = None
+    exchanges: list[Exchange] = field(default_factory=list)
+    deploys: list[Deploy] = field(default_factory=list)
+    last: Decision[Environment] | None = None
+    _delivered: set[str] = field(default_factory=set)
+    _numbers: int = 0
+
+    @property
+    def key(self) -> Key:
+        return Key("environment", f"mean/{self.name}")
+
+    @property
+    def env(self) -> Environment:
+        assert self.state is not None
+        return self.state
+
+    @property
+    def serves(self) -> int | None:
+        return self.state.stable.version if self.state and self.state.stable else None
+
+    @property
+    def file(self) -> EnvironmentFile | None:
+        return self.commits[-1].file if self.commits else None
+
+    @property
+    def subjects(self) -> list[str]:
+        return [c.action or "by hand" for c in self.commits]
+
+    def alerts(self, status: str) -> list[str]:
+        return [n.alert for n in self.told if n.status == status]
+
+    # -- what people and other machines do -----------------------------------------------------
+
+    def say(self, type_: str, **body: Any) -> None:
+        """Put a letter into the inbox."""
+        self._numbers += 1
+        self._deliver(Message(to=self.key, id=f"said/{self._numbers}", type=type_, body=body))
+
+    def release(self, number: int) -> None:
+        """Say that a version is to be released here."""
+        digest = self.versions[number].digest
+        self.say("release", version=number, digest=digest, repository="team", why="it passed")
+
+    def edit(self, *, version: int | None, pinned: bool = False, digest: str = "") -> str:
+        """A person writes the file; the commit's id. `version=None` is `model: null`."""
+        model = None
+        if version is not None:
+            known = self.versions.get(version)
+            model = Model(
+                version=version,
+                digest=digest or (known.digest if known else "sha256:" + "0" * 64),
+                run="mean-1",
+                commit=sha("c1"),
+            )
+        file = EnvironmentFile(pipeline="mean", environment=self.name, model=model, pinned=pinned)
+        return self._commit(file)
+
+    def garble(self) -> str:
+        """A person leaves a file that cannot be read."""
+        return self._commit(None)
+
+    def revert(self) -> str:
+        """A person reverts the newest commit."""
+        return self._commit(self.commits[-2].file if len(self.commits) > 1 else None)
+
+    # -- turns ---------------------------------------------------------------------------------
+
+    def run(self, turns: int = 30, dt: float = 1.0) -> None:
+        """Turn after turn, until nothing changes or `turns` are over."""
+        for _ in range(turns):
+            self.turn(dt)
+
+    def turn(self, dt: float = 1.0, *, apply: bool = True) -> Decision[Environment]:
+        """Observe, decide, save, and apply what is owed."""
+        self.now += dt
+        self._live()
+        observed = self.observe()
+        decision = promotion.decide(self.state, observed, tuple(self.inbox), self.now)
+        self.fetched = len(self.commits)
+        self.save(decision)
+        if apply:
+            self.apply()
+        return decision
+
+    def save(self, decision: Decision[Environment]) -> None:
+        self.last = decision
+        self.inbox.clear()
+        self.state = parsed(Environment, decision.state.plain())
+        self.owed = {
+            i: (n, a) for i, (n, a) in self.owed.items() if a.lane not in decision.withdraw
+        }
+        for action in decision.actions:
+            self._numbers += 1
+            self.owed.setdefault(action.id_for(self.key), (self._numbers, action))
+        self.facts += decision.facts
+        for message in decision.messages:
+            if message.to == self.key:
+                self._deliver(message)
+            elif message.id not in self._delivered:
+                self._delivered.add(message.id)
+                self.sent.append(message)
+
+    def observe(self) -> Observed:
+        branch = self._branch()
+        numbers = {x.message.body.get(k) for x in self.inbox for k in ("version", "to")}
+        if branch and branch.file and branch.file.model:
+            numbers.add(branch.file.model.version)
+        if self.state:
+            some = (self.state.stable, *self.state.former[:1])
+            numbers |= {ref.version for ref in some if ref}
+            numbers |= {r.version.version for r in (self.state.rollout, self.state.stopped) if r}
+        return Observed(
+            versions={n: v for n, v in self.versions.items() if n in numbers},
+            deployed=self._deployed(),
+            traffic=self._traffic(),
+            branch=branch,
+        )
+
+    def apply(self) -> None:
+        """What is owed, lane by lane in its order; a lane that fails waits."""
+        stuck: set[str] = set()
+        for id_, (number, action) in sorted(self.owed.items(), key=lambda item: item[1][0]):
+            if action.lane in stuck:
+                continue
+            outcome = self._effect(action)
+            if outcome is None:
+                stuck.add(action.lane)
+                continue
+            del self.owed[id_]
+            for message in outcome:
+                self._deliver(message.model_copy(update={"id": f"{message.id}#{number}"}))
+
+    def _effect(self, action: Action) -> list[Message] | None:
+        if isinstance(action, Notify):
+            self.told.append(action)
+        elif isinstance(action, Deploy):
+            if self.refuses_deploys:
+                return [self._failed(action, "the model file is gone")]
+            self._deploy(action)
+        elif isinstance(action, RunSmoke):
+            verdict = Verdict.FAIL if action.version in self.fails_smoke else Verdict.PASS
+            body = {"rollout": action.rollout, "report": report(verdict, "smoke").model_dump()}
+            return [
+                Message(to=self.key, id=f"smoke/{action.rollout}", type="smoke_done", body=body)
+            ]
+        elif isinstance(action, WriteEnvironment):
+            return self._write(action)
+        return []
+
+    def _write(self, action: WriteEnvironment) -> list[Message] | None:
+        if self.writes == "is down":
+            return None
+        if self.writes == "is refused":
+            return [self._failed(action, "the branch is protected")]
+        done = next((c for c in self.commits if c.action == action.write), None)
+        if done is None:
+            before = next((c.file for c in self.commits if c.sha == action.seen), None)
+            if before != self.file:
+                body = {"write": action.write}
+                id_ = f"moved/{self.commits[-1].sha}"
+                return [Message(to=self.key, id=id_, type="environment_moved", body=body)]
+            self._commit(action.file, action.write)
+            done = self.commits[-1]
+        if self.writes == "pushes and dies":
+            return None
+        body = {"write": action.write, "commit": done.sha}
+        id_ = f"written/{done.sha}"
+        return [Message(to=self.key, id=id_, type="environment_written", body=body)]
+
+    def _failed(self, action: Action, reason: str) -> Message:
+        body = {"action": action.plain(), "reason": reason}
+        return Message(to=self.key, id=f"failed/{action.type}", type="action_failed", body=body)
+
+    # -- the world -----------------------------------------------------------------------------
+
+    def _deploy(self, want: Deploy) -> None:
+        self.deployed = want
+        self.deploys.append(want)
+        wanted = [n for n in (want.stable, want.canary) if n is not None]
+        self.ready = {n: self.ready.get(n, False) for n in wanted}
+
+    def _live(self) -> None:
+        """Servers become ready and requests are answered."""
+        self.ready = {n: n not in self.never_ready for n in self.ready}
+        deployed = self.deployed
+        if deployed is None or deployed.stable is None:
+            return
+        for i in range(self.load):
+            rho = deployed.canary_weight
+            to_canary = rho > 0 and (i * rho) % 1 + rho >= 1
+            number = deployed.canary if to_canary else deployed.stable
+            self.exchanges.append(
+                Exchange(
+                    seq=len(self.exchanges),
+                    at=self.now,
+                    arm=Arm.CANARY if to_canary else Arm.STABLE,
+                    probability=rho,
+                    status=500 if number in self.faulty else 200,
+                    latency=0.01,
+                )
+            )
+
+    def _traffic(self) -> Traffic | None:
+        rollout = self.state.rollout if self.state else None
+        if rollout is None or rollout.ready is None or rollout.kind != "release":
+            return None
+        after = rollout.cursor.after if rollout.cursor else 0
+        return Traffic(
+            epoch="one", exchanges=tuple(self.exchanges[after:]), next=len(self.exchanges)
+        )
+
+    def _deployed(self) -> Deployed:
+        if self.deployed is None:
+            return Deployed()
+        place, want = f"mean/{self.name}", self.deployed
+
+        def server(number: int | None) -> str | None:
+            return server_name(place, number) if number is not None else None
+
+        return Deployed(
+            servers=tuple(
+                ServerStatus(
+                    name=server_name(place, n), alive=True, ready=ready, address="http://one"
+                )
+                for n, ready in self.ready.items()
+            ),
+            address="http://router",
+            stable=server(want.stable),
+            canary=server(want.canary),
+            canary_weight=want.canary_weight,
+        )
+
+    def _branch(self) -> Branch | None:
+        ids = [c.sha for c in self.commits[: self.fetched]]
+        heeded = self.state.heeded if self.state else None
+        if not ids or (heeded is not None and heeded not in ids):
+            return None
+        last = self.commits[self.fetched - 1]
+        seen = Branch(commit=last.sha, ours=last.action is not None, author="ada")
+        if heeded == last.sha:  # some other file was committed since
+            return seen
+        problem = None if last.file else f"{self.name}/mean.yaml: this is not YAML"
+        return seen.model_copy(update={"file": last.file, "problem": problem})
+
+    def _commit(self, file: EnvironmentFile | None, action: str | None = None) -> str:
+        name = sha(f"{self.name} {len(self.commits)}")
+        self.commits.append(Commit(name, file, action))
+        if action is None:
+            self.fetched = len(self.commits)
+        return name
+
+    def _deliver(self, message: Message) -> None:
+        if message.id in self._delivered:
+            return
+        self._delivered.add(message.id)
+        self._numbers += 1
+        self.inbox.append(Letter(number=self._numbers, message=message, at=self.now))
+
+
+def running(site: Site, *numbers: int) -> Site:
+    """The site once these versions were released one after another."""
+    for number in numbers:
+        site.release(number)
+        site.run(12)
+        assert site.serves == number
+        assert site.env.rollout is None
+    return site
+
+
+def ref(site: Site, number: int) -> Ref:
+    return site.versions[number].ref
