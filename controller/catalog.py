@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from controller.datasets import Listing, LocalBucket
+from controller.datasets import Changed, Listing, LocalBucket, place_of
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 
@@ -27,15 +28,35 @@ class Catalog:
     async def pinned(self, digest: str) -> tuple[Path, Manifest]:
         """The folder that holds exactly the objects of a version, and their manifest.
 
-        Raises `NeedsHuman` for a version that was never listed here, and what `pin` raises.
+        Raises `NeedsHuman` for a version that was never listed here, and for one of which an
+        object, named in the message, was changed before it could be copied.
         """
-        path = self._path(digest)
-        if not path.exists():
-            raise NeedsHuman(f"the dataset version {digest[:19]} is not known here; trigger a run")
-        kept = json.loads(path.read_text())
+        uri, repository, manifest = await asyncio.to_thread(self._recall, digest)
+        try:
+            return await self._bucket.pin(uri, manifest, repository=repository), manifest
+        except Changed as change:
+            # That version will not come back, so trying again is for a new run.
+            raise NeedsHuman(
+                f"the data changed after this run was given its version: {change}. "
+                "`headgate trigger` runs with what is there now"
+            ) from None
+
+    async def addresses(self, digest: str) -> Mapping[ManifestEntry, str]:
+        """Where each object of a version was listed, as a URI. Raises `NeedsHuman` for a version
+        that was never listed here."""
+        uri, repository, manifest = await asyncio.to_thread(self._recall, digest)
+        folder = place_of(uri, repository).folder
+        return {entry: (folder / entry.key).as_uri() for entry in manifest.entries}
+
+    def _recall(self, digest: str) -> tuple[str, Path | None, Manifest]:
+        try:
+            kept = json.loads(self._path(digest).read_text())
+        except FileNotFoundError:
+            raise NeedsHuman(
+                f"the dataset version {digest[:19]} is not known here; trigger a run"
+            ) from None
         manifest = Manifest(tuple(ManifestEntry(*entry) for entry in kept["entries"]))
-        repository = Path(kept["repository"]) if kept["repository"] else None
-        return await self._bucket.pin(kept["uri"], manifest, repository=repository), manifest
+        return kept["uri"], Path(kept["repository"]) if kept["repository"] else None, manifest
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest.partition(':')[2]}.json"

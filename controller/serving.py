@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from controller.artifacts import Artifacts
+from controller.executors.folders import own_copy
 from controller.executors.virtualenvs import CannotBuild, Virtualenvs
-from controller.executors.workspace import Checkouts, calm
+from controller.executors.workspace import Checkouts, calm, read_requirements
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Message
 from controller.machine.environment import server_name
@@ -65,7 +66,9 @@ class Serving:
             raise NeedsHuman(f"v{number} of {action.pipeline} is not in the store")
         serve = version.spec.release.serve
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
-        folder = checkout / version.source.folder
+        # The server's own, so that what it writes is in no step's or other server's way.
+        place = self._home / digest([version.digest, version.source.commit])[7:31] / "code"
+        folder = await asyncio.to_thread(own_copy, checkout, version.source.folder, place)
         env = await self._environment(version, folder)
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", number),
@@ -97,7 +100,7 @@ class Serving:
     async def _environment(self, version: ModelVersion, folder: Path) -> Path:
         """The environment that the run was made in. Building one anew takes a while: not here."""
         asked = version.spec.environment
-        text = (folder / asked.requirements).read_text() if asked.requirements else ""
+        text = read_requirements(folder, asked.requirements)
         ready = self._virtualenvs.ready(text, asked.python)
         if ready is not None:
             return ready

@@ -1,7 +1,9 @@
 """Attempts as supervised processes of this machine."""
 
 import asyncio
+import contextlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,7 +19,11 @@ from specs.references import TemplateError
 log = structlog.get_logger("headgate.executor")
 
 TAIL = 1200
-"""Bytes of the log's end that explain a failure."""
+"""Characters of the log's end that explain a failure."""
+READ = 16 * TAIL
+"""Bytes of it that are read, so that a secret is whole when it is looked for."""
+LOOK = 2.0
+"""Seconds between looks at a running attempt, should its end not be announced."""
 
 _STATES = {
     Reason.SIGNALLED: State.FAILED,
@@ -31,7 +37,10 @@ _STATES = {
 
 
 class LocalExecutor:
-    """An `Executor`. Its attempts run on when it ends, and another finds them by their ids."""
+    """An `Executor`. Its attempts run on when it ends, and another finds them by their ids.
+
+    At most `slots` attempts run at a time; those that an earlier executor started are counted.
+    """
 
     def __init__(
         self,
@@ -47,10 +56,13 @@ class LocalExecutor:
         self._redact = redact
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
+        self._endings: asyncio.Queue[str] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, attempt: Attempt) -> None:
         """See `Executor`. A free slot is waited for in the background, too."""
-        if attempt.id in self._preparing:
+        self._begin()
+        if attempt.id in self._preparing or self._refusal(attempt.id) is not None:
             return
         if self._processes.status(attempt.id).state is not ProcessState.NEW:
             return
@@ -64,22 +76,26 @@ class LocalExecutor:
         if known.state is ProcessState.RUNNING:
             return Status(state=State.RUNNING, started=self._started(attempt_id))
         if known.exit is not None:
+            self._announce(attempt_id)
             return self._ended(attempt_id, known.exit)
-        refused = self._folder(attempt_id) / "refused.json"
-        if refused.exists():
-            return Status.model_validate_json(refused.read_bytes())
+        refused = self._refusal(attempt_id)
+        if refused is not None:
+            return refused
         if attempt_id in self._preparing:
             return Status(state=State.PREPARING)
         return Status(state=State.UNKNOWN)
 
     async def cancel(self, attempt_id: str) -> None:
         """See `Executor`."""
-        task = self._preparing.get(attempt_id)
-        if task is not None and self._processes.status(attempt_id).state is ProcessState.NEW:
-            task.cancel()
-            self._refuse(attempt_id, State.CANCELLED, "it was cancelled before it started")
-            return
+        # Noted before it is known to run, an end is final: nobody will start it any more.
+        self._folder(attempt_id).mkdir(parents=True, exist_ok=True)
         self._processes.stop(attempt_id)
+        task = self._preparing.get(attempt_id)
+        if (
+            task is not None
+            and self._processes.status(attempt_id).state is not ProcessState.RUNNING
+        ):
+            task.cancel()
 
     async def logs(self, attempt_id: str) -> Path | None:
         """See `Executor`."""
@@ -104,39 +120,57 @@ class LocalExecutor:
         scratch = folder / ".outputs.json"
         scratch.write_text(json.dumps(found))
         scratch.replace(known)
+        await asyncio.to_thread(self._workspace.tidy, attempt.id)
         return found
 
     async def ended(self) -> str:
         """Wait for the end of an attempt; its id. A hint: `poll` tells what happened."""
-        while True:
-            name = await self._processes.ended()
-            waiting = self._waiting.pop(name, None)
-            if waiting is not None:
-                waiting.set()
-            return name
+        self._begin()
+        return await self._endings.get()
 
     async def close(self) -> None:
         """Let go of what is being prepared; what runs goes on."""
-        tasks = list(self._preparing.values())
+        tasks = [*self._preparing.values(), *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _begin(self) -> None:
+        """Once: listen to endings, and let what runs already take its slots."""
+        if self._tasks:
+            return
+        self._tasks.add(asyncio.create_task(self._listen()))
+        for name in self._processes.names():
+            if self._processes.status(name).state is ProcessState.RUNNING:
+                self._tasks.add(asyncio.create_task(self._hold(name)))
+
+    async def _listen(self) -> None:
+        while True:
+            name = await self._processes.ended()
+            self._announce(name)
+            self._endings.put_nowait(name)
+
+    async def _hold(self, attempt_id: str) -> None:
+        self._waiting[attempt_id] = asyncio.Event()
+        async with self._slots:  # given in the order of asking
+            await self._until_ended(attempt_id)
+
     async def _run(self, attempt: Attempt) -> None:
-        async with self._slots:
-            try:
+        try:
+            async with self._slots:
                 await self._prepare_and_start(attempt)
-            except TryAgain as failure:
-                log.info("an attempt cannot be prepared yet", id=attempt.id, reason=str(failure))
-                await asyncio.sleep(failure.after or 1.0)
-                return  # the run asks for it again
-            except (Failure, TemplateError) as failure:
-                self._refuse(attempt.id, State.FAILED, str(failure))
-                return
-            except OSError as error:
-                self._refuse(attempt.id, State.FAILED, f"it cannot be prepared: {error}")
-                return
-            await self._until_ended(attempt)
+                await self._until_ended(attempt.id)
+        except TryAgain as failure:
+            log.info("an attempt cannot be prepared yet", id=attempt.id, reason=str(failure))
+            await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
+        except (Failure, TemplateError) as failure:
+            self._refuse(attempt.id, str(failure))
+        except OSError as error:
+            self._refuse(attempt.id, f"it cannot be prepared: {error}")
+        except Exception as fault:
+            log.exception("an attempt cannot be prepared", id=attempt.id)
+            what = f"{type(fault).__name__}: {fault}"
+            self._refuse(attempt.id, f"it cannot be prepared by a fault of Headgate's own ({what})")
 
     async def _prepare_and_start(self, attempt: Attempt) -> None:
         prepared = await self._workspace.prepare(attempt)
@@ -150,34 +184,46 @@ class LocalExecutor:
         self._waiting[attempt.id] = asyncio.Event()
         self._processes.start(attempt.id, spec)
 
-    async def _until_ended(self, attempt: Attempt) -> None:
+    async def _until_ended(self, attempt_id: str) -> None:
         """Keep the slot while it runs. Endings are announced; a look now and then is the truth."""
-        done = self._waiting[attempt.id]
-        while not done.is_set():
-            try:
-                await asyncio.wait_for(done.wait(), timeout=2.0)
-            except TimeoutError:
-                state = self._processes.status(attempt.id).state
-                if state in (ProcessState.ENDED, ProcessState.LOST):
-                    break
-        self._waiting.pop(attempt.id, None)
+        done = self._waiting[attempt_id]
+        over = (ProcessState.ENDED, ProcessState.LOST)
+        while not done.is_set() and self._processes.status(attempt_id).state not in over:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), LOOK)
+        self._waiting.pop(attempt_id, None)
+
+    def _announce(self, attempt_id: str) -> None:
+        """Its end was seen: its slot is free."""
+        waiting = self._waiting.get(attempt_id)
+        if waiting is not None:
+            waiting.set()
 
     def _folder(self, attempt_id: str) -> Path:
         return self._workspace.folder(attempt_id)
 
     def _started(self, attempt_id: str) -> float | None:
         try:
-            return self._processes.log(attempt_id).stat().st_ctime
+            return (self._folder(attempt_id) / "started").lstat().st_mtime
         except FileNotFoundError:
             return None
 
-    def _refuse(self, attempt_id: str, state: State, why: str) -> None:
+    def _refuse(self, attempt_id: str, why: str) -> None:
+        """It failed before it began, for good."""
         folder = self._folder(attempt_id)
         folder.mkdir(parents=True, exist_ok=True)
-        status = Status(state=state, message=self._redact(why))
+        status = Status(state=State.FAILED, message=self._redact(why), ended=time.time())
         scratch = folder / ".refused.json"
         scratch.write_text(status.model_dump_json())
         scratch.replace(folder / "refused.json")
+
+    def _refusal(self, attempt_id: str) -> Status | None:
+        try:
+            return Status.model_validate_json(
+                (self._folder(attempt_id) / "refused.json").read_bytes()
+            )
+        except FileNotFoundError:
+            return None
 
     def _ended(self, attempt_id: str, exit_: Exit) -> Status:
         state = State.SUCCEEDED if exit_.succeeded else _STATES[exit_.reason]
@@ -198,5 +244,5 @@ class LocalExecutor:
             Reason.CANCELLED: "it was cancelled",
             Reason.LOST: "it was lost with its supervisor",
         }.get(exit_.reason, exit_.detail)
-        last = self._redact(self._processes.tail(attempt_id, TAIL)).strip()
+        last = self._redact(self._processes.tail(attempt_id, READ)).strip()[-TAIL:]
         return f"{what}. Its last words: {last}" if last else what

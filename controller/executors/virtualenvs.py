@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import platform
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from specs.failures import Failure
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy")
 """What the installer may see of the controller's variables: where packages come from."""
+
+LONGEST = 1800.0
+"""Seconds that one call of the installer may take."""
 
 TAIL = 1500
 """Characters of the installer's last words that a message quotes."""
@@ -49,7 +54,9 @@ class Virtualenvs:
         return await asyncio.shield(task)
 
     def _path(self, requirements: str, python: str | None) -> Path:
-        return self._folder / digest({"requirements": requirements, "python": python})[7:31]
+        # Without a wish it is the controller's own Python, which may be another one tomorrow.
+        asked = {"requirements": requirements, "python": python or platform.python_version()}
+        return self._folder / digest(asked)[7:31]
 
     async def _build(self, path: Path, requirements: str, python: str | None) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -58,8 +65,7 @@ class Virtualenvs:
         # the link that makes it known comes last.
         place = self._folder / f"{path.name}.{scratch.name.rpartition('-')[2]}"
         try:
-            asked = ["--python", python] if python else []
-            await _uv("venv", "-q", *asked, str(place))
+            await _uv("venv", "-q", "--python", python or sys.executable, str(place))
             if requirements.strip():
                 listed = scratch / "requirements.txt"
                 listed.write_text(requirements)
@@ -87,7 +93,18 @@ async def _uv(*arguments: str) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(LONGEST):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        raise CannotBuild(
+            f"installing the requirements took longer than {LONGEST:g} s; is the package index "
+            "within reach?"
+        ) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode != 0:
         words = output.decode(errors="replace").strip()[-TAIL:]
         raise CannotBuild(

@@ -1,13 +1,16 @@
 """What lies ready before an attempt starts, on the machine that runs it.
 
-checkouts/<commit>/        the commit's files, read-only; shared; the working directory
+checkouts/<commit>/        the commit's files, read-only; shared
+attempts/<id>/code/        the step's own copy of them; the working directory is in it
 attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
 attempts/<id>/outputs/     what the step writes
 attempts/<id>/scratch/     HOME and TMPDIR of the step
 """
 
+import asyncio
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +18,11 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.artifacts import Artifacts
+from controller.executors.folders import own_copy
 from controller.executors.virtualenvs import Virtualenvs
 from controller.machine.attempt import Attempt
 from controller.secrets import Secrets
-from specs.digests import Manifest
+from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.load import load
 from specs.model import SPEC_FILE
@@ -39,6 +43,10 @@ class Datasets(Protocol):
 
     async def pinned(self, digest: str) -> tuple[Path, Manifest]:
         """The folder that holds exactly the objects of the version, and their manifest."""
+        ...
+
+    async def addresses(self, digest: str) -> Mapping[ManifestEntry, str]:
+        """Where each object of the version was listed, as a URI; nothing is copied."""
         ...
 
 
@@ -76,13 +84,15 @@ class Workspace:
             (own / name).mkdir(parents=True, exist_ok=True)
         checkout = await self.checkouts.folder(attempt.repository, attempt.commit)
         if attempt.program == "step":
-            return await self._step(attempt, own, checkout / attempt.folder)
+            folder = await asyncio.to_thread(own_copy, checkout, attempt.folder, own / "code")
+            return await self._step(attempt, own, folder)
         request = await self._request(attempt, own, checkout / attempt.folder)
         asked = own / "request.json"
         asked.write_text(json.dumps(request))
         module = {"data_gate": "validators.data", "model_gate": "validators.model"}
         report = own / "outputs" / attempt.outputs["report"]
-        argv = (sys.executable, "-m", module[attempt.program], str(asked), str(report))
+        # -P: nothing that lies in the working directory is ever imported.
+        argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), str(report))
         # The gates are Headgate's own code: they run in its environment and see no secret.
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(own / "scratch")}
         if "PYTHONPATH" in os.environ:
@@ -100,16 +110,14 @@ class Workspace:
         environment = await self.environment(attempt, folder, own)
         return Prepared(render(attempt.command, values), folder, environment)
 
+    def tidy(self, attempt_id: str) -> None:
+        """Delete what only the running step needed."""
+        for name in ("code", "scratch"):
+            shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
+
     async def environment(self, attempt: Attempt, folder: Path, own: Path) -> dict[str, str]:
         """The variables of a step: its own, its secrets, and as little else as possible."""
-        text = ""
-        if attempt.requirements:
-            path = folder / attempt.requirements
-            if not path.is_file():
-                raise NeedsHuman(
-                    f"{attempt.requirements} is not in the commit; mend `environment.requirements`"
-                )
-            text = path.read_text()
+        text = read_requirements(folder, attempt.requirements)
         env = await self.virtualenvs.get(text, attempt.python)
         return {
             "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
@@ -130,12 +138,15 @@ class Workspace:
             target.parent.mkdir(exist_ok=True)
             await self.artifacts.link(given.digest, target)
             return target
-        folder, manifest = await self.datasets.pinned(given.digest)
         if given.access == "uri":
+            found = (await self.datasets.addresses(given.digest)).items()
+            objects = [
+                {"key": e.key, "uri": uri, "size": e.size, "version": e.version} for e, uri in found
+            ]
             listing = own / "inputs" / f"{name}.json"
-            entries = [{"key": e.key, "version": e.version} for e in manifest.entries]
-            listing.write_text(json.dumps({"dataset": given.name, "objects": entries}))
+            listing.write_text(json.dumps({"dataset": given.name, "objects": objects}))
             return listing
+        folder, _ = await self.datasets.pinned(given.digest)
         return folder
 
     async def _request(self, attempt: Attempt, own: Path, folder: Path) -> object:
@@ -155,11 +166,23 @@ class Workspace:
         return _model_request(attempt, files, folder).model_dump(mode="json")
 
 
+def read_requirements(folder: Path, path: str | None) -> str:
+    """The text of a requirements file below `folder`, `` for none. Raises `NeedsHuman`."""
+    if path is None:
+        return ""
+    try:
+        return (folder / path).read_text(encoding="utf-8")
+    except OSError:
+        raise NeedsHuman(f"{path} is not in the commit; mend `environment.requirements`") from None
+    except UnicodeDecodeError:
+        raise NeedsHuman(f"{path} is not UTF-8 text; save it as such") from None
+
+
 def calm() -> dict[str, str]:
     """Variables that every command gets."""
     return {
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",  # checkouts are shared
+        "PYTHONDONTWRITEBYTECODE": "1",  # nobody would read it a second time
         "PYTHONUNBUFFERED": "1",  # logs can be followed
     }
 
