@@ -1,0 +1,23 @@
+"""A site for each test; one commit and one empty environment for all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.controller.executors.site import LocalSite, make_team
+
+
+@pytest.fixture(scope="session")
+def team(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What all sites share, and the commit that they run."""
+    folder = tmp_path_factory.mktemp("team")
+    return folder, make_team(folder)
+
+
+@pytest.fixture
+def site(tmp_path: Path, team: tuple[Path, str]) -> Iterator[LocalSite]:
+    """A place with nothing running."""
+    made = LocalSite(tmp_path, *team)
+    yield made
+    made.tear_down()

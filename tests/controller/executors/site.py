@@ -1,0 +1,143 @@
+"""A place for attempts: a real repository, a bucket, a store of artifacts and an executor."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from controller.artifacts import Artifacts
+from controller.catalog import Catalog
+from controller.datasets import LocalBucket
+from controller.executors.local import LocalExecutor
+from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.workspace import Workspace
+from controller.git import Mirror
+from controller.kinds.code import Repositories
+from controller.machine.attempt import Attempt, Input
+from controller.secrets import Secrets
+from deployers.processes import Processes
+from tests.contracts.executor import SECRET
+from tests.controller.git_server import Person
+
+ROOT = Path(__file__).parents[3]
+FOLDER = "models/mean"
+FILES = {
+    f"{FOLDER}/said.txt": "committed\n",
+    f"{FOLDER}/offline.txt": "--no-index\nno-such-package-of-ours\n",
+    "shared/note.txt": "beside\n",
+}
+
+CONTROLLER = """
+import asyncio, sys
+from pathlib import Path
+from controller.machine.attempt import Attempt, State
+from tests.contracts.executor import becomes
+from tests.controller.executors.site import LocalSite
+
+async def main():
+    site = LocalSite(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    attempt = Attempt.model_validate_json(sys.stdin.read())
+    async with site.open() as executor:
+        await executor.start(attempt)
+        await becomes(executor, attempt, State.RUNNING)
+        print("running", flush=True)
+        await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+def make_team(folder: Path) -> str:
+    """A remote with one commit below `folder`, for many sites; the commit."""
+    return Person(folder / "ada").push(FILES)
+
+
+class LocalSite:
+    """See `tests.contracts.executor.Site`. `team` holds what many sites share."""
+
+    def __init__(self, root: Path, team: Path, commit: str) -> None:
+        self._root, self._team, self.commit = root, team, commit
+        self.folder = root / "told"
+        self._bucket = root / "bucket"
+        for folder in (self.folder, self._bucket):
+            folder.mkdir(exist_ok=True)
+        self.artifacts = Artifacts(root / "artifacts")
+        self.catalog = Catalog(root / "manifests", LocalBucket(root / "datasets"))
+        mirror = Mirror(str(team / "ada" / "remote.git"), team / "mirror.git")
+        self.repositories = Repositories({"team": mirror}, team / "checkouts")
+        self.secrets = Secrets({"KEY": SECRET})
+        self.virtualenvs = Virtualenvs(team / "environments")
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(
+            home=self._root / "attempts",
+            artifacts=self.artifacts,
+            datasets=self.catalog,
+            checkouts=self.repositories,
+            virtualenvs=self.virtualenvs,
+            secrets=self.secrets,
+        )
+
+    @asynccontextmanager
+    async def open(self, slots: int = 4) -> AsyncIterator[LocalExecutor]:
+        with Processes(self._root / "attempts") as processes:
+            executor = LocalExecutor(
+                self.workspace, processes, slots=slots, redact=self.secrets.redact
+            )
+            try:
+                yield executor
+            finally:
+                await executor.close()
+
+    async def start_and_die(self, attempt: Attempt) -> None:
+        controller = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CONTROLLER, str(self._root), str(self._team), self.commit,
+            cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert controller.stdin is not None
+        assert controller.stdout is not None
+        controller.stdin.write(attempt.model_dump_json().encode())
+        controller.stdin.close()
+        assert await controller.stdout.readline() == b"running\n"
+        controller.kill()
+        await controller.wait()
+
+    def attempt(self, command: str, name: str = "train", **changes: Any) -> Attempt:
+        return Attempt(
+            id=f"mean-1.{name}.1",
+            run="mean-1",
+            node=name,
+            command=command,
+            repository="team",
+            commit=self.commit,
+            folder=FOLDER,
+            timeout=120,
+        ).model_copy(update=changes)
+
+    async def dataset(self, objects: Mapping[str, str]) -> Input:
+        for key, text in objects.items():
+            self.bucket(key).parent.mkdir(parents=True, exist_ok=True)
+            self.bucket(key).write_text(text)
+            os.utime(self.bucket(key), (1e9, 1e9))  # written a while ago
+        listing = await self.catalog.list(self._bucket.as_uri())
+        return Input(kind="dataset", digest=listing.manifest.digest, name="numbers")
+
+    async def artifact(self, name: str, content: str) -> Input:
+        stored = await self.artifacts.put_bytes(content.encode())
+        return Input(kind="artifact", digest=stored.digest, name=name)
+
+    def bucket(self, key: str) -> Path:
+        return self._bucket / key
+
+    async def stored(self, digest: str) -> str:
+        return (await self.artifacts.read_bytes(digest)).decode()
+
+    def tear_down(self) -> None:
+        """End what a test left running."""
+        with Processes(self._root / "attempts") as processes:
+            for name in processes.names():
+                processes.stop(name, grace=0.0)

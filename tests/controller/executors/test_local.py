@@ -1,0 +1,114 @@
+"""The contract of every executor, kept by the one of local processes; and what is its own."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from controller.machine.attempt import State
+from tests.contracts.executor import (
+    ExecutorContract,
+    becomes,
+    ends,
+    gate,
+    lines,
+    printed,
+    run,
+    until,
+)
+from tests.controller.executors.site import LocalSite
+
+
+class TestLocalExecutor(ExecutorContract):
+    """Runs the whole contract."""
+
+
+async def test_an_attempt_whose_supervisor_is_killed_is_lost_and_nothing_of_it_runs_on(
+    site: LocalSite, tmp_path: Path
+) -> None:
+    attempt = site.attempt(f"sh -c 'echo $PPID > {site.folder}/supervisor; sleep 600'")
+    async with site.open(slots=1) as executor:
+        await executor.start(attempt)
+
+        async def begun() -> bool:
+            return bool(lines(site.folder / "supervisor"))
+
+        await until(begun)
+        os.kill(int((site.folder / "supervisor").read_text()), signal.SIGKILL)
+        assert (await ends(executor, attempt)).state is State.LOST
+        # Its slot is free although nobody announced the end.
+        assert (await run(executor, site.attempt("true", name="next"))).state is State.SUCCEEDED
+
+
+async def test_an_end_is_announced(site: LocalSite) -> None:
+    attempt = site.attempt("true")
+    async with site.open() as executor:
+        listening = asyncio.create_task(executor.ended())
+        await asyncio.sleep(0)  # it listens
+        await executor.start(attempt)
+        assert await asyncio.wait_for(listening, 60) == attempt.id
+
+
+async def test_what_cannot_be_prepared_yet_takes_no_slot(site: LocalSite) -> None:
+    gone = site.attempt("true", name="gone", commit="0" * 40)
+    async with site.open(slots=1) as executor:
+        await executor.start(gone)
+        fine = site.attempt("true", name="fine")
+        assert (await run(executor, fine)).state is State.SUCCEEDED
+
+
+async def test_files_beside_the_specs_folder_can_be_read(site: LocalSite) -> None:
+    attempt = site.attempt("cat ../../shared/note.txt")
+    async with site.open() as executor:
+        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        assert await printed(executor, attempt) == "beside\n"
+
+
+async def test_after_its_outputs_are_stored_its_copies_are_deleted(
+    site: LocalSite, tmp_path: Path
+) -> None:
+    attempt = site.attempt("sh -c 'echo x > {outputs.model}'", outputs={"model": "m"})
+    async with site.open() as executor:
+        await run(executor, attempt)
+        first = await executor.collect(attempt)
+        own = tmp_path / "attempts" / attempt.id
+        assert not (own / "code").exists()
+        assert not (own / "scratch").exists()
+    async with site.open() as executor:  # as a restarted controller asks
+        assert await executor.collect(attempt) == first
+
+
+async def test_the_environment_of_a_step_holds_nothing_of_the_controllers(
+    site: LocalSite,
+) -> None:
+    os.environ["HEADGATE_SECRET_KEY"] = "of-the-controller"
+    try:
+        attempt = site.attempt("env", env={"MODE": "fast"})
+        async with site.open() as executor:
+            await run(executor, attempt)
+            seen = await printed(executor, attempt)
+    finally:
+        del os.environ["HEADGATE_SECRET_KEY"]
+    assert "MODE=fast\n" in seen
+    assert "HEADGATE_RUN=mean-1\n" in seen
+    assert "HEADGATE_SECRET" not in seen
+
+
+async def test_slots_that_were_made_fewer_hold_for_what_starts_now(site: LocalSite) -> None:
+    old = [site.attempt(gate(site.folder, n), name=n) for n in ("a", "b")]
+    async with site.open(slots=2) as executor:
+        for attempt in old:
+            await executor.start(attempt)
+        for attempt in old:
+            await becomes(executor, attempt, State.RUNNING)
+    (site.folder / "c.go").touch()
+    new = site.attempt(gate(site.folder, "c"), name="c")
+    async with site.open(slots=1) as executor:
+        await executor.start(new)
+        (site.folder / "a.go").touch()
+        await ends(executor, old[0])
+        for _ in range(20):
+            assert (await executor.poll(new.id)).state is State.PREPARING
+            await asyncio.sleep(0.01)
+        (site.folder / "b.go").touch()
+        assert (await ends(executor, new)).state is State.SUCCEEDED
