@@ -1,0 +1,64 @@
+"""A folder with settings, a remote, a clone, and the commands as a person types them."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+
+from controller.cli import main
+from controller.store.protocol import Change, Store
+from controller.store.sqlite import SqliteStore
+from tests.controller.git_server import Person
+
+Do = Callable[..., Result]
+
+
+class Desk(NamedTuple):
+    """Where a person sits."""
+
+    person: Person
+    settings: Path
+    home: Path
+    do: Do
+    """`do("runs", "--json")`: run a command there."""
+
+    def keep(self, change: Change, at: float = 1000.0) -> None:
+        """Put something into the state, as a controller would."""
+
+        async def commit(store: Store) -> None:
+            await store.commit(change, at)
+
+        self.look(commit)
+
+    def look(self, ask: Callable[[Store], object]) -> object:
+        """What `ask` finds in the state."""
+
+        async def run() -> object:
+            store = await SqliteStore.open(self.home / "state.db")
+            try:
+                return await ask(store)  # type: ignore[misc]  # any coroutine will do
+            finally:
+                await store.close()
+
+        return asyncio.run(run())
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Settings that name a remote, and no state yet but an empty store."""
+    person = Person(tmp_path)
+    settings = tmp_path / "headgate.yaml"
+    settings.write_text("repositories: [{name: toys, url: remote.git, poll: 200ms}]\n")
+    home = tmp_path / ".headgate"
+    home.mkdir()
+
+    def do(*arguments: str) -> Result:
+        clean = {name: None for name in os.environ if name.startswith("HEADGATE_")}
+        runner = CliRunner(env=clean)
+        return runner.invoke(main, ["--settings", str(settings), *arguments])
+
+    return Desk(person, settings, home, do)
