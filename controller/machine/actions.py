@@ -117,7 +117,7 @@ class RunSmoke(Action):
     """
 
     type: Literal["run_smoke"] = "run_smoke"
-    lane: ClassVar[str] = "deploy"
+    lane: ClassVar[str] = "smoke"
     pipeline: str
     environment: str
     rollout: str

@@ -24,6 +24,8 @@ def tell(
 ) -> Environment:
     """Owe one notification; one that fires is an alert, which a later promotion resolves."""
     alert = f"{env.place}/{event}/{name}"
+    if status == "firing" and alert in env.alerts:
+        return env  # they know
     notify = version.spec.notify if version else ()
     to = tuple(n.to for n in notify if event in n.on)
     out.actions.append(
@@ -58,18 +60,30 @@ def resolve(env: Environment, version: ModelVersion, ref: Ref, out: Out) -> Envi
     return env.model_copy(update={"alerts": ()})
 
 
+def over(
+    env: Environment, version: ModelVersion | None, name: str, incident: Incident, out: Out
+) -> Environment:
+    """Resolve what fires under that name, if anything does."""
+    events: tuple[NotifyEvent, ...] = ("stuck", "approval_needed")
+    for event in events:
+        alert = f"{env.place}/{event}/{name}"
+        if alert in env.alerts:
+            env = tell(env, version, event, name, incident, out, status="resolved")
+            rest = tuple(a for a in env.alerts if a != alert)
+            env = env.model_copy(update={"alerts": rest})
+    return env
+
+
 def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
     """Wake somebody when what should serve does not, and say when it does again."""
     if env.stable is None:
-        return env
+        return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), out)
     server = observed.deployed.server(server_name(env.place, env.stable.version))
     alert = f"{env.place}/stuck/stable"
     version = observed.versions.get(env.stable.version)
     if server is not None and server.ready:
-        if alert in env.alerts:
-            incident = incidents.recovered(env.pipeline, env.name, env.stable)
-            env = tell(env, version, "stuck", "stable", incident, out, status="resolved")
-            env = env.model_copy(update={"alerts": tuple(a for a in env.alerts if a != alert)})
+        incident = incidents.recovered(env.pipeline, env.name, env.stable)
+        env = over(env, version, "stable", incident, out)
         return env.model_copy(update={"unready_since": None})
     if env.unready_since is None:
         return env.model_copy(update={"unready_since": now})

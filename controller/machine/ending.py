@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from controller.machine import incidents
-from controller.machine.alerts import resolve, tell
+from controller.machine.alerts import over, resolve, tell
 from controller.machine.branch import restore, summary, write
 from controller.machine.core import Key, Message
 from controller.machine.environment import (
@@ -146,6 +146,8 @@ def stop(
     promotes = env.write is not None and env.write.write == f"{rollout.id}/promote"
     owed = None if promotes else env.write
     env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": owed})
+    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
+    env = over(env, version, rollout.id, goes_on, out)  # nothing waits for a person any more
     if outcome in ("aborted", "superseded"):
         return env
     if rollout.kind == "wish":
@@ -197,6 +199,9 @@ def written(
         return env
     said = named(env.write.file)
     env = env.model_copy(update={"heeded": body["commit"], "says": said, "write": None})
+    stable = observed.versions.get(env.stable.version) if env.stable else None
+    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
+    env = over(env, stable, "write_environment", goes_on, out)
     rollout = env.rollout
     if rollout is not None and body["write"] == f"{rollout.id}/promote":
         return settle(env, rollout, observed, out, now)

@@ -43,6 +43,8 @@ class Environment(Value):
     """The newest release that came while a person's word forbade it."""
     deploy: Deploy | None = None
     """The deployment that was asked for last."""
+    refused: float | None = None
+    """When that deployment failed for good; it is asked for again after a while."""
     paused: str | None = None
     unready_since: float | None = None
     """Since when stable does not answer as ready."""

@@ -148,8 +148,15 @@ def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
     return digest(
         {
             "nodes": [
-                [node.name, {**node.definition, "baseline": None}, dict(node.reads)] for node in own
+                [
+                    node.name,
+                    {**node.definition, "baseline": None},
+                    dict(node.reads),
+                    {i: str(of) for i, of in node.inputs.items() if i != "baseline"},
+                ]
+                for node in own
             ],
+            "model": str(graph.model),
             "datasets": dict(datasets),
             "serve": dict(graph.serve) if graph.serve is not None else None,
         }
@@ -354,9 +361,11 @@ def _baseline(spec: Pipeline, baseline: Baseline, guarded: Mapping[str | None, s
             return None
         else:
             inputs[local] = origin
-    own = {step for step, _ in ((i.node, i.output) for i in inputs.values()) if step}
-    if not own <= set(spec.steps):
-        return None
+    for origin in inputs.values():
+        if origin.node and origin.node not in spec.steps:
+            return None
+        if origin.node and origin.output not in spec.steps[origin.node].outputs:
+            return None
     label = f"baseline.{name}"
     attempt = node.attempt.model_copy(update={"node": label})
     return node.model_copy(

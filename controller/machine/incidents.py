@@ -116,6 +116,17 @@ def recovered(pipeline: str, environment: str, now: Ref) -> Incident:
     )
 
 
+def ended(pipeline: str, environment: str, now: Ref | None) -> Incident:
+    """What needed somebody is over."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} goes on",
+        what="What needed somebody is over.",
+        now=str(now) if now else None,
+    )
+
+
 def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: str) -> Incident:
     """A rollout waits for a person."""
     place = f"{pipeline}/{environment}"

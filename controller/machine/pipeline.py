@@ -131,6 +131,7 @@ def decide(
     for letter in inbox:
         pipeline = _heed(pipeline, letter.message, observed, out, now)
     pipeline, wait = _look_at_data(pipeline, observed, now)
+    pipeline = pipeline.model_copy(update={"waits_for": None})
     for branch in sorted(pipeline.wanted):
         if branch not in pipeline.active:
             pipeline = _start(pipeline, branch, observed, out, now)
@@ -198,7 +199,9 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: _Out, now: flo
         }
     )
     active = pipeline.active.get(branch)
-    if active and branch != pipeline.default_branch:
+    last = pipeline.last.get(branch)
+    known = last is not None and last.commit == commit
+    if active and branch != pipeline.default_branch and not known:
         reason = f"superseded by commit {commit[:12]}"
         out.messages.append(_cancel_message(active, reason, f"superseded/{commit}"))
     waiting = pipeline.wanted.get(branch)
@@ -375,7 +378,7 @@ def _took(pipeline: Pipeline, branch: str, datasets: Mapping[str, str]) -> Pipel
 
 def _forget(pipeline: Pipeline, branch: str) -> Pipeline:
     wanted = {name: w for name, w in pipeline.wanted.items() if name != branch}
-    return pipeline.model_copy(update={"wanted": wanted, "waits_for": None})
+    return pipeline.model_copy(update={"wanted": wanted})
 
 
 def _missing_data(pipeline: Pipeline, spec: Spec, observed: Observed) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
-from controller.machine.alerts import tell, watch_stable
+from controller.machine.alerts import over, tell, watch_stable
 from controller.machine.branch import renew_write, say_what_runs
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.ending import promote, stop, written
@@ -28,6 +28,8 @@ from validators.report import Report
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
 SMOKE_DEADLINE = 600.0
+REFUSED = 60.0
+"""Seconds until a deployment that failed for good is asked for again."""
 
 
 def decide(
@@ -50,11 +52,17 @@ def decide(
     newer = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
     if before.write is not None and env.write is None:
         newer.add(before.write.lane)
-    for deploy in converge(env, observed):
-        out.actions.append(deploy)
+    if before.rollout is not None and (env.rollout is None or env.rollout.id != before.rollout.id):
+        newer.add(RunSmoke.lane)
+    owed = converge(env, observed)
+    if not owed:
+        env = _has_converged(env, observed, out)
+    for deploy in owed:
         if deploy != env.deploy:  # owed again without a change, it keeps its backoff
             newer.add(deploy.lane)
-            env = env.model_copy(update={"deploy": deploy})
+            env = env.model_copy(update={"deploy": deploy, "refused": None})
+        if env.refused is None or now - env.refused >= REFUSED:
+            out.actions.append(deploy)
     return Decision(
         state=env,
         actions=tuple(out.actions),
@@ -84,6 +92,13 @@ def _take_up(env: Environment, out: Out) -> Environment:
         )
     )
     return env.model_copy(update={"waiting": None})
+
+
+def _has_converged(env: Environment, observed: Observed, out: Out) -> Environment:
+    stable = observed.versions.get(env.stable.version) if env.stable else None
+    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
+    env = over(env, stable, "deploy", goes_on, out)
+    return env.model_copy(update={"refused": None})
 
 
 def _cadence(env: Environment, now: float) -> float:
@@ -260,12 +275,17 @@ def _action_failed(
     env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
 ) -> Environment:
     """An effect that will not succeed by itself."""
-    rollout, reason = env.rollout, body["reason"]
-    kind = body["action"].get("type")
-    if kind in ("deploy", "run_smoke") and rollout is not None:
+    rollout, reason, action = env.rollout, body["reason"], body["action"]
+    kind = action.get("type")
+    if rollout is not None and rollout.id in (action.get("attempt"), action.get("rollout")):
         return stop(env, rollout, "failed", reason, observed, out, now)
-    if kind == "send" or env.stable is None:
+    if kind not in ("deploy", "write_environment"):
         return env
-    version = observed.versions.get(env.stable.version)
+    if kind == "deploy":
+        if env.deploy is None or action != env.deploy.plain():
+            return env  # it is not wanted any more
+        env = env.model_copy(update={"refused": now})
+    number = env.stable or (rollout.version if rollout else None)
+    version = observed.versions.get(number.version) if number else None
     incident = incidents.stuck(env.pipeline, env.name, env.stable, reason)
     return tell(env, version, "stuck", f"{kind}", incident, out)

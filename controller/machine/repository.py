@@ -30,6 +30,8 @@ class Repository(Value):
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, str] = {}
     """Names by folder, on the default branch."""
+    moves: int = 0
+    """How often something was seen to move; a branch may come back to a commit it left."""
 
 
 class Observed(Value):
@@ -46,10 +48,11 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     repository = state or Repository(name=name)
     messages: list[Message] = []
     actions: list[Action] = []
+    moves = repository.moves + 1
     for branch, commit in observed.heads.items():
         if repository.heads.get(branch) == commit.sha:
             continue
-        tell, owe = _see(name, branch, commit, observed.default_branch)
+        tell, owe = _see(name, branch, commit, observed.default_branch, moves)
         messages += tell
         actions += owe
     default = observed.heads.get(observed.default_branch)
@@ -58,7 +61,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
         messages += [
             Message(
                 to=Key("environment", f"{pipeline}/{environment}"),
-                id=f"branch/{observed.environments}",
+                id=f"branch/{observed.environments}/{moves}",
                 type="look",
                 body={"repository": name},
             )
@@ -71,6 +74,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
             heads={branch: commit.sha for branch, commit in observed.heads.items()},
             environments=observed.environments or repository.environments,
             pipelines=pipelines,
+            moves=moves if messages or actions else repository.moves,
         ),
         actions=tuple(actions),
         messages=tuple(messages),
@@ -79,7 +83,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
 
 
 def _see(
-    name: str, branch: str, commit: Commit, default_branch: str
+    name: str, branch: str, commit: Commit, default_branch: str, moves: int
 ) -> tuple[list[Message], list[Action]]:
     messages: list[Message] = []
     actions: list[Action] = []
@@ -96,7 +100,7 @@ def _see(
         messages.append(
             Message(
                 to=Key("pipeline", pipeline),
-                id=f"commit/{branch}/{commit.sha}",
+                id=f"commit/{branch}/{commit.sha}/{moves}",
                 type="commit_seen",
                 body={
                     "pipeline": pipeline,

@@ -188,6 +188,7 @@ def decide(
         run = run.model_copy(update={"finished": now})
     else:
         run, actions, wait = _start_ready(run, observed.graph, observed, now)
+        actions = (*_given_up(before, run, observed), *actions)
         if all(run.nodes.get(n.name, _NEW).done for n in observed.graph.nodes):
             run = run.model_copy(update={"finished": now})
     if run.finished is not None:
@@ -247,7 +248,10 @@ def _fail_attempt(run: Run, body: Mapping[str, Any]) -> Run:
     attempt = body["action"].get("attempt", {})
     if not isinstance(attempt, dict) or attempt.get("node") not in run.nodes:
         return run
-    failed = run.nodes[attempt["node"]].model_copy(update={"failed": body["reason"]})
+    progress = run.nodes[attempt["node"]]
+    if progress.done or progress.open is None or progress.open.id != attempt.get("id"):
+        return run  # of a try that ended meanwhile
+    failed = progress.model_copy(update={"failed": body["reason"]})
     return run.model_copy(update={"nodes": {**run.nodes, attempt["node"]: failed}})
 
 
@@ -255,8 +259,9 @@ def _take_status(
     node: Node, progress: Progress, tried: Tried, observed: Observed, now: float
 ) -> Progress:
     status = observed.statuses.get(tried.id, Status(state=State.UNKNOWN))
+    since = max(tried.asked, status.started or 0.0)  # it may have waited for a free slot
     if not status.state.ended:
-        if now - tried.asked <= node.attempt.timeout + LATE:
+        if status.state is State.PREPARING or now - since <= node.attempt.timeout + LATE:
             return progress
         status = Status(state=State.LOST, ended=now, message="it outlived its timeout unseen")
     if status.state is State.SUCCEEDED and tried.id in observed.uncollected:
@@ -399,6 +404,17 @@ def _retry_at(node: Node, progress: Progress) -> float:
     if last.status and last.status.state is State.LOST:
         return ended
     return ended + min(node.backoff * 2.0 ** (len(progress.attempts) - 1), LONGEST_BACKOFF)
+
+
+def _given_up(before: Run, run: Run, observed: Observed) -> tuple[Action, ...]:
+    """End what was given up as lost and may run all the same, before it is tried again."""
+    return tuple(
+        CancelAttempt(attempt=node.open.id)
+        for name, node in before.nodes.items()
+        if node.open
+        and (run.nodes[name].open is None or run.nodes[name].open != node.open)
+        and not observed.statuses.get(node.open.id, Status(state=State.UNKNOWN)).state.ended
+    )
 
 
 def _stop_attempts(run: Run) -> tuple[Run, tuple[Action, ...]]:

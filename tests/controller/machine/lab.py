@@ -1,0 +1,153 @@
+"""A model of the world around one run: an executor that is told how attempts end, and a cache."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.machine import run as machine
+from controller.machine.actions import CancelAttempt, StartAttempt
+from controller.machine.attempt import Attempt, State, Status
+from controller.machine.core import Action, Decision, Key, Letter, Message
+from controller.machine.graph import Baseline, Graph, build
+from controller.machine.run import Hit, Observed, Run, Trigger, absorb, wanted_keys
+from controller.outbox import parsed
+from specs.digests import digest
+from tests.controller.machine.kit import letter, report, sha, source, spec
+from validators.verdict import Verdict
+
+GOOD = Status(state=State.SUCCEEDED)
+
+
+@dataclass
+class Lab:
+    """One run; `endings` says by node how each of its attempts ends, and a success is the rest."""
+
+    graph: Graph
+    endings: dict[str, list[State]] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    uncollectable: set[str] = field(default_factory=set)
+    """Nodes whose outputs cannot be taken."""
+    cache: dict[str, Hit] = field(default_factory=dict)
+    contents: Callable[[Attempt, str], str] = lambda a, o: digest(f"{a.node} {o}")
+    now: float = 100.0
+    state: Run | None = None
+    started: dict[str, Attempt] = field(default_factory=dict)
+    statuses: dict[str, Status] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    inbox: list[Letter] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    """Nodes in the order in which their attempts started."""
+
+    def __post_init__(self) -> None:
+        run = Run(
+            id="mean-1",
+            number=1,
+            pipeline="mean",
+            repository="team",
+            commit=sha("c1"),
+            branch="main",
+            folder="",
+            trigger=Trigger(kind="commit", why="a commit"),
+            datasets={"numbers": digest("numbers")},
+            fingerprint="one",
+            releases=True,
+            created=self.now,
+        )
+        self.say("start", run.model_dump(mode="json"))
+
+    @property
+    def run(self) -> Run:
+        assert self.state is not None
+        return self.state
+
+    def say(self, type_: str, body: Mapping[str, Any]) -> None:
+        self.inbox.append(letter(len(self.inbox) + 1, Key("run", "mean-1"), type_, body))
+
+    def phases(self) -> dict[str, str]:
+        return {name: node.phase for name, node in self.run.nodes.items()}
+
+    def observe(self) -> Observed:
+        run = self.state or machine.begin(self.inbox)
+        observed = Observed(graph=self.graph)
+        for name, node in run.nodes.items():
+            if node.done or node.open is None:
+                continue
+            observed = self._look(observed, name, node.open.id)
+        while keys := wanted_keys(absorb(run, observed, run.created), observed):
+            hits = {key: self.cache.get(key) for key in keys}
+            observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
+        return observed
+
+    def _look(self, observed: Observed, name: str, id_: str) -> Observed:
+        status = self.statuses.get(id_, Status(state=State.UNKNOWN))
+        update: dict[str, Any] = {"statuses": {**observed.statuses, id_: status}}
+        if status.state is State.SUCCEEDED and name in self.uncollectable:
+            update["uncollected"] = {**observed.uncollected, id_: "model.json was not written"}
+        elif status.state is State.SUCCEEDED:
+            attempt = self.started[id_]
+            outputs = {o: self.contents(attempt, o) for o in attempt.outputs}
+            update["outputs"] = {**observed.outputs, id_: outputs}
+            if name.startswith("gate."):
+                verdict = self.verdicts.get(name, Verdict.PASS)
+                update["reports"] = {**observed.reports, id_: report(verdict)}
+        return observed.model_copy(update=update)
+
+    def decide(self) -> Decision[Run]:
+        return machine.decide(self.state, self.observe(), tuple(self.inbox), self.now)
+
+    def save(self, decision: Decision[Run]) -> None:
+        self.inbox.clear()
+        self.state = parsed(Run, decision.state.plain())
+        self.actions += decision.actions
+        self.messages += decision.messages
+        for fact in decision.facts:
+            self.cache[fact.key.name] = parsed(Hit, fact.body)
+
+    def turn(self, dt: float = 1.0) -> Decision[Run]:
+        self.now += dt
+        decision = self.decide()
+        self.save(decision)
+        for action in decision.actions:
+            self.apply(action)
+        return decision
+
+    def apply(self, action: Action) -> None:
+        """As an executor does: an attempt that was started before is not started again."""
+        if isinstance(action, StartAttempt):
+            attempt = action.attempt
+            if attempt.id not in self.started:
+                self.started[attempt.id] = attempt
+                self.order.append(attempt.node)
+                self.statuses[attempt.id] = Status(state=State.RUNNING, started=self.now)
+        elif isinstance(action, CancelAttempt):
+            self.cancelled.append(action.attempt)
+
+    def end(self, node: str, state: State = State.SUCCEEDED) -> None:
+        """The newest attempt at a node ends."""
+        id_ = [x for x, a in self.started.items() if a.node == node][-1]
+        self.statuses[id_] = Status(
+            state=state, started=self.now, ended=self.now, message=f"it ended {state}"
+        )
+
+    def end_all(self) -> None:
+        for id_, status in list(self.statuses.items()):
+            if not status.state.ended:
+                node = self.started[id_].node
+                left = self.endings.get(node, [])
+                self.end(node, left.pop(0) if left else State.SUCCEEDED)
+
+    def finish(self, dt: float = 700.0) -> Run:
+        """Turn after turn, each attempt ending in between, until the run ends."""
+        for _ in range(100):
+            self.turn(dt)
+            if not self.run.live:
+                return self.run
+            self.end_all()
+        raise AssertionError(f"the run does not end: {self.phases()}")
+
+
+def lab(*changes: tuple[str, Any], held_against: Baseline | None = None, **more: Any) -> Lab:
+    """A run of `kit.PLAIN` with changes."""
+    return Lab(build(spec(*changes), source(), held_against), **more)

@@ -1,0 +1,184 @@
+"""Who is woken, how often, and when it is over."""
+
+from controller.machine.actions import Deploy
+from tests.controller.machine.kit import version
+from tests.controller.machine.site import Site, running
+
+
+def site() -> Site:
+    return Site({n: version(n) for n in range(1, 6)})
+
+
+def test_a_rollback_fires_once_and_the_next_promotion_resolves_it() -> None:
+    one = running(site(), 1)
+    one.faulty = {2}
+    one.release(2)
+    one.run(20)
+    alert = "mean/production/rollback/mean-production-2"
+    assert one.alerts("firing") == [alert]
+    running(one, 3)
+    assert one.alerts("resolved") == [alert]
+    assert one.env.alerts == ()
+
+
+def test_a_stable_server_that_is_down_fires_after_a_while_and_resolves_when_it_is_back() -> None:
+    one = running(site(), 1)
+    one.never_ready = {1}
+    one.run(20)
+    assert one.alerts("firing") == []
+    one.run(40)
+    assert one.alerts("firing") == ["mean/production/stuck/stable"]
+    one.never_ready = set()
+    one.run(5)
+    assert one.alerts("resolved") == ["mean/production/stuck/stable"]
+
+
+def test_a_deployment_that_fails_for_good_fires_once_is_not_hammered_and_resolves() -> None:
+    one = running(site(), 1)
+    one.ready.clear()  # the machine was restarted
+    one.deployed = None
+    one.refuses_deploys = True
+    asked = sum(isinstance(a, Deploy) for _ in range(30) for a in one.turn().actions)
+    assert asked == 1
+    assert one.alerts("firing").count("mean/production/stuck/deploy") == 1
+    one.refuses_deploys = False
+    one.run(70)
+    assert one.serves == 1
+    assert one.deployed is not None
+    assert "mean/production/stuck/deploy" in one.alerts("resolved")
+    assert one.env.alerts == ()
+
+
+def test_a_commit_that_is_refused_wakes_somebody_also_at_the_first_release() -> None:
+    one = site()
+    one.writes = "is refused"
+    one.release(1)
+    one.run(10)
+    assert one.alerts("firing") == ["mean/production/stuck/write_environment"]
+    one.writes = "works"
+    one.say("retry", by="ada")
+    one.run(5)
+    assert one.serves == 1
+    assert one.alerts("resolved") == ["mean/production/stuck/write_environment"]
+
+
+def test_what_waited_for_a_person_is_resolved_when_the_rollout_ends() -> None:
+    one = running(site(), 1)
+    one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}
+    one.release(2)
+    one.run(3)
+    alert = "mean/production/approval_needed/mean-production-2"
+    assert one.alerts("firing") == [alert]
+    one.release(3)
+    one.run(2)
+    assert one.alerts("resolved") == [alert]
+
+
+def test_smoke_requests_are_not_lost_when_a_deployment_is_asked_for_meanwhile() -> None:
+    one = Site({1: version(1)}, name="staging")
+    one.release(1)
+    one.turn()
+    one.turn()
+    one.turn(apply=False)  # the smoke requests are owed
+    one.ready[1] = False
+    one.deployed = None
+    one.run(10)
+    assert one.serves == 1
+
+
+def test_a_smoke_failure_stops_in_staging_and_says_which_check() -> None:
+    one = Site({1: version(1)}, name="staging", fails_smoke={1})
+    one.release(1)
+    one.run(10)
+    assert one.serves is None
+    assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
+    assert one.sent == []
+
+
+def test_a_pass_in_staging_is_sent_on_to_production() -> None:
+    one = running(Site({1: version(1)}, name="staging"), 1)
+    assert [(m.to.name, m.type, m.body["version"]) for m in one.sent] == [
+        ("mean/production", "release", 1)
+    ]
+
+
+def test_a_canary_that_gets_no_traffic_is_held_at_its_deadline_and_people_decide() -> None:
+    one = running(site(), 1)
+    one.load = 0
+    one.release(2)
+    one.run(70)
+    assert one.serves == 1
+    assert one.alerts("firing") == ["mean/production/stuck/mean-production-2"]
+    one.say("promote", by="ada")
+    one.run(4)
+    assert one.serves == 2
+
+
+def test_a_canary_that_gets_no_traffic_is_rolled_back_where_the_spec_says_so() -> None:
+    one = running(site(), 1)
+    two = version(2, ("release.production.canary.on_inconclusive", "rollback"))
+    one.versions = {**one.versions, 2: two}
+    one.load = 0
+    one.release(2)
+    one.run(70)
+    assert one.serves == 1
+    assert [q.version for q in one.env.quarantine] == [2]
+
+
+def test_a_quarantined_version_is_refused_until_it_is_retried() -> None:
+    one = running(site(), 1)
+    one.faulty = {2}
+    one.release(2)
+    one.run(20)
+    one.release(2)
+    one.run(2)
+    assert one.env.rollout is None
+    assert "mean/production/refused/release/2" in one.alerts("info")
+    one.faulty = set()
+    one.say("retry", by="ada")
+    one.run(20)
+    assert one.serves == 2
+    assert one.env.quarantine == ()
+
+
+def test_a_paused_canary_neither_grows_nor_promotes_until_it_is_resumed() -> None:
+    one = running(site(), 1)
+    one.say("pause", by="ada")
+    one.release(2)
+    one.run(20)
+    assert one.serves == 1
+    assert one.env.rollout is not None
+    one.say("resume", by="ada")
+    one.run(4)
+    assert one.serves == 2
+
+
+def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
+    one = running(site(), 1, 2)
+    one.say("rollback", by="ada", reason="it smells")
+    one.run(8)
+    assert one.serves == 1
+    for wish in (
+        lambda: one.edit(version=99),
+        lambda: one.edit(version=1, digest="sha256:" + "1" * 64),
+        lambda: one.edit(version=2),
+        one.garble,
+    ):
+        wish()
+        one.run(6)
+        assert one.serves == 1
+        assert one.file is not None
+        assert one.file.model is not None
+        assert one.file.model.version == 1
+        assert "refuse" in one.subjects[-1]
+
+
+def test_model_null_stops_serving_and_a_later_wish_serves_again() -> None:
+    one = running(site(), 1)
+    one.edit(version=None)
+    one.run(3)
+    assert one.env.stable is None
+    assert one.ready == {}
+    one.edit(version=1)
+    one.run(5)
+    assert one.serves == 1

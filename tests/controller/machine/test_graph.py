@@ -1,0 +1,186 @@
+"""What a node's cache key is made of, and what a run's fingerprint leaves out."""
+
+from typing import Any
+
+import pytest
+
+from controller.machine.graph import Graph, Source, build, fingerprint, key_of, package_of
+from specs.digests import digest
+from tests.controller.machine.kit import baseline, source, spec
+
+DATA = {"numbers": digest("numbers")}
+INPUTS = {name: digest(name) for name in ("numbers", "model", "dataset", "candidate", "baseline")}
+
+
+def keys(graph: Graph) -> dict[str, str]:
+    return {node.name: key_of(node, INPUTS) for node in graph.nodes}
+
+
+def changed(*changes: tuple[str, Any], at: Source | None = None) -> set[str]:
+    """The nodes whose own key differs after a change of the spec or of the files."""
+    before, after = keys(build(spec(), source())), keys(build(spec(*changes), at or source("c2")))
+    return {name for name in before if before[name] != after.get(name)}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, set()),
+        ({"README__md": "new"}, set()),
+        ({"docs/index__html": "new"}, set()),
+        ({"serve__py": "new"}, set()),
+        ({"train__py": "new"}, {"train"}),
+        ({"evaluate__py": "new"}, {"evaluate"}),
+        ({"numbers__yaml": "new"}, {"gate.data.numbers"}),
+        ({"requirements__txt": "new"}, {"train", "evaluate"}),
+    ],
+)
+def test_a_file_changes_the_keys_of_those_that_read_it(
+    files: dict[str, str], expected: set[str]
+) -> None:
+    assert changed(at=source("c2", **files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("params.depth", 7, {"train"}),
+        ("params.unused", 2, set()),
+        ("steps.train.params", {"depth": 7}, {"train"}),
+        ("steps.train.timeout", "2h", set()),
+        ("steps.train.retries", 3, set()),
+        ("steps.train.env", {"A": "b"}, {"train"}),
+        ("steps.train.image", "other:1", {"train"}),
+        ("environment.python", "3.12", {"train", "evaluate"}),
+        ("steps.evaluate.reads", ["*.py"], {"evaluate"}),
+        ("gates.model.threshold", 0.4, {"gate.model"}),
+        ("release.production.approval", "pull-request", set()),
+        ("metadata.owners", ["@me"], set()),
+    ],
+)
+def test_a_part_of_the_spec_changes_the_keys_of_those_it_concerns(
+    path: str, value: Any, expected: set[str]
+) -> None:
+    assert changed((path, value)) == expected
+
+
+def test_without_reads_a_step_reads_what_commits_admit_but_neither_docs_nor_suites() -> None:
+    graph = build(spec(("steps.train.reads", None)), source())
+    expected = {"evaluate.py", "requirements.txt", "serve.py", "train.py"}
+    assert set(graph.by_name["train"].reads) == expected
+
+
+def test_an_input_of_other_content_changes_the_key() -> None:
+    node = build(spec(), source()).by_name["train"]
+    assert key_of(node, {"numbers": digest("a")}) != key_of(node, {"numbers": digest("b")})
+
+
+def test_a_step_waits_for_the_gate_of_the_data_that_it_reads() -> None:
+    graph = build(spec(), source())
+    assert graph.by_name["train"].after == ("gate.data.numbers",)
+    assert graph.by_name["evaluate"].needs == ("train", "gate.data.numbers")
+
+
+def test_steps_stand_in_the_order_of_their_inputs_however_they_are_written() -> None:
+    plain = spec()
+    steps = {"evaluate": plain.steps["evaluate"], "train": plain.steps["train"]}
+    graph = build(plain.model_copy(update={"steps": steps}), source())
+    names = [node.name for node in graph.nodes]
+    assert names.index("train") < names.index("evaluate")
+
+
+def test_the_baseline_is_evaluated_at_its_own_commit_from_its_stored_model() -> None:
+    old = baseline(1)
+    node = build(spec(), source("c2"), old).by_name["baseline.evaluate"]
+    assert node.optional
+    assert node.attempt.commit == old.source.commit
+    assert node.inputs["model"].artifact == old.model
+    assert node.inputs["numbers"].dataset == "numbers"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("gates", {}),
+        ("datasets.other", {"uri": "file:///other/*.csv"}),
+    ],
+)
+def test_a_baseline_that_cannot_run_on_this_data_is_said_to_the_gate(
+    change: tuple[str, Any],
+) -> None:
+    changes = [change]
+    if change[0] == "datasets.other":
+        changes.append(
+            ("steps.evaluate.inputs", {"model": "steps.train.model", "numbers": "datasets.other"})
+        )
+    graph = build(spec(), source("c2"), baseline(1, *changes))
+    assert "baseline.evaluate" not in graph.by_name
+    request = graph.by_name["gate.model"].attempt.request
+    assert request["no_baseline"] == "version 1 has no evaluation that could run on this data"
+
+
+def test_a_baseline_that_reads_an_output_which_the_candidate_does_not_make_is_left_out() -> None:
+    table = {"run": "make {outputs.table}", "outputs": {"table": "table.csv"}}
+    reads = {"model": "steps.train.model", "numbers": "steps.prepare.table"}
+    old = baseline(1, ("steps.prepare", table), ("steps.evaluate.inputs", reads))
+    frame = {"run": "make {outputs.frame}", "outputs": {"frame": "frame.csv"}}
+    graph = build(spec(("steps.prepare", frame)), source("c2"), old)
+    assert "baseline.evaluate" not in graph.by_name
+
+
+def test_a_promotion_by_itself_changes_no_fingerprint() -> None:
+    alone = fingerprint(build(spec(), source()), DATA)
+    for number in (1, 2):
+        assert fingerprint(build(spec(), source(), baseline(number)), DATA) == alone
+
+
+OTHER = {
+    "run": "train {inputs.numbers} {params.depth} {outputs.model}",
+    "inputs": {"numbers": "datasets.numbers"},
+    "outputs": {"model": "model.json"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "files", "same"),
+    [
+        ([], {}, True),
+        ([], {"README__md": "new"}, True),
+        ([("params.unused", 2)], {}, True),
+        ([("release.production.canary.deadline", "2m")], {}, True),
+        ([("params.depth", 7)], {}, False),
+        ([], {"serve__py": "new"}, False),
+        ([("release.serve.run", "serve2 {model} {port}")], {}, False),
+        ([("release", None)], {}, False),
+    ],
+)
+def test_the_fingerprint_of_what_was_already_run(
+    changes: list[tuple[str, Any]], files: dict[str, str], same: bool
+) -> None:
+    before = fingerprint(build(spec(), source()), DATA)
+    after = fingerprint(build(spec(*changes), source("c2", **files)), DATA)
+    assert (before == after) is same
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("steps.evaluate.inputs.model", "steps.other.model"),
+        ("steps.train.inputs.numbers", "datasets.more"),
+        ("model", "steps.other.model"),
+    ],
+)
+def test_another_wire_between_the_same_parts_is_a_change(path: str, value: str) -> None:
+    more = [("steps.other", OTHER), ("datasets.more", {"uri": "file:///more/*.csv"})]
+    data = {**DATA, "more": digest("more")}
+    before = fingerprint(build(spec(*more), source()), data)
+    assert fingerprint(build(spec(*more, (path, value)), source()), data) != before
+
+
+def test_a_package_is_the_model_with_its_server_and_environment() -> None:
+    model = digest("a model")
+    package = package_of(build(spec(), source()), model)
+    assert package == package_of(build(spec(("params.depth", 7)), source("c2")), model)
+    assert package != package_of(build(spec(), source("c2", serve__py="new")), model)
+    assert package != package_of(build(spec(), source("c2", requirements__txt="new")), model)
+    assert package != package_of(build(spec(), source()), digest("another"))

@@ -1,0 +1,211 @@
+"""How a run goes through its nodes."""
+
+import pytest
+
+from controller.machine.actions import ReportCommit, StartAttempt
+from controller.machine.attempt import State, Status
+from controller.machine.run import LATE
+from tests.controller.machine.kit import baseline
+from tests.controller.machine.lab import lab
+from validators.verdict import Verdict
+
+
+def test_a_run_goes_gate_by_gate_and_tells_what_it_made() -> None:
+    one = lab()
+    run = one.finish()
+    assert run.outcome == "passed"
+    assert one.order == ["gate.data.numbers", "train", "evaluate", "gate.model"]
+    reports = [a.state for a in one.actions if isinstance(a, ReportCommit)]
+    assert reports == ["running", "passed"]
+    assert [m.type for m in one.messages] == ["run_ended"]
+    body = one.messages[0].body
+    assert body["model"] == run.nodes["train"].outputs["model"]  # type: ignore[index]  # it passed
+    assert body["package"]
+    assert body["verdicts"] == {"data.numbers": "PASS", "model": "PASS"}
+
+
+def test_a_second_run_of_the_same_is_cached_throughout() -> None:
+    first = lab()
+    first.finish()
+    second = lab(cache=first.cache)
+    second.turn()
+    assert second.run.outcome == "passed"
+    assert set(second.phases().values()) == {"cached"}
+    assert second.started == {}
+    assert {n.cached_from for n in second.run.nodes.values()} == {"mean-1"}
+
+
+def test_a_step_that_changes_and_writes_the_same_cuts_off_what_follows() -> None:
+    first = lab()
+    first.finish()
+    second = lab(("params.depth", 7), cache=first.cache)
+    run = second.finish()
+    assert second.phases() == {
+        "gate.data.numbers": "cached",
+        "train": "succeeded",
+        "evaluate": "cached",
+        "gate.model": "cached",
+    }
+    assert run.outcome == "passed"
+
+
+def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
+    one = lab(("steps.train.retries", 2), ("steps.train.backoff", "10s"))
+    one.turn()
+    one.end("gate.data.numbers")
+    one.turn()
+    starts = []
+    for wait in (10.0, 20.0):
+        one.end("train", State.FAILED)
+        one.turn(0.0)
+        assert one.run.nodes["train"].open is None
+        one.turn(wait - 0.1)
+        assert one.run.nodes["train"].open is None
+        one.turn(0.2)
+        starts.append(one.run.nodes["train"].open)
+    assert [t.id for t in starts if t] == ["mean-1.train.2", "mean-1.train.3"]
+    one.end("train", State.FAILED)
+    one.turn()
+    assert one.run.outcome == "failed"
+    assert one.phases()["evaluate"] == "skipped"
+    assert (
+        "train did not succeed" in (one.run.nodes["gate.model"].skipped or "")
+        or one.run.nodes["gate.model"].skipped
+    )
+
+
+@pytest.mark.parametrize(("losses", "outcome"), [(3, "passed"), (4, "failed")])
+def test_a_lost_try_is_no_fault_of_the_step_but_not_for_ever(losses: int, outcome: str) -> None:
+    one = lab(endings={"train": [State.LOST] * losses})
+    assert one.finish().outcome == outcome
+    assert len(one.run.nodes["train"].attempts) == min(losses + 1, 4)
+
+
+@pytest.mark.parametrize(
+    "verdict", [Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.SKIPPED]
+)
+def test_a_data_gate_that_does_not_pass_stops_all_that_reads_the_data(verdict: Verdict) -> None:
+    one = lab(verdicts={"gate.data.numbers": verdict})
+    run = one.finish()
+    assert run.outcome == "stopped"
+    assert one.order == ["gate.data.numbers"]
+    assert run.nodes["train"].skipped == f"gate.data.numbers: {verdict}"
+    assert one.messages[0].body["package"] is None
+
+
+def test_a_warning_goes_on() -> None:
+    one = lab(verdicts={"gate.data.numbers": Verdict.WARN, "gate.model": Verdict.WARN})
+    assert one.finish().outcome == "passed"
+
+
+def test_a_gate_that_crashes_is_an_error_and_not_a_pass_and_is_asked_again() -> None:
+    one = lab(endings={"gate.model": [State.FAILED, State.OUT_OF_MEMORY]})
+    run = one.finish()
+    assert run.outcome == "stopped"
+    assert run.verdicts["model"] is Verdict.ERROR
+    again = lab(cache=one.cache)
+    again.turn()
+    assert again.phases()["gate.model"] == "running"
+
+
+def test_a_gate_that_could_not_judge_is_not_remembered() -> None:
+    one = lab(verdicts={"gate.model": Verdict.ERROR})
+    one.finish()
+    assert one.run.nodes["gate.model"].key not in one.cache
+
+
+def test_outputs_that_cannot_be_taken_are_a_failure_that_says_so() -> None:
+    one = lab(uncollectable={"train"})
+    run = one.finish()
+    assert run.outcome == "failed"
+    assert run.nodes["train"].failed == "model.json was not written"
+
+
+def test_a_baseline_that_fails_leaves_the_gate_without_it_and_with_the_reason() -> None:
+    one = lab(held_against=baseline(1), endings={"baseline.evaluate": [State.FAILED]})
+    run = one.finish()
+    assert run.outcome == "passed"
+    gate = next(a for a in one.started.values() if a.node == "gate.model")
+    assert "baseline" not in gate.inputs
+    assert "it ended failed" in gate.request["no_baseline"]
+
+
+def test_a_cancelled_run_ends_at_once_and_cancels_what_is_open() -> None:
+    one = lab()
+    one.turn()
+    one.say("cancel", {"reason": "by ada"})
+    one.turn()
+    assert one.run.outcome == "cancelled"
+    assert one.cancelled == ["mean-1.gate.data.numbers.1"]
+    assert one.run.nodes["train"].skipped == "cancelled: by ada"
+    one.say("cancel", {"reason": "again"})
+    after = one.turn()
+    assert (after.actions, after.messages, after.requeue_after) == ((), (), None)
+
+
+def test_what_the_executor_forgot_is_started_again_under_the_same_id() -> None:
+    one = lab()
+    one.turn()
+    first = one.started["mean-1.gate.data.numbers.1"]
+    one.statuses.clear()  # the machine was replaced
+    again = [a for a in one.turn().actions if isinstance(a, StartAttempt)]
+    assert [a.attempt for a in again] == [first]
+
+
+def test_an_attempt_that_nobody_ends_is_given_up_cancelled_and_tried_again() -> None:
+    one = lab()
+    one.turn()
+    one.turn(3600 + LATE - 1)
+    assert one.run.nodes["gate.data.numbers"].open is not None
+    one.turn(3.0)
+    assert one.cancelled == ["mean-1.gate.data.numbers.1"]
+    assert one.started["mean-1.gate.data.numbers.2"]
+
+
+def test_an_attempt_that_waits_for_a_free_slot_is_not_given_up() -> None:
+    one = lab()
+    one.turn()
+    id_ = "mean-1.gate.data.numbers.1"
+    one.statuses[id_] = Status(state=State.PREPARING)
+    one.turn(3600 + LATE + 5000)
+    one.statuses[id_] = Status(state=State.RUNNING, started=one.now)
+    one.turn(3600)
+    assert list(one.started) == [id_]
+
+
+def test_a_refusal_of_a_try_that_ended_meanwhile_fails_nothing() -> None:
+    one = lab()
+    one.turn()
+    attempt = one.started["mean-1.gate.data.numbers.1"]
+    one.end("gate.data.numbers", State.LOST)
+    one.turn()
+    one.say(
+        "action_failed",
+        {"action": StartAttempt(attempt=attempt).plain(), "reason": "no such image"},
+    )
+    one.turn()
+    assert one.phases()["gate.data.numbers"] == "running"
+    assert one.finish().outcome == "passed"
+
+
+def test_a_try_that_the_executor_refuses_ends_the_run() -> None:
+    one = lab()
+    one.turn()
+    attempt = one.started["mean-1.gate.data.numbers.1"]
+    one.say(
+        "action_failed",
+        {"action": StartAttempt(attempt=attempt).plain(), "reason": "no such image"},
+    )
+    one.turn()
+    assert one.run.outcome == "failed"
+    assert one.messages[0].body["why"] == "gate.data.numbers: no such image"
+
+
+def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
+    one = lab(("steps.train.retries", 1), endings={"train": [State.FAILED]})
+    for _ in range(50):
+        decision = one.turn()
+        assert (decision.requeue_after is None) is (not decision.state.live)
+        if not decision.state.live:
+            return
+        one.end_all()
