@@ -222,7 +222,9 @@ async def _dataset(spec: Spec, name: str, folder: Path, known: _Known) -> Planne
     version = problem = None
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
-            listing = await LocalBucket(Path(scratch)).list(dataset.uri, repository=folder)
+            # A plan does not wait for files to settle; one that changes meanwhile is left out.
+            bucket = LocalBucket(Path(scratch), clock=lambda: 0.0)
+            listing = await bucket.list(dataset.uri, repository=folder)
         if listing.manifest.entries:
             version = listing.manifest.digest
         else:

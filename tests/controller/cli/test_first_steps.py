@@ -1,0 +1,143 @@
+"""A newcomer: init writes what validates, validate tells everything at once."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from controller.cli import main
+from specs.model import SPEC_FILE
+
+TEAM = {
+    "train.py": "",
+    "src/evaluate.py": "",
+    "serve.py": "",
+    "requirements.txt": "",
+    "data/2024/rows.parquet": "",
+    "expectations/rows.yaml": "name: x\nexpectations: [{type: expect_table_row_count_to_equal}]\n",
+}
+
+
+def do(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def folder(tmp_path: Path, files: dict[str, str]) -> Path:
+    made = tmp_path / "Flight Delay"
+    made.mkdir()
+    for name, text in files.items():
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).write_text(text)
+    return made
+
+
+def test_init_finds_what_is_there_and_writes_what_validates(tmp_path: Path) -> None:
+    team = folder(tmp_path, TEAM)
+    result = do("init", str(team), "--repository", "git@example.org:flights.git")
+    assert result.exit_code == 0, result.stderr
+    text = (team / SPEC_FILE).read_text()
+    for found in ("name: flight-delay", "data/2024/*.parquet", "expectations/rows.yaml",
+                  "python src/evaluate.py", "python serve.py", "requirements.txt"):  # fmt: skip
+        assert found in text
+    assert "git@example.org:flights.git" in (team / "headgate.yaml").read_text()
+    checked = do("validate", str(team))
+    assert (checked.exit_code, checked.stdout) == (0, "")
+    assert "3 files are valid" in checked.stderr
+
+
+@pytest.mark.parametrize("missing", [set(TEAM), {"src/evaluate.py"}, {"serve.py"}, {"train.py"}])
+def test_init_writes_a_valid_spec_whatever_is_missing(tmp_path: Path, missing: set[str]) -> None:
+    team = folder(tmp_path, {name: text for name, text in TEAM.items() if name not in missing})
+    assert do("init", str(team)).exit_code == 0
+    assert do("validate", str(team)).exit_code == 0
+
+
+def test_init_overwrites_nothing_and_writes_nothing_beside_it(tmp_path: Path) -> None:
+    team = folder(tmp_path, {"headgate.yaml": "mine\n"})
+    result = do("init", str(team), "--repository", "x")
+    assert result.exit_code == 1
+    assert "is there already" in result.stderr
+    assert (team / "headgate.yaml").read_text() == "mine\n"
+    assert not (team / SPEC_FILE).exists()
+
+
+@pytest.mark.parametrize("name", ["it's.py", 'quote".py', "{braces}/train.py", "a b/train.py"])
+def test_init_never_writes_what_does_not_validate(tmp_path: Path, name: str) -> None:
+    team = folder(tmp_path, {name: "", "da'ta/x.csv": ""})
+    if do("init", str(team)).exit_code == 0:
+        assert do("validate", str(team)).exit_code == 0
+    else:
+        assert not (team / SPEC_FILE).exists()
+
+
+def wrong(tmp_path: Path) -> Path:
+    team = folder(tmp_path, TEAM | {"headgate.yaml": "slots: many\n"})
+    do("init", str(team))
+    spec = team / SPEC_FILE
+    spec.write_text(spec.read_text().replace("outputs: {model", "outptus: {model"))
+    (team / "expectations" / "rows.yaml").write_text("name: rows\nexpectations: []\n")
+    return team
+
+
+def test_validate_tells_specs_settings_and_suites_at_once(tmp_path: Path) -> None:
+    result = do("validate", str(wrong(tmp_path)))
+    assert result.exit_code == 1
+    assert "did you mean outputs?" in result.stdout
+    assert "headgate.yaml:1:8: error: wrong type for `slots`" in result.stdout
+    assert "rows.yaml:2:1: error: the suite has no expectations" in result.stdout
+
+
+def test_validate_speaks_to_machines(tmp_path: Path) -> None:
+    team = str(wrong(tmp_path))
+    found = json.loads(do("validate", team, "--format", "json").stdout)
+    assert {problem["code"] for problem in found} >= {"unknown-key", "wrong-type"}
+    sarif = json.loads(do("validate", team, "--format", "sarif").stdout)
+    assert len(sarif["runs"][0]["results"]) == len(found)
+    github = do("validate", team, "--format", "github")
+    assert github.exit_code == 1
+    assert github.stdout.count("::error file=") == len(found)
+
+
+def test_validate_says_where_it_found_nothing(tmp_path: Path) -> None:
+    result = do("validate", str(tmp_path))
+    assert result.exit_code == 2
+    assert "headgate init" in result.stderr
+
+
+def test_a_hostile_file_is_told_about_and_does_not_drive_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / SPEC_FILE).write_bytes(b"\xff\xfe\x00\x1b[2J")
+    result = do("validate", str(tmp_path))
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_commands_without_settings_say_how_to_get_some(tmp_path: Path) -> None:
+    result = do("--settings", str(tmp_path / "none.yaml"), "status")
+    assert result.exit_code == 1
+    assert "none.yaml cannot be read" in result.stderr
+    broken = tmp_path / "headgate.yaml"
+    broken.write_text("slots: 1\n")
+    result = do("--settings", str(broken), "status")
+    assert result.exit_code == 1
+    assert "lacks `repositories`" in result.stderr
+
+
+def test_without_state_reading_exits_with_3(tmp_path: Path) -> None:
+    settings = tmp_path / "headgate.yaml"
+    settings.write_text("repositories: [{name: a, url: b}]")
+    result = do("--settings", str(settings), "runs")
+    assert result.exit_code == 3
+    assert "headgate up" in result.stderr
+
+
+def test_a_corrupt_state_is_one_message_with_exit_code_3(tmp_path: Path) -> None:
+    settings = tmp_path / "headgate.yaml"
+    settings.write_text("repositories: [{name: a, url: b}]")
+    (tmp_path / ".headgate").mkdir()
+    (tmp_path / ".headgate" / "state.db").write_bytes(b"no database at all" * 100)
+    result = do("--settings", str(settings), "status")
+    assert result.exit_code == 3
+    assert "Traceback" not in result.output
+    assert len(result.stderr.splitlines()) <= 3

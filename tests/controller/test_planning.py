@@ -1,0 +1,189 @@
+"""Plans: of a work tree and of commits, with and without a controller's state."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.git import Mirror
+from controller.machine.core import Fact, Key
+from controller.machine.graph import Graph, key_of, resolve
+from controller.machine.run import Hit
+from controller.planning import WORK_TREE, checkout_of, default_base, files_at, work_tree
+from controller.store.protocol import Change
+from tests.controller.cli import seeds
+from tests.controller.cli.conftest import Desk, desk
+from tests.controller.git_server import Person, run_git
+
+__all__ = ["desk"]
+
+SUITE = "name: rows\nexpectations: [{type: expect_table_row_count_to_equal, kwargs: {value: 1}}]\n"
+FILES = {
+    "ml-pipeline.yaml": seeds.SPEC,
+    "train.py": "train\n",
+    "evaluate.py": "evaluate\n",
+    "serve.py": "serve\n",
+    "suite.yaml": SUITE,
+    "data/a.csv": "a,b\n",
+}
+
+
+def plan(at: Desk, *options: str) -> dict[str, Any]:
+    result = at.do("plan", str(at.person.clone), "--json", *options)
+    assert result.exit_code == 0, result.stderr
+    made: dict[str, Any] = json.loads(result.stdout)
+    return made
+
+
+def fates(made: dict[str, Any]) -> dict[str, str]:
+    return {node["name"]: node["what"] for node in made["nodes"]}
+
+
+def remember(at: Desk, made_of: Graph, rows: str) -> None:
+    """Leave in the state what a passing run of that graph leaves."""
+    run = seeds.run(1, datasets={"rows": rows})
+    facts = []
+    for node in made_of.nodes:
+        outputs = {n: p.outputs or {} for n, p in run.nodes.items()}
+        digests = resolve(node, lambda name, output: outputs[name][output], run.datasets)  # noqa: B023 - used at once
+        hit = Hit(run=run.id, outputs=outputs[node.name], seconds=4.0)
+        facts.append(Fact(key=Key("cache", key_of(node, digests)), body=hit.plain()))
+    at.keep(Change(facts=tuple(facts)))
+    for change in seeds.run_changes(run, made_of):
+        at.keep(change)
+    at.keep(seeds.put("pipeline", "toy", seeds.pipeline(run)))
+
+
+@pytest.fixture
+def told(desk: Desk) -> Desk:
+    """A pushed pipeline that ran once, as the state remembers it."""
+    commit = desk.person.push(FILES)
+    files = files_at(checkout_of(desk.person.clone), commit)
+    rows = plan(desk)["datasets"][0]["version"]
+    remember(desk, seeds.graph(files=files), rows)
+    return desk
+
+
+async def test_a_clean_work_tree_has_the_ids_that_the_mirror_reports(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    commit = person.push({**FILES, "sub/\u00fc \t.txt": "x", "run.sh": "#!/bin/sh\n"})
+    (person.clone / "run.sh").chmod(0o755)
+    (person.clone / "link").symlink_to("train.py")
+    commit = person.push({})
+    mirror = Mirror(str(person.remote), tmp_path / "mirror")
+    theirs = await mirror.files(commit)
+    checkout = checkout_of(person.clone)
+    assert work_tree(checkout) == files_at(checkout, commit) == theirs
+
+
+async def test_a_changed_work_tree_has_the_ids_that_committing_it_would_give(
+    tmp_path: Path,
+) -> None:
+    person = Person(tmp_path)
+    person.push({**FILES, ".gitignore": "*.log\n", ".gitattributes": "*.txt text eol=lf\n"})
+    (person.clone / "train.py").write_text("changed\n")
+    (person.clone / "new.txt").write_bytes(b"crlf\r\n")
+    (person.clone / "noise.log").write_text("ignored")
+    (person.clone / "serve.py").unlink()
+    status = run_git(person.clone, "status", "--porcelain")
+    objects = run_git(person.clone, "count-objects")
+    found = work_tree(checkout_of(person.clone))
+    assert run_git(person.clone, "status", "--porcelain") == status
+    assert run_git(person.clone, "count-objects") == objects
+    mirror = Mirror(str(person.remote), tmp_path / "mirror")
+    assert found == await mirror.files(person.push({}))
+
+
+def test_without_a_state_everything_runs_and_the_plan_says_why(desk: Desk) -> None:
+    desk.person.push(FILES)
+    made = plan(desk)
+    assert set(fates(made).values()) == {"run"}
+    assert made["commit"] == WORK_TREE
+    assert made["compared_with"] is None
+    assert "no controller's state" in made["notes"][0]
+    assert made["nodes"][0]["why"] == ["there is no earlier run to compare with"]
+
+
+def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
+    told.person.push({"README.md": "hello\n"})
+    made = plan(told)
+    assert made["nothing_to_do"]
+    assert set(fates(made).values()) == {"cached"}
+    assert "nothing to run: all is as in toy-1" in told.do("plan", str(told.person.clone)).stdout
+
+
+def test_a_changed_parameter_runs_what_depends_on_it_and_names_it(told: Desk) -> None:
+    spec = told.person.clone / "ml-pipeline.yaml"
+    spec.write_text(seeds.SPEC.replace("depth: 3", "depth: 9"))
+    made = plan(told)
+    assert fates(made) == {
+        "gate.data.rows": "cached",
+        "train": "run",
+        "evaluate": "run",
+        "gate.model": "run",
+    }
+    why = {node["name"]: node["why"] for node in made["nodes"]}
+    assert why["train"] == ["params.depth went from 3 to 9"]
+    assert why["evaluate"] == ["train runs before it"]
+    assert made["seconds"] == pytest.approx(12.0)
+
+
+def test_a_changed_file_is_named_by_the_steps_that_read_it(told: Desk) -> None:
+    (told.person.clone / "evaluate.py").write_text("other\n")
+    made = plan(told)
+    assert fates(made)["train"] == "cached"
+    assert made["nodes"][2]["why"] == ["evaluate.py changed"]
+
+
+def test_new_data_is_named_with_both_versions(told: Desk) -> None:
+    (told.person.clone / "data" / "b.csv").write_text("c,d\n")
+    made = plan(told)
+    (rows,) = made["datasets"]
+    assert rows["version"] != rows["was"]
+    assert set(fates(made).values()) == {"run"}
+    assert made["nodes"][0]["why"][0].startswith("rows went from ")
+
+
+def test_a_loosened_gate_is_told_in_the_plan(told: Desk) -> None:
+    spec = told.person.clone / "ml-pipeline.yaml"
+    spec.write_text(seeds.SPEC.replace("at_least: 0.6", "at_least: 0.1"))
+    (change,) = plan(told)["policy"]
+    assert (change["loosens"], change["was"], change["now"]) == (
+        True,
+        "at least 0.6",
+        "at least 0.1",
+    )
+    told.person.push({}, branch="other")
+    made = plan(told, "--commit", "HEAD", "--base", "HEAD~1")
+    assert len(made["policy"]) == 1
+    assert "! LOOSENED gates.model" in told.do("plan", str(told.person.clone)).stdout
+
+
+def test_the_base_is_where_the_remotes_main_branch_was_left(desk: Desk) -> None:
+    first = desk.person.push(FILES)
+    desk.person.push({"train.py": "mine\n"}, branch="mine")
+    run_git(desk.person.clone, "fetch", "-q", "origin")
+    assert default_base(checkout_of(desk.person.clone)) == first
+
+
+def test_data_that_cannot_be_listed_is_said_and_runs(desk: Desk) -> None:
+    text = seeds.SPEC.replace("data/*.csv", "s3://lake/rows/*.csv")
+    desk.person.push(FILES | {"ml-pipeline.yaml": text})
+    (rows,) = plan(desk)["datasets"]
+    assert rows["version"] is None
+    assert "s3://lake" in rows["problem"]
+
+
+def test_what_cannot_be_planned_is_one_message(desk: Desk, tmp_path: Path) -> None:
+    outside = desk.do("plan", str(tmp_path))
+    assert outside.exit_code == 1
+    assert "git" in outside.stderr
+    desk.person.push({"a.txt": ""})
+    nothing = desk.do("plan", str(desk.person.clone))
+    assert (nothing.exit_code, "headgate init" in nothing.stderr) == (1, True)
+    desk.person.push({"ml-pipeline.yaml": "steps: []\n"})
+    wrong = desk.do("plan", str(desk.person.clone))
+    assert (wrong.exit_code, "ml-pipeline.yaml:1:" in wrong.stderr) == (1, True)
+    unknown = desk.do("plan", str(desk.person.clone), "--base", "--output=/x")
+    assert (unknown.exit_code, "no commit" in unknown.stderr) == (1, True)
