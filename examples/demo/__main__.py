@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -20,6 +21,7 @@ from examples.demo.oncall import on_duty
 from examples.demo.show import Show
 from examples.demo.story import ACTS
 from examples.demo.world import EXAMPLE, HEADGATE, Unexpected, World, end_all
+from specs.failures import Failure
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +66,7 @@ async def _perform(folder: Path, data: Data, console: Console, *, keep: bool) ->
                 console.print("Stopped; everything that was started is being ended.")
                 return 130
             well = playing.result()
-            await _where(world, console)
+            await _where(world, console, keep=keep)
             if keep:
                 console.print("\nThe controller, the model and its callers go on until Ctrl-C.")
                 await stopping
@@ -78,10 +80,14 @@ async def _play(world: World, console: Console) -> bool:
     """All acts, up to the first that does not end as it should."""
     show = Show([act.title for act in ACTS], console)
 
+    tree: RenderableType = ""
+
     async def look() -> RenderableType:
-        if world.store is None:
-            return ""
-        return render(await snapshot(world.store, world.home))
+        nonlocal tree
+        if world.store is not None:
+            with contextlib.suppress(Failure):  # the store is busy: the picture before will do
+                tree = render(await snapshot(world.store, world.home))
+        return tree
 
     failure: Unexpected | None = None
     async with show.live(look):
@@ -89,9 +95,9 @@ async def _play(world: World, console: Console) -> bool:
             show.begin(number)
             try:
                 show.end(await act.play(world, show.say), well=True)
-            except Unexpected as error:
-                failure = error
-                show.end(f"expected {error.expected}", well=False)
+            except Exception as error:
+                failure = error if isinstance(error, Unexpected) else _fault(error)
+                show.end(f"expected {failure.expected}", well=False)
                 break
     console.print()
     console.print(show.summary())
@@ -101,15 +107,22 @@ async def _play(world: World, console: Console) -> bool:
     return failure is None
 
 
-async def _where(world: World, console: Console) -> None:
+def _fault(error: Exception) -> Unexpected:
+    """What nobody thought of: a router that is gone, an answer of another shape."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    seen = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+    return Unexpected("the act to go on", seen)
+
+
+async def _where(world: World, console: Console, *, keep: bool) -> None:
     """Where everything is, and how to look at it."""
-    address = "nothing answers"
+    address = "ended with the demo; `make demo KEEP=1` leaves it up"
     with contextlib.suppress(OSError):
-        address = await world.address()
+        address = f"{await world.address()}/predict" if keep else address
     lines = {
         "folder": world.folder,
         "the remote": world.remote,
-        "production": f"{address}/predict (while it is up: KEEP=1)",
+        "production": address,
         "releases": f"git -C {world.remote} log {BRANCH}",
         "reports": f"git -C {world.remote} log --notes=headgate main",
         "what runs": f"cd {world.folder} && {HEADGATE} status",

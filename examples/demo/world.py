@@ -44,6 +44,9 @@ RATE = 200
 PATIENCE = 90.0
 """Seconds after which something that should happen has not."""
 
+ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith(("HEADGATE_", "GIT_"))}
+"""Nothing of the caller's own Headgate or repository reaches the story's."""
+
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
@@ -90,6 +93,8 @@ class World:
         self.controller: subprocess.Popen[bytes] | None = None
         self.callers: subprocess.Popen[bytes] | None = None
         self.store: SqliteStore | None = None
+        self.epoch = ""
+        """Production's router, as it was when the callers began."""
         self._traffic = _Reader(folder / "answers.jsonl")
 
     def begin(self) -> None:
@@ -182,6 +187,7 @@ class World:
         command: list[str | Path] = [self.data.python, script, *options]
         command += ["--data", flights, "--out", record]
         self.callers = self._start(command, "callers.log")
+        self.epoch = (await self.router()).epoch
         await self.seen(lambda: self.traffic().total > RATE, "answers from production")
 
     def _start(self, command: Sequence[str | Path], log: str) -> subprocess.Popen[bytes]:
@@ -190,6 +196,7 @@ class World:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
+                env=ENVIRON,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -425,4 +432,6 @@ def git_or_none(folder: Path, *arguments: str) -> str | None:
 
 
 def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(
+        command, check=False, cwd=folder, env=ENVIRON, capture_output=True, text=True
+    )
