@@ -44,7 +44,6 @@ def test_a_deployment_that_fails_for_good_fires_once_is_not_hammered_and_resolve
     one.refuses_deploys = False
     one.run(70)
     assert one.serves == 1
-    assert one.deployed is not None
     assert "mean/production/stuck/deploy" in one.alerts("resolved")
     assert one.env.alerts == ()
 
@@ -158,13 +157,16 @@ def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
     one.say("rollback", by="ada", reason="it smells")
     one.run(8)
     assert one.serves == 1
-    for wish in (
-        lambda: one.edit(version=99),
-        lambda: one.edit(version=1, digest="sha256:" + "1" * 64),
-        lambda: one.edit(version=2),
-        one.garble,
-    ):
-        wish()
+    for wish in ("unknown", "another digest", "quarantined", "broken"):
+        match wish:
+            case "unknown":
+                one.edit(version=99)
+            case "another digest":
+                one.edit(version=1, digest="sha256:" + "1" * 64)
+            case "quarantined":
+                one.edit(version=2)
+            case _:
+                one.garble()
         one.run(6)
         assert one.serves == 1
         assert one.file is not None

@@ -1,0 +1,179 @@
+"""Whatever comes in whatever order: an environment runs what its state and its branch say."""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from controller.machine import promotion
+from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
+from tests.controller.machine.kit import version
+from tests.controller.machine.site import Site, WriteMode
+
+NUMBERS = range(1, 5)
+VERSIONS = {
+    1: version(1),
+    2: version(2),
+    3: version(3, ("release.production.approval", "pull-request")),
+    4: version(4, ("release.production.canary.on_inconclusive", "rollback")),
+}
+SLOW = 70.0
+
+
+class Releases(RuleBasedStateMachine):
+    """One environment, people and releases that steer it, git and servers that fail."""
+
+    site: Site
+
+    @initialize(name=st.sampled_from(["staging", "production"]))
+    def begin(self, name: str) -> None:
+        self.site = Site(VERSIONS, name=name, load=10)
+        self.fired: set[str] = set()
+        self.heard = 0
+        self.site.release(1)
+
+    # -- what happens --------------------------------------------------------------------------
+
+    @rule(number=st.sampled_from(NUMBERS))
+    def release(self, number: int) -> None:
+        self.site.release(number)
+
+    @rule(verb=st.sampled_from(["approve", "promote", "pause", "resume", "abort", "retry"]))
+    def say(self, verb: str) -> None:
+        self.site.say(verb, by="ada")
+
+    @rule(to=st.none() | st.sampled_from([*NUMBERS, 99]))
+    def roll_back(self, to: int | None) -> None:
+        self.site.say("rollback", by="ada", **({"to": to} if to is not None else {}))
+
+    @rule(number=st.none() | st.sampled_from([*NUMBERS, 99]), pinned=st.booleans())
+    def edit(self, number: int | None, pinned: bool) -> None:
+        self.site.edit(version=number, pinned=pinned)
+
+    @precondition(lambda self: self.site.commits)
+    @rule()
+    def revert(self) -> None:
+        self.site.revert()
+
+    @rule()
+    def garble(self) -> None:
+        self.site.garble()
+
+    @rule(mode=st.sampled_from(["works", "is down", "pushes and dies", "is refused"]))
+    def git(self, mode: WriteMode) -> None:
+        self.site.writes = mode
+
+    @rule(bad=st.sets(st.sampled_from(NUMBERS), max_size=2), how=st.sampled_from("fsr"))
+    def servers(self, bad: set[int], how: str) -> None:
+        self.site.faulty = bad if how == "f" else set()
+        self.site.fails_smoke = bad if how == "s" else set()
+        self.site.never_ready = bad if how == "r" else set()
+
+    @rule(refuses=st.booleans())
+    def deployer(self, refuses: bool) -> None:
+        self.site.refuses_deploys = refuses
+
+    @rule()
+    def crash(self) -> None:
+        """The controller dies after saving what it owes, before it applies that."""
+        self.look(1.0, apply=False)
+
+    @rule(turns=st.integers(1, 4), dt=st.sampled_from([0.5, 1.0, 3.0, SLOW]))
+    def go_on(self, turns: int, dt: float) -> None:
+        for _ in range(turns):
+            self.look(dt)
+
+    def look(self, dt: float, *, apply: bool = True) -> None:
+        """A turn, and what it must not have done."""
+        site, before = self.site, self.site.state
+        commits = len(site.commits)
+        decision = site.turn(dt, apply=apply)
+        env = decision.state
+        assert decision.requeue_after is not None
+        deploys = [a for a in decision.actions if isinstance(a, Deploy)]
+        assert len(deploys) <= 1
+        for deploy in deploys:
+            rollout = env.rollout
+            under_way = rollout.version.version if rollout and rollout.deployed else None
+            assert deploy.stable == (env.stable.version if env.stable else None)
+            assert deploy.canary == under_way
+            assert deploy.canary_weight == 0 or (rollout and rollout.step >= 0)
+        was = before.stable if before else None
+        if env.stable != was and env.stable is not None:
+            self.changed_for_a_reason(env, commits)
+            lifted = {q.digest for q in (before.quarantine if before else ())}
+            lifted &= {q.digest for q in env.quarantine}
+            assert env.stable.digest not in lifted
+
+    def changed_for_a_reason(self, env: Any, commits: int) -> None:
+        """A commit names it, ours or a person's; a revert's commit follows it."""
+        named = {
+            c.file.model.digest for c in self.site.commits[:commits] if c.file and c.file.model
+        }
+        owed = env.write.file.model if env.write else None
+        follows = owed is not None and owed.digest == env.stable.digest
+        assert env.stable.digest in named or follows
+
+    # -- what is always so ---------------------------------------------------------------------
+
+    @invariant()
+    def alerts_are_resolved_once_and_only_after_they_fired(self) -> None:
+        for notify in self.site.told[self.heard :]:
+            if notify.status == "firing":
+                assert notify.alert not in self.fired
+                self.fired.add(notify.alert)
+            elif notify.status == "resolved":
+                assert notify.alert in self.fired
+                self.fired.discard(notify.alert)
+        self.heard = len(self.site.told)
+
+    @invariant()
+    def nothing_grows_without_bound(self) -> None:
+        if self.site.state is None:
+            return
+        env = self.site.env
+        assert len(set(env.alerts)) == len(env.alerts)
+        assert len({r.digest for r in env.former}) == len(env.former)
+        assert len({q.digest for q in env.quarantine}) == len(env.quarantine)
+        assert not {q.digest for q in env.quarantine} & {r.digest for r in env.former}
+
+    @invariant()
+    def a_look_that_shows_nothing_new_decides_nothing_new(self) -> None:
+        site = self.site
+        if site.state is None or site.inbox:
+            return
+        observed = site.observe()
+        first = promotion.decide(site.state, observed, (), site.now)
+        second = promotion.decide(first.state, observed, (), site.now)
+        third = promotion.decide(second.state, observed, (), site.now)
+        assert third.state == promotion.decide(third.state, observed, (), site.now).state
+        for action in third.actions:
+            assert not isinstance(action, (Notify, WriteEnvironment, RunSmoke))
+
+    def teardown(self) -> None:
+        """In a world that works again, all comes to rest, and the file says what serves."""
+        site = self.site
+        site.writes, site.refuses_deploys = "works", False
+        site.faulty, site.fails_smoke, site.never_ready = set(), set(), set()
+        for verb in ("resume", "approve", "retry", "approve"):
+            site.say(verb, by="ada")
+            for _ in range(8):
+                self.look(1.0)
+        for _ in range(12):
+            self.look(SLOW)
+        for _ in range(40):
+            self.look(1.0)
+        env = site.env
+        assert env.write is None
+        rollout = env.rollout
+        assert rollout is None or (rollout.held is not None) or rollout.approval
+        assert env.unready_since is None
+        if rollout is None:
+            said = site.file.model.digest if site.file and site.file.model else None
+            assert said == (env.stable.digest if env.stable else None)
+            assert site.deployed is None or site.deployed.stable == site.serves
+
+
+TestReleases = Releases.TestCase
+TestReleases.settings = settings(max_examples=60, stateful_step_count=25)
