@@ -1,7 +1,6 @@
 """The command line. A command's module is imported when it is called, so that help is quick."""
 
 import os
-import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -133,7 +132,3 @@ def main(ctx: click.Context, settings: str | None) -> None:
     Commands read the state of the controller that the settings describe; it need not run.
     """
     ctx.obj = settings
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -126,8 +126,9 @@ def _node(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> 
 
 
 def _why_it_ran(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> list[str]:
+    made_by = {origin.node for origin in node.inputs.values() if origin.node}
     remade = [
-        need for need in node.needs if before and _outputs(run, need) != _outputs(before, need)
+        name for name in sorted(made_by) if before and _outputs(run, name) != _outputs(before, name)
     ]
     found = list(reasons(node, run.datasets, earlier))
     if remade:

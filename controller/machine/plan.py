@@ -95,7 +95,8 @@ def forecast(
             planned.append(_planned(node, "cached", [f"as in {hit.run}"], 0.0))
             continue
         # An input that is not known comes from a node that runs.
-        running = [p.name for p in planned if p.what == "run" and p.name in node.needs]
+        made_by = {origin.node for origin in node.inputs.values()}
+        running = [p.name for p in planned if p.what == "run" and p.name in made_by]
         seconds = earlier.seconds.get(node.name) if earlier else None
         why = reasons(node, datasets, earlier, running)
         planned.append(_planned(node, "run", why, seconds))
@@ -155,7 +156,7 @@ def reasons(
 ) -> Iterator[str]:
     """Why a node is not what it was in the earlier run; at least one reason.
 
-    `running` are the nodes it needs that run before it.
+    `running` are the nodes that make its inputs and run before it.
     """
     if earlier is None:
         yield "there is no earlier run to compare with"

@@ -49,10 +49,8 @@ def remember(at: Desk, made_of: Graph, rows: str) -> None:
         digests = resolve(node, lambda name, output: outputs[name][output], run.datasets)  # noqa: B023 - used at once
         hit = Hit(run=run.id, outputs=outputs[node.name], seconds=4.0)
         facts.append(Fact(key=Key("cache", key_of(node, digests)), body=hit.plain()))
-    at.keep(Change(facts=tuple(facts)))
-    for change in seeds.run_changes(run, made_of):
-        at.keep(change)
-    at.keep(seeds.put("pipeline", "toy", seeds.pipeline(run)))
+    pipeline = seeds.put("pipeline", "toy", seeds.pipeline(run))
+    at.keep(Change(facts=tuple(facts)), *seeds.run_changes(run, made_of), pipeline)
 
 
 @pytest.fixture

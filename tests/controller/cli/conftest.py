@@ -26,11 +26,12 @@ class Desk(NamedTuple):
     do: Do
     """`do("runs", "--json")`: run a command there."""
 
-    def keep(self, change: Change, at: float = 1000.0) -> None:
+    def keep(self, *changes: Change, at: float = 1000.0) -> None:
         """Put something into the state, as a controller would."""
 
         async def commit(store: Store) -> None:
-            await store.commit(change, at)
+            for change in changes:
+                await store.commit(change, at)
 
         self.look(commit)
 

@@ -1,0 +1,196 @@
+"""Verbs: what they refuse, what they leave in the state, and a real controller that heeds them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cli.reach import controller_pid
+from controller.machine.core import Key, Letter
+from controller.store.protocol import Store
+from tests.controller.cli import seeds
+from tests.controller.cli.conftest import Desk
+
+ROOT = Path(__file__).parents[3]
+COMMAND = (sys.executable, "-m", "controller.cli")
+
+
+@pytest.fixture
+def told(desk: Desk) -> Desk:
+    """toy-1 runs; v1 serves in production and v2 is in the canary there."""
+    going = seeds.run(1, finished=None)
+    env = seeds.environment(stable=seeds.version(1).ref, rollout=seeds.canary(2))
+    desk.keep(
+        seeds.put("run", going.id, going),
+        seeds.put("pipeline", "toy", seeds.pipeline(going)),
+        seeds.put("environment", "toy/production", env),
+    )
+    return desk
+
+
+def letters(at: Desk) -> Sequence[Letter]:
+    async def inbox(store: Store) -> Sequence[Letter]:
+        return await store.inbox()
+
+    found = at.look(inbox)
+    assert isinstance(found, Sequence)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "to", "type_", "body"),
+    [
+        (["trigger", "toy", "--force", "--reason", "why not"], ("pipeline", "toy"), "trigger",
+         {"kind": "manual", "branch": "main", "force": True, "why": "why not"}),
+        (["retry", "toy-1"], ("pipeline", "toy"), "trigger", {"kind": "retry", "force": True}),
+        (["abort", "toy-1", "--reason", "slow"], ("pipeline", "toy"), "cancel", {"run": "toy-1"}),
+        (["abort", "toy"], ("environment", "toy/production"), "abort", {}),
+        (["promote", "toy/production"], ("environment", "toy/production"), "promote", {}),
+        (["pause", "toy", "--reason", "lunch"], ("environment", "toy/production"), "pause",
+         {"reason": "lunch"}),
+        (["rollback", "toy", "--reason", "bad"], ("environment", "toy/production"), "rollback",
+         {"reason": "bad"}),
+    ],
+)  # fmt: skip
+def test_without_a_controller_the_request_waits_in_the_state_and_that_is_said(
+    told: Desk, arguments: list[str], to: tuple[str, str], type_: str, body: dict[str, Any]
+) -> None:
+    result = told.do(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "No controller runs here now" in result.stderr
+    (letter,) = letters(told)
+    assert (letter.message.to, letter.message.type) == (Key(*to), type_)
+    assert body.items() <= letter.message.body.items()
+    assert letter.message.body["by"]
+
+
+def test_asking_twice_is_two_requests(told: Desk) -> None:
+    told.do("pause", "toy")
+    told.do("pause", "toy")
+    assert len(letters(told)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["trigger", "tyo"], "Did you mean toy?"),
+        (["trigger", "toy", "--branch", "mian"], "Did you mean main?"),
+        (["approve", "toy"], "nothing waits for an approval"),
+        (["resume", "toy"], "it is not paused"),
+        (["retry", "toy"], "a rollout is in progress"),
+        (["rollback", "toy", "--to", "9"], "there is no model version 'toy/9'"),
+        (["pause", "toy/prodution"], "Did you mean production?"),
+        (["pause", "toy/staging"], "nothing was released to toy/staging yet"),
+        (["abort", "toy-2"], "there is no run or pipeline"),
+    ],
+)
+def test_a_verb_with_nothing_to_act_on_says_why_and_leaves_nothing(
+    told: Desk, arguments: list[str], why: str
+) -> None:
+    result = told.do(*arguments)
+    assert result.exit_code == 1
+    assert why in result.stderr
+    assert not letters(told)
+
+
+def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What `holds` says once it is something."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.1)
+    return found
+
+
+SPEC = """\
+apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {name: toy}
+steps:
+  train:
+    run: python train.py {outputs.model}
+    outputs: {model: model.txt}
+model: steps.train.model
+"""
+TRAIN = "import sys; print('training'); open(sys.argv[1], 'w').write('model')\n"
+
+
+class Controller:
+    """`headgate up` in a process of its own."""
+
+    def __init__(self, at: Desk) -> None:
+        clean = {n: v for n, v in os.environ.items() if not n.startswith("HEADGATE_")}
+        self._log = at.home / "up.log"
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "--settings", str(at.settings), "up"], cwd=ROOT, env=clean, stderr=log
+            )
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def up(desk: Desk) -> Iterator[Controller]:
+    """A controller over a pipeline that was pushed."""
+    desk.person.push({"ml-pipeline.yaml": SPEC, "train.py": TRAIN})
+    controller = Controller(desk)
+    yield controller
+    controller.process.kill()
+    controller.process.wait()
+
+
+def test_a_real_controller_heeds_what_is_asked_and_ends_at_a_signal(
+    desk: Desk, up: Controller
+) -> None:
+    def outcome_of(run: str) -> Any:
+        assert up.process.poll() is None, up.log()
+        result = desk.do("show", run, "--json")
+        return result.exit_code == 0 and json.loads(result.stdout)["run"]["outcome"] == "passed"
+
+    until(lambda: outcome_of("toy-1"))
+    assert controller_pid(desk.home) == up.process.pid
+    assert f"process {up.process.pid}" in desk.do("status").stdout
+    assert "training" in desk.do("logs", "toy-1", "train").stdout
+    idle = desk.do("trigger", "toy")
+    assert (idle.exit_code, idle.stdout) == (
+        0,
+        "Nothing to run: nothing changed since toy-1. `--force` runs it all the same.\n",
+    )
+    assert desk.do("trigger", "toy", "--force").stdout.startswith("toy-2 runs")
+    until(lambda: outcome_of("toy-2"))
+    plan = desk.do("plan", str(desk.person.clone), "--json")
+    assert json.loads(plan.stdout)["nothing_to_do"], plan.stdout
+    second = Controller(desk)
+    assert second.process.wait(30) == 1
+    assert up.process.poll() is None
+    assert up.end(signal.SIGTERM) == 0
+    assert controller_pid(desk.home) is None
+    assert "Traceback" not in up.log()
+
+
+def test_a_home_that_is_taken_is_said_without_a_traceback(desk: Desk, up: Controller) -> None:
+    until(lambda: controller_pid(desk.home))
+    second = subprocess.run(
+        [*COMMAND, "--settings", str(desk.settings), "up"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert second.returncode == 1
+    assert "another controller runs" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert up.end(signal.SIGINT) == 0

@@ -1,0 +1,84 @@
+"""Each thing that doctor finds, made wrong for real."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.doctor import packages
+from controller.store.protocol import Change
+from tests.controller.cli.conftest import Desk
+
+
+def findings(at: Desk, exit_code: int) -> dict[str, list[dict[str, Any]]]:
+    result = at.do("doctor", "--json")
+    assert result.exit_code == exit_code, result.output
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in json.loads(result.stdout):
+        found.setdefault(finding["state"], []).append(finding)
+    return found
+
+
+def test_a_good_set_up_is_found_good(desk: Desk) -> None:
+    desk.person.push({"a.txt": ""})
+    found = findings(desk, 0)
+    assert set(found) == {"ok"}
+    assert "it takes pushes" in [finding["message"] for finding in found["ok"]]
+    assert "✓ repository toys" in desk.do("doctor").stdout
+
+
+def test_a_remote_that_is_gone_is_an_error_with_its_mend(desk: Desk) -> None:
+    desk.person.remote.rename(desk.person.remote.with_name("moved.git"))
+    (error,) = findings(desk, 1)["error"]
+    assert error["what"] == "repository toys"
+    assert "url" in error["mend"]
+
+
+def test_a_remote_without_a_commit_is_an_error(desk: Desk) -> None:
+    (error,) = findings(desk, 1)["error"]
+    assert "no commit" in error["message"]
+
+
+def test_secrets_that_others_can_read_are_a_warning(desk: Desk) -> None:
+    desk.person.push({"a.txt": ""})
+    desk.settings.write_text(desk.settings.read_text() + "secrets: s.env\n")
+    file = desk.settings.parent / "s.env"
+    file.write_text("A=1\n")
+    file.chmod(0o644)
+    (warning,) = findings(desk, 0)["warning"]
+    assert warning["mend"] == f"chmod 600 {file}"
+    file.write_text("no secret\n")
+    assert findings(desk, 1)["error"][0]["what"] == "secrets"
+
+
+def test_a_state_of_a_newer_version_or_a_broken_one_is_an_error(desk: Desk) -> None:
+    desk.person.push({"a.txt": ""})
+    desk.keep(Change())
+    state = desk.home / "state.db"
+    connection = sqlite3.connect(state)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    assert findings(desk, 1)["error"][0]["what"] == "state"
+    for file in desk.home.glob("state.db*"):
+        file.unlink()
+    state.write_bytes(b"nothing of ours" * 200)
+    assert findings(desk, 1)["error"][0]["what"] == "state"
+
+
+def test_a_package_that_shadows_ours_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distribution = tmp_path / "other_specs-1.0.dist-info"
+    distribution.mkdir()
+    (distribution / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: other-specs\nVersion: 1.0\n"
+    )
+    (distribution / "top_level.txt").write_text("specs\n")
+    (distribution / "RECORD").write_text("specs/__init__.py,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (finding,) = [finding for finding in packages() if finding.state == "error"]
+    assert finding.message == "other-specs also has a package named specs"
+    assert "pipx" in finding.mend

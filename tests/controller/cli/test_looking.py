@@ -1,0 +1,291 @@
+"""Commands that read: each over a state as a controller leaves it."""
+
+import asyncio
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from controller.artifacts import Artifacts
+from controller.cli.tree import render
+from controller.cli.views import Snapshot
+from controller.machine.attempt import State
+from controller.machine.core import Key
+from controller.machine.run import Progress, Trigger
+from controller.machine.version import Quarantined
+from controller.store.protocol import Change, Owed, Postponed
+from deployers import control
+from deployers.site import Site
+from tests.controller.cli import seeds
+from tests.controller.cli.conftest import Desk
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+REPORT = Report(
+    gate="model",
+    subject="toy-2",
+    checks=(
+        Check(name="roc_auc at least 0.6", verdict=Verdict.FAIL, message="roc_auc is 0.51.",
+              observed=0.51, limit=">= 0.6", n=1234),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+def told(desk: Desk) -> Desk:
+    """toy-1 passed and serves as v1; v2 is in the canary; toy-3 trains; v3 was rolled back."""
+    first = seeds.run(1)
+    report = store_report(desk.home, REPORT)
+    gate = seeds.passed("toy-2", "gate.model", Verdict.FAIL).model_copy(
+        update={"outputs": {"report": report}}
+    )
+    second = seeds.run(2, nodes={**seeds.run(2).nodes, "gate.model": gate})
+    third = seeds.run(
+        3,
+        trigger=Trigger(kind="manual", why="\x1b[2Jtake over", by="ada"),
+        finished=None,
+        nodes={
+            "gate.data.rows": Progress(
+                outputs={"report": "x"}, cached_from="toy-1", verdict=Verdict.PASS
+            ),
+            "train": Progress(
+                key="k", attempts=(seeds.tried("toy-3", "train", State.FAILED, "out of luck"),)
+            ),
+            "evaluate": Progress(),
+            "gate.model": Progress(),
+        },
+    )
+    changed = seeds.graph(seeds.SPEC.replace("depth: 3", "depth: 5"))
+    changes = [
+        *seeds.run_changes(first),
+        *seeds.run_changes(second),
+        *seeds.run_changes(third, changed),
+        seeds.put("pipeline", "toy", seeds.pipeline(third)),
+        seeds.put("environment", "toy/production", production()),
+        Change(
+            facts=(
+                *(seeds.fact("model", f"toy/{n}", seeds.version(n)) for n in (1, 2, 3)),
+                seeds.ended(seeds.canary(1), "promoted", "toy-1 passed its gates", at=1005.0),
+                seeds.ended(seeds.canary(3), "rolled_back", "errors went up"),
+            )
+        ),
+        Change(
+            owe=(Owed(id="x", owner=Key("run", "toy-3"), lane="notify", action={"type": "notify"}),)
+        ),
+        Change(postpone=(Postponed(id="x", not_before=9e9, error="the hook is gone"),)),
+    ]
+    desk.keep(*changes)
+    return desk
+
+
+def production() -> Any:
+    bad = seeds.version(3)
+    return seeds.environment(
+        stable=seeds.version(1).ref,
+        rollout=seeds.canary(2),
+        paused="ada",
+        pinned="a" * 40,
+        quarantine=(
+            Quarantined(version=3, digest=bad.digest, reason="errors went up", since=1050.0),
+        ),
+    )
+
+
+def store_report(home: Path, report: Report) -> str:
+    async def put() -> str:
+        stored = await Artifacts(home / "artifacts").put_bytes(report.model_dump_json().encode())
+        return stored.digest
+
+    return asyncio.run(put())
+
+
+def text_of(at: Desk, *arguments: str) -> str:
+    result = at.do(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def json_of(at: Desk, *arguments: str) -> Any:
+    return json.loads(text_of(at, *arguments, "--json"))
+
+
+def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> None:
+    shown = text_of(told, "status")
+    assert "● production  v1" in shown
+    assert "canary  ━────" in shown
+    assert "5 %  of 5 % → 50 %" in shown
+    assert "errors       canary 0 %" in shown
+    assert "quarantined v3" in shown
+    assert "paused by ada" in shown
+    assert "pinned by commit aaaaaaaaaa" in shown
+    assert "↺ gate.data.rows  PASS  as in toy-1" in shown
+    assert "· evaluate        waits for train" in shown
+    assert "tried again: out of luck" in shown
+    assert "the hook is gone" in shown
+    assert "No controller runs here" in shown
+
+
+def test_no_text_from_outside_drives_the_terminal(told: Desk) -> None:
+    for command in (["status"], ["runs"], ["show", "toy-3"], ["explain", "toy-3"]):
+        assert "\x1b" not in text_of(told, *command)
+
+
+def test_status_as_json_is_the_snapshot(told: Desk) -> None:
+    view = Snapshot.model_validate_json(text_of(told, "status", "--json"))
+    (pipeline,) = view.pipelines
+    (live,) = (run for run in pipeline.runs if run.outcome == "running")
+    assert live.id == "toy-3"
+    rollout = pipeline.environments[0].rollout
+    assert rollout is not None
+    assert (rollout.phase, rollout.weight, rollout.weights) == ("canary", 0.05, (0.05, 0.5))
+    assert {signal.signal: signal.n for signal in rollout.signals} == {
+        "errors": 20,
+        "latency_p99": 20,
+    }
+    assert pipeline.environments[0].since == 1005.0
+    assert view.failing[0].error == "the hook is gone"
+
+
+def test_status_names_where_an_environment_answers(told: Desk) -> None:
+    folder = Site.of(told.home / "serving" / "places", "toy/production").folder
+    folder.mkdir(parents=True)
+    routing = control.Routing(port=4711)
+    (folder / control.STATE).write_text(routing.model_dump_json())
+    assert "http://127.0.0.1:4711" in text_of(told, "status")
+
+
+def test_the_tree_is_a_pure_function_of_its_snapshot(told: Desk) -> None:
+    view = Snapshot.model_validate_json(text_of(told, "status", "--json"))
+
+    def drawn() -> str:
+        out = StringIO()
+        Console(file=out, width=100).print(render(view))
+        return out.getvalue()
+
+    assert drawn() == drawn()
+    assert "toy-3" in drawn()
+
+
+def test_status_of_an_empty_state_says_so(desk: Desk) -> None:
+    desk.keep(Change())
+    assert "No pipeline has been seen yet" in text_of(desk, "status")
+
+
+def test_runs_are_listed_newest_first(told: Desk) -> None:
+    assert [run["id"] for run in json_of(told, "runs")] == ["toy-3", "toy-2", "toy-1"]
+    assert [run["id"] for run in json_of(told, "runs", "--limit", "1")] == ["toy-3"]
+    assert json_of(told, "runs", "--pipeline", "other") == []
+    assert "stopped" in text_of(told, "runs")
+
+
+def test_show_run_has_attempts_and_the_gates_reports(told: Desk) -> None:
+    shown = text_of(told, "show", "toy-2")
+    assert "roc_auc is 0.51." in shown
+    assert ">= 0.6" in shown
+    assert "toy-2.train.1" in shown
+    assert "the report of gate.data.rows cannot be read" in shown
+    (report,) = json_of(told, "show", "toy-2")["reports"]
+    assert Report.model_validate(report) == REPORT
+
+
+def test_show_finds_versions_and_rollouts_over_and_in_progress(told: Desk) -> None:
+    assert json_of(told, "show", "toy/2")["version"]["number"] == 2
+    assert json_of(told, "show", "toy/v2")["version"]["number"] == 2
+    assert seeds.version(2).digest in text_of(told, "show", "toy/2")
+    assert "rolled back" in text_of(told, "show", "toy-production-3")
+    going = json_of(told, "show", "toy-production-2")
+    assert going["ended"] is None
+    assert going["reports"][0]["gate"] == "canary"
+    assert "in progress" in text_of(told, "show", "toy-production-2")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "toy-11"),
+        ("explain", "tyo-1"),
+        ("models", "ty"),
+        ("releases", "tox"),
+        ("logs", "to-1"),
+    ],
+)
+def test_what_is_not_there_is_answered_with_the_nearest(
+    told: Desk, arguments: tuple[str, str]
+) -> None:
+    result = told.do(*arguments)
+    assert result.exit_code == 1
+    assert "Did you mean toy" in result.stderr
+
+
+def test_models_say_where_they_serve_and_what_is_quarantined(told: Desk) -> None:
+    three, two, one = json_of(told, "models", "toy")
+    assert (one["serves"], two["serves"]) == (["production"], [])
+    assert three["quarantined"] == "errors went up"
+    assert "quarantined: errors went up" in text_of(told, "models", "toy")
+
+
+def test_releases_have_outcome_reason_and_evidence(told: Desk) -> None:
+    newest, oldest = json_of(told, "releases", "toy")
+    assert (newest["outcome"], newest["reason"]) == ("rolled_back", "errors went up")
+    assert oldest["outcome"] == "promoted"
+    assert newest["evidence"].startswith("Waiting: ")
+    assert "rolled back" in text_of(told, "releases", "toy/production")
+
+
+def test_explain_says_why_each_step_ran_and_what_it_waits_for(told: Desk) -> None:
+    found = json_of(told, "explain", "toy-3")
+    assert (found["trigger"], found["by"], found["before"]) == ("manual", "ada", "toy-2")
+    why = {node["name"]: node["why"] for node in found["nodes"]}
+    assert why["gate.data.rows"] == ["all that it depends on is as in toy-1"]
+    assert why["train"] == ["params.depth went from 3 to 5"]
+    assert why["evaluate"] == ["it waits for train"]
+    first = json_of(told, "explain", "toy-1")
+    assert first["before"] is None
+    assert "the first run of its branch" in text_of(told, "explain", "toy-1")
+
+
+def test_explain_says_that_another_result_upstream_made_a_step_run(told: Desk) -> None:
+    why = {node["name"]: node["why"] for node in json_of(told, "explain", "toy-2")["nodes"]}
+    assert why["evaluate"] == ["train made another result"]
+    assert why["train"] == ["toy-1 left no result of it"]
+
+
+@pytest.fixture
+def logged(told: Desk) -> Desk:
+    """Two steps and a server have written logs; one of them tells a secret."""
+    told.settings.write_text(told.settings.read_text() + "secrets: s.env\n")
+    (told.settings.parent / "s.env").write_text("TOKEN=hunter2000\n")
+    for name, text in {
+        "attempts/toy-1.train.1": "epoch 1\x1b[31m\ntoken hunter2000\n",
+        "attempts/toy-1.evaluate.1": "scored\n",
+        "serving/processes/"
+        + Site.of(told.home / "serving" / "places", "toy/production").server(
+            "toy-production-v1"
+        ): "GET\n",
+    }.items():
+        folder = told.home / name
+        folder.mkdir(parents=True)
+        (folder / "log").write_text(text)
+    return told
+
+
+def test_logs_of_a_run_are_its_steps_in_order_without_secrets(logged: Desk) -> None:
+    result = logged.do("logs", "toy-1")
+    assert result.stdout.index("epoch 1") < result.stdout.index("scored")
+    assert "hunter2000" not in result.stdout
+    assert "\x1b" not in result.stdout
+    assert "== toy-1.train.1" in result.stderr
+    assert logged.do("logs", "toy-1", "evaluate").stdout == "scored\n"
+
+
+def test_logs_of_an_environment_are_its_servers(logged: Desk) -> None:
+    assert "GET\n" in logged.do("logs", "toy/production").stdout
+
+
+def test_logs_of_a_cached_step_name_the_run_that_has_them(logged: Desk) -> None:
+    result = logged.do("logs", "toy-3", "gate.data.rows")
+    assert result.exit_code == 1
+    assert "`headgate logs toy-1 gate.data.rows` has it" in result.stderr
