@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.common import Row
+
 ROWS = 1_000_000
 ROUNDS = 3
 NUMBERS = [f"n{at}" for at in range(5)]
@@ -94,7 +96,7 @@ def _checked(folder: Path) -> int:
     return len(checks)
 
 
-def main(rows: int = ROWS) -> None:
+def main(rows: int = ROWS) -> list[Row]:
     """Measure and print."""
     imports, alone, bares, gates = [], [], [], []
     with tempfile.TemporaryDirectory() as name:
@@ -118,6 +120,7 @@ def main(rows: int = ROWS) -> None:
     print(f"  bare process, all in            {min(bares):6.2f} s")
     print(f"  gate process, all in            {min(gates):6.2f} s")
     print(f"  gate / bare                     {min(gates) / min(bares):6.2f}")
+    return [Row("data gate process", min(gates), "s", "a bare script", min(bares))]
 
 
 if __name__ == "__main__":

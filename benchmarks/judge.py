@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import Row
 from specs.traffic import Arm, Exchange
 from validators.canary import (
     Latency,
@@ -331,11 +332,12 @@ def _promoted(paths: Paths, policy: Policy) -> float:
     return first(path, -np.log(policy.false_promotion)) or float("inf")
 
 
-def limit(budget: float) -> None:
+def limit(budget: float) -> list[Row]:
     """Mean requests until an error regression is found, over what any valid test needs."""
     print("\nMean requests to find it, as a multiple of log(1/alpha) / I(A; Y)")
     cases = [(0.05, 0.001, 0.01), (0.5, 0.001, 0.01), (0.05, 0.001, 0.05), (0.5, 0.01, 0.03)]
     random = np.random.default_rng(4)
+    rows = []
     for share, base, worse in cases:
         least = np.log(1 / ALPHA) / informed(share, base, worse)
         found: list[int] = []
@@ -346,6 +348,16 @@ def limit(budget: float) -> None:
             f"  {base:.1%} -> {worse:.0%} at {share:.0%}: {np.mean(found):>8,.0f} requests"
             f"   {np.mean(found) / least:.2f} x the limit   n={len(found)}"
         )
+        rows.append(
+            Row(
+                f"judge, {base:.1%} -> {worse:.0%} errors at {share:.0%}",
+                float(np.mean(found)),
+                "requests",
+                "any valid test's least",
+                float(least),
+            )
+        )
+    return rows
 
 
 def _requests_needed(share: float, base: float, worse: float, random: np.random.Generator) -> int:
@@ -384,7 +396,7 @@ def _timed(name: str, count: int, work: Callable[[], object]) -> None:
     print(f"  {name:24} {(time.process_time() - began) / count * 1e6:>8.2f} us")
 
 
-PARTS: dict[str, Callable[[float], None]] = {
+PARTS: dict[str, Callable[[float], list[Row] | None]] = {
     "false-rollback": false_rollback,
     "detection": detection,
     "promotion": promotion,
@@ -394,7 +406,7 @@ PARTS: dict[str, Callable[[float], None]] = {
 SHARES = {"false-rollback": 0.4, "detection": 0.4, "promotion": 0.1, "limit": 0.08, "cost": 0.02}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="benchmarks.judge", description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all by default")
@@ -402,8 +414,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(argv)
     parts = chosen.parts or list(PARTS)
     whole = sum(SHARES[part] for part in parts)
+    rows: list[Row] = []
     for part in parts:
-        PARTS[part](chosen.seconds * SHARES[part] / whole)
+        rows += PARTS[part](chosen.seconds * SHARES[part] / whole) or []
+    return rows
 
 
 if __name__ == "__main__":

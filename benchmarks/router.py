@@ -19,6 +19,7 @@ from typing import cast
 import httptools
 import uvloop
 
+from benchmarks.common import Row
 from deployers.control import Backend, Routing, ask
 from deployers.processes import Processes, ProcessSpec
 from deployers.records import Record, Ring
@@ -137,7 +138,7 @@ def per_record() -> float:
     return (time.perf_counter() - begun) / count * 1e6
 
 
-async def measure(folder: Path, seconds: float) -> None:
+async def measure(folder: Path, seconds: float) -> list[Row]:
     """Start two servers and a router, and print what they do."""
     ports = [free_port(), free_port()]
     servers = [
@@ -151,6 +152,7 @@ async def measure(folder: Path, seconds: float) -> None:
     with Processes(folder / "processes") as processes:
         processes.start("router", ProcessSpec(argv=argv, cwd=str(Path.cwd())))
         try:
+            rows = []
             routing = Routing(stable=stable, canary=canary, weight=0.5)
             port = await settled(folder, routing)
             for connections in (1, CONNECTIONS):
@@ -162,9 +164,16 @@ async def measure(folder: Path, seconds: float) -> None:
                     f" {routed[1]:.2f} against {direct[1]:.2f} ms, p99 {routed[2]:.2f}"
                     f" against {direct[2]:.2f} ms"
                 )
+                callers = f"{connections} callers" if connections > 1 else "1 caller"
+                rows += [
+                    Row(f"router, {callers}", routed[0], "requests/s", "the server", direct[0]),
+                    Row(f"its p50, {callers}", routed[1], "ms", "the server", direct[1]),
+                    Row(f"its p99, {callers}", routed[2], "ms", "the server", direct[2]),
+                ]
             made, failed = await dropped(folder, routing, port, 100)
             print(f"100 weight changes under load: {failed} of {made} requests dropped")
             print(f"one record: {per_record():.2f} microseconds")
+            return rows
         finally:
             processes.stop("router", grace=1)
             for server in servers:
@@ -199,10 +208,10 @@ async def serve(port: int) -> None:
     await server.serve_forever()
 
 
-def main(seconds: float = 4.0) -> None:
+def main(seconds: float = 4.0) -> list[Row]:
     """Print the router's figures."""
     with tempfile.TemporaryDirectory() as folder:
-        uvloop.run(measure(Path(folder), seconds))
+        return uvloop.run(measure(Path(folder), seconds))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,39 @@
+"""`python -m benchmarks [NAME ...]`: run the benchmarks, and end with one table of ratios."""
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+
+from benchmarks.common import Row, table
+
+BENCHMARKS: dict[str, tuple[object, ...]] = {
+    "cold_start": (),
+    "push_to_step": (),
+    "step_overhead": (),
+    "router": (),
+    "data_gate": (),
+    "model_gate": (),
+    "judge": (["--seconds", "60"],),
+}
+"""Modules of this package, and what to give their `main`, so that each takes a minute or two."""
+
+
+def main() -> None:
+    """Run what is named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+    rows: list[Row] = []
+    for name in names:
+        print(f"-- {name}", flush=True)
+        run: Callable[..., list[Row]] = import_module(f"benchmarks.{name}").main
+        rows += run(*BENCHMARKS[name])
+        print(flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
