@@ -69,6 +69,8 @@ def _stop_serving(
     if env.rollout is not None:
         why = f"{by} set `model: null`"
         env = stop(env, env.rollout, "aborted", why, observed, out, now)
-    former = (env.stable, *env.former) if env.stable else env.former
+    former = env.former
+    if env.stable is not None and not env.quarantined(env.stable.digest):
+        former = (env.stable, *former)
     nothing = {"stable": None, "write": None, "unready_since": None}
     return env.model_copy(update={**nothing, "former": former[:REMEMBERED]})

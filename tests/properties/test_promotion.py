@@ -31,7 +31,10 @@ class Releases(RuleBasedStateMachine):
         self.site = Site(VERSIONS, name=name, load=10)
         self.fired: set[str] = set()
         self.heard = 0
-        self.site.release(1)
+        for number in (1, 2):
+            self.site.release(number)
+            for _ in range(10):
+                self.look(1.0)
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -79,10 +82,30 @@ class Releases(RuleBasedStateMachine):
         """The controller dies after saving what it owes, before it applies that."""
         self.look(1.0, apply=False)
 
-    @rule(turns=st.integers(1, 4), dt=st.sampled_from([0.5, 1.0, 3.0, SLOW]))
-    def go_on(self, turns: int, dt: float) -> None:
+    @rule(turns=st.integers(1, 3), dt=st.sampled_from([1.0, SLOW]))
+    def wait(self, turns: int, dt: float) -> None:
         for _ in range(turns):
             self.look(dt)
+
+    @rule()
+    def go_on(self) -> None:
+        for _ in range(6):
+            self.look(1.0)
+
+    @rule(number=st.sampled_from(NUMBERS))
+    def release_and_go_on(self, number: int) -> None:
+        self.site.release(number)
+        self.go_on()
+
+    @rule(number=st.sampled_from(NUMBERS))
+    def wish_and_go_on(self, number: int) -> None:
+        self.site.edit(version=number)
+        self.go_on()
+
+    @rule()
+    def roll_back_and_go_on(self) -> None:
+        self.site.say("rollback", by="ada")
+        self.go_on()
 
     def look(self, dt: float, *, apply: bool = True) -> None:
         """A turn, and what it must not have done."""
@@ -176,4 +199,4 @@ class Releases(RuleBasedStateMachine):
 
 
 TestReleases = Releases.TestCase
-TestReleases.settings = settings(max_examples=60, stateful_step_count=25)
+TestReleases.settings = settings(max_examples=30, stateful_step_count=20)
