@@ -41,7 +41,7 @@ PRODUCTION = f"{PIPELINE}/production"
 HEADGATE = str(Path(sys.executable).with_name("headgate"))
 RATE = 200
 """Requests a second that production gets all the time."""
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds after which something that should happen has not."""
 
 ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith(("HEADGATE_", "GIT_"))}
