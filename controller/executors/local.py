@@ -58,6 +58,7 @@ class LocalExecutor:
         self._waiting: dict[str, asyncio.Event] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tidying: set[asyncio.Task[None]] = set()
 
     async def start(self, attempt: Attempt) -> None:
         """See `Executor`. A free slot is waited for in the background, too."""
@@ -120,7 +121,10 @@ class LocalExecutor:
         scratch = folder / ".outputs.json"
         scratch.write_text(json.dumps(found))
         scratch.replace(known)
-        await asyncio.to_thread(self._workspace.tidy, attempt.id)
+        # Nobody waits for this: the steps that need these outputs begin meanwhile.
+        tidying = asyncio.create_task(asyncio.to_thread(self._workspace.tidy, attempt.id))
+        self._tidying.add(tidying)
+        tidying.add_done_callback(self._tidying.discard)
         return found
 
     async def ended(self) -> str:
@@ -133,7 +137,7 @@ class LocalExecutor:
         tasks = [*self._preparing.values(), *self._tasks]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
 
     def _begin(self) -> None:
         """Once: listen to endings, and let what runs already take its slots."""

@@ -71,9 +71,9 @@ async def test_after_its_outputs_are_stored_its_copies_are_deleted(
     async with site.open() as executor:
         await run(executor, attempt)
         first = await executor.collect(attempt)
-        own = tmp_path / "attempts" / attempt.id
-        assert not (own / "code").exists()
-        assert not (own / "scratch").exists()
+    own = tmp_path / "attempts" / attempt.id
+    assert not (own / "code").exists()
+    assert not (own / "scratch").exists()
     async with site.open() as executor:  # as a restarted controller asks
         assert await executor.collect(attempt) == first
 
