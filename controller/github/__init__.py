@@ -1,0 +1,1 @@
+"""GitHub: its API behind `client.Client`, and its webhooks."""

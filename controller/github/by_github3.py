@@ -1,0 +1,156 @@
+"""github3.py over our transport: it knows GitHub's resources, we know how to ask.
+
+Left alone it is unsafe in a controller: it sends without retries and limits, an installation
+token ends under it, an object must be fetched before it can be changed, an answer without one of
+its hundreds of fields raises after the change was made, and every address that it ever built is
+kept. So its session hands each request on, its objects are made from their address, and what
+GitHub answered is taken as it came.
+
+Importing it costs half a second, so it is imported where it is used first.
+"""
+
+import asyncio
+import io
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from controller.github.answers import Reply
+
+if TYPE_CHECKING:
+    import requests
+    from github3.session import GitHubSession  # type: ignore[import-untyped] # publishes no types
+
+Send = Callable[[str, str, bytes | None], Awaitable[Reply]]
+"""Method, address, body: how a request is really sent. Raises `specs.failures.Failure`."""
+
+_FIELDS = 200
+"""More than any of its objects insists on."""
+
+
+async def through(send: Send, api: str, act: Callable[["GitHubSession"], object]) -> Any:
+    """What GitHub answered to the one request that `act` makes with a session of github3.py.
+
+    `act` runs in a thread. Raises what `send` raises.
+    """
+    loop = asyncio.get_running_loop()
+    replies: list[Reply] = []
+
+    def sent(method: str, address: str, body: bytes | None) -> Reply:
+        reply = asyncio.run_coroutine_threadsafe(_sent(send, method, address, body), loop).result()
+        replies.append(reply)
+        return reply
+
+    def run() -> None:
+        from github3.exceptions import GitHubException  # type: ignore[import-untyped] # as above
+
+        try:
+            act(_session(api, sent))
+        except (GitHubException, AttributeError, KeyError, TypeError, ValueError):
+            if not replies:  # otherwise only its reading of the answer failed, which nobody needs
+                raise
+
+    await asyncio.to_thread(run)
+    return replies[-1].data
+
+
+async def _sent(send: Send, method: str, address: str, body: bytes | None) -> Reply:
+    return await send(method, address, body)
+
+
+def check_run(session: "GitHubSession", address: str) -> Any:
+    """The check run at `address`."""
+    from github3.checks import CheckRun  # type: ignore[import-untyped] # as above
+
+    return _at(CheckRun, session, address, check_suite={"id": 0})
+
+
+def comment(session: "GitHubSession", address: str) -> Any:
+    """The comment at `address`."""
+    from github3.issues.comment import IssueComment  # type: ignore[import-untyped] # as above
+
+    return _at(IssueComment, session, address)
+
+
+def issue(session: "GitHubSession", address: str) -> Any:
+    """The issue, or the conversation of the pull request, at `address`."""
+    from github3.issues.issue import ShortIssue  # type: ignore[import-untyped] # as above
+
+    return _at(ShortIssue, session, address)
+
+
+def pull(session: "GitHubSession", address: str) -> Any:
+    """The pull request at `address`."""
+    from github3.pulls import ShortPullRequest  # type: ignore[import-untyped] # as above
+
+    return _at(ShortPullRequest, session, address, base={"repo": {"owner": {"login": ""}}})
+
+
+def repository(session: "GitHubSession", address: str) -> Any:
+    """The repository at `address`."""
+    from github3.repos.repo import ShortRepository  # type: ignore[import-untyped] # as above
+
+    return _at(ShortRepository, session, address)
+
+
+def _at(model: Any, session: "GitHubSession", address: str, **known: Any) -> Any:
+    """An object of github3.py without asking GitHub for it: what it insists on is made up.
+
+    Only its address is used by the methods that change it.
+    """
+    from github3.exceptions import IncompleteResponse
+
+    data = {"url": address, **known}
+    for _ in range(_FIELDS):
+        try:
+            return model.from_dict(data, session)
+        except IncompleteResponse as error:
+            name = error.exception.args[0]
+            error.json[name] = "/" if name.endswith("_url") else {}
+    raise AssertionError(f"github3.py wants more of a {model.__name__} than it has fields")
+
+
+def _session(api: str, send: Callable[[str, str, bytes | None], Reply]) -> "GitHubSession":
+    import requests
+    from github3.session import AppInstallationTokenAuth, GitHubSession
+    from requests.adapters import BaseAdapter
+
+    class Bridge(BaseAdapter):
+        """Sends by our transport."""
+
+        def send(
+            self, request: "requests.PreparedRequest", *_: object, **__: object
+        ) -> "requests.Response":
+            body = request.body.encode() if isinstance(request.body, str) else request.body
+            reply = send(str(request.method), str(request.url), body)
+            response = requests.Response()
+            response.status_code = reply.status
+            response.url = str(request.url)
+            response.request = request
+            response.raw = io.BytesIO(json.dumps(reply.data).encode())
+            return response
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    class Unsigned(AppInstallationTokenAuth):  # type: ignore[misc] # its base has no types
+        """Some methods insist on this kind; the transport signs with a token that is valid."""
+
+        def __init__(self) -> None:
+            super().__init__("", "9999-01-01T00:00:00Z")
+
+        def __call__(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+            return request
+
+    class Session(GitHubSession):  # type: ignore[misc] # its base has no types
+        """Without the list of every address ever built."""
+
+        def build_url(self, *parts: object, base_url: str | None = None) -> str:
+            return "/".join([base_url or api, *map(str, parts)])
+
+    session = Session()
+    session.auth = Unsigned()
+    session.trust_env = False
+    session.mount("https://", Bridge())
+    session.mount("http://", Bridge())
+    return session

@@ -1,0 +1,145 @@
+"""Calls of GitHub's API on behalf of a repository: signed, page by page, changes one at a time."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from controller.github.answers import Refused, Reply, Unsure
+from controller.github.auth import Auth
+from controller.github.by_github3 import through
+from controller.github.transport import Token, Transport
+from specs.failures import NeedsHuman, TryAgain
+
+if TYPE_CHECKING:
+    from github3.session import GitHubSession  # type: ignore[import-untyped] # publishes no types
+
+PAGES = 100
+"""Pages of a hundred that are read of one list."""
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="next"')
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Signs each call with a token of `auth` and, if GitHub has just ended it, with a new one."""
+
+    def __init__(self, transport: Transport, auth: Auth) -> None:
+        self.transport = transport
+        self.auth = auth
+        self._writing: dict[str, asyncio.Lock] = {}
+
+    async def ask(
+        self,
+        repository: str,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        data: object = None,
+        again: bool = False,
+        reserve: int = 0,
+    ) -> Reply:
+        """See `Transport.ask`; `data` is sent as JSON."""
+        body = None if data is None else json.dumps(data).encode()
+
+        async def once(token: Token) -> Reply:
+            return await self.transport.ask(
+                method, url, token, params=params, body=body, again=again, reserve=reserve
+            )
+
+        return await self._signed(repository, once)
+
+    async def pages(
+        self,
+        repository: str,
+        url: str,
+        *,
+        key: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        token: Token | None = None,
+        reserve: int = 0,
+    ) -> list[dict[str, Any]]:
+        """All entries of a list, or of the list at `key`; with `token`, of what that one sees."""
+        entries: list[dict[str, Any]] = []
+        asked: Mapping[str, Any] | None = {"per_page": 100, **(params or {})}
+        for _ in range(PAGES):
+
+            async def once(
+                token: Token, url: str = url, asked: Mapping[str, Any] | None = asked
+            ) -> Reply:
+                return await self.transport.ask("GET", url, token, params=asked, reserve=reserve)
+
+            reply = await (once(token) if token else self._signed(repository, once))
+            page = reply.data.get(key) if key and isinstance(reply.data, dict) else reply.data
+            if not isinstance(page, list):
+                raise TryAgain(f"GET {url}: GitHub's answer is not the list that was expected")
+            entries += [entry for entry in page if isinstance(entry, dict)]
+            following = _NEXT.search(reply.headers.get("link", ""))
+            if following is None:
+                return entries
+            url, asked = following[1], None
+        raise NeedsHuman(f"{url}: more than {PAGES * 100} entries; close or delete some")
+
+    async def write(
+        self, repository: str, act: Callable[["GitHubSession"], object], *, again: bool = False
+    ) -> Any:
+        """What GitHub answered to the change that `act` makes with github3.py."""
+
+        async def send(method: str, address: str, body: bytes | None) -> Reply:
+            async def once(token: Token) -> Reply:
+                return await self.transport.ask(method, address, token, body=body, again=again)
+
+            return await self._signed(repository, once)
+
+        async with self.turn(repository):
+            return await through(send, self.transport.api, act)
+
+    async def send(self, repository: str, url: str, data: object, *, again: bool = False) -> Any:
+        """What GitHub answered to a POST."""
+        async with self.turn(repository):
+            return (await self.ask(repository, "POST", url, data=data, again=again)).data
+
+    def turn(self, repository: str) -> asyncio.Lock:
+        """GitHub asks for one change at a time, and limits those who do not heed it."""
+        return self._writing.setdefault(repository.partition("/")[0], asyncio.Lock())
+
+    async def _signed(self, repository: str, once: Callable[[Token], Awaitable[Reply]]) -> Reply:
+        token = await self.auth.token(repository)
+        try:
+            return await once(token)
+        except Refused as error:  # a 401 was not carried out, so even a POST may be sent again
+            if error.status != 401 or not self.auth.forget(token):
+                raise
+        return await once(await self.auth.token(repository))
+
+
+async def created(create: Callable[[], Awaitable[T]], find: Callable[[], Awaitable[T | None]]) -> T:
+    """Create, and if nobody can tell whether that was done, look for it before trying again.
+
+    GitHub may yet finish the first request after the look; then there are two, which is why each
+    has a mark.
+    """
+    try:
+        return await create()
+    except Unsure:
+        found = await find()
+        return found if found is not None else await create()
+
+
+def repo(repository: str) -> str:
+    """The path of a repository. Raises NeedsHuman if that is no name of one."""
+    if not _REPOSITORY.fullmatch(repository):
+        raise NeedsHuman(f"{repository!r} is no GitHub repository: expected OWNER/NAME")
+    return f"/repos/{repository}"
+
+
+def commit(sha: str) -> str:
+    """`sha`, whole; it becomes part of a path."""
+    if not _SHA.fullmatch(sha):
+        raise NeedsHuman(f"{sha!r} is no commit: expected its whole digest")
+    return sha

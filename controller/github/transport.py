@@ -1,0 +1,285 @@
+"""One request to GitHub's API, however it goes: tries, limits, conditional requests, bounds.
+
+Everything that Headgate says to GitHub passes `Transport.ask`, also what github3.py says.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from controller.github.answers import Budget, Reply, Unsure, budget_of, failure, pause
+from specs.failures import NeedsHuman, TryAgain
+
+TRIES = 3
+PATIENCE = 20.0
+"""Seconds for one try, from the connection to the last byte."""
+CONNECT = 5.0
+REDIRECTS = 3
+AT_ONCE = 16
+"""Requests in flight; GitHub allows 100 for everybody together."""
+LARGEST = 16 * 1024 * 1024
+"""Bytes of an answer, unpacked."""
+KEPT = 16 * 1024 * 1024
+"""Bytes of answers that are kept to be asked for conditionally."""
+HEADERS = {
+    "Accept": "application/vnd.github+json",
+    "X-GitHub-Api-Version": "2022-11-28",  # answers keep their shape until this is raised
+    "User-Agent": "headgate",
+}
+_SAFE = frozenset({"GET", "PUT", "PATCH", "DELETE"})
+_NOT_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Token(NamedTuple):
+    """What a request is signed with."""
+
+    secret: str
+    holder: str
+    """Whose limits it counts against; the same for every token of an installation."""
+    expires: float | None = None
+    """Seconds since the epoch; None: not known to."""
+
+    def __repr__(self) -> str:
+        return f"Token(of {self.holder})"
+
+
+def api_of(url: str) -> str:
+    """The address of the API of the GitHub at `url`, as one sees it in a browser.
+
+    GitHub.com, a GHE.com tenant and a GitHub Enterprise Server differ; an API's own address stays
+    as it is. Raises NeedsHuman for an address that would send a token unencrypted.
+    """
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    host = (parts.hostname or "").lower()
+    loopback = host in ("localhost", "127.0.0.1", "::1")
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and loopback)):
+        raise NeedsHuman(f"{url!r} is no address of a GitHub: expected https://HOST")
+    path = parts.path.rstrip("/")
+    base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if host in ("github.com", "www.github.com"):
+        return "https://api.github.com"
+    if host.endswith(".ghe.com") and not host.startswith("api."):
+        return f"https://api.{host}"
+    if path or host.startswith("api."):
+        return base + path
+    return f"{base}/api/v3"
+
+
+class Transport:
+    """Asks one GitHub. Belongs to one event loop; `close` it at the end."""
+
+    def __init__(
+        self,
+        api: str,
+        *,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.api = api.rstrip("/")
+        self.now = now
+        self.asked = 0
+        """Requests that were sent."""
+        self.free = 0
+        """Of those, the ones that GitHub answered with 304, which costs nothing."""
+        self.budgets: dict[str, Budget] = {}
+        """By holder."""
+        self._sleep = sleep
+        self._patience = patience
+        self._blocked: dict[str, float] = {}
+        self._kept = _Kept()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._http = httpx.AsyncClient(
+            headers=HEADERS,
+            timeout=httpx.Timeout(patience, connect=min(CONNECT, patience)),
+            limits=httpx.Limits(max_connections=AT_ONCE),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        token: Token,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        again: bool = False,
+        reserve: int = 0,
+    ) -> Reply:
+        """The answer, of a status below 400; `url` is a path or a whole address of this API.
+
+        GET, PUT, PATCH and DELETE are tried `TRIES` times; POST only with `again`, or where it
+        surely did not arrive. Fails at once, without asking, while a limit holds and while fewer
+        than `reserve` requests are left for those that matter more.
+
+        Raises `TryAgain` (with `after` where GitHub says when), `Unsure` for a POST that may have
+        been carried out, `Missing` and `Refused` with GitHub's own words.
+        """
+        what = f"{method} {urlsplit(url).path}"
+        address = self._address(url, params)
+        self._check(token.holder, reserve)
+        again = again or method in _SAFE
+        problem = ""
+        for attempt in range(TRIES):
+            if attempt:
+                await self._sleep(0.5 * 3**attempt * (0.5 + random.random()))  # noqa: S311 - jitter
+                self._check(token.holder, reserve)
+            try:
+                reply = await self._once(method, address, token, body)
+            except (httpx.TransportError, TimeoutError, _Broken) as error:
+                problem = f"{what}: no whole answer from GitHub: {_reason(error)}"
+                if not again and not isinstance(error, _NOT_ARRIVED):
+                    raise Unsure(problem) from None
+                continue
+            self._note(what, token.holder, reply)
+            if reply.status < 400:
+                return reply
+            failed = failure(what, reply)
+            if reply.status < 500:
+                raise failed
+            problem = str(failed)
+            if not again:
+                raise Unsure(problem)
+        raise TryAgain(problem)
+
+    def _address(self, url: str, params: Mapping[str, Any] | None = None) -> str:
+        whole = url if "://" in url else self.api + url
+        if not whole.startswith(f"{self.api}/"):
+            raise NeedsHuman(f"GitHub points to another server: {urlsplit(whole).netloc}")
+        return str(httpx.URL(whole, params=params)) if params else whole
+
+    def _check(self, holder: str, reserve: int) -> None:
+        now = self.now()
+        until = self._blocked.get(holder, 0.0)
+        if until > now:
+            raise TryAgain(
+                f"GitHub's rate limit was met; asking again in {until - now:.0f} s",
+                after=until - now,
+            )
+        budget = self.budgets.get(holder)
+        if budget and budget.remaining < max(reserve, 1) and budget.reset > now:
+            raise TryAgain(
+                f"{budget.remaining} of {budget.limit} requests are left until GitHub's limit "
+                f"starts anew in {budget.reset - now:.0f} s; they are kept for reports",
+                after=budget.reset - now,
+            )
+
+    def _note(self, what: str, holder: str, reply: Reply) -> None:
+        budget = budget_of(reply.headers)
+        if budget and reply.headers.get("x-ratelimit-resource", "core") == "core":
+            self.budgets[holder] = budget
+        seconds = pause(reply, self.now())
+        if seconds is not None:
+            self._blocked[holder] = self.now() + seconds
+            raise TryAgain(
+                f"{what}: GitHub's rate limit was met ({reply.status}); asking again in "
+                f"{seconds:.0f} s",
+                after=seconds,
+            )
+
+    async def _once(self, method: str, address: str, token: Token, body: bytes | None) -> Reply:
+        """One try; redirects (a renamed repository) are followed, within this API only."""
+        for _ in range(REDIRECTS):
+            async with self._slots, asyncio.timeout(self._patience):
+                reply = await self._exchange(method, address, token, body)
+            if reply.status not in (301, 302, 303, 307, 308):
+                return reply
+            target = urljoin(address, reply.headers.get("location", ""))
+            if method != "GET" and reply.status not in (307, 308):
+                raise NeedsHuman(
+                    f"{urlsplit(address).path} has moved to {urlsplit(target).path}: write the "
+                    "repository's new name in the settings"
+                )
+            address = self._address(target)
+        raise TryAgain(f"{urlsplit(address).path}: GitHub redirects in circles")
+
+    async def _exchange(self, method: str, address: str, token: Token, body: bytes | None) -> Reply:
+        headers = {"Authorization": f"Bearer {token.secret}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        key = (token.holder, address)
+        kept = self._kept.get(key) if method == "GET" else None
+        if kept is not None:
+            headers["If-None-Match"] = kept.etag
+        self.asked += 1
+        async with self._http.stream(method, address, headers=headers, content=body) as response:
+            found = dict(response.headers)
+            content = await _read(response)
+        if response.status_code == 304 and kept is not None:
+            self.free += 1
+            return Reply(200, {**found, "link": kept.link}, _parse(kept.content, found))
+        reply = Reply(response.status_code, found, _parse(content, found, response.status_code))
+        if method == "GET" and reply.status == 200 and "etag" in found:
+            self._kept.put(key, _Answer(found["etag"], found.get("link", ""), content))
+        return reply
+
+
+class _Broken(Exception):  # noqa: N818 - it says what the answer is
+    """An answer that is not whole."""
+
+
+class _Answer(NamedTuple):
+    etag: str
+    link: str
+    content: bytes
+
+
+class _Kept:
+    """Answers by who asked and what, the longest unused dropped first."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
+        self._size = 0
+
+    def get(self, key: tuple[str, str]) -> _Answer | None:
+        answer = self._answers.get(key)
+        if answer is not None:
+            self._answers.move_to_end(key)
+        return answer
+
+    def put(self, key: tuple[str, str], answer: _Answer) -> None:
+        old = self._answers.pop(key, None)
+        self._size += len(answer.content) - (len(old.content) if old else 0)
+        self._answers[key] = answer
+        while self._size > KEPT:
+            _, dropped = self._answers.popitem(last=False)
+            self._size -= len(dropped.content)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > LARGEST:
+            raise NeedsHuman(
+                f"GitHub's answer for {response.url.path} is larger than {LARGEST} bytes"
+            )
+    return bytes(content)
+
+
+def _parse(content: bytes, headers: Mapping[str, str], status: int = 200) -> Any:
+    """The JSON; of an error that is none, nothing. Raises `_Broken` if a good answer is cut."""
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        if status >= 300:
+            return None
+        kind = headers.get("content-type", "nothing said of its type")
+        raise _Broken(f"{len(content)} bytes that are not JSON ({kind})") from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,125 @@
+"""What Headgate reads of GitHub's answers, and nothing else of them.
+
+Each field says where in the answer it is found; whatever GitHub adds, drops or leaves null beside
+these changes nothing here.
+"""
+
+from typing import Annotated, TypeVar
+
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from specs.failures import TryAgain
+
+Said = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+"""Text for which GitHub may say null."""
+
+
+class Answer(BaseModel):
+    """Base: frozen, and lenient with what it does not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True)
+
+
+class Pull(Answer):
+    """A pull request."""
+
+    number: int
+    title: Said = ""
+    body: Said = ""
+    state: str = "open"
+    draft: bool = False
+    author: Said = Field(default="", validation_alias=AliasPath("user", "login"))
+    """Empty if the account is gone."""
+    head_sha: str = Field(validation_alias=AliasPath("head", "sha"))
+    head_ref: str = Field(validation_alias=AliasPath("head", "ref"))
+    head_repository: Said = Field(
+        default="", validation_alias=AliasPath("head", "repo", "full_name")
+    )
+    """`owner/name`; empty if the fork is gone."""
+    base_sha: str = Field(validation_alias=AliasPath("base", "sha"))
+    base_ref: str = Field(validation_alias=AliasPath("base", "ref"))
+    base_repository: str = Field(
+        default="", validation_alias=AliasPath("base", "repo", "full_name")
+    )
+    merged_at: str | None = None
+    merge_sha: str | None = Field(default=None, validation_alias="merge_commit_sha")
+    """Where it was merged to; of an open pull request, GitHub's try at merging it."""
+    mergeable: bool | None = None
+    """None while GitHub has not found out, and in lists."""
+    merged_by: Said = Field(default="", validation_alias=AliasPath("merged_by", "login"))
+    """Only of one pull request asked for by its number."""
+    updated: Said = Field(default="", validation_alias="updated_at")
+    url: Said = Field(default="", validation_alias="html_url")
+
+    @property
+    def fork(self) -> bool:
+        """From another repository, or from one that is gone: not to be trusted either way."""
+        return not self.head_repository or self.head_repository != self.base_repository
+
+    @property
+    def merged(self) -> bool:
+        """Merged; `merge_sha` is where."""
+        return self.merged_at is not None
+
+
+class Check(Answer):
+    """A check run."""
+
+    id: int
+    name: str = ""
+    head_sha: str = ""
+    status: str = ""
+    conclusion: str | None = None
+    external_id: Said = ""
+    app: int | None = Field(default=None, validation_alias=AliasPath("app", "id"))
+    client: Said = Field(default="", validation_alias=AliasPath("app", "client_id"))
+    """An app may go by this instead of its number."""
+    url: Said = Field(default="", validation_alias="html_url")
+
+
+class Comment(Answer):
+    """A comment on a pull request or issue."""
+
+    id: int
+    body: Said = ""
+    author: Said = Field(default="", validation_alias=AliasPath("user", "login"))
+    kind: Said = Field(default="", validation_alias=AliasPath("user", "type"))
+    """`User` or `Bot`; an app's own comments are a bot's."""
+    updated: Said = Field(default="", validation_alias="updated_at")
+    url: Said = Field(default="", validation_alias="html_url")
+
+
+class Deployment(Answer):
+    """One deployment of a commit to an environment."""
+
+    id: int
+    sha: str = ""
+    environment: str = ""
+    task: str = ""
+    mark: str = Field(default="", validation_alias=AliasPath("payload", "headgate"))
+    """What `create_deployment` was told to know it by."""
+
+
+class Issue(Answer):
+    """An issue."""
+
+    number: int
+    title: Said = ""
+    body: Said = ""
+    state: str = ""
+    url: Said = Field(default="", validation_alias="html_url")
+
+
+Value = TypeVar("Value", bound=Answer)
+
+
+def read(kind: type[Value], data: object) -> Value:
+    """The value in GitHub's answer. Raises TryAgain if what is needed of it is not there."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise TryAgain(
+            f"GitHub's answer is not a {kind.__name__.lower()} that Headgate can read: "
+            f"{where}: {error.errors()[0]['msg']}"
+        ) from None

@@ -1,0 +1,239 @@
+"""The controller's HTTP server: takes GitHub's webhooks, and says that it is alive.
+
+It only verifies, reads and stores a hint; nothing that a request asks for is done before the
+answer. Whoever connects has little time and room.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from controller.github.webhooks import Hint, Malformed, read, verify
+from controller.machine.core import Key, Message
+from specs.failures import Failure, NeedsHuman
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LARGEST = 25 * 1024 * 1024
+"""Bytes; GitHub sends nothing larger."""
+ROOM = 64 * 1024 * 1024
+"""Bytes of bodies that are held at one time, all requests together."""
+AT_ONCE = 256
+"""Connections."""
+PATIENCE = 10.0
+"""Seconds for a request to arrive whole, and for the store to take its hint."""
+
+_DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+Send = Callable[[Message], Awaitable[None]]
+Whom = Callable[[Hint], Iterable[Key]]
+
+log = structlog.get_logger()
+
+
+class _Full(Exception):  # noqa: N818 - it says how the server is
+    """There is no room for another body now."""
+
+
+class _TooLarge(Exception):  # noqa: N818 - it says what the body is
+    """A body beyond `LARGEST`."""
+
+
+def application(
+    secrets: Sequence[str], whom: Whom, send: Send, *, patience: float = PATIENCE
+) -> Starlette:
+    """`POST /webhooks/github` and `GET /healthz`.
+
+    `whom` says which objects a hint concerns; each gets a message `github/<delivery>` through
+    `send`, whose store counts the same id once, so a replayed delivery is nothing new.
+    """
+    webhook = _Webhook(secrets, whom, send, patience)
+    return Starlette(
+        routes=[
+            Route("/webhooks/github", webhook.take, methods=["POST"]),
+            Route("/healthz", _healthz, methods=["GET"]),
+        ]
+    )
+
+
+async def _healthz(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+class _Webhook:
+    def __init__(self, secrets: Sequence[str], whom: Whom, send: Send, patience: float) -> None:
+        self._secrets = tuple(secrets)
+        self._whom = whom
+        self._send = send
+        self._patience = patience
+        self._held = 0
+
+    async def take(self, request: Request) -> Response:
+        """202 once the hint is stored; 200 for what hints at nothing."""
+        try:
+            async with asyncio.timeout(self._patience), self._body(request) as body:
+                return await self._answer(request, bytes(body))
+        except _TooLarge:
+            return _closing(413, f"a webhook has at most {LARGEST} bytes")
+        except _Full:
+            return _closing(503, "too many webhooks at one time")
+        except TimeoutError:
+            return _closing(408, "the request took too long")
+        except ClientDisconnect:
+            return _closing(400, "the body ended early")
+        except Failure as error:
+            log.warning("webhook was not stored", problem=str(error))
+            return _closing(503, "the hint could not be stored")
+
+    @asynccontextmanager
+    async def _body(self, request: Request) -> AsyncIterator[bytearray]:
+        """The whole body, for as long as the block lasts. What is too large is not read on."""
+        if int(request.headers.get("content-length") or 0) > LARGEST:
+            raise _TooLarge
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                self._held += len(chunk)
+                if len(body) > LARGEST:
+                    raise _TooLarge
+                if self._held > ROOM:
+                    raise _Full
+            yield body
+        finally:
+            self._held -= len(body)
+
+    async def _answer(self, request: Request, body: bytes) -> Response:
+        headers = request.headers
+        if not verify(self._secrets, body, headers.get("x-hub-signature-256")):
+            return _closing(401, "the signature does not fit the secret of this webhook")
+        delivery = headers.get("x-github-delivery", "")
+        if not _DELIVERY.fullmatch(delivery):
+            return PlainTextResponse("X-GitHub-Delivery is missing or odd\n", 400)
+        if "json" not in headers.get("content-type", ""):
+            return PlainTextResponse("set the webhook's content type to application/json\n", 415)
+        try:
+            hint = read(headers.get("x-github-event", ""), body)
+        except Malformed as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        keys = tuple(self._whom(hint)) if hint is not None else ()
+        if hint is None or not keys:
+            return PlainTextResponse("nothing to look at\n")
+        said = hint.model_dump(mode="json", exclude_defaults=True)
+        for key in keys:
+            await self._send(
+                Message(to=key, id=f"github/{delivery}", type=f"github_{hint.kind}", body=said)
+            )
+        return PlainTextResponse("noted\n", 202)
+
+
+def _closing(status: int, words: str) -> Response:
+    """An answer after which the connection is of no more use."""
+    return PlainTextResponse(f"{words}\n", status, headers={"Connection": "close"})
+
+
+def listen(host: str, port: int, secrets: Sequence[str]) -> socket.socket:
+    """A socket to serve on; port 0 is any that is free.
+
+    Raises NeedsHuman for an address that others reach while no webhook secret is set, and if the
+    port is taken.
+    """
+    if not any(secrets) and not _is_loopback(host):
+        raise NeedsHuman(
+            f"refusing to listen on {host} without a webhook secret: set one, or listen on "
+            "127.0.0.1"
+        )
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise NeedsHuman(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another address"
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+async def serve(app: Starlette, listening: socket.socket, *, patience: float = PATIENCE) -> None:
+    """Serve in this event loop until cancelled; requests that are being answered are finished."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Leaves signals to the controller."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    server = Server(
+        uvicorn.Config(
+            app,
+            http=_impatient(patience),
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="error",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=AT_ONCE,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+    finally:
+        listening.close()
+
+
+def _impatient(patience: float) -> "type[HttpToolsProtocol]":
+    """uvicorn waits for a request's first line and headers as long as a client likes; not here."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    class Impatient(HttpToolsProtocol):
+        _hurry: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+            super().connection_made(transport)
+            self._hurry = self.loop.call_later(patience, transport.close)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            if self._hurry is None:
+                self._hurry = self.loop.call_later(patience, self.transport.close)
+
+        def on_headers_complete(self) -> None:
+            self._calm()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._calm()
+            super().connection_lost(exc)
+
+        def _calm(self) -> None:
+            if self._hurry is not None:
+                self._hurry.cancel()
+                self._hurry = None
+
+    return Impatient
