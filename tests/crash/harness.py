@@ -38,6 +38,29 @@ class Story:
     """What is compared."""
 
 
+@dataclass(frozen=True)
+class Thorough:
+    """A boundary that kills a life at every step of every object of some kinds, twice.
+
+    It remembers in `passes`, over all lives, what was passed, and kills at the first and the third
+    pass: whoever is killed before a save comes to the same place again, and gets through it then.
+    """
+
+    passes: Path
+    kinds: frozenset[str]
+
+    def __call__(self, step: str, key: Key) -> None:
+        if key.kind not in self.kinds:
+            return
+        line = f"{step} {key}\n"
+        with self.passes.open("a+") as passes:
+            passes.seek(0)
+            before = passes.readlines().count(line)
+            passes.write(line)
+        if before in (0, 2):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 @dataclass
 class Killer:
     """A boundary that kills its process at the `at`-th call; never for None."""
@@ -52,13 +75,18 @@ class Killer:
 
 
 def survived(story: Story, folder: Path, kill_at: int | None) -> bool:
+    """Live once in `folder`, to be killed at that boundary, for None never; see `lived`."""
+    return lived(story, folder, Killer(kill_at))
+
+
+def lived(story: Story, folder: Path, killer: Boundary) -> bool:
     """Live once in `folder`; False if the life was killed. A life that fails is an error."""
-    process = _SERVER.Process(target=_live, args=(story.live, folder, Killer(kill_at)))
+    process = _SERVER.Process(target=_live, args=(story.live, folder, killer))
     process.start()
     process.join(LONGEST)
     if process.exitcode is None:
         process.kill()
-        raise AssertionError(f"a life to be killed at boundary {kill_at} did not end: {folder}")
+        raise AssertionError(f"a life with {killer} did not end: {folder}")
     assert process.exitcode in (0, -signal.SIGKILL), f"a life failed with {process.exitcode}"
     return process.exitcode == 0
 
@@ -85,6 +113,14 @@ def killed_once(
         yield boundary, story.end(here)
 
 
+def killed_everywhere(story: Story, folder: Path, kinds: frozenset[str]) -> tuple[int, object]:
+    """How many lives it took, and the end, if lives are killed wherever `Thorough` does."""
+    _prepare(story, folder)
+    killer = Thorough(folder / "passes", kinds)
+    lives = next(life for life in count(1) if lived(story, folder, killer))
+    return lives, story.end(folder)
+
+
 def killed_again_and_again(story: Story, folder: Path) -> tuple[int, object]:
     """How many lives it took, and the end, if each life gets one boundary further than the last."""
     _prepare(story, folder)
@@ -99,7 +135,7 @@ def _prepare(story: Story, folder: Path) -> None:
     story.prepare(folder)
 
 
-def _live(life: Life, folder: Path, killer: Killer) -> None:
+def _live(life: Life, folder: Path, killer: Boundary) -> None:
     asyncio.run(life(folder, killer))
 
 
