@@ -9,6 +9,7 @@ from collections.abc import Callable
 from controller.environment_file import (
     ACTION,
     EnvironmentFile,
+    Invalid,
     message_of,
     parse,
     path_of,
@@ -55,6 +56,15 @@ class Environments:
         text = await self._mirror.read(commit, path) if commit else None
         return None if text is None else parse(text, path)
 
+    async def present(
+        self, environment: str, pipeline: str, at: str
+    ) -> EnvironmentFile | Invalid | None:
+        """As `read`, with what is wrong with a file that cannot be obeyed as a value."""
+        try:
+            return await self.read(environment, pipeline, at)
+        except Invalid as broken:
+            return broken
+
     async def history(
         self, environment: str, pipeline: str, limit: int = 50
     ) -> tuple[CommitInfo, ...]:
@@ -66,7 +76,7 @@ class Environments:
 
     async def write(
         self,
-        change: Callable[[EnvironmentFile | None], EnvironmentFile],
+        change: Callable[[EnvironmentFile | Invalid | None], EnvironmentFile],
         environment: str,
         pipeline: str,
         subject: str,
@@ -83,7 +93,7 @@ class Environments:
             done = await self._written(action_id, tip)
             if done:
                 return done
-            file = change(await self.read(environment, pipeline, tip) if tip else None)
+            file = change(await self.present(environment, pipeline, tip) if tip else None)
             files = {path_of(environment, pipeline): to_yaml(file).encode()}
             return Proposal(files, message_of(file, subject, action_id))
 

@@ -61,16 +61,17 @@ class EnvironmentKind:
         file = action.file
         branch = self._branches[action.repository]
         place = (file.environment, file.pipeline)
-        before = await branch.read(*place, at=action.seen) if action.seen else None
+        before = await branch.present(*place, at=action.seen) if action.seen else None
 
-        def change(present: EnvironmentFile | None) -> EnvironmentFile:
-            if present != before:
+        def change(present: EnvironmentFile | Invalid | None) -> EnvironmentFile:
+            broken = isinstance(present, Invalid) and isinstance(before, Invalid)
+            if str(present) != str(before) if broken else present != before:
                 raise _Moved
             return file
 
         try:
             commit = await branch.write(change, *place, action.subject, action.write)
-        except (_Moved, Invalid):
+        except _Moved:
             head = await branch.head()
             body = {"write": action.write}
             return (Message(to=owner, id=f"moved/{head}", type="environment_moved", body=body),)

@@ -121,7 +121,13 @@ def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
 
 
 def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
-    """The deployment that is owed, if what runs is not what should."""
+    """The deployment that is owed, if what runs is not what should.
+
+    Where nothing was ever released by this state, nothing is touched: what runs there may be of a
+    state that was lost.
+    """
+    if env.stable is None and not env.rollouts:
+        return ()
     want, have = desired(env, observed.versions), observed.deployed
     stable = server_name(env.place, want.stable) if want.stable else None
     canary = server_name(env.place, want.canary) if want.canary else None

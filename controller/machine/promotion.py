@@ -132,19 +132,25 @@ def _heed(
         case "approve" if rollout:
             return moved(env, rollout, approved=now, by=by)
         case "promote" if rollout and rollout.ready is not None:
-            return promote(env, rollout, observed, out, now, by=by, why=f"promoted by {by}")
+            return promote(env, rollout, observed, out, now, by=by, why=_said("promoted", body))
         case "pause":
             return env.model_copy(update={"paused": by})
         case "resume":
             return env.model_copy(update={"paused": None})
         case "abort" if rollout:
-            return stop(env, rollout, "aborted", f"aborted by {by}", observed, out, now)
+            return stop(env, rollout, "aborted", _said("aborted", body), observed, out, now)
         case "rollback":
             return roll_back(env, body, observed, out, now)
         case "retry":
             return retry(env, by, observed, out, now)
         case _:
             return env
+
+
+def _said(done: str, body: Mapping[str, Any]) -> str:
+    """What a person did, with the reason that was given."""
+    reason = body.get("reason")
+    return f"{done} by {body.get('by', 'headgate')}" + (f": {reason}" if reason else "")
 
 
 def _advance(

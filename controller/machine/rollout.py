@@ -112,9 +112,12 @@ def begin_canary(
 
 
 def watch(rollout: Rollout, exchanges: Sequence[Exchange], now: float) -> Rollout:
-    """Take in new records and judge."""
+    """Take in new records and judge. Of a request that came before it began, this canary knows
+    nothing: a late answer may be an earlier canary's.
+    """
     assert rollout.judge is not None
-    state = update(rollout.judge, exchanges) if exchanges else rollout.judge
+    began = rollout.judge.began
+    state = update(rollout.judge, [each for each in exchanges if each.at >= began])
     return rollout.model_copy(update={"judge": state, "judgement": judge(state, now)})
 
 

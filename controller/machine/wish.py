@@ -1,5 +1,7 @@
 """PURE. A human who edits or reverts the environment's file steers; it is obeyed or refused."""
 
+from controller.machine import incidents
+from controller.machine.alerts import tell
 from controller.machine.branch import renew_write, restore
 from controller.machine.ending import stop
 from controller.machine.environment import REMEMBERED, Environment, Observed, Out, moved, named
@@ -13,6 +15,8 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     if branch is None or branch.commit == env.heeded:
         return renew_write(env, out)
     env = env.model_copy(update={"heeded": branch.commit, "says": named(branch.file)})
+    if env.says is not None and not env.rollouts:
+        return _ask_for_the_state(env, env.says, out)
     if branch.ours:
         return env
     by = branch.author or "somebody"
@@ -36,6 +40,21 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     env = env.model_copy(update={"write": None})  # said before the person's word
     why = f"commit {branch.commit[:12]} on the environments branch"
     return begin_rollout(env, ref, "wish", why, by, observed, out, now)
+
+
+def _ask_for_the_state(env: Environment, says: Ref | None, out: Out) -> Environment:
+    """The branch names a version and this state never released one: it is not the state that did.
+
+    To write the branch anew, or to take down what runs, would make a lost disk an outage.
+    """
+    why = (
+        f"The environments branch says that {says} runs in {env.name}, but this controller's "
+        "state has released nothing there. Was the state lost? Stop the controller, bring "
+        "state.db and artifacts back from a backup, and start it. Until then what runs is left "
+        "as it is; a new release would replace it."
+    )
+    incident = incidents.stuck(env.pipeline, env.name, None, why)
+    return tell(env, None, "stuck", "unknown-state", incident, out)
 
 
 def _keep(env: Environment, by: str, observed: Observed, out: Out, now: float) -> Environment:

@@ -218,9 +218,9 @@ async def test_owing_a_commit_twice_writes_it_once(ada: Person, tmp_path: Path) 
 async def test_a_human_push_in_between_survives_and_is_seen(ada: Person, tmp_path: Path) -> None:
     environments = Environments(mirror_of(ada.remote, tmp_path), pace=Pace(no_sleep))
     await environments.write(lambda _: release(1), "production", "flight-delay", "one", "a1")
-    seen: list[EnvironmentFile | None] = []
+    seen: list[EnvironmentFile | Invalid | None] = []
 
-    def change(present: EnvironmentFile | None) -> EnvironmentFile:
+    def change(present: EnvironmentFile | Invalid | None) -> EnvironmentFile:
         seen.append(present)
         if len(seen) == 1:  # just before Headgate pushes, Ada does
             run_git(ada.clone, "fetch", "-q", "origin", BRANCH)
@@ -303,7 +303,7 @@ def test_two_controllers_at_once_lose_nothing(ada: Person, tmp_path: Path) -> No
 async def test_a_branch_that_always_moves_is_given_up_for_now(ada: Person, tmp_path: Path) -> None:
     environments = Environments(mirror_of(ada.remote, tmp_path), pace=Pace(no_sleep, lambda: 0.5))
 
-    def change(_: EnvironmentFile | None) -> EnvironmentFile:
+    def change(_: EnvironmentFile | Invalid | None) -> EnvironmentFile:
         ada.push({"x": "1"}, "again", BRANCH)
         return release(1)
 

@@ -112,6 +112,13 @@ class World:
         run_git(clone, "revert", "--no-edit", "HEAD")
         run_git(clone, "push", "-q")
 
+    async def lose_the_state(self) -> None:
+        """The state file is gone; code, data and servers are there."""
+        await self.store.close()
+        for file in (self.root / "home").glob("state.db*"):
+            file.unlink()
+        self.store = await SqliteStore.open(self.root / "home" / "state.db")
+
     async def say(self, to: Key, type_: str, **body: Any) -> None:
         """Send a message, as the command line does."""
         self._messages += 1
