@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
 from controller.executors.protocol import Executor
-from controller.machine import run as machine
+from controller.machine import execution as machine
+from controller.machine.absorb import absorb, inputs_of, wanted_keys
 from controller.machine.attempt import State, Status
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.graph import Graph, attempt_of
-from controller.machine.run import Hit, Observed, Run, absorb, inputs_of, wanted_keys
+from controller.machine.run import Hit, Observed, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.machine import run as machine
+from controller.machine import execution as machine
+from controller.machine.absorb import absorb, wanted_keys
 from controller.machine.actions import CancelAttempt, StartAttempt
 from controller.machine.attempt import Attempt, State, Status
 from controller.machine.core import Action, Decision, Key, Letter, Message
 from controller.machine.graph import Baseline, Graph, build
-from controller.machine.run import Hit, Observed, Run, Trigger, absorb, wanted_keys
+from controller.machine.run import Hit, Observed, Run, Trigger
 from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import letter, report, sha, source, spec

@@ -2,9 +2,9 @@
 
 import pytest
 
+from controller.machine.absorb import LATE
 from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.attempt import State, Status
-from controller.machine.run import LATE
 from tests.controller.machine.kit import baseline
 from tests.controller.machine.lab import lab
 from validators.verdict import Verdict

@@ -1,0 +1,145 @@
+"""PURE. Takes into a run what ended, what is cached, and what can no longer happen."""
+
+from collections.abc import Mapping
+
+from controller.machine.attempt import State, Status
+from controller.machine.graph import Node, key_of, resolve
+from controller.machine.run import NEW, Observed, Progress, Run, Tried
+from validators.verdict import Verdict
+
+LOST_TRIES = 3
+"""How often a node is tried again because its attempt was lost; no fault of the step's."""
+LATE = 900.0
+"""Seconds past its timeout at which an attempt that nobody ended counts as lost."""
+
+
+def absorb(run: Run, observed: Observed, now: float) -> Run:
+    """The run with everything taken in that ended, was cached, or can no longer happen.
+
+    Pure and idempotent: the observer calls it to learn which keys to look up next.
+    """
+    nodes = dict(run.nodes)
+    for node in observed.graph.nodes:
+        progress = nodes.get(node.name, NEW)
+        if not progress.done and progress.open:
+            progress = _take_status(node, progress, progress.open, observed, now)
+        if not progress.done and not progress.open:
+            progress = _without_running(run, node, progress, nodes, observed, now)
+        nodes[node.name] = progress
+    return run.model_copy(update={"nodes": nodes})
+
+
+def wanted_keys(run: Run, observed: Observed) -> set[str]:
+    """Cache keys that `absorb` could use and that were not looked up yet."""
+    return {
+        progress.key
+        for progress in run.nodes.values()
+        if progress.key and not progress.done and not progress.attempts
+    } - observed.cache.keys()
+
+
+def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node, dict[str, str]]:
+    """The node as it can be run, and its inputs' digests.
+
+    A baseline that could not be evaluated leaves the model gate without that input, and with the
+    reason in its request.
+    """
+    for name, origin in node.inputs.items():
+        upstream = nodes.get(origin.node or "")
+        if upstream and upstream.outputs is None and (origin.node or "").startswith("baseline."):
+            why = (upstream.failed or upstream.skipped or "")[:500]
+            reason = f"the baseline could not be evaluated on this data: {why}"
+            request = {**node.attempt.request, "no_baseline": reason}
+            node = node.model_copy(
+                update={
+                    "inputs": {k: v for k, v in node.inputs.items() if k != name},
+                    "definition": {**node.definition, "no_baseline": reason},
+                    "attempt": node.attempt.model_copy(update={"request": request}),
+                }
+            )
+
+    def output(source: str, name: str) -> str:
+        outputs = nodes[source].outputs
+        if outputs is None:
+            raise KeyError(source)
+        return outputs[name]
+
+    return node, resolve(node, output, run.datasets)
+
+
+def _take_status(
+    node: Node, progress: Progress, tried: Tried, observed: Observed, now: float
+) -> Progress:
+    status = observed.statuses.get(tried.id, Status(state=State.UNKNOWN))
+    since = max(tried.asked, status.started or 0.0)  # it may have waited for a free slot
+    if not status.state.ended:
+        if status.state is State.PREPARING or now - since <= node.attempt.timeout + LATE:
+            return progress
+        status = Status(state=State.LOST, ended=now, message="it outlived its timeout unseen")
+    if status.state is State.SUCCEEDED and tried.id in observed.uncollected:
+        status = status.model_copy(
+            update={"state": State.FAILED, "message": observed.uncollected[tried.id]}
+        )
+    attempts = (*progress.attempts[:-1], tried.model_copy(update={"status": status}))
+    progress = progress.model_copy(update={"attempts": attempts})
+    ended = status.ended or now
+    if status.state is State.SUCCEEDED:
+        report = observed.reports.get(tried.id)
+        return progress.model_copy(
+            update={
+                "outputs": observed.outputs[tried.id],
+                "verdict": report.verdict if report else None,
+                "ended": ended,
+            }
+        )
+    lost = sum(t.status is not None and t.status.state is State.LOST for t in attempts)
+    tries = len(attempts) - lost
+    if tries > node.retries or lost > LOST_TRIES or status.state is State.CANCELLED:
+        return progress.model_copy(
+            update={
+                "failed": status.message or status.state.value,
+                "ended": ended,
+                **({"verdict": Verdict.ERROR} if node.kind.endswith("gate") else {}),
+            }
+        )
+    return progress
+
+
+def _without_running(
+    run: Run,
+    node: Node,
+    progress: Progress,
+    nodes: Mapping[str, Progress],
+    observed: Observed,
+    now: float,
+) -> Progress:
+    """A node that does not run: skipped, found in the cache, or given its key."""
+    for need in node.needs:
+        upstream = nodes.get(need, NEW)
+        if not upstream.done:
+            return progress
+        if upstream.outputs is None and not need.startswith("baseline."):
+            why = upstream.failed or upstream.skipped or ""
+            return progress.model_copy(
+                update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}
+            )
+        if need in node.after and upstream.verdict and not upstream.verdict.passes:
+            return progress.model_copy(
+                update={"skipped": f"{need}: {upstream.verdict}", "ended": now}
+            )
+    if progress.attempts:
+        return progress
+    actual, digests = inputs_of(run, node, nodes)
+    key = key_of(actual, digests)
+    progress = progress.model_copy(update={"key": key})
+    hit = observed.cache.get(key)
+    if hit is None:
+        return progress
+    return progress.model_copy(
+        update={
+            "outputs": hit.outputs,
+            "cached_from": hit.run,
+            "verdict": hit.verdict,
+            "ended": now,
+        }
+    )

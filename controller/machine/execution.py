@@ -1,0 +1,229 @@
+"""PURE. Moves a run: starts what can start, tries again, ends, says what the cache learns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controller.machine.absorb import absorb, inputs_of
+from controller.machine.actions import CancelAttempt, ReportCommit, StartAttempt
+from controller.machine.attempt import State, Status
+from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.graph import Graph, Node, attempt_of, package_of
+from controller.machine.run import NEW, Hit, Observed, Progress, Run, Tried, why_ended
+from validators.verdict import Verdict, worst
+
+LONGEST_BACKOFF = 600.0
+POLL = 2.0
+"""Seconds between looks at a running attempt, should its end not be announced."""
+
+
+def decide(
+    state: Run | None, observed: Observed, inbox: Sequence[Letter], now: float
+) -> Decision[Run]:
+    """Move a run: take in what ended, look up what is cached, start what can start."""
+    run = state or begin(inbox)
+    if not run.live:
+        return Decision(state=run)
+    begun = () if state else (_report_begin(run),)
+    run = _heed(run, inbox)
+    before = run
+    run = absorb(run, observed, now)
+    facts = _new_facts(before, run)
+    if run.cancelled is not None:
+        run, actions = _stop_attempts(run)
+        run = run.model_copy(update={"finished": now})
+    else:
+        run, actions, wait = _start_ready(run, observed.graph, observed, now)
+        actions = (*_given_up(before, run, observed), *actions)
+        if all(run.nodes.get(n.name, NEW).done for n in observed.graph.nodes):
+            run = run.model_copy(update={"finished": now})
+    if run.finished is not None:
+        end = (_report_end(run),)
+        return Decision(
+            state=run,
+            actions=(*begun, *actions, *end),
+            facts=facts,
+            messages=(_tell_pipeline(run, observed.graph),),
+        )
+    return Decision(
+        state=run, actions=(*begun, *actions), facts=facts, requeue_after=min(wait, POLL)
+    )
+
+
+def begin(inbox: Sequence[Letter]) -> Run:
+    """The run that the pipeline asks for."""
+    return Run.model_validate(next(x.message.body for x in inbox if x.message.type == "start"))
+
+
+def _heed(run: Run, inbox: Sequence[Letter]) -> Run:
+    for letter in inbox:
+        if letter.message.type == "cancel" and run.cancelled is None:
+            run = run.model_copy(update={"cancelled": letter.message.body["reason"]})
+        elif letter.message.type == "action_failed":
+            run = _fail_attempt(run, letter.message.body)
+    return run
+
+
+def _fail_attempt(run: Run, body: Mapping[str, Any]) -> Run:
+    """An attempt that the executor refuses for good."""
+    attempt = body["action"].get("attempt", {})
+    if not isinstance(attempt, dict) or attempt.get("node") not in run.nodes:
+        return run
+    progress = run.nodes[attempt["node"]]
+    if progress.done or progress.open is None or progress.open.id != attempt.get("id"):
+        return run  # of a try that ended meanwhile
+    failed = progress.model_copy(update={"failed": body["reason"]})
+    return run.model_copy(update={"nodes": {**run.nodes, attempt["node"]: failed}})
+
+
+def _start_ready(
+    run: Run, graph: Graph, observed: Observed, now: float
+) -> tuple[Run, tuple[Action, ...], float]:
+    """Start what can start, and again what the executor knows nothing of."""
+    nodes = dict(run.nodes)
+    actions: list[Action] = []
+    wait = POLL
+    for node in graph.nodes:
+        progress = nodes.get(node.name, NEW)
+        if progress.done or progress.key is None or not _is_ready(node, nodes):
+            continue
+        actual, digests = inputs_of(run, node, nodes)
+        tried = progress.open
+        if tried is None:
+            due = _retry_at(node, progress)
+            if due > now:
+                wait = min(wait, due - now)
+                continue
+            number = len(progress.attempts) + 1
+            tried = Tried(id=f"{run.id}.{node.name}.{number}", asked=now)
+            nodes[node.name] = progress.model_copy(update={"attempts": (*progress.attempts, tried)})
+        elif (
+            observed.statuses.get(tried.id, Status(state=State.UNKNOWN)).state is not State.UNKNOWN
+        ):
+            continue
+        attempt = attempt_of(actual, tried.id, digests).model_copy(update={"run": run.id})
+        actions.append(StartAttempt(attempt=attempt))
+    return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
+
+
+def _is_ready(node: Node, nodes: Mapping[str, Progress]) -> bool:
+    return all(nodes.get(need, NEW).done for need in node.needs)
+
+
+def _retry_at(node: Node, progress: Progress) -> float:
+    if not progress.attempts:
+        return 0.0
+    last = progress.attempts[-1]
+    ended = (last.status.ended if last.status else None) or last.asked
+    if last.status and last.status.state is State.LOST:
+        return ended
+    return ended + min(node.backoff * 2.0 ** (len(progress.attempts) - 1), LONGEST_BACKOFF)
+
+
+def _given_up(before: Run, run: Run, observed: Observed) -> tuple[Action, ...]:
+    """End what was given up as lost and may run all the same, before it is tried again."""
+    return tuple(
+        CancelAttempt(attempt=node.open.id)
+        for name, node in before.nodes.items()
+        if node.open
+        and (run.nodes[name].open is None or run.nodes[name].open != node.open)
+        and not observed.statuses.get(node.open.id, Status(state=State.UNKNOWN)).state.ended
+    )
+
+
+def _stop_attempts(run: Run) -> tuple[Run, tuple[Action, ...]]:
+    actions = tuple(CancelAttempt(attempt=node.open.id) for node in run.nodes.values() if node.open)
+    nodes = {
+        name: node
+        if node.done
+        else node.model_copy(update={"skipped": f"cancelled: {run.cancelled}"})
+        for name, node in run.nodes.items()
+    }
+    return run.model_copy(update={"nodes": nodes}), actions
+
+
+def _new_facts(before: Run, run: Run) -> tuple[Fact, ...]:
+    """What the cache learns. A gate that could not judge is asked again next time."""
+    facts = []
+    for name, progress in run.nodes.items():
+        fresh = not before.nodes.get(name, NEW).done
+        if not fresh or progress.phase != "succeeded" or progress.key is None:
+            continue
+        if progress.verdict is Verdict.ERROR:
+            continue
+        hit = Hit(
+            run=run.id,
+            outputs=progress.outputs or {},
+            verdict=progress.verdict,
+            seconds=_seconds(progress),
+        )
+        facts.append(Fact(key=Key("cache", progress.key), body=hit.model_dump(mode="json")))
+    return tuple(facts)
+
+
+def _seconds(progress: Progress) -> float:
+    status = progress.attempts[-1].status if progress.attempts else None
+    if status is None or status.started is None or status.ended is None:
+        return 0.0
+    return max(0.0, status.ended - status.started)
+
+
+def _report_begin(run: Run) -> ReportCommit:
+    return ReportCommit(
+        repository=run.repository,
+        commit=run.commit,
+        pipeline=run.pipeline,
+        state="running",
+        title=f"{run.id} runs: {run.trigger.why}",
+        run=run.id,
+    )
+
+
+_TITLES: Mapping[str, str] = {
+    "passed": "passed",
+    "failed": "failed: {why}",
+    "stopped": "stopped by {why}",
+    "cancelled": "cancelled: {why}",
+}
+
+
+def _report_end(run: Run) -> ReportCommit:
+    outcome = run.outcome
+    assert outcome != "running"
+    title = _TITLES[outcome].format(why=why_ended(run))
+    return ReportCommit(
+        repository=run.repository,
+        commit=run.commit,
+        pipeline=run.pipeline,
+        state=outcome,
+        title=f"{run.id} {title}",
+        run=run.id,
+    )
+
+
+def _tell_pipeline(run: Run, graph: Graph) -> Message:
+    """The end of the run, with what is needed to make a version of its model."""
+    model = None
+    if graph.model is not None and run.outcome == "passed":
+        node, output = graph.model.node or "", graph.model.output or ""
+        model = (run.nodes[node].outputs or {})[output]
+    reports = {
+        name.removeprefix("gate."): (node.outputs or {}).get("report", "")
+        for name, node in run.nodes.items()
+        if node.verdict is not None and node.outputs
+    }
+    return Message(
+        to=Key("pipeline", run.pipeline),
+        id=f"run_ended/{run.id}",
+        type="run_ended",
+        body={
+            "run": run.id,
+            "branch": run.branch,
+            "outcome": run.outcome,
+            "why": why_ended(run),
+            "model": model,
+            "package": package_of(graph, model) if model and graph.serve is not None else None,
+            "verdicts": {gate: str(verdict) for gate, verdict in run.verdicts.items()},
+            "reports": reports,
+            "verdict": str(worst(run.verdicts.values())) if run.verdicts else None,
+        },
+    )
