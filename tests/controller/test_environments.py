@@ -218,9 +218,10 @@ async def test_owing_a_commit_twice_writes_it_once(ada: Person, tmp_path: Path) 
 async def test_a_human_push_in_between_survives_and_is_seen(ada: Person, tmp_path: Path) -> None:
     environments = Environments(mirror_of(ada.remote, tmp_path), pace=Pace(no_sleep))
     await environments.write(lambda _: release(1), "production", "flight-delay", "one", "a1")
-    seen: list[EnvironmentFile | Invalid | None] = []
+    seen: list[EnvironmentFile | None] = []
 
     def change(present: EnvironmentFile | Invalid | None) -> EnvironmentFile:
+        assert not isinstance(present, Invalid)
         seen.append(present)
         if len(seen) == 1:  # just before Headgate pushes, Ada does
             run_git(ada.clone, "fetch", "-q", "origin", BRANCH)
