@@ -69,7 +69,9 @@ def query_of(operation: Operation, given: dict[str, str]) -> tuple[dict[str, Any
         except ValueError:
             wrong.append(f"query parameter {name}: {given[name]!r} is no {schema.get('type')}")
             continue
-        wrong += [f"query parameter {name}: {fault}" for fault in _faults(_plain(schema), values[name])]
+        wrong += [
+            f"query parameter {name}: {fault}" for fault in _faults(_plain(schema), values[name])
+        ]
     return values, wrong
 
 
@@ -140,7 +142,11 @@ def _pattern(template: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", template)
     return re.compile(
         "".join(
-            (f"(?P<{part}>{'.*' if part in _MANY_SEGMENTS else '[^/]+'})" if odd else re.escape(part))
+            (
+                f"(?P<{part}>{'.*' if part in _MANY_SEGMENTS else '[^/]+'})"
+                if odd
+                else re.escape(part)
+            )
             for part, odd in zip(parts, [False, True] * len(parts), strict=False)
         )
     )

@@ -80,7 +80,9 @@ class Bare:
         """Branches and their commits. Git is asked again only when a folder of references changed."""
         seen = self._signature()
         if self._heads is None or self._heads[0] != seen:
-            lines = self.run("for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads")
+            lines = self.run(
+                "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads"
+            )
             heads = dict(line.split(" ") for line in lines.splitlines())
             self._heads = (seen, heads)
         return self._heads[1]
@@ -100,7 +102,9 @@ class Bare:
         if revision in self._commits:
             return revision
         try:
-            return self.run("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+            return self.run(
+                "rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}"
+            ).strip()
         except subprocess.CalledProcessError:
             return None
 
@@ -111,13 +115,20 @@ class Bare:
 
     def commits(self, revisions: list[str], *options: str) -> list[Commit]:
         """The commits that `git log` lists, oldest first."""
-        text = self.run("log", "-z", "--reverse", f"--format={_COMMIT_FORMAT}%x00", *options, *revisions)
+        text = self.run(
+            "log", "-z", "--reverse", f"--format={_COMMIT_FORMAT}%x00", *options, *revisions
+        )
         found = []
         for fields in _groups(text.split("\0"), 11):
             sha, tree, parents, an, ae, ad, cn, ce, cd, message, _ = fields
             found.append(
                 Commit(
-                    sha, tree, tuple(parents.split()), (an, ae, ad), (cn, ce, cd), message.rstrip("\n")
+                    sha,
+                    tree,
+                    tuple(parents.split()),
+                    (an, ae, ad),
+                    (cn, ce, cd),
+                    message.rstrip("\n"),
                 )
             )
         self._commits |= {commit.sha: commit for commit in found}
@@ -170,7 +181,10 @@ class Bare:
                 blob = self.run("hash-object", "-w", "--stdin", given=content).strip()
                 lines.append(f"100644 {blob}\t{path}")
             self.run(
-                "update-index", "--index-info", given="\n".join(lines).encode(), GIT_INDEX_FILE=index
+                "update-index",
+                "--index-info",
+                given="\n".join(lines).encode(),
+                GIT_INDEX_FILE=index,
             )
             tree = self.run("write-tree", GIT_INDEX_FILE=index).strip()
         sha = self.commit_tree(tree, [start] if start else [], message, author)
@@ -205,7 +219,14 @@ class Bare:
     def fetch(self, other: "Bare", sha: str, ref: str) -> None:
         """Take a commit of another repository, and let `ref` name it."""
         if other is not self:
-            self.run("fetch", "-q", "--no-tags", str(other.path), f"+{sha}:{ref}", GIT_PROTOCOL="version=2")
+            self.run(
+                "fetch",
+                "-q",
+                "--no-tags",
+                str(other.path),
+                f"+{sha}:{ref}",
+                GIT_PROTOCOL="version=2",
+            )
         else:
             self.set_ref(ref, sha)
 

@@ -201,7 +201,10 @@ class Hub:
     app: App | None = None
     token_life: float = 3600.0
     ahead: float = 0.0
+    deliveries: list[dict[str, Any]] = field(default_factory=list)  # oldest first
     emit: Callable[[Repository | None, str, User, dict[str, Any]], None] = lambda *_: None
+    redeliver: Callable[[dict[str, Any]], None] = lambda _: None
+    rate: Callable[[Token | None], dict[str, int]] = lambda _: {}
     _ids: count = field(default_factory=lambda: count(1_000_001))  # type: ignore[type-arg]  # not generic at run time in 3.11
 
     def next_id(self) -> int:
