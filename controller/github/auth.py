@@ -23,8 +23,10 @@ SKEW = 60
 class Auth(Protocol):
     """Gives tokens."""
 
-    app_id: str | None
-    """The app's id; None for a person."""
+    @property
+    def app_id(self) -> str | None:
+        """The app's id; None for a person."""
+        ...
 
     async def token(self, repository: str) -> Token:
         """A token that may be used for `owner/name` now. Raises `specs.failures.Failure`."""
@@ -42,7 +44,7 @@ class Auth(Protocol):
 class Personal:
     """A personal access token: no check runs (GitHub gives those to apps only)."""
 
-    app_id = None
+    app_id: str | None = None
 
     def __init__(self, token: str) -> None:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
@@ -69,7 +71,7 @@ class App:
     """
 
     def __init__(self, app_id: str | int, private_key: str, transport: Transport) -> None:
-        self.app_id: str | None = str(app_id)
+        self.app_id = str(app_id)
         """PyJWT refuses an issuer that is a number."""
         self._key = _private_key(private_key)
         self._transport = transport
