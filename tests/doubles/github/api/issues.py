@@ -78,14 +78,15 @@ def _comment(call: Call) -> Comment:
 
 
 def _own(call: Call) -> Comment:
+    """A comment that the caller may change: its own, or anyone's with write access."""
     it = _comment(call)
-    if it.user is not call.user and call.repo.permission(call.user.login) not in (
-        "write",
-        "maintain",
-        "admin",
-    ):
-        raise Refusal(403, "Resource not accessible by integration")
-    return it
+    by_app = (
+        call.who is not None and call.who.installation is not None
+    )  # authorised by its permission
+    level = call.repo.permission(call.user.login)
+    if by_app or it.user is call.user or level in ("write", "maintain", "admin"):
+        return it
+    raise Refusal(403, "Must have push access to the repository.")
 
 
 @route("GET " + PREFIX + "/comments/{comment_id}", needs="issues:read")
