@@ -16,6 +16,13 @@ import pytest
 from tests.doubles.github import Delivery, GitHub, Issue, Repository, webhook_examples
 
 CHECKS = "/repos/acme/models/check-runs"
+NOTE = {
+    "path": "train.py",
+    "start_line": 1,
+    "end_line": 1,
+    "annotation_level": "failure",
+    "message": "m",
+}
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ class Receiver:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its name there
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -167,7 +174,7 @@ def test_a_missing_permission_is_403_and_a_private_repository_of_others_404(
         {"colour": "red"},
         {"status": "done"},
         {"output": {"title": "t", "summary": "s" * 65_536}},
-        {"output": {"title": "t", "summary": "s", "annotations": [{"path": "a", "start_line": 1, "end_line": 1, "annotation_level": "notice", "message": "m"}] * 51}},
+        {"output": {"title": "t", "summary": "s", "annotations": [NOTE] * 51}},
         {"actions": [{"label": "l", "description": "d", "identifier": "i"}] * 4},
     ],
     ids=["unknown key", "unknown status", "long summary", "51 annotations", "4 actions"],
@@ -189,8 +196,7 @@ def test_what_only_its_state_forbids_is_422_but_no_violation(
     main = repo.git.heads()["main"]
     assert api.post(CHECKS, json={"name": "x", "head_sha": "0" * 40}).status_code == 422
     done = {"name": "x", "head_sha": main, "status": "completed"}
-    assert api.post(CHECKS, json=done).status_code in (422,)
-    github.forgive()
+    assert api.post(CHECKS, json=done).status_code == 422
     assert api.get("/repos/acme/models/pulls/7").status_code == 404
     pull = opened(github, repo)
     too_long = {"body": "x" * 65_537}
@@ -300,14 +306,7 @@ def test_every_reading_operation_answers_as_described(
 ) -> None:
     pull, root = opened(github, repo), "/repos/acme/models"
     sha = pull.request.head_sha
-    note = {
-        "path": "train.py",
-        "start_line": 1,
-        "end_line": 1,
-        "annotation_level": "failure",
-        "message": "m",
-    }
-    output = {"title": "t", "summary": "s", "annotations": [note]}
+    output = {"title": "t", "summary": "s", "annotations": [NOTE]}
     run = api.post(CHECKS, json={"name": "x", "head_sha": sha, "output": output}).json()
     issue = api.post(f"{root}/issues", json={"title": "Rolled back", "labels": ["incident"]}).json()
     comment = github.comment(repo, pull, "/headgate plan", "dev")
@@ -316,10 +315,14 @@ def test_every_reading_operation_answers_as_described(
     assert api.post(f"{one}/reactions", json={"content": "eyes"}).status_code == 200
     assert api.patch(one, json={"body": "edited"}).json()["body"] == "edited"
     for path in (
-        "", "/branches", "/branches/main", "/commits/main", f"/commits/{sha}/pulls", f"/compare/main...{sha}",
-        "/contents/train.py", "/contents/data", "/contents/", "/git/ref/heads/main", "/pulls?state=all",
-        f"/pulls/{pull.number}/commits", f"/check-runs/{run['id']}/annotations", f"/check-runs/{run['id']}",
-        f"/check-suites/{run['check_suite']['id']}", f"/commits/{sha}/check-runs", f"/commits/{sha}/check-suites",
+        "", "/branches", "/branches/main", "/commits/main", f"/commits/{sha}/pulls",
+        f"/compare/main...{sha}",
+        "/contents/train.py", "/contents/data", "/contents/", "/git/ref/heads/main",
+        "/pulls?state=all",
+        f"/pulls/{pull.number}/commits", f"/check-runs/{run['id']}/annotations",
+        f"/check-runs/{run['id']}",
+        f"/check-suites/{run['check_suite']['id']}", f"/commits/{sha}/check-runs",
+        f"/commits/{sha}/check-suites",
         "/issues", f"/issues/{issue['number']}", f"/issues/{pull.number}/comments",
         "/collaborators/dev/permission", "/issues?labels=incident",
     ):  # fmt: skip  # a list of places

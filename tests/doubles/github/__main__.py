@@ -1,4 +1,4 @@
-"""Start the double by hand: ``python -m tests.doubles.github --port 8090 --repository path.git``."""
+"""Start the double by hand: ``python -m tests.doubles.github --repository path.git``."""
 
 import tempfile
 import threading
@@ -38,9 +38,7 @@ def main(port: int, repository: Path | None, name: str, webhook: str | None) -> 
         click.echo(f"webhook secret   {app.webhook_secret}")
         click.echo(f"personal token   {github.token(repo.owner.login)}")
         click.echo(f"webhooks go to   {webhook or 'nowhere (give --webhook)'}")
-        click.echo(
-            "Point headgate's GitHub settings at these; git pushes are noticed within a second. Ctrl-C ends."
-        )
+        click.echo("Give these to headgate. Pushes are noticed within a second. Ctrl-C ends.")
         ended = threading.Event()
         try:
             while not ended.wait(1.0):

@@ -1,15 +1,15 @@
-"""What changes state, whoever asks: a person's click and the API's call do the same thing here, and tell it by webhook."""
+"""What changes state: a person's click and an API call do the same here, and tell it by webhook."""
 
 from typing import Any
 
-from tests.doubles.github import render
+from tests.doubles.github import render, render_checks
 from tests.doubles.github.calls import Refusal, invalid
 from tests.doubles.github.git import ZERO
 from tests.doubles.github.state import CheckRun, Comment, Hub, Issue, Pull, Repository, Suite, User
 
 
 def notice(hub: Hub, repo: Repository) -> None:
-    """Take in what was pushed: events for moved branches, new heads of pull requests, those that ended."""
+    """Take in what was pushed: events, new heads of pull requests, those that ended."""
     before, now = repo.known_heads, repo.git.heads()
     if before == now:
         return
@@ -38,7 +38,7 @@ def _pushed(hub: Hub, repo: Repository, branch: str, old: str | None, new: str |
         "deleted": new is None,
         "forced": forced,
         "base_ref": None,
-        "compare": f"{render.html_url(hub, repo)}/compare/{(old or ZERO)[:12]}...{(new or ZERO)[:12]}",
+        "compare": f"{render.html_url(hub, repo)}/compare/{old or ZERO}...{new or ZERO}",
         "commits": commits,
         "head_commit": _pushed_commit(hub, repo, new) if new else None,
         "pusher": {"name": repo.owner.login, "email": f"{repo.owner.login}@example.com"},
@@ -106,7 +106,7 @@ def open_pull(
     source: Repository | None = None,
     draft: bool = False,
 ) -> Issue:
-    """Open a pull request for branch `head` of `source` (the repository itself, or a fork of it)."""
+    """Open a pull request for branch `head` of `source` (itself, or a fork of it)."""
     source = source or repo
     heads, bases = source.git.heads(), repo.git.heads()
     if head not in heads:
@@ -176,7 +176,7 @@ def merge(
     message: str | None = None,
     sha: str | None = None,
 ) -> str:
-    """Merge a pull request as a commit in the repository; refuses what does not merge (405), or moved (409)."""
+    """Merge a pull request; refuses what does not merge (405) or has moved (409)."""
     notice(hub, repo)
     pull = issue.request
     if sha and sha != pull.head_sha:
@@ -260,7 +260,7 @@ def suite_for(
     suite = Suite(hub.next_id(), sha, branch, hub.now(), hub.now(), before)
     repo.suites[suite.id] = suite
     if hub.app:
-        shown = render.check_suite(hub, repo, suite)
+        shown = render_checks.check_suite(hub, repo, suite)
         hub.emit(repo, "check_suite", repo.owner, {"action": "requested", "check_suite": shown})
     return suite
 
@@ -268,5 +268,5 @@ def suite_for(
 def tell_check(
     hub: Hub, repo: Repository, run: CheckRun, action: str, who: User, **more: Any
 ) -> None:
-    shown = render.check_run(hub, repo, run, suite_shown=True)
+    shown = render_checks.check_run(hub, repo, run, suite_shown=True)
     hub.emit(repo, "check_run", who, {"action": action, "check_run": shown, **more})

@@ -12,7 +12,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  # it is an answer more than an error
     """An answer with an error's status, in GitHub's form."""
 
     def __init__(
@@ -115,7 +115,7 @@ Handler = Callable[[Call], Reply]
 
 @dataclass(frozen=True)
 class Route:
-    """A handler and who may call it: `needs` is "<permission>:<read|write>", `by` a kind of caller."""
+    """A handler and who may call it: `needs` is "checks:write", `by` a kind of caller."""
 
     handler: Handler
     needs: str | None
@@ -128,7 +128,7 @@ ROUTES: dict[str, Route] = {}
 def route(
     operation: str, needs: str | None = None, by: str | None = None
 ) -> Callable[[Handler], Handler]:
-    """Register the handler of an operation. `by` may be "jwt" (the app itself) or "installation"."""
+    """Register the handler of an operation. `by` is "jwt" (the app itself) or "installation"."""
 
     def register(handler: Handler) -> Handler:
         ROUTES[operation] = Route(handler, needs, by)

@@ -1,4 +1,4 @@
-"""GitHub's description of its API as a judge: which operation a request means, and what a body must look like."""
+"""GitHub's description of its API as a judge: what a request means, what a body must look like."""
 
 import gzip
 import json
@@ -17,13 +17,13 @@ from tests.doubles.github.fetch_schema import DESCRIPTION, EXAMPLES
 Schema = dict[str, Any]
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
-# What GitHub itself keeps of the formats it names: an address that is not set is "" in its answers.
+# What GitHub keeps of the formats it names: an address that is not set is "" in its answers.
 _FORMATS: dict[str, Callable[[str], bool]] = {
     "date-time": lambda text: _DATE_TIME.fullmatch(text) is not None,
     "uri": lambda text: not text or _URI.fullmatch(text) is not None,
     "email": lambda _: True,  # noreply addresses of bots fit no grammar
 }
-# A path parameter that may hold slashes; the description marks them in its own way, and not all of them.
+# A path parameter that may hold slashes; the description does not mark all of them.
 _MANY_SEGMENTS = {"path", "ref", "branch", "basehead"}
 
 
@@ -56,10 +56,11 @@ def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
 def query_of(operation: Operation, given: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Query parameters with their types and defaults, and what is wrong with those given."""
     values: dict[str, Any] = {}
-    wrong: list[str] = []
     known = {p["name"]: p["schema"] for p in _parameters(operation, "query")}
-    for name in given.keys() - known.keys():
-        wrong.append(f"query parameter {name} is not known to {operation.name}")
+    wrong = [
+        f"query parameter {name} is not known to {operation.name}"
+        for name in given.keys() - known.keys()
+    ]
     for name, schema in known.items():
         if name not in given:
             values[name] = schema.get("default")
@@ -106,7 +107,7 @@ def response_faults(operation: Operation, status: int, body: Any) -> list[str]:
 
 
 def webhook_faults(event: str, payload: dict[str, Any]) -> list[str]:
-    """How a webhook's payload differs from what GitHub says it sends; an unknown event is a fault."""
+    """How a payload differs from what GitHub says it sends; an unknown event is a fault."""
     action = payload.get("action")
     name = event.replace("_", "-") + (f"-{action.replace('_', '-')}" if action else "")
     if name not in _whole()["x-webhooks"]:
@@ -169,7 +170,8 @@ def _typed(text: str, schema: Schema) -> Any:
 def _request_schema(name: str) -> Schema:
     method, template = name.split(" ")
     body = _resolved(_whole()["paths"][template][method.lower()]["requestBody"])
-    return _closed(_plain(body["content"]["application/json"]["schema"]))
+    closed: Schema = _closed(_plain(body["content"]["application/json"]["schema"]))
+    return closed
 
 
 @cache
@@ -177,15 +179,19 @@ def _response_schema(name: str, status: int) -> Schema | None:
     method, template = name.split(" ")
     spec = _whole()["paths"][template][method.lower()]["responses"].get(str(status))
     if spec is None:  # an error that the operation does not list, such as 401: the common form
-        return _plain({"$ref": "#/components/schemas/basic-error"})
+        return _plain_schema({"$ref": "#/components/schemas/basic-error"})
     content = _resolved(spec).get("content", {})
-    return _plain(content["application/json"]["schema"]) if "application/json" in content else None
+    return (
+        _plain_schema(content["application/json"]["schema"])
+        if "application/json" in content
+        else None
+    )
 
 
 @cache
 def _webhook_schema(name: str) -> Schema:
     body = _whole()["x-webhooks"][name]["post"]["requestBody"]
-    return _plain(body["content"]["application/json"]["schema"])
+    return _plain_schema(body["content"]["application/json"]["schema"])
 
 
 def _resolved(node: Schema) -> Schema:
@@ -200,7 +206,12 @@ def _component(reference: str) -> Schema:
 
 @cache
 def _plain_component(reference: str) -> Schema:
-    return _plain(_component(reference))
+    return _plain_schema(_component(reference))
+
+
+def _plain_schema(schema: Schema) -> Schema:
+    plain: Schema = _plain(schema)
+    return plain
 
 
 def _plain(node: Any, names: bool = False) -> Any:

@@ -2,9 +2,10 @@
 
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.doubles.github import acts, render
+from tests.doubles.github import acts, render, render_checks
 from tests.doubles.github.git import Bare
 from tests.doubles.github.guard import Fault
 from tests.doubles.github.server import Server
@@ -47,8 +48,14 @@ PERMISSIONS = {
 EVENTS = ["push", "pull_request", "check_run", "check_suite", "issue_comment"]
 
 
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    """One key for all doubles of a process: making one takes a good part of a second."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class GitHub:
-    """A GitHub on a port of this machine, for one test; its state is in memory, its repositories on disk.
+    """A GitHub on a port of this machine, for one test: state in memory, git on disk.
 
     Use it as a context manager: leaving it stops the server and raises AssertionError if a request
     or an answer did not fit GitHub's description, unless `forgive` was called after it.
@@ -68,7 +75,7 @@ class GitHub:
         self.private_key = ""
         self.server.start()
 
-    def __enter__(self) -> "GitHub":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -133,7 +140,7 @@ class GitHub:
         events: list[str] | None = None,
     ) -> App:
         """Register the app. Its PEM key is `private_key` afterwards."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = _key()
         self.private_key = key.private_bytes(
             Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
         ).decode()
@@ -226,7 +233,7 @@ class GitHub:
         message: str = "Change",
         parent: str | None = None,
     ) -> str:
-        """Commit files on a branch and push; with `parent`, a new branch or a forced push. The commit."""
+        """Commit files on a branch and push; `parent` makes a new branch or a forced push."""
         with self.service.lock:
             start = (
                 parent
@@ -243,7 +250,7 @@ class GitHub:
             acts.notice(self.hub, repo)
 
     def notice(self) -> None:
-        """Take in what was pushed with git itself. Every API call does so for its own repository."""
+        """Take in what was pushed with git itself. Every API call does so for its repository."""
         with self.service.lock:
             for repo in list(self.hub.repositories.values()):
                 acts.notice(self.hub, repo)
@@ -296,7 +303,7 @@ class GitHub:
     def click_rerun_all(self, repo: Repository, sha: str, author: str = "dev") -> None:
         """Press "Re-run all checks" of a commit."""
         with self.service.lock:
-            suite = render.check_suite(self.hub, repo, acts.suite_for(self.hub, repo, sha))
+            suite = render_checks.check_suite(self.hub, repo, acts.suite_for(self.hub, repo, sha))
             payload = {"action": "rerequested", "check_suite": suite}
             self.hub.emit(repo, "check_suite", self.hub.user(author), payload)
 
@@ -348,6 +355,6 @@ class GitHub:
             return [it for it in repo.statuses if it["sha"] == sha]
 
     def calls(self, operation: str | None = None) -> list[Record]:
-        """The calls so far, or those of one operation such as "POST /repos/{owner}/{repo}/pulls"."""
+        """The calls so far, or those of one operation, "POST /repos/{owner}/{repo}/pulls"."""
         with self.service.lock:
             return [it for it in self.service.records if operation in (None, it.operation)]

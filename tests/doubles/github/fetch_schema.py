@@ -1,8 +1,8 @@
 """Fetch GitHub's own description of its API, and cut out what the double speaks.
 
-Run ``python -m tests.doubles.github.fetch_schema`` (needs npm and its registry) to write the two files beside this one:
+Run ``python -m tests.doubles.github.fetch_schema`` (needs npm and its registry) to write two files:
 `description.json`, the operations and webhooks named here with every schema they reach, and
-`webhook-examples.json.gz`, all example payloads. Both are GitHub's own words: parts are left out (prose, examples),
+`webhook-examples.json.gz`, all example payloads. Both are GitHub's own words: prose is left out,
 nothing is changed. The packages are pinned by version and digest.
 """
 
@@ -166,7 +166,7 @@ def cut(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def _terse(node: Any, names: bool = False) -> Any:
-    """The node without prose; `names` says that its keys are names of properties, not words of the description."""
+    """The node without prose; `names`: its keys are names of properties, not words of OpenAPI."""
     if isinstance(node, dict):
         return {
             key: _terse(value, key == "properties" and not names)
@@ -185,7 +185,7 @@ def _references(node: Any) -> set[str]:
 
 
 def fetch(package: Package) -> Any:
-    """The JSON member of a package, from npm; a tarball with another digest is refused with ValueError."""
+    """The JSON member of a package, from npm; ValueError for a tarball with another digest."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["npm", "pack", "--silent", package.spec], cwd=folder, check=True)
         (archive,) = Path(folder).glob("*.tgz")
@@ -205,7 +205,7 @@ def main() -> None:
 
 
 def _one_line_per_entry(description: dict[str, Any]) -> str:
-    """JSON with a line per path and per component: small, and a new version still reads as a diff."""
+    """JSON with a line per path and per component: a new version reads as a diff."""
 
     def lines(node: Any, depth: int) -> str:
         if depth == 0 or not isinstance(node, dict) or not node:

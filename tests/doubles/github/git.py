@@ -77,7 +77,7 @@ class Bare:
         return self.run("symbolic-ref", "--short", "HEAD").strip()
 
     def heads(self) -> dict[str, str]:
-        """Branches and their commits. Git is asked again only when a folder of references changed."""
+        """Branches and their commits. Git is asked only when references changed."""
         seen = self._signature()
         if self._heads is None or self._heads[0] != seen:
             lines = self.run(
@@ -141,7 +141,7 @@ class Bare:
             return None
 
     def changes(self, base: str, head: str) -> tuple[Change, ...]:
-        """Files that differ from `base` to `head` (both commits or trees), with their line counts."""
+        """Files that differ between two commits or trees, with their line counts."""
         if (base, head) not in self._changes:
             common = ("diff-tree", "-r", "-M", "-z", base, head)
             counts = _line_counts(self.run(*common, "--numstat"))
@@ -166,7 +166,7 @@ class Bare:
         author: tuple[str, str],
         parent: str | None = None,
     ) -> str:
-        """Commit files (None deletes one) on a branch, from `parent` or its head; the new commit."""
+        """Commit files (None deletes one) on a branch, from `parent` or its head."""
         start = parent or self.heads().get(branch)
         with tempfile.TemporaryDirectory() as folder:
             index = str(Path(folder) / "index")
@@ -231,7 +231,7 @@ class Bare:
             self.set_ref(ref, sha)
 
     def tree(self, revision: str, path: str) -> list[tuple[str, str, int, str]] | None:
-        """(kind, hash, size, path) of a path: itself for a file, its entries for a folder; None if missing."""
+        """(kind, hash, size, path) of a path: of a file itself, of a folder its entries."""
         spec = f"{path}/" if path and self._is_folder(revision, path) else path
         text = self.run("ls-tree", "-l", "-z", revision, *([spec] if spec else []))
         rows = []

@@ -48,12 +48,14 @@ def _app_itself(hub: Hub, text: str) -> Token:
     if claims["iat"] > now + 5:
         raise Refusal(
             401,
-            "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued",
+            "'Issued at' claim ('iat') must be an Integer representing the time that the "
+            "assertion was issued",
         )
     if claims["exp"] <= now:
         raise Refusal(
             401,
-            "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
+            "'Expiration time' claim ('exp') must be a numeric value representing the future "
+            "time at which the assertion expires",
         )
     if claims["exp"] > now + 600 + 5:
         raise Refusal(401, "'Expiration time' claim ('exp') is too far in the future")
@@ -87,7 +89,7 @@ class Limits:
 
     def before(self, key: str, now: float, writes: bool, free: bool) -> None:
         """Refuse a request over a limit."""
-        message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+        message = "You have exceeded a secondary rate limit. Please wait a few minutes."
         if self._trips:
             status, wait = self._trips.pop(0)
             raise Refusal(status, message, headers={"Retry-After": f"{wait:g}"})
@@ -136,8 +138,9 @@ class Limits:
 class Fault:
     """What goes wrong with the next `times` calls of an operation ("*" for any).
 
-    `status` answers instead of the API; `delay` waits (seconds) first; `half` cuts the body in two, `drop` closes the
-    connection without an answer. With `applied` the API did its work before the answer was lost.
+    `status` answers instead of the API; `delay` waits (seconds) first; `half` cuts the body in two,
+    `drop` closes the connection without an answer. With `applied` the API did its work before the
+    answer was lost.
     """
 
     operation: str

@@ -4,69 +4,19 @@ import base64
 import hashlib
 from typing import Any
 
+from tests.doubles.github.addresses import REPOSITORY_URLS, USER_URLS
 from tests.doubles.github.git import Change, Commit
 from tests.doubles.github.state import (
-    CheckRun,
     Comment,
     Deployment,
     Hub,
     Installation,
     Issue,
     Repository,
-    Suite,
     User,
 )
 
 Json = dict[str, Any]
-_REPOSITORY_URLS = {
-    "archive_url": "/{archive_format}{/ref}",
-    "assignees_url": "/assignees{/user}",
-    "blobs_url": "/git/blobs{/sha}",
-    "branches_url": "/branches{/branch}",
-    "collaborators_url": "/collaborators{/collaborator}",
-    "comments_url": "/comments{/number}",
-    "commits_url": "/commits{/sha}",
-    "compare_url": "/compare/{base}...{head}",
-    "contents_url": "/contents/{+path}",
-    "contributors_url": "/contributors",
-    "deployments_url": "/deployments",
-    "downloads_url": "/downloads",
-    "events_url": "/events",
-    "forks_url": "/forks",
-    "git_commits_url": "/git/commits{/sha}",
-    "git_refs_url": "/git/refs{/sha}",
-    "git_tags_url": "/git/tags{/sha}",
-    "hooks_url": "/hooks",
-    "issue_comment_url": "/issues/comments{/number}",
-    "issue_events_url": "/issues/events{/number}",
-    "issues_url": "/issues{/number}",
-    "keys_url": "/keys{/key_id}",
-    "labels_url": "/labels{/name}",
-    "languages_url": "/languages",
-    "merges_url": "/merges",
-    "milestones_url": "/milestones{/number}",
-    "notifications_url": "/notifications{?since,all,participating}",
-    "pulls_url": "/pulls{/number}",
-    "releases_url": "/releases{/id}",
-    "stargazers_url": "/stargazers",
-    "statuses_url": "/statuses/{sha}",
-    "subscribers_url": "/subscribers",
-    "subscription_url": "/subscription",
-    "tags_url": "/tags",
-    "teams_url": "/teams",
-    "trees_url": "/git/trees{/sha}",
-}
-_USER_URLS = {
-    "events_url": "/events{/privacy}",
-    "followers_url": "/followers",
-    "following_url": "/following{/other_user}",
-    "gists_url": "/gists{/gist_id}",
-    "organizations_url": "/orgs",
-    "received_events_url": "/received_events",
-    "repos_url": "/repos",
-    "starred_url": "/starred{/owner}{/repo}",
-    "subscriptions_url": "/subscriptions",
-}
 
 
 def node_id(kind: str, number: int) -> str:
@@ -83,7 +33,7 @@ def user(hub: Hub, who: User) -> Json:
         "gravatar_id": "",
         "url": url,
         "html_url": f"{hub.url}/{who.login}",
-        **{name: url + path for name, path in _USER_URLS.items()},
+        **{name: url + path for name, path in USER_URLS.items()},
         "type": who.kind,
         "site_admin": False,
     }
@@ -130,7 +80,7 @@ def repository(hub: Hub, repo: Repository) -> Json:
         "description": None,
         "fork": repo.parent is not None,
         "url": url,
-        **{name: url + path for name, path in _REPOSITORY_URLS.items()},
+        **{name: url + path for name, path in REPOSITORY_URLS.items()},
         # Where git itself reaches the repository: the folder on disk.
         "clone_url": repo.git.path.as_uri(),
         "git_url": repo.git.path.as_uri(),
@@ -440,106 +390,6 @@ def installation(hub: Hub, it: Installation) -> Json:
         "suspended_at": it.suspended_at,
         "suspended_by": None,
     }
-
-
-def _pulls_of(hub: Hub, repo: Repository, sha: str) -> list[Json]:
-    """Open pull requests of a commit. Like GitHub, those from forks are not told."""
-
-    def end(ref: str, sha: str) -> Json:
-        known = {"id": repo.id, "url": repository_url(hub, repo), "name": repo.name}
-        return {"ref": ref, "sha": sha, "repo": known}
-
-    return [
-        {
-            "id": it.id + 1,
-            "number": it.number,
-            "url": f"{repository_url(hub, repo)}/pulls/{it.number}",
-            "head": end(it.request.head_ref, it.request.head_sha),
-            "base": end(it.request.base_ref, it.request.base_sha),
-        }
-        for it in repo.pulls()
-        if it.state == "open" and it.request.head_sha == sha and it.request.head_repository is repo
-    ]
-
-
-def check_run(hub: Hub, repo: Repository, it: CheckRun, suite_shown: bool = False) -> Json:
-    url = f"{repository_url(hub, repo)}/check-runs/{it.id}"
-    said = {key: it.output.get(key) for key in ("title", "summary", "text")}
-    return {
-        "id": it.id,
-        "node_id": node_id("CheckRun", it.id),
-        "name": it.name,
-        "head_sha": it.head_sha,
-        "external_id": it.external_id,
-        "url": url,
-        "html_url": f"{html_url(hub, repo)}/runs/{it.id}",
-        "details_url": it.details_url or hub.url,
-        "status": it.status,
-        "conclusion": it.conclusion,
-        "started_at": it.started_at,
-        "completed_at": it.completed_at,
-        "output": said
-        | {"annotations_count": len(it.annotations), "annotations_url": f"{url}/annotations"},
-        "check_suite": check_suite(hub, repo, it.suite, True)
-        if suite_shown
-        else {"id": it.suite.id},
-        "app": app(hub),
-        "pull_requests": _pulls_of(hub, repo, it.head_sha),
-    }
-
-
-def suite_state(repo: Repository, it: Suite) -> tuple[str, str | None, list[CheckRun]]:
-    """Status and conclusion of a suite: completed when all its runs are, as bad as the worst."""
-    runs = [run for run in repo.check_runs.values() if run.suite is it]
-    if not runs:
-        return "queued", None, runs
-    if any(run.status != "completed" for run in runs):
-        return "in_progress", None, runs
-    worst = (
-        "failure",
-        "timed_out",
-        "cancelled",
-        "action_required",
-        "stale",
-        "success",
-        "neutral",
-        "skipped",
-    )
-    return "completed", min((str(run.conclusion) for run in runs), key=worst.index), runs
-
-
-def check_suite(hub: Hub, repo: Repository, it: Suite, simple: bool = False) -> Json:
-    status, conclusion, runs = suite_state(repo, it)
-    url = f"{repository_url(hub, repo)}/check-suites/{it.id}"
-    shown: Json = {
-        "id": it.id,
-        "node_id": node_id("CheckSuite", it.id),
-        "head_branch": it.head_branch,
-        "head_sha": it.head_sha,
-        "status": status,
-        "conclusion": conclusion,
-        "url": url,
-        "before": it.before,
-        "after": it.head_sha,
-        "pull_requests": _pulls_of(hub, repo, it.head_sha),
-        "app": app(hub),
-        "created_at": it.created_at,
-        "updated_at": it.updated_at,
-    }
-    if simple:
-        return shown
-    return shown | {
-        "latest_check_runs_count": len({run.name for run in runs}),
-        "check_runs_url": f"{url}/check-runs",
-        "head_commit": simple_commit(repo.git.commit(it.head_sha)),
-        "repository": repository(hub, repo),
-    }
-
-
-def annotation(hub: Hub, repo: Repository, it: CheckRun, said: Json) -> Json:
-    place = f"{html_url(hub, repo)}/blob/{it.head_sha}/{said['path']}"
-    optional = ("start_column", "end_column", "title", "raw_details")
-    return dict.fromkeys(optional) | said | {"blob_href": place}
 
 
 def comment(hub: Hub, repo: Repository, it: Comment) -> Json:

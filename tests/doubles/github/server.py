@@ -1,4 +1,7 @@
-"""The service on a port of this machine. Faults need the bare socket, so it is the standard library's server."""
+"""The service on a port of this machine.
+
+Faults need the bare socket, so it is the standard library's server.
+"""
 
 import sys
 import threading
@@ -34,7 +37,7 @@ class Server(ThreadingHTTPServer):
         self.server_close()
         self._thread.join()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # its signature
         """A client that goes away is no matter; anything else is the double's own fault."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError):
@@ -48,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # headers and body leave together
 
     def _serve(self) -> None:
-        server = cast(Server, self.server)
+        server = cast("Server", self.server)
         service = server.service
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}

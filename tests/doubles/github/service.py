@@ -1,4 +1,4 @@
-"""One request through the whole service: fault, limit, credentials, description, handler, description again."""
+"""One request through the service: credentials, limit, description, handler, description."""
 
 import hashlib
 import html

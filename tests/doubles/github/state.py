@@ -180,7 +180,7 @@ class App:
 
 @dataclass
 class Token:
-    """An access token: of a user, or of an installation until `expires` (seconds since the epoch)."""
+    """A token of a user, or of an installation until `expires` (seconds since the epoch)."""
 
     user: User
     installation: Installation | None = None
@@ -205,7 +205,7 @@ class Hub:
     emit: Callable[[Repository | None, str, User, dict[str, Any]], None] = lambda *_: None
     redeliver: Callable[[dict[str, Any]], None] = lambda _: None
     rate: Callable[[Token | None], dict[str, int]] = lambda _: {}
-    _ids: count = field(default_factory=lambda: count(1_000_001))  # type: ignore[type-arg]  # not generic at run time in 3.11
+    _ids: "count[int]" = field(default_factory=lambda: count(1_000_001))
 
     def next_id(self) -> int:
         return next(self._ids)

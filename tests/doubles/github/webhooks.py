@@ -1,4 +1,4 @@
-"""Webhooks as GitHub sends them: signed, with a delivery id, in order; and every way in which they go wrong."""
+"""Webhooks as GitHub sends them, signed and in order, and every way in which they go wrong."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""The operations of the API, one module per part of it. Importing them fills the table of routes."""
+"""The operations of the API. Importing them fills the table of routes."""
 
 from tests.doubles.github.acts import notice
 from tests.doubles.github.api import apps, checks, issues, pulls, releases, repositories

@@ -62,7 +62,8 @@ def _narrowed(it: Installation, body: Json) -> list[Any]:
     if len(chosen) < len(names | ids):
         raise Refusal(
             422,
-            "There is at least one repository that does not exist or is not accessible to the parent installation.",
+            "There is at least one repository that does not exist or is not accessible to the "
+            "parent installation.",
         )
     return chosen
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.doubles.github import acts, render
+from tests.doubles.github import acts, render_checks
 from tests.doubles.github.api.repositories import commit_of
 from tests.doubles.github.calls import Call, Json, Refusal, Reply, invalid, route
 from tests.doubles.github.state import CheckRun
@@ -20,7 +20,7 @@ def create(call: Call) -> Reply:
     _say(call, run, said)
     repo.check_runs[run.id] = run
     acts.tell_check(call.hub, repo, run, "created", call.user)
-    return Reply(201, render.check_run(call.hub, repo, run))
+    return Reply(201, render_checks.check_run(call.hub, repo, run))
 
 
 @route("PATCH " + PREFIX + "/check-runs/{check_run_id}", needs="checks:write", by="installation")
@@ -30,7 +30,7 @@ def update(call: Call) -> Reply:
     _say(call, run, call.body)
     if before != run.status == "completed":
         acts.tell_check(call.hub, call.repo, run, "completed", call.user)
-    return Reply(200, render.check_run(call.hub, call.repo, run))
+    return Reply(200, render_checks.check_run(call.hub, call.repo, run))
 
 
 def _say(call: Call, run: CheckRun, said: Json) -> None:
@@ -92,13 +92,15 @@ def _run(call: Call) -> CheckRun:
 
 @route("GET " + PREFIX + "/check-runs/{check_run_id}", needs="checks:read")
 def one(call: Call) -> Reply:
-    return Reply(200, render.check_run(call.hub, call.repo, _run(call)))
+    return Reply(200, render_checks.check_run(call.hub, call.repo, _run(call)))
 
 
 @route("GET " + PREFIX + "/check-runs/{check_run_id}/annotations", needs="checks:read")
 def annotations(call: Call) -> Reply:
     run = _run(call)
-    return call.page(run.annotations, lambda it: render.annotation(call.hub, call.repo, run, it))
+    return call.page(
+        run.annotations, lambda it: render_checks.annotation(call.hub, call.repo, run, it)
+    )
 
 
 @route("GET " + PREFIX + "/commits/{ref}/check-runs", needs="checks:read")
@@ -114,18 +116,22 @@ def of_commit(call: Call) -> Reply:
     if want.get("filter") != "all":
         newest = {run.name: run for run in reversed(found)}
         found = [run for run in found if newest[run.name] is run]
-    return call.page(found, lambda run: render.check_run(call.hub, call.repo, run), "check_runs")
+    return call.page(
+        found, lambda run: render_checks.check_run(call.hub, call.repo, run), "check_runs"
+    )
 
 
 @route("GET " + PREFIX + "/commits/{ref}/check-suites", needs="checks:read")
 def suites(call: Call) -> Reply:
     sha = commit_of(call, call.params["ref"]).sha
     found = [suite for suite in call.repo.suites.values() if suite.head_sha == sha]
-    return call.page(found, lambda it: render.check_suite(call.hub, call.repo, it), "check_suites")
+    return call.page(
+        found, lambda it: render_checks.check_suite(call.hub, call.repo, it), "check_suites"
+    )
 
 
 @route("GET " + PREFIX + "/check-suites/{check_suite_id}", needs="checks:read")
 def suite(call: Call) -> Reply:
     if it := call.repo.suites.get(call.params["check_suite_id"]):
-        return Reply(200, render.check_suite(call.hub, call.repo, it))
+        return Reply(200, render_checks.check_suite(call.hub, call.repo, it))
     raise Refusal(404, "Not Found")

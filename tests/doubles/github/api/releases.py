@@ -109,13 +109,14 @@ def _deployment_status(call: Call, it: Deployment, said: Json) -> Json:
 def _environment(call: Call, name: str) -> Json:
     repo = call.repo
     if name not in repo.environments:
+        page = f"{render.html_url(call.hub, repo)}/deployments/activity_log"
         number = call.hub.next_id()
         repo.environments[name] = {
             "id": number,
             "node_id": render.node_id("Environment", number),
             "name": name,
             "url": f"{render.repository_url(call.hub, repo)}/environments/{name}",
-            "html_url": f"{render.html_url(call.hub, repo)}/deployments/activity_log?environment={name}",
+            "html_url": f"{page}?environment={name}",
             "created_at": call.hub.now(),
             "updated_at": call.hub.now(),
             "protection_rules": [],
