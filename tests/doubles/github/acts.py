@@ -22,6 +22,10 @@ def notice(hub: Hub, repo: Repository) -> None:
 
 
 def _pushed(hub: Hub, repo: Repository, branch: str, old: str | None, new: str | None) -> None:
+    if new:
+        suite_for(hub, repo, new, branch, before=old or ZERO)
+    if not hub.heard():
+        return
     commits = []
     forced = False
     if new:
@@ -29,7 +33,6 @@ def _pushed(hub: Hub, repo: Repository, branch: str, old: str | None, new: str |
         forced = old is not None and base != old
         span = [f"{old}..{new}"] if old else [new]
         commits = [_pushed_commit(hub, repo, c.sha) for c in repo.git.commits(span, "-n", "20")]
-        suite_for(hub, repo, new, branch, before=old or ZERO)
     payload = {
         "ref": f"refs/heads/{branch}",
         "before": old or ZERO,
@@ -86,6 +89,8 @@ def _synchronize(hub: Hub, base: Repository, issue: Issue, new: str) -> None:
 def tell_pull(
     hub: Hub, repo: Repository, issue: Issue, action: str, who: User, **more: Any
 ) -> None:
+    if not hub.heard():
+        return
     payload = {
         "action": action,
         "number": issue.number,
@@ -259,7 +264,7 @@ def suite_for(
         branch = next((name for name, head in repo.git.heads().items() if head == sha), None)
     suite = Suite(hub.next_id(), sha, branch, hub.now(), hub.now(), before)
     repo.suites[suite.id] = suite
-    if hub.app:
+    if hub.app and hub.heard():
         shown = render_checks.check_suite(hub, repo, suite)
         hub.emit(repo, "check_suite", repo.owner, {"action": "requested", "check_suite": shown})
     return suite

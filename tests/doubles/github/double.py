@@ -70,6 +70,7 @@ class GitHub:
         self.hub.url = self.url = self.server.url
         self.webhooks = Webhooks(self.hub, violations=self.service.violations)
         self.hub.emit = self.webhooks.emit
+        self.hub.heard = lambda: self.webhooks.url is not None
         self.hub.redeliver = self.webhooks.redeliver
         self.hub.rate = lambda who: self.limits.state(key_of(who), self.hub.seconds())
         self.private_key = ""

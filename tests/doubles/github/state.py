@@ -203,6 +203,8 @@ class Hub:
     ahead: float = 0.0
     deliveries: list[dict[str, Any]] = field(default_factory=list)  # oldest first
     emit: Callable[[Repository | None, str, User, dict[str, Any]], None] = lambda *_: None
+    # Whether anyone hears events: what nobody hears need not be worked out.
+    heard: Callable[[], bool] = lambda: False
     redeliver: Callable[[dict[str, Any]], None] = lambda _: None
     rate: Callable[[Token | None], dict[str, int]] = lambda _: {}
     _ids: "count[int]" = field(default_factory=lambda: count(1_000_001))
