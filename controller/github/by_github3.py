@@ -13,13 +13,14 @@ import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from controller.github.answers import Reply
 
 if TYPE_CHECKING:
     import requests
-    from github3.session import GitHubSession  # type: ignore[import-untyped] # publishes no types
+    from github3.session import GitHubSession
 
 Send = Callable[[str, str, bytes | None], Awaitable[Reply]]
 """Method, address, body: how a request is really sent. Raises `specs.failures.Failure`."""
@@ -42,7 +43,7 @@ async def through(send: Send, api: str, act: Callable[["GitHubSession"], object]
         return reply
 
     def run() -> None:
-        from github3.exceptions import GitHubException  # type: ignore[import-untyped] # as above
+        from github3.exceptions import GitHubException
 
         try:
             act(_session(api, sent))
@@ -60,35 +61,35 @@ async def _sent(send: Send, method: str, address: str, body: bytes | None) -> Re
 
 def check_run(session: "GitHubSession", address: str) -> Any:
     """The check run at `address`."""
-    from github3.checks import CheckRun  # type: ignore[import-untyped] # as above
+    from github3.checks import CheckRun
 
     return _at(CheckRun, session, address, check_suite={"id": 0})
 
 
 def comment(session: "GitHubSession", address: str) -> Any:
     """The comment at `address`."""
-    from github3.issues.comment import IssueComment  # type: ignore[import-untyped] # as above
+    from github3.issues.comment import IssueComment
 
     return _at(IssueComment, session, address)
 
 
 def issue(session: "GitHubSession", address: str) -> Any:
     """The issue, or the conversation of the pull request, at `address`."""
-    from github3.issues.issue import ShortIssue  # type: ignore[import-untyped] # as above
+    from github3.issues.issue import ShortIssue
 
     return _at(ShortIssue, session, address)
 
 
 def pull(session: "GitHubSession", address: str) -> Any:
     """The pull request at `address`."""
-    from github3.pulls import ShortPullRequest  # type: ignore[import-untyped] # as above
+    from github3.pulls import ShortPullRequest
 
     return _at(ShortPullRequest, session, address, base={"repo": {"owner": {"login": ""}}})
 
 
 def repository(session: "GitHubSession", address: str) -> Any:
     """The repository at `address`."""
-    from github3.repos.repo import ShortRepository  # type: ignore[import-untyped] # as above
+    from github3.repos.repo import ShortRepository
 
     return _at(ShortRepository, session, address)
 
@@ -98,15 +99,26 @@ def _at(model: Any, session: "GitHubSession", address: str, **known: Any) -> Any
 
     Only its address is used by the methods that change it.
     """
-    from github3.exceptions import IncompleteResponse
+    return model.from_dict(
+        {**json.loads(_skeleton(model, json.dumps(known))), "url": address}, session
+    )
 
-    data = {"url": address, **known}
+
+@cache
+def _skeleton(model: Any, known: str) -> str:
+    """The least JSON that github3.py takes for one of its objects."""
+    from github3.exceptions import IncompleteResponse
+    from github3.session import GitHubSession
+
+    data = {"url": "/", **json.loads(known)}
     for _ in range(_FIELDS):
         try:
-            return model.from_dict(data, session)
+            model.from_dict(data, GitHubSession())
         except IncompleteResponse as error:
             name = error.exception.args[0]
             error.json[name] = "/" if name.endswith("_url") else {}
+        else:
+            return json.dumps(data)
     raise AssertionError(f"github3.py wants more of a {model.__name__} than it has fields")
 
 

@@ -13,7 +13,7 @@ from controller.github.transport import Token, Transport
 from specs.failures import NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
-    from github3.session import GitHubSession  # type: ignore[import-untyped] # publishes no types
+    from github3.session import GitHubSession
 
 PAGES = 100
 """Pages of a hundred that are read of one list."""

@@ -156,11 +156,14 @@ def listen(host: str, port: int, secrets: Sequence[str]) -> socket.socket:
         )
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=512)
+        listening = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise NeedsHuman(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another address"
         ) from None
+    # Head and body of an answer are two writes; with Nagle's algorithm the second waits 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _is_loopback(host: str) -> bool:
