@@ -69,14 +69,14 @@ class App:
         self.secrets = secrets
         self.artifacts = Artifacts(home / "artifacts")
         mirrors = {
-            each.name: Mirror(_url(each.url, base), home / "mirrors" / each.name)
+            each.name: Mirror(each.address(base), home / "mirrors" / each.name)
             for each in settings.repositories
         }
         self.mirrors = mirrors
         self.repositories = Repositories(mirrors, home / "checkouts")
         self.catalog = Catalog(home / "datasets" / "manifests", LocalBucket(home / "datasets"))
         self.versions = Versions(store)
-        self.deployer = LocalDeployer(home / "serving")
+        self.deployer = LocalDeployer(home / "serving", redact=secrets.redact)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments")
         workspace = Workspace(
@@ -107,7 +107,7 @@ class App:
         """The loop over all kinds of objects."""
         everyone = self.settings.notify
         environments = EnvironmentKind(
-            self.versions, self.deployer, self.repositories, self.branches
+            self.versions, self.deployer, self.repositories, self.branches, self.secrets.redact
         )
         pipelines = PipelineKind(
             self.store, self.repositories, self.catalog, self.versions, self.artifacts, self.watch
@@ -222,10 +222,3 @@ def _only_one(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _url(url: str, base: Path) -> str:
-    """A remote's address; a plain path is relative to the settings' folder."""
-    if "://" in url or (":" in url and not url.startswith((".", "/"))):
-        return url
-    return str((base / url).resolve())

@@ -8,13 +8,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from specs.failures import NeedsHuman
+from specs.references import SECRET
 
 M = TypeVar("M", bound=BaseModel)
 
 SHORTEST = 4
 """Characters of the shortest secret that is redacted: shorter ones would hide ordinary words."""
-
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Secrets:
@@ -31,7 +30,7 @@ class Secrets:
 
     def expand(self, text: str) -> str:
         """`text` with each `${NAME}` replaced. Raises `NeedsHuman` for an unknown one."""
-        return _REFERENCE.sub(lambda found: self._value(found[1]), text)
+        return SECRET.sub(lambda found: self._value(found[1]), text)
 
     def redact(self, text: str) -> str:
         """`text` with every secret's value as `***`."""

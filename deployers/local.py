@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -31,14 +31,21 @@ _DRAIN = 35.0
 """Seconds that requests in flight are waited for: the router's own time limit and a little."""
 _PROBE = 2.0
 _ROOT = Path(__file__).parents[1]
-_HIDDEN = "[hidden]"
+_LAST = 2000
+"""Characters of a log's end that explain an ending."""
+_READ = 16 * _LAST
+"""Bytes of it that are read, so that a secret is whole when it is looked for."""
 
 
 class LocalDeployer:
-    """The `Deployer` of one machine. One at a time may apply to a home folder."""
+    """The `Deployer` of one machine. One at a time may apply to a home folder.
 
-    def __init__(self, home: Path) -> None:
+    `redact` hides the secrets in a text; what a server wrote is told only through it.
+    """
+
+    def __init__(self, home: Path, *, redact: Callable[[str], str]) -> None:
         self._home = home.absolute()
+        self._redact = redact
         self._processes = Processes(self._home / "processes")
         self._client = httpx.AsyncClient(
             timeout=_PROBE,
@@ -48,7 +55,6 @@ class LocalDeployer:
         )
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
-        self._secrets: set[str] = set()
 
     async def apply(self, place: str, desired: Desired) -> None:
         """Converge on `desired`; see `deployers.protocol.Deployer`.
@@ -145,7 +151,6 @@ class LocalDeployer:
 
     def _start(self, site: Site, server: Server) -> None:
         """Start a server, or start it again if it ended and its pause is over."""
-        self._secrets |= {value for value in server.environment.values() if len(value) >= 6}
         process = site.server(server.name)
         status = self._processes.status(process)
         placed = site.placed().get(server.name)
@@ -185,13 +190,8 @@ class LocalDeployer:
         assert status.exit is not None
         ended = status.exit
         how = f"exit code {ended.code}" if ended.reason == "exited" else ended.detail
-        log = self._redact(self._processes.tail(process, 2000).strip())
+        log = self._redact(self._processes.tail(process, _READ)).strip()[-_LAST:]
         return f"{how}; its log ends:\n{log}" if log else f"{how}; it wrote no log"
-
-    def _redact(self, text: str) -> str:
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, _HIDDEN)
-        return text
 
     async def _server_status(self, site: Site, placed: Placed) -> ServerStatus:
         process = site.server(placed.name)

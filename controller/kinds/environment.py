@@ -1,6 +1,6 @@
 """Observes environments: what runs there, its traffic, and its file on the environments branch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from controller.environment_file import EnvironmentFile, Invalid, path_of
 from controller.environments import BRANCH, Environments, is_ours
@@ -11,6 +11,7 @@ from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environment import Branch, Environment, Observed
 from controller.versions import Versions
 from deployers.protocol import Deployer, Traffic
+from deployers.protocol import Observed as Deployed
 from specs.failures import Ignore, TryAgain
 
 
@@ -25,11 +26,13 @@ class EnvironmentKind:
         deployer: Deployer,
         repositories: Repositories,
         branches: Mapping[str, Environments],
+        redact: Callable[[str], str],
     ) -> None:
         self._versions = versions
         self._deployer = deployer
         self._repositories = repositories
         self._branches = branches
+        self._redact = redact
 
     async def observe(
         self, key: Key, state: Environment | None, inbox: Sequence[Letter]
@@ -41,7 +44,7 @@ class EnvironmentKind:
         found = {number: await self._versions.get(pipeline, number) for number in numbers}
         return Observed(
             versions={number: version for number, version in found.items() if version},
-            deployed=await self._deployer.observe(key.name),
+            deployed=await self._deployed(key.name),
             traffic=await self._traffic(key.name, state),
             branch=branch,
         )
@@ -77,6 +80,13 @@ class EnvironmentKind:
             return (Message(to=owner, id=f"moved/{head}", type="environment_moved", body=body),)
         body = {"write": action.write, "commit": commit}
         return (Message(to=owner, id=f"written/{commit}", type="environment_written", body=body),)
+
+    async def _deployed(self, place: str) -> Deployed:
+        """What runs there. Its details become reasons in the store and in git, so whatever the
+        deployer hid or forgot to hide, no secret of ours is in them."""
+        seen = await self._deployer.observe(place)
+        servers = (s.model_copy(update={"detail": self._redact(s.detail)}) for s in seen.servers)
+        return seen.model_copy(update={"servers": tuple(servers)})
 
     async def _branch(
         self, repository: str, pipeline: str, name: str, state: Environment | None

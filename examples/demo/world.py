@@ -372,7 +372,7 @@ async def end_all(home: Path) -> None:
         while controller_pid(home) is not None:  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.05)
     if (home / "serving").exists():
-        deployer = LocalDeployer(home / "serving")
+        deployer = LocalDeployer(home / "serving", redact=str)
         for environment in ("staging", "production"):
             await deployer.remove(f"{PIPELINE}/{environment}")
         await deployer.close()

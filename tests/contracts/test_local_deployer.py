@@ -25,7 +25,7 @@ from deployers.protocol import Desired
 from tests.contracts.deployer import converge
 
 async def main():
-    deployer = LocalDeployer(Path(sys.argv[1]))
+    deployer = LocalDeployer(Path(sys.argv[1]), redact=str)
     await converge(deployer, Desired.model_validate_json(sys.stdin.read()))
     print("converged", flush=True)
     await asyncio.sleep(1000)
@@ -39,7 +39,7 @@ def local_target(tmp_path: Path) -> Target:
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Deployer]:
-        deployer = LocalDeployer(tmp_path / "home")
+        deployer = LocalDeployer(tmp_path / "home", redact=str)
         try:
             yield deployer
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -20,9 +21,14 @@ from tests.deployers.caller import ask
 from tests.deployers.world import eventually, living
 
 
+def hidden(text: str) -> str:
+    """Without the secret that every server of these tests is given."""
+    return text.replace("hush-hush", "***")
+
+
 @contextlib.asynccontextmanager
 async def opened(home: Path) -> AsyncIterator[LocalDeployer]:
-    deployer = LocalDeployer(home)
+    deployer = LocalDeployer(home, redact=hidden)
     try:
         yield deployer
     finally:
@@ -56,9 +62,37 @@ async def test_a_server_that_dies_at_once_tells_its_code_and_last_words_without_
     await deployer.apply(PLACE, desired)
     status = await ended(deployer, "v1")
     assert not status.ready
-    assert status.detail == (
-        "it ended: exit code 3; its log ends:\ncannot load the model: [hidden]"
+    assert status.detail == ("it ended: exit code 3; its log ends:\ncannot load the model: ***")
+
+
+async def test_a_deployer_that_started_nothing_yet_hides_secrets_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    server = local_server(tmp_path, "v1", dies=3)
+    server = server.model_copy(
+        update={"environment": {**server.environment, "HARMLESS": "cannot load"}}
     )
+    async with opened(tmp_path / "home") as first:
+        await first.apply(PLACE, Desired(stable=server))
+        await ended(first, "v1")
+        second = LocalDeployer(tmp_path / "home", redact=hidden)  # as after a restart
+        status = await ended(second, "v1")
+        await second.close()
+    assert status.detail.endswith("cannot load the model: ***")
+
+
+async def test_a_secret_at_the_edge_of_what_is_quoted_is_not_told_in_half(
+    tmp_path: Path,
+) -> None:
+    filler = "x" * 1995  # with it, the quoted end begins within the secret
+    server = local_server(tmp_path, "v1")
+    script = f"echo hush-hush{filler}; exit 3 # {{model}} {{port}}"
+    server = server.model_copy(update={"run": f"sh -c {shlex.quote(script)}"})
+    async with opened(tmp_path / "home") as deployer:
+        await deployer.apply(PLACE, Desired(stable=server))
+        status = await ended(deployer, "v1")
+    assert "hush" not in status.detail
+    assert status.detail.endswith(f"***{filler}"[-1990:])
 
 
 async def test_a_server_that_keeps_dying_is_started_again_with_growing_pauses(
@@ -173,7 +207,7 @@ async def test_a_controller_that_died_while_a_server_was_leaving_lets_the_next_o
     home = tmp_path / "home"
     stable, canary = local_server(tmp_path, "v1"), local_server(tmp_path, "v2")
     desired = Desired(stable=stable, canary=canary, canary_weight=1.0)
-    first = LocalDeployer(home)
+    first = LocalDeployer(home, redact=hidden)
     seen = await converge(first, desired)
     slow = asyncio.create_task(ask(address(seen), "/predict?sleep=1"))
     await asyncio.sleep(0.2)

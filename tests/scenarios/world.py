@@ -212,7 +212,7 @@ class World:
         """Where the environment answers."""
         from deployers.local import LocalDeployer
 
-        deployer = LocalDeployer(self.root / "home" / "serving")
+        deployer = LocalDeployer(self.root / "home" / "serving", redact=str)
         try:
 
             async def look() -> str | None:
@@ -248,7 +248,7 @@ class World:
         from deployers.local import LocalDeployer
         from deployers.processes import Processes
 
-        deployer = LocalDeployer(self.root / "home" / "serving")
+        deployer = LocalDeployer(self.root / "home" / "serving", redact=str)
         for environment in ("staging", "production"):
             await deployer.remove(f"mean/{environment}")
         await deployer.close()
