@@ -11,6 +11,7 @@ from typing import NamedTuple
 from controller.datasets import LocalBucket
 from controller.git.values import parse_tree
 from controller.machine.core import Key
+from controller.machine.data import place
 from controller.machine.environment import Environment
 from controller.machine.graph import Baseline, Graph, Source, build
 from controller.machine.pipeline import Pipeline
@@ -133,7 +134,7 @@ async def plan(
     """
     known = await _known(store, spec.metadata.name) if store else _Known()
     graph = build(spec, source, known.baseline)
-    data = [await _dataset(spec, name, folder, known) for name in spec.datasets]
+    data = [await _dataset(spec, name, source.commit, folder, known) for name in spec.datasets]
     versions = {each.name: each.version for each in data if each.version}
     cache: dict[str, Hit | None] = {}
     while True:
@@ -215,10 +216,10 @@ async def _baseline(store: Store, pipeline: str) -> Baseline | None:
     )
 
 
-async def _dataset(spec: Spec, name: str, folder: Path, known: _Known) -> PlannedData:
+async def _dataset(spec: Spec, name: str, commit: str, folder: Path, known: _Known) -> PlannedData:
     """The version that a run would pin: listed here, or else what the controller last saw."""
     dataset = spec.datasets[name]
-    seen = known.state.data.get(name) if known.state else None
+    seen = known.state.data.get(place(spec, name, commit)) if known.state else None
     version = problem = None
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:

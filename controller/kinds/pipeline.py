@@ -1,6 +1,6 @@
 """Observes pipelines: code, datasets, the model in production, and runs that ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from controller.datasets import place_of
 from controller.kinds.code import Repositories
 from controller.machine import pipeline as machine
 from controller.machine.core import Decision, Key, Letter
+from controller.machine.data import Listing, place
 from controller.machine.environment import Environment
 from controller.machine.graph import Baseline
-from controller.machine.pipeline import Code, Listing, Observed, Pipeline
+from controller.machine.pipeline import Code, Observed, Pipeline
 from controller.machine.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
@@ -46,27 +47,19 @@ class PipelineKind:
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or machine.begin(inbox)
         ended = await self._ended(inbox)
-        heads = {pipeline.default_branch: pipeline.heads.get(pipeline.default_branch)}
-        folder = pipeline.folder
-        for letter in inbox:
-            if letter.message.type == "commit_seen":
-                heads[letter.message.body["branch"]] = letter.message.body["commit"]
-                folder = letter.message.body["folder"]
-        commits = {commit for commit in heads.values() if commit}
-        commits |= {wanted.commit for wanted in pipeline.wanted.values()}
-        commits |= {pipeline.heads[b] for b in _branches_asked_for(pipeline, inbox)}
+        heads, commits = _commits(pipeline, inbox)
         code = {
             commit: await self._repositories.code(pipeline.repository, commit, folder)
-            for commit in commits
+            for commit, folder in commits.items()
         }
+        head = heads.get(pipeline.default_branch)
+        await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
+        listings = await self._listings(code)
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.folder)
-        head = code.get(heads[pipeline.default_branch] or "")
-        if head and head.spec:
-            await self._follow(key.name, head, pipeline.scheduled)
         return Observed(
             code=code,
-            listings=await self._listings(head) if head else {},
+            listings=listings,
             baseline=await self._baseline(key.name),
             ended=ended,
             reports={id_: await self._reports(letter) for id_, letter in _ends(inbox).items()},
@@ -91,9 +84,13 @@ class PipelineKind:
             runs[id_] = parsed(Run, record.body)
         return runs
 
-    async def _follow(self, name: str, head: Code, scheduled: float | None) -> None:
+    async def _follow(self, name: str, head: Code | None, scheduled: float | None) -> None:
         """See to it that the sources watch what the spec asks for."""
-        assert head.spec is not None
+        if head is None:
+            self._watch.follow(name, Wish(), scheduled)
+            return
+        if head.spec is None:
+            return  # what the spec asked for before it was broken
         trigger = head.spec.triggers.data
         checkout = await self._checkout(head)
         folders = []
@@ -106,14 +103,21 @@ class PipelineKind:
         source = code.source
         return await self._repositories.folder(source.repository, source.commit) / source.folder
 
-    async def _listings(self, head: Code) -> dict[str, Listing]:
-        if head.spec is None:
-            return {}
-        trigger = head.spec.triggers.data
-        found = {}
-        for name, dataset in head.spec.datasets.items():
-            marker = trigger.marker if trigger and name in trigger.datasets else None
-            found[name] = await self._listing(head, dataset.uri, marker)
+    async def _listings(self, code: Mapping[str, Code]) -> dict[str, dict[str, Listing]]:
+        """By commit and dataset; what several commits ask for is listed once."""
+        listed: dict[str, Listing] = {}
+        found: dict[str, dict[str, Listing]] = {}
+        for commit, one in code.items():
+            if one.spec is None:
+                continue
+            trigger = one.spec.triggers.data
+            found[commit] = {}
+            for name, dataset in one.spec.datasets.items():
+                here = place(one.spec, name, commit)
+                if here not in listed:
+                    marker = trigger.marker if trigger and name in trigger.datasets else None
+                    listed[here] = await self._listing(one, dataset.uri, marker)
+                found[commit][name] = listed[here]
         return found
 
     async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
@@ -173,10 +177,25 @@ def _ends(inbox: Sequence[Letter]) -> dict[str, Letter]:
     return {x.message.body["run"]: x for x in inbox if x.message.type == "run_ended"}
 
 
-def _branches_asked_for(pipeline: Pipeline, inbox: Sequence[Letter]) -> set[str]:
-    asked = {
-        x.message.body.get("branch") or pipeline.default_branch
-        for x in inbox
-        if x.message.type == "trigger"
-    }
-    return asked & pipeline.heads.keys()
+def _commits(
+    pipeline: Pipeline, inbox: Sequence[Letter]
+) -> tuple[Mapping[str, str], dict[str, str]]:
+    """The heads by branch as the letters leave them, and the commits that the machine will ask
+    about, with the folder of the spec in each."""
+    heads, folders = dict(pipeline.heads), dict(pipeline.folders)
+    asked = {pipeline.default_branch, *pipeline.wanted}
+    for letter in inbox:
+        body = letter.message.body
+        match letter.message.type:
+            case "commit_seen":
+                heads[body["branch"]], folders[body["branch"]] = body["commit"], body["folder"]
+                asked |= {body["branch"], body["default_branch"]}
+            case "spec_gone":
+                heads.pop(body["branch"], None)
+            case "trigger":
+                asked.add(body.get("branch") or pipeline.default_branch)
+    commits = {heads[branch]: folders[branch] for branch in sorted(asked & heads.keys())}
+    default = pipeline.default_branch
+    if default in pipeline.heads and default not in heads:  # its last spec says whom to tell
+        commits[pipeline.heads[default]] = pipeline.folders[default]
+    return heads, commits

@@ -6,7 +6,8 @@ from controller.environments import BRANCH
 from controller.kinds.code import Repositories
 from controller.machine import repository
 from controller.machine.core import Decision, Key, Letter
-from controller.machine.repository import Commit, Observed, Repository
+from controller.machine.pipeline import Code
+from controller.machine.repository import Commit, Observed, Repository, is_seen
 from specs.failures import NeedsHuman
 from specs.globs import matches
 from specs.model import SPEC_FILE
@@ -31,24 +32,31 @@ class RepositoryKind:
                 f"the repository {key.name} has no commit on its default branch; push one"
             )
         await mirror.fetch()
-        seen = state.heads if state else {}
         commits = {}
         for branch, sha in heads.items():
             if branch == BRANCH:
                 continue
-            if seen.get(branch) == sha:
+            if is_seen(state, branch, sha, default):
                 commits[branch] = Commit(sha=sha)
                 continue
-            pipelines = await self._pipelines(key.name, branch, sha, is_default=branch == default)
-            if pipelines or branch == default:
+            told = state.pipelines.get(branch, {}) if state else {}
+            specs = await self._specs(key.name, sha)
+            wanting = {
+                folder: code
+                for folder, code in specs.items()
+                if branch == default
+                or _admits(code.branches, branch)
+                or (code.spec is None and folder in told)  # broken, it may not say so any more
+            }
+            if wanting or branch == default:
                 info = await mirror.commit_info(sha)
                 commits[branch] = Commit(
-                    sha=sha, subject=info.subject[:200], author=info.author, pipelines=pipelines
+                    sha=sha,
+                    subject=info.subject[:200],
+                    author=info.author,
+                    pipelines={f: code.name for f, code in wanting.items() if code.name},
+                    broken=tuple(folder for folder, code in wanting.items() if code.spec is None),
                 )
-        if default in commits and not commits[default].pipelines and state:
-            unchanged = commits[default].model_copy(update={"pipelines": state.pipelines})
-            if seen.get(default) == commits[default].sha:
-                commits[default] = unchanged
         return Observed(default_branch=default, heads=commits, environments=heads.get(BRANCH))
 
     def decide(
@@ -61,20 +69,12 @@ class RepositoryKind:
     ) -> Decision[Repository]:
         return repository.decide(key.name, state, observed)
 
-    async def _pipelines(
-        self, repository: str, branch: str, sha: str, *, is_default: bool
-    ) -> dict[str, str]:
-        """Names by folder of the pipelines that want to hear of this branch."""
+    async def _specs(self, repository: str, sha: str) -> dict[str, Code]:
+        """The specs at a commit, by folder."""
         files = await self._repositories.mirror(repository).files(sha)
-        found = {}
-        for path in files:
-            folder, _, name = path.rpartition("/")
-            if name != SPEC_FILE:
-                continue
-            code = await self._repositories.code(repository, sha, folder)
-            if code.name and (is_default or _admits(code.branches, branch)):
-                found[folder] = code.name
-        return found
+        parts = [path.rpartition("/") for path in files]
+        folders = [folder for folder, _, name in parts if name == SPEC_FILE]
+        return {f: await self._repositories.code(repository, sha, f) for f in folders}
 
 
 def _admits(globs: Sequence[str], branch: str) -> bool:

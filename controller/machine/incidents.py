@@ -58,6 +58,16 @@ def passed_again(run: Run) -> Incident:
     )
 
 
+def spec_gone(pipeline: str, why: str) -> Incident:
+    """A pipeline that failed will not run again."""
+    return Incident(
+        pipeline=pipeline,
+        title=f"{pipeline} is gone",
+        what=f"It does not run any more: {why}.",
+        now="what served before; its environments keep what they run",
+    )
+
+
 def rolled_back(
     pipeline: str, environment: str, bad: Ref, now: Ref | None, why: str, reports: Sequence[Report]
 ) -> Incident:

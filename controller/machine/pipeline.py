@@ -7,23 +7,17 @@ wants the model of the commit before last.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from controller.machine import incidents
-from controller.machine.actions import Notify, ReportCommit
+from controller.machine import candidate, incidents
+from controller.machine.actions import ReportCommit
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, Value
+from controller.machine.data import UNSETTLED, Listing, Seen, look, missing, versions
 from controller.machine.graph import Baseline, Graph, Source, build, fingerprint
 from controller.machine.run import Run, Trigger
-from controller.machine.version import ModelVersion
 from specs.digests import short
 from specs.model import Pipeline as Spec
 from validators.report import Report
-from validators.verdict import Verdict
-
-LOOK = 60.0
-"""Seconds after which a pipeline looks at its datasets, should no source have hinted."""
-UNSETTLED = 1.0
-"""Seconds between looks at a dataset that is still being written."""
 
 
 class Wanted(Value):
@@ -34,6 +28,8 @@ class Wanted(Value):
     at: float
     force: bool = False
     """Run even if nothing changed."""
+    asked: bool = False
+    """By more than a commit: it runs where commits start no runs, too."""
 
 
 class Last(Value):
@@ -45,30 +41,24 @@ class Last(Value):
     outcome: str = "running"
 
 
-class Seen(Value):
-    """What was seen of a dataset."""
-
-    current: str
-    """The newest version listed."""
-    since: float
-    """When that version was first listed."""
-    ready: str | None = None
-    """The newest version that was complete: quiet for long enough, or marked."""
-
-
 class Pipeline(Value):
     """The facts of a pipeline."""
 
     name: str
     repository: str
-    folder: str
     default_branch: str
     heads: Mapping[str, str] = {}
+    """Of the branches with its spec."""
+    folders: Mapping[str, str] = {}
+    """Where its spec is, on each of them."""
+    gone: str | None = None
+    """Why it wants nothing: its spec is not on the default branch any more."""
     wanted: Mapping[str, Wanted] = {}
     active: Mapping[str, str] = {}
     """The run that goes on, by branch."""
     last: Mapping[str, Last] = {}
     data: Mapping[str, Seen] = {}
+    """By `data.place`."""
     taken: Mapping[str, str] = {}
     """Per dataset, the version that the newest run of the default branch reads."""
     scheduled: float | None = None
@@ -76,7 +66,7 @@ class Pipeline(Value):
     runs: int = 0
     versions: int = 0
     alerts: tuple[str, ...] = ()
-    """Alerts that fire, to be resolved."""
+    """Alerts that fire, to be resolved: at most one of gates, and one of runs that failed."""
     waits_for: str | None = None
     """What keeps a wanted run from starting."""
 
@@ -95,24 +85,13 @@ class Code(Value):
     problem_count: int = 0
 
 
-class Listing(Value):
-    """What a dataset holds now."""
-
-    digest: str | None = None
-    settled: bool = True
-    """False while an object is being written."""
-    marked: bool = False
-    """Whether the marker file is there."""
-    problem: str | None = None
-
-
 class Observed(Value):
     """What the world says of a pipeline."""
 
     code: Mapping[str, Code] = {}
     """By commit: of wanted commits, and of the head of the default branch."""
-    listings: Mapping[str, Listing] = {}
-    """Of the datasets of the default branch's spec."""
+    listings: Mapping[str, Mapping[str, Listing]] = {}
+    """Of the datasets that the spec of each of those commits names, by commit and dataset."""
     baseline: Baseline | None = None
     ended: Mapping[str, Run] = {}
     """The runs that letters say have ended, by id."""
@@ -131,16 +110,19 @@ def decide(
     for letter in inbox:
         pipeline = _heed(pipeline, letter.message, observed, out, now)
     pipeline, wait = _look_at_data(pipeline, observed, now)
-    pipeline = pipeline.model_copy(update={"waits_for": None})
-    for branch in sorted(pipeline.wanted):
-        if branch not in pipeline.active:
-            pipeline = _start(pipeline, branch, observed, out, now)
+    waits: dict[str, None] = {}
+    for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
+        pipeline, waiting = _start(pipeline, branch, observed, out, now)
+        waits |= {waiting: None} if waiting else {}
+    pipeline = pipeline.model_copy(update={"waits_for": "; ".join(waits) or None})
+    soon = bool(pipeline.wanted.keys() - pipeline.active.keys())
+    asleep = pipeline.gone is not None and not pipeline.wanted
     return Decision(
         state=pipeline,
         actions=tuple(out.actions),
         messages=tuple(out.messages),
         facts=tuple(out.facts),
-        requeue_after=min(wait, UNSETTLED) if pipeline.waits_for else wait,
+        requeue_after=None if asleep else min(wait, UNSETTLED) if soon else wait,
     )
 
 
@@ -159,7 +141,6 @@ def begin(inbox: Sequence[Letter]) -> Pipeline:
     return Pipeline(
         name=body["pipeline"],
         repository=body["repository"],
-        folder=body["folder"],
         default_branch=body["default_branch"],
     )
 
@@ -171,6 +152,8 @@ def _heed(
     match message.type:
         case "commit_seen":
             return _see_commit(pipeline, body, out, now)
+        case "spec_gone":
+            return _lose(pipeline, body, observed, out)
         case "trigger":
             branch = body.get("branch") or pipeline.default_branch
             trigger = Trigger(kind=body["kind"], why=body["why"], by=body.get("by", ""))
@@ -193,9 +176,10 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: _Out, now: flo
     pipeline = pipeline.model_copy(
         update={
             "heads": {**pipeline.heads, branch: commit},
+            "folders": {**pipeline.folders, branch: body["folder"]},
             "repository": body["repository"],
-            "folder": body["folder"],
             "default_branch": body["default_branch"],
+            "gone": None if branch == body["default_branch"] else pipeline.gone,
         }
     )
     active = pipeline.active.get(branch)
@@ -214,6 +198,36 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: _Out, now: flo
     return _want(pipeline, branch, trigger, now)
 
 
+def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: _Out) -> Pipeline:
+    """The branch was deleted, or its spec was, or goes by another name now."""
+    branch, commit = body["branch"], body["commit"]
+    if branch not in pipeline.heads or body["repository"] != pipeline.repository:
+        return pipeline
+    why = f"its spec is not on {branch} any more"
+    if branch in pipeline.active:
+        id_ = f"gone/{pipeline.heads[branch]}"
+        out.messages.append(_cancel_message(pipeline.active[branch], why, id_))
+    if branch in pipeline.wanted:
+        waiting = pipeline.wanted[branch].commit
+        out.actions.append(_report(pipeline, waiting, "cancelled", f"cancelled: {why}"))
+    keeps = ""
+    if branch == pipeline.default_branch:
+        keeps = "; its environments keep what they run"
+        code = observed.code.get(pipeline.heads[branch])
+        to = code.spec.notify if code and code.spec else ()
+        over = incidents.spec_gone(pipeline.name, why)
+        out.actions += candidate.resolve(pipeline.alerts, to, over)
+        pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
+    if commit is not None:
+        out.actions.append(_report(pipeline, commit, "skipped", f"nothing to run: {why}{keeps}"))
+    return pipeline.model_copy(
+        update={
+            facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
+            for facts in ("heads", "folders", "wanted", "last")
+        }
+    )
+
+
 def _want(
     pipeline: Pipeline, branch: str, trigger: Trigger, now: float, *, force: bool = False
 ) -> Pipeline:
@@ -223,7 +237,11 @@ def _want(
         return pipeline
     before = pipeline.wanted.get(branch)
     wanted = Wanted(
-        trigger=trigger, commit=commit, at=now, force=force or bool(before and before.force)
+        trigger=trigger,
+        commit=commit,
+        at=now,
+        force=force or bool(before and before.force),
+        asked=trigger.kind != "commit" or bool(before and before.asked),
     )
     return pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: wanted}})
 
@@ -243,75 +261,62 @@ def _cancel_message(run: str, reason: str, id_: str) -> Message:
 
 def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[Pipeline, float]:
     """Note new dataset versions, and want a run for those that trigger one once complete."""
-    head = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
-    if head is None or head.spec is None:
-        return pipeline, LOOK
-    spec, wait = head.spec, LOOK
-    data = {name: seen for name, seen in pipeline.data.items() if name in spec.datasets}
-    for name, listing in observed.listings.items():
-        if listing.digest is None:
-            continue
-        seen = data.get(name)
-        if seen is None or seen.current != listing.digest:
-            seen = Seen(current=listing.digest, since=now, ready=seen.ready if seen else None)
-        if seen.ready != seen.current:
-            remaining = _incomplete_for(spec, name, listing, seen, now)
-            if remaining > 0:
-                wait = min(wait, remaining)
-            else:
-                seen = seen.model_copy(update={"ready": seen.current})
-        data[name] = seen
+    head = pipeline.heads.get(pipeline.default_branch)
+    commits = ([head] if head else []) + [wanted.commit for wanted in pipeline.wanted.values()]
+    codes = {commit: observed.code[commit] for commit in commits if commit in observed.code}
+    specs = {commit: code.spec for commit, code in codes.items() if code.spec}
+    data, wait = look(pipeline.data, specs, observed.listings, now)
+    spec = specs.get(head or "")
+    if head is not None and spec is None:
+        data = {**pipeline.data, **data}  # of the spec as it was before it was broken
     pipeline = pipeline.model_copy(update={"data": data})
-    return _want_new_data(pipeline, spec, now), wait
+    if head is None or spec is None:
+        return pipeline, wait
+    return _want_new_data(pipeline, spec, versions(data, spec, head), now), wait
 
 
-def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, now: float) -> float:
-    """Seconds until the version can count as complete; 0 when it does."""
-    if not listing.settled:
-        return UNSETTLED
+def _want_new_data(
+    pipeline: Pipeline, spec: Spec, complete: Mapping[str, str], now: float
+) -> Pipeline:
     trigger = spec.triggers.data
-    if trigger is None or name not in trigger.datasets:
-        return 0.0
-    if trigger.marker is not None:
-        return 0.0 if listing.marked else LOOK
-    return float(seen.since + trigger.quiet.total_seconds() - now)
-
-
-def _want_new_data(pipeline: Pipeline, spec: Spec, now: float) -> Pipeline:
-    trigger = spec.triggers.data
-    if trigger is None or not pipeline.taken:
-        return pipeline  # the first run is a commit's
+    if trigger is None:
+        return pipeline
+    watched = {name: complete[name] for name in trigger.datasets if name in complete}
+    if not spec.triggers.commits.enabled:  # no commit's run comes first: begin with what is there
+        pipeline = pipeline.model_copy(update={"taken": {**watched, **pipeline.taken}})
     changed = [
-        f"{name} went from {short(pipeline.taken[name])} to {short(seen.ready)}"
-        for name, seen in pipeline.data.items()
-        if name in trigger.datasets
-        and seen.ready is not None
-        and name in pipeline.taken
-        and seen.ready != pipeline.taken[name]
+        f"{name} went from {short(pipeline.taken[name])} to {short(version)}"
+        for name, version in watched.items()
+        if pipeline.taken.get(name, version) != version
     ]
-    if not changed or pipeline.default_branch in pipeline.wanted:
+    waiting = pipeline.wanted.get(pipeline.default_branch)
+    if not changed or (waiting and (waiting.asked or spec.triggers.commits.enabled)):
         return pipeline
     why = "; ".join(changed)
     return _want(pipeline, pipeline.default_branch, Trigger(kind="data", why=why), now)
 
 
-def _start(pipeline: Pipeline, branch: str, observed: Observed, out: _Out, now: float) -> Pipeline:
-    """Start the wanted run of a branch, or say on its commit why there is none."""
+def _start(
+    pipeline: Pipeline, branch: str, observed: Observed, out: _Out, now: float
+) -> tuple[Pipeline, str | None]:
+    """Start the wanted run of a branch, or say on its commit why there is none; or what it
+    waits for."""
     wanted = pipeline.wanted[branch]
     code = observed.code.get(wanted.commit)
     if code is None:
-        return pipeline  # asked for in this very decision: the next observation has its code
+        return pipeline, None  # the next observation has its code
     if code.spec is None:
         out.actions.extend(_invalid(pipeline, wanted, code))
-        return _forget(pipeline, branch)
-    if wanted.trigger.kind == "commit" and not code.spec.triggers.commits.enabled:
+        return _forget(pipeline, branch), None
+    if not wanted.asked and not code.spec.triggers.commits.enabled:
         title = "nothing to run: triggers.commits is off"
         out.actions.append(_report(pipeline, wanted.commit, "skipped", title))
-        return _forget(pipeline, branch)
-    missing = _missing_data(pipeline, code.spec, observed)
-    if missing:
-        return pipeline.model_copy(update={"waits_for": missing})
-    datasets = {name: ready for name in code.spec.datasets if (ready := pipeline.data[name].ready)}
+        return _forget(pipeline, branch), None
+    listings = observed.listings.get(wanted.commit, {})
+    waits_for = missing(pipeline.data, code.spec, wanted.commit, listings)
+    if waits_for:
+        return pipeline, waits_for
+    datasets = versions(pipeline.data, code.spec, wanted.commit)
     graph = build(code.spec, code.source, observed.baseline)
     print_ = fingerprint(graph, datasets)
     last = pipeline.last.get(branch)
@@ -319,8 +324,8 @@ def _start(pipeline: Pipeline, branch: str, observed: Observed, out: _Out, now: 
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
             out.actions.append(_report(pipeline, wanted.commit, "skipped", title, last.run))
-        return _forget(_took(pipeline, branch, datasets), branch)
-    return _begin_run(pipeline, branch, wanted, graph, datasets, print_, observed, out, now)
+        return _forget(_took(pipeline, branch, datasets), branch), None
+    return _begin_run(pipeline, branch, wanted, graph, datasets, print_, observed, out, now), None
 
 
 def _begin_run(
@@ -342,7 +347,7 @@ def _begin_run(
         repository=pipeline.repository,
         commit=wanted.commit,
         branch=branch,
-        folder=pipeline.folder,
+        folder=pipeline.folders[branch],
         trigger=wanted.trigger,
         datasets=datasets,
         fingerprint=print_,
@@ -381,16 +386,6 @@ def _forget(pipeline: Pipeline, branch: str) -> Pipeline:
     return pipeline.model_copy(update={"wanted": wanted})
 
 
-def _missing_data(pipeline: Pipeline, spec: Spec, observed: Observed) -> str | None:
-    """What a run of this spec still waits for, in a sentence."""
-    for name in spec.datasets:
-        seen = pipeline.data.get(name)
-        if seen is None or seen.ready is None:
-            listing = observed.listings.get(name, Listing())
-            return listing.problem or f"dataset {name} to be complete"
-    return None
-
-
 def _invalid(pipeline: Pipeline, wanted: Wanted, code: Code) -> Iterable[Action]:
     count = code.problem_count
     title = f"the spec is invalid: {count} problem{'s' if count != 1 else ''}"
@@ -421,111 +416,30 @@ def _end_run(
 ) -> Pipeline:
     body = message.body
     branch, id_ = body["branch"], body["run"]
-    active = {name: run for name, run in pipeline.active.items() if run != id_}
+    if pipeline.active.get(branch) != id_:
+        return pipeline  # told before
+    active = {name: run for name, run in pipeline.active.items() if name != branch}
+    pipeline = pipeline.model_copy(update={"active": active})
     last = pipeline.last.get(branch)
     if last and last.run == id_:
         ended = last.model_copy(update={"outcome": body["outcome"]})
         pipeline = pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
-    pipeline = pipeline.model_copy(update={"active": active})
     run = observed.ended[id_]
     code = observed.code.get(run.commit)
-    if not run.releases or code is None or code.spec is None:
+    if not run.releases or pipeline.gone is not None or code is None or code.spec is None:
         return pipeline
-    pipeline = _alert(pipeline, run, code.spec, observed.reports.get(id_, ()), out)
-    if body["package"] is None or code.spec.release is None:
+    reports = observed.reports.get(id_, ())
+    alerts, notify = candidate.alert(pipeline.alerts, run, code.spec, reports)
+    out.actions += notify
+    pipeline = pipeline.model_copy(update={"alerts": alerts})
+    package = body["package"]
+    if package is None or code.spec.release is None:
         return pipeline
-    return _promote(pipeline, run, code, message, observed, out, now)
-
-
-def _promote(
-    pipeline: Pipeline,
-    run: Run,
-    code: Code,
-    message: Message,
-    observed: Observed,
-    out: _Out,
-    now: float,
-) -> Pipeline:
-    """Make a version of the candidate, or find the one that it already is, and release it."""
-    body = message.body
-    assert code.spec is not None
-    number = observed.known.get(body["package"])
+    number = observed.known.get(package)
     if number is None:
         number = pipeline.versions + 1
         pipeline = pipeline.model_copy(update={"versions": number})
-        version = ModelVersion(
-            pipeline=pipeline.name,
-            number=number,
-            digest=body["package"],
-            model=body["model"],
-            run=run.id,
-            source=code.source,
-            branch=run.branch,
-            datasets=run.datasets,
-            verdicts={gate: Verdict(v) for gate, v in body["verdicts"].items()},
-            reports=body["reports"],
-            spec=code.spec,
-            created=now,
-        )
-        out.facts += _version_facts(version)
-    out.messages.append(
-        Message(
-            to=Key("environment", f"{pipeline.name}/staging"),
-            id=f"release/{run.id}",
-            type="release",
-            body={
-                "version": number,
-                "digest": body["package"],
-                "repository": pipeline.repository,
-                "why": f"{run.id} passed its gates: {run.trigger.why}",
-            },
-        )
-    )
+        version = candidate.version_of(run, code.spec, code.source, body, number, now)
+        out.facts += candidate.facts_of(version)
+    out.messages.append(candidate.release(run, number, package))
     return pipeline
-
-
-def _version_facts(version: ModelVersion) -> list[Fact]:
-    name = f"{version.pipeline}/{version.number}"
-    return [
-        Fact(key=Key("model", name), body=version.model_dump(mode="json")),
-        Fact(
-            key=Key("package", f"{version.pipeline}/{version.digest}"),
-            body={"number": version.number},
-        ),
-    ]
-
-
-def _alert(
-    pipeline: Pipeline, run: Run, spec: Spec, reports: Sequence[Report], out: _Out
-) -> Pipeline:
-    """Tell on-call that a gate stopped the default branch, or that it passes again."""
-    gate, step = f"{pipeline.name}/gate", f"{pipeline.name}/run"
-    alerts = dict.fromkeys(pipeline.alerts)
-    if run.outcome == "stopped":
-        incident = incidents.gate_failed(run, reports)
-        out.actions += _notify(spec, "gate_failed", "firing", f"{gate}/{run.id}", incident)
-        alerts |= {f"{gate}/{run.id}": None}
-    elif run.outcome == "failed":
-        incident = incidents.run_failed(run)
-        out.actions += _notify(spec, "run_failed", "firing", f"{step}/{run.id}", incident)
-        alerts |= {f"{step}/{run.id}": None}
-    elif run.outcome == "passed":
-        for alert in pipeline.alerts:
-            event: Literal["gate_failed", "run_failed"] = (
-                "gate_failed" if alert.startswith(gate + "/") else "run_failed"
-            )
-            incident = incidents.passed_again(run)
-            out.actions += _notify(spec, event, "resolved", alert, incident)
-        alerts = {}
-    return pipeline.model_copy(update={"alerts": tuple(alerts)})
-
-
-def _notify(
-    spec: Spec,
-    event: Literal["gate_failed", "run_failed"],
-    status: Literal["firing", "resolved"],
-    alert: str,
-    incident: incidents.Incident,
-) -> list[Notify]:
-    to = tuple(n.to for n in spec.notify if event in n.on)
-    return [Notify(event=event, status=status, alert=alert, to=to, incident=incident)]

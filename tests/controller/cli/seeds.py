@@ -127,9 +127,9 @@ def pipeline(last: Run | None = None, **facts: Any) -> Pipeline:
     known: dict[str, Any] = {
         "name": "toy",
         "repository": "toys",
-        "folder": "",
         "default_branch": "main",
         "heads": {"main": COMMIT},
+        "folders": {"main": ""},
         "last": {},
     }
     if last is not None:

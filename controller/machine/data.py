@@ -1,0 +1,114 @@
+"""PURE. What is seen of datasets: which version is there, and whether it is complete."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from controller.machine.core import Value
+from specs.model import Pipeline as Spec
+
+LOOK = 60.0
+"""Seconds after which a pipeline looks at its datasets, should no source have hinted."""
+UNSETTLED = 1.0
+"""Seconds between looks at a dataset that is still being written."""
+
+
+class Listing(Value):
+    """What a dataset holds now."""
+
+    digest: str | None = None
+    settled: bool = True
+    """False while an object is being written."""
+    marked: bool = False
+    """Whether the marker file is there."""
+    problem: str | None = None
+
+
+class Seen(Value):
+    """What was seen of a dataset."""
+
+    current: str
+    """The newest version listed."""
+    since: float
+    """When that version was first listed."""
+    ready: str | None = None
+    """The newest version that was complete: quiet for long enough, or marked."""
+
+
+def place(spec: Spec, name: str, commit: str) -> str:
+    """What a dataset is known by: its name, where it is, and what makes it complete.
+
+    So a branch that reads elsewhere, or is content with less, decides nothing for the others.
+    Data in the repository is another at each commit.
+    """
+    uri = spec.datasets[name].uri
+    if _in_repository(uri):
+        return f"{name} at {commit}:{uri}"
+    trigger = spec.triggers.data
+    if trigger is None or name not in trigger.datasets:
+        return f"{name} at {uri}"
+    if trigger.marker is not None:
+        return f"{name} at {uri} once marked by {trigger.marker}"
+    return f"{name} at {uri} once quiet for {trigger.quiet.total_seconds():g} s"
+
+
+def look(
+    data: Mapping[str, Seen],
+    specs: Mapping[str, Spec],
+    listings: Mapping[str, Mapping[str, Listing]],
+    now: float,
+) -> tuple[dict[str, Seen], float]:
+    """What is seen by now, by place, of the datasets of the specs, and in how many seconds there
+    can be more to see. Specs by commit, listings by commit and dataset."""
+    found: dict[str, Seen] = {}
+    wait = LOOK
+    for commit, spec in specs.items():
+        for name in spec.datasets:
+            here = place(spec, name, commit)
+            listing = listings.get(commit, {}).get(name, Listing())
+            seen = found.get(here) or data.get(here)
+            if listing.digest is not None:
+                if seen is None or seen.current != listing.digest:
+                    ready = seen.ready if seen else None
+                    seen = Seen(current=listing.digest, since=now, ready=ready)
+                if seen.ready != seen.current:
+                    remaining = _incomplete_for(spec, name, listing, seen, now)
+                    wait = min(wait, remaining or LOOK)
+                    if remaining <= 0:
+                        seen = seen.model_copy(update={"ready": seen.current})
+            if seen is not None:
+                found[here] = seen
+    return found, wait
+
+
+def versions(data: Mapping[str, Seen], spec: Spec, commit: str) -> dict[str, str]:
+    """The newest complete version of each dataset that has one, by name."""
+    seen = {name: data.get(place(spec, name, commit)) for name in spec.datasets}
+    return {name: one.ready for name, one in seen.items() if one and one.ready is not None}
+
+
+def missing(
+    data: Mapping[str, Seen], spec: Spec, commit: str, listings: Mapping[str, Listing]
+) -> str | None:
+    """What a run of this spec still waits for, in a sentence."""
+    complete = versions(data, spec, commit)
+    for name in spec.datasets:
+        if name not in complete:
+            listing = listings.get(name, Listing())
+            return listing.problem or f"dataset {name} to be complete"
+    return None
+
+
+def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, now: float) -> float:
+    """Seconds until the version can count as complete; 0 when it does."""
+    if not listing.settled:
+        return UNSETTLED
+    trigger = spec.triggers.data
+    if trigger is None or name not in trigger.datasets or _in_repository(spec.datasets[name].uri):
+        return 0.0
+    if trigger.marker is not None:
+        return 0.0 if listing.marked else LOOK
+    return max(0.0, seen.since + trigger.quiet.total_seconds() - now)
+
+
+def _in_repository(uri: str) -> bool:
+    return not urlsplit(uri).scheme and not uri.startswith("/")

@@ -1,0 +1,578 @@
+"""What a pipeline makes of commits, data, schedules, and runs that ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from controller.machine import pipeline as machine
+from controller.machine.actions import Notify, ReportCommit
+from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.data import Listing
+from controller.machine.pipeline import Code, Observed, Pipeline
+from controller.machine.run import Progress, Run
+from controller.outbox import parsed
+from specs.digests import digest
+from tests.controller.machine.kit import letter, report, sha, source, spec
+from validators.verdict import Verdict
+
+MAIN = "main"
+QUIET = ("triggers.data.quiet", "30s")
+
+
+@dataclass
+class Team:
+    """A pipeline, and the world around it: commits, buckets, and runs that end as they are told."""
+
+    now: float = 100.0
+    state: Pipeline | None = None
+    code: dict[str, Code] = field(default_factory=dict)
+    buckets: dict[str, Listing] = field(default_factory=dict)
+    """By URI."""
+    inbox: list[Letter] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    known: dict[str, int] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    ended: dict[str, Run] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.drop("numbers 1")
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def push(
+        self,
+        name: str,
+        *changes: tuple[str, Any],
+        branch: str = MAIN,
+        folder: str = "",
+        broken: bool = False,
+        **files: str,
+    ) -> str:
+        commit = sha(name)
+        self.code[commit] = (
+            Code(source=source(name), problems="ml-pipeline.yaml:3: no", problem_count=1)
+            if broken
+            else Code(source=source(name, **files), spec=spec(*changes))
+        )
+        self.see(name, branch, folder)
+        return commit
+
+    def see(self, name: str, branch: str = MAIN, folder: str = "") -> None:
+        body = {"pipeline": "mean", "repository": "team", "folder": folder, "branch": branch}
+        body |= {"commit": sha(name), "default_branch": MAIN, "subject": name, "author": "ada"}
+        self.say("commit_seen", body)
+
+    def lose(self, branch: str = MAIN, at: str | None = None, repository: str = "team") -> None:
+        commit = sha(at) if at else None
+        self.say("spec_gone", {"repository": repository, "branch": branch, "commit": commit})
+
+    def say(self, type_: str, body: Mapping[str, Any]) -> None:
+        self.inbox.append(letter(len(self.inbox) + 1, Key("pipeline", "mean"), type_, body))
+
+    def trigger(self, force: bool = False, branch: str | None = None) -> None:
+        body = {"kind": "manual", "why": "ada asked", "branch": branch, "force": force}
+        self.say("trigger", body)
+
+    def drop(self, content: str, uri: str = "file:///bucket/*.csv", **facts: Any) -> str:
+        self.buckets[uri] = Listing(digest=digest(content), **facts)
+        return digest(content)
+
+    def end(self, outcome: str = "passed", run: str | None = None, model: str = "a model") -> None:
+        one = self.runs[run or self.last_run.id]
+        failed = {
+            "failed": {"train": Progress(failed="no memory left")},
+            "stopped": {"gate.model": Progress(outputs={}, verdict=Verdict.FAIL)},
+        }
+        over = one.model_copy(update={"finished": self.now, "nodes": failed.get(outcome, {})})
+        if outcome == "cancelled":
+            over = over.model_copy(update={"cancelled": "by ada"})
+        assert over.outcome == outcome
+        self.ended[one.id] = over
+        body: dict[str, Any] = {"run": one.id, "branch": one.branch, "outcome": outcome, "why": ""}
+        body |= {"model": digest(model), "verdicts": {"model": "PASS"}, "reports": {}}
+        body |= {"package": digest(model) if outcome == "passed" else None}
+        self.say("run_ended", body)
+
+    # -- what there is to see ----------------------------------------------------------------
+
+    def observe(self) -> Observed:
+        listings = {
+            commit: {n: self.buckets.get(d.uri, missing(d.uri)) for n, d in c.spec.datasets.items()}
+            for commit, c in self.code.items()
+            if c.spec
+        }
+        return Observed(
+            code=self.code,
+            listings=listings,
+            ended=self.ended,
+            reports={id_: (report(Verdict.FAIL),) for id_ in self.ended},
+            known=self.known,
+        )
+
+    def turn(self, dt: float = 1.0) -> Decision[Pipeline]:
+        self.now += dt
+        decision = machine.decide(self.state, self.observe(), tuple(self.inbox), self.now)
+        self.inbox.clear()
+        self.state = parsed(Pipeline, decision.state.plain())
+        self.actions += decision.actions
+        self.messages += decision.messages
+        self.facts += decision.facts
+        for fact in decision.facts:
+            if fact.key.kind == "package":
+                self.known[fact.key.name.partition("/")[2]] = fact.body["number"]
+        for message in decision.messages:
+            if message.type == "start":
+                self.runs[message.to.name] = parsed(Run, message.body)
+        return decision
+
+    @property
+    def pipeline(self) -> Pipeline:
+        assert self.state is not None
+        return self.state
+
+    @property
+    def last_run(self) -> Run:
+        return list(self.runs.values())[-1]
+
+    def cancelled(self) -> list[str]:
+        return [m.to.name for m in self.messages if m.type == "cancel"]
+
+    def releases(self) -> list[int]:
+        return [m.body["version"] for m in self.messages if m.type == "release"]
+
+    def told(self, commit: str) -> list[tuple[str, str]]:
+        reports = [a for a in self.actions if isinstance(a, ReportCommit) and a.commit == commit]
+        return [(a.state, a.title) for a in reports]
+
+    def alerts(self) -> list[tuple[str, str, str]]:
+        return [(a.event, a.status, a.alert) for a in self.actions if isinstance(a, Notify)]
+
+
+def missing(uri: str) -> Listing:
+    return Listing(settled=False, problem=f"there is no object at {uri} yet")
+
+
+def began(*changes: tuple[str, Any]) -> Team:
+    """A team whose first run passed, and whose version 1 was released."""
+    team = Team()
+    team.push("c1", *changes)
+    team.turn()
+    team.turn(30.0)
+    team.end()
+    team.turn()
+    assert team.releases() == [1]
+    return team
+
+
+# -- commits -----------------------------------------------------------------------------------
+
+
+def test_while_a_run_goes_on_the_newest_commit_waits_and_those_between_are_told() -> None:
+    team = began()
+    for name in ("c2", "c3", "c4"):
+        team.push(name, ("params.depth", int(name[1])))
+        team.turn()
+    assert [run.commit for run in team.runs.values()] == [sha("c1"), sha("c2")]
+    assert team.told(sha("c3")) == [("cancelled", f"superseded by {sha('c4')[:12]}")]
+    team.end()
+    team.turn()
+    assert team.last_run.commit == sha("c4")
+    assert team.cancelled() == []
+    assert team.pipeline.wanted == {}
+
+
+def test_a_commit_of_the_docs_runs_nothing_and_gets_a_terminal_status() -> None:
+    team = began()
+    docs = team.push("c2", README__md="better words")
+    team.turn()
+    assert list(team.runs) == ["mean-1"]
+    title = "nothing to run: all that it reads is as in mean-1 (passed)"
+    assert team.told(docs) == [("skipped", title)]
+
+
+def test_an_invalid_spec_is_told_and_the_next_commit_goes_on() -> None:
+    team = began()
+    broken = team.push("c2", broken=True)
+    team.turn()
+    assert team.told(broken) == [("invalid", "the spec is invalid: 1 problem")]
+    team.drop("numbers 2")
+    team.turn(100.0)
+    assert list(team.runs) == ["mean-1"]
+    team.push("c3", ("params.depth", 9))
+    team.turn()
+    assert team.last_run.commit == sha("c3")
+
+
+def test_a_newer_commit_of_another_branch_cancels_the_run_of_the_older() -> None:
+    team = began()
+    team.push("t1", ("params.depth", 7), branch="topic")
+    team.turn()
+    assert not team.last_run.releases
+    team.push("t2", ("params.depth", 8), branch="topic")
+    team.turn()
+    assert team.cancelled() == ["mean-2"]
+    team.end("cancelled")
+    team.turn()
+    assert team.last_run.commit == sha("t2")
+    assert team.cancelled() == ["mean-2"]
+
+
+def test_the_same_commit_seen_twice_cancels_and_runs_nothing() -> None:
+    team = began()
+    for _ in range(3):
+        team.push("t1", ("params.depth", 7), branch="topic")
+        team.turn()
+    team.end()
+    team.turn()
+    assert list(team.runs) == ["mean-1", "mean-2"]
+    assert team.cancelled() == []
+
+
+def test_a_branch_that_moves_its_spec_moves_that_of_no_other() -> None:
+    team = began()
+    team.push("t1", ("params.depth", 7), branch="topic", folder="models/mean")
+    team.trigger(force=True)
+    team.turn()
+    assert {r.branch: r.folder for r in team.runs.values()} == {MAIN: "", "topic": "models/mean"}
+
+
+# -- data --------------------------------------------------------------------------------------
+
+
+def test_new_data_runs_once_it_is_quiet_and_each_change_starts_the_quiet_anew() -> None:
+    team = began(QUIET)
+    team.drop("numbers 2")
+    assert team.turn().requeue_after == 30.0
+    team.turn(20.0)
+    new = team.drop("numbers 3")
+    team.turn()
+    team.turn(29.0)
+    assert list(team.runs) == ["mean-1"]
+    team.turn(1.0)
+    assert team.last_run.datasets == {"numbers": new}
+    assert team.last_run.trigger.kind == "data"
+    assert "numbers went from" in team.last_run.trigger.why
+
+
+def test_new_data_with_a_marker_runs_only_once_the_marker_is_there() -> None:
+    marker = ("triggers.data.marker", "_SUCCESS")
+    team = Team()
+    team.drop("numbers 1", marked=True)
+    team.push("c1", marker)
+    team.turn()
+    team.drop("numbers 2", marked=False)
+    team.end()
+    team.turn(5000.0)
+    assert list(team.runs) == ["mean-1"]
+    team.drop("numbers 2", marked=True)
+    team.turn()
+    assert list(team.runs) == ["mean-1", "mean-2"]
+
+
+def test_data_that_is_being_written_is_never_complete_however_quiet() -> None:
+    team = began(QUIET)
+    team.drop("half of numbers 2", settled=False)
+    team.turn()
+    assert team.turn(1000.0).requeue_after == 1.0
+    assert list(team.runs) == ["mean-1"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 1, 0, 2, 2, 0)])
+def test_one_run_for_each_dataset_version_however_letters_come(order: tuple[int, ...]) -> None:
+    team = began(QUIET)
+    team.drop("numbers 2")
+    team.turn()
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("look", {}),
+        ("schedule_due", {"at": "2026-01-05T04:00:00+00:00"}),
+        ("trigger", {"kind": "manual", "why": "ada asked"}),
+    ]
+    for at in order:
+        team.say(*kinds[at])
+    team.turn(40.0)
+    for at in order:
+        team.say(*kinds[at])
+    team.turn()
+    team.end()
+    for at in order:
+        team.say(*kinds[at])
+        team.turn()
+    assert list(team.runs) == ["mean-1", "mean-2"]
+    assert team.last_run.datasets == {"numbers": digest("numbers 2")}
+
+
+def test_the_end_of_a_run_told_twice_makes_one_version_and_one_release() -> None:
+    team = began()
+    team.push("c2", ("params.depth", 2))
+    team.turn()
+    for _ in range(2):
+        team.end(model="better")
+    team.turn()
+    team.end(model="better")
+    team.turn()
+    assert team.releases() == [1, 2]
+    assert team.pipeline.versions == 2
+
+
+def test_a_dataset_that_is_missing_is_waited_for_by_name_and_then_runs() -> None:
+    team = Team()
+    team.buckets.clear()
+    team.push("c1")
+    assert team.turn().requeue_after == 1.0
+    assert team.pipeline.waits_for == "there is no object at file:///bucket/*.csv yet"
+    team.drop("numbers 1")
+    team.turn()
+    assert team.pipeline.waits_for == "dataset numbers to be complete"
+    team.turn(30.0)
+    assert list(team.runs) == ["mean-1"]
+    assert team.pipeline.waits_for is None
+
+
+MORE = ("datasets.more", {"uri": "file:///more/*.csv"})
+MORE_READ = ("steps.train.inputs", {"numbers": "datasets.numbers", "more": "datasets.more"})
+
+
+def test_a_branch_that_adds_a_dataset_runs_on_it() -> None:
+    team = began()
+    more = team.drop("more", "file:///more/*.csv")
+    team.push("t1", MORE, MORE_READ, branch="topic")
+    team.turn()
+    assert team.last_run.datasets == {"numbers": digest("numbers 1"), "more": more}
+
+
+def test_a_branch_that_adds_a_dataset_that_is_missing_says_so_and_holds_up_no_other() -> None:
+    team = began()
+    team.push("t1", MORE, MORE_READ, branch="topic")
+    team.push("c2", ("params.depth", 2))
+    team.turn()
+    assert team.pipeline.waits_for == "there is no object at file:///more/*.csv yet"
+    assert team.last_run.commit == sha("c2")
+
+
+def test_a_branch_that_reads_elsewhere_reads_there_and_changes_nothing_on_main() -> None:
+    team = began()
+    other = team.drop("others", "file:///elsewhere/*.csv")
+    team.push("t1", ("datasets.numbers.uri", "file:///elsewhere/*.csv"), branch="topic")
+    team.turn()
+    team.turn(30.0)
+    assert (team.last_run.branch, team.last_run.datasets) == ("topic", {"numbers": other})
+    team.end()
+    team.turn(100.0)
+    assert list(team.runs) == ["mean-1", "mean-2"]
+
+
+def test_a_branch_that_waits_for_nothing_makes_no_half_written_data_ready_for_main() -> None:
+    team = began(QUIET)
+    half = team.drop("half of numbers 2")
+    team.push("t1", ("triggers.data", None), branch="topic")
+    team.turn()
+    assert (team.last_run.branch, team.last_run.datasets) == ("topic", {"numbers": half})
+    assert [run.branch for run in team.runs.values()] == [MAIN, "topic"]
+
+
+def test_data_in_the_repository_is_that_of_the_commit_and_waits_for_nothing() -> None:
+    here = ("datasets.numbers.uri", "data/*.csv")
+    team = Team()
+    first = team.drop("as in c1", "data/*.csv")
+    team.push("c1", here)
+    team.turn()
+    assert team.last_run.datasets == {"numbers": first}
+    team.end()
+    team.turn()
+    second = team.drop("as in c2", "data/*.csv")
+    team.push("c2", here)
+    team.turn()
+    assert team.last_run.datasets == {"numbers": second}
+    assert len(team.pipeline.data) == 1
+
+
+def test_where_commits_start_no_runs_data_does_from_the_first_change_on() -> None:
+    off = ("triggers.commits", {"enabled": False})
+    team = Team()
+    commit = team.push("c1", off, QUIET)
+    team.turn()
+    team.turn(60.0)
+    assert team.told(commit) == [("skipped", "nothing to run: triggers.commits is off")]
+    assert team.runs == {}
+    team.drop("numbers 2")
+    team.turn()
+    team.push("c2", off, QUIET, ("params.depth", 2))
+    team.turn(30.0)
+    assert [(r.trigger.kind, r.commit) for r in team.runs.values()] == [("data", sha("c2"))]
+
+
+# -- asked for ---------------------------------------------------------------------------------
+
+
+def test_a_schedule_runs_what_changed_and_remembers_when_it_was_due() -> None:
+    team = began(("triggers.data", None))
+    at = "2026-01-05T04:00:00+00:00"
+    team.say("schedule_due", {"at": at})
+    team.turn()
+    assert list(team.runs) == ["mean-1"]
+    assert team.pipeline.scheduled == 1767585600.0
+    team.drop("numbers 2")
+    team.say("schedule_due", {"at": at})
+    team.turn()
+    assert team.last_run.trigger.kind == "schedule"
+
+
+def test_a_forced_trigger_runs_though_nothing_changed_even_if_a_commit_comes_between() -> None:
+    team = began()
+    team.trigger()
+    team.turn()
+    assert list(team.runs) == ["mean-1"]
+    team.trigger(force=True)
+    team.push("c2", README__md="better words")
+    team.turn()
+    assert team.last_run.commit == sha("c2")
+    assert team.last_run.fingerprint == team.runs["mean-1"].fingerprint
+
+
+def test_a_trigger_for_a_branch_that_is_not_there_runs_nothing() -> None:
+    team = began()
+    team.trigger(force=True, branch="nowhere")
+    team.turn()
+    assert list(team.runs) == ["mean-1"]
+
+
+def test_a_run_that_was_asked_for_waits_for_a_commit_that_commits_do_not_start() -> None:
+    off = ("triggers.commits", {"enabled": False})
+    team = began()
+    team.push("c2", ("params.depth", 2))
+    team.turn()
+    team.trigger()
+    team.push("c3", off, ("params.depth", 3))
+    team.turn()
+    team.end()
+    team.turn()
+    assert team.last_run.commit == sha("c3")
+
+
+# -- versions and alerts -----------------------------------------------------------------------
+
+
+def test_the_same_package_is_the_same_version_number() -> None:
+    team = began()
+    for name, model in (("c2", "a model"), ("c3", "another"), ("c4", "a model")):
+        team.push(name, ("params.depth", int(name[1])))
+        team.turn()
+        team.end(model=model)
+        team.turn()
+    assert team.releases() == [1, 1, 2, 1]
+    assert [f.key.name for f in team.facts if f.key.kind == "model"] == ["mean/1", "mean/2"]
+
+
+def test_a_run_of_another_branch_makes_no_version() -> None:
+    team = began()
+    team.push("t1", ("params.depth", 7), branch="topic")
+    team.turn()
+    team.end("passed", model="better")
+    team.turn()
+    assert team.releases() == [1]
+
+
+def test_on_call_is_told_once_that_gates_stop_main_and_once_that_it_passes_again() -> None:
+    team = began()
+    for number, outcome in enumerate(["stopped", "stopped", "failed", "stopped", "failed"], 2):
+        team.push(f"c{number}", ("params.depth", number))
+        team.turn()
+        team.end(outcome)
+        team.turn()
+    gate, run = "mean/gate/mean-2", "mean/run/mean-4"
+    assert team.alerts() == [("gate_failed", "firing", gate), ("run_failed", "firing", run)]
+    assert list(team.pipeline.alerts) == [gate, run]
+    team.actions.clear()
+    for number in (7, 8):
+        team.push(f"c{number}", ("params.depth", number))
+        team.turn()
+        team.end()
+        team.turn()
+    assert team.alerts() == [("gate_failed", "resolved", gate), ("run_failed", "resolved", run)]
+    assert list(team.pipeline.alerts) == []
+
+
+def test_on_call_is_not_told_of_other_branches() -> None:
+    team = began()
+    team.push("t1", ("params.depth", 7), branch="topic")
+    team.turn()
+    team.end("stopped")
+    team.turn()
+    assert team.alerts() == []
+
+
+# -- gone --------------------------------------------------------------------------------------
+
+
+def test_a_pipeline_whose_spec_is_gone_says_so_and_wants_nothing_whatever_comes() -> None:
+    team = began()
+    team.push("c2", ("params.depth", 2))
+    team.turn()
+    team.end("stopped")
+    team.turn()
+    team.lose(at="c3")
+    decision = team.turn()
+    assert decision.requeue_after is None
+    title = "nothing to run: its spec is not on main any more; its environments keep what they run"
+    assert team.told(sha("c3")) == [("skipped", title)]
+    assert team.alerts()[-1] == ("gate_failed", "resolved", "mean/gate/mean-2")
+    team.drop("numbers 2")
+    team.say("schedule_due", {"at": "2026-01-05T04:00:00+00:00"})
+    team.trigger(force=True)
+    team.turn(1000.0)
+    assert list(team.runs) == ["mean-1", "mean-2"]
+    assert (team.pipeline.heads, team.pipeline.last, team.pipeline.data) == ({}, {}, {})
+
+
+def test_a_run_of_a_spec_that_is_gone_is_cancelled_and_releases_nothing_if_it_ends_first() -> None:
+    team = began()
+    team.push("c2", ("params.depth", 2))
+    team.turn()
+    waiting = team.push("c3", ("params.depth", 3))
+    team.turn()
+    team.lose(at="c4")
+    team.turn()
+    assert team.cancelled() == ["mean-2"]
+    assert team.told(waiting)[0][0] == "cancelled"
+    team.end(run="mean-2", model="better")
+    team.turn()
+    assert team.releases() == [1]
+    assert team.pipeline.active == {}
+
+
+def test_a_spec_that_comes_back_runs_again() -> None:
+    team = began()
+    team.lose(at="c2")
+    team.turn()
+    team.see("c1")
+    team.turn()
+    team.turn(30.0)
+    assert team.last_run.id == "mean-2"
+    assert team.pipeline.gone is None
+
+
+def test_a_deleted_branch_is_forgotten_and_its_run_cancelled() -> None:
+    team = began()
+    team.push("t1", ("params.depth", 7), branch="topic")
+    team.turn()
+    team.lose("topic")
+    team.turn()
+    assert team.cancelled() == ["mean-2"]
+    team.end("cancelled")
+    team.turn()
+    kept = team.pipeline
+    for facts in (kept.heads, kept.folders, kept.wanted, kept.last):
+        assert "topic" not in facts
+    assert kept.gone is None
+
+
+def test_another_repository_takes_no_spec_away() -> None:
+    team = began()
+    team.lose(at="c2", repository="another")
+    team.turn()
+    assert team.pipeline.gone is None
+    assert team.pipeline.heads == {MAIN: sha("c1")}
