@@ -28,13 +28,20 @@ lock: $(BIN)/uv
 schema: $(VENV)/.ready
 	$(BIN)/python -m specs.schema > specs/ml-pipeline.schema.json
 
+# What a bare machine may lack is named with its mend; all that is installed is checked by hash.
 $(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Headgate needs Python 3.11 or later. If it has another name: make PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv."; \
+	  echo "Or name a Python that can: make PYTHON=/path/to/python3"; exit 1; } >&2
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock | grep . || echo uv)"
+	sed -n '/^uv==/,/^ *# via/p' requirements.lock > $(VENV)/uv.txt
+	$(BIN)/python -m pip install -q --require-hashes -r $(VENV)/uv.txt
 
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:
