@@ -1,0 +1,202 @@
+"""Whom a repository tells of what moved in it."""
+
+from dataclasses import dataclass, field
+
+from controller.machine import repository as machine
+from controller.machine.actions import ReportCommit
+from controller.machine.core import Decision, Message
+from controller.machine.repository import Commit, Observed, Repository
+from controller.outbox import parsed
+from tests.controller.machine.kit import sha
+
+MEAN = {"": "mean"}
+
+
+@dataclass
+class Remote:
+    """The branches of a remote, and the repository machine that looks at them."""
+
+    heads: dict[str, Commit] = field(default_factory=dict)
+    default: str = "main"
+    environments: str | None = None
+    state: Repository | None = None
+    told: list[Message] = field(default_factory=list)
+    ids: set[tuple[str, str]] = field(default_factory=set)
+
+    def push(
+        self,
+        name: str,
+        branch: str = "main",
+        pipelines: dict[str, str] | None = None,
+        broken: tuple[str, ...] = (),
+    ) -> None:
+        named = MEAN if pipelines is None else pipelines
+        self.heads[branch] = Commit(sha=sha(name), subject=name, pipelines=named, broken=broken)
+
+    def look(self) -> Decision[Repository]:
+        """A look, as the observer makes it: the specs of a head that was seen are not read."""
+        heads = {
+            branch: Commit(sha=c.sha)
+            if machine.is_seen(self.state, branch, c.sha, self.default)
+            else c
+            for branch, c in self.heads.items()
+        }
+        observed = Observed(
+            default_branch=self.default, heads=heads, environments=self.environments
+        )
+        decision = machine.decide("team", self.state, observed)
+        self.state = parsed(Repository, decision.state.plain())
+        self.told += decision.messages
+        for message in decision.messages:
+            assert (str(message.to), message.id) not in self.ids, "it would count as told before"
+            self.ids.add((str(message.to), message.id))
+        return decision
+
+    def news(self) -> list[tuple[str, str, str, str | None]]:
+        """Type, pipeline, branch and commit of what was told since the last look."""
+        self.told.clear()
+        self.look()
+        return [
+            (m.type, m.to.name, m.body["branch"], m.body["commit"])
+            for m in self.told
+            if m.to.kind == "pipeline"
+        ]
+
+
+def reports(decision: Decision[Repository]) -> list[tuple[str, str, str]]:
+    return [(a.state, a.pipeline, a.title) for a in decision.actions if isinstance(a, ReportCommit)]
+
+
+def seen(name: str, branch: str = "main", pipeline: str = "mean") -> tuple[str, str, str, str]:
+    return ("commit_seen", pipeline, branch, sha(name))
+
+
+def test_a_new_commit_is_told_once_however_often_one_looks() -> None:
+    remote = Remote()
+    remote.push("c1")
+    assert remote.news() == [seen("c1")]
+    assert remote.news() == []
+    remote.push("c2")
+    assert remote.news() == [seen("c2")]
+    body = remote.told[0].body
+    assert (body["subject"], body["folder"], body["default_branch"]) == ("c2", "", "main")
+    before = remote.state
+    after = remote.look()
+    assert (after.state, after.messages, after.actions) == (before, (), ())
+
+
+def test_a_force_push_back_to_a_commit_that_was_left_is_told_again() -> None:
+    remote = Remote()
+    for name in ("c1", "c2", "c1"):
+        remote.push(name)
+        assert remote.news() == [seen(name)]
+
+
+def test_of_two_specs_with_one_name_the_second_is_told_to_take_another() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines={"a": "mean", "b": "mean", "c": "other"})
+    decision = remote.look()
+    assert [(m.to.name, m.body["folder"]) for m in remote.told] == [("mean", "a"), ("other", "c")]
+    title = "two specs are named mean: a and b; give one another `metadata.name`"
+    assert reports(decision) == [("invalid", "mean", title)]
+
+
+def test_when_the_first_of_two_specs_with_one_name_goes_the_second_takes_over() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines={"a": "mean", "b": "mean"})
+    remote.look()
+    remote.push("c2", pipelines={"b": "mean"})
+    assert remote.news() == [seen("c2")]
+    assert remote.told[0].body["folder"] == "b"
+
+
+def test_a_default_branch_without_a_spec_says_what_writes_one_and_another_branch_nothing() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines={})
+    remote.push("t1", "topic", pipelines={})
+    decision = remote.look()
+    assert reports(decision) == [
+        ("skipped", "", "there is no ml-pipeline.yaml here; `headgate init` writes one")
+    ]
+    assert remote.told == []
+
+
+def test_a_moved_environments_branch_wakes_the_environments_of_each_pipeline_once() -> None:
+    remote = Remote(environments=sha("e1"))
+    remote.push("c1", pipelines={"a": "mean", "b": "other"})
+    remote.push("t1", "topic", pipelines={"x": "elsewhere"})
+    remote.look()
+    places = ["mean/staging", "mean/production", "other/staging", "other/production"]
+    assert [m.to.name for m in remote.told if m.type == "look"] == places
+    remote.told.clear()
+    remote.look()
+    assert remote.told == []
+    remote.environments = sha("e2")
+    remote.look()
+    assert [m.to.name for m in remote.told] == places
+
+
+def test_a_deleted_branch_is_forgotten_and_told_once() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.push("t1", "topic")
+    remote.look()
+    del remote.heads["topic"]
+    assert remote.news() == [("spec_gone", "mean", "topic", None)]
+    assert remote.news() == []
+    assert remote.state is not None
+    assert list(remote.state.heads) == ["main"]
+    remote.push("t1", "topic")
+    assert remote.news() == [seen("t1", "topic")]
+
+
+def test_a_deleted_spec_is_told_with_the_commit_that_deleted_it() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines={"a": "mean", "b": "other"})
+    remote.look()
+    remote.push("c2", pipelines={"b": "other"})
+    assert remote.news() == [
+        seen("c2", pipeline="other"),
+        ("spec_gone", "mean", "main", sha("c2")),
+    ]
+
+
+def test_a_renamed_pipeline_begins_under_the_new_name_and_is_gone_under_the_old() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.look()
+    remote.push("c2", pipelines={"": "median"})
+    assert remote.news() == [
+        seen("c2", pipeline="median"),
+        ("spec_gone", "mean", "main", sha("c2")),
+    ]
+
+
+def test_a_spec_that_is_moved_is_not_gone() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.look()
+    remote.push("c2", pipelines={"models/mean": "mean"})
+    assert remote.news() == [seen("c2")]
+    assert remote.told[0].body["folder"] == "models/mean"
+
+
+def test_a_spec_that_cannot_be_read_renames_no_pipeline() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.look()
+    remote.push("c2", pipelines={"": "team"}, broken=("",))
+    assert remote.news() == [seen("c2")]
+    remote.push("t1", "topic", pipelines={"": "team", "new": "new"}, broken=("", "new"))
+    assert remote.news() == [seen("t1", "topic"), seen("t1", "topic", "new")]
+
+
+def test_another_default_branch_is_told_though_its_head_was_seen() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.push("t1", "trunk")
+    remote.look()
+    remote.default = "trunk"
+    del remote.heads["main"]
+    assert remote.news() == [seen("t1", "trunk"), ("spec_gone", "mean", "main", None)]
+    assert remote.told[0].body["default_branch"] == "trunk"
