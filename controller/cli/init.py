@@ -1,10 +1,11 @@
 """`headgate init`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from controller.cli.drafting import Draft, draft, settings_text, spec_text
+from controller.cli.drafting import draft, settings_text, spec_text
 from controller.cli.failures import Failed
 from controller.cli.folders import below
 from controller.settings import FILE
@@ -26,7 +27,8 @@ def init(folder: Path, name: str | None, repository: str | None) -> None:
     """Look at FOLDER and write an ml-pipeline.yaml that fits what is there.
 
     It finds train.py, evaluate.py, serve.py, requirements.txt, an expectations suite and data in
-    Parquet or CSV files, and marks by TODO what it cannot know. Nothing is overwritten.
+    Parquet or CSV files, and marks by TODO what it cannot know. A file that is there already is
+    left as it is.
 
     \b
     Example:
@@ -38,14 +40,20 @@ def init(folder: Path, name: str | None, repository: str | None) -> None:
     wanted = {folder / SPEC_FILE: spec_text(found)}
     if repository is not None:
         wanted[folder / FILE] = settings_text(found.name, repository)
+    missing = {path: text for path, text in wanted.items() if not path.exists()}
+    if not missing:
+        there = " and ".join(map(str, wanted))
+        verb = "is" if len(wanted) == 1 else "are"
+        raise Failed(f"{there} {verb} there already; nothing was written.")
+    _self_check(missing, files)
     for path in wanted:
-        if path.exists():
-            raise Failed(f"{path} is there already, and is left as it is.")
-    _self_check(wanted, files)
-    for path, text in wanted.items():
-        path.write_text(text, encoding="utf-8")
-        click.echo(f"Wrote {path}")
-    _next_steps(found, folder, with_settings=repository is not None)
+        if path in missing:
+            path.write_text(missing[path], encoding="utf-8")
+            click.echo(f"Wrote {path}")
+        else:
+            click.echo(f"Left {path} as it is")
+    wrote_spec = folder / SPEC_FILE in missing
+    _next_steps(found.missing if wrote_spec else (), folder, with_settings=repository is not None)
 
 
 def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
@@ -60,10 +68,10 @@ def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
             raise Failed(f"no spec can be written for this folder:\n{shown}")
 
 
-def _next_steps(found: Draft, folder: Path, *, with_settings: bool) -> None:
+def _next_steps(unwritten: Sequence[str], folder: Path, *, with_settings: bool) -> None:
     steps = [f"Look through {folder / SPEC_FILE}."]
-    if found.missing:
-        steps.append(f"Write {', '.join(found.missing)}; the spec shows how they are called.")
+    if unwritten:
+        steps.append(f"Write {', '.join(unwritten)}; the spec shows how they are called.")
     steps += ["`headgate validate` checks it, `headgate plan` says what it would run."]
     if with_settings:
         steps.append("Commit and push it, then `headgate up`.")

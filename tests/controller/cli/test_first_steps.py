@@ -53,13 +53,32 @@ def test_init_writes_a_valid_spec_whatever_is_missing(tmp_path: Path, missing: s
     assert do("validate", str(team)).exit_code == 0
 
 
-def test_init_overwrites_nothing_and_writes_nothing_beside_it(tmp_path: Path) -> None:
-    team = folder(tmp_path, {"headgate.yaml": "mine\n"})
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    mine = {SPEC_FILE: "mine\n", "headgate.yaml": "also mine\n"}
+    team = folder(tmp_path, mine)
     result = do("init", str(team), "--repository", "x")
     assert result.exit_code == 1
-    assert "is there already" in result.stderr
-    assert (team / "headgate.yaml").read_text() == "mine\n"
-    assert not (team / SPEC_FILE).exists()
+    assert "are there already" in result.stderr
+    assert {name: (team / name).read_text() for name in mine} == mine
+
+
+@pytest.mark.parametrize("first", [SPEC_FILE, "headgate.yaml"])
+def test_init_writes_only_what_is_missing(tmp_path: Path, first: str) -> None:
+    team = folder(tmp_path, TEAM | {first: "mine\n"})
+    result = do("init", str(team), "--repository", "git@example.org:flights.git")
+    assert result.exit_code == 0, result.stderr
+    assert (team / first).read_text() == "mine\n"
+    assert f"Left {team / first} as it is" in result.stdout
+    (other,) = {SPEC_FILE, "headgate.yaml"} - {first}
+    assert do("validate", str(team / other)).exit_code == 0
+
+
+def test_settings_come_after_the_spec_as_the_errors_advise(tmp_path: Path) -> None:
+    team = folder(tmp_path, TEAM)
+    assert do("init", str(team)).exit_code == 0
+    assert do("init", str(team), "--repository", "git@example.org:flights.git").exit_code == 0
+    assert "flights.git" in (team / "headgate.yaml").read_text()
+    assert do("init", str(team), "--repository", "git@example.org:flights.git").exit_code == 1
 
 
 @pytest.mark.parametrize("name", ["it's.py", 'quote".py', "{braces}/train.py", "a b/train.py"])
