@@ -28,6 +28,7 @@ class Lab:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     uncollectable: set[str] = field(default_factory=set)
     """Nodes whose outputs cannot be taken."""
+    datasets: Mapping[str, str] = field(default_factory=lambda: {"numbers": digest("numbers")})
     cache: dict[str, Hit] = field(default_factory=dict)
     contents: Callable[[Attempt, str], str] = lambda a, o: digest(f"{a.node} {o}")
     now: float = 100.0
@@ -51,7 +52,7 @@ class Lab:
             branch="main",
             folder="",
             trigger=Trigger(kind="commit", why="a commit"),
-            datasets={"numbers": digest("numbers")},
+            datasets=self.datasets,
             fingerprint="one",
             releases=True,
             created=self.now,
