@@ -27,6 +27,9 @@ def release(
     if env.rollout is not None and env.rollout.kind != "release":
         return env.model_copy(update={"waiting": body})  # a person's word comes first
     if env.stable is not None and env.stable.digest == ref.digest:
+        if env.rollout is not None:  # a revert on the watched branch takes the newer one back
+            why = f"superseded by {ref}, which serves already"
+            env = stop(env, env.rollout, "superseded", why, observed, out, now)
         return env
     if env.rollout is not None and env.rollout.version == ref:
         return env

@@ -45,6 +45,33 @@ def test_a_promotion_that_was_superseded_before_its_commit_is_never_committed() 
     assert "mean-production-2/promote" not in one.subjects
 
 
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_a_release_of_what_serves_already_stops_the_newer_one_in_progress(name: str) -> None:
+    one = running(site(name=name), 1)
+    one.never_ready = {2}
+    one.release(2)
+    one.run(3)
+    assert one.env.rollout is not None
+    one.release(1)
+    one.turn()
+    assert one.env.rollout is None
+    one.never_ready = set()
+    agrees(one)
+    assert one.serves == 1
+    assert one.env.quarantine == ()
+    assert one.facts[-1].body["outcome"] == "superseded"
+
+
+def test_a_release_of_what_serves_already_withdraws_a_promotion_that_waits_for_git() -> None:
+    one = decided(2)
+    one.release(1)
+    one.turn()
+    one.writes = "works"
+    agrees(one)
+    assert one.serves == 1
+    assert one.subjects == ["mean-production-1/promote"]
+
+
 def test_a_promotion_that_was_aborted_before_its_commit_is_never_committed() -> None:
     one = decided(2)
     one.say("abort", by="ada")
