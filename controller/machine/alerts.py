@@ -41,9 +41,16 @@ def tell(
 
 
 def refuse(
-    env: Environment, why: str, version: ModelVersion | None, out: Out, name: str
+    env: Environment,
+    why: str,
+    version: ModelVersion | None,
+    observed: Observed,
+    out: Out,
+    name: str,
 ) -> Environment:
-    """Tell that something is not carried out."""
+    """Tell that something is not carried out: whom that version's spec names, or else stable's."""
+    if version is None and env.stable is not None:
+        version = observed.versions.get(env.stable.version)
     incident = incidents.refused(env.pipeline, env.name, env.stable, why)
     return tell(env, version, "refused", name, incident, out, status="info")
 

@@ -46,7 +46,7 @@ def restore(
     subject = f"refuse a change of {env.name}"
     name = f"{env.place}/refuse/{env.heeded}"
     env = write(env, name, subject, file, out)
-    return refuse(env, why, version or stable, out, name)
+    return refuse(env, why, version, observed, out, name)
 
 
 def say_what_runs(env: Environment, observed: Observed, out: Out, now: float) -> Environment:

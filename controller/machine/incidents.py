@@ -138,17 +138,14 @@ def ended(pipeline: str, environment: str, now: Ref | None) -> Incident:
 
 
 def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: str) -> Incident:
-    """A rollout waits for a person."""
-    place = f"{pipeline}/{environment}"
-    return Incident(
-        pipeline=pipeline,
-        environment=environment,
-        title=f"{pipeline}: v{version.version} waits in {environment}",
-        what=f"{version} waits for you. {why}",
-        now=str(now) if now else None,
-        needs_human=True,
-        commands=(f"headgate promote {place}", f"headgate abort {place}"),
-    )
+    """A canary that the judge could not decide waits for a person."""
+    return _waits(pipeline, environment, version, now, why, "promote")
+
+
+def approval(pipeline: str, environment: str, version: Ref, now: Ref | None) -> Incident:
+    """A rollout waits until somebody agrees to it; until then it cannot be promoted."""
+    why = "It is brought up once somebody approves."
+    return _waits(pipeline, environment, version, now, why, "approve")
 
 
 def refused(pipeline: str, environment: str, now: Ref | None, why: str) -> Incident:
@@ -161,6 +158,21 @@ def refused(pipeline: str, environment: str, now: Ref | None, why: str) -> Incid
         now=str(now) if now else None,
         needs_human=True,
         commands=(f"headgate releases {pipeline}", f"headgate models {pipeline}"),
+    )
+
+
+def _waits(
+    pipeline: str, environment: str, version: Ref, now: Ref | None, why: str, go_on: str
+) -> Incident:
+    place = f"{pipeline}/{environment}"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: v{version.version} waits in {environment}",
+        what=f"{version} waits for you. {why}",
+        now=str(now) if now else None,
+        needs_human=True,
+        commands=(f"headgate {go_on} {place}", f"headgate abort {place}"),
     )
 
 

@@ -15,15 +15,16 @@ def release(
     env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
 ) -> Environment:
     ref = Ref(version=body["version"], digest=body["digest"])
+    version = observed.versions.get(ref.version)
     bad = env.quarantined(ref.digest)
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
-        return refuse(env, why, observed.versions.get(ref.version), out, f"release/{ref.version}")
+        return refuse(env, why, version, observed, out, f"release/{ref.version}")
     env = env.model_copy(update={"waiting": None})
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
         env = env.model_copy(update={"waiting": body})
-        return refuse(env, why, observed.versions.get(ref.version), out, f"release/{ref.version}")
+        return refuse(env, why, version, observed, out, f"release/{ref.version}")
     if env.rollout is not None and env.rollout.kind != "release":
         return env.model_copy(update={"waiting": body})  # a person's word comes first
     if env.stable is not None and env.stable.digest == ref.digest:
@@ -49,7 +50,7 @@ def begin_rollout(
     """A rollout of that version; it supersedes the one in progress."""
     version = observed.versions.get(ref.version)
     if version is None or version.spec.release is None:
-        return refuse(env, f"v{ref.version} is not known", None, out, f"unknown/{ref.version}")
+        return refuse(env, f"v{ref.version} is not known", version, observed, out, f"unknown/{ref.version}")
     if env.rollout is not None:
         env = stop(
             env, env.rollout, "superseded", f"superseded by v{ref.version}", observed, out, now
@@ -69,9 +70,7 @@ def begin_rollout(
     )
     env = env.model_copy(update={"rollout": rollout, "rollouts": number})
     if asks:
-        incident = incidents.held(
-            env.pipeline, env.name, ref, env.stable, "It waits for an approval."
-        )
+        incident = incidents.approval(env.pipeline, env.name, ref, env.stable)
         env = tell(env, version, "approval_needed", rollout.id, incident, out)
     return env
 
@@ -96,7 +95,7 @@ def roll_back(
     bad = env.stable
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
         why = "there is no former version to go back to that is not quarantined"
-        return refuse(env, why, None, out, f"rollback/{now}")
+        return refuse(env, why, None, observed, out, f"rollback/{now}")
     env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
     return quarantine(env, bad, reason, now)
 
@@ -112,7 +111,8 @@ def retry(env: Environment, by: str, observed: Observed, out: Out, now: float) -
         return env.model_copy(update={"stopped": None})
     if env.pinned is not None:
         why = f"{stopped.version} may not replace what runs: pinned by commit {env.pinned[:12]}"
-        return refuse(env, why, None, out, f"retry/{stopped.id}")
+        version = observed.versions.get(stopped.version.version)
+        return refuse(env, why, version, observed, out, f"retry/{stopped.id}")
     lifted = tuple(q for q in env.quarantine if q.digest != stopped.version.digest)
     env = env.model_copy(update={"quarantine": lifted, "stopped": None})
     why = f"{stopped.why} (tried again by {by})"

@@ -5,6 +5,9 @@ from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
 
+EVERYTHING = [{"to": "json://on-call", "on": ["refused", "rollback", "stuck", "gate_failed"]}]
+
+
 def site() -> Site:
     return Site({n: version(n) for n in range(1, 6)})
 
@@ -71,6 +74,27 @@ def test_what_waited_for_a_person_is_resolved_when_the_rollout_ends() -> None:
     one.release(3)
     one.run(2)
     assert one.alerts("resolved") == [alert]
+
+
+def test_who_waits_for_an_approval_is_told_the_command_that_gives_it() -> None:
+    one = running(site(), 1)
+    one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}
+    one.release(2)
+    one.run(3)
+    told = next(n for n in one.told if n.event == "approval_needed")
+    assert told.incident.commands == (
+        "headgate approve mean/production",
+        "headgate abort mean/production",
+    )
+
+
+def test_a_verb_that_is_refused_without_a_version_of_its_own_still_has_an_address() -> None:
+    one = Site({n: version(n, ("notify", EVERYTHING)) for n in (1, 2)})
+    running(one, 1)
+    one.say("rollback", by="ada")
+    one.run(2)
+    told = [n for n in one.told if n.event == "refused"]
+    assert [n.to for n in told] == [("json://on-call",)]
 
 
 def test_smoke_requests_are_not_lost_when_a_deployment_is_asked_for_meanwhile() -> None:
