@@ -19,6 +19,8 @@ from validators.verdict import Verdict
 DATASETS = ("left", "right")
 ENDINGS = [State.SUCCEEDED] * 4 + [State.FAILED, State.LOST, State.TIMED_OUT, State.CANCELLED]
 
+VERDICTS = st.sampled_from([Verdict.PASS, Verdict.PASS, *Verdict])
+
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
@@ -60,9 +62,11 @@ class Execution(RuleBasedStateMachine):
 
     lab: Lab
 
-    @initialize(graph=graphs(), said_twice=st.booleans())
-    def begin(self, graph: Graph, said_twice: bool) -> None:
+    @initialize(graph=graphs(), verdicts=st.tuples(*[VERDICTS] * 3), said_twice=st.booleans())
+    def begin(self, graph: Graph, verdicts: tuple[Verdict, ...], said_twice: bool) -> None:
         self.lab = Lab(graph, datasets={name: digest(name) for name in DATASETS})
+        gates = ("gate.data.left", "gate.data.right", "gate.model")
+        self.lab.verdicts = dict(zip(gates, verdicts, strict=True))
         self.definitions: dict[str, Attempt] = {}
         self.owed: list[Action] = []
         self.ends = 0
@@ -95,11 +99,9 @@ class Execution(RuleBasedStateMachine):
         return [id_ for id_, status in self.lab.statuses.items() if not status.state.ended]
 
     @precondition(lambda self: self.going())
-    @rule(data=st.data(), state=st.sampled_from(ENDINGS), verdict=st.sampled_from(Verdict))
-    def end(self, data: st.DataObject, state: State, verdict: Verdict) -> None:
+    @rule(data=st.data(), state=st.sampled_from(ENDINGS))
+    def end(self, data: st.DataObject, state: State) -> None:
         id_ = data.draw(st.sampled_from(self.going()))
-        node = self.lab.started[id_].node
-        self.lab.verdicts.setdefault(node, verdict)
         self.lab.statuses[id_] = Status(state=state, ended=self.lab.now, message=f"it {state}")
 
     @precondition(lambda self: self.going())
@@ -162,10 +164,13 @@ class Execution(RuleBasedStateMachine):
         assert [t.id for t in now.attempts[: len(was.attempts)]] == [t.id for t in was.attempts]
 
     @invariant()
-    def only_the_last_attempt_at_a_node_can_be_open(self) -> None:
+    def each_attempt_has_its_own_id_and_only_the_last_at_a_node_can_be_open(self) -> None:
         if self.lab.state is None:
             return
-        for progress in self.lab.run.nodes.values():
+        nodes = self.lab.run.nodes.values()
+        ids = [tried.id for progress in nodes for tried in progress.attempts]
+        assert len(set(ids)) == len(ids)
+        for progress in nodes:
             assert all(tried.status is not None for tried in progress.attempts[:-1])
 
     @invariant()
