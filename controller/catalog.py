@@ -7,6 +7,7 @@ from pathlib import Path
 
 from controller.datasets import Changed, Listing, LocalBucket, place_of
 from specs.digests import Manifest, ManifestEntry
+from specs.digests import digest as digest_of
 from specs.failures import NeedsHuman
 
 
@@ -25,13 +26,15 @@ class Catalog:
         await asyncio.to_thread(self._remember, uri, repository, listing.manifest)
         return listing
 
-    async def pinned(self, digest: str) -> tuple[Path, Manifest]:
+    async def pinned(self, uri: str, digest: str) -> tuple[Path, Manifest]:
         """The folder that holds exactly the objects of a version, and their manifest.
+
+        `uri` is the dataset's: another dataset may have held the same objects.
 
         Raises `NeedsHuman` for a version that was never listed here, and for one of which an
         object, named in the message, was changed before it could be copied.
         """
-        uri, repository, manifest = await asyncio.to_thread(self._recall, digest)
+        repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
         try:
             return await self._bucket.pin(uri, manifest, repository=repository), manifest
         except Changed as change:
@@ -41,28 +44,28 @@ class Catalog:
                 "`headgate trigger` runs with what is there now"
             ) from None
 
-    async def addresses(self, digest: str) -> Mapping[ManifestEntry, str]:
+    async def addresses(self, uri: str, digest: str) -> Mapping[ManifestEntry, str]:
         """Where each object of a version was listed, as a URI. Raises `NeedsHuman` for a version
         that was never listed here."""
-        uri, repository, manifest = await asyncio.to_thread(self._recall, digest)
+        repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
         folder = place_of(uri, repository).folder
         return {entry: (folder / entry.key).as_uri() for entry in manifest.entries}
 
-    def _recall(self, digest: str) -> tuple[str, Path | None, Manifest]:
+    def _recall(self, uri: str, digest: str) -> tuple[Path | None, Manifest]:
         try:
-            kept = json.loads(self._path(digest).read_text())
+            kept = json.loads(self._path(uri, digest).read_text())
         except FileNotFoundError:
             raise NeedsHuman(
                 f"the dataset version {digest[:19]} is not known here; trigger a run"
             ) from None
         manifest = Manifest(tuple(ManifestEntry(*entry) for entry in kept["entries"]))
-        return kept["uri"], Path(kept["repository"]) if kept["repository"] else None, manifest
+        return Path(kept["repository"]) if kept["repository"] else None, manifest
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest.partition(':')[2]}.json"
+    def _path(self, uri: str, digest: str) -> Path:
+        return self._folder / f"{digest_of([uri, digest]).partition(':')[2]}.json"
 
     def _remember(self, uri: str, repository: Path | None, manifest: Manifest) -> None:
-        path = self._path(manifest.digest)
+        path = self._path(uri, manifest.digest)
         if path.exists():
             return
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from controller.executors.workspace import Checkouts, calm, read_requirements
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Message
 from controller.machine.environment import server_name
+from controller.machine.graph import serve_params
 from controller.machine.version import ModelVersion
 from controller.secrets import Secrets
 from controller.versions import Versions
@@ -73,6 +74,7 @@ class Serving:
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", number),
             run=serve.run,
+            params=serve_params(version.spec),
             model=str(await self._model(version)),
             folder=str(folder),
             environment={

@@ -386,7 +386,8 @@ def _server_process(server: Server, port: int) -> ProcessSpec:
     if not Path(server.folder).is_dir():
         raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
     try:
-        argv = render(server.run, {"model": server.model, "port": str(port)})
+        params = {f"params.{name}": value for name, value in server.params.items()}
+        argv = render(server.run, {**params, "model": server.model, "port": str(port)})
     except TemplateError as error:
         raise NeedsHuman(f"server {server.name}: {error}") from error
     environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}

@@ -22,7 +22,9 @@ class Server(Value):
 
     name: str
     run: str
-    """The command template, with `{model}` and `{port}`; the deployer fills both."""
+    """The command template, with `{model}`, `{port}` and `{params.NAME}`; the deployer fills in."""
+    params: dict[str, str] = {}
+    """The values of `{params.NAME}`, by name."""
     model: str
     """Path of the model artifact, read-only."""
     folder: str

@@ -41,11 +41,11 @@ class Checkouts(Protocol):
 class Datasets(Protocol):
     """Where the objects of dataset versions are had."""
 
-    async def pinned(self, digest: str) -> tuple[Path, Manifest]:
-        """The folder that holds exactly the objects of the version, and their manifest."""
+    async def pinned(self, uri: str, digest: str) -> tuple[Path, Manifest]:
+        """The folder that holds exactly the objects of the dataset's version; their manifest."""
         ...
 
-    async def addresses(self, digest: str) -> Mapping[ManifestEntry, str]:
+    async def addresses(self, uri: str, digest: str) -> Mapping[ManifestEntry, str]:
         """Where each object of the version was listed, as a URI; nothing is copied."""
         ...
 
@@ -139,21 +139,21 @@ class Workspace:
             await self.artifacts.link(given.digest, target)
             return target
         if given.access == "uri":
-            found = (await self.datasets.addresses(given.digest)).items()
+            found = (await self.datasets.addresses(given.uri, given.digest)).items()
             objects = [
                 {"key": e.key, "uri": uri, "size": e.size, "version": e.version} for e, uri in found
             ]
             listing = own / "inputs" / f"{name}.json"
             listing.write_text(json.dumps({"dataset": given.name, "objects": objects}))
             return listing
-        folder, _ = await self.datasets.pinned(given.digest)
+        folder, _ = await self.datasets.pinned(given.uri, given.digest)
         return folder
 
     async def _request(self, attempt: Attempt, own: Path, folder: Path) -> object:
         asked = attempt.request
         if attempt.program == "data_gate":
             given = attempt.inputs["dataset"]
-            pinned, manifest = await self.datasets.pinned(given.digest)
+            pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
             suite = str(asked["suite"])
             return {
                 "dataset": asked["dataset"],

@@ -15,6 +15,8 @@ class Input(Value):
     name: str = ""
     """The dataset's name in the spec, or the file name that the artifact was written under."""
     access: Literal["path", "uri"] = "path"
+    uri: str = ""
+    """Of a dataset, as the spec has it: two datasets may hold equal objects."""
 
 
 class Attempt(Value):

@@ -203,6 +203,14 @@ def attempt_of(node: Node, attempt_id: str, digests: Mapping[str, str]) -> Attem
     return node.attempt.model_copy(update={"id": attempt_id, "inputs": inputs})
 
 
+def serve_params(spec: Pipeline) -> dict[str, str]:
+    """The parameters that the server's command names, as it is given them."""
+    if spec.release is None:
+        return {}
+    named = {p.name for p in placeholders(spec.release.serve.run) if p.kind == "params"}
+    return {name: as_argument(value) for name, value in spec.params.items() if name in named}
+
+
 def _order(spec: Pipeline) -> list[str]:
     """The steps so that each comes after those it reads from; the spec's order otherwise."""
     done: list[str] = []
@@ -258,6 +266,7 @@ def _serve(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     serve = spec.release.serve
     return {
         "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
+        "params": serve_params(spec),
         "reads": _reads(spec, source, serve.reads),
         "environment": _environment(spec, source),
     }
@@ -269,6 +278,16 @@ def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None
     used = {p.name for p in placeholders(step.run) if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
     resources = spec.resources_of(name)
+    given = {
+        local: Input(
+            kind="dataset" if origin.dataset else "artifact",
+            digest="",
+            name=origin.dataset or _file_name(spec, origin),
+            access=step.access.get(local, "path"),
+            uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+        )
+        for local, origin in inputs.items()
+    }
     attempt = Attempt(
         id="",
         run="",
@@ -277,15 +296,7 @@ def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None
         repository=source.repository,
         commit=source.commit,
         folder=source.folder,
-        inputs={
-            local: Input(
-                kind="dataset" if origin.dataset else "artifact",
-                digest="",
-                name=origin.dataset or _file_name(spec, origin),
-                access=step.access.get(local, "path"),
-            )
-            for local, origin in inputs.items()
-        },
+        inputs=given,
         outputs=dict(step.outputs),
         params=params,
         env=dict(step.env),
@@ -308,6 +319,8 @@ def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None
             "params": params,
             "env": dict(step.env),
             "access": dict(step.access),
+            # Only a step that is told an address can depend on it.
+            "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
             "environment": {**_environment(spec, source), "image": spec.image_of(name)},
         },
         reads=_reads(spec, source, step.reads),
@@ -335,7 +348,11 @@ def _data_gate(spec: Pipeline, source: Source, name: str) -> Node:
             repository=source.repository,
             commit=source.commit,
             folder=source.folder,
-            inputs={"dataset": Input(kind="dataset", digest="", name=name)},
+            inputs={
+                "dataset": Input(
+                    kind="dataset", digest="", name=name, uri=spec.datasets[name].uri
+                )
+            },
             outputs={"report": "report.json"},
             timeout=3600,
             request={"dataset": name, "suite": suite},
@@ -352,7 +369,14 @@ def _baseline(spec: Pipeline, baseline: Baseline, guarded: Mapping[str | None, s
     name = theirs.predictions.step
     if name not in baseline.spec.steps or name == baseline.spec.model.step:
         return None
-    node = _step(baseline.spec, baseline.source, name, guarded)
+    ours = {
+        dataset: known.model_copy(update={"uri": spec.datasets[dataset].uri})
+        for dataset, known in baseline.spec.datasets.items()
+        if dataset in spec.datasets
+    }
+    moved = {**baseline.spec.datasets, **ours}
+    on_our_data = baseline.spec.model_copy(update={"datasets": moved})
+    node = _step(on_our_data, baseline.source, name, guarded)
     inputs: dict[str, From] = {}
     for local, origin in node.inputs.items():
         if (origin.node, origin.output) == (baseline.spec.model.step, baseline.spec.model.output):

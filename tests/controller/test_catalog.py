@@ -14,9 +14,9 @@ def catalog(folder: Path) -> Catalog:
     return Catalog(folder / "manifests", LocalBucket(folder / "datasets"))
 
 
-def drop(folder: Path, text: str) -> str:
+def drop(folder: Path, text: str, name: str = "bucket") -> str:
     """Put an object there, written a while ago; the dataset's URI."""
-    bucket = folder / "bucket"
+    bucket = folder / name
     bucket.mkdir(exist_ok=True)
     (bucket / "a.csv").write_text(text)
     os.utime(bucket / "a.csv", (1e9, 1e9))
@@ -24,36 +24,51 @@ def drop(folder: Path, text: str) -> str:
 
 
 async def test_what_was_listed_is_pinned_by_another_controller(tmp_path: Path) -> None:
-    listing = await catalog(tmp_path).list(drop(tmp_path, "1"))
-    folder, manifest = await catalog(tmp_path).pinned(listing.manifest.digest)
+    uri = drop(tmp_path, "1")
+    listing = await catalog(tmp_path).list(uri)
+    folder, manifest = await catalog(tmp_path).pinned(uri, listing.manifest.digest)
     assert manifest == listing.manifest
     assert (folder / "a.csv").read_text() == "1"
 
 
 async def test_a_pinned_version_stays_when_the_bucket_moves_on(tmp_path: Path) -> None:
-    first = (await catalog(tmp_path).list(drop(tmp_path, "1"))).manifest.digest
-    await catalog(tmp_path).pinned(first)
+    uri = drop(tmp_path, "1")
+    first = (await catalog(tmp_path).list(uri)).manifest.digest
+    await catalog(tmp_path).pinned(uri, first)
     drop(tmp_path, "22")
-    folder, _ = await catalog(tmp_path).pinned(first)
+    folder, _ = await catalog(tmp_path).pinned(uri, first)
     assert (folder / "a.csv").read_text() == "1"
 
 
 async def test_a_version_that_was_never_pinned_and_is_gone_needs_a_human_and_names_the_object(
     tmp_path: Path,
 ) -> None:
-    first = (await catalog(tmp_path).list(drop(tmp_path, "1"))).manifest.digest
+    uri = drop(tmp_path, "1")
+    first = (await catalog(tmp_path).list(uri)).manifest.digest
     drop(tmp_path, "22")
     with pytest.raises(NeedsHuman, match=r"a\.csv.*headgate trigger"):
-        await catalog(tmp_path).pinned(first)
+        await catalog(tmp_path).pinned(uri, first)
 
 
 async def test_an_unknown_version_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NeedsHuman, match="trigger a run"):
-        await catalog(tmp_path).addresses("sha256:" + "0" * 64)
+        await catalog(tmp_path).addresses("bucket", "sha256:" + "0" * 64)
 
 
 async def test_addresses_are_had_without_a_copy(tmp_path: Path) -> None:
-    listing = await catalog(tmp_path).list(drop(tmp_path, "1"))
-    found = await catalog(tmp_path).addresses(listing.manifest.digest)
+    uri = drop(tmp_path, "1")
+    listing = await catalog(tmp_path).list(uri)
+    found = await catalog(tmp_path).addresses(uri, listing.manifest.digest)
     assert list(found.values()) == [(tmp_path / "bucket" / "a.csv").as_uri()]
     assert not (tmp_path / "datasets" / "pins").exists()
+
+
+async def test_two_datasets_with_equal_objects_keep_their_own_addresses(tmp_path: Path) -> None:
+    uris = [drop(tmp_path, "1", name) for name in ("old", "new")]
+    (digest,) = {(await catalog(tmp_path).list(uri)).manifest.digest for uri in uris}
+    for uri, name in zip(uris, ("old", "new"), strict=True):
+        found = await catalog(tmp_path).addresses(uri, digest)
+        assert list(found.values()) == [(tmp_path / name / "a.csv").as_uri()]
+    (tmp_path / "old" / "a.csv").unlink()
+    folder, _ = await catalog(tmp_path).pinned(uris[1], digest)
+    assert (folder / "a.csv").read_text() == "1"

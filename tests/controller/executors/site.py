@@ -124,7 +124,8 @@ class LocalSite:
             self.bucket(key).write_text(text)
             os.utime(self.bucket(key), (1e9, 1e9))  # written a while ago
         listing = await self.catalog.list(self._bucket.as_uri())
-        return Input(kind="dataset", digest=listing.manifest.digest, name="numbers")
+        digest, uri = listing.manifest.digest, self._bucket.as_uri()
+        return Input(kind="dataset", digest=digest, name="numbers", uri=uri)
 
     async def artifact(self, name: str, content: str) -> Input:
         stored = await self.artifacts.put_bytes(content.encode())

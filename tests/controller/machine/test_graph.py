@@ -184,3 +184,28 @@ def test_a_package_is_the_model_with_its_server_and_environment() -> None:
     assert package != package_of(build(spec(), source("c2", serve__py="new")), model)
     assert package != package_of(build(spec(), source("c2", requirements__txt="new")), model)
     assert package != package_of(build(spec(), source()), digest("another"))
+
+
+def test_a_parameter_that_the_server_is_given_is_part_of_the_package() -> None:
+    model, run = digest("a model"), "serve {model} {port} {params.depth}"
+    given = spec(("release.serve.run", run))
+    other = spec(("release.serve.run", run), ("params.depth", 7))
+    unused = spec(("release.serve.run", run), ("params.unused", 7))
+    package = package_of(build(given, source()), model)
+    assert package != package_of(build(other, source()), model)
+    assert package == package_of(build(unused, source()), model)
+
+
+def test_an_address_is_part_of_the_key_of_a_step_that_is_told_it_and_of_no_other() -> None:
+    moved = ("datasets.numbers.uri", "file:///elsewhere/*.csv")
+    assert changed(moved) == set()
+    told = ("steps.train.access", {"numbers": "uri"})
+    before, after = build(spec(told), source()), build(spec(told, moved), source())
+    assert {n for n in keys(before) if keys(before)[n] != keys(after)[n]} == {"train"}
+    assert after.by_name["train"].attempt.inputs["numbers"].uri == "file:///elsewhere/*.csv"
+
+
+def test_the_baseline_is_given_the_address_of_the_candidates_data() -> None:
+    moved = spec(("datasets.numbers.uri", "file:///elsewhere/*.csv"))
+    node = build(moved, source("c2"), baseline(1)).by_name["baseline.evaluate"]
+    assert node.attempt.inputs["numbers"].uri == "file:///elsewhere/*.csv"
