@@ -21,7 +21,7 @@ from controller.machine.environment import (
     named,
 )
 from controller.machine.rollout import Ended, Rollout
-from controller.machine.version import Quarantined, Ref
+from controller.machine.version import ModelVersion, Quarantined, Ref
 from validators.canary import evidence
 from validators.report import Report
 from validators.verdict import Verdict
@@ -131,32 +131,21 @@ def stop(
     out: Out,
     now: float,
 ) -> Environment:
-    """End a rollout without promoting it. Its traffic goes back to stable at once."""
+    """End a rollout without promoting it. Its traffic goes back to stable at once.
+
+    `failed` is the version's own fault: its server, or the smoke requests.
+    """
     version = observed.versions.get(rollout.version.version)
-    out.end(
-        Ended(
-            rollout=rollout,
-            environment=env.name,
-            pipeline=env.pipeline,
-            outcome=outcome,
-            reason=why,
-            at=now,
-        ),
-    )
-    promotes = env.write is not None and env.write.write == f"{rollout.id}/promote"
-    owed = None if promotes else env.write
-    env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": owed})
-    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-    env = over(env, version, rollout.id, goes_on, out)  # nothing waits for a person any more
+    env = _leave(env, rollout, outcome, why, version, out, now)
     if outcome in ("aborted", "superseded"):
         return env
-    if rollout.kind == "wish":
-        why = f"{rollout.version} could not be brought up: {why}"
-        return restore(env, why, version, observed, out, now)
+    if rollout.kind != "release":
+        return _not_served(env, rollout, why, version, observed, out, now)
     reports = [r for r in (rollout.smoke, report_of(rollout)) if r is not None]
     if outcome == "failed" and env.name != "production":
-        incident = incidents.refused(env.pipeline, env.name, env.stable, why)
-        incident = incident.model_copy(update={"evidence": incidents.evidence(reports)})
+        incident = incidents.failed_before_production(
+            env.pipeline, env.name, rollout.version, env.stable, why, reports
+        )
         return tell(env, version, "gate_failed", rollout.id, incident, out)
     env = quarantine(env, rollout.version, why, now)
     file = file_of(
@@ -174,6 +163,68 @@ def stop(
         env.pipeline, env.name, rollout.version, env.stable, why, reports
     )
     return tell(env, version, "rollback", rollout.id, incident, out)
+
+
+def give_up(
+    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
+) -> Environment:
+    """End a rollout that something around its version stopped: a full disk, a missing secret.
+
+    That says nothing of the version, so it is not quarantined: `retry` tries it again.
+    """
+    version = observed.versions.get(rollout.version.version)
+    env = _leave(env, rollout, "failed", why, version, out, now)
+    if rollout.kind != "release":
+        return _not_served(env, rollout, why, version, observed, out, now)
+    incident = incidents.not_brought_up(env.pipeline, env.name, rollout.version, env.stable, why)
+    return tell(env, version, "stuck", rollout.id, incident, out)
+
+
+def _leave(
+    env: Environment,
+    rollout: Rollout,
+    outcome: Stopped,
+    why: str,
+    version: ModelVersion | None,
+    out: Out,
+    now: float,
+) -> Environment:
+    """No rollout is in progress any more, and nothing of its own is owed to the branch."""
+    out.end(
+        Ended(
+            rollout=rollout,
+            environment=env.name,
+            pipeline=env.pipeline,
+            outcome=outcome,
+            reason=why,
+            at=now,
+        ),
+    )
+    promotes = env.write is not None and env.write.write == f"{rollout.id}/promote"
+    owed = None if promotes else env.write
+    env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": owed})
+    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
+    return over(env, version, rollout.id, goes_on, out)  # nothing waits for a person any more
+
+
+def _not_served(
+    env: Environment,
+    rollout: Rollout,
+    why: str,
+    version: ModelVersion | None,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """What a person asked for, or fled to, cannot be brought up.
+
+    A former version stays healthy, and what should have been left serves on: wake somebody.
+    """
+    if rollout.kind == "wish":
+        why = f"{rollout.version} could not be brought up: {why}"
+        return restore(env, why, version, observed, out, now)
+    incident = incidents.not_brought_back(env.pipeline, env.name, rollout.version, env.stable, why)
+    return tell(env, version, "stuck", rollout.id, incident, out)
 
 
 def report_of(rollout: Rollout) -> Report | None:

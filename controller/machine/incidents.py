@@ -89,6 +89,64 @@ def rolled_back(
     )
 
 
+def not_brought_back(
+    pipeline: str, environment: str, wanted: Ref, bad: Ref | None, why: str
+) -> Incident:
+    """A rollback that could not be carried out: what should have been left serves on."""
+    place = f"{pipeline}/{environment}"
+    still = f"{bad} is still serving" if bad else "Nothing is serving"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} could not go back to v{wanted.version}",
+        what=f"{still}, because {wanted} could not be brought up: {why}",
+        now=f"{bad}, which was to be rolled back" if bad else None,
+        needs_human=True,
+        commands=(
+            f"headgate retry {place}",
+            f"headgate logs {place}",
+            f"headgate models {pipeline}",
+        ),
+    )
+
+
+def not_brought_up(
+    pipeline: str, environment: str, version: Ref, now: Ref | None, why: str
+) -> Incident:
+    """Something around a version keeps it from being released; its fault it is not."""
+    place = f"{pipeline}/{environment}"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: v{version.version} cannot be brought up in {environment}",
+        what=f"{why} {version} is not quarantined; retry it once that is mended.",
+        now=str(now) if now else None,
+        needs_human=True,
+        commands=(f"headgate retry {place}", f"headgate logs {place}", "headgate doctor"),
+    )
+
+
+def failed_before_production(
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: Ref | None,
+    why: str,
+    reports: Sequence[Report],
+) -> Incident:
+    """A version did not start, or failed its smoke requests, where no caller depends on it."""
+    place = f"{pipeline}/{environment}"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: v{version.version} failed in {environment}",
+        what=f"{why} It does not go on to production.",
+        now=str(now) if now else None,
+        evidence=evidence(reports),
+        commands=(f"headgate logs {place}", f"headgate retry {place}"),
+    )
+
+
 def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> Incident:
     """A version went into an environment."""
     return Incident(

@@ -8,7 +8,7 @@ from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.alerts import over, tell, watch_stable
 from controller.machine.branch import renew_write, say_what_runs
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.ending import promote, stop, written
+from controller.machine.ending import give_up, promote, stop, written
 from controller.machine.environment import (
     Environment,
     Observed,
@@ -168,7 +168,7 @@ def _advance(
             return _canary(env, rollout, version, observed, out, now)
         case "promoting":
             if rollout.smoke is not None and not rollout.smoke.verdict.passes:
-                why = f"the smoke requests ended {rollout.smoke.verdict}"
+                why = f"The smoke requests ended {rollout.smoke.verdict}."
                 return stop(env, rollout, "failed", why, observed, out, now)
             if rollout.decided is None or env.write is None:
                 return promote(env, rollout, observed, out, now, by=rollout.by, why=rollout.why)
@@ -193,7 +193,7 @@ def _start(
     if now - rollout.deployed <= deadline:
         return env
     detail = server.detail if server else "it was never started"
-    why = f"the server of v{version.number} was not ready within {deadline:g} s: {detail}"
+    why = f"The server of v{version.number} was not ready within {deadline:g} s: {detail}"
     return stop(env, rollout, "failed", why, observed, out, now)
 
 
@@ -208,7 +208,7 @@ def _smoke(
     server = observed.deployed.server(server_name(env.place, version.number))
     if rollout.smoke_asked is not None:
         if now - rollout.smoke_asked > SMOKE_DEADLINE:
-            why = "the smoke requests did not end"
+            why = "The smoke requests did not end."
             return stop(env, rollout, "failed", why, observed, out, now)
         return env
     if server is None or server.address is None:
@@ -284,7 +284,7 @@ def _action_failed(
     rollout, reason, action = env.rollout, body["reason"], body["action"]
     kind = action.get("type")
     if rollout is not None and rollout.id in (action.get("attempt"), action.get("rollout")):
-        return stop(env, rollout, "failed", reason, observed, out, now)
+        return give_up(env, rollout, reason, observed, out, now)
     if kind not in ("deploy", "write_environment"):
         return env
     if kind == "deploy":

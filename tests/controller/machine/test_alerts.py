@@ -1,9 +1,10 @@
 """Who is woken, how often, and when it is over."""
 
+import pytest
+
 from controller.machine.actions import Deploy
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
-
 
 EVERYTHING = [{"to": "json://on-call", "on": ["refused", "rollback", "stuck", "gate_failed"]}]
 
@@ -116,6 +117,74 @@ def test_a_smoke_failure_stops_in_staging_and_says_which_check() -> None:
     assert one.serves is None
     assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
     assert one.sent == []
+    incident = one.told[-1].incident
+    assert incident.title == "mean: v1 failed in staging"
+    assert "smoke requests ended FAIL" in incident.what
+    assert [line.signal for line in incident.evidence] == ["a check"]
+    assert incident.commands == ("headgate logs mean/staging", "headgate retry mean/staging")
+
+
+def test_a_server_that_does_not_start_in_staging_stops_there_and_may_be_retried() -> None:
+    one = Site({1: version(1)}, name="staging", never_ready={1})
+    one.release(1)
+    one.run(80)
+    assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
+    assert "was not ready within" in one.told[-1].incident.what
+    one.never_ready = set()
+    one.say("retry", by="ada")
+    one.run(10)
+    assert one.serves == 1
+    assert one.alerts("resolved") == ["mean/staging/gate_failed/mean-staging-1"]
+
+
+def test_a_full_disk_holds_the_release_without_quarantine_and_a_retry_brings_it_up() -> None:
+    one = running(site(), 1)
+    one.refuses_deploys = True
+    one.release(2)
+    one.run(5)
+    assert one.env.rollout is None
+    assert one.env.quarantine == ()
+    assert one.alerts("firing") == ["mean/production/stuck/mean-production-2"]
+    assert one.subjects == ["mean-production-1/promote"]
+    incident = one.told[-1].incident
+    assert incident.needs_human
+    assert "the model file is gone" in incident.what
+    assert "headgate retry mean/production" in incident.commands
+    one.refuses_deploys = False
+    one.say("retry", by="ada")
+    one.run(20)
+    assert one.serves == 2
+    assert one.alerts("resolved") == ["mean/production/stuck/mean-production-2"]
+
+
+def test_a_candidate_whose_server_never_answers_in_production_is_quarantined() -> None:
+    one = running(site(), 1)
+    one.never_ready = {2}
+    one.release(2)
+    one.run(80)
+    assert [q.version for q in one.env.quarantine] == [2]
+    assert one.alerts("firing") == ["mean/production/rollback/mean-production-2"]
+
+
+@pytest.mark.parametrize("fault", ["the server", "the disk"])
+def test_a_rollback_that_cannot_be_carried_out_says_which_bad_version_still_serves(
+    fault: str,
+) -> None:
+    one = running(site(), 1, 2)
+    one.never_ready = {1} if fault == "the server" else set()
+    one.refuses_deploys = fault == "the disk"
+    one.say("rollback", by="ada", reason="it smells")
+    one.run(80)
+    assert one.serves == 2
+    assert one.env.rollout is None
+    assert [q.version for q in one.env.quarantine] == [2]  # and not the one that was healthy
+    incident = next(n for n in one.told if n.status == "firing").incident
+    assert incident.needs_human
+    assert f"{one.versions[2].ref} is still serving" in incident.what
+    one.never_ready, one.refuses_deploys = set(), False
+    one.say("retry", by="ada")
+    one.run(80)
+    assert one.serves == 1
 
 
 def test_a_pass_in_staging_is_sent_on_to_production() -> None:
