@@ -19,6 +19,11 @@ from specs.digests import short
 from specs.model import Pipeline as Spec
 from validators.report import Report
 
+PATIENCE = 86_400.0
+"""Seconds after which a run that waits for its data is given up."""
+SETTLED = ("running", "passed", "stopped")
+"""Outcomes that stand for all commits that read the same; a step that failed is tried again."""
+
 
 class Wanted(Value):
     """A run that is asked for."""
@@ -30,6 +35,8 @@ class Wanted(Value):
     """Run even if nothing changed."""
     asked: bool = False
     """By more than a commit: it runs where commits start no runs, too."""
+    told: str | None = None
+    """What its commit was told that it waits for."""
 
 
 class Last(Value):
@@ -173,6 +180,14 @@ def _heed(
 
 def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: _Out, now: float) -> Pipeline:
     branch, commit = body["branch"], body["commit"]
+    if body["repository"] != pipeline.repository and pipeline.gone is None:
+        title = (
+            f"the repository {pipeline.repository} has a pipeline {pipeline.name} already; give "
+            "one of them another `metadata.name`"
+        )
+        theirs = _report(pipeline, commit, "invalid", title)
+        out.actions.append(theirs.model_copy(update={"repository": body["repository"]}))
+        return pipeline
     pipeline = pipeline.model_copy(
         update={
             "heads": {**pipeline.heads, branch: commit},
@@ -315,17 +330,33 @@ def _start(
     listings = observed.listings.get(wanted.commit, {})
     waits_for = missing(pipeline.data, code.spec, wanted.commit, listings)
     if waits_for:
-        return pipeline, waits_for
+        return _wait(pipeline, branch, waits_for, out, now)
     datasets = versions(pipeline.data, code.spec, wanted.commit)
     graph = build(code.spec, code.source, observed.baseline)
     print_ = fingerprint(graph, datasets)
     last = pipeline.last.get(branch)
-    if last and last.fingerprint == print_ and last.outcome != "cancelled" and not wanted.force:
+    if last and last.fingerprint == print_ and last.outcome in SETTLED and not wanted.force:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
             out.actions.append(_report(pipeline, wanted.commit, "skipped", title, last.run))
         return _forget(_took(pipeline, branch, datasets), branch), None
     return _begin_run(pipeline, branch, wanted, graph, datasets, print_, observed, out, now), None
+
+
+def _wait(
+    pipeline: Pipeline, branch: str, waits_for: str, out: _Out, now: float
+) -> tuple[Pipeline, str | None]:
+    """Say once on the commit what its run waits for, and give up after a day."""
+    wanted = pipeline.wanted[branch]
+    if now - wanted.at > PATIENCE:
+        title = f"gave up after a day without this: {waits_for}; `headgate trigger` asks again"
+        out.actions.append(_report(pipeline, wanted.commit, "cancelled", title))
+        return _forget(pipeline, branch), None
+    if wanted.told != waits_for:
+        out.actions.append(_report(pipeline, wanted.commit, "running", f"waits: {waits_for}"))
+        told = wanted.model_copy(update={"told": waits_for})
+        pipeline = pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: told}})
+    return pipeline, waits_for
 
 
 def _begin_run(
@@ -395,7 +426,7 @@ def _invalid(pipeline: Pipeline, wanted: Wanted, code: Code) -> Iterable[Action]
 def _report(
     pipeline: Pipeline,
     commit: str,
-    state: Literal["cancelled", "skipped", "invalid"],
+    state: Literal["running", "cancelled", "skipped", "invalid"],
     title: str,
     run: str | None = None,
     text: str = "",

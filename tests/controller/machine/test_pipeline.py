@@ -576,3 +576,45 @@ def test_another_repository_takes_no_spec_away() -> None:
     team.turn()
     assert team.pipeline.gone is None
     assert team.pipeline.heads == {MAIN: sha("c1")}
+
+
+# -- what waits, and what is tried again -------------------------------------------------------
+
+
+def test_a_commit_that_waits_for_data_is_told_so_once_and_given_up_after_a_day() -> None:
+    team = Team()
+    team.buckets.clear()
+    commit = team.push("c1")
+    for _ in range(3):
+        team.turn()
+    waits = "waits: there is no object at file:///bucket/*.csv yet"
+    assert team.told(commit) == [("running", waits)]
+    team.turn(86_400.0)
+    state, title = team.told(commit)[-1]
+    assert state == "cancelled"
+    assert "headgate trigger" in title
+    assert not team.pipeline.wanted
+
+
+def test_a_failed_run_is_tried_again_when_asked_though_nothing_changed() -> None:
+    team = began()
+    team.push("c2", ("params.shift", 2.0))
+    team.turn()
+    team.end("failed")
+    team.turn()
+    team.trigger()
+    team.turn()
+    assert list(team.runs) == ["mean-1", "mean-2", "mean-3"]
+
+
+def test_a_pipeline_of_one_name_in_another_repository_is_refused_and_changes_nothing() -> None:
+    team = began()
+    theirs = sha("theirs")
+    body = {"pipeline": "mean", "repository": "others", "folder": "x", "branch": MAIN}
+    body |= {"commit": theirs, "default_branch": MAIN}
+    before = team.pipeline
+    team.say("commit_seen", body)
+    decision = team.turn()
+    refused = [a for a in decision.actions if isinstance(a, ReportCommit)]
+    assert [(a.repository, a.commit, a.state) for a in refused] == [("others", theirs, "invalid")]
+    assert (team.pipeline.repository, team.pipeline.heads) == ("team", before.heads)
