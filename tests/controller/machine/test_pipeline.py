@@ -598,7 +598,7 @@ def test_a_commit_that_waits_for_data_is_told_so_once_and_given_up_after_a_day()
 
 def test_a_failed_run_is_tried_again_when_asked_though_nothing_changed() -> None:
     team = began()
-    team.push("c2", ("params.shift", 2.0))
+    team.push("c2", ("params.depth", 2))
     team.turn()
     team.end("failed")
     team.turn()
