@@ -90,6 +90,7 @@ class App:
         self.executor = LocalExecutor(
             workspace, self.processes, slots=settings.slots, redact=secrets.redact
         )
+        self.smoker = Smoker(self.versions, self.repositories)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watch(self.send, settings.bucket_poll.total_seconds())
         self.serving = Serving(
@@ -131,7 +132,7 @@ class App:
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
             Deploy: self.serving.deploy,
-            RunSmoke: Smoker(self.versions, self.repositories).smoke,
+            RunSmoke: self.smoker.smoke,
             WriteEnvironment: environments.write,
             ReportCommit: ReportApplier(self.store, self.artifacts, forge, self.secrets).apply,
             Send: notifier.apply,
@@ -170,6 +171,7 @@ class App:
     async def close(self) -> None:
         """Let go; steps, servers and routers go on."""
         await self.watch.close()
+        await self.smoker.close()
         await self.executor.close()
         self.processes.close()
         await self.deployer.close()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -11,51 +12,82 @@ from controller.executors.workspace import Checkouts
 from controller.machine.actions import RunSmoke
 from controller.machine.core import Key, Message
 from controller.versions import Versions
-from specs.failures import NeedsHuman
+from specs.failures import NeedsHuman, TryAgain
 from specs.release import Smoke
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
 LARGEST = 2**20
-"""Bytes of an answer that are looked through."""
+"""Bytes of an answer that are read; what comes after them is not looked at."""
+PROMPT = 5.0
+"""Seconds that an action waits for the answers itself; most come sooner."""
 
 
 class Smoker:
-    """Applies `RunSmoke`. What it finds is told to the environment as `smoke_done`."""
+    """Applies `RunSmoke`. What it finds is told to the environment as `smoke_done`.
+
+    The requests go on in the background for as long as the spec lets them, and the action is
+    tried again until they are answered. Another controller, after a restart, asks anew.
+    """
 
     def __init__(self, versions: Versions, checkouts: Checkouts) -> None:
         self._versions = versions
         self._checkouts = checkouts
+        self._asking: dict[str, asyncio.Task[Report]] = {}
 
     async def smoke(self, owner: Key, action: RunSmoke) -> Sequence[Message]:
         """Ask all requests, in order, and report on each."""
+        task = self._asking.get(action.rollout)
+        if task is None:
+            task = asyncio.create_task(self._report(action))
+            self._asking[action.rollout] = task
+        done, _ = await asyncio.wait({task}, timeout=PROMPT)
+        if not done:
+            raise TryAgain("the smoke requests are not all answered yet", after=1.0)
+        del self._asking[action.rollout]
+        body = {"rollout": action.rollout, "report": task.result().model_dump(mode="json")}
+        return (Message(to=owner, id=f"smoke/{action.rollout}", type="smoke_done", body=body),)
+
+    async def close(self) -> None:
+        """Let go of what is being asked."""
+        for task in self._asking.values():
+            task.cancel()
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
+    async def _report(self, action: RunSmoke) -> Report:
         version = await self._versions.get(action.pipeline, action.version)
         if version is None or version.spec.release is None:
             raise NeedsHuman(f"v{action.version} of {action.pipeline} is not in the store")
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
         folder = checkout / version.source.folder
-        async with httpx.AsyncClient(base_url=action.address, follow_redirects=False) as client:
+        async with httpx.AsyncClient(
+            base_url=action.address,
+            follow_redirects=False,
+            trust_env=False,  # no proxy stands between the controller and a server of its own
+            timeout=None,  # noqa: S113 - `_ask` limits each request as the spec says
+        ) as client:
             checks = [
                 await _ask(client, request, folder)
                 for request in version.spec.release.staging.smoke
             ]
-        report = Report(
+        return Report(
             gate="smoke",
             subject=f"{action.pipeline} v{action.version} in {action.environment}",
             checks=tuple(checks),
             provenance={"version": version.digest},
         )
-        body = {"rollout": action.rollout, "report": report.model_dump(mode="json")}
-        return (Message(to=owner, id=f"smoke/{action.rollout}", type="smoke_done", body=body),)
+
+
+class _Answer(NamedTuple):
+    status: int
+    text: str
+    """Its beginning."""
 
 
 async def _ask(client: httpx.AsyncClient, smoke: Smoke, folder: Path) -> Check:
     method, path = ("GET", smoke.get) if smoke.get else ("POST", smoke.post)
     assert path is not None
     name, expect = f"{method} {path}", smoke.expect
-    content = (folder / smoke.body).read_bytes() if smoke.body else None
-    is_json = bool(smoke.body and smoke.body.endswith(".json"))
-    headers = {"Content-Type": "application/json"} if is_json else {}
     limit = expect.within.total_seconds()
     wanted = f"status {expect.status} within {limit:g} s"
     if expect.contains:
@@ -63,18 +95,40 @@ async def _ask(client: httpx.AsyncClient, smoke: Smoke, folder: Path) -> Check:
     began = time.monotonic()
     try:
         async with asyncio.timeout(limit):
-            answer = await client.request(method, path, content=content, headers=headers)
+            answer = await _answer(
+                client, method, path, folder / smoke.body if smoke.body else None
+            )
     except (httpx.HTTPError, TimeoutError) as error:
         what = "there was no answer in time" if isinstance(error, TimeoutError) else "no answer"
         return _check(name, wanted, "no answer", f"{what}: {type(error).__name__}", passed=False)
     took = time.monotonic() - began
-    observed = f"status {answer.status_code} after {took * 1000:.0f} ms"
-    if answer.status_code != expect.status:
+    observed = f"status {answer.status} after {took * 1000:.0f} ms"
+    if answer.status != expect.status:
         return _check(name, wanted, observed, f"It answered with {observed}.", passed=False)
-    if expect.contains and expect.contains not in answer.text[:LARGEST]:
+    if expect.contains and expect.contains not in answer.text:
         message = "The answer does not hold the expected text."
         return _check(name, wanted, observed, message, passed=False)
     return _check(name, wanted, observed, f"It answered with {observed}.", passed=True)
+
+
+async def _answer(client: httpx.AsyncClient, method: str, path: str, body: Path | None) -> _Answer:
+    """The answer, at most LARGEST bytes of it. Raises `httpx.HTTPError`."""
+    # A compressed answer could be far larger than its bytes.
+    headers = {"Accept-Encoding": "identity"}
+    content = await asyncio.to_thread(body.read_bytes) if body else None
+    if body and body.suffix == ".json":
+        headers["Content-Type"] = "application/json"
+    read = bytearray()
+    async with client.stream(method, path, content=content, headers=headers) as answer:
+        async for piece in answer.aiter_raw():
+            read += piece[: LARGEST - len(read)]
+            if len(read) == LARGEST:
+                break
+        charset = answer.charset_encoding or "utf-8"
+    try:
+        return _Answer(answer.status_code, read.decode(charset, "replace"))
+    except LookupError:  # a character set that nobody knows
+        return _Answer(answer.status_code, read.decode("utf-8", "replace"))
 
 
 def _check(name: str, limit: str, observed: str, message: str, *, passed: bool) -> Check:
