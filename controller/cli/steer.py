@@ -113,9 +113,7 @@ def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
     def objection(env: Environment) -> str | None:
         if env.rollout is None:
             return "there is no rollout in progress to promote."
-        if env.rollout.ready is None:
-            return f"v{env.rollout.version.version} is not ready yet; try again when it is."
-        return None
+        return env.rollout.not_yet()
 
     async def run(store: Store, here: Reach) -> None:
         await steer(store, here, place, "promote", objection, wait=not no_wait, reason=reason)
@@ -184,10 +182,9 @@ def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> 
 
 @click.command(short_help="Let a paused rollout go on.")
 @place_argument
-@reason_option
 @no_wait_option
 @click.pass_context
-def resume(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
+def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
     """Let rollouts that were paused go on.
 
     \b
@@ -199,6 +196,6 @@ def resume(ctx: click.Context, place: str, reason: str | None, no_wait: bool) ->
         return None if env.paused else "it is not paused."
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, "resume", objection, wait=not no_wait, reason=reason)
+        await steer(store, here, place, "resume", objection, wait=not no_wait)
 
     with_store(ctx, run)

@@ -5,7 +5,7 @@ from typing import Any
 
 from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
-from controller.machine.alerts import over, tell, watch_stable
+from controller.machine.alerts import over, refuse, tell, watch_stable
 from controller.machine.branch import renew_write, say_what_runs
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.ending import give_up, promote, stop, written
@@ -18,7 +18,7 @@ from controller.machine.environment import (
     server_name,
 )
 from controller.machine.rollout import Cursor, Rollout, begin_canary, grow, may_promote, watch
-from controller.machine.starting import release, retry, roll_back
+from controller.machine.starting import release, retry, roll_back, who
 from controller.machine.version import ModelVersion
 from controller.machine.wish import heed_branch
 from validators.canary import Decision as Judged
@@ -109,7 +109,7 @@ def _cadence(env: Environment, now: float) -> float:
         return AT_ONCE  # the next phase asks for an observation of its own
     if rollout.deployed is not None and rollout.ready is None:
         return STARTING
-    return CANARY if rollout.step >= 0 and rollout.decided is None else WAITING
+    return CANARY if rollout.step >= 0 else WAITING
 
 
 def _heed(
@@ -129,12 +129,17 @@ def _heed(
             return env  # the branch is looked at below, and the write is renewed after it
         case "action_failed":
             return _action_failed(env, body, observed, out, now)
-        case "approve" if rollout:
-            return moved(env, rollout, approved=now, by=by)
+        case "approve" if rollout and rollout.approval and rollout.approved is None:
+            why = f"{rollout.why}; {_said('approved', body)}"
+            return moved(env, rollout, approved=now, by=by, why=why)
         case "promote" if rollout and rollout.ready is not None:
             return promote(env, rollout, observed, out, now, by=by, why=_said("promoted", body))
+        case "promote" if rollout:  # the CLI said so, unless it came between
+            version = observed.versions.get(rollout.version.version)
+            why = f"{by} cannot promote yet: {rollout.not_yet()}"
+            return refuse(env, why, version, observed, out, f"promote/{rollout.id}")
         case "pause":
-            return env.model_copy(update={"paused": by})
+            return env.model_copy(update={"paused": who(body)})
         case "resume":
             return env.model_copy(update={"paused": None})
         case "abort" if rollout:
@@ -142,15 +147,14 @@ def _heed(
         case "rollback":
             return roll_back(env, body, observed, out, now)
         case "retry":
-            return retry(env, by, observed, out, now)
+            return retry(env, body, observed, out, now)
         case _:
             return env
 
 
 def _said(done: str, body: Mapping[str, Any]) -> str:
     """What a person did, with the reason that was given."""
-    reason = body.get("reason")
-    return f"{done} by {body.get('by', 'headgate')}" + (f": {reason}" if reason else "")
+    return f"{done} by {who(body)}"
 
 
 def _advance(
@@ -170,9 +174,33 @@ def _advance(
             if rollout.smoke is not None and not rollout.smoke.verdict.passes:
                 why = f"The smoke requests ended {rollout.smoke.verdict}."
                 return stop(env, rollout, "failed", why, observed, out, now)
-            if rollout.decided is None or env.write is None:
-                return promote(env, rollout, observed, out, now, by=rollout.by, why=rollout.why)
-            return renew_write(env, out)
+            return _promoting(env, rollout, observed, out, now)
+
+
+def _promoting(
+    env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
+) -> Environment:
+    """Decide, unless it is paused; while git does not take the commit, go on judging."""
+    if rollout.decided is None and rollout.kind == "release" and env.paused is not None:
+        return env
+    if rollout.judge is not None:
+        rollout = _judged(rollout, observed, now)
+        env = env.model_copy(update={"rollout": rollout})
+        judgement = rollout.judgement
+        if judgement is not None and judgement.decision is Judged.ROLLBACK:
+            return stop(env, rollout, "rolled_back", headline(judgement), observed, out, now)
+    if rollout.decided is None or env.write is None:
+        return promote(env, rollout, observed, out, now, by=rollout.by, why=rollout.why)
+    return renew_write(env, out)
+
+
+def _judged(rollout: Rollout, observed: Observed, now: float) -> Rollout:
+    """The rollout after the judge took in what the router wrote down since the last look."""
+    traffic = observed.traffic
+    if traffic is None:
+        return watch(rollout, (), now)
+    cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
+    return watch(rollout.model_copy(update={"cursor": cursor}), traffic.exchanges, now)
 
 
 def _start(
@@ -234,14 +262,14 @@ def _canary(
     now: float,
 ) -> Environment:
     """Let the judge look, and do as it says; without a word from it, grow or wait."""
-    traffic = observed.traffic
-    if traffic is not None:
-        cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
-        rollout = rollout.model_copy(update={"cursor": cursor})
     if rollout.judge is None:
+        traffic = observed.traffic
         history = traffic.exchanges if traffic is not None else ()
+        if traffic is not None:
+            cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
+            rollout = rollout.model_copy(update={"cursor": cursor})
         return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
-    rollout = watch(rollout, traffic.exchanges if traffic is not None else (), now)
+    rollout = _judged(rollout, observed, now)
     env = env.model_copy(update={"rollout": rollout})
     judgement = rollout.judgement
     assert judgement is not None

@@ -77,6 +77,14 @@ class Rollout(Value):
             return "canary"
         return "promoting"
 
+    def not_yet(self) -> str | None:
+        """Why nobody can promote it now, in a sentence; None when somebody can."""
+        if self.approval and self.approved is None:
+            return f"v{self.version.version} waits for an approval; `headgate approve` gives it."
+        if self.ready is None:
+            return f"the server of v{self.version.version} is not ready yet; try again when it is."
+        return None
+
 
 class Ended(Value):
     """How a rollout ended; kept as a fact, and the release history beside the branch's."""

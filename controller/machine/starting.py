@@ -50,7 +50,8 @@ def begin_rollout(
     """A rollout of that version; it supersedes the one in progress."""
     version = observed.versions.get(ref.version)
     if version is None or version.spec.release is None:
-        return refuse(env, f"v{ref.version} is not known", version, observed, out, f"unknown/{ref.version}")
+        why = f"v{ref.version} is not known"
+        return refuse(env, why, version, observed, out, f"unknown/{ref.version}")
     if env.rollout is not None:
         env = stop(
             env, env.rollout, "superseded", f"superseded by v{ref.version}", observed, out, now
@@ -100,7 +101,9 @@ def roll_back(
     return quarantine(env, bad, reason, now)
 
 
-def retry(env: Environment, by: str, observed: Observed, out: Out, now: float) -> Environment:
+def retry(
+    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
+) -> Environment:
     """Try the last rollout that was stopped again, and lift its quarantine; or renew a write."""
     if env.write is not None:
         out.actions.append(env.write)
@@ -115,7 +118,14 @@ def retry(env: Environment, by: str, observed: Observed, out: Out, now: float) -
         return refuse(env, why, version, observed, out, f"retry/{stopped.id}")
     lifted = tuple(q for q in env.quarantine if q.digest != stopped.version.digest)
     env = env.model_copy(update={"quarantine": lifted, "stopped": None})
-    why = f"{stopped.why} (tried again by {by})"
+    why = f"{stopped.why} (tried again by {who(body)})"
     # The file no longer asks for what was a wish, so it has to be told.
     kind: Kind = "release" if stopped.kind == "release" else "revert"
+    by = body.get("by", "headgate")
     return begin_rollout(env, stopped.version, kind, why, by, observed, out, now)
+
+
+def who(body: Mapping[str, Any]) -> str:
+    """The person who said it, with the reason that was given."""
+    by, reason = body.get("by", "headgate"), body.get("reason")
+    return f"{by}: {reason}" if reason else str(by)

@@ -245,6 +245,64 @@ def test_a_paused_canary_neither_grows_nor_promotes_until_it_is_resumed() -> Non
     assert one.serves == 2
 
 
+def test_a_paused_staging_and_a_paused_first_release_are_not_promoted_until_resumed() -> None:
+    for name in ("staging", "production"):
+        one = Site({1: version(1)}, name=name)
+        one.release(1)
+        one.turn()
+        one.say("pause", by="ada", reason="lunch")
+        one.run(20)
+        assert one.serves is None
+        assert one.env.paused == "ada: lunch"
+        one.say("resume", by="ada")
+        one.run(4)
+        assert one.serves == 1
+
+
+def test_under_a_pause_a_bad_canary_is_rolled_back_and_a_person_may_go_back() -> None:
+    one = running(site(), 1, 2)
+    one.say("pause", by="ada")
+    one.faulty = {3}
+    one.release(3)
+    one.run(20)
+    assert [q.version for q in one.env.quarantine] == [3]
+    one.say("rollback", by="ada")
+    one.run(5)
+    assert one.serves == 1
+
+
+def test_the_reason_of_an_approval_and_of_a_retry_is_in_the_release_history() -> None:
+    one = running(site(), 1)
+    one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}
+    one.release(2)
+    one.run(3)
+    one.say("approve", by="ada", reason="seen in the review")
+    one.run(2)
+    one.say("abort", by="ada")
+    one.run(2)
+    one.say("retry", by="bob", reason="traffic is back")
+    one.run(2)
+    one.say("approve", by="bob")
+    one.run(20)
+    assert one.serves == 2
+    why = one.facts[-1].body["reason"]
+    assert "approved by ada: seen in the review" in why
+    assert "tried again by bob: traffic is back" in why
+
+
+def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
+    one = running(site(), 1)
+    one.never_ready = {2}
+    one.release(2)
+    one.run(2)
+    one.say("promote", by="ada")
+    one.run(2)
+    assert one.serves == 1
+    told = one.told[-1]
+    assert told.event == "refused"
+    assert "ada cannot promote yet: the server of v2 is not ready" in told.incident.what
+
+
 def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
     one = running(site(), 1, 2)
     one.say("rollback", by="ada", reason="it smells")

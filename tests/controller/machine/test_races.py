@@ -112,6 +112,27 @@ def test_a_commit_that_reached_git_unnoticed_and_was_withdrawn_is_taken_back(ver
     assert one.serves == 1
 
 
+@pytest.mark.parametrize("reached_git", [False, True])
+def test_a_canary_that_turns_bad_while_git_is_down_is_rolled_back(reached_git: bool) -> None:
+    one = decided(2)
+    if reached_git:
+        one.writes = "pushes and dies"
+        one.apply()
+        one.writes = "is down"
+    one.faulty = {2}
+    one.run(10)
+    assert one.env.rollout is None
+    assert one.deployed is not None
+    assert (one.deployed.stable, one.deployed.canary) == (1, None)
+    one.writes = "works"
+    agrees(one)
+    assert one.serves == 1
+    assert [q.version for q in one.env.quarantine] == [2]
+    assert ("mean-production-2/promote" in one.subjects) is reached_git
+    assert one.file is not None
+    assert one.file.is_quarantined(one.versions[2].digest)
+
+
 def test_a_crash_between_the_push_and_settling_promotes_once() -> None:
     one = decided(2)
     one.writes = "pushes and dies"
