@@ -66,11 +66,10 @@ class ProcessSpec:
     """Seconds between SIGTERM and SIGKILL when the timeout ends it."""
     log_bytes: int = 4 * 1024 * 1024
     """Of stdout and stderr together, this much is kept: half from the head, half from the tail."""
-    cpu_seconds: int | None = None
     memory_bytes: int | None = None
     """Of address space, for each process of the group."""
-    open_files: int | None = None
-    nice: int = 0
+    cpus: int | None = None
+    """How many of the processors that it may use now the group may use; which is left to chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,14 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from controller.git import Mirror
 from controller.machine.graph import Source
 from controller.machine.pipeline import Code
 from specs.lint import check
+from specs.lint_policy import ELSEWHERE
 from specs.model import SPEC_FILE
 from specs.names import slug
 from specs.problems import has_errors, render_text
@@ -58,17 +60,21 @@ class Repositories:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
         loaded = await asyncio.to_thread(check, text, path, source.below.keys())
+        problems = tuple(
+            replace(each, severity="error") if each.code == ELSEWHERE else each
+            for each in loaded.problems
+        )
         sketch = loaded.sketch
         name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
         name = name or slug(folder.rpartition("/")[2] or repository)
         branches = sketch.triggers.commits.branches if sketch else ()
-        if loaded.pipeline is None or has_errors(loaded.problems):
-            rendered = render_text(loaded.problems, {path: loaded.text})
+        if loaded.pipeline is None or has_errors(problems):
+            rendered = render_text(problems, {path: loaded.text})
             return Code(
                 source=source,
                 name=name,
                 branches=branches,
                 problems=rendered,
-                problem_count=len(loaded.problems),
+                problem_count=len(problems),
             )
         return Code(source=source, name=name, branches=branches, spec=loaded.pipeline)

@@ -261,3 +261,25 @@ def test_cron_lines(line: str) -> None:
 )
 def test_what_is_no_cron_line_says_which_field(line: str, words: str) -> None:
     assert words in (cron_fault(line) or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ([("metadata:", "environment: {executor: kubernetes}\nmetadata:")], "executor"),
+        ([("metadata:", "environment: {image: 'python:3.12'}\nmetadata:")], "image"),
+        ([("    run: python train.py", "    executor: docker\n    run: python train.py")],
+         "executor"),
+    ],
+)  # fmt: skip
+def test_asking_for_another_executor_than_there_is_is_a_warning(
+    change: list[tuple[str, str]], key: str
+) -> None:
+    problem = only(edit(*change), BESIDE)
+    assert (problem.code, problem.severity) == ("elsewhere", "warning")
+    assert f"remove `{key}`" in problem.message
+    assert problem.path.endswith(key)
+
+
+def test_asking_for_local_processes_is_right() -> None:
+    assert check(edit(more="environment: {executor: local}\n"), FILE).problems == ()
