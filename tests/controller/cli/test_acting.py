@@ -100,6 +100,25 @@ def test_a_verb_with_nothing_to_act_on_says_why_and_leaves_nothing(
     assert not letters(told)
 
 
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"ready": None, "step": -1}, "the server of v2 is not ready yet"),
+        ({"approval": True, "deployed": None, "ready": None}, "`headgate approve` gives it"),
+    ],
+)
+def test_a_promotion_that_is_asked_for_too_early_says_why_not(
+    told: Desk, facts: dict[str, Any], why: str
+) -> None:
+    early = seeds.canary(2).model_copy(update=facts)
+    env = seeds.environment(stable=seeds.version(1).ref, rollout=early)
+    told.keep(seeds.put("environment", "toy/production", env, revision=1))
+    result = told.do("promote", "toy")
+    assert result.exit_code == 1
+    assert why in result.stderr
+    assert not letters(told)
+
+
 def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `holds` says once it is something."""
     deadline = time.monotonic() + seconds
