@@ -18,7 +18,7 @@ from specs.gates import (
     PairedCheck,
 )
 from specs.load import Loaded
-from specs.model import Pipeline
+from specs.model import Environment, Pipeline, Step
 from specs.problems import Problem
 from specs.references import SECRET
 from specs.release import Canary
@@ -45,9 +45,11 @@ spec, an error to a controller that has nothing but local processes."""
 
 
 def _elsewhere(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    places = [(("environment",), pipeline.environment)]
-    named = [(("steps", name), step) for name, step in pipeline.steps.items()]
-    for path, part in (*places, *named):
+    places: list[tuple[tuple[str, ...], Environment | Step]] = [
+        (("environment",), pipeline.environment),
+        *((("steps", name), step) for name, step in pipeline.steps.items()),
+    ]
+    for path, part in places:
         if part.executor not in (None, "local"):
             what, key = f"the executor `{part.executor}`", "executor"
         elif part.image is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,6 +79,7 @@ class LocalExecutor:
             return Status(state=State.RUNNING, started=self._started(attempt_id))
         if known.exit is not None:
             self._announce(attempt_id)
+            await self._redact_log(attempt_id)
             return self._ended(attempt_id, known.exit)
         refused = self._refusal(attempt_id)
         if refused is not None:
@@ -184,6 +186,7 @@ class LocalExecutor:
             environment=prepared.environment,
             timeout=attempt.timeout,
             memory_bytes=attempt.memory,
+            cpus=math.ceil(attempt.cpu) if attempt.cpu else None,
         )
         self._waiting[attempt.id] = asyncio.Event()
         self._processes.start(attempt.id, spec)
@@ -196,6 +199,17 @@ class LocalExecutor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), LOOK)
         self._waiting.pop(attempt_id, None)
+
+    async def _redact_log(self, attempt_id: str) -> None:
+        """Once it ended, its log is kept without the secrets that it may have printed."""
+        mark = self._folder(attempt_id) / "redacted"
+        if not mark.exists():
+            log_file = self._processes.log(attempt_id)
+            # Of an attempt that was lost with its supervisor, the pieces were never joined.
+            for piece in (log_file, *map(log_file.with_suffix, (".old", ".tail"))):
+                with contextlib.suppress(FileNotFoundError):
+                    await asyncio.to_thread(_rewrite, piece, self._redact)
+            mark.touch()
 
     def _announce(self, attempt_id: str) -> None:
         """Its end was seen: its slot is free."""
@@ -250,3 +264,16 @@ class LocalExecutor:
         }.get(exit_.reason, exit_.detail)
         last = self._redact(self._processes.tail(attempt_id, READ)).strip()[-TAIL:]
         return f"{what}. Its last words: {last}" if last else what
+
+
+def _rewrite(path: Path, change: Callable[[str], str]) -> None:
+    """Replace a text by what `change` makes of it, whole or not at all."""
+    # Bytes that are no text stay as they are.
+    text = path.read_bytes().decode(errors="surrogateescape")
+    changed = change(text)
+    if changed == text:
+        return
+    scratch = path.with_name(f".{path.name}.redacted")
+    scratch.touch(mode=0o600)
+    scratch.write_bytes(changed.encode(errors="surrogateescape"))
+    scratch.replace(path)

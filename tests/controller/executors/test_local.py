@@ -7,6 +7,7 @@ from pathlib import Path
 
 from controller.machine.attempt import State
 from tests.contracts.executor import (
+    SECRET,
     ExecutorContract,
     becomes,
     ends,
@@ -112,3 +113,24 @@ async def test_slots_that_were_made_fewer_hold_for_what_starts_now(site: LocalSi
             await asyncio.sleep(0.01)
         (site.folder / "b.go").touch()
         assert (await ends(executor, new)).state is State.SUCCEEDED
+
+
+async def test_of_an_attempt_that_ended_the_log_is_kept_without_secrets(site: LocalSite) -> None:
+    command = "sh -c 'echo before; env | grep KEY; echo after; printf \"\\\\377\"'"
+    attempt = site.attempt(command, secrets=("KEY",))
+    async with site.open() as executor:
+        await run(executor, attempt)
+        path = await executor.logs(attempt.id)
+    assert path is not None
+    assert path.read_bytes() == b"before\nKEY=***\nafter\n\xff"
+    assert path.stat().st_mode & 0o077 == 0
+    assert SECRET.encode() not in b"".join(
+        each.read_bytes() for each in path.parent.iterdir() if each.is_file()
+    )
+
+
+async def test_a_step_has_the_processors_that_the_spec_gives_it(site: LocalSite) -> None:
+    attempt = site.attempt("nproc", cpu=0.5)
+    async with site.open() as executor:
+        await run(executor, attempt)
+        assert await printed(executor, attempt) == "1\n"
