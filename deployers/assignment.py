@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from specs.traffic import Arm, Exchange
+from specs.traffic import Arm
 
 _SCALE = 2.0**-53
 
@@ -27,8 +27,3 @@ def draw(seed: int, at: float, unit: str | None) -> float:
 def assign(seed: int, probability: float, at: float, unit: str | None) -> Arm:
     """The arm of a request, given the canary's share in force."""
     return Arm.CANARY if draw(seed, at, unit) < probability else Arm.STABLE
-
-
-def as_drawn(seed: int, exchange: Exchange) -> bool:
-    """Whether a record's arm is the one that its draw gives."""
-    return exchange.arm is assign(seed, exchange.probability, exchange.at, exchange.unit)

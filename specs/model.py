@@ -205,10 +205,6 @@ class Pipeline(Spec):
         """The parameters that `step` sees: the pipeline's, and over them its own."""
         return {**self.params, **self.steps[step].params}
 
-    def executor_of(self, step: str) -> ExecutorKind | None:
-        """Where `step` runs; None leaves it to the controller's settings."""
-        return self.steps[step].executor or self.environment.executor
-
     def image_of(self, step: str) -> str | None:
         """The container image of `step`."""
         return self.steps[step].image or self.environment.image

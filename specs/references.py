@@ -159,11 +159,6 @@ SECRET: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """`${NAME}`: a secret inside a text."""
 
 
-def secrets_named(text: str) -> tuple[str, ...]:
-    """The secrets that a text names as `${NAME}`, each once, in order."""
-    return tuple(dict.fromkeys(SECRET.findall(text)))
-
-
 def _value(placeholder: Placeholder, values: Mapping[str, str]) -> str:
     value = values.get(placeholder.key)
     if value is None:

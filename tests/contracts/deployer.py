@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from deployers.assignment import as_drawn
 from deployers.protocol import Deployer, Desired, Observed, Server
 from specs.traffic import NO_ANSWER, Arm, Exchange
 from tests.deployers.caller import Caller, ask, flood
-from tests.deployers.world import eventually
+from tests.deployers.world import as_drawn, eventually
 
 PLACE = "flight-delay/production"
 

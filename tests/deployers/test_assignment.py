@@ -6,9 +6,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployers.assignment import as_drawn, assign, draw, pseudonym
+from deployers.assignment import assign, draw, pseudonym
 from deployers.records import Record, Ring
 from specs.traffic import Arm, Exchange
+from tests.deployers.world import as_drawn
 
 moments = st.floats(min_value=0, max_value=4e9)
 shares = st.floats(min_value=0, max_value=1)

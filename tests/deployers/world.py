@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from deployers.assignment import assign
+from specs.traffic import Exchange
+
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -42,3 +45,8 @@ def living(path: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def as_drawn(seed: int, exchange: Exchange) -> bool:
+    """Whether a record's arm is the one that its draw gives."""
+    return exchange.arm is assign(seed, exchange.probability, exchange.at, exchange.unit)

@@ -75,7 +75,6 @@ def test_a_step_overrides_the_environment_and_the_parameters() -> None:
         + "params: {depth: 6, seed: 1}\n"
         + "environment: {executor: local, image: shared, resources: {cpu: 500m, memory: 512Mi}}\n"
     )  # fmt: skip
-    assert (pipeline.executor_of("train"), pipeline.executor_of("evaluate")) == ("docker", "local")
     assert (pipeline.image_of("train"), pipeline.image_of("evaluate")) == ("own", "shared")
     assert pipeline.params_of("train") == {"depth": 3, "seed": 1}
     assert pipeline.resources_of("train").cpu == 0.5

@@ -17,7 +17,6 @@ from specs.references import (
     parse_run,
     placeholders,
     render,
-    secrets_named,
 )
 from tests.specs.steady import steady
 
@@ -123,7 +122,3 @@ def test_any_text_is_a_command_or_a_template_error(text: str) -> None:
 
 def test_parameters_look_as_in_the_file() -> None:
     assert [as_argument(value) for value in (True, 6, 0.1, "x y")] == ["true", "6", "0.1", "x y"]
-
-
-def test_secrets_are_found_by_name() -> None:
-    assert secrets_named("https://x/${TOKEN}?u=${USER}&t=${TOKEN}$HOME") == ("TOKEN", "USER")
