@@ -80,9 +80,10 @@ class LocalDeployer:
         """What runs at the place, asked of the processes, the servers and the router."""
         site = self._site(place)
         servers = await asyncio.gather(
-            *(self._server_status(site, placed) for placed in site.placed().values())
+            *(self._server_status(site, one) for one in site.placed().values())
         )
-        if any(placed.leaving is not None for placed in site.placed().values()):
+        placed = site.placed()
+        if any(one.leaving is not None for one in placed.values()):
             self._retire_later(place)  # perhaps the controller that dismissed them was killed
         router = await self._router(site)
         if router is None:
@@ -91,8 +92,8 @@ class LocalDeployer:
         return Observed(
             servers=tuple(servers),
             address=f"http://{HOST}:{routing.port}",
-            stable=routing.stable.name if routing.stable else None,
-            canary=routing.canary.name if routing.canary else None,
+            stable=_reached(routing.stable, placed),
+            canary=_reached(routing.canary, placed),
             canary_weight=routing.weight,
         )
 
@@ -361,6 +362,12 @@ class LocalDeployer:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def _reached(backend: Backend | None, placed: Mapping[str, Placed]) -> str | None:
+    """The server that the router really sends to: one that moved to another port is not it."""
+    there = placed.get(backend.name) if backend else None
+    return there.name if there and backend and there.port == backend.port else None
 
 
 def _names(routing: Routing) -> Iterator[str]:

@@ -55,11 +55,13 @@ def refuse(
     return tell(env, version, "refused", name, incident, out, status="info")
 
 
-def resolve(env: Environment, version: ModelVersion, ref: Ref, out: Out) -> Environment:
-    """Every alert of the environment ends with a promotion."""
+def resolve(
+    env: Environment, version: ModelVersion, ref: Ref, was: Ref | None, out: Out
+) -> Environment:
+    """Every alert of the environment ends with a promotion; `was` is what served before it."""
     for alert in env.alerts:
         event: Any = alert.removeprefix(f"{env.place}/").split("/")[0]
-        incident = incidents.promoted(env.pipeline, env.name, ref, env.stable)
+        incident = incidents.promoted(env.pipeline, env.name, ref, was)
         to = tuple(n.to for n in version.spec.notify if event in n.on)
         out.actions.append(
             Notify(event=event, status="resolved", alert=alert, to=to, incident=incident)

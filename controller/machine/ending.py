@@ -102,7 +102,7 @@ def settle(
         }
     )
     if rollout.kind == "release":
-        env = resolve(env, version, rollout.version, out)
+        env = resolve(env, version, rollout.version, was, out)
     incident = incidents.promoted(env.pipeline, env.name, rollout.version, was)
     env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
     if env.name == "staging" and rollout.kind == "release":
@@ -153,7 +153,7 @@ def stop(
         env.stable,
         observed.versions.get(env.stable.version) if env.stable else None,
         by="headgate",
-        reason=f"v{rollout.version.version} was rolled back: {why}",
+        reason=f"v{rollout.version.version}: {why}",
         at=now,
         evidence=summary(report_of(rollout)),
     )

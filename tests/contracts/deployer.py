@@ -9,13 +9,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from deployers.protocol import Deployer, Desired, Observed, Server
+from specs.failures import TryAgain
 from specs.traffic import NO_ANSWER, Arm, Exchange
 from tests.deployers.caller import Caller, ask, flood
 from tests.deployers.world import as_drawn, eventually
@@ -41,7 +42,8 @@ async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) ->
     """Apply until what is observed is what is desired, as the controller's loop does."""
     deadline = time.monotonic() + seconds
     while True:
-        await deployer.apply(PLACE, desired)
+        with suppress(TryAgain):  # the loop applies again, too
+            await deployer.apply(PLACE, desired)
         seen = await deployer.observe(PLACE)
         wanted = {server.name for server in (desired.stable, desired.canary) if server}
         if (
