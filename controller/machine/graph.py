@@ -349,9 +349,7 @@ def _data_gate(spec: Pipeline, source: Source, name: str) -> Node:
             commit=source.commit,
             folder=source.folder,
             inputs={
-                "dataset": Input(
-                    kind="dataset", digest="", name=name, uri=spec.datasets[name].uri
-                )
+                "dataset": Input(kind="dataset", digest="", name=name, uri=spec.datasets[name].uri)
             },
             outputs={"report": "report.json"},
             timeout=3600,
