@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from specs.base import Many, PipelineName, Spec, Text
+from specs.base import Many, PipelineName, Spec, Text, Variable
 from specs.model import Notification
 from specs.names import is_pipeline_name
 from specs.values import Duration
@@ -24,6 +24,7 @@ def _is_place(text: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(_is_place)]
+RepositoryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 
 
 class Repository(Spec):
@@ -35,6 +36,15 @@ class Repository(Spec):
     )
     poll: Duration = Field(
         default=timedelta(seconds=10), description="How often its branches are looked at."
+    )
+
+    github: RepositoryName | None = Field(
+        default=None,
+        description="OWNER/NAME on GitHub; without it as its url says, if that is on github.url.",
+    )
+    notes: bool = Field(
+        default=False,
+        description="Reports as git notes too, where they go to GitHub; else they always are.",
     )
 
     def address(self, base: Path) -> str:
@@ -50,6 +60,49 @@ class Log(Spec):
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is worth a line."
     )
+
+
+class GitHubApp(Spec):
+    """The GitHub App that Headgate is."""
+
+    id: int | None = Field(default=None, ge=1, description="Its number, on its settings page.")
+    private_key: Text | None = Field(
+        default=None,
+        description="The name of the secret with its key, or the .pem file; relative to the "
+        "settings' folder.",
+    )
+
+
+class GitHubWebhook(Spec):
+    """Where GitHub says that something happened; without it, it is noticed by the next poll."""
+
+    secret: Variable | None = Field(
+        default=None, description="The name of the webhook's secret; webhooks are taken with it."
+    )
+    host: Text = Field(default="127.0.0.1", description="The address to listen at.")
+    port: Port = Field(default=8090, description="The port to listen at.")
+
+
+class GitHub(Spec):
+    """The GitHub that reports go to: as an app, or with a person's token."""
+
+    url: Text = Field(
+        default="https://github.com", description="Of another GitHub, the address in a browser."
+    )
+    app: GitHubApp = Field(default=GitHubApp(), description="An app: check runs and comments.")
+    token: Variable | None = Field(
+        default=None,
+        description="The name of the secret with a personal token: statuses and comments.",
+    )
+    webhook: GitHubWebhook = Field(default=GitHubWebhook(), description="Webhooks.")
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> Self:
+        if (self.app.id is None) != (self.app.private_key is None):
+            raise ValueError("expected both github.app.id and github.app.private_key")
+        if self.app.id is not None and self.token is not None:
+            raise ValueError("expected github.app or github.token, not both")
+        return self
 
 
 class Settings(Spec):
@@ -77,6 +130,7 @@ class Settings(Spec):
         default=None,
         description="A file of NAME=value lines. HEADGATE_SECRET_NAME variables come over it.",
     )
+    github: GitHub = Field(default=GitHub(), description="Reports on GitHub.")
     log: Log = Field(default=Log(), description="Logging.")
 
     def path(self, base: Path) -> Path:

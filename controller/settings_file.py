@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -156,7 +156,9 @@ def _merged(plain: Mapping[str, Any], over: Mapping[tuple[str, ...], str]) -> di
             inner = holder.get(key)
             holder[key] = dict(inner) if isinstance(inner, Mapping) else {}
             holder = holder[key]
-        is_number = _kind(path) is int and text.isascii() and text.isdigit()
+        is_number = (
+            int in (_kind(path), *get_args(_kind(path))) and text.isascii() and text.isdigit()
+        )
         holder[path[-1]] = int(text) if is_number else text
     return merged
 

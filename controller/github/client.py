@@ -216,6 +216,7 @@ class Client:
         repository: str,
         number: int,
         *,
+        external_id: str | None = None,
         status: CheckStatus | None = None,
         conclusion: Conclusion | None = None,
         output: Mapping[str, Any] | None = None,
@@ -227,6 +228,7 @@ class Client:
         data = await self._calls.write(
             repository,
             lambda session: by_github3.check_run(session, at).update(
+                external_id=external_id,
                 status=status,
                 conclusion=conclusion,
                 output=output,

@@ -75,6 +75,8 @@ class Check(Answer):
     client: Said = Field(default="", validation_alias=AliasPath("app", "client_id"))
     """An app may go by this instead of its number."""
     url: Said = Field(default="", validation_alias="html_url")
+    annotations: int = Field(default=0, validation_alias=AliasPath("output", "annotations_count"))
+    """How many it has."""
 
 
 class Comment(Answer):

@@ -2,6 +2,14 @@
 
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
-from controller.reports.protocol import CommitReport, Forge
+from controller.reports.by_repository import ForgeByRepository
+from controller.reports.protocol import Annotation, CommitReport, Forge
 
-__all__ = ["CommitReport", "Forge", "NotesForge", "ReportApplier"]
+__all__ = [
+    "Annotation",
+    "CommitReport",
+    "Forge",
+    "ForgeByRepository",
+    "NotesForge",
+    "ReportApplier",
+]

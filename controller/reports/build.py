@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from controller.machine.actions import ReportCommit
 from controller.machine.graph import Graph
 from controller.machine.run import Run
-from controller.reports.protocol import LONGEST, CommitReport
+from controller.reports.annotations import of_gates, of_problems
+from controller.reports.protocol import LONGEST, CommitReport, Conclusion
 from controller.reports.steps import steps
 from specs.digests import short
 from validators.figures import clip
@@ -66,7 +67,29 @@ def build(
         title=title,
         run=action.run,
         text=text if len(text) <= LONGEST else text[: LONGEST - 2] + "…\n",
+        conclusion=_conclusion(action, run),
+        annotations=of_problems(action.text)
+        if action.state == "invalid"
+        else of_gates(reports, run.folder if run else ""),
     )
+
+
+def _conclusion(action: ReportCommit, run: Run | None) -> Conclusion | None:
+    """A commit that runs nothing is as good as the run that it equals, and no better: else one
+    word in the README would let a model through that its gate has stopped."""
+    match action.state:
+        case "running":
+            return None
+        case "passed":
+            return "success"
+        case "cancelled":
+            return "cancelled"
+        case "skipped" if action.run is None or (run is not None and run.outcome == "passed"):
+            return "neutral"
+        case "skipped" if run is not None and run.live:
+            return "cancelled"  # it is not known yet, and no one comes back to this commit
+        case _:
+            return "failure"
 
 
 def _gates(graph: Graph | None) -> int:

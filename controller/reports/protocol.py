@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Protocol
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from controller.machine.core import Value
 
@@ -10,6 +10,20 @@ LONGEST = 65_535
 """Characters of a report; what GitHub takes."""
 
 ReportState = Literal["running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid"]
+
+
+Conclusion = Literal["success", "failure", "neutral", "cancelled"]
+
+
+class Annotation(Value):
+    """What is said beside a line of a file of the commit."""
+
+    file: str
+    """Its path from the repository's root."""
+    line: Annotated[int, Field(ge=1)]
+    level: Literal["failure", "warning"]
+    title: str
+    message: str
 
 
 class CommitReport(Value):
@@ -25,6 +39,9 @@ class CommitReport(Value):
     run: str | None
     text: Annotated[str, StringConstraints(max_length=LONGEST)]
     """The whole report as Markdown, the title included."""
+    conclusion: Conclusion | None = None
+    """What it means for a merge; None while nothing is decided."""
+    annotations: tuple[Annotation, ...] = ()
 
 
 class Forge(Protocol):

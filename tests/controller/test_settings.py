@@ -109,7 +109,8 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE))
     found = dict(leaves(settings_schema(), settings_schema(), ""))
     assert all(found.values()), found
-    parents = {name.rpartition(".")[0] for name in found} & {"log"}
+    sections = {"log", "github", "github.app", "github.webhook"}
+    parents = {name.rpartition(".")[0] for name in found} & sections
     assert set(found) - parents == documented
     assert set(variables()) <= set(re.findall(r"`(HEADGATE_[A-Z_]+)`", text))
 
@@ -119,6 +120,24 @@ def test_the_documents_example_loads() -> None:
     example = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert example is not None
     assert load(example[1]).slots == 2
+
+
+def test_a_github_app_is_set_by_variables_too() -> None:
+    settings = load(
+        SMALLEST,
+        HEADGATE_GITHUB_APP_ID="12",
+        HEADGATE_GITHUB_APP_PRIVATE_KEY="APP_KEY",
+        HEADGATE_GITHUB_WEBHOOK_PORT="9000",
+    )
+    assert (settings.github.app.id, settings.github.app.private_key) == (12, "APP_KEY")
+    assert settings.github.webhook.port == 9000
+
+
+@pytest.mark.parametrize(
+    "github", ["{app: {id: 1}}", "{app: {id: 1, private_key: KEY}, token: TOKEN}"]
+)
+def test_half_an_app_and_an_app_with_a_token_are_mistakes(github: str) -> None:
+    assert problems(f"{SMALLEST}github: {github}\n")
 
 
 def secrets(tmp_path: Path, text: str, **environ: str) -> tuple[str, ...]:

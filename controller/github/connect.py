@@ -1,0 +1,75 @@
+"""From the settings to a client of GitHub, and to which repository is which there."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from controller.github.auth import App, Auth, Personal
+from controller.github.client import Client
+from controller.github.transport import Transport, api_of
+from controller.secrets import Secrets
+from controller.settings import GitHub, Settings
+from specs.failures import NeedsHuman
+from specs.names import VARIABLE_PATTERN
+
+
+class Connection(NamedTuple):
+    """A GitHub that reports go to."""
+
+    client: Client
+    transport: Transport
+    names: Mapping[str, str]
+    """The `owner/name` of each repository that is on it, by its name in the settings."""
+
+
+def connect(settings: Settings, base: Path, secrets: Secrets) -> Connection | None:
+    """The client that the settings ask for; None if they name neither an app nor a token.
+
+    Raises NeedsHuman for a secret or a key that is not there or is none.
+    """
+    github = settings.github
+    if github.app.id is None and github.token is None:
+        return None
+    transport = Transport(api_of(github.url))
+    auth = _auth(github, base, secrets, transport)
+    return Connection(Client(transport, auth), transport, names_of(settings))
+
+
+def names_of(settings: Settings) -> dict[str, str]:
+    """`owner/name` on GitHub by the repository's name here: as it says, or by its address."""
+    host = urlsplit(settings.github.url).hostname or ""
+    found = {
+        each.name: each.github or _by_address(each.url, host) for each in settings.repositories
+    }
+    return {name: full for name, full in found.items() if full}
+
+
+def _by_address(url: str, host: str) -> str | None:
+    """`https://HOST/owner/name.git`, `ssh://git@HOST/owner/name` and `git@HOST:owner/name`."""
+    pattern = rf"(?:https://|ssh://)?(?:[^@/]+@)?{re.escape(host)}(?::\d+/|[/:])([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+    found = re.fullmatch(pattern, url, re.IGNORECASE)
+    return found[1] if found else None
+
+
+def _auth(github: GitHub, base: Path, secrets: Secrets, transport: Transport) -> Auth:
+    if github.token is not None:
+        return Personal(secrets.expand(f"${{{github.token}}}"))
+    assert github.app.id is not None, "the caller has looked"
+    assert github.app.private_key is not None, "the settings are checked"
+    return App(github.app.id, _key(github.app.private_key, base, secrets), transport)
+
+
+def _key(place: str, base: Path, secrets: Secrets) -> str:
+    """The text of the private key; `place` is a secret's name or a file."""
+    if re.fullmatch(VARIABLE_PATTERN, place):
+        return secrets.expand(f"${{{place}}}")
+    try:
+        return (base / place).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise NeedsHuman(
+            f"the private key {base / place} cannot be read ({why}); mend it, or correct "
+            "`github.app.private_key` in the settings"
+        ) from None
