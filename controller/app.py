@@ -17,6 +17,9 @@ from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
+from controller.github.connect import connect
+from controller.github.forge import GitHubForge
+from controller.github.webhooks import Hint
 from controller.kinds.code import Repositories
 from controller.kinds.environment import EnvironmentKind
 from controller.kinds.pipeline import PipelineKind
@@ -35,7 +38,7 @@ from controller.machine.actions import (
 from controller.machine.core import Action, Key, Message
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.outbox import Applier, Ways
-from controller.reports import NotesForge, ReportApplier
+from controller.reports import Forge, ForgeByRepository, NotesForge, ReportApplier
 from controller.secrets import Secrets
 from controller.serving import Serving
 from controller.settings import Settings
@@ -45,6 +48,7 @@ from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.versions import Versions
 from controller.watch import Watch
+from controller.web import server
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
 from specs.failures import NeedsHuman, TryAgain
@@ -91,6 +95,7 @@ class App:
             workspace, self.processes, slots=settings.slots, redact=secrets.redact
         )
         self.smoker = Smoker(self.versions, self.repositories)
+        self.github = connect(settings, base, secrets)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watch(self.send, settings.bucket_poll.total_seconds())
         self.serving = Serving(
@@ -126,7 +131,6 @@ class App:
         )
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
-        forge = NotesForge(self.mirrors)
         notifier = NotifyApplier(AppriseNotifier(), self.secrets)
         return {
             StartAttempt: self._start,
@@ -134,9 +138,24 @@ class App:
             Deploy: self.serving.deploy,
             RunSmoke: self.smoker.smoke,
             WriteEnvironment: environments.write,
-            ReportCommit: ReportApplier(self.store, self.artifacts, forge, self.secrets).apply,
+            ReportCommit: ReportApplier(
+                self.store, self.artifacts, self._forge(), self.secrets
+            ).apply,
             Send: notifier.apply,
         }
+
+    def _forge(self) -> Forge:
+        """Notes where nothing else shows reports, and where they are asked for."""
+        notes = NotesForge(self.mirrors)
+        if self.github is None:
+            return notes
+        github = GitHubForge(self.github.client, self.github.names)
+        forges: dict[str, list[Forge]] = {}
+        for each in self.settings.repositories:
+            there = each.name in self.github.names
+            forges[each.name] = [notes] if each.notes or not there else []
+            forges[each.name] += [github] if there else []
+        return ForgeByRepository(forges)
 
     async def send(self, message: Message) -> None:
         """Deliver a message from outside the machines."""
@@ -161,6 +180,28 @@ class App:
         while True:
             loop.wake(await self.watch.hint())
 
+    async def hear_webhooks(self, loop: Loop) -> None:
+        """Take GitHub's webhooks, if the settings say so, and look where they hint.
+
+        Raises `NeedsHuman` if the secret or the address is not to be had.
+        """
+        webhook = self.settings.github.webhook
+        if webhook.secret is None or self.github is None:
+            return
+        names = self.github.names.items()
+
+        def whom(hint: Hint) -> list[Key]:
+            told = {each.lower() for each in (hint.repository, *hint.repositories)}
+            return [Key("repository", name) for name, full in names if full.lower() in told]
+
+        async def send(message: Message) -> None:
+            await self.send(message)
+            loop.wake(message.to)
+
+        secret = self.secrets.expand(f"${{{webhook.secret}}}")
+        listening = server.listen(webhook.host, webhook.port, [secret])
+        await server.serve(server.application([secret], whom, send), listening)
+
     async def forget_old(self) -> None:
         """Once a day, forget the letters that nobody can send again."""
         while True:
@@ -170,6 +211,8 @@ class App:
 
     async def close(self) -> None:
         """Let go; steps, servers and routers go on."""
+        if self.github is not None:
+            await self.github.transport.close()
         await self.watch.close()
         await self.smoker.close()
         await self.executor.close()
@@ -198,6 +241,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(app.hear_endings(loop))
             tasks.create_task(app.hear_hints(loop))
+            tasks.create_task(app.hear_webhooks(loop))
             tasks.create_task(app.forget_old())
             tasks.create_task(loop.run())
 
