@@ -9,9 +9,9 @@ from typing import NamedTuple
 import click
 
 from controller.cli.failures import Failed
-from controller.cli.reach import Reach, no_such, with_store
+from controller.cli.reach import Reach, json_option, no_such, print_json, with_store
 from controller.cli.steer import environment
-from controller.machine.core import Key
+from controller.machine.core import Key, Value
 from controller.machine.environment import server_name
 from controller.machine.run import Run
 from controller.outbox import parsed
@@ -30,12 +30,22 @@ class Log(NamedTuple):
     folder: Path
 
 
+class LogView(Value):
+    """A log, for programs."""
+
+    name: str
+    """The attempt's or the server's."""
+    text: str | None
+    """None: it has not begun, or its log was swept."""
+
+
 @click.command(short_help="Print what a step or a server wrote.")
 @click.argument("what", metavar="RUN|PIPELINE/ENVIRONMENT")
 @click.argument("step", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what is written, until Ctrl-C.")
+@json_option
 @click.pass_context
-def logs(ctx: click.Context, what: str, step: str | None, follow: bool) -> None:
+def logs(ctx: click.Context, what: str, step: str | None, follow: bool, as_json: bool) -> None:
     """Print what the steps of a run, or the model servers of an environment, wrote.
 
     Of a run, the last attempt of each step, or of STEP only. Long logs are kept by their head and
@@ -47,6 +57,9 @@ def logs(ctx: click.Context, what: str, step: str | None, follow: bool) -> None:
       headgate logs flight-delay/production --follow
     """
 
+    if follow and as_json:
+        raise click.UsageError("--follow prints text as it comes; leave out --json.")
+
     async def run(store: Store, here: Reach) -> None:
         if "/" in what:
             found = await _of_environment(store, here.home, what)
@@ -54,6 +67,9 @@ def logs(ctx: click.Context, what: str, step: str | None, follow: bool) -> None:
             found = await _of_run(store, here.home, what, step)
         secrets = load_secrets(here.settings, here.base, os.environ)
         readers = [Reader(log, secrets) for log in found]
+        if as_json:
+            print_json([_view(log, reader) for log, reader in zip(found, readers, strict=True)])
+            return
         for log, reader in zip(found, readers, strict=True):
             _print(log, reader, titled=len(found) > 1, last=not follow)
         while follow:
@@ -137,6 +153,10 @@ class Reader:
             return b""
         self._read[inode] = self._read.get(inode, 0) + len(data)
         return data
+
+
+def _view(log: Log, reader: Reader) -> LogView:
+    return LogView(name=log.title, text=reader.more(last=True) if log.folder.is_dir() else None)
 
 
 def _print(log: Log, reader: Reader, *, titled: bool, last: bool) -> None:

@@ -34,6 +34,7 @@ class Checked(NamedTuple):
     show_default=True,
     help="For people, programs, GitHub Actions, or code scanning.",
 )
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def validate(paths: tuple[Path, ...], form: str) -> None:
     """Check every ml-pipeline.yaml and headgate.yaml in PATHS, with the suites that they name.
 

@@ -111,6 +111,7 @@ def test_validate_speaks_to_machines(tmp_path: Path) -> None:
     team = str(wrong(tmp_path))
     found = json.loads(do("validate", team, "--format", "json").stdout)
     assert {problem["code"] for problem in found} >= {"unknown-key", "wrong-type"}
+    assert json.loads(do("validate", team, "--json").stdout) == found
     sarif = json.loads(do("validate", team, "--format", "sarif").stdout)
     assert len(sarif["runs"][0]["results"]) == len(found)
     github = do("validate", team, "--format", "github")

@@ -285,6 +285,15 @@ def test_logs_of_an_environment_are_its_servers(logged: Desk) -> None:
     assert "GET\n" in logged.do("logs", "toy/production").stdout
 
 
+def test_logs_for_programs_are_named_and_without_secrets(logged: Desk) -> None:
+    texts = {log["name"]: log["text"] for log in json_of(logged, "logs", "toy-1")}
+    assert "epoch 1" in texts["toy-1.train.1"]
+    assert "hunter2000" not in texts["toy-1.train.1"]
+    assert texts["toy-1.evaluate.1"] == "scored\n"
+    assert texts["toy-1.gate.data.rows.1"] is None, "its log was swept"
+    assert logged.do("logs", "toy-1", "--json", "--follow").exit_code == 2
+
+
 def test_logs_of_a_cached_step_name_the_run_that_has_them(logged: Desk) -> None:
     result = logged.do("logs", "toy-3", "gate.data.rows")
     assert result.exit_code == 1
