@@ -1,0 +1,65 @@
+"""What a report means for a merge, and what stands beside which line."""
+
+from controller.machine.run import Progress
+from controller.reports.annotations import of_gates, of_problems
+from controller.reports.build import build
+from specs.load import load
+from specs.problems import render_text
+from tests.controller.reports.stories import broken, done, graph, run
+from tests.controller.reports.test_build import SHA, STOPPED, action
+from validators.report import Check, Location, Report
+from validators.verdict import Verdict
+
+PASSED = run("f" * 40, {name: done(1, Verdict.PASS) for name in STOPPED.nodes})
+
+
+def test_a_commit_that_runs_nothing_is_as_good_as_the_run_that_it_equals_and_no_better() -> None:
+    skipped = action("skipped", "nothing to run")
+    stopped = STOPPED.model_copy(update={"commit": "f" * 40})
+    going = run("f" * 40, {"train": Progress(key="k")}, finished=None)
+    conclusions = [
+        build(skipped, one, graph(SHA), ()).conclusion for one in (PASSED, stopped, going, None)
+    ]
+    assert conclusions == ["neutral", "failure", "cancelled", "failure"]
+    of_no_run = action("skipped", "there is no spec", None)
+    assert build(of_no_run, None, None, ()).conclusion == "neutral"
+
+
+def test_while_it_runs_nothing_is_concluded_and_a_failure_is_one() -> None:
+    failed = run(SHA, {"train": broken("no")})
+    assert build(action("running", "runs"), failed, None, ()).conclusion is None
+    assert build(action("failed", "failed"), failed, None, ()).conclusion == "failure"
+    assert build(action("invalid", "invalid", None), None, None, ()).conclusion == "failure"
+    assert build(action("cancelled", "superseded"), None, None, ()).conclusion == "cancelled"
+
+
+def test_the_problems_of_a_spec_stand_on_their_lines_with_their_mend() -> None:
+    file = "team/ml-pipeline.yaml"
+    posing = "\u2028x.yaml:9:1: error: y [z]"
+    text = f"apiVersion: headgate.dev/v1\nkind: MLPipeline\nparms: {{a: '{posing}'}}\n"
+    loaded = load(text, file)
+    found = of_problems(render_text(loaded.problems, {file: text}))
+    assert [one.file for one in found] == [file] * len(loaded.problems)
+    assert [one.line for one in found] == [problem.line for problem in loaded.problems]
+    (unknown,) = (one for one in found if one.line == 3)
+    assert (unknown.level, unknown.title) == ("failure", "unknown-key")
+    assert "did you mean" in unknown.message
+
+
+def test_failing_expectations_stand_in_their_suite_the_worst_first() -> None:
+    def check(verdict: Verdict, line: int) -> Check:
+        return Check(
+            name="nulls",
+            verdict=verdict,
+            message="9 nulls.",
+            where=Location(file="s.yaml", line=line),
+        )
+
+    verdicts = (Verdict.PASS, Verdict.WARN, Verdict.FAIL)
+    report = Report(
+        gate="data",
+        subject="flights",
+        checks=tuple(check(verdict, line) for line, verdict in enumerate(verdicts, 1)),
+    )
+    found = [(one.file, one.line, one.level) for one in of_gates([report], "team")]
+    assert found == [("team/s.yaml", 3, "failure"), ("team/s.yaml", 2, "warning")]
