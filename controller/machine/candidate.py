@@ -18,14 +18,14 @@ from validators.verdict import Verdict
 def alert(
     firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report]
 ) -> tuple[tuple[str, ...], list[Notify]]:
-    """The alerts that fire now, and what to tell on-call: once that a gate stops the default
-    branch, once that its runs fail, and that they pass again."""
+    """The alerts that fire now, and what to tell on-call: once for each gate that stops
+    the default branch, once that its runs fail, and that they pass again."""
     if run.outcome == "passed":
         return (), resolve(firing, spec.notify, incidents.passed_again(run))
     if run.outcome not in ("stopped", "failed"):
         return tuple(firing), []
     gate = run.outcome == "stopped"
-    kind = _kind(run.pipeline, gate=gate)
+    kind = _gates(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
     if any(one.startswith(kind) for one in firing):
         return tuple(firing), []  # they know, and the commit has this run's report
     incident = incidents.gate_failed(run, reports) if gate else incidents.run_failed(run)
@@ -35,8 +35,8 @@ def alert(
 
 def resolve(firing: Sequence[str], to: Sequence[Notification], incident: Incident) -> list[Notify]:
     """The end of alerts that fire."""
-    gate = _kind(incident.pipeline, gate=True)
-    return [_notify(to, one.startswith(gate), "resolved", one, incident) for one in firing]
+    gates = _gates(incident.pipeline)
+    return [_notify(to, one.startswith(gates), "resolved", one, incident) for one in firing]
 
 
 def version_of(
@@ -86,8 +86,15 @@ def release(run: Run, number: int, package: str) -> Message:
     )
 
 
-def _kind(pipeline: str, *, gate: bool) -> str:
-    return f"{pipeline}/{'gate' if gate else 'run'}/"
+def _gates(pipeline: str) -> str:
+    """What the names of alerts about gates begin with."""
+    return f"{pipeline}/gate/"
+
+
+def _stopped_by(run: Run) -> str:
+    """The gate that stopped the run: bad data is another story than a worse model."""
+    verdicts = run.verdicts.items()
+    return next(gate for gate, verdict in verdicts if not verdict.passes)
 
 
 def _notify(

@@ -73,7 +73,7 @@ class Pipeline(Value):
     runs: int = 0
     versions: int = 0
     alerts: tuple[str, ...] = ()
-    """Alerts that fire, to be resolved: at most one of gates, and one of runs that failed."""
+    """Alerts that fire, to be resolved: at most one of each gate, and one of runs that failed."""
     waits_for: str | None = None
     """What keeps a wanted run from starting."""
 

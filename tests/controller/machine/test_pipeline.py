@@ -483,7 +483,7 @@ def test_on_call_is_told_once_that_gates_stop_main_and_once_that_it_passes_again
         team.turn()
         team.end(outcome)
         team.turn()
-    gate, run = "mean/gate/mean-2", "mean/run/mean-4"
+    gate, run = "mean/gate/model/mean-2", "mean/run/mean-4"
     assert team.alerts() == [("gate_failed", "firing", gate), ("run_failed", "firing", run)]
     assert list(team.pipeline.alerts) == [gate, run]
     team.actions.clear()
@@ -519,7 +519,7 @@ def test_a_pipeline_whose_spec_is_gone_says_so_and_wants_nothing_whatever_comes(
     assert decision.requeue_after is None
     title = "nothing to run: its spec is not on main any more; its environments keep what they run"
     assert team.told(sha("c3")) == [("skipped", title)]
-    assert team.alerts()[-1] == ("gate_failed", "resolved", "mean/gate/mean-2")
+    assert team.alerts()[-1] == ("gate_failed", "resolved", "mean/gate/model/mean-2")
     team.drop("numbers 2")
     team.say("schedule_due", {"at": "2026-01-05T04:00:00+00:00"})
     team.trigger(force=True)
