@@ -52,8 +52,8 @@ def init(folder: Path, name: str | None, repository: str | None) -> None:
             click.echo(f"Wrote {path}")
         else:
             click.echo(f"Left {path} as it is")
-    wrote_spec = folder / SPEC_FILE in missing
-    _next_steps(found.missing if wrote_spec else (), folder, with_settings=repository is not None)
+    unwritten = found.missing if folder / SPEC_FILE in missing else ()
+    _next_steps(list(missing), unwritten, with_settings=repository is not None)
 
 
 def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
@@ -68,8 +68,8 @@ def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
             raise Failed(f"no spec can be written for this folder:\n{shown}")
 
 
-def _next_steps(unwritten: Sequence[str], folder: Path, *, with_settings: bool) -> None:
-    steps = [f"Look through {folder / SPEC_FILE}."]
+def _next_steps(wrote: Sequence[Path], unwritten: Sequence[str], *, with_settings: bool) -> None:
+    steps = [f"Look through {' and '.join(map(str, wrote))}."]
     if unwritten:
         steps.append(f"Write {', '.join(unwritten)}; the spec shows how they are called.")
     steps += ["`headgate validate` checks it, `headgate plan` says what it would run."]
