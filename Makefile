@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test bench lint lock schema clean
+.PHONY: demo test bench lint lock schema github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
@@ -43,6 +43,11 @@ $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
+
+# A GitHub to try the product on: it keeps state, and refuses what GitHub refuses.
+github-double: $(VENV)/.ready
+	$(BIN)/python -m tests.doubles.github $(if $(REPOSITORY),--repository $(REPOSITORY)) \
+	  $(if $(WEBHOOK),--webhook $(WEBHOOK))
 
 clean:
 	rm -rf $(VENV) .demo
