@@ -317,16 +317,19 @@ def _replace(scratch: Path, target: Path) -> None:
     new = scratch / "new"
     new.mkdir(exist_ok=True)
     for folder, _, _ in os.walk(new):
-        Path(folder).chmod(0o555)
+        if Path(folder) != new:
+            Path(folder).chmod(0o555)
     # Written after every file in it: whatever is written later shows by its time.
     os.utime(new)
     if target.exists():
+        target.chmod(0o755)  # a folder that is moved is written to, unless root moves it
         target.rename(scratch / "old")
     try:
         new.rename(target)
     except OSError:
         if not target.is_dir():
             raise
+    target.chmod(0o555)
 
 
 def _remove(folder: Path) -> None:

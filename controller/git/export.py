@@ -47,12 +47,14 @@ def _finish(files: Path, links: Iterable[str], commit: str, target: Path) -> Non
             entry = Path(folder, name)
             if not entry.is_symlink():
                 entry.chmod(entry.stat().st_mode & 0o555)
-        Path(folder).chmod(0o555)
+        if Path(folder) != files:
+            Path(folder).chmod(0o555)
     try:
-        files.rename(target)
+        files.rename(target)  # a folder that is moved is written to, so this one is sealed last
     except OSError:
         if not target.is_dir():
             raise
+    target.chmod(0o555)
 
 
 def remove_tree(folder: Path) -> None:
