@@ -21,6 +21,7 @@ _STATUSES: Mapping[str | None, StatusState] = {
     "neutral": "success",
     "failure": "failure",
     "cancelled": "error",
+    "action_required": "pending",
 }
 
 log = structlog.get_logger("headgate.github")

@@ -29,13 +29,19 @@ class ReportCommit(Action):
     repository: str
     commit: str
     pipeline: str
-    state: Literal["running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid"]
+    state: Literal[
+        "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held"
+    ]
     title: str
     """The verdict in a line."""
     run: str | None = None
     """Whose gate reports belong below it."""
     text: str = ""
     """What else there is to say, as plain text."""
+    pull: int | None = None
+    """The pull request whose head the commit is, where it is reported for one."""
+    step: str | None = None
+    """Only tells how far the run is: the step that runs now."""
 
 
 class Evidence(Value):

@@ -25,7 +25,7 @@ Outcome = Literal["running", "passed", "failed", "stopped", "cancelled"]
 class Trigger(Value):
     """Why there is a run."""
 
-    kind: Literal["commit", "data", "schedule", "drift", "manual", "retry"]
+    kind: Literal["commit", "pull_request", "data", "schedule", "drift", "manual", "retry"]
     why: str
     """In a sentence: which commit, which dataset went from what to what."""
     by: str = ""
@@ -96,6 +96,10 @@ class Run(Value):
     fingerprint: str
     baseline: int | None = None
     """The version that it is held against."""
+    pull: int | None = None
+    """The pull request that it reports to."""
+    base: str | None = None
+    """The commit of a pull request's base branch whose gates and release policy it is judged by."""
     releases: bool = False
     """Whether a passing candidate is released: only from the default branch."""
     created: float

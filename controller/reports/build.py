@@ -29,6 +29,7 @@ _ICONS = {
     "cancelled": "⏹️",
     "skipped": "⏭️",
     "invalid": "❌",
+    "held": "✋",
 }
 
 
@@ -71,6 +72,8 @@ def build(
         annotations=of_problems(action.text)
         if action.state == "invalid"
         else of_gates(reports, run.folder if run else ""),
+        pull=action.pull,
+        step=action.step,
     )
 
 
@@ -84,6 +87,8 @@ def _conclusion(action: ReportCommit, run: Run | None) -> Conclusion | None:
             return "success"
         case "cancelled":
             return "cancelled"
+        case "held":
+            return "action_required"
         case "skipped" if action.run is None or (run is not None and run.outcome == "passed"):
             return "neutral"
         case "skipped" if run is not None and run.live:

@@ -9,10 +9,11 @@ from controller.machine.core import Value
 LONGEST = 65_535
 """Characters of a report; what GitHub takes."""
 
-ReportState = Literal["running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid"]
-
-
-Conclusion = Literal["success", "failure", "neutral", "cancelled"]
+ReportState = Literal[
+    "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held"
+]
+"""`skipped`: nothing to run. `held`: of a fork, until a maintainer approves that commit."""
+Conclusion = Literal["success", "failure", "neutral", "cancelled", "action_required"]
 
 
 class Annotation(Value):
@@ -42,6 +43,11 @@ class CommitReport(Value):
     conclusion: Conclusion | None = None
     """What it means for a merge; None while nothing is decided."""
     annotations: tuple[Annotation, ...] = ()
+    pull: int | None = None
+    """The pull request that the commit is the head of, where it is reported for one."""
+    step: str | None = None
+    """Only tells how far a run is: the step that runs now. Nothing else has changed since the
+    last report, so what is kept for good need not say it."""
 
 
 class Forge(Protocol):
