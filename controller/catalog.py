@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from controller.datasets import Changed, Listing, LocalBucket, place_of
+from controller.shelf import discard_all, use
 from specs.digests import Manifest, ManifestEntry
 from specs.digests import digest as digest_of
 from specs.failures import NeedsHuman
@@ -51,8 +52,14 @@ class Catalog:
         folder = place_of(uri, repository).folder
         return {entry: (folder / entry.key).as_uri() for entry in manifest.entries}
 
+    async def sweep(self, keep: Collection[str], before: float) -> int:
+        """See `LocalBucket.sweep`; of what was neither listed nor read since, the manifest too."""
+        await asyncio.to_thread(discard_all, self._folder, before)
+        return await asyncio.to_thread(self._bucket.sweep, keep, before)
+
     def _recall(self, uri: str, digest: str) -> tuple[Path | None, Manifest]:
         try:
+            use(self._path(uri, digest))
             kept = json.loads(self._path(uri, digest).read_text())
         except FileNotFoundError:
             raise NeedsHuman(
@@ -66,8 +73,8 @@ class Catalog:
 
     def _remember(self, uri: str, repository: Path | None, manifest: Manifest) -> None:
         path = self._path(uri, manifest.digest)
-        if path.exists():
-            return
+        if repository is None and use(path):
+            return  # else it is written anew: the older checkout may be swept
         self._folder.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(".new")
         entries = [[entry.key, entry.size, entry.version] for entry in manifest.entries]

@@ -7,18 +7,18 @@ size, and both times in nanoseconds), so that listing what did not change costs 
 import asyncio
 import hashlib
 import os
-import shutil
 import sqlite3
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from controller.artifacts.objects import Objects, explained
+from controller.shelf import discard_all, remove_tree, use
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman, TryAgain
 from specs.globs import matches
@@ -114,6 +114,13 @@ class LocalBucket:
         """
         return await asyncio.to_thread(self._pin, place_of(uri, repository), manifest)
 
+    def sweep(self, keep: Collection[str], before: float) -> int:
+        """Delete the copies that nobody used since `before`, but for the dataset versions (hex
+        digests) in `keep`; how many versions went. Blocking."""
+        gone = discard_all(self._cache / "pins", before, keep)
+        self._objects.sweep((), before)  # a pinned folder has its own links or copies
+        return gone
+
     def _list(self, place: Place, marker: str | None) -> Listing:
         self._cache.mkdir(parents=True, exist_ok=True)
         with explained(place.folder):
@@ -161,7 +168,7 @@ class LocalBucket:
 
     def _pin(self, place: Place, manifest: Manifest) -> Path:
         target = self._cache / "pins" / manifest.digest.rpartition(":")[2]
-        if _holds(target, manifest):
+        if use(target) and _holds(target, manifest):
             return target
         with explained(self._cache):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,12 +181,12 @@ class LocalBucket:
                     self._objects.link(entry.version, inside)
                 _replace(scratch, target)
             finally:
-                _remove(scratch)
+                remove_tree(scratch)
         return target
 
     def _copy(self, folder: Path, entry: ManifestEntry) -> None:
         """See to it that the cache holds the object as it was listed."""
-        if self._objects.is_intact(entry.version):
+        if self._objects.is_intact(entry.version, touch=True):
             return
         path = folder / _checked_key(entry.key)
         try:
@@ -330,9 +337,3 @@ def _replace(scratch: Path, target: Path) -> None:
         if not target.is_dir():
             raise
     target.chmod(0o555)
-
-
-def _remove(folder: Path) -> None:
-    for parent, _, _ in os.walk(folder):
-        Path(parent).chmod(0o755)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from controller.shelf import discard, discard_all, lay, use
 from specs.failures import NeedsHuman
 
 COPY_UP_TO = 2**20
@@ -105,13 +106,11 @@ class Objects:
         path = self._place(digest)
         try:
             about = path.stat()
-            if about.st_mtime_ns != _STAMP + about.st_size:
-                return self.is_whole(digest)
-            if touch:
-                os.utime(path, ns=(_STAMP, _STAMP + about.st_size))
+            if about.st_mtime_ns != _STAMP + about.st_size and not self.is_whole(digest):
+                return False
         except FileNotFoundError:
             return False
-        return True
+        return not touch or use(path)
 
     def is_whole(self, digest: str) -> bool:
         """Whether it is there and hashes to its name. If it does not, it is dropped."""
@@ -141,14 +140,10 @@ class Objects:
         freed = 0
         for digest, path in self._all():
             with suppress(FileNotFoundError):
-                about = path.stat()
-                if digest not in keep and about.st_ctime < before:
-                    path.unlink()
-                    freed += about.st_size
-        for path in self._scratch.glob("*"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_ctime < before:
-                    path.unlink()
+                size = path.stat().st_size
+                if digest not in keep and discard(path, before):
+                    freed += size
+        discard_all(self._scratch, before)
         return freed
 
     def _write(self, chunks: Iterable[bytes]) -> Stored:
@@ -231,10 +226,10 @@ def _write_all(file: BinaryIO, chunk: bytes) -> None:
 
 def _move(temporary: Path, target: Path) -> None:
     try:
-        temporary.replace(target)
+        lay(temporary, target)
     except FileNotFoundError:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(target)
+        lay(temporary, target)
 
 
 def _hard_link(source: Path, temporary: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,9 +18,6 @@ from specs.digests import canonical_json
 from specs.failures import NeedsHuman
 
 T = TypeVar("T")
-
-GRACE = 3600.0
-"""Seconds for which `sweep` leaves alone what was stored or handed out."""
 
 # Keeps the digest of a folder apart from that of a file with the same text.
 _HEADING = b"headgate folder\n"
@@ -84,10 +80,9 @@ class Artifacts:
         return await self._run(lambda: self._files.read(digest))
 
     async def has(self, digest: str) -> bool:
-        """Whether the file or folder is there, with all its files."""
-        return await self._run(
-            lambda: all(self._files.is_intact(one) for one in self._parts(digest))
-        )
+        """Whether the file or folder is there, with all its files; then no sweep that has begun
+        takes it any more."""
+        return await self._run(lambda: self._has(digest))
 
     async def verify(self, digest: str) -> bool:
         """Whether all of it is there and hashes to its name; what does not is dropped.
@@ -100,13 +95,19 @@ class Artifacts:
 
         return not await self._run(damaged)
 
-    async def sweep(self, keep: Collection[str], grace: float = GRACE) -> int:
+    async def sweep(self, keep: Collection[str], before: float) -> int:
         """Delete all that is neither in `keep` nor part of it; the bytes that were freed.
 
-        Leaves what was stored or handed out in the last `grace` seconds: a run that is under way
-        may be about to name it.
+        Leaves what was stored or asked for since `before` (seconds since the epoch): a run that
+        is under way may be about to name it.
         """
-        return await self._run(lambda: self._sweep(set(keep), time.time() - grace))
+        return await self._run(lambda: self._sweep(set(keep), before))
+
+    def _has(self, digest: str) -> bool:
+        # The listing first: once it is renewed, its files count as wanted by the next sweep.
+        is_folder = self._folders.is_intact(digest, touch=True)
+        parts = self._parts(digest) if is_folder else (digest,)
+        return all(self._files.is_intact(one, touch=True) for one in parts)
 
     def _put(self, path: Path) -> Artifact:
         mode = path.lstat().st_mode
@@ -184,7 +185,7 @@ class Artifacts:
     def _sweep(self, keep: set[str], before: float) -> int:
         freed = self._folders.sweep(keep, before)
         for digest in keep.union(self._folders.recent(before)):
-            keep = keep.union(self._parts(digest))
+            keep.update(self._parts(digest))
         return freed + self._files.sweep(keep, before)
 
     async def _run(self, call: Callable[[], T]) -> T:

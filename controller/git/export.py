@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from controller.git.command import Remote, git
+from controller.shelf import remove_tree
 from specs.failures import NeedsHuman
 
 
@@ -55,10 +55,3 @@ def _finish(files: Path, links: Iterable[str], commit: str, target: Path) -> Non
         if not target.is_dir():
             raise
     target.chmod(0o555)
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder, also one whose folders are read-only."""
-    for parent, _, _ in os.walk(folder):
-        Path(parent).chmod(0o755)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -20,6 +20,7 @@ from controller.git.values import (
     parse_log,
     parse_tree,
 )
+from controller.shelf import use
 from specs.failures import NeedsHuman
 
 T = TypeVar("T")
@@ -173,7 +174,7 @@ class Mirror:
         Raises NeedsHuman for a symbolic link that leads outside. A submodule is an empty folder.
         """
         target = folder / checked_sha(commit)
-        if not target.is_dir():
+        if not use(target):
             tree = await self.files(commit)
             await self._found(
                 commit, lambda: export.export(self._remote, self._folder, commit, tree, target)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -187,14 +188,40 @@ async def test_sweeping_keeps_what_is_named_and_what_is_young(
     folder = await store.put(tmp_path / "m")
     kept = await store.put_bytes(b"kept")
     gone = await store.put_bytes(b"gone")
-    assert await store.sweep({folder.digest, kept.digest}) == 0, "all of it is young"
-    assert await store.sweep({folder.digest, kept.digest}, grace=-60) == 4
+    before, after = time.time() - 60, time.time() + 60
+    assert await store.sweep({folder.digest, kept.digest}, before) == 0, "all of it is young"
+    assert await store.sweep({folder.digest, kept.digest}, after) == 4
     assert not await store.has(gone.digest)
     assert await store.has(folder.digest)
     assert await store.has(kept.digest)
-    assert await store.sweep((), grace=-60) > 0
+    assert await store.sweep((), after) > 0
     assert not await store.has(folder.digest)
     assert not await store.has(kept.digest)
+
+
+async def test_whoever_asks_whether_it_is_there_may_use_it_though_a_sweep_has_begun(
+    store: Artifacts, tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a").write_text("in the folder")
+    folder, file = await store.put(tmp_path / "m"), await store.put_bytes(b"file")
+    began = later(stored_file(tmp_path, file.digest))
+    assert await store.has(folder.digest)
+    assert await store.has(file.digest)
+    assert await store.sweep((), began) == 0
+    await store.link(folder.digest, tmp_path / "out")
+    assert (tmp_path / "out" / "a").read_text() == "in the folder"
+
+
+def later(path: Path) -> float:
+    """A moment, by the file system's clock, after the file was used last."""
+    last = path.stat().st_ctime
+    while True:
+        time.sleep(0.002)
+        (path.parent.parent / "moment").touch()
+        now = (path.parent.parent / "moment").stat().st_ctime
+        if now > last:
+            return now
 
 
 async def test_many_at_once_agree(tmp_path: Path) -> None:
