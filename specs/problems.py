@@ -64,7 +64,7 @@ def to_github(problems: Sequence[Problem]) -> str:
     """
     return "".join(
         f"::{p.severity} file={_property(p.file)},line={p.line},col={p.column},"
-        f"title={_property(p.code)}::{_data(_sentence(p))}\n"
+        f"title={_property(p.code)}::{_data(sentence(p))}\n"
         for p in problems
     )
 
@@ -91,7 +91,7 @@ def _sarif_result(problem: Problem) -> dict[str, Any]:
     return {
         "ruleId": problem.code,
         "level": problem.severity,
-        "message": {"text": _sentence(problem)},
+        "message": {"text": sentence(problem)},
         "locations": [
             {
                 "physicalLocation": {
@@ -110,7 +110,8 @@ def _sarif_result(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _sentence(problem: Problem) -> str:
+def sentence(problem: Problem) -> str:
+    """What is wrong and what would be right, in a line."""
     where = f" ({problem.path})" if problem.path else ""
     return "; ".join([problem.message + where, *_advice(problem)])
 

@@ -17,6 +17,8 @@ from specs.problems import has_errors, render_text
 
 REMEMBERED = 256
 """Commits whose spec is kept in memory; a commit never changes."""
+MOST_FOUND = 200
+"""Problems of a spec that are told line by line."""
 
 
 class Repositories:
@@ -76,5 +78,6 @@ class Repositories:
                 branches=branches,
                 problems=rendered,
                 problem_count=len(problems),
+                found=problems[:MOST_FOUND],
             )
         return Code(source=source, name=name, branches=branches, spec=loaded.pipeline)

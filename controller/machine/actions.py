@@ -7,6 +7,7 @@ from controller.machine.attempt import Attempt
 from controller.machine.core import Action, Value
 from specs.digests import digest
 from specs.model import NotifyEvent
+from specs.problems import Problem
 
 
 class StartAttempt(Action):
@@ -38,10 +39,26 @@ class ReportCommit(Action):
     """Whose gate reports belong below it."""
     text: str = ""
     """What else there is to say, as plain text."""
+    problems: tuple[Problem, ...] = ()
+    """What of that stands on a line of a file."""
     pull: int | None = None
     """The pull request whose head the commit is, where it is reported for one."""
     step: str | None = None
     """Only tells how far the run is: the step that runs now."""
+
+
+class Answer(Action):
+    """Answer a command in a comment of a pull request: by a comment, or a thumb up."""
+
+    type: Literal["answer"] = "answer"
+    lane: ClassVar[str] = "answer"
+    repository: str
+    pull: int
+    comment: int
+    text: str = ""
+    """In Markdown; nothing: it is simply done."""
+    plan: bool = False
+    """Answer with the plan of what runs for the pull request."""
 
 
 class Evidence(Value):

@@ -17,6 +17,7 @@ from controller.machine.graph import Baseline, Graph, Source, build, fingerprint
 from controller.machine.run import Run, Trigger
 from specs.digests import short
 from specs.model import Pipeline as Spec
+from specs.problems import Problem
 from validators.report import Report
 
 PATIENCE = 86_400.0
@@ -90,6 +91,8 @@ class Code(Value):
     problems: str = ""
     """All problems, rendered as a compiler does."""
     problem_count: int = 0
+    found: tuple[Problem, ...] = ()
+    """The first of them, each with its line."""
 
 
 class Observed(Value):
@@ -420,7 +423,8 @@ def _forget(pipeline: Pipeline, branch: str) -> Pipeline:
 def _invalid(pipeline: Pipeline, wanted: Wanted, code: Code) -> Iterable[Action]:
     count = code.problem_count
     title = f"the spec is invalid: {count} problem{'s' if count != 1 else ''}"
-    yield _report(pipeline, wanted.commit, "invalid", title, text=code.problems)
+    said = _report(pipeline, wanted.commit, "invalid", title, text=code.problems)
+    yield said.model_copy(update={"problems": code.found})
 
 
 def _report(

@@ -1,9 +1,10 @@
 """PURE. What of a report belongs beside a line of a file."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from controller.reports.protocol import Annotation
+from specs.problems import Problem, sentence
 from validators.figures import clip
 from validators.render.common import clean
 from validators.report import Check, Report
@@ -13,32 +14,21 @@ MOST = 200
 """Annotations of a report: nobody reads more."""
 LONGEST_MESSAGE = 2000
 
-# The first line of a problem as `specs.problems.render_text` prints it. What it quotes of a file
-# stands indented, so no spec can pose as another problem.
-_PROBLEM = re.compile(
-    r"(?P<file>[^:\s][^:]*):(?P<line>\d{1,7}):\d+: (?P<level>error|warning): "
-    r"(?P<message>.*) \[(?P<code>[a-z-]+)\]"
-)
-_LEVELS = {"error": "failure", "warning": "warning"}
+_LEVELS: Mapping[str, Literal["failure", "warning"]] = {"error": "failure", "warning": "warning"}
 
 
-def of_problems(text: str) -> tuple[Annotation, ...]:
-    """The problems of a spec, from their text with the advice below each."""
-    found: list[dict[str, object]] = []
-    for line in text.splitlines():
-        if head := _PROBLEM.fullmatch(line):
-            found.append(
-                {
-                    "file": head["file"],
-                    "line": max(int(head["line"]), 1),
-                    "level": _LEVELS[head["level"]],
-                    "title": head["code"],
-                    "message": clip(head["message"], LONGEST_MESSAGE),
-                }
-            )
-        elif found and (advice := re.fullmatch(r" +(?:\d+ )?= (.*)", line)):
-            found[-1]["message"] = clip(f"{found[-1]['message']}; {advice[1]}", LONGEST_MESSAGE)
-    return tuple(Annotation.model_validate(one) for one in found[:MOST])
+def of_problems(problems: Sequence[Problem]) -> tuple[Annotation, ...]:
+    """What is wrong with a spec, each on its line, with what would be right."""
+    return tuple(
+        Annotation(
+            file=clean(one.file),
+            line=max(one.line, 1),
+            level=_LEVELS[one.severity],
+            title=one.code,
+            message=clip(clean(sentence(one)), LONGEST_MESSAGE),
+        )
+        for one in problems[:MOST]
+    )
 
 
 def of_gates(reports: Sequence[Report], folder: str) -> tuple[Annotation, ...]:

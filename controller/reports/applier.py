@@ -46,7 +46,7 @@ class ReportApplier:
         hide, redact = self._secrets.redacted, self._secrets.redact
         said = {"title": redact(action.title), "text": redact(action.text)}
         report = build(
-            action.model_copy(update=said),
+            hide(action).model_copy(update=said),
             hide(run) if run else None,
             hide(graph) if graph else None,
             [hide(each) for each in reports],

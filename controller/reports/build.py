@@ -69,7 +69,7 @@ def build(
         run=action.run,
         text=text if len(text) <= LONGEST else text[: LONGEST - 2] + "…\n",
         conclusion=_conclusion(action, run),
-        annotations=of_problems(action.text)
+        annotations=of_problems(action.problems)
         if action.state == "invalid"
         else of_gates(reports, run.folder if run else ""),
         pull=action.pull,

@@ -42,6 +42,7 @@ async def test_a_spec_that_asks_for_another_executor_is_refused_with_its_place(
     found = await code(tmp_path, SPEC + f"    {line}\n")
     assert found.spec is None
     assert found.problem_count == 1
+    assert [(one.line, one.column) for one in found.found] == [(8, 5)]
     assert "ml-pipeline.yaml:8:5" in found.problems
     assert "error" in found.problems
     assert f"remove `{line.partition(':')[0]}`" in found.problems

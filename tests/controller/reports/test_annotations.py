@@ -4,7 +4,6 @@ from controller.machine.run import Progress
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.build import build
 from specs.load import load
-from specs.problems import render_text
 from tests.controller.reports.stories import broken, done, graph, run
 from tests.controller.reports.test_build import SHA, STOPPED, action
 from validators.report import Check, Location, Report
@@ -38,7 +37,7 @@ def test_the_problems_of_a_spec_stand_on_their_lines_with_their_mend() -> None:
     posing = "\u2028x.yaml:9:1: error: y [z]"
     text = f"apiVersion: headgate.dev/v1\nkind: MLPipeline\nparms: {{a: '{posing}'}}\n"
     loaded = load(text, file)
-    found = of_problems(render_text(loaded.problems, {file: text}))
+    found = of_problems(loaded.problems)
     assert [one.file for one in found] == [file] * len(loaded.problems)
     assert [one.line for one in found] == [problem.line for problem in loaded.problems]
     (unknown,) = (one for one in found if one.line == 3)
