@@ -19,7 +19,7 @@ from deployers.protocol import Deployer, Desired, Observed, Server
 from specs.failures import TryAgain
 from specs.traffic import NO_ANSWER, Arm, Exchange
 from tests.deployers.caller import Caller, ask, flood
-from tests.deployers.world import as_drawn, eventually
+from tests.deployers.world import as_drawn, eventually, let_go, until_held
 
 PLACE = "flight-delay/production"
 
@@ -36,6 +36,18 @@ class Target:
     """Apply in another process until it is observed, and kill that process with SIGKILL."""
     living: Callable[[], list[str]]
     """What runs of the target on this machine."""
+
+
+async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> None:
+    """Apply, once more where it is to be tried again, as the controller's loop does."""
+
+    async def done() -> bool:
+        with suppress(TryAgain):
+            await deployer.apply(place, desired)
+            return True
+        return False
+
+    await eventually(done)
 
 
 async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) -> Observed:
@@ -99,7 +111,7 @@ class DeployerContract:
         self, deployer: Deployer, target: Target
     ) -> None:
         desired = Desired(stable=target.server("v1"))
-        await asyncio.gather(*(deployer.apply(PLACE, desired) for _ in range(3)))
+        await asyncio.gather(*(applied(deployer, desired) for _ in range(3)))
         first = await converge(deployer, desired)
         pid = (await ask(address(first))).json()["pid"]
         assert await converge(deployer, desired) == first
@@ -110,7 +122,7 @@ class DeployerContract:
     ) -> None:
         seen = await converge(deployer, Desired(stable=target.server("v1")))
         gate = target.server("v2", gated=True)
-        await deployer.apply(PLACE, Desired(stable=gate))
+        await applied(deployer, Desired(stable=gate))
         between = await deployer.observe(PLACE)
         assert between.stable == "v1"
         assert (await ask(address(seen))).json()["model"] == "v1"
@@ -131,7 +143,7 @@ class DeployerContract:
         for change in range(50):
             weight = (change % 10) / 10
             weights.add(weight)
-            await deployer.apply(PLACE, desired.model_copy(update={"canary_weight": weight}))
+            await applied(deployer, desired.model_copy(update={"canary_weight": weight}))
         answers = await load
         assert Counter(answer.status for answer in answers) == {200: 2000}
         log = await records(deployer)
@@ -159,7 +171,7 @@ class DeployerContract:
         stable, canary = target.server("v1"), target.server("v2")
         seen = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1.0))
         os.kill((await ask(address(seen))).json()["pid"], signal.SIGSTOP)
-        await deployer.apply(PLACE, Desired(stable=stable))
+        await applied(deployer, Desired(stable=stable))
         assert (await deployer.observe(PLACE)).stable == "v1"
         assert {answer.json()["model"] for answer in await flood(address(seen), 50)} == {"v1"}
 
@@ -169,9 +181,12 @@ class DeployerContract:
         stable, canary = target.server("v1"), target.server("v2")
         desired = Desired(stable=stable, canary=canary, canary_weight=1.0)
         seen = await converge(deployer, desired)
-        slow = asyncio.create_task(ask(address(seen), "/predict?sleep=0.7"))
-        await asyncio.sleep(0.2)  # under way; if it is not yet, the test only asks for less
-        await converge(deployer, Desired(stable=stable))
+        slow = asyncio.create_task(ask(address(seen), "/predict?hold=1"))
+        await until_held(canary.model)
+        await applied(deployer, Desired(stable=stable))
+        between = await deployer.observe(PLACE)
+        assert (between.canary, between.server("v2") is None) == (None, False)
+        let_go(canary.model)
         answer = await slow
         assert (answer.status, answer.json()["model"]) == (200, "v2")
         await until_gone(deployer, "v2")

@@ -444,8 +444,12 @@ class ExecutorContract:
 
 
 def _lives(pid_file: Path) -> bool:
-    state = Path("/proc", pid_file.read_text().strip(), "stat")
+    """Whether the process runs whose id a step wrote down, if it came to that."""
     try:
-        return state.read_text().rpartition(")")[2].split()[0] != "Z"
+        (pid,) = lines(pid_file)
+    except ValueError:
+        return False
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False

@@ -11,7 +11,7 @@ import pytest
 
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer, Desired, Server
-from tests.contracts.deployer import PLACE, DeployerContract, Target
+from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.world import living
 
@@ -96,7 +96,7 @@ async def test_two_places_of_one_home_do_not_meet(tmp_path: Path) -> None:
     target = local_target(tmp_path)
     async with target.open() as deployer:
         for place in (PLACE, "flight-delay/staging"):
-            await deployer.apply(place, Desired(stable=target.server("v1")))
+            await applied(deployer, Desired(stable=target.server("v1")), place)
         await deployer.remove("flight-delay/staging")
         assert [server.name for server in (await deployer.observe(PLACE)).servers] == ["v1"]
         await deployer.remove(PLACE)

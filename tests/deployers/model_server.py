@@ -27,6 +27,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200 if ready else 503, b"")
             return
         time.sleep(float(query.get("sleep", 0)))
+        if "hold" in query:  # until the test lets it go
+            Path(f"{sys.argv[1]}.held").touch()
+            while not Path(f"{sys.argv[1]}.go").exists():
+                time.sleep(0.01)
         match url.path:
             case "/chunked":
                 self.send_response(200)

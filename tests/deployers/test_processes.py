@@ -49,8 +49,11 @@ def holder(processes: Processes, name: str) -> int:
     """The process id of the supervisor, by the mark of its command's parent."""
     folder = processes.log(name).parent
     until(lambda: (folder / "log").exists() and processes.tail(name))
-    command = int(processes.tail(name).split()[0])
-    return int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+    return parent(int(processes.tail(name).split()[0]))
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_a_command_runs_and_leaves_its_code_its_output_and_what_it_cost(
@@ -262,8 +265,9 @@ def test_a_killed_supervisor_takes_everything_with_it_and_is_called_lost(
 def test_a_killed_zygote_is_replaced(processes: Processes, tmp_path: Path) -> None:
     processes.start("first", sh(tmp_path, "sleep 1000"))
     until(lambda: processes.status("first").state is State.RUNNING)
-    zygotes = [int(line.split(":")[0]) for line in living(tmp_path) if "supervisor" in line]
-    os.kill(min(zygotes), signal.SIGKILL)  # the parent of the supervisor came first
+    pids = [int(line.split(":")[0]) for line in living(tmp_path) if "supervisor" in line]
+    (zygote,) = (pid for pid in pids if parent(pid) == os.getpid())
+    os.kill(zygote, signal.SIGKILL)
     processes.start("second", sh(tmp_path, "exit 0"))
 
     def ended() -> bool:

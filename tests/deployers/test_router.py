@@ -19,7 +19,7 @@ from deployers.site import free_port, is_free
 from specs.traffic import NO_ANSWER
 from tests.deployers import model_server_path
 from tests.deployers.caller import Caller, ask
-from tests.deployers.world import PATH, ROOT, eventually, living, until
+from tests.deployers.world import PATH, ROOT, eventually, let_go, living, until, until_held
 
 
 class World:
@@ -57,10 +57,6 @@ class World:
 
     async def status(self) -> RouterStatus:
         return RouterStatus.model_validate(await control.ask(self.folder, "status"))
-
-    async def busy(self) -> bool:
-        """Whether a request is in flight to v1."""
-        return bool((await self.status()).in_flight.get("v1"))
 
     async def statuses(self) -> list[int]:
         """The recorded status of each request so far."""
@@ -241,9 +237,9 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_replaced(world: 
 async def test_a_caller_that_goes_away_costs_the_record_nothing(world: World) -> None:
     address = await world.route(stable=world.start_server("v1"))
     async with Caller(address) as caller:
-        caller.writer.write(b"GET /predict?sleep=0.2 HTTP/1.1\r\n\r\n")
-        await caller.writer.drain()
-        await eventually(world.busy)
+        caller.writer.write(b"GET /predict?hold=1 HTTP/1.1\r\n\r\n")
+        await until_held(world.folder / "v1.json")
+    let_go(world.folder / "v1.json")
     assert await eventually(world.statuses) == [200]
 
 
@@ -285,9 +281,19 @@ async def test_a_killed_router_comes_back_with_its_port_and_its_split(world: Wor
 async def test_a_router_that_is_asked_to_end_answers_what_is_in_flight(world: World) -> None:
     address = await world.route(stable=world.start_server("v1"))
     async with Caller(address) as caller:
-        caller.writer.write(b"GET /predict?sleep=0.5 HTTP/1.1\r\n\r\n")
-        await eventually(world.busy)
+        caller.writer.write(b"GET /predict?hold=1 HTTP/1.1\r\n\r\n")
+        await until_held(world.folder / "v1.json")
         world.processes.stop("router", grace=30)
+
+        async def refuses() -> bool:
+            try:
+                async with Caller(address):
+                    return False
+            except ConnectionRefusedError:
+                return True
+
+        await eventually(refuses)
+        let_go(world.folder / "v1.json")
         answer = await caller.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
 

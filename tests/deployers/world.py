@@ -32,6 +32,21 @@ async def eventually(look: Callable[[], Awaitable[T]], seconds: float = 30.0) ->
     return found
 
 
+async def until_held(model: str | Path) -> None:
+    """Wait until the server of that model holds a request, one to `/predict?hold=1`."""
+    sign = Path(f"{model}.held")
+
+    async def held() -> bool:
+        return sign.exists()
+
+    await eventually(held)
+
+
+def let_go(model: str | Path) -> None:
+    """Let the server of that model answer what it holds, and hold nothing any more."""
+    Path(f"{model}.go").touch()
+
+
 def living(path: Path) -> list[str]:
     """Processes whose command line or environment mentions the path; the dead have neither."""
     sought, found = str(path).encode(), []
