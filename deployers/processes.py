@@ -128,7 +128,7 @@ class Processes:
         supervisor.reserve(str(folder / "exit.new"))
         described = asdict(spec)
         environment = described.pop("environment")
-        self._ask(json.dumps([name, described, environment]).encode() + b"\n")
+        self._ask(json.dumps([name, described, environment]).encode())
 
     def status(self, name: str) -> ProcessStatus:
         """Ask what became of a process; of one whose supervisor was killed, end the remains."""
@@ -222,13 +222,13 @@ class Processes:
             raise ValueError(f"{name!r} is no name for a process: use letters, digits, . _ -")
         return self._home / name
 
-    def _ask(self, line: bytes) -> None:
+    def _ask(self, message: bytes) -> None:
         """Have the zygote fork a supervisor; a zygote that died is replaced."""
         for attempt in (1, 2):
             zygote = self._running_zygote()
             assert zygote.stdin is not None
             try:
-                zygote.stdin.write(line)
+                zygote.stdin.write(supervisor.frame(message))
                 zygote.stdin.flush()
             except BrokenPipeError:
                 self._end_zygote()

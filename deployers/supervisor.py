@@ -1,9 +1,10 @@
 """Supervisors of commands, and the zygote that forks them. Linux; standard library only.
 
-`python -I -S supervisor.py HOME` is the zygote: for each line of its standard input, which holds a
-name, what to run and the environment, it forks one supervisor with the folder HOME/NAME. A fork
-costs a fraction of a millisecond where a fresh interpreter costs tens. End of input ends the
-zygote; supervisors need neither it nor the controller. `deployers.processes` is the other side.
+`python -I -S supervisor.py HOME` is the zygote: for each message on its standard input, which holds
+a name, what to run and the environment, there is one supervisor with the folder HOME/NAME. A fork
+costs about a millisecond where a fresh interpreter costs tens, and it is made ahead: one supervisor
+always waits for the next message. End of input ends both; supervisors at work need neither the
+zygote nor the controller. `deployers.processes` is the other side.
 
 A supervisor holds a POSIX record lock on `lock` for its whole life, so that liveness is a
 question to the kernel and never to a process id that may have been given away again. It is the
@@ -20,7 +21,7 @@ Files of a folder, in the order of their appearance:
 """
 
 # Importing pathlib would cost a third of the zygote's start.
-# ruff: noqa: PTH105, PTH108, PTH110, PTH118, PTH119, PTH123, PTH208, PTH211
+# ruff: noqa: PTH105, PTH108, PTH110, PTH113, PTH118, PTH119, PTH123, PTH208, PTH211
 
 import contextlib
 import ctypes
@@ -28,7 +29,6 @@ import fcntl
 import gc
 import json
 import os
-import random
 import resource
 import select
 import signal
@@ -42,7 +42,8 @@ MARK = "HEADGATE_PROCESS"
 ENDINGS = ".endings"
 """FIFO in the home folder that supervisors write the names of ended processes to."""
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_CHILD_SUBREAPER = 36
+_HEADER = 8  # bytes of a message's length
 _libc = ctypes.CDLL(None, use_errno=True)
 _RESERVED = 4096
 _CHUNK = 65536
@@ -174,7 +175,8 @@ class Supervision:
 
     def run(self) -> dict[str, Any]:
         """Wait for the end, which this may bring about; returns what `exit.json` says."""
-        self._look_for_stop()
+        if not self._failure:
+            self._look_for_stop()
         while self._reap():
             for fd, _ in self._poll.poll(self._patience()):
                 if fd == self._output:
@@ -266,9 +268,8 @@ class Supervision:
         return bool(data)
 
     def _ending(self) -> dict[str, Any]:
-        assert self._status is not None
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        code = os.waitstatus_to_exitcode(self._status)
+        code = 0 if self._status is None else os.waitstatus_to_exitcode(self._status)
         reason, detail = self._reason, self._failure
         if self._failure:
             reason = "could_not_start"
@@ -297,46 +298,36 @@ class Supervision:
 
 
 def _spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tuple[int, str]:
-    """Fork and exec; returns the process id, and why the command could not be started or ""."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    # A signal between fork and exec must not reach the supervisor through the child's handlers.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _WAKING)
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        _become(spec, environment, output, writing, parent)
-    os.close(writing)
-    with contextlib.suppress(OSError):
-        os.setpgid(pid, pid)  # by both sides: whoever comes first, it is done for either
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKING)
-    with open(reading, "rb") as file:
-        return pid, file.read().decode(errors="replace")
+    """Start the command in a group of its own; its process id, or why it could not be started.
 
-
-def _become(
-    spec: dict[str, Any], environment: dict[str, str], output: int, failure: int, parent: int
-) -> None:
-    """In the child: turn into the command, or write to `failure` why not."""
-    step = "cannot set up the process"
+    posix_spawn and not fork: nothing of this interpreter is copied for a process that is replaced
+    at once. What it cannot set for the child alone is set here and inherited.
+    """
+    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    step = f"cannot enter the working directory {spec['cwd']!r}"
     try:
-        signal.set_wakeup_fd(-1)
-        for number in _DEFAULTED:
-            signal.signal(number, signal.SIG_DFL)
-        os.setpgid(0, 0)
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(127)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        step = f"cannot enter the working directory {spec['cwd']!r}"
         os.chdir(spec["cwd"])
         step = "cannot set the limits"
-        _limit(spec)
-        step = f"cannot run {spec['argv'][0]!r}"
-        os.execvpe(spec["argv"][0], spec["argv"], environment)  # noqa: S606 - this is its purpose
-    except BaseException as error:  # whatever it is, the parent must hear of it
+        with _limits(spec) as memory:
+            step = f"cannot run {spec['argv'][0]!r}"
+            pid = os.posix_spawn(
+                _program(spec["argv"][0], environment),
+                spec["argv"],
+                environment,
+                file_actions=(
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, output, 1),
+                    (os.POSIX_SPAWN_DUP2, output, 2),
+                ),
+                setpgroup=0,
+                setsigmask=(),
+                setsigdef=_DEFAULTED,
+            )
+        if memory is not None:  # no way back up: the child alone is bound by the hard limit
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
+        return pid, ""
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         hint = ""
         if isinstance(error, FileNotFoundError) and step.startswith("cannot run"):
@@ -346,26 +337,44 @@ def _become(
                 if os.path.exists(command)
                 else f"; PATH is {environment.get('PATH', 'not set')!r}"
             )
-        os.write(failure, f"{step}: {reason}{hint}"[:1500].encode())
-    os._exit(127)
+        return 0, f"{step}: {reason}{hint}"[:1500]
+    finally:
+        os.fchdir(own)
+        os.close(own)
 
 
-def _limit(spec: dict[str, Any]) -> None:
+def _program(name: str, environment: dict[str, str]) -> str:
+    """Where the command's PATH has it, seen from the working directory; else the name itself."""
+    if "/" in name:
+        return name
+    for folder in environment.get("PATH", os.defpath).split(":"):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return name
+
+
+@contextlib.contextmanager
+def _limits(spec: dict[str, Any]) -> Iterator[int | None]:
+    """What is started inside inherits the limits; gives the most memory in bytes, if any."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if spec["memory_bytes"] is not None:
-        _lower(resource.RLIMIT_AS, spec["memory_bytes"], spec["memory_bytes"])
     allowed = os.sched_getaffinity(0)
     if spec["cpus"] is not None and spec["cpus"] < len(allowed):
         # By chance, so that two groups of one processor each seldom meet on the same one.
-        os.sched_setaffinity(0, random.sample(sorted(allowed), spec["cpus"]))
-
-
-def _lower(limit: int, soft: int, hard: int) -> None:
-    """Set a limit, at most to what this user may have."""
-    ceiling = resource.getrlimit(limit)[1]
-    if ceiling != resource.RLIM_INFINITY:
-        soft, hard = min(soft, ceiling), min(hard, ceiling)
-    resource.setrlimit(limit, (soft, hard))
+        some = sorted(allowed, key=lambda _: os.urandom(8))[: spec["cpus"]]
+        os.sched_setaffinity(0, some)
+    if spec["memory_bytes"] is None:
+        yield None
+        return
+    former = resource.getrlimit(resource.RLIMIT_AS)
+    most = spec["memory_bytes"]
+    if former[1] != resource.RLIM_INFINITY:  # at most what this user may have
+        most = min(most, former[1])
+    resource.setrlimit(resource.RLIMIT_AS, (most, former[1]))
+    try:
+        yield most
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, former)
 
 
 def _children() -> Iterator[int]:
@@ -428,10 +437,8 @@ def _claim() -> int | None:
 
 
 def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -> None:
-    """The whole life of a supervisor in its folder."""
+    """From the claim of its folder until the ending is told."""
     os.chdir(folder)  # a removed folder stays empty, whatever is made in its place
-    os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     lock = _claim()
     if lock is None:
         return
@@ -439,7 +446,6 @@ def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -
         os.mkfifo("control", 0o600)
     mark = f"{os.path.basename(folder)}:{os.urandom(8).hex()}"
     os.symlink(mark, "started")
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     supervision = None
     try:
         supervision = Supervision(spec, {**environment, MARK: mark})
@@ -465,20 +471,62 @@ def _announce(folder: str) -> None:
         os.write(fifo, name.encode() + b"\n")
 
 
+def frame(message: bytes) -> bytes:
+    """A message as it is put on the zygote's standard input: its length, then itself."""
+    return len(message).to_bytes(_HEADER, "big") + message
+
+
+def _receive() -> bytes | None:
+    """One message and not a byte more; None at the end of input, also within a message."""
+    header = _read(_HEADER)
+    return None if header is None else _read(int.from_bytes(header, "big"))
+
+
+def _read(size: int) -> bytes | None:
+    data = b""
+    while len(data) < size:
+        piece = os.read(0, size - len(data))
+        if not piece:
+            return None
+        data += piece
+    return data
+
+
+def _wait_and_supervise(home: str, taken: int) -> None:
+    """The whole life of a supervisor; to `taken` it says that it has its message."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    message = _receive()
+    if message is None:
+        return  # the controller let go, or was killed in the middle of a message
+    os.write(taken, b"!")
+    os.close(taken)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    name, spec, environment = json.loads(message)
+    _supervise(os.path.join(home, name), spec, environment)
+
+
 def main(home: str) -> None:
-    """The zygote: fork a supervisor for every line of standard input, until it ends."""
+    """The zygote: see to it that one supervisor waits for a message, until they end."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended supervisors
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # supervisors make no cycles, and a collection would copy shared pages
     gc.freeze()
-    for line in sys.stdin.buffer:
-        if line.endswith(b"\n") and os.fork() == 0:  # a cut line is from a killed controller
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    going_on = True
+    while going_on:
+        reading, taken = os.pipe2(os.O_CLOEXEC)
+        if os.fork() == 0:
+            os.close(reading)
             try:
-                name, spec, environment = json.loads(line)
-                _supervise(os.path.join(home, name), spec, environment)
+                _wait_and_supervise(home, taken)
             finally:
                 os._exit(0)
+        os.close(taken)
+        # One that ends without a word saw the end of input, or was killed: then the controller
+        # finds its zygote gone, starts another, and asks again for what is not running.
+        going_on = bool(os.read(reading, 1))
+        os.close(reading)
 
 
 if __name__ == "__main__":
