@@ -46,12 +46,13 @@ from controller.smoke import Smoker
 from controller.sources.git import GitSource
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
+from controller.sweep import Sweeper
 from controller.versions import Versions
 from controller.watch import Watch
 from controller.web import server
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
-from specs.failures import NeedsHuman, TryAgain
+from specs.failures import Failure, NeedsHuman, TryAgain
 
 log = structlog.get_logger("headgate")
 
@@ -107,6 +108,17 @@ class App:
             secrets,
             home / "models",
             settings.ports,
+        )
+        self.sweeper = Sweeper(
+            store,
+            self.deployer,
+            self.processes,
+            self.artifacts,
+            self.catalog,
+            virtualenvs,
+            self.serving,
+            mirrors,
+            home / "checkouts",
         )
 
     def loop(self, ways: Ways) -> Loop:
@@ -209,6 +221,17 @@ class App:
                 await self.store.prune(Ways().clock() - REMEMBERED)
             await asyncio.sleep(DAY)
 
+    async def sweep(self) -> None:
+        """Once a day, delete what nobody needs any more."""
+        while True:
+            try:
+                await self.sweeper.sweep(self.settings.keep.total_seconds(), Ways().clock())
+            except Failure as failure:
+                log.warning("the home folder is not swept", reason=str(failure))
+            except Exception:
+                log.exception("the sweep failed by a fault of Headgate's own")
+            await asyncio.sleep(DAY)
+
     async def close(self) -> None:
         """Let go; steps, servers and routers go on."""
         if self.github is not None:
@@ -243,6 +266,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
             tasks.create_task(app.hear_hints(loop))
             tasks.create_task(app.hear_webhooks(loop))
             tasks.create_task(app.forget_old())
+            tasks.create_task(app.sweep())
             tasks.create_task(loop.run())
 
 
@@ -251,6 +275,8 @@ def _only_one(home: Path) -> Iterator[None]:
     """Hold the home folder's lock."""
     try:
         home.mkdir(parents=True, exist_ok=True)
+        if not any(home.iterdir()):  # it may lie in a checkout, and is not to be committed there
+            (home / ".gitignore").write_text("*\n")
         lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise NeedsHuman(

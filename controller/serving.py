@@ -1,7 +1,7 @@
 """Applies deployments: from model versions to servers that a deployer can bring up."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from controller.artifacts import Artifacts
@@ -14,6 +14,7 @@ from controller.machine.environment import server_name
 from controller.machine.graph import serve_params
 from controller.machine.version import ModelVersion
 from controller.secrets import Secrets
+from controller.shelf import discard_all, use
 from controller.versions import Versions
 from deployers.protocol import Deployer, Desired, Server
 from specs.digests import digest
@@ -59,6 +60,12 @@ class Serving:
         )
         return ()
 
+    def sweep(self, keep: Iterable[ModelVersion], before: float) -> int:
+        """Delete what was laid out for versions that are not in `keep`, and that nobody asked for
+        since `before` (seconds since the epoch); how many folders went. Blocking."""
+        kept = {name for version in keep for name in (_code_of(version), _model_of(version))}
+        return discard_all(self._home, before, kept)
+
     async def _server(self, action: Deploy, number: int | None) -> Server | None:
         if number is None:
             return None
@@ -68,8 +75,9 @@ class Serving:
         serve = version.spec.release.serve
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
         # The server's own, so that what it writes is in no step's or other server's way.
-        place = self._home / digest([version.digest, version.source.commit])[7:31] / "code"
-        folder = await asyncio.to_thread(own_copy, checkout, version.source.folder, place)
+        place = self._home / _code_of(version)
+        use(place)
+        folder = await asyncio.to_thread(own_copy, checkout, version.source.folder, place / "code")
         env = await self._environment(version, folder)
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", number),
@@ -93,8 +101,8 @@ class Serving:
         assert version.spec.model is not None
         step = version.spec.steps[version.spec.model.step]
         name = step.outputs[version.spec.model.output].rpartition("/")[2]
-        path = self._home / version.model.partition(":")[2][:24] / name
-        if not path.exists():
+        path = self._home / _model_of(version) / name
+        if not use(path.parent) or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             await self._artifacts.link(version.model, path)
         return path
@@ -117,3 +125,13 @@ class Serving:
             return task.result()
         except CannotBuild as failure:
             raise NeedsHuman(str(failure)) from None
+
+
+def _code_of(version: ModelVersion) -> str:
+    """The name of the folder with a version's server."""
+    return digest([version.digest, version.source.commit])[7:31]
+
+
+def _model_of(version: ModelVersion) -> str:
+    """The name of the folder with a version's model."""
+    return version.model.partition(":")[2][:24]

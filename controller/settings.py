@@ -123,6 +123,12 @@ class Settings(Spec):
         default=timedelta(seconds=60),
         description="How often datasets are listed, should no event have come.",
     )
+    keep: Duration = Field(
+        default=timedelta(days=30),
+        ge=timedelta(hours=1),
+        description="How long what no environment and no run needs stays after its last use: "
+        "outputs and logs of steps, models, environments, copies of data.",
+    )
     notify: Many[Notification] = Field(
         default=(), description="Whom to tell of every pipeline, beside what its spec says."
     )

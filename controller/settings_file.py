@@ -4,6 +4,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -19,6 +20,7 @@ from specs.load import MOST_PROBLEMS, mapping
 from specs.names import VARIABLE_PATTERN
 from specs.problems import Problem, has_errors, in_order
 from specs.tree import Tree
+from specs.values import format_duration
 
 PREFIX = "HEADGATE_"
 SECRET = "HEADGATE_SECRET_"  # noqa: S105 - the beginning of a variable's name
@@ -172,9 +174,13 @@ def _of_variable(error: ErrorDetails) -> Problem:
         f"wrong value for the environment variable {name}",
         "environment",
         path=".".join(str(part) for part in error["loc"]),
-        found=repr(error["input"])[:60],
+        found=_shown(error["input"]),
         expected=expected.removeprefix("Input should be "),
     )
+
+
+def _shown(value: object) -> str:
+    return f"'{format_duration(value)}'" if isinstance(value, timedelta) else repr(value)[:60]
 
 
 def _doubles(settings: Settings, tree: Tree, file: str) -> Iterable[Problem]:

@@ -6,8 +6,10 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
+from controller.shelf import discard, discard_all, use
 from specs.digests import digest
 from specs.failures import Failure
 
@@ -36,7 +38,7 @@ class Virtualenvs:
     def ready(self, requirements: str, python: str | None) -> Path | None:
         """The environment, if it was built already."""
         path = self._path(requirements, python)
-        return path if path.exists() else None
+        return path if use(path) and path.exists() else None
 
     async def get(self, requirements: str, python: str | None) -> Path:
         """The environment's folder, built if need be. Raises `CannotBuild`.
@@ -44,7 +46,7 @@ class Virtualenvs:
         `requirements` is the text of the file. Lines with hashes are checked by the installer.
         """
         path = self._path(requirements, python)
-        if path.exists():
+        if self.ready(requirements, python) is not None:
             return path
         task = self._building.get(path.name)
         if task is None:
@@ -55,8 +57,19 @@ class Virtualenvs:
 
     def _path(self, requirements: str, python: str | None) -> Path:
         # Without a wish it is the controller's own Python, which may be another one tomorrow.
-        asked = {"requirements": requirements, "python": python or platform.python_version()}
-        return self._folder / digest(asked)[7:31]
+        version = python or platform.python_version()
+        return self._folder / f"{_name(requirements)}-python{version}"
+
+    def sweep(self, keep: Collection[str], before: float) -> int:
+        """Delete the environments that nobody used since `before` (seconds since the epoch), but
+        for those of the requirements in `keep`, whatever their Python; how many went. Blocking."""
+        kept = {_name(requirements) for requirements in keep}
+        links = [path for path in self._folder.glob("*") if path.is_symlink()]
+        gone = [discard(link, before) for link in links if link.name.partition("-")[0] not in kept]
+        named = {link.readlink().name for link in links if link.is_symlink()}
+        # Also what a build that was cut short has left. Nobody uses a folder but by its link.
+        discard_all(self._folder, before, {*named, *(link.name for link in links)})
+        return sum(gone)
 
     async def _build(self, path: Path, requirements: str, python: str | None) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +93,10 @@ class Virtualenvs:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return path
+
+
+def _name(requirements: str) -> str:
+    return digest({"requirements": requirements})[7:31]
 
 
 async def _uv(*arguments: str) -> None:

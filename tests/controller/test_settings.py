@@ -87,6 +87,16 @@ def test_a_wrong_variable_is_named_and_not_blamed_on_the_file() -> None:
     assert "30s" in problem.expected
 
 
+def test_what_nobody_needs_is_kept_for_an_hour_at_least() -> None:
+    text = "repositories: [{name: a, url: a.git}]\n"
+    assert load_settings(f"{text}keep: 1h\n", "headgate.yaml").settings is not None
+    (problem,) = load_settings(f"{text}keep: 30m\n", "headgate.yaml").problems
+    assert (problem.line, problem.path, problem.expected) == (2, "keep", "at least 1 hour")
+    (problem,) = load_settings(text, "headgate.yaml", {"HEADGATE_KEEP": "2m"}).problems
+    assert "HEADGATE_KEEP" in problem.message
+    assert problem.found == "'2m'"
+
+
 def test_a_variable_that_is_no_setting_is_noticed() -> None:
     environ = {"HEADGATE_SLOT": "1", "HEADGATE_SECRET_X": "", "HEADGATE_DEBUG": "1", "PATH": ""}
     assert list(unknown_variables(environ)) == [("HEADGATE_SLOT", "HEADGATE_SLOTS")]

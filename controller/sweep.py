@@ -1,0 +1,154 @@
+"""Deletes what nobody needs any more from the home folder: the effect of `machine.retention`.
+
+Why it cannot take what a run begins to use meanwhile: a run that reuses a result asks for it first
+(`Artifacts.has`), and asking renews its last use in the same turn of a lock in which a sweep looks
+at it and deletes it. Asked first, it stays; swept first, the answer is no and the step runs. What
+was asked for is named in the store within a turn, which lasts minutes at most; `keep` is at least
+an hour. And while a run goes on, nothing goes that was used since it was created.
+"""
+
+import asyncio
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from controller.artifacts import Artifacts
+from controller.catalog import Catalog
+from controller.executors.virtualenvs import Virtualenvs
+from controller.git import Mirror
+from controller.machine.core import Key
+from controller.machine.environment import Environment, server_name
+from controller.machine.retention import Kept, Stored, kept, runs_of
+from controller.machine.run import Run
+from controller.machine.version import ModelVersion
+from controller.outbox import parsed
+from controller.serving import Serving
+from controller.shelf import discard_all
+from controller.store.protocol import Store
+from deployers.processes import Processes, State
+from deployers.protocol import Deployer
+from specs.failures import NeedsHuman
+
+log = structlog.get_logger("headgate.sweep")
+
+
+class Sweeper:
+    """Sweeps the home folder of one controller."""
+
+    def __init__(
+        self,
+        store: Store,
+        deployer: Deployer,
+        attempts: Processes,
+        artifacts: Artifacts,
+        catalog: Catalog,
+        virtualenvs: Virtualenvs,
+        serving: Serving,
+        mirrors: Mapping[str, Mirror],
+        checkouts: Path,
+    ) -> None:
+        self._store = store
+        self._deployer = deployer
+        self._attempts = attempts
+        self._artifacts = artifacts
+        self._catalog = catalog
+        self._virtualenvs = virtualenvs
+        self._serving = serving
+        self._mirrors = mirrors
+        self._checkouts = checkouts
+
+    async def sweep(self, keep: float, now: float) -> Mapping[str, int]:
+        """Delete what nothing needs and nobody used for `keep` seconds; how much of each kind
+        went. `now` is in seconds since the epoch.
+
+        Raises `NeedsHuman`, before anything was deleted, where it cannot be told what is needed.
+        """
+        stays = kept(await self._stored(), keep, now)
+        await self._refuse_if_strangers_serve(stays)
+        requirements = await self._requirements(stays.versions)
+        names, before = stays.names, stays.before
+        digests = {f"sha256:{name}" for name in names if len(name) == 64}
+        gone = {
+            "attempts": await self._sweep_attempts(stays),
+            "environments": await asyncio.to_thread(self._virtualenvs.sweep, requirements, before),
+            "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
+            "datasets": await self._catalog.sweep(names, before),
+            "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
+            "artifact_bytes": await self._artifacts.sweep(digests, before),
+        }
+        if any(gone.values()):
+            log.info("swept what nobody needs", **gone)
+        return gone
+
+    async def _stored(self) -> Stored:
+        runs = {each.key.name: each for each in await self._store.list("run", live=True)}
+        owed, letters = await self._store.owed(), await self._store.inbox()
+        pending = [each.action for each in owed] + [each.message.body for each in letters]
+        for name in sorted(runs_of(pending) - runs.keys()):
+            record = await self._store.get(Key("run", name))
+            runs |= {name: record} if record else {}
+        graphs = [await self._store.get(Key("graph", name)) for name in runs]
+        objects: list[Mapping[str, Any]] = []
+        for kind in ("pipeline", "environment"):
+            objects += [each.body for each in await self._store.list(kind)]
+        models = await self._store.list("model")
+        return Stored(
+            runs=tuple(parsed(Run, each.body) for each in runs.values()),
+            graphs=tuple(each.body for each in graphs if each),
+            pending=tuple(pending),
+            objects=tuple(objects),
+            versions=tuple(parsed(ModelVersion, each.body) for each in models),
+        )
+
+    async def _refuse_if_strangers_serve(self, stays: Kept) -> None:
+        """A server of a version that the state does not name: the state was lost."""
+        for record in await self._store.list("environment"):
+            env = parsed(Environment, record.body)
+            known = {server_name(env.place, one.number) for one in stays.versions}
+            seen = await self._deployer.observe(env.place)
+            strangers = {each.name for each in seen.servers if each.alive} - known
+            if strangers:
+                raise NeedsHuman(
+                    f"{env.place} runs {', '.join(sorted(strangers))}, which the state does not "
+                    "know: nothing is swept before that is mended"
+                )
+
+    async def _requirements(self, versions: Sequence[ModelVersion]) -> set[str]:
+        """The texts of what the versions require. Raises `NeedsHuman`."""
+        found = set()
+        for version in versions:
+            path = version.spec.environment.requirements
+            source = version.source
+            if path is None:
+                found.add("")
+                continue
+            mirror = self._mirrors.get(source.repository)
+            text = await mirror.read(source.commit, source.within(path)) if mirror else None
+            if text is None:
+                raise NeedsHuman(
+                    f"what {version.pipeline} v{version.number} requires cannot be read: is "
+                    f"{source.repository} still among the `repositories`?"
+                )
+            with io.TextIOWrapper(io.BytesIO(text), "utf-8", errors="replace") as file:
+                found.add(file.read())  # line ends as `read_requirements` reads them
+        return found
+
+    async def _sweep_attempts(self, stays: Kept) -> int:
+        """Of runs that ended, what an attempt left: its log, its outputs, its folder."""
+        gone = 0
+        for name in self._attempts.names():
+            last_used = self._attempts.log(name).parent.lstat().st_ctime
+            if name.partition(".")[0] in stays.runs or last_used >= stays.before:
+                continue
+            if self._attempts.status(name).state is not State.RUNNING:
+                await asyncio.to_thread(self._attempts.remove, name)
+                gone += 1
+        return gone
+
+    def _sweep_checkouts(self, stays: Kept) -> int:
+        return sum(
+            discard_all(self._checkouts / name, stays.before, stays.names) for name in self._mirrors
+        )

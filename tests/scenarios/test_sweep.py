@@ -1,0 +1,95 @@
+"""What is deleted from the home folder after a month, and what the world still needs of it."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from controller.app import App
+from controller.machine.core import Key
+from specs.failures import NeedsHuman
+from tests.scenarios.world import World
+
+MONTH = 31 * 86_400.0
+PRODUCTION = Key("environment", "mean/production")
+
+
+async def swept(world: World) -> Mapping[str, int]:
+    """Sweep as if it were a month from now: whatever lies there was used long ago then."""
+    app = App(world.settings, world.root, world.secrets, world.store)
+    try:
+        keep = world.settings.keep.total_seconds()
+        return await app.sweeper.sweep(keep, time.time() + MONTH)
+    finally:
+        await app.close()
+
+
+def names(folder: Path) -> Iterator[str]:
+    return (path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+async def test_after_a_sweep_production_serves_and_can_still_be_rolled_back(world: World) -> None:
+    world.push("Add the pipeline")
+    home = world.root / "home"
+    async with world.controller():
+        await world.serves(1)
+        async with world.traffic():
+            world.drop("b.csv", [4, 5, 6])
+            await world.serves(2)
+    # A result that no version came of: of a run that nobody released.
+    app = App(world.settings, world.root, world.secrets, world.store)
+    unused = await app.artifacts.put_bytes(b"a model that was never released")
+    await app.close()
+
+    gone = await swept(world)
+
+    assert gone["attempts"] == 2
+    assert not [name for name in names(home / "attempts") if name.startswith("mean-")]
+    assert gone["artifact_bytes"] == unused.size
+    assert not await app.artifacts.has(unused.digest)
+    assert gone["datasets"] == 1, "the newest version of the data stays"
+    assert gone["environments"] == gone["servers"] == 0
+    assert len(list(names(home / "models"))) == 4, "model and server of v1 and of v2"
+    async with world.controller():
+        async with world.traffic() as statuses:
+            await world.say(PRODUCTION, "rollback", by="ada", reason="it smells")
+            await world.serves(1)
+        assert set(statuses) == {200}
+        # What the sweep took is made again: the former data is back, and its step is run anew.
+        (world.bucket / "b.csv").unlink()
+        run = await world.ended(3)
+    assert run.outcome == "passed"
+
+
+async def test_a_sweep_in_the_middle_of_a_run_takes_nothing_that_it_needs(world: World) -> None:
+    world.push("Add the pipeline")
+    world.push("Take longer", ml_pipeline__yaml=("wait: 0.0", "wait: 2.0"))
+    async with world.controller():
+
+        async def trains() -> bool:
+            return (world.root / "home" / "attempts" / "mean-1.train.1" / "started").is_symlink()
+
+        await world.until(trains, "the training to start")
+        gone = await swept(world)
+        await world.serves(1)
+    assert not any(gone.values())
+
+
+async def test_nothing_is_swept_while_production_runs_what_the_state_does_not_know(
+    world: World,
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+    await world.lose_the_state()
+    async with world.controller():
+
+        async def noticed() -> bool:
+            env = await world.environment("production")
+            return bool(env and env.alerts)
+
+        await world.until(noticed, "the alert")
+    with pytest.raises(NeedsHuman, match="-v1, which the state does not know"):
+        await swept(world)
+    assert len(list(names(world.root / "home" / "models"))) == 2
