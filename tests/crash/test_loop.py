@@ -7,6 +7,9 @@ import pytest
 from tests.crash import family
 from tests.crash.harness import killed_again_and_again, killed_once, undisturbed
 
+# Each life has a deadline of its own; how many there are is the test's length on a slow machine.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.mark.parametrize("first", [1, 2])  # the odd and the even, to be run beside each other
 def test_a_kill_at_any_boundary_changes_nothing_about_the_end(tmp_path: Path, first: int) -> None:

@@ -12,6 +12,9 @@ import pytest
 from tests.crash import canary, pipeline
 from tests.crash.harness import killed_everywhere, undisturbed
 
+# Each life has a deadline of its own; how many there are is the test's length on a slow machine.
+pytestmark = pytest.mark.timeout(600)
+
 HALVES = {  # to be run beside each other
     "before a release": frozenset({"repository", "pipeline", "run"}),
     "in a release": frozenset({"environment"}),

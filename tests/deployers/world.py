@@ -34,12 +34,7 @@ async def eventually(look: Callable[[], Awaitable[T]], seconds: float = 30.0) ->
 
 async def until_held(model: str | Path) -> None:
     """Wait until the server of that model holds a request, one to `/predict?hold=1`."""
-    sign = Path(f"{model}.held")
-
-    async def held() -> bool:
-        return sign.exists()
-
-    await eventually(held)
+    await asyncio.to_thread(until, Path(f"{model}.held").exists)
 
 
 def let_go(model: str | Path) -> None:

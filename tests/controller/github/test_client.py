@@ -31,7 +31,7 @@ class AsApp(Personal):
 
 @asynccontextmanager
 async def asking(
-    answer: Answer, *, patience: float = 5.0
+    answer: Answer, *, patience: float = 30.0
 ) -> AsyncIterator[tuple[LittleGitHub, Client, Transport]]:
     async def at_once(_: float) -> None:
         """Nobody waits in a test."""
@@ -184,7 +184,12 @@ BROKEN: dict[str, Answer] = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 async def test_what_may_be_asked_twice_is_asked_three_times_and_then_later(kind: str) -> None:
-    async with asking(BROKEN[kind], patience=0.2) as (little, client, _):
+    # Only silence is waited out; the others come whole, however busy the machine is.
+    async with asking(BROKEN[kind], patience=0.5 if kind == "silence" else 30.0) as (
+        little,
+        client,
+        _,
+    ):
         with pytest.raises(TryAgain, match=f"GET /repos/{REPO}/pulls/1"):
             await client.pull(REPO, 1)
         assert len(little.asked) == 3
@@ -202,7 +207,7 @@ async def test_a_check_that_was_made_although_the_answer_got_lost_is_found_not_d
             return BROKEN[kind](asked)
         return Says(200, {"check_runs": [a_check(9, "run-1"), *made]})
 
-    async with asking(answer, patience=1.0 if kind == "silence" else 5.0) as (little, client, _):
+    async with asking(answer, patience=1.0 if kind == "silence" else 30) as (little, client, _):
         check = await client.create_check(REPO, name="headgate", sha=SHA, external_id="run-12")
         assert (check.id, len(made)) == (11, 1)
         assert [str(asked) for asked in little.asked] == [f"POST {CHECKS}", f"GET {LISTED}"]

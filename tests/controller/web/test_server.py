@@ -39,7 +39,7 @@ class Box:
 
 @asynccontextmanager
 async def serving(
-    send: Send, secrets: Sequence[str] = (SECRET,), patience: float = 10.0
+    send: Send, secrets: Sequence[str] = (SECRET,), patience: float = 60.0
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = application(
         secrets,
@@ -52,7 +52,7 @@ async def serving(
     running = asyncio.create_task(serve(app, listening, patience=patience))
     limits = httpx.Limits(max_connections=100)
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", timeout=30, limits=limits
+        base_url=f"http://127.0.0.1:{port}", timeout=60, limits=limits
     ) as http:
         yield http
     running.cancel()
@@ -218,7 +218,8 @@ async def test_a_client_that_takes_its_time_with_the_headers_is_cut_off(start: b
 
 
 async def test_a_client_that_takes_its_time_with_the_body_is_cut_off() -> None:
-    async with serving(Box().send, patience=0.2) as http:
+    # Long enough for the headers to arrive: without them, nothing is answered.
+    async with serving(Box().send, patience=1.0) as http:
         reader, writer = await raw(http)
         writer.write(b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234")
         assert (await reader.read()).startswith(b"HTTP/1.1 408")
@@ -242,7 +243,7 @@ async def test_a_store_that_is_locked_or_hangs_is_not_waited_for() -> None:
 
     async with serving(locked) as http:
         assert (await post(http)).status_code == 503
-    async with serving(hangs, patience=0.2) as http:
+    async with serving(hangs, patience=1.0) as http:
         assert (await post(http)).status_code == 408
 
 
