@@ -151,7 +151,7 @@ class App:
             RunSmoke: self.smoker.smoke,
             WriteEnvironment: environments.write,
             ReportCommit: ReportApplier(
-                self.store, self.artifacts, self._forge(), self.secrets
+                self.store, self.artifacts, self.repositories, self._forge(), self.secrets
             ).apply,
             Send: notifier.apply,
         }

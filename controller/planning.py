@@ -13,20 +13,11 @@ from controller.git.values import parse_tree
 from controller.machine.core import Key
 from controller.machine.data import place
 from controller.machine.environment import Environment
-from controller.machine.graph import Baseline, Graph, Source, build
-from controller.machine.pipeline import Pipeline
-from controller.machine.plan import (
-    Earlier,
-    Plan,
-    PlannedData,
-    forecast,
-    longest_path,
-    nothing_changed,
-    took,
-)
-from controller.machine.policy import changes
-from controller.machine.run import Hit, Run
+from controller.machine.graph import Baseline, Source, build
+from controller.machine.plan import Plan
+from controller.machine.policy import changes, suites_to_compare
 from controller.outbox import parsed
+from controller.plans import History, Policy, history_of, plan_of
 from controller.store.protocol import Store
 from controller.versions import Versions
 from specs.failures import Failure, NeedsHuman
@@ -36,8 +27,6 @@ from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 
 WORK_TREE = "the work tree"
-HISTORY = 20
-"""Runs that are looked through for how long a node takes."""
 
 
 class Checkout(NamedTuple):
@@ -124,81 +113,41 @@ async def plan(
     source: Source,
     folder: Path,
     *,
-    base: Spec | None = None,
-    base_commit: str | None = None,
+    policy: Policy | None = None,
     store: Store | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do. `folder` is where the spec's files are.
 
     Without a store everything runs, and says that there is nothing to compare with.
     """
-    known = await _known(store, spec.metadata.name) if store else _Known()
-    graph = build(spec, source, known.baseline)
-    data = [await _dataset(spec, name, source.commit, folder, known) for name in spec.datasets]
-    versions = {each.name: each.version for each in data if each.version}
-    cache: dict[str, Hit | None] = {}
-    while True:
-        nodes, wanted = forecast(graph, versions, cache, known.earlier)
-        if not wanted:
-            break
-        cache |= {key: await _look_up(store, key) for key in wanted}
-    everything = len(versions) == len(spec.datasets)
-    return Plan(
-        pipeline=spec.metadata.name,
+    name = spec.metadata.name
+    history = await history_of(store, name) if store else History()
+    baseline = await _baseline(store, name) if store else None
+    versions: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for dataset in spec.datasets:
+        listed, problem = await _version(spec, dataset, source.commit, folder, history)
+        versions |= {dataset: listed} if listed else {}
+        problems |= {dataset: problem} if problem else {}
+    return await plan_of(
+        store,
+        spec,
+        build(spec, source, baseline),
+        versions,
         commit=source.commit,
-        compared_with=known.earlier.run if known.earlier else None,
-        nothing_to_do=everything and nothing_changed(graph, versions, known.earlier),
-        nodes=nodes,
-        datasets=tuple(data),
-        baseline=known.baseline.version if known.baseline else None,
-        policy=changes(base, spec) if base is not None else (),
-        policy_base=base_commit if base is not None else None,
-        seconds=longest_path(graph, nodes),
-        notes=_notes(store, known),
+        history=history,
+        policy=policy or Policy(),
+        problems=problems,
+        notes=_notes(store, history),
     )
 
 
-class _Known(NamedTuple):
-    """What the store knows of a pipeline."""
-
-    state: Pipeline | None = None
-    earlier: Earlier | None = None
-    baseline: Baseline | None = None
-
-
-def _notes(store: Store | None, known: _Known) -> tuple[str, ...]:
+def _notes(store: Store | None, history: History) -> tuple[str, ...]:
     if store is None:
         return ("no controller's state is at hand, so nothing is taken as cached",)
-    if known.state is None:
+    if history.state is None:
         return ("the controller has not seen this pipeline yet",)
     return ()
-
-
-async def _known(store: Store, name: str) -> _Known:
-    record = await store.get(Key("pipeline", name))
-    if record is None:
-        return _Known()
-    state = parsed(Pipeline, record.body)
-    last = state.last.get(state.default_branch)
-    earlier = await _earlier(store, name, last.run) if last else None
-    return _Known(state=state, earlier=earlier, baseline=await _baseline(store, name))
-
-
-async def _earlier(store: Store, pipeline: str, name: str) -> Earlier | None:
-    run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))
-    if run is None or graph is None:
-        return None
-    seconds: dict[str, float] = {}
-    for record in reversed(await store.list("run", f"{pipeline}-", HISTORY)):
-        one = parsed(Run, record.body)
-        if one.pipeline == pipeline:
-            seconds |= took(one)
-    return Earlier(
-        run=name,
-        graph=parsed(Graph, graph.body),
-        datasets=parsed(Run, run.body).datasets,
-        seconds=seconds,
-    )
 
 
 async def _baseline(store: Store, pipeline: str) -> Baseline | None:
@@ -216,37 +165,26 @@ async def _baseline(store: Store, pipeline: str) -> Baseline | None:
     )
 
 
-async def _dataset(spec: Spec, name: str, commit: str, folder: Path, known: _Known) -> PlannedData:
-    """The version that a run would pin: listed here, or else what the controller last saw."""
-    dataset = spec.datasets[name]
-    seen = known.state.data.get(place(spec, name, commit)) if known.state else None
-    version = problem = None
+async def _version(
+    spec: Spec, name: str, commit: str, folder: Path, history: History
+) -> tuple[str | None, str | None]:
+    """The version that a run would pin, listed here or else what the controller last saw; or why
+    it is not known."""
+    uri = spec.datasets[name].uri
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
             bucket = LocalBucket(Path(scratch), clock=lambda: 0.0)
-            listing = await bucket.list(dataset.uri, repository=folder)
+            listing = await bucket.list(uri, repository=folder)
         if listing.manifest.entries:
-            version = listing.manifest.digest
-        else:
-            problem = f"there is no object at {dataset.uri}"
+            return listing.manifest.digest, None
+        problem = f"there is no object at {uri}"
     except Failure as failure:
         problem = str(failure)
-    if version is None and seen is not None and seen.ready is not None:
-        version, problem = seen.ready, None
-    return PlannedData(
-        name=name,
-        uri=dataset.uri,
-        version=version,
-        was=known.earlier.datasets.get(name) if known.earlier else None,
-        problem=problem,
-        gate=dataset.expectations,
-    )
-
-
-async def _look_up(store: Store | None, key: str) -> Hit | None:
-    record = await store.get(Key("cache", key)) if store else None
-    return parsed(Hit, record.body) if record else None
+    seen = history.state.data.get(place(spec, name, commit)) if history.state else None
+    if seen is not None and seen.ready is not None:
+        return seen.ready, None
+    return None, problem
 
 
 def _git(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> bytes:
@@ -270,10 +208,17 @@ def _git(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) 
     return done.stdout
 
 
-def gather(
-    path: Path, revision: str | None, base: str | None
-) -> tuple[Checkout, Source, Loaded, Spec | None, str | None]:
-    """The spec that is planned and the one whose rules it is compared with."""
+class Gathered(NamedTuple):
+    """What is planned, and the rules that it is compared with."""
+
+    checkout: Checkout
+    source: Source
+    loaded: Loaded
+    policy: Policy
+
+
+def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
+    """The spec of the work tree or of a revision, compared with that of `base`."""
     checkout = checkout_of(path)
     commit = commit_of(checkout, revision) if revision else None
     files = files_at(checkout, commit) if commit else work_tree(checkout)
@@ -292,7 +237,37 @@ def gather(
     if loaded is None:
         raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
     other = commit_of(checkout, base) if base else default_base(checkout)
-    if other is None:
-        return checkout, source, loaded, None, None
-    theirs = spec_at(checkout, other, files_at(checkout, other))
-    return checkout, source, loaded, theirs.pipeline if theirs else None, other
+    return Gathered(checkout, source, loaded, _compare(checkout, source, loaded, other))
+
+
+def _compare(checkout: Checkout, source: Source, loaded: Loaded, base: str | None) -> Policy:
+    if base is None or loaded.pipeline is None:
+        return Policy()
+    theirs = Source(
+        repository=source.repository,
+        commit=base,
+        folder=source.folder,
+        files=files_at(checkout, base),
+    )
+    before = spec_at(checkout, base, theirs.files)
+    if before is None or before.pipeline is None:
+        return Policy()
+    suites = {}
+    for dataset, (was, now) in suites_to_compare(before.pipeline, loaded.pipeline).items():
+        texts = _text(checkout, theirs, was), _text(checkout, source, now)
+        if texts[0] is not None and texts[1] is not None and texts[0] != texts[1]:
+            suites[dataset] = texts[0], texts[1]
+    return Policy(base, changes(before.pipeline, loaded.pipeline, suites))
+
+
+def _text(checkout: Checkout, source: Source, path: str) -> str | None:
+    """A file of a commit or of the work tree; None if it is not there or no text."""
+    if path not in source.below:
+        return None
+    inside = source.within(path)
+    try:
+        if source.commit == WORK_TREE:
+            return (checkout.top / inside).read_text()
+        return _git(checkout.top, "show", f"{source.commit}:{inside}").decode()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -45,7 +45,7 @@ def plan(
       headgate plan --base origin/main
     """
     folder = path if path.is_dir() else path.parent
-    checkout, source, loaded, theirs, other = gather(folder, commit, base)
+    checkout, source, loaded, policy = gather(folder, commit, base)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is wrong, so there is nothing to plan; see above.")
@@ -55,9 +55,9 @@ def plan(
 
     async def run() -> Plan:
         if home is None:
-            return await make_plan(spec, source, root, base=theirs, base_commit=other)
+            return await make_plan(spec, source, root, policy=policy)
         async with open_store(home) as store:
-            return await make_plan(spec, source, root, base=theirs, base_commit=other, store=store)
+            return await make_plan(spec, source, root, policy=policy, store=store)
 
     made = asyncio.run(run())
     if as_json:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from controller.machine.change import Change
 from controller.machine.core import Value
 from controller.machine.graph import Graph, Node, NodeKind, fingerprint, key_of, resolve
-from controller.machine.policy import Change
+from controller.machine.policy import rules_of
 from controller.machine.run import Hit, Run
 from specs.digests import short
+from specs.gates import ModelGate
+from specs.model import Pipeline
 from specs.references import as_argument
 
 MOST_FILES = 5
@@ -50,6 +53,18 @@ class PlannedData(Value):
     """The suite that judges it."""
 
 
+class PlannedGate(Value):
+    """A gate that applies."""
+
+    name: str
+    judges: str
+    """The dataset, or `the model`."""
+    rules: tuple[str, ...]
+    """Its suite, or its checks in words."""
+    of_base: bool = False
+    """Whether it is as the base branch has it, whatever the commit says."""
+
+
 class Plan(Value):
     """What a run of a commit would do."""
 
@@ -62,7 +77,11 @@ class Plan(Value):
     """Whether all that a run reads is as in the earlier run, so that there would be none."""
     nodes: tuple[Planned, ...]
     datasets: tuple[PlannedData, ...] = ()
+    gates: tuple[PlannedGate, ...] = ()
     baseline: int | None = None
+    """The number of the version that the candidate is held against."""
+    baseline_model: str | None = None
+    """The digest of its model."""
     policy: tuple[Change, ...] = ()
     policy_base: str | None = None
     """The commit whose rules the plan's are compared with."""
@@ -117,6 +136,56 @@ def _key(
         return key_of(node, resolve(node, lambda name, output: outputs[name][output], datasets))
     except KeyError:
         return None
+
+
+def data_of(
+    spec: Pipeline,
+    graph: Graph,
+    versions: Mapping[str, str],
+    earlier: Earlier | None,
+    problems: Mapping[str, str],
+) -> tuple[PlannedData, ...]:
+    """The datasets as a run of the graph would pin them."""
+    suites: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.kind == "data_gate":
+            suites.setdefault(node.attempt.request["dataset"], node.attempt.request["suite"])
+    return tuple(
+        PlannedData(
+            name=name,
+            uri=dataset.uri,
+            version=versions.get(name),
+            was=earlier.datasets.get(name) if earlier else None,
+            problem=problems.get(name),
+            gate=suites.get(name),
+        )
+        for name, dataset in spec.datasets.items()
+    )
+
+
+def gates_of(graph: Graph, base: str | None) -> tuple[PlannedGate, ...]:
+    """The gates of a graph; those that are defined at the commit `base` are of the base branch."""
+    found = []
+    for node in graph.nodes:
+        request = node.attempt.request
+        if node.kind == "data_gate":
+            judges = request["dataset"]
+            rules: tuple[str, ...] = (request["suite"],)
+        elif node.kind == "model_gate":
+            judges, rules = "the model", rules_of(ModelGate.model_validate(request["gate"]))
+        else:
+            continue
+        of_base = base is not None and node.attempt.commit == base
+        found.append(PlannedGate(name=node.name, judges=judges, rules=rules, of_base=of_base))
+    return tuple(found)
+
+
+def baseline_of(graph: Graph) -> tuple[int | None, str | None]:
+    """The number and the model's digest of the version that the graph's gate compares with."""
+    for node in graph.nodes:
+        if node.kind == "model_gate":
+            return node.attempt.request["baseline_version"], node.attempt.request["baseline_model"]
+    return None, None
 
 
 def nothing_changed(graph: Graph, datasets: Mapping[str, str], earlier: Earlier | None) -> bool:

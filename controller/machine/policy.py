@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.machine.core import Value
+from controller.machine.change import Change
+from controller.machine.suites import between
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck
 from specs.model import Pipeline
 from specs.release import Canary, Release
@@ -12,32 +13,52 @@ from specs.values import format_duration, format_percent
 Check = AbsoluteCheck | PairedCheck
 
 
-class Change(Value):
-    """One rule that is not what it was."""
+def changes(
+    before: Pipeline, after: Pipeline, suites: Mapping[str, tuple[str, str]] | None = None
+) -> tuple[Change, ...]:
+    """What changed in gates, canary and approval; what loosens them first.
 
-    rule: str
-    """Where it stands in the spec: `gates.model.checks: roc_auc at least 0.6`."""
-    was: str
-    now: str
-    loosens: bool
-    """Whether a candidate that was stopped before could pass now."""
-
-
-def changes(before: Pipeline, after: Pipeline) -> tuple[Change, ...]:
-    """What changed in gates, canary and approval; what loosens them first."""
+    `suites` has, by dataset, the texts of suites that differ; see `suites_to_compare`.
+    """
     found = [
-        *_data_gates(before, after),
+        *_data_gates(before, after, suites or {}),
         *_model_gate(before.gates.model, after.gates.model),
         *_release(before.release, after.release),
     ]
     return tuple(sorted(found, key=lambda change: not change.loosens))
 
 
-def _data_gates(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[str, tuple[str, str]]:
+    """By dataset, the suites' paths below the spec's folder in both, where there are both."""
+    return {
+        name: (was.expectations, now.expectations)
+        for name, was in before.datasets.items()
+        if (now := after.datasets.get(name)) and was.expectations and now.expectations
+    }
+
+
+def rules_of(gate: ModelGate) -> tuple[str, ...]:
+    """The checks of a gate in words, and what else it looks at."""
+    rules = [
+        f"{check.metric} {_said(check)}"
+        + (" than the baseline" if isinstance(check, PairedCheck) else "")
+        + (f" for each {check.slice}" if check.slice else "")
+        for check in gate.checks
+    ]
+    if gate.slices:
+        rules.append(f"slices of {' and '.join(gate.slices)} that got worse (warns only)")
+    return tuple(rules)
+
+
+def _data_gates(
+    before: Pipeline, after: Pipeline, suites: Mapping[str, tuple[str, str]]
+) -> Iterator[Change]:
     was = {name: d.expectations for name, d in before.datasets.items()}
     now = {name: d.expectations for name, d in after.datasets.items()}
     for name in was.keys() & now.keys():
-        if was[name] != now[name]:
+        if name in suites:
+            yield from between(now[name] or "", *suites[name])
+        elif was[name] != now[name]:
             yield Change(
                 rule=f"datasets.{name}.expectations",
                 was=was[name] or "no suite",

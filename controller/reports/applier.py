@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import structlog
 
 from controller.artifacts import Artifacts
+from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
 from controller.machine.graph import Graph
+from controller.machine.plan import Plan
 from controller.machine.run import Run
 from controller.outbox import parsed
+from controller.plans import plan_of_run
 from controller.reports.build import build
 from controller.reports.protocol import Forge
 from controller.secrets import Secrets
@@ -26,9 +29,17 @@ log = structlog.get_logger("headgate.reports")
 class ReportApplier:
     """Applies `ReportCommit`."""
 
-    def __init__(self, store: Store, artifacts: Artifacts, forge: Forge, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        store: Store,
+        artifacts: Artifacts,
+        repositories: Repositories,
+        forge: Forge,
+        secrets: Secrets,
+    ) -> None:
         self._store = store
         self._artifacts = artifacts
+        self._repositories = repositories
         self._forge = forge
         self._secrets = secrets
 
@@ -42,6 +53,7 @@ class ReportApplier:
             raise Ignore(f"{run.id} is over, and its end is reported")
         graph = await self._graph(run) if run else None
         reports = await self._reports(run, graph) if run and not run.live else []
+        plan = await self._plan(run, graph) if run and graph and run.pull is not None else None
         # Before a form escapes them, and once more for what only became a secret's text by it.
         hide, redact = self._secrets.redacted, self._secrets.redact
         said = {"title": redact(action.title), "text": redact(action.text)}
@@ -50,6 +62,7 @@ class ReportApplier:
             hide(run) if run else None,
             hide(graph) if graph else None,
             [hide(each) for each in reports],
+            hide(plan) if plan else None,
         )
         await self._forge.report(report.model_copy(update={"text": redact(report.text)}))
         return ()
@@ -74,6 +87,13 @@ class ReportApplier:
     async def _graph(self, run: Run) -> Graph | None:
         record = await self._store.get(Key("graph", run.id))
         return parsed(Graph, record.body) if record else None
+
+    async def _plan(self, run: Run, graph: Graph) -> Plan | None:
+        try:
+            return await plan_of_run(self._store, self._repositories, run, graph)
+        except NeedsHuman as failure:
+            log.warning("there is no plan in a report", run=run.id, reason=str(failure))
+            return None
 
     async def _reports(self, run: Run, graph: Graph | None) -> list[Report]:
         """The gates' reports, in the order of the gates; one that is lost leaves its verdict."""

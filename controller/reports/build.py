@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from controller.machine.actions import ReportCommit
 from controller.machine.graph import Graph
+from controller.machine.plan import Plan, baseline_of
 from controller.machine.run import Run
 from controller.reports.annotations import of_gates, of_problems
+from controller.reports.plan import policy, render_plan
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion
 from controller.reports.steps import steps
 from specs.digests import short
@@ -34,9 +36,14 @@ _ICONS = {
 
 
 def build(
-    action: ReportCommit, run: Run | None, graph: Graph | None, reports: Sequence[Report]
+    action: ReportCommit,
+    run: Run | None,
+    graph: Graph | None,
+    reports: Sequence[Report],
+    plan: Plan | None = None,
 ) -> CommitReport:
-    """The report that `action` asks for; `run`, `graph` and `reports` are those of its run.
+    """The report that `action` asks for; `run`, `graph` and `reports` are those of its run, and so
+    is `plan`, which a pull request's has.
 
     At most 65,535 characters: the gates' passing checks are cut first, with the command that
     shows them.
@@ -48,9 +55,10 @@ def build(
     tail: list[str] = []
     if run is not None and run.commit == action.commit:
         head += [_about(run), *_failures(run)]
-        tail = [*steps(run, graph, planned=action.state == "running"), *_inputs(run, graph)]
-    if commands := list(_commands(action, run)):
-        head.append("Next: " + " · ".join(code(command) for command in commands))
+        tail = [*_story(action, run, graph, plan), *_inputs(run, graph)]
+    head += _next(action, run)
+    if plan is not None and action.state != "running":
+        head += policy(plan)
     gates = ""
     if reports:
         all_ran = run is None or len(run.verdicts) == len(reports) == _gates(graph)
@@ -122,7 +130,7 @@ def _about(run: Run) -> str:
     if run.finished is not None:
         parts.append(f"It took {duration(run.finished - run.created)}.")
     if not run.releases:
-        parts.append(f"It only reports: {code(run.branch)} does not release.")
+        parts.append(f"It only reports: {_line(run)} does not release.")
     elif run.live:
         parts.append("If it passes, its model goes to staging and then to production.")
     elif run.outcome == "passed":
@@ -130,6 +138,18 @@ def _about(run: Run) -> str:
     else:
         parts.append("Nothing is released.")
     return " ".join(parts)
+
+
+def _story(action: ReportCommit, run: Run, graph: Graph | None, plan: Plan | None) -> Iterator[str]:
+    """What runs, or ran, and why."""
+    running = action.state == "running"
+    if plan is None:
+        yield from steps(run, graph, planned=running)
+    elif running:
+        yield render_plan(plan, run)
+    else:
+        why = {node.name: node.why for node in plan.nodes if node.what == "run"}
+        yield from steps(run, graph, planned=False, why=why)
 
 
 def _failures(run: Run) -> Iterator[str]:
@@ -143,14 +163,21 @@ def _failures(run: Run) -> Iterator[str]:
 
 def _inputs(run: Run, graph: Graph | None) -> Iterator[str]:
     """What the run is of: code, data, baseline, and the model that came out."""
-    lines = [f"- commit {code(run.commit[:12])} on {code(run.branch)}"]
+    lines = [f"- commit {code(run.commit[:12])} {_of(run)}"]
+    if run.base is not None:
+        lines.append(f"- gates and release policy of {code(run.base[:12])}, of the base branch")
     datasets = sorted(run.datasets.items())
     lines += [f"- dataset {code(name)} {code(short(v))}" for name, v in datasets[:MOST_DATASETS]]
     if len(datasets) > MOST_DATASETS:
         lines.append(f"- {len(datasets) - MOST_DATASETS} more datasets")
     if graph is None or any(node.kind == "model_gate" for node in graph.nodes):
-        held = f"v{run.baseline}" if run.baseline else "none: there is no model in production yet"
-        lines.append(f"- baseline {held}")
+        model_of = baseline_of(graph)[1] if graph else None
+        digest = f" {code(short(model_of))}" if model_of else ""
+        none = "none: there is no model in production yet"
+        lines.append(
+            f"- baseline v{run.baseline}{digest}" if run.baseline else f"- baseline {none}"
+        )
+    lines += _environment(graph)
     model = graph.model if graph else None
     maker = run.nodes.get(model.node or "") if model else None
     if model and maker and maker.outputs:
@@ -158,11 +185,51 @@ def _inputs(run: Run, graph: Graph | None) -> Iterator[str]:
     yield "### Made from\n\n" + "\n".join(lines)
 
 
+def _line(run: Run) -> str:
+    return "a pull request" if run.pull is not None else code(run.branch)
+
+
+def _of(run: Run) -> str:
+    return f"of {escape(run.branch)}" if run.pull is not None else f"on {code(run.branch)}"
+
+
+def _environment(graph: Graph | None) -> Iterator[str]:
+    """The environments of the steps, each once."""
+    found = [node.definition.get("environment") or {} for node in graph.nodes] if graph else []
+    for name in ("requirements", "python", "image"):
+        values = dict.fromkeys(each[name] for each in found if each.get(name))
+        if values:
+            yield f"- {name} {', '.join(code(short(value)) for value in values)}"
+
+
 def _broken(run: Run | None) -> str:
     """The step whose log to read first."""
     nodes = run.nodes.items() if run else ()
     names = (name for name, node in nodes if node.failed and not name.startswith("baseline."))
     return next(names, "")
+
+
+def _next(action: ReportCommit, run: Run | None) -> Iterator[str]:
+    """What to do next: on the command line, or in a comment on the pull request."""
+    ways = [" · ".join(code(command) for command in _commands(action, run))]
+    if action.pull is not None and (comment := _comment(action)):
+        ways.append(f"comment {code(comment)}")
+    if said := " · or ".join(way for way in ways if way):
+        yield f"Next: {said}"
+
+
+def _comment(action: ReportCommit) -> str | None:
+    match action.state:
+        case "running" if action.run:
+            return "/headgate cancel"
+        case "failed":
+            return "/headgate retry"
+        case "cancelled" | "skipped" | "stopped":
+            return "/headgate run"
+        case "held":
+            return f"/headgate approve {action.commit[:12]}"
+        case _:
+            return None
 
 
 def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:

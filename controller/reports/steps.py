@@ -1,6 +1,6 @@
 """PURE. The steps and gates of a run as a table: planned, going on, or over."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from controller.machine.graph import Graph, Node
 from controller.machine.run import Progress, Run
@@ -11,7 +11,7 @@ from validators.render.markdown import code, escape
 MOST = 100
 """Rows; a pipeline with more is shown by `headgate show`."""
 
-_ICONS = {
+ICONS = {
     "waiting": "▫️",
     "running": "▶️",
     "cached": "♻️",
@@ -21,11 +21,16 @@ _ICONS = {
 }
 
 
-def steps(run: Run, graph: Graph | None, *, planned: bool) -> Iterator[str]:
-    """A table in the order of the graph; nothing where the graph is gone."""
+def steps(
+    run: Run, graph: Graph | None, *, planned: bool, why: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[str]:
+    """A table in the order of the graph; nothing where the graph is gone.
+
+    `why` has the reasons for which nodes run, by node, where they are known.
+    """
     if graph is None or not graph.nodes:
         return
-    rows = [_row(run, node, planned) for node in graph.nodes[:MOST]]
+    rows = [_row(run, node, planned, (why or {}).get(node.name, ())) for node in graph.nodes[:MOST]]
     head = ["| | Step | Took | Why |", "| --- | --- | ---: | --- |"]
     table = "\n".join([*head, *("| " + " | ".join(row) + " |" for row in rows)])
     more = len(graph.nodes) - MOST
@@ -33,11 +38,11 @@ def steps(run: Run, graph: Graph | None, *, planned: bool) -> Iterator[str]:
     yield f"### {'Plan' if planned else 'Steps'}\n\n{table}{left}"
 
 
-def _row(run: Run, node: Node, planned: bool) -> list[str]:
+def _row(run: Run, node: Node, planned: bool, reasons: Sequence[str]) -> list[str]:
     progress = run.nodes.get(node.name, Progress())
     stopped = progress.verdict is not None and not progress.verdict.passes
-    icon = "❌" if stopped else _ICONS[progress.phase]
-    why = _planned(run, node, progress) if planned else _happened(progress)
+    icon = "❌" if stopped else ICONS[progress.phase]
+    why = _planned(run, node, progress) if planned else _happened(progress, reasons)
     return [icon, code(node.name), _took(progress), escape(clip(why, 300))]
 
 
@@ -51,7 +56,7 @@ def _planned(run: Run, node: Node, progress: Progress) -> str:
     return "runs: nothing made before is from the same code, parameters and inputs"
 
 
-def _happened(progress: Progress) -> str:
+def _happened(progress: Progress, reasons: Sequence[str] = ()) -> str:
     """How it ended, in a few words."""
     verdict = f"{progress.verdict}" if progress.verdict else ""
     tries = len(progress.attempts)
@@ -63,7 +68,7 @@ def _happened(progress: Progress) -> str:
         case "skipped":
             said = f"skipped: {progress.skipped}"
         case "succeeded":
-            said = ""
+            said = f"ran: {'; '.join(reasons)}" if reasons else ""
         case _:
             said = "not over"
     again = f"attempt {tries}" if tries > 1 else ""

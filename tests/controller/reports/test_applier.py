@@ -6,6 +6,7 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
+from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key
 from controller.machine.run import Progress, Run
@@ -37,8 +38,10 @@ def artifacts(tmp_path: Path) -> Artifacts:
 
 @pytest.fixture
 def applier(ada: Person, store: Store, artifacts: Artifacts, tmp_path: Path) -> ReportApplier:
-    forge = NotesForge({"flights": Mirror(str(ada.remote), tmp_path / "mirror.git")})
-    return ReportApplier(store, artifacts, forge, Secrets({"DB_PASSWORD": "hunter2*!"}))
+    mirrors = {"flights": Mirror(str(ada.remote), tmp_path / "mirror.git")}
+    repositories = Repositories(mirrors, tmp_path / "checkouts")
+    secrets = Secrets({"DB_PASSWORD": "hunter2*!"})
+    return ReportApplier(store, artifacts, repositories, NotesForge(mirrors), secrets)
 
 
 async def keep(store: Store, run: Run) -> None:

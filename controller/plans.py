@@ -1,0 +1,170 @@
+"""Makes plans from facts in the store, for the command line and for pull requests."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from controller.git import Mirror
+from controller.kinds.code import Repositories
+from controller.machine.change import Change
+from controller.machine.code import Code
+from controller.machine.core import Key
+from controller.machine.graph import Graph
+from controller.machine.pipeline import Pipeline
+from controller.machine.plan import (
+    Earlier,
+    Plan,
+    baseline_of,
+    data_of,
+    forecast,
+    gates_of,
+    longest_path,
+    nothing_changed,
+    took,
+)
+from controller.machine.policy import changes, suites_to_compare
+from controller.machine.run import Hit, Run
+from controller.outbox import parsed
+from controller.store.protocol import Store
+from specs.model import Pipeline as Spec
+
+HISTORY = 20
+"""Runs that are looked through for how long a node takes."""
+
+
+class History(NamedTuple):
+    """What the store knows of a pipeline."""
+
+    state: Pipeline | None = None
+    earlier: Earlier | None = None
+    """The newest run of the default branch."""
+
+
+class Policy(NamedTuple):
+    """How the rules of a spec differ from those that it would replace."""
+
+    base: str | None = None
+    """The commit that they are compared with."""
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+async def history_of(store: Store, pipeline: str, besides: str | None = None) -> History:
+    """What is known of a pipeline. How long the run `besides` takes is not history yet."""
+    record = await store.get(Key("pipeline", pipeline))
+    if record is None:
+        return History()
+    state = parsed(Pipeline, record.body)
+    last = state.last.get(state.default_branch)
+    earlier = await _earlier(store, pipeline, last.run, besides) if last else None
+    return History(state=state, earlier=earlier)
+
+
+async def _earlier(store: Store, pipeline: str, name: str, besides: str | None) -> Earlier | None:
+    run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))
+    if run is None or graph is None:
+        return None
+    seconds: dict[str, float] = {}
+    for record in reversed(await store.list("run", f"{pipeline}-", HISTORY)):
+        one = parsed(Run, record.body)
+        if one.pipeline == pipeline and one.id != besides:
+            seconds |= took(one)
+    return Earlier(
+        run=name,
+        graph=parsed(Graph, graph.body),
+        datasets=parsed(Run, run.body).datasets,
+        seconds=seconds,
+    )
+
+
+async def plan_of(
+    store: Store | None,
+    spec: Spec,
+    graph: Graph,
+    versions: Mapping[str, str],
+    *,
+    commit: str,
+    history: History,
+    policy: Policy,
+    problems: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    besides: str | None = None,
+) -> Plan:
+    """The plan of a run whose graph and dataset versions are known.
+
+    `problems` says why the version of a dataset is not. What the run `besides` has made itself
+    was not there before, so it is not called cached.
+    """
+    earlier = history.earlier
+    cache: dict[str, Hit | None] = {}
+    while True:
+        nodes, wanted = forecast(graph, versions, cache, earlier)
+        if not wanted:
+            break
+        cache |= {key: await _look_up(store, key, besides) for key in wanted}
+    everything = len(versions) == len(spec.datasets)
+    number, model = baseline_of(graph)
+    return Plan(
+        pipeline=spec.metadata.name,
+        commit=commit,
+        compared_with=earlier.run if earlier else None,
+        nothing_to_do=everything and nothing_changed(graph, versions, earlier),
+        nodes=nodes,
+        datasets=data_of(spec, graph, versions, earlier, problems or {}),
+        gates=gates_of(graph, policy.base),
+        baseline=number,
+        baseline_model=model,
+        policy=policy.changes,
+        policy_base=policy.base,
+        seconds=longest_path(graph, nodes),
+        notes=(*notes, *policy.notes),
+    )
+
+
+async def _look_up(store: Store | None, key: str, besides: str | None) -> Hit | None:
+    record = await store.get(Key("cache", key)) if store else None
+    hit = parsed(Hit, record.body) if record else None
+    return hit if hit is None or hit.run != besides else None
+
+
+async def plan_of_run(
+    store: Store, repositories: Repositories, run: Run, graph: Graph
+) -> Plan | None:
+    """The plan of a pull request's run, as it was when it began; None if its spec is lost.
+
+    Raises what `Repositories.code` raises.
+    """
+    code = await repositories.code(run.repository, run.commit, run.folder)
+    if code.spec is None:
+        return None
+    base = await repositories.code(run.repository, run.base, run.folder) if run.base else None
+    return await plan_of(
+        store,
+        code.spec,
+        graph,
+        run.datasets,
+        commit=run.commit,
+        history=await history_of(store, run.pipeline, run.id),
+        policy=await compare(repositories.mirror(run.repository), code, base),
+        besides=run.id,
+    )
+
+
+async def compare(mirror: Mirror, code: Code, base: Code | None) -> Policy:
+    """How the rules of a commit differ from those of its base, suites and all."""
+    if base is None or code.spec is None:
+        return Policy()
+    if base.spec is None:
+        commit = base.source.commit
+        why = "has no valid spec here, so the rules of this commit are its own"
+        return Policy(notes=(f"the base {commit[:12]} {why}",))
+    suites: dict[str, tuple[str, str]] = {}
+    for dataset, (was, now) in suites_to_compare(base.spec, code.spec).items():
+        paths = base.source.within(was), code.source.within(now)
+        if base.source.files.get(paths[0]) == code.source.files.get(paths[1]):
+            continue
+        before = await mirror.read(base.source.commit, paths[0])
+        after = await mirror.read(code.source.commit, paths[1])
+        if before is not None and after is not None:
+            # What is no text is told by the suite's own check.
+            suites[dataset] = before.decode(errors="replace"), after.decode(errors="replace")
+    return Policy(base.source.commit, changes(base.spec, code.spec, suites))
