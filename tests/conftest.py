@@ -1,6 +1,11 @@
-"""What all tests share: property tests try the same examples however busy the machine is."""
+"""What all tests share: whoever runs them, they run as an ordinary user, and property tests try
+the same examples however busy the machine is."""
 
 from hypothesis import HealthCheck, settings
+
+from tests.ordinary import become_ordinary
+
+become_ordinary()
 
 settings.register_profile(
     "steady",
