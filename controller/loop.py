@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars
 
 from controller.machine.core import Action, Decision, Key, Letter, State
-from controller.outbox import Applier, Outbox, Ways, owe, parsed, within
+from controller.outbox import Applier, Outbox, Ways, owe, within
 from controller.queue import Queue
 from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record, Store
 from specs.failures import Ignore, NeedsHuman, TryAgain
@@ -179,7 +179,7 @@ class Loop:
         record, inbox = look.record, look.inbox
         bind_contextvars(revision=record.revision if record else 0)
         try:
-            state = None if record is None else parsed(kind.state, record.body)
+            state = None if record is None else kind.state.model_validate_json(record.text)
         except ValidationError as error:
             self._park(key, record, error)
             return None
@@ -206,7 +206,7 @@ class Loop:
         put = Put(
             key=key,
             revision=record.revision if record else 0,
-            body=decision.state.plain(),
+            text=decision.state.model_dump_json(),
             live=decision.requeue_after is not None,
         )
         change = Change(
@@ -217,7 +217,7 @@ class Loop:
             send=decision.messages,
             heed=tuple(letter.number for letter in look.inbox),
         )
-        same = record is not None and (record.body, record.live) == (put.body, put.live)
+        same = record is not None and (record.text, record.live) == (put.text, put.live)
         if same and change == Change(put=put):
             return None
         self._ways.boundary("before save", key)

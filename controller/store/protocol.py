@@ -1,5 +1,6 @@
 """The contract of durable state: compare-and-swap, inbox and outbox in one transaction."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -11,11 +12,18 @@ class Record(Value):
 
     key: Key
     revision: int
-    body: dict[str, Any]
+    text: str
+    """Its JSON."""
     updated: float
     """Seconds since the epoch."""
     live: bool
     """As it was put; facts are not live."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON as dicts and lists."""
+        body: dict[str, Any] = json.loads(self.text)
+        return body
 
 
 class Owed(Value):
@@ -34,11 +42,12 @@ class Owed(Value):
 
 
 class Put(Value):
-    """The new body of an object; `revision` is the one that was read, 0 for a new object."""
+    """The new state of an object; `revision` is the one that was read, 0 for a new object."""
 
     key: Key
     revision: int
-    body: dict[str, Any]
+    text: str
+    """Its JSON, encoded once: a state can be large, and it is saved at every turn."""
     live: bool
     """Wants to be looked at after a restart, even if nothing is owed to it or by it."""
 

@@ -29,7 +29,7 @@ def created(put: Put, now: float) -> Parameters:
         "kind": put.key.kind,
         "name": put.key.name,
         "revision": 1,
-        "body": text(put.body),
+        "body": put.text,
         "updated": now,
         "live": put.live,
     }
@@ -40,7 +40,7 @@ def replaced(put: Put, now: float) -> Parameters:
     return {
         **which(put.key),
         "p_revision": put.revision,
-        "p_body": text(put.body),
+        "p_body": put.text,
         "p_updated": now,
         "p_live": put.live,
     }
@@ -48,7 +48,7 @@ def replaced(put: Put, now: float) -> Parameters:
 
 def fact_row(fact: Fact, now: float) -> Parameters:
     """A fact's row, as if it were new."""
-    return created(Put(key=fact.key, revision=0, body=fact.body, live=False), now)
+    return created(Put(key=fact.key, revision=0, text=text(fact.body), live=False), now)
 
 
 def outbox_row(owed: Owed) -> Parameters:
@@ -87,7 +87,7 @@ def record(row: AnyRow) -> Record:
     return Record(
         key=Key(row.kind, row.name),
         revision=row.revision,
-        body=json.loads(row.body),
+        text=row.body,
         updated=row.updated,
         live=row.live,
     )

@@ -1,6 +1,7 @@
 """What every `Store` keeps. A subclass gives `store`, and `other`: the same state, opened again."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -13,7 +14,7 @@ OTHER_RUN = Key("run", "flights-2")
 
 def put(n: int, revision: int = 0, *, key: Key = RUN, live: bool = True) -> Put:
     """An object whose body says `n`."""
-    return Put(key=key, revision=revision, body={"n": n}, live=live)
+    return Put(key=key, revision=revision, text=json.dumps({"n": n}), live=live)
 
 
 def owe(name: str, *, owner: Key = RUN, lane: str = "main") -> Owed:
@@ -77,7 +78,9 @@ class StoreContract:
             "yes": True,
             "": "\x00 \U0001f600",
         }
-        await store.commit(Change(put=Put(key=RUN, revision=0, body=body, live=False)), now=1)
+        await store.commit(
+            Change(put=Put(key=RUN, revision=0, text=json.dumps(body), live=False)), now=1
+        )
         record = await store.get(RUN)
         assert record is not None
         assert record.body == body

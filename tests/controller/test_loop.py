@@ -374,7 +374,7 @@ async def test_what_cannot_be_observed_is_looked_at_again(store: Store, failure:
 async def test_a_state_that_cannot_be_read_stands_still_and_others_go_on(
     store: Store, loop: Loop
 ) -> None:
-    broken = Put(key=COUNTER, revision=0, body={"n": "many", "colour": "blue"}, live=True)
+    broken = Put(key=COUNTER, revision=0, text='{"n": "many", "colour": "blue"}', live=True)
     await store.commit(Change(put=broken), now=1)
     await tell(store, COUNTER, "add", add=1)
     async with running(loop):
@@ -383,7 +383,7 @@ async def test_a_state_that_cannot_be_read_stands_still_and_others_go_on(
         loop.wake(WORKER)
         await until(lambda: log_of(store))
         assert loop.parked == {COUNTER: 1}
-        mended = Put(key=COUNTER, revision=1, body={"n": 4}, live=True)
+        mended = Put(key=COUNTER, revision=1, text='{"n": 4}', live=True)
         await store.commit(Change(put=mended), now=2)
         loop.wake(COUNTER)
         await until(lambda: idle(store, loop))
@@ -396,7 +396,7 @@ async def test_who_was_overtaken_decides_again_on_what_is_there_now(
 ) -> None:
     async def overtaken(key: Key) -> None:
         if await other.get(key) is None:
-            rival = Put(key=key, revision=0, body={"n": 100}, live=False)
+            rival = Put(key=key, revision=0, text='{"n": 100}', live=False)
             await other.commit(Change(put=rival), now=1)
 
     await tell(store, COUNTER, "add", add=1)
@@ -428,7 +428,7 @@ async def test_a_new_loop_wakes_what_is_alive_owes_or_was_told_and_lets_the_rest
         looked.add(key.name)
 
     def put(name: str, *, live: bool) -> Put:
-        return Put(key=Key("counter", name), revision=0, body={"n": 0}, live=live)
+        return Put(key=Key("counter", name), revision=0, text='{"n": 0}', live=live)
 
     owed = owe(Key("counter", "owes"), Work(how="anything"))
     await store.commit(Change(put=put("owes", live=False), owe=(owed,)), now=1)

@@ -202,7 +202,8 @@ def fact(kind: str, name: str, body: Value) -> Fact:
 
 def put(kind: str, name: str, body: Value, revision: int = 0) -> Change:
     """One object, new unless a revision is given."""
-    return Change(put=Put(key=Key(kind, name), revision=revision, body=body.plain(), live=True))
+    text = body.model_dump_json()
+    return Change(put=Put(key=Key(kind, name), revision=revision, text=text, live=True))
 
 
 def run_changes(one: Run, of: Graph | None = None) -> list[Change]:

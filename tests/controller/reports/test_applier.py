@@ -50,7 +50,7 @@ async def keep(store: Store, run: Run) -> None:
     put = Put(
         key=Key("run", run.id),
         revision=record.revision if record else 0,
-        body=run.plain(),
+        text=run.model_dump_json(),
         live=run.live,
     )
     fact = Fact(key=Key("graph", run.id), body=graph(run.commit).plain())

@@ -1,6 +1,7 @@
 """The SQLite store: the contract of every store, and what is its own."""
 
 import asyncio
+import json
 import shutil
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.machine.core import Fact
 from controller.store.faults import explained
 from controller.store.protocol import Change, Put, Store
 from controller.store.sqlite import SqliteStore
@@ -81,9 +83,9 @@ async def test_listing_the_live_reads_no_others(store: SqliteStore) -> None:
 async def test_numbers_that_are_no_json_are_refused_and_nothing_is_saved(
     store: SqliteStore,
 ) -> None:
-    endless = Put(key=RUN, revision=0, body={"n": float("inf")}, live=True)
+    endless = Fact(key=RUN, body={"n": float("inf")})
     with pytest.raises(ValueError, match="JSON"):
-        await store.commit(Change(put=endless), now=1)
+        await store.commit(Change(facts=(endless,)), now=1)
     await store.commit(Change(put=put(1)), now=2)
     record = await store.get(RUN)
     assert record is not None
@@ -121,7 +123,7 @@ async def fill(path: Path) -> None:
     store = await SqliteStore.open(path)
     for n in range(50):
         await store.commit(
-            Change(put=Put(key=RUN, revision=n, body={"n": "x" * 9000}, live=True)), n
+            Change(put=Put(key=RUN, revision=n, text=json.dumps({"n": "x" * 9000}), live=True)), n
         )
     await store.close()
 

@@ -1,6 +1,7 @@
 """Any sequence of changes leaves the store as it would leave a few dicts and lists."""
 
 import asyncio
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -40,7 +41,11 @@ class Model:
             key = change.put.key
             if change.put.revision != self.objects.get(key, (0,))[0]:
                 return False
-            self.objects[key] = (change.put.revision + 1, change.put.body["n"], change.put.live)
+            self.objects[key] = (
+                change.put.revision + 1,
+                json.loads(change.put.text)["n"],
+                change.put.live,
+            )
         for fact in change.facts:
             revision, n, _ = self.objects.get(fact.key, (0, None, False))
             if n != fact.body["n"]:
@@ -113,7 +118,7 @@ class StoreAgainstAModel(RuleBasedStateMachine):
         revision = max(0, self.model.objects.get(key, (0,))[0] + off)
         self.commit(
             Change(
-                put=Put(key=key, revision=revision, body={"n": n}, live=live),
+                put=Put(key=key, revision=revision, text=json.dumps({"n": n}), live=live),
                 facts=() if fact is None else (Fact(key=FACT, body={"n": fact}),),
                 owe=tuple(map(owing, owed)),
                 settle=settled,
