@@ -41,7 +41,7 @@ class Calls:
         *,
         params: Mapping[str, Any] | None = None,
         data: object = None,
-        again: bool = False,
+        again: bool | None = None,
         reserve: int = 0,
     ) -> Reply:
         """See `Transport.ask`; `data` is sent as JSON."""
@@ -86,7 +86,11 @@ class Calls:
         raise NeedsHuman(f"{url}: more than {PAGES * 100} entries; close or delete some")
 
     async def write(
-        self, repository: str, act: Callable[["GitHubSession"], object], *, again: bool = False
+        self,
+        repository: str,
+        act: Callable[["GitHubSession"], object],
+        *,
+        again: bool | None = None,
     ) -> Any:
         """What GitHub answered to the change that `act` makes with github3.py."""
 

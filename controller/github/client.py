@@ -13,6 +13,7 @@ request, it is looked for by the mark that the caller gave before it is sent aga
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from controller.github.answers import Budget, Missing, Refused
 from controller.github.auth import Auth
 from controller.github.calls import Calls, commit, created, repo
 from controller.github.transport import Transport
-from controller.github.values import Check, Comment, Deployment, Issue, Pull, read
+from controller.github.values import Check, Comment, Deployment, Issue, Person, Pull, read
 
 LONGEST = 65_535
 """Characters that GitHub takes of a comment, or of one field of a check's output."""
@@ -52,6 +53,7 @@ class Client:
         self._transport = transport
         self._auth = auth
         self._calls = Calls(transport, auth)
+        self._login = ""
 
     @property
     def can_check(self) -> bool:
@@ -223,7 +225,10 @@ class Client:
         url: str | None = None,
         actions: Sequence[Mapping[str, str]] | None = None,
     ) -> Check:
-        """Change what is given. Annotations are added to those that are there."""
+        """Change what is given. Annotations are added to those that are there.
+
+        Raises `answers.Unsure` if nobody can tell whether they were.
+        """
         at = self._at(repository, f"check-runs/{number:d}")
         data = await self._calls.write(
             repository,
@@ -235,6 +240,7 @@ class Client:
                 details_url=url,
                 actions=None if actions is None else list(actions),
             ),
+            again=False if output and output.get("annotations") else None,
         )
         return read(Check, data)
 
@@ -269,6 +275,40 @@ class Client:
         entries = await self._calls.pages(repository, path, reserve=reserve)
         return tuple(read(Comment, entry) for entry in entries)
 
+    async def said_since(
+        self, repository: str, moment: str, *, reserve: int = 0
+    ) -> tuple[Comment, ...]:
+        """On all its pull requests and issues since `moment` (ISO 8601), oldest first; also what
+        was written before and edited since. Costs nothing while nothing is new."""
+        params = {"since": moment, "sort": "created", "direction": "asc"}
+        path = f"{repo(repository)}/issues/comments"
+        entries = await self._calls.pages(repository, path, params=params, reserve=reserve)
+        return tuple(read(Comment, entry) for entry in entries)
+
+    async def last_said(self, repository: str, *, reserve: int = 0) -> Comment | None:
+        """The newest comment on any pull request or issue."""
+        params = {"sort": "created", "direction": "desc", "per_page": 1}
+        path = f"{repo(repository)}/issues/comments"
+        reply = await self._calls.ask(repository, "GET", path, params=params, reserve=reserve)
+        return next((read(Comment, entry) for entry in reply.data or ()), None)
+
+    async def own_comments(
+        self, repository: str, number: int, prefix: str, *, reserve: int = 0
+    ) -> tuple[Comment, ...]:
+        """Those of this app or person that start with `prefix`, which anybody can write."""
+        found = await self.comments(repository, number, reserve=reserve)
+        mine = self._auth.app_id
+        if mine is None and not self._login and found:
+            self._login = read(
+                Person, (await self._calls.ask(repository, "GET", "/user")).data
+            ).login
+        return tuple(
+            one
+            for one in found
+            if one.body.startswith(prefix)
+            and (mine in (str(one.app), one.client) if mine else one.author == self._login)
+        )
+
     async def create_comment(
         self, repository: str, number: int, body: str, *, mark: str
     ) -> Comment:
@@ -296,6 +336,12 @@ class Client:
         )
         return read(Comment, data)
 
+    async def delete_comment(self, repository: str, comment: int) -> None:
+        """Delete it, if nobody has yet."""
+        path = f"{repo(repository)}/issues/comments/{comment:d}"
+        with suppress(Missing):
+            await self._calls.ask(repository, "DELETE", path)
+
     async def react(self, repository: str, comment: int, reaction: Reaction) -> None:
         """To a comment; GitHub keeps one of each kind."""
         path = f"{repo(repository)}/issues/comments/{comment:d}/reactions"
@@ -308,10 +354,7 @@ class Client:
         at = self._at(repository)
 
         async def find() -> Issue | None:
-            path = f"{repo(repository)}/issues"
-            params = {"state": "all", "sort": "created", "direction": "desc", "per_page": 50}
-            reply = await self._calls.ask(repository, "GET", path, params=params)
-            issues = (read(Issue, entry) for entry in reply.data or ())
+            issues = await self.open_issues(repository, label=labels[0] if labels else "")
             return next((issue for issue in issues if mark in issue.body), None)
 
         async def create() -> Issue:
@@ -324,6 +367,19 @@ class Client:
             return read(Issue, data)
 
         return await created(create, find)
+
+    async def open_issues(self, repository: str, *, label: str = "") -> tuple[Issue, ...]:
+        """Those that are open and, if one is given, have that label; pull requests among them."""
+        params = {"state": "open", **({"labels": label} if label else {})}
+        entries = await self._calls.pages(repository, f"{repo(repository)}/issues", params=params)
+        return tuple(read(Issue, entry) for entry in entries)
+
+    async def close_issue(self, repository: str, number: int) -> None:
+        """Close it as completed. Raises `Missing` if somebody deleted it."""
+        at = self._at(repository, f"issues/{number:d}")
+        await self._calls.write(
+            repository, lambda session: by_github3.issue(session, at).edit(state="closed")
+        )
 
     # Deployments
 

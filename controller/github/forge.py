@@ -1,19 +1,23 @@
-"""Reports on GitHub: a check run per pipeline and commit, and one comment per pull request."""
+"""Reports on GitHub: a check run per run of a pipeline, and one comment per pull request."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
-import structlog
-
-from controller.github.answers import Missing
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
-from controller.github.values import Check, Comment, Pull
+from controller.github.comment import Sticky, cut
+from controller.github.values import Check
 from controller.reports.protocol import Annotation, CommitReport
 from specs.failures import NeedsHuman
 
 LONGEST_TITLE = 255
+APPROVE = {
+    "label": "Approve this commit",
+    "description": "Let Headgate run this fork's commit",
+    "identifier": "approve",
+}
+"""The button of a held commit. A run again is GitHub's own button."""
 
 _STATUSES: Mapping[str | None, StatusState] = {
     None: "pending",
@@ -24,23 +28,23 @@ _STATUSES: Mapping[str | None, StatusState] = {
     "action_required": "pending",
 }
 
-log = structlog.get_logger("headgate.github")
-
 
 class GitHubForge:
     """A `Forge`. `names` has the `owner/name` on GitHub of each repository.
 
     One check run per pipeline and commit goes from queued to its conclusion; a further run of the
-    same commit gets its own, which GitHub then shows instead. After a crash it is found again by
-    its external id. A personal token may not create check runs and makes commit statuses.
+    same commit gets its own, which GitHub then shows instead, or goes on with one that is open
+    still. It is known by its external id, so whoever comes after a crash goes on with it, and two
+    controllers that have the same to say share it. A personal token may not create check runs and
+    makes commit statuses.
     """
 
     def __init__(self, client: Client, names: Mapping[str, str]) -> None:
         self._client = client
         self._names = names
-        self._open: dict[tuple[str, str, str], Check] = {}
-        self._comments: dict[tuple[str, int, str], int] = {}
-        self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._sticky = Sticky(client)
+        self._open: dict[tuple[str, str], Check] = {}
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def report(self, report: CommitReport) -> None:
         """See `Forge.report`. Raises what `Client` raises."""
@@ -48,21 +52,25 @@ class GitHubForge:
         if at is None:
             raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
         # A pipeline and its run may both have something to say at one time.
-        async with self._turns[report.repository, report.pipeline]:
+        turn = self._turns.setdefault((at, _waiting_id(report)), asyncio.Lock())
+        async with turn:
             if self._client.can_check:
                 await self._check(at, report)
             else:
                 await self._status(at, report)
-            for pull in await self._client.open_pulls(at):
-                if pull.head_sha == report.commit:
-                    await self._comment(at, pull, report)
+            if report.pull is not None and report.step is None:
+                await self._sticky.say(at, report.pull, report)
 
     async def _check(self, at: str, report: CommitReport) -> None:
-        key = (at, report.commit, report.pipeline)
-        check = self._open.get(key) or await self._found(at, report)
-        mine = check is not None and check.external_id == external_id(report)
+        mine, waiting = external_id(report), _waiting_id(report)
+        # Taken out until all is said: after a failure, what GitHub has is looked up.
+        check = self._open.pop((at, waiting), None)
+        if check is None or check.external_id not in (mine, waiting):
+            check = await self._found(at, report)
+        if check is not None and check.conclusion and report.conclusion is None:
+            return  # another controller has concluded it
         # GitHub adds annotations to those that are there, so what it has is not said again.
-        rest = report.annotations[check.annotations if check and mine else 0 :]
+        rest = report.annotations[check.annotations if check and check.external_id == mine else 0 :]
         batches = [rest[n : n + ANNOTATIONS] for n in range(0, len(rest), ANNOTATIONS)] or [()]
         for number, batch in enumerate(batches, 1):
             said = _said(report, batch, concluded=number == len(batches))
@@ -71,17 +79,17 @@ class GitHubForge:
                 check = await self._client.create_check(at, name=name, sha=report.commit, **said)
             else:
                 check = await self._client.update_check(at, check.id, **said)
-        self._open.pop(key, None)
         if report.conclusion is None and check is not None:
-            self._open[key] = check
+            self._open[at, waiting] = check
 
     async def _found(self, at: str, report: CommitReport) -> Check | None:
         """The check run to go on with: this report's own, or one that nobody has concluded."""
-        prefix = external_id(report.model_copy(update={"run": None}))
-        checks = await self._client.list_checks(at, report.commit, prefix)
-        own = (check for check in checks if check.external_id == external_id(report))
-        still_open = (check for check in checks if check.status != "completed")
-        return next(own, None) or next(still_open, None)
+        checks = await self._client.list_checks(at, report.commit, _waiting_id(report))
+        still_open = [check for check in checks if check.status != "completed"]
+        own = [check for check in checks if check.external_id == external_id(report)]
+        if report.run is None and report.conclusion is None:
+            own = still_open  # what waited before has its own, with how that ended
+        return max(own or still_open, key=lambda check: check.id, default=None)
 
     async def _status(self, at: str, report: CommitReport) -> None:
         await self._client.create_status(
@@ -91,31 +99,6 @@ class GitHubForge:
             context=name_of(report.pipeline),
             description=report.title,
         )
-
-    async def _comment(self, at: str, pull: Pull, report: CommitReport) -> None:
-        """The pipeline's one comment on a pull request says this now."""
-        key = (at, pull.number, report.pipeline)
-        mark = f"<!-- headgate: {report.pipeline} -->"
-        body = f"{mark}\n{cut(report.text, LONGEST - len(mark) - 1, report.run)}"
-        number = self._comments.get(key) or await self._said_before(at, pull, mark)
-        if number is not None:
-            try:
-                await self._client.update_comment(at, number, body)
-            except Missing:
-                log.info("somebody deleted the comment; there is a new one", pull=pull.number)
-                number = None
-        if number is None:
-            number = (await self._client.create_comment(at, pull.number, body, mark=mark)).id
-        self._comments[key] = number
-
-    async def _said_before(self, at: str, pull: Pull, mark: str) -> int | None:
-        comments = await self._client.comments(at, pull.number)
-        return next((one.id for one in comments if self._ours(one, mark)), None)
-
-    def _ours(self, comment: Comment, mark: str) -> bool:
-        """Anybody may write the mark; only an app's comments are a bot's."""
-        kind = "Bot" if self._client.can_check else "User"
-        return comment.kind == kind and comment.body.startswith(mark)
 
 
 def name_of(pipeline: str) -> str:
@@ -128,24 +111,8 @@ def external_id(report: CommitReport) -> str:
     return f"{report.commit}/{report.pipeline}/{report.run or ''}"
 
 
-def cut(text: str, longest: int, run: str | None) -> str:
-    """The text, or as many of its lines as fit, with what they leave open closed."""
-    if len(text) <= longest:
-        return text
-    where = f"`headgate show {run}`" if run else "the check of this commit"
-    end = f"\n\nThe rest is cut; the whole: {where}\n"
-    room = longest - len(end) - 200  # for what is closed
-    kept = text[:room].rpartition("\n")[0]
-    fence = ""
-    for line in kept.splitlines():
-        ticks = line[: len(line) - len(line.lstrip("`"))]
-        if fence:
-            fence = "" if line.strip() == fence else fence
-        elif len(ticks) >= 3:
-            fence = ticks
-    details = kept.count("<details>") - kept.count("</details>")
-    closed = [*([fence[:100]] if fence else []), *["</details>"] * min(max(details, 0), 5)]
-    return "\n".join([kept, *closed]) + end
+def _waiting_id(report: CommitReport) -> str:
+    return external_id(report.model_copy(update={"run": None}))
 
 
 def _said(
@@ -161,7 +128,13 @@ def _said(
     }
     if annotations:
         output["annotations"] = [_annotation(one) for one in annotations]
-    said = {"external_id": external_id(report), "status": status, "output": output}
+    buttons = [APPROVE] if conclusion == "action_required" else []
+    said = {
+        "external_id": external_id(report),
+        "status": status,
+        "output": output,
+        "actions": buttons,  # also none: of a held check that goes on, the button goes
+    }
     return said | ({"conclusion": conclusion} if conclusion else {})
 
 

@@ -114,22 +114,22 @@ class Transport:
         *,
         params: Mapping[str, Any] | None = None,
         body: bytes | None = None,
-        again: bool = False,
+        again: bool | None = None,
         reserve: int = 0,
     ) -> Reply:
         """The answer, of a status below 400; `url` is a path or a whole address of this API.
 
-        GET, PUT, PATCH and DELETE are tried `TRIES` times; POST only with `again`, or where it
-        surely did not arrive. Fails at once, without asking, while a limit holds and while fewer
-        than `reserve` requests are left for those that matter more.
+        GET, PUT, PATCH and DELETE are tried `TRIES` times, POST once; `again` says otherwise. What
+        surely did not arrive is sent again in any case. Fails at once, without asking, while a
+        limit holds and while fewer than `reserve` requests are left for those that matter more.
 
-        Raises `TryAgain` (with `after` where GitHub says when), `Unsure` for a POST that may have
-        been carried out, `Missing` and `Refused` with GitHub's own words.
+        Raises `TryAgain` (with `after` where GitHub says when), `Unsure` for what is tried once and
+        may have been carried out, `Missing` and `Refused` with GitHub's own words.
         """
         what = f"{method} {urlsplit(url).path}"
         address = self._address(url, params)
         self._check(token.holder, reserve)
-        again = again or method in _SAFE
+        again = method in _SAFE if again is None else again
         problem = ""
         for attempt in range(TRIES):
             if attempt:

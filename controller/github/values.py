@@ -14,6 +14,12 @@ Said = Annotated[str, BeforeValidator(lambda value: "" if value is None else val
 """Text for which GitHub may say null."""
 
 
+def _number(url: object) -> int:
+    """What an address ends with."""
+    last = str(url).rpartition("/")[2]
+    return int(last) if last.isascii() and last.isdigit() else 0
+
+
 class Answer(BaseModel):
     """Base: frozen, and lenient with what it does not read."""
 
@@ -71,6 +77,8 @@ class Check(Answer):
     status: str = ""
     conclusion: str | None = None
     external_id: Said = ""
+    started: Said = Field(default="", validation_alias="started_at")
+    """As GitHub writes times."""
     app: int | None = Field(default=None, validation_alias=AliasPath("app", "id"))
     client: Said = Field(default="", validation_alias=AliasPath("app", "client_id"))
     """An app may go by this instead of its number."""
@@ -87,8 +95,26 @@ class Comment(Answer):
     author: Said = Field(default="", validation_alias=AliasPath("user", "login"))
     kind: Said = Field(default="", validation_alias=AliasPath("user", "type"))
     """`User` or `Bot`; an app's own comments are a bot's."""
+    created: Said = Field(default="", validation_alias="created_at")
+    about: Annotated[int, BeforeValidator(_number)] = Field(
+        default=0, validation_alias="issue_url"
+    )
+    """The number of the pull request or issue."""
+    app: int | None = Field(
+        default=None, validation_alias=AliasPath("performed_via_github_app", "id")
+    )
+    """The app that wrote it."""
+    client: Said = Field(
+        default="", validation_alias=AliasPath("performed_via_github_app", "client_id")
+    )
     updated: Said = Field(default="", validation_alias="updated_at")
     url: Said = Field(default="", validation_alias="html_url")
+
+
+class Person(Answer):
+    """Whom a token belongs to."""
+
+    login: str
 
 
 class Deployment(Answer):

@@ -1,50 +1,16 @@
 """Reports as GitHub shows them, on the double."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
 import pytest
 
-from controller.github.auth import App, Personal
+from controller.github.auth import Personal
 from controller.github.client import Client
-from controller.github.forge import GitHubForge, cut
+from controller.github.comment import MARK, parse
+from controller.github.forge import GitHubForge
 from controller.github.transport import Transport, api_of
-from controller.reports import Annotation, CommitReport
+from controller.reports import Annotation
 from tests.contracts.forge import ForgeContract, Shown
+from tests.controller.github.reporting import NAMES, said
 from tests.doubles.github import GitHub, Repository
-
-REPO = "octo/flights"
-NAMES = {"flights": REPO}
-
-
-@pytest.fixture
-def github(tmp_path: Path) -> Iterator[GitHub]:
-    with GitHub(tmp_path) as double:
-        yield double
-
-
-@pytest.fixture
-def repository(github: GitHub) -> Repository:
-    made = github.repository(REPO)
-    github.push(made, {"ml-pipeline.yaml": "a"})
-    github.app()
-    github.install(made)
-    return made
-
-
-@pytest.fixture
-def commit(github: GitHub, repository: Repository) -> str:
-    """The head of an open pull request."""
-    sha = github.push(repository, {"train.py": "b"}, branch="deeper")
-    github.open_pull_request(repository, "deeper")
-    return sha
-
-
-@pytest.fixture
-async def client(github: GitHub, repository: Repository) -> AsyncIterator[Client]:
-    transport = Transport(api_of(github.url))
-    yield Client(transport, App(github.hub.the_app().id, github.private_key, transport))
-    await transport.close()
 
 
 @pytest.fixture
@@ -60,21 +26,6 @@ class TestGitHubForge(ForgeContract):
             return "\n".join(check.output["summary"] for check in checks)
 
         return shown
-
-
-def said(commit: str, state: str, text: str, **more: object) -> CommitReport:
-    return CommitReport.model_validate(
-        {
-            "repository": "flights",
-            "commit": commit,
-            "pipeline": "flight-delay",
-            "state": state,
-            "title": state,
-            "run": "flight-delay-1",
-            "text": text,
-            **more,
-        }
-    )
 
 
 async def test_one_check_is_queued_runs_and_ends_and_a_retry_gets_its_own(
@@ -123,32 +74,95 @@ async def test_many_annotations_come_in_several_requests_and_once(
     assert [one["start_line"] for one in check.annotations] == list(range(1, 121))
 
 
-async def test_a_pull_request_has_one_comment_per_pipeline_that_is_updated(
+async def test_a_held_commit_asks_for_approval_by_a_button_that_goes_when_it_runs(
+    github: GitHub, repository: Repository, commit: str, forge: GitHubForge
+) -> None:
+    held = said(commit, "held", "Of a fork.", run=None, conclusion="action_required")
+    await forge.report(held)
+    await forge.report(held)
+    (check,) = github.check_runs(repository, commit)
+    assert check.conclusion == "action_required"
+    assert [button["identifier"] for button in check.actions] == ["approve"]
+    await forge.report(said(commit, "running", "It waits.", run=None))
+    await forge.report(said(commit, "running", "It runs."))
+    await forge.report(said(commit, "passed", "It passed.", conclusion="success"))
+    _, run = github.check_runs(repository, commit)
+    assert (run.conclusion, run.actions) == ("success", [])
+
+
+async def test_the_step_that_runs_is_in_the_title_at_one_request_and_not_in_the_comment(
+    github: GitHub, repository: Repository, commit: str, forge: GitHubForge
+) -> None:
+    await forge.report(said(commit, "running", "The plan.", pull=1))
+    before = len(github.calls())
+    for done, step in enumerate(("train", "evaluate")):
+        title = f"{step} runs ({done} of 2 done)"
+        await forge.report(said(commit, "running", "Running.", title=title, pull=1, step=step))
+    assert len(github.calls()) == before + 2
+    (check,) = github.check_runs(repository, commit)
+    assert (check.status, check.output["title"]) == ("in_progress", "evaluate runs (1 of 2 done)")
+    (comment,) = github.comments(repository, repository.issues[1])
+    assert "The plan." in comment.body
+
+
+async def test_a_run_again_by_githubs_button_has_its_own_check_also_for_a_restarted_controller(
     github: GitHub, repository: Repository, commit: str, client: Client
 ) -> None:
-    (pull,) = repository.pulls()
-    github.comment(repository, pull, "<!-- headgate: flight-delay -->\nIt passed, honestly", "eve")
-    await GitHubForge(client, NAMES).report(said(commit, "running", "The plan."))
-    forge = GitHubForge(client, NAMES)
-    await forge.report(said(commit, "passed", "It passed.", conclusion="success"))
-    await forge.report(said(commit, "passed", "Of fares.", pipeline="fares"))
-    stale = github.push(repository, {"a": "1"}, branch="elsewhere")
-    await forge.report(said(stale, "failed", "Of a commit that is no head.", conclusion="failure"))
-    assert [one.body for one in github.comments(repository, pull)][1:] == [
-        "<!-- headgate: flight-delay -->\nIt passed.",
-        "<!-- headgate: fares -->\nOf fares.",
+    await GitHubForge(client, NAMES).report(said(commit, "failed", "No.", conclusion="failure"))
+    (first,) = github.check_runs(repository, commit)
+    github.click_rerun(repository, first)
+    again = {"run": "flight-delay-2"}
+    await GitHubForge(client, NAMES).report(said(commit, "running", "Again.", run=None))
+    await GitHubForge(client, NAMES).report(said(commit, "running", "Again.", **again))
+    ended = said(commit, "passed", "Yes.", conclusion="success", **again)
+    await GitHubForge(client, NAMES).report(ended)
+    assert [(check.external_id, check.conclusion) for check in github.check_runs(repository)] == [
+        (f"{commit}/flight-delay/flight-delay-1", "failure"),
+        (f"{commit}/flight-delay/flight-delay-2", "success"),
     ]
 
 
-async def test_a_comment_that_somebody_deleted_is_made_anew(
+async def test_a_later_run_of_a_commit_goes_on_with_the_check_of_one_that_has_not_ended(
     github: GitHub, repository: Repository, commit: str, forge: GitHubForge
 ) -> None:
+    await forge.report(said(commit, "running", "As a branch."))
+    later = {"run": "flight-delay-2", "pull": 1}
+    await forge.report(said(commit, "running", "As a pull request.", **later))
+    await forge.report(said(commit, "failed", "No.", conclusion="failure", **later))
+    assert [check.conclusion for check in github.check_runs(repository, commit)] == ["failure"]
+
+
+async def test_two_controllers_share_a_check_and_a_comment_and_take_no_conclusion_back(
+    github: GitHub, repository: Repository, commit: str, client: Client
+) -> None:
+    one, other = GitHubForge(client, NAMES), GitHubForge(client, NAMES)
+    runs = said(commit, "running", "It runs.", pull=1)
+    passed = said(commit, "passed", "It passed.", pull=1, conclusion="success")
+    await one.report(runs)
+    await other.report(runs)
+    await one.report(passed)
+    await other.report(runs.model_copy(update={"step": "train"}))
+    await other.report(passed)
+    (check,) = github.check_runs(repository, commit)
+    assert (check.status, check.conclusion) == ("completed", "success")
+    (comment,) = github.comments(repository, repository.issues[1])
+    assert "It passed." in comment.body
+
+
+async def test_a_token_of_a_person_comments_as_that_person_and_leaves_others_alone(
+    github: GitHub, repository: Repository, commit: str
+) -> None:
     (pull,) = repository.pulls()
-    await forge.report(said(commit, "running", "The plan."))
-    repository.comments.clear()
-    await forge.report(said(commit, "passed", "It passed.", conclusion="success"))
-    (comment,) = github.comments(repository, pull)
-    assert comment.body.endswith("It passed.")
+    posed = github.comment(repository, pull, f"{MARK}\nIt passed, honestly", "eve")
+    transport = Transport(api_of(github.url))
+    forge = GitHubForge(Client(transport, Personal(github.token("octo"))), NAMES)
+    await forge.report(said(commit, "running", "The plan.", pull=1))
+    await forge.report(said(commit, "passed", "It passed.", pull=1, conclusion="success"))
+    await transport.close()
+    first, second = github.comments(repository, pull)
+    assert (first.id, first.body) == (posed.id, f"{MARK}\nIt passed, honestly")
+    assert (second.user.login, [one.text for one in parse(second.body)]) == ("octo", ["It passed."])
+    assert len(github.calls("GET /user")) == 1
 
 
 async def test_a_person_who_may_not_make_checks_makes_statuses(
@@ -164,11 +178,3 @@ async def test_a_person_who_may_not_make_checks_makes_statuses(
         ("headgate / flight-delay", "failure"),
     ]
     assert github.check_runs(repository, commit) == []
-
-
-def test_what_is_cut_closes_what_it_leaves_open_and_says_where_the_whole_is() -> None:
-    text = "## FAIL\n\n<details>\n\n````text\n" + "word\n" * 500
-    short = cut(text, 1000, "flight-delay-1")
-    assert len(short) <= 1000
-    assert "word\n````\n</details>\n\nThe rest is cut; the whole: `headgate show flight" in short
-    assert cut("whole\n", 1000, None) == "whole\n"

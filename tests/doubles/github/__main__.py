@@ -10,7 +10,7 @@ from tests.doubles.github import GitHub
 
 
 @click.command(help="A GitHub on this machine, to try Headgate with.")
-@click.option("--port", default=8090, show_default=True)
+@click.option("--port", default=8091, show_default=True)
 @click.option(
     "--repository",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
