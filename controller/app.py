@@ -19,6 +19,7 @@ from controller.executors.workspace import Workspace
 from controller.git import Mirror
 from controller.github.connect import connect
 from controller.github.forge import GitHubForge
+from controller.github.sweep import HOUR, ChecksSweep
 from controller.github.webhooks import Hint
 from controller.kinds.code import Repositories
 from controller.kinds.environment import EnvironmentKind
@@ -97,6 +98,9 @@ class App:
         )
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = connect(settings, base, secrets)
+        self.reports = ReportApplier(
+            store, self.artifacts, self.repositories, self._forge(), secrets
+        )
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watch(self.send, settings.bucket_poll.total_seconds())
         self.serving = Serving(
@@ -150,9 +154,7 @@ class App:
             Deploy: self.serving.deploy,
             RunSmoke: self.smoker.smoke,
             WriteEnvironment: environments.write,
-            ReportCommit: ReportApplier(
-                self.store, self.artifacts, self.repositories, self._forge(), self.secrets
-            ).apply,
+            ReportCommit: self.reports.apply,
             Send: notifier.apply,
         }
 
@@ -232,6 +234,21 @@ class App:
                 log.exception("the sweep failed by a fault of Headgate's own")
             await asyncio.sleep(DAY)
 
+    async def sweep_checks(self) -> None:
+        """Once an hour, conclude the checks on GitHub that nobody else will."""
+        if self.github is None:
+            return
+        client, names = self.github.client, self.github.names
+        checks = ChecksSweep(client, names, self.store, self.reports.apply)
+        while True:
+            try:
+                await checks.sweep(Ways().clock())
+            except Failure as failure:
+                log.warning("checks on GitHub are not swept", reason=str(failure))
+            except Exception:
+                log.exception("the sweep of checks failed by a fault of Headgate's own")
+            await asyncio.sleep(HOUR)
+
     async def close(self) -> None:
         """Let go; steps, servers and routers go on."""
         if self.github is not None:
@@ -267,6 +284,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
             tasks.create_task(app.hear_webhooks(loop))
             tasks.create_task(app.forget_old())
             tasks.create_task(app.sweep())
+            tasks.create_task(app.sweep_checks())
             tasks.create_task(loop.run())
 
 

@@ -1,0 +1,134 @@
+"""Concludes checks that nobody else will: of a controller that died, or of a report that got lost.
+
+A pull request that waits for such a check could never be merged. Looked at are the heads of watched
+branches and of open pull requests: one request each, and one for every hundred pull requests, so
+303 and one per branch for 300 of them. GitHub does not count the requests whose answer is as it was
+an hour before.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+import structlog
+
+from controller.github.answers import Refused
+from controller.github.client import Client
+from controller.github.values import Check
+from controller.machine.actions import ReportCommit
+from controller.machine.core import Key
+from controller.machine.pipeline import Pipeline
+from controller.machine.repository import Repository
+from controller.machine.run import Run, why_ended
+from controller.outbox import parsed
+from controller.store.protocol import Store
+from specs.failures import Ignore
+
+HOUR = 3600.0
+"""Seconds between sweeps."""
+GIVEN_UP = 86_400.0
+"""Seconds after which a check whose run is not known here is concluded: it may be another
+controller's, and one whose state was lost reports anew by itself."""
+RESERVE = 1500
+"""Requests that a sweep leaves to reports; GitHub allows 5,000 an hour and more."""
+
+Report = Callable[[Key, ReportCommit], Awaitable[object]]
+"""See `controller.reports.ReportApplier.apply`."""
+
+log = structlog.get_logger("headgate.github")
+
+
+class ChecksSweep:
+    """Sweeps the repositories in `names`, which has the `owner/name` of each."""
+
+    def __init__(
+        self, client: Client, names: Mapping[str, str], store: Store, report: Report
+    ) -> None:
+        self._client = client
+        self._names = names
+        self._store = store
+        self._report = report
+
+    async def sweep(self, now: float) -> int:
+        """How many checks were concluded. `now` is in seconds since the epoch.
+
+        Raises what `Client` raises but for a commit that GitHub has no more, and what the store
+        raises. A personal token makes no checks: there is nothing to sweep.
+        """
+        if not self._client.can_check:
+            return 0
+        done = 0
+        for name, at in self._names.items():
+            for commit in await self._heads(name, at):
+                try:
+                    checks = await self._client.list_checks(
+                        at, commit, f"{commit}/", reserve=RESERVE
+                    )
+                    for check in checks:
+                        if check.status != "completed":
+                            done += await self._conclude(name, at, commit, check, now)
+                except Refused as error:
+                    if error.status not in (404, 422):
+                        raise
+                    log.debug("GitHub has a commit no more", commit=commit, reason=str(error))
+        return done
+
+    async def _heads(self, name: str, at: str) -> list[str]:
+        record = await self._store.get(Key("repository", name))
+        branches = parsed(Repository, record.body).heads.values() if record else ()
+        pulls = await self._client.open_pulls(at, reserve=RESERVE)
+        return list(dict.fromkeys([*branches, *(pull.head_sha for pull in pulls)]))
+
+    async def _conclude(self, name: str, at: str, commit: str, check: Check, now: float) -> bool:
+        """Conclude an open check as its run ended, or give it up; False if it may be open."""
+        _, _, of = check.external_id.partition("/")
+        pipeline, _, id_ = of.partition("/")
+        run = await self._run(id_)
+        if run is not None and (run.repository, run.commit) == (name, commit):
+            if run.live:
+                return False
+            try:
+                await self._report(Key("run", run.id), _end(run))
+            except Ignore as reason:  # a later run of the commit tells how it stands
+                await self._cancel(at, check, f"{run.id} is overtaken", str(reason))
+            return True
+        if not id_ and await self._is_wanted(pipeline, commit):
+            return False
+        if not check.started or now - datetime.fromisoformat(check.started).timestamp() < GIVEN_UP:
+            return False
+        ask = f"`headgate trigger {pipeline}`" if pipeline else "a push"
+        why = (
+            "The controller that opened this check a day or more ago is gone, or has lost its "
+            f"state; nobody works on it any more. {ask} starts anew."
+        )
+        await self._cancel(at, check, "given up: nobody works on this any more", why)
+        return True
+
+    async def _run(self, id_: str) -> Run | None:
+        record = await self._store.get(Key("run", id_)) if id_ else None
+        return parsed(Run, record.body) if record else None
+
+    async def _is_wanted(self, pipeline: str, commit: str) -> bool:
+        record = await self._store.get(Key("pipeline", pipeline))
+        wanted = parsed(Pipeline, record.body).wanted.values() if record else ()
+        return any(each.commit == commit for each in wanted)
+
+    async def _cancel(self, at: str, check: Check, title: str, summary: str) -> None:
+        log.info("a check that was left open is cancelled", check=check.external_id, why=title)
+        output = {"title": title, "summary": summary}
+        await self._client.update_check(
+            at, check.id, status="completed", conclusion="cancelled", output=output
+        )
+
+
+def _end(run: Run) -> ReportCommit:
+    assert run.outcome != "running", "the caller has looked"
+    why = why_ended(run)
+    return ReportCommit(
+        repository=run.repository,
+        commit=run.commit,
+        pipeline=run.pipeline,
+        state=run.outcome,
+        title=f"{run.id} {run.outcome}" + (f": {why}" if why else ""),
+        run=run.id,
+        pull=run.pull,
+    )
