@@ -70,6 +70,10 @@ class Measured(Value):
     """None where the metric is undefined; `note` says why."""
     baseline: float | None = None
     """None as well where there is no baseline."""
+    difference: float | None = None
+    """Candidate minus baseline."""
+    interval: Interval | None = None
+    """Of the difference; None where the rows allow none."""
     greater_is_better: bool
     n: int
     """How many rows the candidate's value was measured on."""

@@ -3,18 +3,27 @@
 from collections.abc import Sequence
 
 from specs.gates import AbsoluteCheck, PairedCheck
-from validators.model.checks import SpecCheck, answer, limit_of, name_of, unanswered
+from validators.model.checks import (
+    SpecCheck,
+    answer,
+    difference_interval,
+    limit_of,
+    name_of,
+    unanswered,
+)
 from validators.model.measure import Outcome, UndefinedMetric, is_binary, measure, outcome
 from validators.model.metrics import METRICS, standard_metrics, task_of
 from validators.model.opponent import Opponent, find_opponent
 from validators.model.request import NoBaseline, Request
 from validators.model.rows import Predictions, Unusable, load
 from validators.model.slices import LISTED, SliceColumn, screen, split
-from validators.model.study import Study, Subset, resamples_for, study
-from validators.report import Check, Location, Measured, Report
+from validators.model.study import Measurement, Study, Subset, resamples_for, study
+from validators.report import Check, Interval, Location, Measured, Report
 from validators.verdict import Verdict, worst
 
 WHOLE = Subset()
+CONFIDENCE = 0.95
+"""Of the intervals that the table of metrics shows."""
 
 
 def judge(request: Request) -> Report:
@@ -48,7 +57,7 @@ def judge(request: Request) -> Report:
         enforces=_enforces(request),
         provenance=request.provenance,
         notes=_notes(request, rows, slices, opponent),
-        metrics=tuple(_metrics(names, candidate, opponent.outcome)),
+        metrics=tuple(_metrics(names, candidate, opponent.outcome, measured)),
     )
 
 
@@ -98,8 +107,10 @@ def _wanted(
     request: Request, slices: dict[str, SliceColumn], opponent: Opponent
 ) -> list[tuple[Subset, Sequence[str]]]:
     """What to measure, and on which rows."""
-    of_whole = dict.fromkeys(check.metric for check in request.gate.checks if not check.slice)
-    wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(of_whole))]
+    of_whole = [str(check.metric) for check in request.gate.checks if not check.slice]
+    if opponent.outcome is not None:  # the table of metrics shows how sure each difference is
+        of_whole += standard_metrics(opponent.outcome.task)
+    wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(dict.fromkeys(of_whole)))]
     screened = [check.metric for check in _paired(request)] if opponent.outcome else []
     for name, column in slices.items():
         asked = [check.metric for check in request.gate.checks if check.slice == name]
@@ -217,7 +228,9 @@ def _notes(
     return tuple(note for note in notes if note)
 
 
-def _metrics(asked: Sequence[str], candidate: Outcome, baseline: Outcome | None) -> list[Measured]:
+def _metrics(
+    asked: Sequence[str], candidate: Outcome, baseline: Outcome | None, study: Study
+) -> list[Measured]:
     """What the checks name, then the usual metrics of the task as far as the columns allow."""
     found = []
     for name in dict.fromkeys([*asked, *standard_metrics(candidate.task)]):
@@ -229,16 +242,31 @@ def _metrics(asked: Sequence[str], candidate: Outcome, baseline: Outcome | None)
             except UndefinedMetric as undefined:
                 values.append(None)
                 reasons.append((undefined.verdict, f"{who}: {undefined}"))
+        ours, theirs = values
         if name not in asked and any(verdict is Verdict.ERROR for verdict, _ in reasons):
             continue
         found.append(
             Measured(
                 metric=name,
-                candidate=values[0],
-                baseline=values[1],
+                candidate=ours,
+                baseline=theirs,
+                difference=None if ours is None or theirs is None else ours - theirs,
+                interval=_interval(name, study),
                 greater_is_better=METRICS[name].greater_is_better,
                 n=len(candidate),
                 note="; ".join(reason for _, reason in reasons) or None,
             )
         )
     return found
+
+
+def _interval(name: str, study: Study) -> Interval | None:
+    """Of candidate minus baseline on all rows."""
+    found = study.get((None, name))
+    if not isinstance(found, Measurement):
+        return None
+    try:
+        gain = found.gain(CONFIDENCE)
+    except UndefinedMetric:
+        return None
+    return difference_interval(gain, name, CONFIDENCE)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from validators.figures import number, percent
-from validators.report import Check, Report
+from validators.report import Check, Interval, Report
 from validators.verdict import Verdict, worst
 
 Reports = Report | Sequence[Report]
@@ -99,8 +99,8 @@ def evidence(check: Check) -> dict[str, str]:
         "observed": _value(check.observed),
         "limit": check.limit,
         "baseline": _value(check.baseline),
-        "difference": _difference(check),
-        "interval": _interval(check),
+        "difference": _signed(check.difference),
+        "interval": _interval(check.interval),
         "n": None if check.n is None else number(check.n),
         "window": None if check.window is None else duration(check.window),
     }
@@ -114,6 +114,8 @@ def measured(report: Report) -> list[dict[str, str]]:
             "metric": clean(one.metric),
             "candidate": "undefined" if one.candidate is None else number(one.candidate),
             "baseline": "" if one.baseline is None else number(one.baseline),
+            "difference": _signed(one.difference),
+            "interval": _interval(one.interval) or "",
             "better": "higher" if one.greater_is_better else "lower",
             "n": number(one.n),
             "note": clean(one.note or ""),
@@ -126,14 +128,13 @@ def _value(value: float | str | None) -> str | None:
     return None if value is None else number(value)
 
 
-def _difference(check: Check) -> str | None:
-    if check.difference is None:
-        return None
-    return ("+" if check.difference > 0 else "") + number(check.difference)
+def _signed(difference: float | None) -> str:
+    if difference is None:
+        return ""
+    return ("+" if difference > 0 else "") + number(difference)
 
 
-def _interval(check: Check) -> str | None:
-    found = check.interval
+def _interval(found: Interval | None) -> str | None:
     if found is None:
         return None
     return f"{number(found.low)} to {number(found.high)} ({percent(found.confidence)})"

@@ -114,6 +114,8 @@ def _report(report: Report, slim: Report) -> list[str]:
     checks = ordered(slim)
     if loud := [check for check in checks if check.verdict is not Verdict.PASS]:
         parts.append(_table(loud))
+    if report.metrics:
+        parts.append(_metrics(report))
     if passed := [check for check in checks if check.verdict is Verdict.PASS]:
         total = report.count(Verdict.PASS)
         parts += [
@@ -121,8 +123,6 @@ def _report(report: Report, slim: Report) -> list[str]:
             _table(passed),
             "</details>",
         ]
-    if report.metrics:
-        parts += ["<details><summary>Metrics</summary>", _metrics(report), "</details>"]
     parts += [f"- {prose(note)}" for note in report.notes]
     if report.provenance:
         digests = " · ".join(
@@ -147,12 +147,15 @@ def _table(checks: Sequence[Check]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
+_NUMBERS: Final = ("candidate", "baseline", "difference", "interval", "n")
+
+
 def _metrics(report: Report) -> str:
     rows = measured(report)
     columns = [name for name in rows[0] if any(row[name] for row in rows)]
     texts = [
         [name if name == "n" else name.capitalize() for name in columns],
-        ["---:" if name in ("candidate", "baseline", "n") else "---" for name in columns],
+        ["---:" if name in _NUMBERS else "---" for name in columns],
         *([escape(row[name]) for name in columns] for row in rows),
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in texts)

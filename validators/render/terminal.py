@@ -129,7 +129,7 @@ def _metrics(report: Report) -> "RenderableType":
     columns = [name for name in rows[0] if any(row[name] for row in rows)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in columns:
-        right = name in ("candidate", "baseline", "n")
+        right = name in ("candidate", "baseline", "difference", "n")
         table.add_column(name, justify="right" if right else "left")
     for row in rows:
         table.add_row(*(Text(row[name]) for name in columns))

@@ -72,7 +72,13 @@ MODEL = Report(
     ),
     metrics=(
         Measured(
-            metric="roc_auc", candidate=0.7123456, baseline=0.731, greater_is_better=True, n=27004
+            metric="roc_auc",
+            candidate=0.7123456,
+            baseline=0.731,
+            difference=-0.0186544,
+            interval=Interval(low=-0.0231, high=-0.0147, confidence=0.95),
+            greater_is_better=True,
+            n=27004,
         ),
         Measured(
             metric="log_loss", candidate=0.48, baseline=0.47, greater_is_better=False, n=27004
