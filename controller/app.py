@@ -146,6 +146,16 @@ class App:
             ways=ways,
         )
 
+    def runs(self, report: Applier) -> Loop:
+        """The loop over runs alone, whose reports `report` takes: nothing is watched or released."""
+        appliers: dict[type[Action], Applier] = {
+            StartAttempt: self._start,
+            CancelAttempt: self._cancel,
+            ReportCommit: report,
+        }
+        runs = RunKind(self.store, self.executor, self.artifacts)
+        return Loop(self.store, {"run": runs}, appliers)
+
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
         notifier = NotifyApplier(AppriseNotifier(), self.secrets)
         return {
@@ -268,7 +278,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
     """
     home = settings.path(base)
     async with AsyncExitStack() as stack:
-        stack.enter_context(_only_one(home))
+        stack.enter_context(only_one(home))
         store = await SqliteStore.open(home / "state.db")
         stack.push_async_callback(store.close)
         app = App(settings, base, secrets, store)
@@ -289,7 +299,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
 
 
 @contextmanager
-def _only_one(home: Path) -> Iterator[None]:
+def only_one(home: Path) -> Iterator[None]:
     """Hold the home folder's lock."""
     try:
         home.mkdir(parents=True, exist_ok=True)

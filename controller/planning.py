@@ -51,8 +51,7 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
     of its own for new objects: nothing in the clone changes.
     """
     own = Path(_git(checkout.top, "rev-parse", "--absolute-git-dir").decode().strip())
-    shared = Path(_git(checkout.top, "rev-parse", "--git-common-dir").decode().strip())
-    objects = (checkout.top / shared / "objects").resolve()
+    objects = git_folder(checkout) / "objects"
     with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
         index, fresh = Path(scratch) / "index", Path(scratch) / "objects"
         fresh.mkdir()
@@ -66,6 +65,19 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
         _git(checkout.top, "add", "--all", extra=extra)
         tree = _git(checkout.top, "write-tree", extra=extra).decode().strip()
         return parse_tree(_git(checkout.top, "ls-tree", "-r", "-z", tree, extra=extra))
+
+
+def git_folder(checkout: Checkout) -> Path:
+    """The folder with the clone's objects, which its work trees share."""
+    shared = _git(checkout.top, "rev-parse", "--git-common-dir").decode().strip()
+    return (checkout.top / shared).resolve()
+
+
+def about(checkout: Checkout, commit: str) -> tuple[str, str]:
+    """The branch that is checked out (`HEAD` where none is), and the commit's subject."""
+    branch = _git(checkout.top, "rev-parse", "--abbrev-ref", "HEAD")
+    subject = _git(checkout.top, "log", "-1", "--format=%s", commit, "--")
+    return branch.decode().strip(), subject.decode("utf-8", "replace").strip()
 
 
 def files_at(checkout: Checkout, commit: str) -> dict[str, str]:

@@ -63,10 +63,17 @@ def to_github(problems: Sequence[Problem]) -> str:
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions
     """
     return "".join(
-        f"::{p.severity} file={_property(p.file)},line={p.line},col={p.column},"
-        f"title={_property(p.code)}::{_data(sentence(p))}\n"
+        workflow_command(
+            p.severity, sentence(p), file=p.file, line=str(p.line), col=str(p.column), title=p.code
+        )
         for p in problems
     )
+
+
+def workflow_command(command: str, text: str, **properties: str) -> str:
+    """A line that GitHub Actions obeys; `text` and properties are escaped, as its toolkit does."""
+    named = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::{command}{' ' if named else ''}{named}::{_data(text)}\n"
 
 
 def to_sarif(problems: Sequence[Problem]) -> str:

@@ -14,6 +14,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "plan": "Say what a commit would run, and why.",
     },
     "Run": {
+        "run": "Run a commit's pipeline and its gates here.",
         "up": "Run the controller.",
         "doctor": "Check the set-up and name what to mend.",
     },

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-__all__ = ["render", "render_run", "snapshot"]
+__all__ = ["node_line", "render", "render_run", "snapshot"]
 
 _NODE: Final = {
     "waiting": ("·", "dim"),
@@ -90,7 +90,7 @@ def render_run(view: RunView, now: float) -> "Tree":
     tree = Tree(_run_line(view, now), guide_style="dim")
     width = max((len(node.name) for node in view.nodes), default=0)
     for node in view.nodes:
-        tree.add(_node_line(node, now, width))
+        tree.add(node_line(node, now, width))
     return tree
 
 
@@ -240,7 +240,8 @@ def _run_line(view: RunView, now: float) -> "Text":
     return line
 
 
-def _node_line(view: NodeView, now: float, width: int) -> "Text":
+def node_line(view: NodeView, now: float, width: int) -> "Text":
+    """A step or gate of a run; `width` is that of the longest name."""
     from rich.text import Text
 
     mark, style = _NODE[view.phase]

@@ -41,9 +41,11 @@ def build(
     graph: Graph | None,
     reports: Sequence[Report],
     plan: Plan | None = None,
+    again: str | None = None,
 ) -> CommitReport:
     """The report that `action` asks for; `run`, `graph` and `reports` are those of its run, and so
-    is `plan`, which a pull request's has.
+    is `plan`, which a pull request's has. `again` repeats a run that no controller knows, and is
+    named in place of the commands that ask one.
 
     At most 65,535 characters: the gates' passing checks are cut first, with the command that
     shows them.
@@ -54,9 +56,9 @@ def build(
         head.append(fenced(action.text))
     tail: list[str] = []
     if run is not None and run.commit == action.commit:
-        head += [_about(run), *_failures(run)]
+        head += [_about(run, here=again is not None), *_failures(run)]
         tail = [*_story(action, run, graph, plan), *_inputs(run, graph)]
-    head += _next(action, run)
+    head += _next(action, run, again)
     if plan is not None and action.state != "running":
         head += policy(plan)
     gates = ""
@@ -64,7 +66,7 @@ def build(
         all_ran = run is None or len(run.verdicts) == len(reports) == _gates(graph)
         name = "the gates" if all_ran else "the gates that ran"
         room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
-        whole = f"headgate show {action.run}"
+        whole = again or f"headgate show {action.run}"
         worst_first = sorted(reports, key=lambda report: -report.verdict.rank)
         gates = render(worst_first, name, whole=whole, longest=max(room, 500)).rstrip("\n")
     text = "\n\n".join(part for part in (*head, gates, *tail) if part) + "\n"
@@ -121,7 +123,7 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def _about(run: Run) -> str:
+def _about(run: Run, *, here: bool) -> str:
     """Why there is a run, how long it took, and what its outcome is good for."""
     # While it runs, its title says why.
     parts = [] if run.live else [f"Because of {escape(run.trigger.why)}."]
@@ -129,7 +131,9 @@ def _about(run: Run) -> str:
         parts.append(f"By {escape(run.trigger.by)}.")
     if run.finished is not None:
         parts.append(f"It took {duration(run.finished - run.created)}.")
-    if not run.releases:
+    if here:
+        parts.append("It releases nothing.")
+    elif not run.releases:
         parts.append(f"It only reports: {_line(run)} does not release.")
     elif run.live:
         parts.append("If it passes, its model goes to staging and then to production.")
@@ -173,7 +177,7 @@ def _inputs(run: Run, graph: Graph | None) -> Iterator[str]:
     if graph is None or any(node.kind == "model_gate" for node in graph.nodes):
         model_of = baseline_of(graph)[1] if graph else None
         digest = f" {code(short(model_of))}" if model_of else ""
-        none = "none: there is no model in production yet"
+        none = "none: no model in production is known"
         lines.append(
             f"- baseline v{run.baseline}{digest}" if run.baseline else f"- baseline {none}"
         )
@@ -209,8 +213,12 @@ def _broken(run: Run | None) -> str:
     return next(names, "")
 
 
-def _next(action: ReportCommit, run: Run | None) -> Iterator[str]:
+def _next(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
     """What to do next: on the command line, or in a comment on the pull request."""
+    if again is not None:
+        if action.state != "passed":
+            yield f"The same on your machine: {code(again)}"
+        return
     ways = [" · ".join(code(command) for command in _commands(action, run))]
     if action.pull is not None and (comment := _comment(action)):
         ways.append(f"comment {code(comment)}")

@@ -78,7 +78,7 @@ def test_while_it_runs_the_plan_says_what_runs_what_is_cached_and_why() -> None:
         "`gate.model`",
         "waits for train, evaluate",
         f"dataset `flights` `{short(FLIGHTS)}`",
-        "baseline none: there is no model in production yet",
+        "baseline none: no model in production is known",
     )
 
 

@@ -1,0 +1,181 @@
+"""`headgate run`."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from controller import here, logs
+from controller.cli import running
+from controller.cli.failures import Failed
+from controller.cli.running import CODES, Ended
+from controller.cli.show import read_reports
+from controller.machine.graph import Source
+from controller.planning import (
+    Checkout,
+    about,
+    checkout_of,
+    commit_of,
+    files_at,
+    git_folder,
+    spec_at,
+    work_tree,
+)
+from controller.reports.build import build
+from controller.shelf import remove_tree
+from specs.load import Loaded
+from specs.model import SPEC_FILE
+from specs.model import Pipeline as Spec
+from specs.problems import has_errors, render_text
+
+HOME = "headgate"
+"""The folder of results in the clone's git folder: nothing of it is ever committed."""
+WORDS = 16_000
+"""Bytes of a failed step's log that are looked at for its last words."""
+
+
+@click.command(short_help="Run a commit's pipeline and its gates here.")
+@click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@click.option("--commit", metavar="REV", default="HEAD", help="The commit; by default HEAD.")
+@click.option(
+    "--home",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where results are kept, so that equal steps are cached; by default in the git folder.",
+)
+@click.option("--forget", is_flag=True, help="Keep no results, and take none as cached.")
+@click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report there, as Markdown.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, or for a job of GitHub Actions: with annotations, a summary and outputs.",
+)
+def run(
+    path: Path, commit: str, home: Path | None, forget: bool, report: Path | None, form: str
+) -> None:
+    """Run the pipeline in PATH as a pull request's run would be: data gates, steps, model gate.
+
+    It runs what is committed, prints what the gates say, and releases nothing. No model in
+    production is known here, so comparisons with it are skipped, and say so. The secrets that
+    steps name come from HEADGATE_SECRET_NAME variables.
+
+    The exit code is 0 if the gates let it pass, 4 if one stops it, 5 if a step fails, 1 if the
+    spec is invalid, and 130 after Ctrl-C, which leaves no process; a second one hurries.
+
+    \b
+    Example:
+      headgate run flight-delay
+    """
+    if forget and home is not None:
+        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+    checkout = checkout_of(path if path.is_dir() else path.parent)
+    sha = commit_of(checkout, commit)
+    files = files_at(checkout, sha)
+    spec = _valid(spec_at(checkout, sha, files), path, sha)
+    branch, subject = about(checkout, sha)
+    asked = here.Asked(
+        checkout=checkout,
+        spec=spec,
+        source=Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files),
+        branch=branch,
+        why=f"`headgate run` of {sha[:12]}: {subject}",
+    )
+    left_out = _left_out(checkout, files) if commit == "HEAD" else []
+    logs.set_up(level="ERROR")
+    guard = running.Guard(form == "github")
+    with guard:
+        running.begin(spec.metadata.name, sha, subject, left_out)
+        with _home(checkout, home, forget) as folder:
+            ended = asyncio.run(_play(asked, folder))
+        running.finish(ended)
+    again = f"headgate run {checkout.folder or '.'} --commit {sha[:12]}"
+    played = ended.played
+    told = build(played.end, played.run, played.graph, ended.reports, again=again)
+    if report is not None:
+        report.write_text(told.text, encoding="utf-8")
+    if form == "github":
+        running.tell_github(told, ended.verdict, report, os.environ)
+    sys.exit(CODES[played.run.outcome])
+
+
+async def _play(asked: here.Asked, home: Path) -> Ended:
+    stop = here.Stop(asyncio.Event(), asyncio.Event())
+
+    def end() -> None:
+        (stop.hurried if stop.asked.is_set() else stop.asked).set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    async with here.at_home(home, asked.checkout, stop) as app:
+        with running.watching() as watch:
+            played = await here.play(app, asked, watch, stop)
+        nodes = [(node.name, played.run.nodes.get(node.name)) for node in played.graph.nodes]
+        digests = {
+            name: node.outputs["report"]
+            for name, node in nodes
+            if node is not None and node.verdict is not None and node.outputs
+        }
+        reports, lost = await read_reports(app.artifacts, digests)
+        words = {
+            name: app.secrets.redact(app.processes.tail(node.attempts[-1].id, WORDS))
+            for name, node in nodes
+            if node is not None and node.failed and node.attempts
+        }
+        hide = app.secrets.redacted
+        return Ended(
+            here.Played(hide(played.run), hide(played.graph), hide(played.end)),
+            tuple(hide(each) for each in reports),
+            lost,
+            words,
+        )
+
+
+def _valid(loaded: Loaded | None, path: Path, commit: str) -> Spec:
+    if loaded is None:
+        raise Failed(
+            f"there is no {SPEC_FILE} in {path} at commit {commit[:12]}. Commit it first; "
+            "`headgate init` writes one."
+        )
+    if loaded.pipeline is None or has_errors(loaded.problems):
+        click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
+        raise Failed("the spec is invalid, so nothing was run; see above.")
+    return loaded.pipeline
+
+
+def _left_out(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
+    """The paths below the spec's folder at which the work tree is not as committed."""
+    now = work_tree(checkout)
+    prefix = f"{checkout.folder}/" if checkout.folder else ""
+    differ = {path for path in {*now, *files} if now.get(path) != files.get(path)}
+    return sorted(path for path in differ if path.startswith(prefix))
+
+
+@contextmanager
+def _home(checkout: Checkout, given: Path | None, forget: bool) -> Iterator[Path]:
+    """The folder of results. What is sealed while steps run is not afterwards, so that a clone can
+    be deleted as any other."""
+    if forget:
+        folder = Path(tempfile.mkdtemp(prefix="headgate-run-"))
+    else:
+        folder = given.absolute() if given else git_folder(checkout) / HOME
+    try:
+        yield folder
+    finally:
+        remove_tree(folder if forget else folder / "checkouts")
+        for inside, _, _ in os.walk(folder / "datasets"):
+            if not os.access(inside, os.W_OK):
+                Path(inside).chmod(0o755)

@@ -1,0 +1,175 @@
+"""What `headgate run` shows: how far a run is, and how it ended."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from types import TracebackType
+from typing import NamedTuple
+
+import click
+
+from controller.cli.printing import console
+from controller.cli.tree import node_line, render_run
+from controller.cli.views import NodeView, run_view
+from controller.cli.words import clean, lasting, one_line
+from controller.here import Played, Watcher
+from controller.machine.graph import Graph
+from controller.machine.run import Run, why_ended
+from controller.reports import CommitReport
+from controller.reports.actions import annotations, summary
+from validators.render import terminal
+from validators.report import Report
+from validators.verdict import Verdict, worst
+
+CODES = {"passed": 0, "stopped": 4, "failed": 5, "cancelled": 130}
+"""The exit code of each outcome."""
+LINES = 30
+"""Of a failed step's log."""
+
+
+class Ended(NamedTuple):
+    """A run that ended, with what is shown of it."""
+
+    played: Played
+    reports: Sequence[Report]
+    lost: Sequence[str]
+    """Why a gate's report cannot be shown."""
+    words: Mapping[str, str]
+    """The end of each failed step's log."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all gates; ERROR if the run did not come to its end, SKIPPED if there is no gate."""
+        run = self.played.run
+        if run.outcome in ("failed", "cancelled"):
+            return Verdict.ERROR
+        return worst(run.verdicts.values()) if run.verdicts else Verdict.SKIPPED
+
+
+class Guard:
+    """Within it GitHub Actions obeys no line of the output: steps write what they like."""
+
+    def __init__(self, active: bool) -> None:
+        self._token = token_hex(16) if active else None
+
+    def __enter__(self) -> None:
+        if self._token:
+            click.echo(f"::stop-commands::{self._token}")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._token:
+            click.echo(f"::{self._token}::")
+
+
+def begin(pipeline: str, commit: str, subject: str, left_out: Sequence[str]) -> None:
+    """Say what is run, and what is not."""
+    from rich.text import Text
+
+    out = console()
+    out.print(Text.assemble((pipeline, "bold"), f"  {commit[:12]}  {one_line(subject, 90)}"))
+    if left_out:
+        count = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
+        names = ", ".join(one_line(name, 60) for name in left_out[:3])
+        more = ", ..." if len(left_out) > 3 else ""
+        note = f"{count} not as committed, and what is committed is run: {names}{more}"
+        out.print(Text(note, "yellow"))
+
+
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """Show how far a run is: a live tree in a terminal, else a line for whatever happens."""
+    if not sys.stdout.isatty():
+        yield _Lines().watch
+        return
+    from rich.live import Live
+
+    with Live(console=console(), transient=True, refresh_per_second=8) as live:
+        yield lambda run, graph: live.update(render_run(run_view(run, graph), time.time()))
+
+
+class _Lines:
+    """Prints what became of a node once it changed."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, int]] = {}
+
+    def watch(self, run: Run, graph: Graph) -> None:
+        """See `Watcher`."""
+        now = time.time()
+        view = run_view(run, graph)
+        width = max((len(node.name) for node in view.nodes), default=0)
+        for node in view.nodes:
+            state = (node.phase, node.attempts)
+            if self._seen.get(node.name) != state and node.phase != "waiting":
+                self._seen[node.name] = state
+                self._print(node, now, now - run.created, width)
+
+    def _print(self, node: NodeView, now: float, passed: float, width: int) -> None:
+        line = node_line(node, now, width).plain if node.phase != "running" else f"● {node.name}"
+        click.echo(f"{lasting(passed):>9}  {line}")
+
+
+def finish(ended: Ended) -> None:
+    """The steps, what the gates say, the last words of what failed, and the outcome."""
+    from rich.text import Text
+
+    out, run = console(), ended.played.run
+    if sys.stdout.isatty():
+        out.print(render_run(run_view(run, ended.played.graph), time.time()))
+    for name, words in ended.words.items():
+        lines = [clean(line) for line in words.splitlines()][-LINES:]
+        out.print()
+        out.print(Text(f"The end of the log of {name}:", "bold red"))
+        for line in lines or ["(it wrote nothing)"]:
+            out.print(Text(f"  {line}"), soft_wrap=True)
+    if ended.reports:
+        out.print()
+        worst_first = sorted(ended.reports, key=lambda report: -report.verdict.rank)
+        colour = sys.stdout.isatty()
+        shown = terminal.render(worst_first, run.pipeline, width=out.width, colour=colour)
+        click.echo(shown, nl=False, color=colour)
+    for why in ended.lost:
+        out.print(Text(why, "yellow"))
+    out.print()
+    out.print(_outcome(run), soft_wrap=True)
+
+
+def _outcome(run: Run) -> str:
+    took = lasting((run.finished or run.created) - run.created)
+    phases = [node.phase for node in run.nodes.values()]
+    counts = f"{phases.count('succeeded')} ran, {phases.count('cached')} cached, {took}"
+    match run.outcome:
+        case "passed" if run.verdicts:
+            return f"Passed: {counts}. Nothing was released."
+        case "passed":
+            return f"All steps ran: {counts}. The spec has no gate, so nothing was judged."
+        case "stopped":
+            return f"Stopped by {why_ended(run)}: {counts}."
+        case "failed":
+            return f"Failed: {one_line(why_ended(run))}"
+        case _:
+            return f"Cancelled: {counts}. No process is left."
+
+
+def tell_github(
+    report: CommitReport, verdict: Verdict, file: Path | None, environ: Mapping[str, str]
+) -> None:
+    """Annotations, the job's summary, and the outputs of the step that this is."""
+    click.echo(annotations(report.annotations, "the job's summary"), nl=False)
+    if where := environ.get("GITHUB_STEP_SUMMARY"):
+        _append(where, summary(report.text))
+    if where := environ.get("GITHUB_OUTPUT"):
+        _append(where, f"verdict={verdict}\n" + (f"report={file}\n" if file else ""))
+
+
+def _append(file: str, text: str) -> None:
+    with Path(file).open("a", encoding="utf-8") as out:
+        out.write(text)

@@ -1,0 +1,247 @@
+"""One run of a commit in somebody's clone, here and now, as a pull request's run would be.
+
+The loop, the run machine, the store and the executor are the controller's own. What is left out is
+all around a run: sources, environments, servers, and the forge.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from controller.app import App, only_one
+from controller.machine.actions import ReportCommit
+from controller.machine.core import Fact, Key, Message
+from controller.machine.graph import Graph, Source, build, fingerprint
+from controller.machine.run import Run, Trigger
+from controller.outbox import parsed
+from controller.planning import Checkout, git_folder
+from controller.settings import Repository, Settings
+from controller.settings_file import load_secrets
+from controller.store.protocol import Change
+from controller.store.sqlite import SqliteStore
+from deployers.processes import State
+from specs.failures import Failure, NeedsHuman
+from specs.model import Pipeline as Spec
+
+REPOSITORY = "here"
+NO_BASELINE = "no model in production is known here; a controller compares with it"
+SETTLING = 60.0
+"""Seconds for which data that is being written is waited for."""
+LOOK = 0.1
+"""Seconds between looks at how far a run is."""
+GRACE, HURRIED = 10.0, 0.1
+"""Seconds between SIGTERM and SIGKILL for what is ended, and once somebody is in a hurry."""
+
+
+class Asked(NamedTuple):
+    """What is to be run."""
+
+    checkout: Checkout
+    spec: Spec
+    source: Source
+    branch: str
+    why: str
+
+
+class Played(NamedTuple):
+    """A run that ended."""
+
+    run: Run
+    graph: Graph
+    end: ReportCommit
+    """What its machine says of its end."""
+
+
+class Stop(NamedTuple):
+    """How a person ends it: once asks for it, twice leaves what runs no time to clean up."""
+
+    asked: asyncio.Event
+    hurried: asyncio.Event
+
+
+Watcher = Callable[[Run, Graph], None]
+"""Shown how far the run is, whenever that may have changed."""
+
+
+@asynccontextmanager
+async def at_home(home: Path, checkout: Checkout, stop: Stop) -> AsyncIterator[App]:
+    """The effects of a controller whose only repository is the clone, and whose state is `home`.
+
+    When it is left, no process runs that was started. Raises `NeedsHuman` if another has `home`.
+    """
+    settings = Settings(
+        home=str(home), repositories=(Repository(name=REPOSITORY, url=str(checkout.top)),)
+    )
+    with only_one(home):
+        _borrow(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)
+        store = await SqliteStore.open(home / "state.db")
+        try:
+            app = App(settings, home, load_secrets(settings, home, os.environ), store)
+            try:
+                yield app
+            finally:
+                await _leave_nothing(app, stop)
+                with suppress(Failure):
+                    await app.sweeper.sweep(settings.keep.total_seconds(), time.time())
+                await app.close()
+        finally:
+            await store.close()
+
+
+async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
+    """Run it to its end.
+
+    Raises `NeedsHuman` for data that is not there.
+    """
+    datasets = await _datasets(app, asked)
+    graph = build(asked.spec, asked.source, no_baseline=NO_BASELINE)
+    number = await _tidy(app, asked.spec.metadata.name) + 1
+    run = Run(
+        id=f"{asked.spec.metadata.name}-{number}",
+        number=number,
+        pipeline=asked.spec.metadata.name,
+        repository=REPOSITORY,
+        commit=asked.source.commit,
+        branch=asked.branch,
+        folder=asked.source.folder,
+        trigger=Trigger(kind="manual", why=asked.why),
+        datasets=datasets,
+        fingerprint=fingerprint(graph, datasets),
+        created=time.time(),
+    )
+    told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
+
+    async def tell(_owner: Key, action: ReportCommit) -> tuple[Message, ...]:
+        if action.run == run.id and action.state != "running" and not told.done():
+            told.set_result(action)
+        return ()
+
+    loop = app.runs(tell)
+    tasks = [asyncio.create_task(loop.run()), asyncio.create_task(app.hear_endings(loop))]
+    cancelled = False
+
+    async def turn() -> None:
+        nonlocal cancelled
+        record = await app.store.get(Key("run", run.id))
+        if record is not None:
+            show(parsed(Run, record.body), graph)
+        if stop.asked.is_set() and not cancelled:
+            cancelled = True
+            await app.send(_cancel(run.id, "stopped by a person"))
+            loop.wake(Key("run", run.id))
+        if stop.hurried.is_set():
+            _end(app, HURRIED)
+
+    try:
+        await app.store.commit(_start(run, graph), run.created)
+        loop.wake(Key("run", run.id))
+        await _until(told, tasks, turn)
+        await turn()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    record = await app.store.get(Key("run", run.id))
+    assert record is not None, "it was told to have ended"
+    return Played(parsed(Run, record.body), graph, told.result())
+
+
+def _start(run: Run, graph: Graph) -> Change:
+    """As the machine of a pipeline starts a run."""
+    start = Message(
+        to=Key("run", run.id),
+        id=f"start/{run.id}",
+        type="start",
+        body=run.model_dump(mode="json"),
+    )
+    fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
+    return Change(facts=(fact,), send=(start,))
+
+
+def _cancel(run: str, reason: str) -> Message:
+    to = Key("run", run)
+    return Message(to=to, id=f"cancel/{run}/here", type="cancel", body={"reason": reason})
+
+
+async def _until(
+    told: asyncio.Future[ReportCommit],
+    tasks: Sequence[asyncio.Task[None]],
+    turn: Callable[[], Awaitable[None]],
+) -> None:
+    """Take turns until its end was told."""
+    while not told.done():
+        for task in tasks:
+            if task.done():
+                task.result()  # a fault of the loop ends this, too
+        await turn()
+        await asyncio.wait([told], timeout=LOOK)
+
+
+async def _datasets(app: App, asked: Asked) -> dict[str, str]:
+    """The version of each dataset that is there now."""
+    checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
+    folder = checkout / asked.source.folder
+    trigger = asked.spec.triggers.data
+    found = {}
+    for name, dataset in asked.spec.datasets.items():
+        marker = trigger.marker if trigger and name in trigger.datasets else None
+        found[name] = await _version(app, dataset.uri, folder, marker)
+    return found
+
+
+async def _version(app: App, uri: str, folder: Path, marker: str | None) -> str:
+    deadline = time.monotonic() + SETTLING
+    while True:
+        listing = await app.catalog.list(uri, repository=folder, marker=marker)
+        if not listing.unsettled:
+            break
+        if time.monotonic() > deadline:
+            raise NeedsHuman(f"{listing.unsettled[0]} of {uri} is still being written; wait for it")
+        await asyncio.sleep(0.2)
+    if not listing.manifest.entries:
+        raise NeedsHuman(f"there is no object at {uri}; put the data there, or correct `uri`")
+    if listing.marked is False:
+        raise NeedsHuman(f"{uri} is not complete: its marker {marker} is not there")
+    return listing.manifest.digest
+
+
+async def _tidy(app: App, pipeline: str) -> int:
+    """Cancel what an earlier command that was killed left going on, and drop letters that nobody
+    here reads; the number of the last run."""
+    for record in await app.store.list("run", live=True):
+        await app.send(_cancel(record.key.name, "its command was killed"))
+    unread = [one.number for one in await app.store.inbox() if one.message.to.kind != "run"]
+    await app.store.commit(Change(heed=tuple(unread)), time.time())
+    records = await app.store.list("run", f"{pipeline}-")
+    return max(
+        (int(r.body["number"]) for r in records if r.body["pipeline"] == pipeline), default=0
+    )
+
+
+def _end(app: App, grace: float) -> list[str]:
+    """Ask all that runs to end; their names."""
+    names = app.processes.names()
+    running = [n for n in names if app.processes.status(n).state is State.RUNNING]
+    for name in running:
+        app.processes.stop(name, grace)
+    return running
+
+
+async def _leave_nothing(app: App, stop: Stop) -> None:
+    """Wait until nothing runs any more: at most the grace that what is cancelled has."""
+    await app.executor.close()  # or it would start what it prepares
+    while _end(app, HURRIED if stop.hurried.is_set() else GRACE):  # noqa: ASYNC110 - their ends are seen in files
+        await asyncio.sleep(LOOK)
+
+
+def _borrow(objects: Path, mirror: Path) -> None:
+    """An empty repository that finds the clone's objects where they are: nothing is copied, and
+    no command that writes ever touches the clone. See gitrepository-layout(5), alternates."""
+    for folder in ("objects/info", "refs/heads"):
+        (mirror / folder).mkdir(parents=True, exist_ok=True)
+    (mirror / "HEAD").write_text("ref: refs/heads/none\n")
+    (mirror / "objects" / "info" / "alternates").write_text(f"{objects}\n")
