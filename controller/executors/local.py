@@ -208,7 +208,8 @@ class LocalExecutor:
             # Of an attempt that was lost with its supervisor, the pieces were never joined.
             for piece in (log_file, *map(log_file.with_suffix, (".old", ".tail"))):
                 with contextlib.suppress(FileNotFoundError):
-                    await asyncio.to_thread(_rewrite, piece, self._redact)
+                    if piece.stat().st_size:  # silence holds no secret, and a thread costs time
+                        await asyncio.to_thread(_rewrite, piece, self._redact)
             mark.touch()
 
     def _announce(self, attempt_id: str) -> None:
