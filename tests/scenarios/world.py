@@ -19,7 +19,7 @@ from controller.machine.core import Key, Message
 from controller.machine.environment import Environment
 from controller.machine.pipeline import Pipeline
 from controller.machine.run import Run
-from controller.outbox import parsed
+from controller.outbox import Ways, parsed
 from controller.secrets import Secrets
 from controller.settings import Settings
 from controller.store.protocol import Change
@@ -51,6 +51,7 @@ class World:
         )
         self.secrets = Secrets({})
         self._messages = 0
+        self._controller: asyncio.Task[None] | None = None
 
     @classmethod
     async def make(cls, root: Path, pipeline: Path = PIPELINE) -> "World":
@@ -183,6 +184,8 @@ class World:
                     found = await look()
                     if found:
                         return found
+                    if self._controller is not None and self._controller.done():
+                        self._controller.result()  # it says what ended it, now and not later
                     await asyncio.sleep(0.05)
         raise AssertionError(f"waited {PATIENCE:g} s for {what}; {await self._picture()}")
 
@@ -197,12 +200,14 @@ class World:
     # -- the controller ----------------------------------------------------------------------
 
     @asynccontextmanager
-    async def controller(self) -> AsyncIterator[None]:
+    async def controller(self, ways: Ways | None = None) -> AsyncIterator[None]:
         """A controller runs."""
-        task = asyncio.create_task(serve(self.settings, self.root, self.secrets))
+        task = asyncio.create_task(serve(self.settings, self.root, self.secrets, ways))
+        self._controller = task
         try:
             yield
         finally:
+            self._controller = None
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             if task.done() and not task.cancelled() and task.exception():
