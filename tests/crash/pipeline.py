@@ -14,6 +14,7 @@ import sqlalchemy.dialects.sqlite  # noqa: F401 - likewise
 import structlog
 
 from controller.app import serve
+from controller.environments import BRANCH
 from controller.machine.core import Key
 from controller.machine.environment import Environment
 from controller.outbox import Boundary, Ways, parsed
@@ -23,8 +24,7 @@ from tests.crash.harness import Story
 from tests.scenarios.world import World
 
 LOOK, QUIET = 0.02, 0.6
-"""Seconds: between looks, and for which nothing may be left to do. Its own last commit comes back
-to the controller with the next look at the remote."""
+"""Seconds: between looks, and for which nothing may be left to do."""
 
 WITNESS = """
 attempt = given.out.parents[1]  # HOME/attempts/ID/outputs/model.json
@@ -72,7 +72,7 @@ async def live_until(folder: Path, boundary: Boundary, version: int) -> None:
         )
         complete = 0
         while complete < QUIET / LOOK:
-            complete = complete + 1 if await _complete(store, version) else 0
+            complete = complete + 1 if await _complete(world, version) else 0
             await asyncio.sleep(LOOK)
             if controller.done():
                 controller.result()
@@ -81,7 +81,8 @@ async def live_until(folder: Path, boundary: Boundary, version: int) -> None:
         await store.close()
 
 
-async def _complete(store: SqliteStore, version: int) -> bool:
+async def _complete(world: World, version: int) -> bool:
+    store = world.store
     for name in ("staging", "production"):
         record = await store.get(Key("environment", f"mean/{name}"))
         env = parsed(Environment, record.body) if record else None
@@ -89,6 +90,11 @@ async def _complete(store: SqliteStore, version: int) -> bool:
             return False
         if env.stable.version != version:
             return False
+    # Its own last commit comes back to the controller with the next look at the remote.
+    tip = (world.remote / "refs" / "heads" / BRANCH).read_text().strip()
+    seen = await store.get(Key("repository", "team"))
+    if seen is None or seen.body["environments"] != tip:
+        return False
     return not await store.owed() and not await store.inbox()
 
 
