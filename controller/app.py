@@ -20,6 +20,7 @@ from controller.git import Mirror
 from controller.github.connect import connect
 from controller.github.forge import GitHubForge
 from controller.github.sweep import HOUR, ChecksSweep
+from controller.github.proposals import Proposals
 from controller.github.webhooks import Hint
 from controller.kinds.code import Repositories
 from controller.kinds.environment import EnvironmentKind
@@ -30,10 +31,12 @@ from controller.loop import Loop
 from controller.machine.actions import (
     CancelAttempt,
     Deploy,
+    Propose,
     ReportCommit,
     RunSmoke,
     Send,
     StartAttempt,
+    WithdrawProposal,
     WriteEnvironment,
 )
 from controller.machine.core import Action, Key, Message
@@ -101,6 +104,18 @@ class App:
         self.reports = ReportApplier(
             store, self.artifacts, self.repositories, self._forge(), secrets
         )
+        self.proposals = (
+            Proposals(
+                self.github.client,
+                self.github.names,
+                mirrors,
+                self.versions,
+                self.artifacts,
+                secrets,
+            )
+            if self.github
+            else None
+        )
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watch(self.send, settings.bucket_poll.total_seconds())
         self.serving = Serving(
@@ -129,7 +144,12 @@ class App:
         """The loop over all kinds of objects."""
         everyone = self.settings.notify
         environments = EnvironmentKind(
-            self.versions, self.deployer, self.repositories, self.branches, self.secrets.redact
+            self.versions,
+            self.deployer,
+            self.repositories,
+            self.branches,
+            self.secrets.redact,
+            self.proposals,
         )
         pipelines = PipelineKind(
             self.store, self.repositories, self.catalog, self.versions, self.artifacts, self.watch
@@ -166,6 +186,16 @@ class App:
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
             Send: notifier.apply,
+            **self._proposing(),
+        }
+
+    def _proposing(self) -> dict[type[Action], Applier]:
+        """What was owed before GitHub was taken out of the settings is not wanted any more."""
+        if self.proposals is None:
+            return {Propose: _nothing, WithdrawProposal: _nothing}
+        return {
+            Propose: self.proposals.propose,
+            WithdrawProposal: self.proposals.withdraw,
         }
 
     def _forge(self) -> Forge:
@@ -322,3 +352,8 @@ def only_one(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+async def _nothing(_owner: Key, _action: Action) -> tuple[Message, ...]:
+    """Nobody is there to be told."""
+    return ()

@@ -36,6 +36,8 @@ ACTION, PIPELINE, ENVIRONMENT, RUN = (
     "Headgate-Run",
 )
 """The trailers of Headgate's own commits."""
+PROPOSAL = "Headgate-Proposal"
+"""The trailer, instead of `ACTION`, of what Headgate proposes: merged, it is a person's wish."""
 
 LARGEST = 2**18
 """Bytes of the largest file that is parsed: people write these, but anybody may push."""
@@ -181,10 +183,18 @@ def parse(text: bytes | str, path: str) -> EnvironmentFile:
     return file
 
 
-def message_of(file: EnvironmentFile, subject: str, action_id: str, run: str | None = None) -> str:
+def message_of(
+    file: EnvironmentFile,
+    subject: str,
+    action_id: str,
+    run: str | None = None,
+    *,
+    mark: str = ACTION,
+) -> str:
     """A commit message: subject, what runs and on which evidence, and the trailers.
 
-    `subject` is such as `promote v3 to production`; the pipeline's name is put before it.
+    `subject` is such as `promote v3 to production`; the pipeline's name is put before it. `mark`
+    is the trailer that `action_id` stands in.
     """
     lines = [f"{file.pipeline}: {' '.join(subject.split())}", ""]
     if file.changed:
@@ -201,7 +211,7 @@ def message_of(file: EnvironmentFile, subject: str, action_id: str, run: str | N
     if file.evidence:
         lines += ["", "Evidence"] + [f"  {_evidence_line(entry)}" for entry in file.evidence]
     run = run or (file.model.run if file.model else None)
-    trailers = {ACTION: action_id, PIPELINE: file.pipeline, ENVIRONMENT: file.environment}
+    trailers = {mark: action_id, PIPELINE: file.pipeline, ENVIRONMENT: file.environment}
     if run:
         trailers[RUN] = run
     lines += ["", *(f"{name}: {value}" for name, value in trailers.items())]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from controller.environment_file import (
     ACTION,
+    PROPOSAL,
     EnvironmentFile,
     Invalid,
     message_of,
@@ -17,8 +18,12 @@ from controller.environment_file import (
 )
 from controller.git import CommitInfo, Mirror
 from controller.git.swap import HEADGATE, Pace, Proposal, swap
+from specs.failures import TryAgain
 
 BRANCH = "headgate/environments"
+
+PROPOSALS = "headgate/release/"
+"""What the names of branches begin with that wait to be merged into that one."""
 
 _LOOK_BACK = 1000
 
@@ -30,6 +35,11 @@ def is_ours(commit: CommitInfo) -> bool:
     are wishes of that person.
     """
     return ACTION in commit.trailers and commit.committer == HEADGATE.email
+
+
+def proposed_by(commit: CommitInfo) -> str | None:
+    """The rollout whose proposal the commit is, or became by a squash or a rebase."""
+    return None if is_ours(commit) else commit.trailers.get(PROPOSAL)
 
 
 class Environments:
@@ -98,6 +108,38 @@ class Environments:
             return Proposal(files, message_of(file, subject, action_id))
 
         return await swap(self._mirror, self._branch, propose, self._pace)
+
+    async def propose(self, file: EnvironmentFile, subject: str, proposal: str) -> str:
+        """The branch whose one commit, on top of this branch, makes the file say that.
+
+        It is made anew when the file has changed below it. Once somebody else has committed to
+        it, it is left as it is. Raises `TryAgain` as long as there is nothing to propose it to.
+        """
+        name = f"{PROPOSALS}{proposal}"
+        head, tip = await self.head(), await self._mirror.tip(name)
+        if head is None:
+            raise TryAgain(f"{self._mirror.url} has no branch {self._branch} yet")
+        if tip is not None:
+            last = await self._mirror.commit_info(tip)
+            theirs = last.trailers.get(PROPOSAL) != proposal or last.committer != HEADGATE.email
+            if theirs or await self._is_current(file, last, head):
+                return name
+        files = {file.path: to_yaml(file).encode()}
+        message = message_of(file, subject, proposal, mark=PROPOSAL)
+        made = await self._mirror.write_commit(head, files, message, HEADGATE)
+        await self._mirror.push(name, made, tip)
+        return name
+
+    async def withdraw(self, proposal: str) -> None:
+        """Delete the proposal's branch, if it is there."""
+        await self._mirror.delete(f"{PROPOSALS}{proposal}")
+
+    async def _is_current(self, file: EnvironmentFile, last: CommitInfo, head: str) -> bool:
+        """Whether the commit says the file, on top of what stands there still."""
+        said = await self._mirror.read(last.sha, file.path)
+        was = await self._mirror.read(last.parents[0], file.path) if last.parents else None
+        now = await self._mirror.read(head, file.path)
+        return said == to_yaml(file).encode() and was == now
 
     async def _written(self, action_id: str, head: str | None) -> str | None:
         commits = await self._mirror.log(head, limit=_LOOK_BACK) if head else ()

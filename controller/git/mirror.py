@@ -102,6 +102,15 @@ class Mirror:
         arguments = ("push", "--quiet", "--no-verify", lease, "origin", target)
         await self._found(sha, lambda: self._git(*arguments))
 
+    async def delete(self, branch: str) -> None:
+        """Delete a branch of the remote, whatever it names; nothing if there is none."""
+        at = await self.tip(branch)
+        if at is not None:
+            name = _full(branch)
+            lease = f"--force-with-lease={name}:{at}"
+            arguments = ("push", "--quiet", "--no-verify", lease, "origin", f":{name}")
+            await self._mended(lambda: self._git(*arguments))
+
     # -- reading ------------------------------------------------------------------------------
 
     async def resolve(self, ref: str) -> str | None:

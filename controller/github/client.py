@@ -22,7 +22,7 @@ from controller.github.answers import Budget, Missing, Refused
 from controller.github.auth import Auth
 from controller.github.calls import Calls, commit, created, repo
 from controller.github.transport import Transport
-from controller.github.values import Check, Comment, Deployment, Issue, Person, Pull, read
+from controller.github.values import Check, Closed, Comment, Deployment, Issue, Person, Pull, read
 
 LONGEST = 65_535
 """Characters that GitHub takes of a comment, or of one field of a check's output."""
@@ -96,10 +96,24 @@ class Client:
         )
         return tuple(read(Pull, entry) for entry in entries)
 
-    async def pull(self, repository: str, number: int) -> Pull:
+    async def pull(self, repository: str, number: int, *, reserve: int = 0) -> Pull:
         """One of any state, with `mergeable` and `merged_by`."""
         path = f"{repo(repository)}/pulls/{number:d}"
-        return read(Pull, (await self._calls.ask(repository, "GET", path)).data)
+        return read(Pull, (await self._calls.ask(repository, "GET", path, reserve=reserve)).data)
+
+    async def closed_by(self, repository: str, number: int) -> str:
+        """Who closed a pull request or an issue; empty if that is not known."""
+        path = f"{repo(repository)}/issues/{number:d}"
+        return read(Closed, (await self._calls.ask(repository, "GET", path)).data).by
+
+    async def find_pull(
+        self, repository: str, *, head: str, base: str, state: Literal["open", "all"] = "open"
+    ) -> Pull | None:
+        """The newest from branch `head` of the same repository to `base`."""
+        whose = f"{repository.partition('/')[0]}:{head}"
+        params = {"state": state, "head": whose, "base": base}
+        entries = await self._calls.pages(repository, f"{repo(repository)}/pulls", params=params)
+        return read(Pull, entries[0]) if entries else None
 
     async def create_pull(
         self, repository: str, *, title: str, head: str, base: str, body: str
@@ -108,12 +122,7 @@ class Client:
         at = self._at(repository)
 
         async def find() -> Pull | None:
-            whose = f"{repository.partition('/')[0]}:{head}"
-            params = {"state": "open", "head": whose, "base": base}
-            entries = await self._calls.pages(
-                repository, f"{repo(repository)}/pulls", params=params
-            )
-            return read(Pull, entries[0]) if entries else None
+            return await self.find_pull(repository, head=head, base=base)
 
         async def create() -> Pull:
             data = await self._calls.write(

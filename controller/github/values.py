@@ -128,6 +128,12 @@ class Deployment(Answer):
     """What `create_deployment` was told to know it by."""
 
 
+class Closed(Answer):
+    """How an issue, or a pull request, ended."""
+
+    by: Said = Field(default="", validation_alias=AliasPath("closed_by", "login"))
+
+
 class Issue(Answer):
     """An issue."""
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from controller.environment_file import EnvironmentFile, Invalid, path_of
-from controller.environments import BRANCH, Environments, is_ours
+from controller.environments import BRANCH, Environments, is_ours, proposed_by
+from controller.github.proposals import Proposals
 from controller.kinds.code import Repositories
 from controller.machine import promotion
 from controller.machine.actions import WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.environment import Branch, Environment, Observed
+from controller.machine.environment import Branch, Environment, Observed, Proposed
 from controller.versions import Versions
 from deployers.protocol import Deployer, Traffic
 from deployers.protocol import Observed as Deployed
@@ -27,18 +28,22 @@ class EnvironmentKind:
         repositories: Repositories,
         branches: Mapping[str, Environments],
         redact: Callable[[str], str],
+        proposals: Proposals | None = None,
     ) -> None:
         self._versions = versions
         self._deployer = deployer
         self._repositories = repositories
         self._branches = branches
         self._redact = redact
+        self._proposals = proposals
 
     async def observe(
         self, key: Key, state: Environment | None, inbox: Sequence[Letter]
     ) -> Observed:
         pipeline, _, name = key.name.partition("/")
         repository = state.repository if state else _repository(inbox)
+        # Before the branch is read, so that what has landed there is in what is read.
+        tip = await self._repositories.mirror(repository).resolve(BRANCH)
         branch = await self._branch(repository, pipeline, name, state)
         numbers = _numbers(state, inbox, branch)
         found = {number: await self._versions.get(pipeline, number) for number in numbers}
@@ -47,6 +52,8 @@ class EnvironmentKind:
             deployed=await self._deployed(key.name),
             traffic=await self._traffic(key.name, state),
             branch=branch,
+            proposes=self._proposals is not None and self._proposals.at(repository) is not None,
+            proposal=await self._proposal(state, inbox, branch, tip),
         )
 
     def decide(
@@ -101,7 +108,12 @@ class EnvironmentKind:
         if not history:
             return None
         last = history[0]
-        seen = Branch(commit=last.sha, ours=is_ours(last), author=last.author)
+        seen = Branch(
+            commit=last.sha,
+            ours=is_ours(last),
+            author=last.author,
+            proposal=proposed_by(last),
+        )
         if state is not None and state.heeded == last.sha:
             return seen
         try:
@@ -109,6 +121,22 @@ class EnvironmentKind:
         except Invalid as error:
             return seen.model_copy(update={"problem": f"{path_of(name, pipeline)}: {error}"})
         return seen.model_copy(update={"file": file})
+
+    async def _proposal(
+        self,
+        state: Environment | None,
+        inbox: Sequence[Letter],
+        branch: Branch | None,
+        tip: str | None,
+    ) -> Proposed | None:
+        """The pull request of a rollout that waits: now and then, and when there is a hint."""
+        rollout = state.rollout if state else None
+        proposal = rollout.proposal if rollout and rollout.waits else None
+        if self._proposals is None or state is None or proposal is None or proposal.pull is None:
+            return None
+        moved = branch is not None and branch.commit != state.heeded
+        hinted = moved or any(letter.message.type == "look" for letter in inbox)
+        return await self._proposals.look(state.repository, proposal.pull, tip, at_once=hinted)
 
     async def _traffic(self, place: str, state: Environment | None) -> Traffic | None:
         """The router's records since the last look, once a canary can have any."""

@@ -164,3 +164,41 @@ class WriteEnvironment(Action):
     file: EnvironmentFile
     seen: str | None
     """The last commit of the file that was heeded; None before the first."""
+
+
+class Propose(Action):
+    """Open a pull request that releases a version, or bring the one that is open up to date.
+
+    The outcome is `proposed` with its number and address.
+    """
+
+    type: Literal["propose"] = "propose"
+    repository: str
+    proposal: str
+    """The rollout's id. Not called so, as a proposal that fails must never end a rollout."""
+    file: EnvironmentFile
+    """What merging it makes of the environment's file."""
+    version: int
+    baseline: int | None
+    """What serves now."""
+    seen: str | None
+    """The last commit of the file that was heeded."""
+
+    @property
+    def lane(self) -> str:
+        """The rollout's own: its proposal is made before it is withdrawn."""
+        return f"proposal {self.proposal}"
+
+
+class WithdrawProposal(Action):
+    """Close a rollout's pull request, if it is open, saying why; and delete its branch."""
+
+    type: Literal["withdraw_proposal"] = "withdraw_proposal"
+    repository: str
+    proposal: str
+    text: str
+
+    @property
+    def lane(self) -> str:
+        """The rollout's own."""
+        return f"proposal {self.proposal}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from controller.environment_file import Changed, EnvironmentFile, Model
 from controller.environment_file import Quarantined as QuarantinedDigest
@@ -72,6 +72,19 @@ class Branch(Value):
     file: EnvironmentFile | None = None
     """None: the file is gone, or cannot be read."""
     problem: str | None = None
+    proposal: str | None = None
+    """The rollout whose proposal that commit was, before somebody merged it."""
+
+
+class Proposed(Value):
+    """The pull request of a rollout that waits, as it was seen."""
+
+    pull: int
+    state: Literal["open", "closed", "merged"]
+    by: str = ""
+    """Who closed or merged it, where that is known."""
+    landed: bool = False
+    """Whether `Branch`, or a commit that was heeded, comes after the merge."""
 
 
 class Observed(Value):
@@ -82,6 +95,9 @@ class Observed(Value):
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
     branch: Branch | None = None
+    proposes: bool = False
+    """Whether a release can be proposed as a pull request there."""
+    proposal: Proposed | None = None
 
 
 class Out:
@@ -91,9 +107,11 @@ class Out:
         self.actions: list[Action] = []
         self.messages: list[Message] = []
         self.facts: list[Fact] = []
+        self.ended: list[Ended] = []
 
     def end(self, ended: Ended) -> None:
         """Keep how a rollout ended."""
+        self.ended.append(ended)
         body = ended.model_dump(mode="json")
         self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
 

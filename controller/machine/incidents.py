@@ -200,9 +200,23 @@ def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: st
     return _waits(pipeline, environment, version, now, why, "promote")
 
 
-def approval(pipeline: str, environment: str, version: Ref, now: Ref | None) -> Incident:
-    """A rollout waits until somebody agrees to it; until then it cannot be promoted."""
-    why = "It is brought up once somebody approves."
+def approval(
+    pipeline: str, environment: str, version: Ref, now: Ref | None, url: str = ""
+) -> Incident:
+    """A rollout waits until somebody agrees to it; until then it cannot be promoted.
+
+    `url` is its pull request's.
+    """
+    merge = f" Merging {url} approves it, closing that declines it." if url else ""
+    why = f"It is brought up once somebody approves.{merge}"
+    return _waits(pipeline, environment, version, now, why, "approve")
+
+
+def not_proposed(
+    pipeline: str, environment: str, version: Ref, now: Ref | None, why: str
+) -> Incident:
+    """The pull request for an approval cannot be opened; the command still approves."""
+    why = f"Its pull request cannot be opened: {why}"
     return _waits(pipeline, environment, version, now, why, "approve")
 
 

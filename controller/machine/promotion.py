@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.machine import incidents
+from controller.machine import incidents, proposal
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.alerts import over, refuse, tell, watch_stable
 from controller.machine.branch import renew_write, say_what_runs
@@ -44,12 +44,14 @@ def decide(
     stale = env.heeded != before.heeded  # the branch was looked at before that commit was known
     if not stale:
         env = heed_branch(env, observed, out, now)
+        env = proposal.heed(env, observed, out, now)
     if env.rollout is not None:
         env = _advance(env, env.rollout, observed, out, now)
     env = say_what_runs(env, observed, out, now)
     env = _take_up(env, out)
     env = watch_stable(env, observed, out, now)
     newer = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
+    newer |= proposal.withdraw(before, env, out)
     if before.write is not None and env.write is None:
         newer.add(before.write.lane)
     if before.rollout is not None and (env.rollout is None or env.rollout.id != before.rollout.id):
@@ -125,11 +127,13 @@ def _heed(
             return moved(env, rollout, smoke=report)
         case "environment_written":
             return written(env, body, observed, out, now)
+        case "proposed" if rollout:
+            return proposal.opened(env, rollout, body)
         case "environment_moved":
             return env  # the branch is looked at below, and the write is renewed after it
         case "action_failed":
             return _action_failed(env, body, observed, out, now)
-        case "approve" if rollout and rollout.approval and rollout.approved is None:
+        case "approve" if rollout and rollout.waits:
             why = f"{rollout.why}; {_said('approved', body)}"
             return moved(env, rollout, approved=now, by=by, why=why)
         case "promote" if rollout and rollout.ready is not None:
@@ -163,7 +167,7 @@ def _advance(
     version = observed.versions[rollout.version.version]
     match rollout.phase(version.spec, env.name, has_stable=env.stable is not None):
         case "approval":
-            return env
+            return proposal.ask(env, rollout, version, observed, out, now)
         case "starting":
             return _start(env, rollout, version, observed, out, now)
         case "smoke":
@@ -311,6 +315,8 @@ def _action_failed(
     """An effect that will not succeed by itself."""
     rollout, reason, action = env.rollout, body["reason"], body["action"]
     kind = action.get("type")
+    if rollout is not None and kind == "propose" and rollout.id == action["proposal"]:
+        return proposal.not_opened(env, rollout, reason, observed, out, now)
     if rollout is not None and rollout.id in (action.get("attempt"), action.get("rollout")):
         return give_up(env, rollout, reason, observed, out, now)
     if kind not in ("deploy", "write_environment"):

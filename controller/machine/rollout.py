@@ -2,7 +2,7 @@
 
     asked -> [approved] -> deployed -> ready -> smoke -> [canary] -> decided -> written
 
-    waiting for approval   `approval: pull-request`, until somebody approves
+    waiting for approval   `approval: pull-request`, until somebody merges it or approves
     starting               its server runs beside stable and gets no traffic
     smoke                  staging: the spec's requests, past the router
     canary                 production: weights grow while the judge watches
@@ -34,6 +34,18 @@ class Cursor(Value):
     after: int
 
 
+class Proposal(Value):
+    """The pull request that asks for a rollout's approval: merging it approves."""
+
+    seen: str | None
+    """The last commit of the environment's file that it was made for."""
+    pull: int | None = None
+    """Its number; None while it is asked for and not open yet."""
+    url: str = ""
+    failed: float | None = None
+    """When it could not be opened; it is asked for again after a while."""
+
+
 class Rollout(Value):
     """The facts of a rollout in progress."""
 
@@ -46,6 +58,7 @@ class Rollout(Value):
     approval: bool = False
     """Whether a human has to agree first."""
     approved: float | None = None
+    proposal: Proposal | None = None
     deployed: float | None = None
     ready: float | None = None
     smoke_asked: float | None = None
@@ -63,11 +76,16 @@ class Rollout(Value):
     decided: float | None = None
     """When it was decided to promote it."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an approval."""
+        return self.approval and self.approved is None
+
     def phase(self, spec: Spec, environment: str, *, has_stable: bool) -> Phase:
         """Where it is. Only a release into production beside a stable version is a canary."""
         if self.decided is not None:
             return "promoting"
-        if self.approval and self.approved is None:
+        if self.waits:
             return "approval"
         if self.ready is None:
             return "starting"
@@ -79,7 +97,7 @@ class Rollout(Value):
 
     def not_yet(self) -> str | None:
         """Why nobody can promote it now, in a sentence; None when somebody can."""
-        if self.approval and self.approved is None:
+        if self.waits:
             return f"v{self.version.version} waits for an approval; `headgate approve` gives it."
         if self.ready is None:
             return f"the server of v{self.version.version} is not ready yet; try again when it is."

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from controller.machine import incidents
-from controller.machine.alerts import refuse, tell
+from controller.machine.alerts import refuse
 from controller.machine.ending import quarantine, stop
 from controller.machine.environment import Environment, Observed, Out
 from controller.machine.rollout import Kind, Rollout
@@ -69,11 +68,7 @@ def begin_rollout(
         approval=asks,
         deployed=None if asks else now,
     )
-    env = env.model_copy(update={"rollout": rollout, "rollouts": number})
-    if asks:
-        incident = incidents.approval(env.pipeline, env.name, ref, env.stable)
-        env = tell(env, version, "approval_needed", rollout.id, incident, out)
-    return env
+    return env.model_copy(update={"rollout": rollout, "rollouts": number})
 
 
 def roll_back(

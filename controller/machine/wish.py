@@ -4,7 +4,8 @@ from controller.machine import incidents
 from controller.machine.alerts import tell
 from controller.machine.branch import renew_write, restore
 from controller.machine.ending import stop
-from controller.machine.environment import REMEMBERED, Environment, Observed, Out, moved, named
+from controller.machine.environment import REMEMBERED, Environment, Observed, Out, named
+from controller.machine.proposal import approve
 from controller.machine.starting import begin_rollout
 from controller.machine.version import ModelVersion, Ref
 
@@ -32,14 +33,18 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     if env.stable == ref:
         return _keep(env, by, observed, out, now)
     if rollout is not None and rollout.version == ref:
-        return moved(env, rollout, approved=rollout.approved or now)
+        return approve(env, rollout, branch, observed, now)
     version = observed.versions.get(file.model.version)
     why_not = _unfit(env, ref, version)
     if why_not is not None:
         return restore(env, why_not, version, observed, out, now)
     env = env.model_copy(update={"write": None})  # said before the person's word
     why = f"commit {branch.commit[:12]} on the environments branch"
-    return begin_rollout(env, ref, "wish", why, by, observed, out, now)
+    if branch.proposal is None:
+        return begin_rollout(env, ref, "wish", why, by, observed, out, now)
+    # Somebody merged the proposal of a rollout that had ended: approved, and not yet judged.
+    env = begin_rollout(env, ref, "release", why, by, observed, out, now)
+    return approve(env, env.rollout, branch, observed, now) if env.rollout else env
 
 
 def _ask_for_the_state(env: Environment, says: Ref | None, out: Out) -> Environment:

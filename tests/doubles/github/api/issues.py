@@ -38,7 +38,9 @@ def _names(labels: list[object]) -> list[str]:
 
 @route("GET " + PREFIX + "/{issue_number}", needs="issues:read")
 def one(call: Call) -> Reply:
-    return Reply(200, render.issue(call.hub, call.repo, call.issue()))
+    it = call.issue()
+    closer = render.user(call.hub, it.closed_by) if it.closed_by else None
+    return Reply(200, render.issue(call.hub, call.repo, it) | {"closed_by": closer})
 
 
 @route("PATCH " + PREFIX + "/{issue_number}", needs="issues:write")

@@ -1,0 +1,166 @@
+"""Releases that are proposed: a pull request against the environments branch, opened and closed."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from controller.artifacts import Artifacts
+from controller.environments import BRANCH, PROPOSALS, Environments
+from controller.git import Mirror
+from controller.github.client import Client
+from controller.machine.actions import Propose, WithdrawProposal
+from controller.machine.core import Key, Message
+from controller.machine.environment import Proposed
+from controller.machine.version import ModelVersion
+from controller.reports.card import Card, render
+from controller.secrets import Secrets
+from controller.versions import Versions
+from specs.failures import Ignore, NeedsHuman, TryAgain
+from validators.report import Report
+
+POLL = 30.0
+"""Seconds between two looks at a pull request that waits, if nothing hints at it."""
+RESERVE = 200
+"""Calls that looking leaves to those who have something to say."""
+
+log = structlog.get_logger("headgate.github")
+
+
+class Proposals:
+    """Applies `Propose` and `WithdrawProposal`, and looks at what became of a pull request.
+
+    `names` has the `owner/name` on GitHub of each repository that is there.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        names: Mapping[str, str],
+        mirrors: Mapping[str, Mirror],
+        versions: Versions,
+        artifacts: Artifacts,
+        secrets: Secrets,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._names = names
+        self._mirrors = mirrors
+        self._branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
+        self._versions = versions
+        self._artifacts = artifacts
+        self._secrets = secrets
+        self._clock = clock
+        self._looked: dict[tuple[str, int], float] = {}
+
+    def at(self, repository: str) -> str | None:
+        """Its `owner/name`; None where nothing can be proposed."""
+        return self._names.get(repository)
+
+    async def propose(self, owner: Key, action: Propose) -> Sequence[Message]:
+        """The branch, then its pull request, each if it is not there. Raises what those raise.
+
+        One that somebody has closed or merged already is not opened again.
+        """
+        at = self._names.get(action.repository)
+        if at is None:
+            raise NeedsHuman(f"the repository {action.repository} is not on GitHub any more")
+        head = f"{PROPOSALS}{action.proposal}"
+        pull = await self._client.find_pull(at, head=head, base=BRANCH, state="all")
+        if pull is None or pull.state == "open":
+            file = action.file
+            subject = f"release v{action.version} to {file.environment}"
+            await self._branches[action.repository].propose(file, subject, action.proposal)
+            title = f"Release {file.pipeline} v{action.version} to {file.environment}"
+            body = await self._body(action)
+            if pull is None:
+                pull = await self._client.create_pull(
+                    at, title=title, head=head, base=BRANCH, body=body
+                )
+            elif pull.body.replace("\r\n", "\n") != body:
+                pull = await self._client.update_pull(at, pull.number, body=body)
+        said = {"proposal": action.proposal, "pull": pull.number, "url": pull.url}
+        return (Message(to=owner, id=f"proposed/{pull.number}", type="proposed", body=said),)
+
+    async def withdraw(self, _owner: Key, action: WithdrawProposal) -> Sequence[Message]:
+        """Say why on the pull request, close it, and delete its branch; what is open of that."""
+        at = self._names.get(action.repository)
+        if at is None:
+            raise Ignore(f"the repository {action.repository} is not on GitHub any more")
+        head = f"{PROPOSALS}{action.proposal}"
+        pull = await self._client.find_pull(at, head=head, base=BRANCH)
+        if pull is not None:
+            mark = f"<!-- headgate: {action.proposal} -->"
+            if not await self._client.own_comments(at, pull.number, mark):
+                text = f"{mark}\n{self._secrets.redact(action.text)}"
+                await self._client.create_comment(at, pull.number, text, mark=mark)
+            await self._client.update_pull(at, pull.number, state="closed")
+        await self._branches[action.repository].withdraw(action.proposal)
+        return ()
+
+    async def look(
+        self, repository: str, number: int, tip: str | None, *, at_once: bool
+    ) -> Proposed | None:
+        """What became of it; None if it is not time to ask yet, or GitHub does not say.
+
+        It has landed if `tip`, of the environments branch, comes after its merge.
+        """
+        at, now = self._names.get(repository), self._clock()
+        due = at_once or now - self._looked.get((repository, number), -POLL) >= POLL
+        if at is None or not due:
+            return None
+        self._looked[repository, number] = now
+        try:
+            pull = await self._client.pull(at, number, reserve=RESERVE)
+            if pull.merged:
+                self._looked.pop((repository, number))  # soon over: its commit has to be seen
+                return Proposed(
+                    pull=number,
+                    state="merged",
+                    by=pull.merged_by,
+                    landed=await self._has_landed(repository, pull.merge_sha, tip),
+                )
+            if pull.state == "open":
+                return Proposed(pull=number, state="open")
+            return Proposed(
+                pull=number, state="closed", by=await self._client.closed_by(at, number)
+            )
+        except (NeedsHuman, TryAgain) as failure:
+            log.warning("a proposal cannot be looked at now", pull=number, reason=str(failure))
+            return None
+
+    async def _has_landed(self, repository: str, merge: str | None, tip: str | None) -> bool:
+        if merge is None or tip is None:
+            return False
+        return await self._mirrors[repository].is_ancestor(merge, tip)
+
+    async def _body(self, action: Propose) -> str:
+        pipeline = action.file.pipeline
+        version = await self._versions.get(pipeline, action.version)
+        if version is None:
+            raise NeedsHuman(f"there is no version {action.version} of {pipeline}")
+        number = action.baseline
+        baseline = await self._versions.get(pipeline, number) if number is not None else None
+        hide = self._secrets.redacted
+        changed = action.file.changed
+        card = Card(
+            version=hide(version),
+            baseline=baseline,
+            reports=tuple(hide(one) for one in await self._reports(version)),
+            environment=action.file.environment,
+            by=changed.by if changed else "",
+            why=self._secrets.redact(changed.reason) if changed else "",
+        )
+        return self._secrets.redact(render(card))
+
+    async def _reports(self, version: ModelVersion) -> list[Report]:
+        """Its gates' reports; one that is lost leaves its verdict."""
+        found = []
+        for gate, digest in version.reports.items():
+            try:
+                content = await self._artifacts.read_bytes(digest)
+            except NeedsHuman as failure:
+                log.warning("the report of a gate is lost", gate=gate, reason=str(failure))
+                continue
+            found.append(Report.model_validate_json(content))
+        return found

@@ -1,0 +1,155 @@
+"""PURE. A rollout that waits for an approval: asked for by a pull request where there can be one.
+
+Merging it approves, and only the environments branch says that it was merged: the proposal's
+commit is then a person's word like any other there. Closing it declines. Whatever else ends the
+wait withdraws it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.machine import incidents
+from controller.machine.actions import Propose, WithdrawProposal
+from controller.machine.alerts import tell
+from controller.machine.ending import stop
+from controller.machine.environment import (
+    Branch,
+    Environment,
+    Observed,
+    Out,
+    file_of,
+    moved,
+)
+from controller.machine.rollout import Proposal, Rollout
+from controller.machine.version import ModelVersion
+
+SLOW = 120.0
+"""Seconds after which people are told of a rollout whose pull request is not open yet."""
+AGAIN = 600.0
+"""Seconds until a pull request that could not be opened is asked for again."""
+
+
+def ask(
+    env: Environment,
+    rollout: Rollout,
+    version: ModelVersion,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """Owe the pull request, again once the file has changed below it; tell who may approve."""
+    if observed.proposes and env.write is None and _is_due(env, rollout.proposal, now):
+        out.actions.append(_propose(env, rollout, version))
+        known = rollout.proposal or Proposal(seen=None)
+        known = known.model_copy(update={"seen": env.heeded, "failed": None})
+        rollout = rollout.model_copy(update={"proposal": known})
+        env = env.model_copy(update={"rollout": rollout})
+    proposal = rollout.proposal
+    is_open = proposal is not None and proposal.pull is not None
+    if observed.proposes and not is_open and now - rollout.asked < SLOW:
+        return env  # its address is worth a moment
+    url = proposal.url if proposal else ""
+    incident = incidents.approval(env.pipeline, env.name, rollout.version, env.stable, url)
+    return tell(env, version, "approval_needed", rollout.id, incident, out)
+
+
+def _is_due(env: Environment, proposal: Proposal | None, now: float) -> bool:
+    if proposal is None or proposal.seen != env.heeded:
+        return True
+    return proposal.failed is not None and now - proposal.failed >= AGAIN
+
+
+def _propose(env: Environment, rollout: Rollout, version: ModelVersion) -> Propose:
+    file = file_of(
+        env, rollout.version, version, by=rollout.by, reason=rollout.why, at=rollout.asked
+    )
+    return Propose(
+        repository=env.repository,
+        proposal=rollout.id,
+        file=file,
+        version=version.number,
+        baseline=env.stable.version if env.stable else None,
+        seen=env.heeded,
+    )
+
+
+def opened(env: Environment, rollout: Rollout, body: Mapping[str, Any]) -> Environment:
+    """The pull request is there."""
+    if rollout.id != body["proposal"] or rollout.proposal is None:
+        return env  # of a rollout that ended meanwhile, and its withdrawal is owed
+    found = {"pull": body["pull"], "url": body["url"], "failed": None}
+    return moved(env, rollout, proposal=rollout.proposal.model_copy(update=found))
+
+
+def not_opened(
+    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
+) -> Environment:
+    """It cannot be opened, or not be brought up to date: `headgate approve` is left."""
+    if rollout.proposal is None or not rollout.waits:
+        return env
+    proposal = rollout.proposal.model_copy(update={"failed": now})
+    env = moved(env, rollout, proposal=proposal)
+    version = observed.versions.get(rollout.version.version)
+    incident = incidents.not_proposed(env.pipeline, env.name, rollout.version, env.stable, why)
+    return tell(env, version, "approval_needed", rollout.id, incident, out)
+
+
+def approve(
+    env: Environment, rollout: Rollout, branch: Branch, observed: Observed, now: float
+) -> Environment:
+    """A person's commit on the branch names the version."""
+    if not rollout.waits:
+        return moved(env, rollout, approved=rollout.approved or now)
+    seen, proposal = observed.proposal, rollout.proposal
+    pull = f"pull request #{proposal.pull}" if proposal and proposal.pull else "its proposal"
+    if seen is not None and seen.state == "merged":
+        by, said = seen.by or f"who merged {pull}", f"merged {pull}"
+    elif branch.proposal == rollout.id:
+        by, said = f"who merged {pull}", f"merged as commit {branch.commit[:12]}"
+    else:
+        by, said = branch.author or "somebody", f"named by commit {branch.commit[:12]}"
+    why = f"{rollout.why}; approved by {by}: {said}"
+    return moved(env, rollout, approved=now, by=by, why=why)
+
+
+def heed(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+    """A pull request that was closed declines; so does one whose merge named something else."""
+    rollout, seen = env.rollout, observed.proposal
+    if rollout is None or not rollout.waits or rollout.proposal is None or seen is None:
+        return env
+    if seen.pull != rollout.proposal.pull:
+        return env
+    by = seen.by or "somebody"
+    if seen.state == "closed":
+        why = f"declined by {by}, who closed pull request #{seen.pull}"
+        return stop(env, rollout, "aborted", why, observed, out, now)
+    if seen.state == "merged" and seen.landed:
+        why = f"{by} merged pull request #{seen.pull}, and the file does not name it"
+        return stop(env, rollout, "aborted", why, observed, out, now)
+    return env
+
+
+def withdraw(before: Environment, env: Environment, out: Out) -> set[str]:
+    """Owe the end of a pull request that nobody has to decide any more.
+
+    Returns the lanes whose older actions are not wanted any more.
+    """
+    old, new = before.rollout, env.rollout
+    if old is not None and old.proposal is not None and old.waits:
+        same = new is not None and new.id == old.id
+        if new is None or not same or not new.waits:
+            text = _why_over(env, old, new if same else None, out)
+            out.actions.append(
+                WithdrawProposal(repository=env.repository, proposal=old.id, text=text)
+            )
+    return {a.lane for a in out.actions if isinstance(a, Propose | WithdrawProposal)}
+
+
+def _why_over(env: Environment, old: Rollout, approved: Rollout | None, out: Out) -> str:
+    if approved is not None:
+        return f"Nothing is left to merge: {approved.why.rpartition('; ')[2]}."
+    ended = next((one for one in out.ended if one.rollout.id == old.id), None)
+    why = ended.reason if ended else "it is over"
+    again = f"headgate retry {env.place}"
+    hint = "" if ended and ended.outcome == "superseded" else f" `{again}` proposes it again."
+    return f"{old.version} is not released: {why}.{hint}"
