@@ -199,7 +199,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
         subject = f"v{version}"
         baseline = {"kind": "predictions", "path": files["baseline"], "subject": subject}
     elif version is None:
-        baseline = {"kind": "first_model"}
+        baseline = {"kind": "first_model", "reason": asked["no_baseline"]}
     else:
         baseline = {"kind": "could_not_run", "reason": asked["no_baseline"]}
     loaded = load((folder / SPEC_FILE).read_bytes(), _within(attempt, SPEC_FILE))

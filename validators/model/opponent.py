@@ -25,7 +25,9 @@ def find_opponent(request: Request, rows: Predictions, candidate: Outcome) -> Op
     baseline = request.baseline
     if isinstance(baseline, NoBaseline):
         if baseline.kind == "first_model":
-            return Opponent(reason="there is no baseline yet: this is the first model")
+            return Opponent(
+                reason=baseline.reason or "there is no baseline yet: this is the first model"
+            )
         reason = f"the baseline could not run on this data: {baseline.reason or 'no reason given'}"
         return Opponent(verdict=Verdict.INCONCLUSIVE, reason=reason.rstrip("."))
     try:
