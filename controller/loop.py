@@ -160,21 +160,20 @@ class Loop:
     async def _turn(self, key: Key) -> None:
         look = await self._store.look(key)
         try:
-            saved = await self._decide(key, look)
+            owed = await self._decide(key, look)
         except Exception:
             # What was owed before is owed whatever can be seen now.
             await self._apply(key, await self._store.owed(key))
             raise
-        newly = saved is not None and (saved.owe or saved.settle)
-        await self._apply(key, await self._store.owed(key) if newly else look.owed)
+        await self._apply(key, owed)
 
     async def _apply(self, key: Key, owed: Sequence[Owed]) -> None:
         due = await self._outbox.apply(owed) if owed else None
         if due is not None:
             self._queue.add_after(key, due)
 
-    async def _decide(self, key: Key, look: Look) -> Change | None:
-        """What was saved, if anything was."""
+    async def _decide(self, key: Key, look: Look) -> Sequence[Owed]:
+        """Decide and save; what is owed then."""
         kind = self._kinds[key.kind]
         record, inbox = look.record, look.inbox
         bind_contextvars(revision=record.revision if record else 0)
@@ -182,7 +181,7 @@ class Loop:
             state = None if record is None else kind.state.model_validate_json(record.text)
         except ValidationError as error:
             self._park(key, record, error)
-            return None
+            return look.owed
         self.parked.pop(key, None)
         async with within(self._ways.patience, "Observing"):
             observed = await kind.observe(key, state, inbox)
@@ -201,7 +200,7 @@ class Loop:
                 problems=[f"{e['loc']}: {e['msg']}" for e in error.errors(include_input=False)],
             )
 
-    async def _save(self, key: Key, look: Look, decision: Decision[Any]) -> Change | None:
+    async def _save(self, key: Key, look: Look, decision: Decision[Any]) -> Sequence[Owed]:
         record = look.record
         put = Put(
             key=key,
@@ -219,11 +218,11 @@ class Loop:
         )
         same = record is not None and (record.text, record.live) == (put.text, put.live)
         if same and change == Change(put=put):
-            return None
+            return look.owed
         self._ways.boundary("before save", key)
-        await self._store.commit(change, self._ways.clock())
+        owed = await self._store.commit(change, self._ways.clock())
         self._ways.boundary("after save", key)
         self.counts["saves"] += 1
         for message in change.send:
             self.wake(message.to)
-        return change
+        return owed

@@ -109,8 +109,11 @@ class Store(Protocol):
         with `live` only those that are, at a cost that does not grow with the others."""
         ...
 
-    async def commit(self, change: Change, now: float) -> None:
-        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current."""
+    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current.
+
+        Returns all that the object that was put owes now, as `owed` gives it; empty without a put.
+        """
         ...
 
     async def owed(self, owner: Key | None = None) -> Sequence[Owed]:

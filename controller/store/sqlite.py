@@ -85,9 +85,9 @@ class SqliteStore:
         found = await self._select(query, {"p_kind": kind, "p_prefix": prefix})
         return [rows.record(row) for row in found]
 
-    async def commit(self, change: Change, now: float) -> None:
-        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current."""
-        await self._run(self._commit, change, now)
+    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+        """Save all of `change` or nothing; see `Store`."""
+        return await self._run(self._commit, change, now)
 
     async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
         """The outbox, oldest first; of one object, or of all."""
@@ -190,7 +190,7 @@ class SqliteStore:
             owed=tuple(rows.owed(row) for row in owed),
         )
 
-    def _commit(self, change: Change, now: float) -> None:
+    def _commit(self, change: Change, now: float) -> tuple[Owed, ...]:
         outcome_only = change.put is None and bool(change.settle or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:
@@ -206,6 +206,10 @@ class SqliteStore:
             ):
                 if parameters:
                     connection.execute(statement, parameters)
+            if change.put is None:
+                return ()
+            owing = connection.execute(statements.OWED_BY, rows.which(change.put.key)).all()
+        return tuple(rows.owed(row) for row in owing)
 
     def _prune(self, before: float) -> int:
         with self._writing(forced=False) as connection:

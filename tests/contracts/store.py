@@ -85,6 +85,14 @@ class StoreContract:
         assert record is not None
         assert record.body == body
 
+    async def test_a_commit_says_what_its_object_owes_now(self, store: Store) -> None:
+        others = owe("theirs", owner=Key("run", "other"))
+        assert await store.commit(Change(put=put(1), owe=(owe("a"), others)), now=1)
+        left = await store.commit(Change(put=put(2, 1), settle=("a",), owe=(owe("b"),)), now=2)
+        assert [one.id for one in left] == ["b"]
+        assert list(left) == list(await store.owed(RUN))
+        assert not await store.commit(Change(settle=("b",)), now=3)
+
     @pytest.mark.parametrize("revision", [0, 1, 3])
     async def test_a_put_over_another_revision_is_a_conflict(
         self, store: Store, revision: int
@@ -128,7 +136,7 @@ class StoreContract:
             other.commit(Change(put=put(2, 1)), now=1),
         ]
         ends = await asyncio.gather(*both, return_exceptions=True)
-        assert sorted(type(end).__name__ for end in ends) == ["Conflict", "NoneType"]
+        assert sorted(type(end).__name__ for end in ends) == ["Conflict", "tuple"]
 
     async def test_a_list_is_of_one_kind_and_prefix_latest_first(self, store: Store) -> None:
         names = ("flights-1", "flights-2", "Flights-3", "fl_ghts-4", "sales-1")
