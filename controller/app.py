@@ -70,10 +70,16 @@ class App:
     """The effects of one controller, made from its settings."""
 
     def __init__(
-        self, settings: Settings, base: Path, secrets: Secrets, store: SqliteStore
+        self,
+        settings: Settings,
+        base: Path,
+        secrets: Secrets,
+        store: SqliteStore,
+        ways: Ways = Ways(),  # noqa: B008 - a constant value
     ) -> None:
         home = settings.path(base)
         self.settings = settings
+        self.ways = ways
         self.store = store
         self.secrets = secrets
         self.artifacts = Artifacts(home / "artifacts")
@@ -117,7 +123,7 @@ class App:
             else None
         )
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watch(self.send, settings.bucket_poll.total_seconds())
+        self.watch = Watch(self.send, settings.bucket_poll.total_seconds(), ways.clock)
         self.serving = Serving(
             self.deployer,
             self.versions,
@@ -128,19 +134,22 @@ class App:
             home / "models",
             settings.ports,
         )
-        self.sweeper = Sweeper(
-            store,
+        self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
+        return Sweeper(
+            self.store,
             self.deployer,
             self.processes,
             self.artifacts,
             self.catalog,
             virtualenvs,
             self.serving,
-            mirrors,
+            self.mirrors,
             home / "checkouts",
         )
 
-    def loop(self, ways: Ways) -> Loop:
+    def loop(self) -> Loop:
         """The loop over all kinds of objects."""
         everyone = self.settings.notify
         environments = EnvironmentKind(
@@ -163,7 +172,7 @@ class App:
                 "environment": Addressed(environments, everyone),
             },
             self._appliers(environments),
-            ways=ways,
+            ways=self.ways,
         )
 
     def runs(self, report: Applier) -> Loop:
@@ -213,7 +222,7 @@ class App:
 
     async def send(self, message: Message) -> None:
         """Deliver a message from outside the machines."""
-        await self.store.commit(Change(send=(message,)), Ways().clock())
+        await self.store.commit(Change(send=(message,)), self.ways.clock())
 
     async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Message, ...]:
         await self.executor.start(action.attempt)
@@ -260,7 +269,7 @@ class App:
         """Once a day, forget the letters that nobody can send again."""
         while True:
             with suppress(TryAgain):
-                await self.store.prune(Ways().clock() - REMEMBERED)
+                await self.store.prune(self.ways.clock() - REMEMBERED)
             await asyncio.sleep(DAY)
 
     async def sweep(self) -> None:
@@ -311,8 +320,8 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         stack.enter_context(only_one(home))
         store = await SqliteStore.open(home / "state.db")
         stack.push_async_callback(store.close)
-        app = App(settings, base, secrets, store)
-        loop = app.loop(ways or Ways())
+        app = App(settings, base, secrets, store, ways or Ways())
+        loop = app.loop()
         stack.push_async_callback(app.close)
         for each in settings.repositories:
             source = GitSource(each.name, app.mirrors[each.name], each.poll.total_seconds())

@@ -30,6 +30,9 @@ ACTION_FAILED = "action_failed"
 """The type of the message that tells an owner that its action needs a human. Its body has the
 `action` and the `reason`."""
 
+LONGEST = 7200.0
+"""Seconds that an action is put off for, at most: if it is more, the clock was set back."""
+
 log = structlog.get_logger("headgate.outbox")
 V = TypeVar("V", bound=Value)
 
@@ -84,7 +87,7 @@ class Outbox:
     async def _apply_lane(self, lane: Sequence[Owed]) -> float | None:
         for owed in lane:
             wait = owed.not_before - self._ways.clock()
-            if wait > 0:
+            if 0 < wait <= LONGEST:
                 return wait
             postponed = await self._apply_one(owed)
             if postponed is not None:

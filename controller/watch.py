@@ -24,10 +24,16 @@ class Wish(NamedTuple):
 class Watch:
     """One task for each source, and one queue for the hints of all."""
 
-    def __init__(self, send: Callable[[Message], Awaitable[None]], bucket_poll: float) -> None:
+    def __init__(
+        self,
+        send: Callable[[Message], Awaitable[None]],
+        bucket_poll: float,
+        clock: Callable[[], float],
+    ) -> None:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send
         self._bucket_poll = bucket_poll
+        self._clock = clock
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sources: dict[tuple[str, str], Source] = {}
         self._wishes: dict[str, Wish] = {}
@@ -48,19 +54,20 @@ class Watch:
         self._tasks[kind, name] = asyncio.create_task(self._run(source))
 
     def follow(self, pipeline: str, wish: Wish, last: float | None) -> None:
-        """Watch what the pipeline's spec asks for now. `last` is when its schedule was last due."""
+        """Watch what the pipeline's spec asks for now. `last` is when its schedule was last due,
+        or since when there is one."""
         if self._wishes.get(pipeline) == wish:
             return
         self._wishes[pipeline] = wish
         self._stop("bucket", pipeline)
         self._stop("schedule", pipeline)
         if wish.folders:
-            source = BucketSource(pipeline, wish.folders, self._bucket_poll)
-            self.add("bucket", pipeline, source)
+            self.add("bucket", pipeline, BucketSource(pipeline, wish.folders, self._bucket_poll))
         if wish.schedule is not None:
             crontab = Crontab(wish.schedule.cron, wish.schedule.timezone)
             before = datetime.fromtimestamp(last, UTC) if last is not None else None
-            self.add("schedule", pipeline, ScheduleSource(pipeline, crontab, self._send, before))
+            source = ScheduleSource(pipeline, crontab, self._send, before, clock=self._now)
+            self.add("schedule", pipeline, source)
 
     async def close(self) -> None:
         """Stop all sources."""
@@ -68,6 +75,9 @@ class Watch:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
 
     def _stop(self, kind: str, name: str) -> None:
         self._sources.pop((kind, name), None)

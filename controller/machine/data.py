@@ -70,6 +70,8 @@ def look(
                 if seen is None or seen.current != listing.digest:
                     ready = seen.ready if seen else None
                     seen = Seen(current=listing.digest, since=now, ready=ready)
+                if seen.since > now:  # the clock was set back
+                    seen = seen.model_copy(update={"since": now})
                 if seen.ready != seen.current:
                     remaining = _incomplete_for(spec, name, listing, seen, now)
                     wait = min(wait, remaining or LOOK)

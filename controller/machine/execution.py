@@ -89,7 +89,7 @@ def _start_ready(
         actual, digests = inputs_of(run, node, nodes)
         tried = progress.open
         if tried is None:
-            due = _retry_at(node, progress)
+            due = _retry_at(node, progress, now)
             if due > now:
                 wait = min(wait, due - now)
                 continue
@@ -109,13 +109,13 @@ def _is_ready(node: Node, nodes: Mapping[str, Progress]) -> bool:
     return all(nodes.get(need, NEW).done for need in node.needs)
 
 
-def _retry_at(node: Node, progress: Progress) -> float:
+def _retry_at(node: Node, progress: Progress, now: float) -> float:
     if not progress.attempts:
         return 0.0
     last = progress.attempts[-1]
     ended = (last.status.ended if last.status else None) or last.asked
-    if last.status and last.status.state is State.LOST:
-        return ended
+    if ended > now or (last.status and last.status.state is State.LOST):
+        return now  # ended later than now: the clock was set back
     return ended + min(node.backoff * 2.0 ** (len(progress.attempts) - 1), LONGEST_BACKOFF)
 
 

@@ -70,7 +70,7 @@ class Pipeline(Value):
     taken: Mapping[str, str] = {}
     """Per dataset, the version that the newest run of the default branch reads."""
     scheduled: float | None = None
-    """When the schedule was last due, in seconds since the epoch."""
+    """When the schedule was last due, or since when there is one; in seconds since the epoch."""
     runs: int = 0
     versions: int = 0
     alerts: tuple[str, ...] = ()
@@ -119,6 +119,7 @@ def decide(
     out = _Out()
     for letter in inbox:
         pipeline = _heed(pipeline, letter.message, observed, out, now)
+    pipeline = _look_at_schedule(pipeline, observed, now)
     pipeline, wait = _look_at_data(pipeline, observed, now)
     waits: dict[str, None] = {}
     for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
@@ -275,6 +276,17 @@ def _cancel_message(run: str, reason: str, id_: str) -> Message:
     return Message(
         to=Key("run", run), id=f"cancel/{run}/{id_}", type="cancel", body={"reason": reason}
     )
+
+
+def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pipeline:
+    """Note since when there is a schedule: its first time may be missed before it ever came."""
+    code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
+    if code is None or code.spec is None:
+        return pipeline  # as the spec was before it was broken
+    since = None
+    if code.spec.triggers.schedule is not None:
+        since = now if pipeline.scheduled is None else pipeline.scheduled
+    return pipeline.model_copy(update={"scheduled": since})
 
 
 def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[Pipeline, float]:

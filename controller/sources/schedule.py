@@ -18,7 +18,7 @@ from specs.failures import Failure
 
 TYPE = "schedule_due"
 
-WAKE_EVERY = 30.0
+WAKE_EVERY = 5.0
 """Seconds after which the clock is looked at anyway: it may have been set, or the machine slept."""
 
 log = structlog.get_logger()
@@ -122,8 +122,9 @@ def message_for(pipeline: str, due: datetime) -> Message:
 class ScheduleSource:
     """Sends `schedule_due` to one pipeline whenever its crontab line says so.
 
-    `last` is the last time that was sent before (None: never, and nothing was missed); the latest
-    time missed since is sent at the start. A `send` that raises TryAgain or NeedsHuman is repeated.
+    `last` is the last time that was sent before, or since when there is the schedule (None: since
+    now); the latest time missed since is sent at the start. A `send` that raises TryAgain or
+    NeedsHuman is repeated.
     """
 
     def __init__(
@@ -178,7 +179,10 @@ class ScheduleSource:
 
     async def send_due(self) -> bool:
         """Send the latest time that is due and was not sent yet; whether there was one."""
-        due = self._crontab.latest_due(self._last, self._clock())
+        now = self._clock()
+        # Of a clock that was set back: times that come again have ids that were sent already.
+        self._last = min(self._last, now)
+        due = self._crontab.latest_due(self._last, now)
         if due is None:
             return False
         await self._send(message_for(self._pipeline, due))

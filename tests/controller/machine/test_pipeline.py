@@ -409,7 +409,8 @@ def test_where_commits_start_no_runs_data_does_from_the_first_change_on() -> Non
 
 
 def test_a_schedule_runs_what_changed_and_remembers_when_it_was_due() -> None:
-    team = began(("triggers.data", None))
+    team = began(("triggers", {"schedule": {"cron": "0 4 * * *"}}))
+    assert team.pipeline.scheduled is not None, "its first time may be missed, too"
     at = "2026-01-05T04:00:00+00:00"
     team.say("schedule_due", {"at": at})
     team.turn()
