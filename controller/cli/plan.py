@@ -9,11 +9,12 @@ import click
 
 from controller.cli.failures import Failed
 from controller.cli.printing import show
-from controller.cli.reach import find_settings, json_option, open_store, reach
+from controller.cli.reach import find_settings, open_store, reach
 from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.plan import Plan, Planned
 from controller.planning import WORK_TREE, gather
 from controller.planning import plan as make_plan
+from controller.reports.plan import render_plan
 from specs.problems import has_errors, render_text
 
 if TYPE_CHECKING:
@@ -29,11 +30,17 @@ if TYPE_CHECKING:
     metavar="REV",
     help="Whose gates to compare with; by default where the remote's main branch was left.",
 )
-@json_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, or a page such as a job's summary.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
-def plan(
-    ctx: click.Context, path: Path, commit: str | None, base: str | None, as_json: bool
-) -> None:
+def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, form: str) -> None:
     """Say what a run of the spec in PATH would do: which steps run and which are cached, and why.
 
     It needs no running controller. Where the controller's state is at hand (headgate.yaml is here
@@ -60,8 +67,10 @@ def plan(
             return await make_plan(spec, source, root, policy=policy, store=store)
 
     made = asyncio.run(run())
-    if as_json:
+    if form == "json":
         click.echo(json.dumps(made.plain(), indent=2, ensure_ascii=False))
+    elif form == "markdown":
+        click.echo(render_plan(made))
     else:
         show(render(made))
 

@@ -13,6 +13,8 @@ from specs.gates import ModelGate
 from specs.model import Pipeline
 from specs.references import as_argument
 
+PROPOSED = ".proposed"
+"""Ends the name of the gate of a suite that a pull request changes, beside that in force."""
 MOST_FILES = 5
 """Files that one reason names; the rest is counted."""
 
@@ -116,7 +118,9 @@ def forecast(
         # An input that is not known comes from a node that runs.
         made_by = {origin.node for origin in node.inputs.values()}
         running = [p.name for p in planned if p.what == "run" and p.name in made_by]
-        seconds = earlier.seconds.get(node.name) if earlier else None
+        # A proposed suite has not run yet; that in force takes as long on the same data.
+        like = node.name.removesuffix(PROPOSED)
+        seconds = earlier.seconds.get(node.name, earlier.seconds.get(like)) if earlier else None
         why = reasons(node, datasets, earlier, running)
         planned.append(_planned(node, "run", why, seconds))
     return tuple(planned), frozenset(wanted)
@@ -232,13 +236,17 @@ def reasons(
         return
     before = earlier.graph.by_name.get(node.name)
     if before is None:
-        yield f"{earlier.run} had no {node.name}"
+        suite = "the suite is proposed here"
+        yield suite if node.name.endswith(PROPOSED) else f"{earlier.run} had no {node.name}"
         return
     found = [
         *_definition(before.definition, node.definition),
         *_files(before.reads, node.reads),
         *_inputs(before, node, earlier.datasets, datasets),
-        *(f"{name} runs before it" for name in running),
+        *(
+            [f"{', '.join(running)} run{'s' if len(running) == 1 else ''} before it"]
+            * bool(running)
+        ),
     ]
     yield from found or [f"{earlier.run} left no result of it"]
 

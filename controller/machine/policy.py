@@ -40,9 +40,7 @@ def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[str, tuple[str,
 def rules_of(gate: ModelGate) -> tuple[str, ...]:
     """The checks of a gate in words, and what else it looks at."""
     rules = [
-        f"{check.metric} {_said(check)}"
-        + (" than the baseline" if isinstance(check, PairedCheck) else "")
-        + (f" for each {check.slice}" if check.slice else "")
+        f"{check.metric} {_said(check)}" + (f" for each {check.slice}" if check.slice else "")
         for check in gate.checks
     ]
     if gate.slices:
@@ -120,7 +118,8 @@ def _checks(gate: ModelGate | None) -> dict[str, Check]:
 
 def _said(check: Check) -> str:
     if isinstance(check, PairedCheck):
-        text = f"not worse by {check.not_worse_than_baseline_by:g} at {check.confidence:g}"
+        margin, sure = check.not_worse_than_baseline_by, format_percent(check.confidence)
+        text = f"not worse than the baseline by more than {margin:g} (confidence {sure})"
     else:
         limits = [
             f"{word} {limit:g}"

@@ -1,6 +1,6 @@
 """PURE. What of a report belongs beside a line of a file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from controller.reports.protocol import Annotation
@@ -36,11 +36,23 @@ def of_gates(reports: Sequence[Report], folder: str) -> tuple[Annotation, ...]:
 
     `folder` is the spec's, below which its gates name files.
     """
-    checks = sorted(_failing(reports), key=lambda check: -check.verdict.rank)
+    checks = sorted(_failing(_at_this_commit(reports)), key=lambda check: -check.verdict.rank)
     return tuple(_annotation(check, folder) for check in checks[:MOST])
 
 
-def _failing(reports: Sequence[Report]) -> Iterator[Check]:
+def _at_this_commit(reports: Sequence[Report]) -> Iterator[Report]:
+    """Without those of a suite that the commit changes: its lines are those of the base branch.
+    The report of the changed suite comes after it."""
+    for at, report in enumerate(reports):
+        again = any(
+            (other.gate, other.subject) == (report.gate, report.subject)
+            for other in reports[at + 1 :]
+        )
+        if report.gate != "data" or not again:
+            yield report
+
+
+def _failing(reports: Iterable[Report]) -> Iterator[Check]:
     for report in reports:
         for check in report.checks:
             if check.where and check.verdict not in (Verdict.PASS, Verdict.SKIPPED):

@@ -57,9 +57,12 @@ def build(
     tail: list[str] = []
     if run is not None and run.commit == action.commit:
         head += [_about(run, here=again is not None), *_failures(run)]
-        tail = [*_story(action, run, graph, plan), *_inputs(run, graph)]
+        if plan is not None and run.live:
+            tail = [render_plan(plan, run)]  # it names the inputs, too
+        else:
+            tail = [*_story(run, graph, plan), *_inputs(run, graph)]
     head += _next(action, run, again)
-    if plan is not None and action.state != "running":
+    if plan is not None and run is not None and not run.live:
         head += policy(plan)
     gates = ""
     if reports:
@@ -133,8 +136,12 @@ def _about(run: Run, *, here: bool) -> str:
         parts.append(f"It took {duration(run.finished - run.created)}.")
     if here:
         parts.append("It releases nothing.")
+    elif run.pull is not None:
+        parts.append(
+            "It releases nothing; once this is merged, what it trained is not trained again."
+        )
     elif not run.releases:
-        parts.append(f"It only reports: {_line(run)} does not release.")
+        parts.append(f"It only reports: {code(run.branch)} does not release.")
     elif run.live:
         parts.append("If it passes, its model goes to staging and then to production.")
     elif run.outcome == "passed":
@@ -144,16 +151,11 @@ def _about(run: Run, *, here: bool) -> str:
     return " ".join(parts)
 
 
-def _story(action: ReportCommit, run: Run, graph: Graph | None, plan: Plan | None) -> Iterator[str]:
+def _story(run: Run, graph: Graph | None, plan: Plan | None) -> Iterator[str]:
     """What runs, or ran, and why."""
-    running = action.state == "running"
-    if plan is None:
-        yield from steps(run, graph, planned=running)
-    elif running:
-        yield render_plan(plan, run)
-    else:
-        why = {node.name: node.why for node in plan.nodes if node.what == "run"}
-        yield from steps(run, graph, planned=False, why=why)
+    nodes = plan.nodes if plan else ()
+    why = {node.name: node.why for node in nodes if node.what == "run"}
+    yield from steps(run, graph, planned=run.live, why=why)
 
 
 def _failures(run: Run) -> Iterator[str]:
@@ -187,10 +189,6 @@ def _inputs(run: Run, graph: Graph | None) -> Iterator[str]:
     if model and maker and maker.outputs:
         lines.append(f"- model {code(short(maker.outputs.get(model.output or '', '')))}")
     yield "### Made from\n\n" + "\n".join(lines)
-
-
-def _line(run: Run) -> str:
-    return "a pull request" if run.pull is not None else code(run.branch)
 
 
 def _of(run: Run) -> str:
@@ -247,6 +245,8 @@ def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
             yield f"headgate status {action.pipeline}"
         case "passed" if run is not None and run.releases:
             yield f"headgate releases {action.pipeline}"
+        case "passed" if run is not None:
+            yield f"headgate show {run.id}"
         case "stopped":
             yield f"headgate explain {action.run}"
             yield f"headgate show {action.run}"

@@ -30,8 +30,8 @@ def policy(plan: Plan) -> Iterator[str]:
     loosened = sum(change.loosens for change in plan.policy)
     stay = f"The gates of the base branch ({base}) stay in force until this is merged."
     if loosened:
-        rules = "1 rule is" if loosened == 1 else f"{loosened} rules are"
-        yield f"### ⚠️ {rules} loosened\n\n> **{rules} loosened or removed here.** {stay}"
+        rules = "a rule" if loosened == 1 else f"{loosened} rules"
+        yield f"### ⚠️ This loosens {rules}\n\n> **{stay}**"
     else:
         yield f"### Rules that change\n\nNone is loosened. {stay}"
     rows = [_rule(change) for change in plan.policy[:MOST_ROWS]]
