@@ -41,7 +41,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Upstream]:
     backend = world.start_server("v1")
     yield Upstream("v1", backend.host, backend.port, b"/predict")
     world.end("v1")
-    world.processes.close()
+    world.close()
     until(lambda: not living(tmp_path))
 
 

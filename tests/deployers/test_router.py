@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from deployers import control
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.processes import Processes, ProcessSpec, State
 from deployers.proxy import Limits
-from deployers.site import free_port, is_free
 from specs.traffic import NO_ANSWER
 from tests.deployers import model_server_path
 from tests.deployers.caller import Caller, ask
 from tests.deployers.world import PATH, ROOT, eventually, let_go, living, until, until_held
+from tests.ports import reserved_port
 
 
 class World:
@@ -28,20 +29,21 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes = Processes(folder / "processes")
+        self._ports = ExitStack()
 
     def start_router(self, name: str = "router") -> None:
         argv = (sys.executable, "-m", "deployers.router", "--folder", str(self.folder))
         self.processes.start(name, ProcessSpec(argv=argv, cwd=str(ROOT)))
 
     def start_server(self, name: str) -> Backend:
-        model, port = self.folder / f"{name}.json", free_port()
+        model, port = self.folder / f"{name}.json", self._ports.enter_context(reserved_port())
         model.write_text(json.dumps({"name": name}))
         argv = (sys.executable, str(model_server_path()), str(model), str(port))
         environment = {"PATH": PATH}
         self.processes.start(
             name, ProcessSpec(argv=argv, cwd=str(self.folder), environment=environment)
         )
-        until(lambda: not is_free(port))
+        until(lambda: listens(port))
         return Backend(name=name, host="127.0.0.1", port=port)
 
     async def route(self, **routing: object) -> str:
@@ -63,9 +65,19 @@ class World:
         page = await control.ask(self.folder, "traffic", epoch=None, after=0)
         return [status for _, _, _, status, _, _ in page["records"]]
 
+    def close(self) -> None:
+        self.processes.close()
+        self._ports.close()
+
     def end(self, name: str) -> None:
         self.processes.stop(name, grace=2)
         until(lambda: self.processes.status(name).state is not State.RUNNING)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on that port."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -75,7 +87,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     yield made
     for name in made.processes.names():
         made.processes.stop(name, grace=1)
-    made.processes.close()
+    made.close()
     until(lambda: not living(tmp_path))
 
 
@@ -187,8 +199,9 @@ async def test_what_no_server_should_see_is_refused(world: World, sent: bytes, s
 
 
 async def test_a_server_that_is_not_there_is_named_and_on_record(world: World) -> None:
-    address = await world.route(stable=Backend(name="v1", host="127.0.0.1", port=free_port()))
-    answer = await ask(address)
+    with reserved_port() as port:
+        address = await world.route(stable=Backend(name="v1", host="127.0.0.1", port=port))
+        answer = await ask(address)
     assert answer.status == 502
     assert answer.json()["error"].startswith("cannot reach model server v1: ")
     assert answer.json()["request_id"]
@@ -229,7 +242,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_replaced(world: 
         argv = (sys.executable, str(model_server_path()), str(world.folder / "v1.json"))
         again = ProcessSpec(argv=(*argv, str(backend.port)), cwd=str(world.folder))
         world.processes.start("v1", again)
-        until(lambda: not is_free(backend.port))
+        until(lambda: listens(backend.port))
         answer = await caller.ask()
         assert (answer.status, answer.json()["pid"] != before) == (200, True)
 
@@ -311,8 +324,8 @@ async def test_a_port_that_is_taken_is_refused_and_all_stays_as_it_was(world: Wo
 async def test_the_port_can_move(world: World) -> None:
     stable = world.start_server("v1")
     await world.route(stable=stable)
-    port = free_port()
-    address = await world.route(stable=stable, port=port)
+    with reserved_port() as port:
+        address = await world.route(stable=stable, port=port)
     assert address.endswith(f":{port}")
     assert (await ask(address)).status == 200
 
