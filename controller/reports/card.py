@@ -6,7 +6,7 @@ from typing import NamedTuple
 from controller.machine.version import ModelVersion
 from controller.reports.protocol import LONGEST
 from specs.digests import short
-from validators.figures import percent
+from validators.figures import number, percent
 from validators.render.common import duration, evidence, measured
 from validators.render.markdown import code, escape, prose
 from validators.render.markdown import render as gates
@@ -141,14 +141,20 @@ def _next(card: Card) -> Iterator[str]:
         )
         for name, signal in canary.signals.watched().items():
             # Errors are a share of the requests, a latency is relative to stable's.
-            unit = "points" if name == "errors" else "of stable's"
-            yield f"  - {code(name)} may be worse by {percent(signal.not_worse_by)} {unit}"
+            yield f"  - {_limit(name, signal.not_worse_by)}"
     yield (
         "- **Closing** declines it: what serves stays, and the version is not quarantined. "
         f"{code(f'headgate retry {place}')} proposes it again."
     )
     yield prose(f"- Without this page: `headgate approve {place}`, `headgate abort {place}`.")
     yield "- Who edits the file on this branch decides what merging it asks for."
+
+
+def _limit(name: str, allowed: float) -> str:
+    """What a signal may show on the canary, in words."""
+    if name == "errors":
+        return f"{code(name)}: at most {number(allowed * 100)} more requests in a hundred may fail"
+    return f"{code(name)}: may be {percent(allowed)} longer than on stable"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
