@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "router": (),
     "data_gate": (),
     "model_gate": (),
+    "github": (),
     "judge": (["--seconds", "60"],),
 }
 """Modules of this package, and what to give their `main`, so that each takes a minute or two."""

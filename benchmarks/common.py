@@ -3,10 +3,10 @@
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from controller.app import serve
 from controller.machine.core import Key
@@ -18,6 +18,8 @@ from controller.store.sqlite import SqliteStore
 
 PATIENCE = 300.0
 """Seconds after which a benchmark that does not go on has failed."""
+
+REPOSITORY = "octo/bench"
 
 T = TypeVar("T")
 
@@ -62,7 +64,9 @@ def table(rows: Iterable[Row]) -> str:
 class Project:
     """A bare remote, a clone to push from, and the state of a controller that watches it."""
 
-    def __init__(self, root: Path, store: SqliteStore, poll: float) -> None:
+    def __init__(
+        self, root: Path, store: SqliteStore, poll: float, github: Mapping[str, Any]
+    ) -> None:
         self.store = store
         self._root = root
         self._work = root / "work"
@@ -70,23 +74,40 @@ class Project:
             {
                 "home": "home",
                 "repositories": [
-                    {"name": "bench", "url": "remote.git", "poll": f"{poll * 1000:g}ms"}
+                    {
+                        "name": "bench",
+                        "url": "remote.git",
+                        "poll": f"{poll * 1000:.0f}ms",
+                        **({"github": REPOSITORY} if github else {}),
+                    }
                 ],
+                "github": github,
             }
         )
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, root: Path, poll: float) -> AsyncIterator["Project"]:
-        """The project below an empty folder, with a controller in this process."""
+    async def running(
+        cls,
+        root: Path,
+        poll: float,
+        github: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> AsyncIterator["Project"]:
+        """The project below an empty folder, with a controller in this process.
+
+        With `github`, those settings, it is `REPOSITORY` on that GitHub.
+        """
         for folder in ("home", "work"):
             (root / folder).mkdir()
         _git(root, "init", "-q", "--bare", "-b", "main", "remote.git")
         _git(root / "work", "init", "-q", "-b", "main")
         _git(root / "work", "remote", "add", "origin", str(root / "remote.git"))
         store = await SqliteStore.open(root / "home" / "state.db")
-        project = cls(root, store, poll)
-        controller = asyncio.create_task(serve(project._settings, root, Secrets({})))
+        project = cls(root, store, poll, github or {})
+        controller = asyncio.create_task(
+            serve(project._settings, root, Secrets(dict(secrets or {})))
+        )
         try:
             yield project
         finally:

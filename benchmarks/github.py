@@ -1,14 +1,22 @@
-"""What GitHub's webhooks cost: acknowledgements per second, each with its hint stored durably.
+"""What GitHub's webhooks cost, and what they save.
 
-The server is a process of its own with SQLite behind it, as in the controller; it is held against
-the store alone, which takes one message per commit in the same way. Load and server share this
-machine's cores over loopback.
+Acknowledgements per second, each with its hint stored durably: the server is a process of its own
+with SQLite behind it, as in the controller; it is held against the store alone, which takes one
+message per commit in the same way.
+
+From a push to its check run by webhook alone: a controller that would poll an hour later, and the
+double of `tests/doubles` as GitHub, from the moment that it has the push. So the time has fetching,
+reading and planning in it, and of GitHub only the double's. It is held against the interval at
+which a controller polls unless told otherwise.
+
+Load, servers and controller share this machine's cores over loopback.
 """
 
 import asyncio
 import hashlib
 import hmac
 import json
+import socket
 import statistics
 import sys
 import tempfile
@@ -18,16 +26,30 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from benchmarks.common import Row
+from benchmarks.common import REPOSITORY, Project, Row, until
 from controller.machine.core import Key, Message
+from controller.settings import Repository as RepositorySettings
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.web.server import application, listen, serve
+from tests.doubles.github import GitHub
 
 SECRET = "benchmark"
 FLIGHTS = Key("repository", "flights")
 CONNECTIONS = 16
 SECONDS = 5.0
+PUSHES = 15
+FIRST = 3
+"""Pushes beforehand that are not counted: the first imports what talks to GitHub."""
+PAUSE = 1.0
+"""Seconds between pushes, so that the run of one is out of the way of the next."""
+SPEC = """\
+apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {{name: push}}
+steps:
+  step: {{run: "sh -c 'echo {number} > $0' {{outputs.out}}", outputs: {{out: out}}}}
+"""
 BODY = json.dumps(
     {
         "action": "synchronize",
@@ -110,8 +132,49 @@ async def stored(folder: Path) -> float:
     return sum(done) / SECONDS
 
 
+async def checked(root: Path, github: GitHub, port: int) -> list[float]:
+    """Seconds from each push, as GitHub has it, until its check run is there."""
+    app = github.app()
+    settings = {
+        "url": github.url,
+        "app": {"id": app.id, "private_key": "APP_KEY"},
+        "webhook": {"secret": "HOOK", "port": port},
+    }
+    secrets = {"APP_KEY": github.private_key, "HOOK": app.webhook_secret}
+    took = []
+    async with Project.running(root, 3600, settings, secrets) as project:
+        repository = await asyncio.to_thread(github.repository, REPOSITORY, root / "remote.git")
+        github.install(repository)
+        github.webhooks.url = f"http://127.0.0.1:{port}/webhooks/github"
+        for number in range(FIRST + PUSHES):
+            project.commit(SPEC.format(number=number))
+            await project.push()
+            head = repository.git.heads()["main"]
+
+            async def there(sha: str = head) -> bool | None:
+                return bool(github.check_runs(repository, sha)) or None
+
+            began = time.perf_counter()
+            await asyncio.to_thread(github.notice)
+            await until(there, pause=0.002)
+            took.append(time.perf_counter() - began)
+            await asyncio.sleep(PAUSE)
+    return took[FIRST:]
+
+
 def main() -> list[Row]:
     """Measure and print."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        tempfile.TemporaryDirectory() as there,
+        GitHub(Path(there)) as double,
+    ):
+        checks = asyncio.run(checked(Path(name), double, port))
+    usual, worst = statistics.median(checks), max(checks)
+    print(f"webhook to check run, {PUSHES} pushes: median {usual * 1e3:.0f} ms, ", end="")
+    print(f"the longest {worst * 1e3:.0f} ms")
     with tempfile.TemporaryDirectory() as name:
         bare = asyncio.run(stored(Path(name)))
         took = asyncio.run(acknowledged(Path(name)))
@@ -120,7 +183,11 @@ def main() -> list[Row]:
     print(f"webhooks of {len(BODY):,} bytes from {CONNECTIONS} connections")
     print(f"  acknowledged {rate:8.0f} per s   (median {middle:.1f} ms, 99% {slow:.1f} ms)")
     print(f"  store alone  {bare:8.0f} per s")
-    return [Row("webhooks acknowledged", rate, "1/s", "the store alone", bare)]
+    poll = RepositorySettings.model_fields["poll"].default.total_seconds()
+    return [
+        Row("webhook to check run, median", usual, "s", "the polling interval", poll),
+        Row("webhooks acknowledged", rate, "1/s", "the store alone", bare),
+    ]
 
 
 if __name__ == "__main__":
