@@ -7,6 +7,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from specs.digests import digest
+from specs.workflow import Shown, commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +59,16 @@ def to_json(problems: Sequence[Problem]) -> str:
 
 
 def to_github(problems: Sequence[Problem]) -> str:
-    """Workflow commands that GitHub Actions shows beside the lines of a pull request.
-
-    https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-    """
-    return "".join(
-        workflow_command(
-            p.severity, sentence(p), file=p.file, line=str(p.line), col=str(p.column), title=p.code
+    """Workflow commands that GitHub Actions shows beside the lines of a pull request."""
+    shown = [
+        Shown(
+            p.severity,
+            sentence(p),
+            {"file": p.file, "line": str(p.line), "col": str(p.column), "title": p.code},
         )
         for p in problems
-    )
-
-
-def workflow_command(command: str, text: str, **properties: str) -> str:
-    """A line that GitHub Actions obeys; `text` and properties are escaped, as its toolkit does."""
-    named = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{command}{' ' if named else ''}{named}::{_data(text)}\n"
+    ]
+    return commands(shown, "`headgate validate` on your machine")
 
 
 def to_sarif(problems: Sequence[Problem]) -> str:
@@ -159,11 +154,3 @@ def _summary(problems: Sequence[Problem]) -> str:
     errors = sum(problem.severity == "error" for problem in problems)
     counts = [(errors, "error"), (len(problems) - errors, "warning")]
     return ", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n)
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -163,7 +163,7 @@ def tell_github(
     report: CommitReport, verdict: Verdict, file: Path | None, environ: Mapping[str, str]
 ) -> None:
     """Annotations, the job's summary, and the outputs of the step that this is."""
-    click.echo(annotations(report.annotations, "the job's summary"), nl=False)
+    click.echo(annotations(report.annotations), nl=False)
     if where := environ.get("GITHUB_STEP_SUMMARY"):
         _append(where, summary(report.text))
     if where := environ.get("GITHUB_OUTPUT"):

@@ -1,0 +1,132 @@
+"""`headgate run`: a commit's pipeline on a laptop, without a controller."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.actions.clone import HEADGATE, change, clone, commit, headgate
+from tests.scenarios.world import PATIENCE, PIPELINE
+
+NUMBERS = "value\n1\n2\n3\n"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return clone(tmp_path, PIPELINE, a=NUMBERS)
+
+
+def test_what_is_committed_is_run_and_what_is_not_is_said(work: Path) -> None:
+    change(work, "train.py", "import argparse", "raise SystemExit(9)\nimport argparse")
+
+    done = headgate(work, "run")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 file is not as committed, and what is committed is run: train.py" in done.stdout
+    assert "✓ train" in done.stdout
+    assert "has no gate, so nothing was judged" in done.stdout
+
+
+def test_equal_steps_are_cached_from_one_run_to_the_next_and_forgotten_on_demand(
+    work: Path,
+) -> None:
+    assert "1 ran, 0 cached" in headgate(work, "run", "--home", "../kept").stdout
+    change(work, "serve.py", '"""', '"""Another word. ')
+    commit(work, "Change what no step reads")
+
+    again = headgate(work, "run", "--home", "../kept")
+
+    assert "0 ran, 1 cached" in again.stdout
+    assert "as in mean-1" in again.stdout
+    assert "1 ran, 0 cached" in headgate(work, "run", "--forget").stdout
+
+
+def test_a_failed_step_shows_the_end_of_its_log_and_not_the_secret_in_it(work: Path) -> None:
+    change(
+        work,
+        "ml-pipeline.yaml",
+        "    reads: [train.py]",
+        "    reads: [train.py]\n    secrets: [KEY]",
+    )
+    change(
+        work,
+        "train.py",
+        "values = [",
+        'import os\nprint("the key is", os.environ["KEY"])\nraise SystemExit(7)\nvalues = [',
+    )
+    commit(work, "Break training")
+
+    done = headgate(work, "run", HEADGATE_SECRET_KEY="swordfish")
+
+    assert done.returncode == 5
+    assert "The end of the log of train:\n  the key is ***\n" in done.stdout
+    assert "exit code 7" in done.stdout
+    assert "swordfish" not in done.stdout + done.stderr
+
+
+def test_an_invalid_spec_runs_nothing_and_names_its_line(work: Path) -> None:
+    change(work, "ml-pipeline.yaml", "params:", "parms:")
+    commit(work, "Misspell")
+
+    done = headgate(work, "run")
+
+    assert done.returncode == 1
+    assert "ml-pipeline.yaml:11:1: error" in done.stderr
+    assert not (work / ".git" / "headgate").exists()
+
+
+def test_data_that_is_not_there_is_said(work: Path) -> None:
+    change(work, "ml-pipeline.yaml", "data/*.csv", "data/*.parquet")
+    commit(work, "Ask for other files")
+
+    done = headgate(work, "run")
+
+    assert done.returncode == 1
+    assert "there is no object at data/*.parquet" in done.stderr
+
+
+def test_ctrl_c_in_a_terminal_cancels_and_leaves_no_process(work: Path) -> None:
+    change(work, "ml-pipeline.yaml", "wait: 0.0", "wait: 600.0")
+    commit(work, "Take your time")
+    terminal = pexpect.spawn(HEADGATE, ["run"], cwd=str(work), timeout=PATIENCE, encoding="utf-8")
+    try:
+        terminal.expect("train")  # the live tree
+        await_(lambda: any("train.py" in command for command in running(work)), "the step")
+
+        terminal.sendintr()
+
+        terminal.expect("Cancelled: .* No process is left")
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close()
+    assert terminal.exitstatus == 130
+    await_(lambda: not list(running(work)), "the last process to be gone")
+
+
+def test_a_clone_can_be_deleted_after_a_run(work: Path) -> None:
+    headgate(work, "run")
+
+    sealed = [p for p in work.rglob("*") if p.is_dir() and not p.stat().st_mode & 0o200]
+
+    assert sealed == []
+
+
+def running(work: Path) -> Iterator[str]:
+    """The command lines of processes that work below the clone."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            where = str((process / "cwd").readlink())
+        except OSError:
+            continue
+        if str(work) in where or str(work) in command:
+            yield command
+
+
+def await_(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s for {what}"
+        time.sleep(0.05)
