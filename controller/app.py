@@ -115,7 +115,7 @@ class App:
                 self.github.client,
                 self.github.names,
                 mirrors,
-                self.versions,
+                store,
                 self.artifacts,
                 secrets,
             )

@@ -12,9 +12,12 @@ from controller.github.client import Client
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Key, Message
 from controller.machine.environment import Proposed
+from controller.machine.run import Run
 from controller.machine.version import ModelVersion
+from controller.outbox import parsed
 from controller.reports.card import Card, render
 from controller.secrets import Secrets
+from controller.store.protocol import Store
 from controller.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from validators.report import Report
@@ -38,7 +41,7 @@ class Proposals:
         client: Client,
         names: Mapping[str, str],
         mirrors: Mapping[str, Mirror],
-        versions: Versions,
+        store: Store,
         artifacts: Artifacts,
         secrets: Secrets,
         clock: Callable[[], float] = time.monotonic,
@@ -47,7 +50,8 @@ class Proposals:
         self._names = names
         self._mirrors = mirrors
         self._branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self._versions = versions
+        self._store = store
+        self._versions = Versions(store)
         self._artifacts = artifacts
         self._secrets = secrets
         self._clock = clock
@@ -146,12 +150,18 @@ class Proposals:
         card = Card(
             version=hide(version),
             baseline=baseline,
+            held_against=await self._held_against(version),
             reports=tuple(hide(one) for one in await self._reports(version)),
             environment=action.file.environment,
             by=changed.by if changed else "",
             why=self._secrets.redact(changed.reason) if changed else "",
         )
         return self._secrets.redact(render(card))
+
+    async def _held_against(self, version: ModelVersion) -> int | None:
+        """The baseline of its run; None where that is forgotten or there was none."""
+        record = await self._store.get(Key("run", version.run))
+        return parsed(Run, record.body).baseline if record else None
 
     async def _reports(self, version: ModelVersion) -> list[Report]:
         """Its gates' reports; one that is lost leaves its verdict."""

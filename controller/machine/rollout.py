@@ -98,7 +98,10 @@ class Rollout(Value):
     def not_yet(self) -> str | None:
         """Why nobody can promote it now, in a sentence; None when somebody can."""
         if self.waits:
-            return f"v{self.version.version} waits for an approval; `headgate approve` gives it."
+            url = self.proposal.url if self.proposal else ""
+            merge = f", and so does merging {url}" if url else ""
+            number = self.version.version
+            return f"v{number} waits for an approval; `headgate approve` gives it{merge}."
         if self.ready is None:
             return f"the server of v{self.version.version} is not ready yet; try again when it is."
         return None
@@ -110,7 +113,7 @@ class Ended(Value):
     rollout: Rollout
     environment: str
     pipeline: str
-    outcome: Literal["promoted", "rolled_back", "aborted", "superseded", "failed", "refused"]
+    outcome: Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
     reason: str
     at: float
 

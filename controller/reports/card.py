@@ -22,6 +22,8 @@ class Card(NamedTuple):
     version: ModelVersion
     baseline: ModelVersion | None
     """What serves there now."""
+    held_against: int | None
+    """The number of the version that its run was compared with."""
     reports: Sequence[Report]
     """Of the gates of its run."""
     environment: str
@@ -86,8 +88,11 @@ def _metrics(card: Card) -> Iterator[str]:
     rows = [row for report in model for row in measured(report)][:MOST_ROWS]
     if not rows:
         return
-    held = f"v{card.baseline.number}" if card.baseline else "none"
+    held = f"v{card.held_against}" if card.held_against is not None else "none"
     yield f"### Metrics, baseline {held}"
+    serves = card.baseline.number if card.baseline else None
+    if card.held_against is not None and serves != card.held_against:
+        yield f"> **v{card.held_against} does not serve any more**: what does was not compared."
     names = ["metric", "candidate", "baseline", "difference", "interval", "better", "n", "note"]
     yield _table(
         [name if name == "n" else name.capitalize() for name in names],
@@ -146,7 +151,8 @@ def _next(card: Card) -> Iterator[str]:
         "- **Closing** declines it: what serves stays, and the version is not quarantined. "
         f"{code(f'headgate retry {place}')} proposes it again."
     )
-    yield prose(f"- Without this page: `headgate approve {place}`, `headgate abort {place}`.")
+    by_command = prose(f"`headgate approve {place}`, `headgate abort {place}`")
+    yield f"- Without this page: {by_command}."
     yield "- Who edits the file on this branch decides what merging it asks for."
 
 

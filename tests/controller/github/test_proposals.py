@@ -18,7 +18,6 @@ from controller.machine.core import Fact, Key
 from controller.secrets import Secrets
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
-from controller.versions import Versions
 from specs.failures import TryAgain
 from tests.controller.machine.kit import version
 from tests.doubles.github import GitHub, Issue, Repository
@@ -113,7 +112,7 @@ async def room(tmp_path: Path, github: GitHub) -> AsyncIterator[Room]:
             Client(transport, App(app.id, github.private_key, transport)),
             {"team": REPO},
             {"team": mirror},
-            Versions(store),
+            store,
             Artifacts(tmp_path / "artifacts"),
             Secrets({}),
             lambda: made.now,

@@ -35,10 +35,13 @@ def gate(*checks: Check) -> Report:
     return Report(gate="model", subject="mean-2", checks=checks, metrics=(measured,))
 
 
-def card(*checks: Check, baseline: bool = True, why: str = "new data") -> Card:
+def card(
+    *checks: Check, baseline: bool = True, why: str = "new data", held_against: int = 1
+) -> Card:
     old = version(1) if baseline else None
     reports = (gate(*checks),) if checks else ()
-    return Card(version(2), old, reports, "production", "headgate", why)
+    held = held_against if baseline else None
+    return Card(version(2), old, held, reports, "production", "headgate", why)
 
 
 def test_the_verdict_comes_first_then_the_card_then_what_merging_does() -> None:
@@ -59,6 +62,13 @@ def test_metrics_have_their_interval_against_the_baseline_and_slices_are_told() 
     metrics = text.partition("### Metrics, baseline v1")[2].partition("###")[0]
     assert "0.002 to 0.022 (95 %)" in metrics
     assert "carrier=AA" in text.partition("### Slices")[2]
+
+
+def test_metrics_against_a_version_that_does_not_serve_any_more_say_so() -> None:
+    assert "does not serve any more" not in render(card(check()))
+    text = render(card(check(), held_against=7))
+    assert "### Metrics, baseline v7" in text
+    assert "v7 does not serve any more" in text
 
 
 def test_what_follows_a_merge_is_the_canary_of_that_version() -> None:
