@@ -5,6 +5,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,10 +18,14 @@ from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
+from controller.github.answering import Answering
 from controller.github.connect import connect
 from controller.github.forge import GitHubForge
-from controller.github.sweep import HOUR, ChecksSweep
+from controller.github.issues import GitHubIssues
 from controller.github.proposals import Proposals
+from controller.github.pulls import Pulls
+from controller.github.releases import GitHubReleases
+from controller.github.sweep import HOUR, ChecksSweep
 from controller.github.webhooks import Hint
 from controller.kinds.code import Repositories
 from controller.kinds.environment import EnvironmentKind
@@ -29,10 +34,13 @@ from controller.kinds.repository import RepositoryKind
 from controller.kinds.run import RunKind
 from controller.loop import Loop
 from controller.machine.actions import (
+    Answer,
     CancelAttempt,
     Deploy,
     Propose,
     ReportCommit,
+    ReportDeployment,
+    ReportRelease,
     RunSmoke,
     Send,
     StartAttempt,
@@ -40,14 +48,14 @@ from controller.machine.actions import (
     WriteEnvironment,
 )
 from controller.machine.core import Action, Key, Message
-from controller.notify import Addressed, AppriseNotifier, NotifyApplier
+from controller.notify import Addressed, AppriseNotifier, Issues, NotifyApplier
 from controller.outbox import Applier, Ways
 from controller.reports import Forge, ForgeByRepository, NotesForge, ReportApplier
 from controller.secrets import Secrets
 from controller.serving import Serving
-from controller.settings import Settings
+from controller.settings import Repository, Settings
 from controller.smoke import Smoker
-from controller.sources.git import GitSource
+from controller.sources.polling import Polling
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.sweep import Sweeper
@@ -122,6 +130,7 @@ class App:
             if self.github
             else None
         )
+        self.pulls = Pulls(self.github.client, self.github.names) if self.github else None
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watch(self.send, settings.bucket_poll.total_seconds(), ways.clock)
         self.serving = Serving(
@@ -166,7 +175,7 @@ class App:
         return Loop(
             self.store,
             {
-                "repository": RepositoryKind(self.repositories),
+                "repository": RepositoryKind(self.repositories, self.pulls),
                 "pipeline": Addressed(pipelines, everyone),
                 "run": RunKind(self.store, self.executor, self.artifacts),
                 "environment": Addressed(environments, everyone),
@@ -186,7 +195,7 @@ class App:
         return Loop(self.store, {"run": runs}, appliers)
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
-        notifier = NotifyApplier(AppriseNotifier(), self.secrets)
+        notifier = NotifyApplier(AppriseNotifier(), self.secrets, self._issues())
         return {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
@@ -195,6 +204,7 @@ class App:
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
             Send: notifier.apply,
+            **self._releases(),
             **self._proposing(),
         }
 
@@ -206,6 +216,24 @@ class App:
             Propose: self.proposals.propose,
             WithdrawProposal: self.proposals.withdraw,
         }
+
+    def _releases(self) -> dict[type[Action], Applier]:
+        """Of releases, GitHub alone is told beside the environments branch."""
+        if self.github is None:
+            return {ReportDeployment: _nothing, ReportRelease: _nothing, Answer: _nothing}
+        client, names = self.github.client, self.github.names
+        answering = Answering(client, names, self.store, self.repositories, self.secrets)
+        shown = GitHubReleases(client, names, self.settings.github.url, self.secrets.redact)
+        return {
+            ReportDeployment: shown.deployment,
+            ReportRelease: shown.release,
+            Answer: answering.apply,
+        }
+
+    def _issues(self) -> Issues | None:
+        if self.github is None:
+            return None
+        return GitHubIssues(self.github.client, self.github.names, self.store).tell
 
     def _forge(self) -> Forge:
         """Notes where nothing else shows reports, and where they are asked for."""
@@ -219,6 +247,14 @@ class App:
             forges[each.name] = [notes] if each.notes or not there else []
             forges[each.name] += [github] if there else []
         return ForgeByRepository(forges)
+
+    def poll(self, repository: Repository) -> None:
+        """Look regularly whether something has moved there."""
+        name, interval = repository.name, repository.poll.total_seconds()
+        self.watch.add("git", name, Polling(name, self.mirrors[name].heads, interval))
+        if self.pulls is not None and self.pulls.on_github(name):
+            look = partial(self.pulls.now, name)
+            self.watch.add("pulls", name, Polling(name, look, interval))
 
     async def send(self, message: Message) -> None:
         """Deliver a message from outside the machines."""
@@ -324,8 +360,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         loop = app.loop()
         stack.push_async_callback(app.close)
         for each in settings.repositories:
-            source = GitSource(each.name, app.mirrors[each.name], each.poll.total_seconds())
-            app.watch.add("git", each.name, source)
+            app.poll(each)
         log.info("the controller runs", home=str(home), pid=os.getpid())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(app.hear_endings(loop))
@@ -335,6 +370,11 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
             tasks.create_task(app.sweep())
             tasks.create_task(app.sweep_checks())
             tasks.create_task(loop.run())
+
+
+async def _nothing(_owner: Key, _action: Action) -> tuple[Message, ...]:
+    """Nobody is there to be told."""
+    return ()
 
 
 @contextmanager
@@ -361,8 +401,3 @@ def only_one(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-async def _nothing(_owner: Key, _action: Action) -> tuple[Message, ...]:
-    """Nobody is there to be told."""
-    return ()

@@ -64,6 +64,17 @@ def _is_location(uri: str) -> str:
 MOST_GLOBS: Final = 100
 """In one list: each is tried on each file of the repository."""
 
+GITHUB_ISSUE: Final = "github-issue"
+"""Instead of an address to notify: an issue in the pipeline's repository."""
+
+
+def _is_address(text: str) -> str:
+    if text != GITHUB_ISSUE and "://" not in text and "$" not in text:
+        raise ValueError(f"expected an Apprise URL, ${{NAME}} for a secret, or {GITHUB_ISSUE}")
+    return text
+
+
+Address = Annotated[Text, AfterValidator(_is_address)]
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
 Location = Annotated[Text, AfterValidator(_is_location)]
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from specs.base import (
     MOST_GLOBS,
+    Address,
     Location,
     Many,
     Name,
@@ -60,6 +61,17 @@ class CommitTrigger(Spec):
     )
 
 
+class PullRequestTrigger(Spec):
+    """Which pull requests are run, and with what."""
+
+    enabled: bool = Field(default=True, description="Whether they are run and reported on.")
+    secrets: Many[Variable] = Field(
+        default=(),
+        description="Secrets that steps get in runs of pull requests, too; never those of forks. "
+        "The base branch says so.",
+    )
+
+
 class DataTrigger(Spec):
     """Which datasets start a run when they change, and when a change is complete."""
 
@@ -85,8 +97,8 @@ class Triggers(Spec):
     """What starts a run. Commits and pull requests do unless switched off."""
 
     commits: CommitTrigger = Field(default=CommitTrigger(), description="New commits.")
-    pull_requests: bool = Field(
-        default=True, description="Whether pull requests are run and reported on."
+    pull_requests: PullRequestTrigger = Field(
+        default=PullRequestTrigger(), description="Pull requests."
     )
     data: DataTrigger | None = Field(default=None, description="New data.")
     schedule: ScheduleTrigger | None = Field(default=None, description="The clock.")
@@ -169,7 +181,10 @@ class Step(Spec):
 class Notification(Spec):
     """Whom to tell, and when."""
 
-    to: Text = Field(description="An Apprise URL; ${NAME} stands for a secret.")
+    to: Address = Field(
+        description="An Apprise URL, in which ${NAME} stands for a secret; or github-issue: an "
+        "issue in the pipeline's repository, closed when what it tells of is over."
+    )
     on: Many[NotifyEvent] = Field(
         default=("rollback", "gate_failed", "stuck", "run_failed", "approval_needed", "refused"),
         min_length=1,

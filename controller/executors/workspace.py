@@ -204,8 +204,9 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
         baseline = {"kind": "could_not_run", "reason": asked["no_baseline"]}
     loaded = load((folder / SPEC_FILE).read_bytes(), _within(attempt, SPEC_FILE))
     where = []
-    for index in range(len(asked["gate"]["checks"])):
-        line, column = loaded.position(("gates", "model", "checks", index))
+    for place in asked["places"]:  # None: a check of the base branch
+        path = ("gates", "model", "checks", place) if place is not None else ("gates",)
+        line, column = loaded.position(path)
         where.append({"file": loaded.file, "line": line, "column": column})
     return ModelRequest.model_validate_json(
         json.dumps(

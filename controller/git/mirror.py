@@ -91,6 +91,18 @@ class Mirror:
 
         await self._mended(fetch)
 
+    async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
+        """Bring the commits of pull requests, by number, as GitHub keeps them; forks' as well."""
+        lacking = [number for number, sha in heads.items() if not await self._has(sha)]
+        refs = [f"+refs/pull/{number:d}/head:refs/pull/{number:d}/head" for number in lacking]
+
+        async def fetch() -> None:
+            async with self._changing:
+                await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
+
+        if refs:
+            await self._mended(fetch)
+
     async def push(self, ref: str, sha: str, expected: str | None) -> None:
         """Move `ref` (a branch, or a full `refs/...`) of the remote from `expected` to `sha`.
 
@@ -166,6 +178,16 @@ class Mirror:
         options = ("log", "-z", f"-{int(limit)}", f"--format={LOG_FORMAT}", start)
         arguments = (*options, "--", *(f":(literal){checked_path(path)}" for path in paths))
         return await self._found(start, lambda: self._parsed(parse_log, arguments))
+
+    async def fork_point(self, one: str, other: str) -> str | None:
+        """The last commit that both have in their history; None for histories that never met."""
+        arguments = ("merge-base", checked_sha(one), checked_sha(other))
+
+        async def ask() -> str | None:
+            _, out = await git(self._remote, arguments, folder=self._folder, accept=(0, 1))
+            return out.decode().strip() or None
+
+        return await self._found(one, lambda: self._found(other, ask))
 
     async def is_ancestor(self, commit: str, of: str) -> bool:
         """Whether `commit` is `of` or stands before it in its history."""
@@ -286,6 +308,15 @@ class Mirror:
                 f"commit {commit[:10]} is not in {self.url} (any more): "
                 "was its branch deleted or pushed over?"
             ) from None
+
+    async def _has(self, commit: str) -> bool:
+        """Whether the mirror holds that commit."""
+        arguments = ("cat-file", "-e", f"{checked_sha(commit)}^{{commit}}")
+        try:
+            await self._mended(lambda: self._git(*arguments))
+        except Missing:
+            return False
+        return True
 
     async def _is_whole(self) -> bool:
         if not (self._folder / "HEAD").is_file():

@@ -9,11 +9,13 @@ from controller.catalog import Catalog
 from controller.datasets import place_of
 from controller.kinds.code import Repositories
 from controller.machine import pipeline as machine
+from controller.machine.code import Code
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.data import Listing, place
 from controller.machine.environment import Environment
 from controller.machine.graph import Baseline
-from controller.machine.pipeline import Code, Observed, Pipeline
+from controller.machine.pipeline import Observed, Pipeline
+from controller.machine.pull import Pull
 from controller.machine.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
@@ -47,7 +49,7 @@ class PipelineKind:
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or machine.begin(inbox)
         ended = await self._ended(inbox)
-        heads, commits = _commits(pipeline, inbox)
+        heads, commits, bases = _commits(pipeline, inbox)
         code = {
             commit: await self._repositories.code(pipeline.repository, commit, folder)
             for commit, folder in commits.items()
@@ -55,6 +57,9 @@ class PipelineKind:
         head = heads.get(pipeline.default_branch)
         await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
         listings = await self._listings(code)
+        for commit, folder in bases.items():
+            base = await self._repositories.code(pipeline.repository, commit, folder)
+            code.setdefault(commit, base)
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.folder)
         return Observed(
@@ -179,16 +184,19 @@ def _ends(inbox: Sequence[Letter]) -> dict[str, Letter]:
 
 def _commits(
     pipeline: Pipeline, inbox: Sequence[Letter]
-) -> tuple[Mapping[str, str], dict[str, str]]:
-    """The heads by branch as the letters leave them, and the commits that the machine will ask
-    about, with the folder of the spec in each."""
+) -> tuple[Mapping[str, str], dict[str, str], dict[str, str]]:
+    """The heads by branch as the letters leave them; the commits that the machine will ask about,
+    with the folder of the spec in each; and the same of the bases of pull requests."""
     heads, folders = dict(pipeline.heads), dict(pipeline.folders)
+    pulls = dict(pipeline.pulls)
     asked = {pipeline.default_branch, *pipeline.wanted}
     for letter in inbox:
         body = letter.message.body
         match letter.message.type:
             case "commit_seen":
                 heads[body["branch"]], folders[body["branch"]] = body["commit"], body["folder"]
+                if body.get("pull"):
+                    pulls[body["branch"]] = Pull.model_validate(body["pull"])
                 asked |= {body["branch"], body["default_branch"]}
             case "spec_gone":
                 heads.pop(body["branch"], None)
@@ -198,4 +206,9 @@ def _commits(
     default = pipeline.default_branch
     if default in pipeline.heads and default not in heads:  # its last spec says whom to tell
         commits[pipeline.heads[default]] = pipeline.folders[default]
-    return heads, commits
+    bases = {
+        pull.base_commit: folders.get(pull.base, folders[branch])
+        for branch, pull in pulls.items()
+        if branch in asked and branch in folders
+    }
+    return heads, commits, bases

@@ -1,63 +1,78 @@
-"""Observes git repositories."""
+"""Observes repositories: the heads of branches and pull requests, and the specs at new ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
 
 from controller.environments import BRANCH
+from controller.github.pulls import Pulls
 from controller.kinds.code import Repositories
 from controller.machine import repository
+from controller.machine.code import Code
 from controller.machine.core import Decision, Key, Letter
-from controller.machine.pipeline import Code
+from controller.machine.pull import Command, Heeded, Pull, approvals, line
 from controller.machine.repository import Commit, Observed, Repository, is_seen
-from specs.failures import NeedsHuman
+from controller.machine.untrusted import touches
+from specs.failures import NeedsHuman, TryAgain
 from specs.globs import matches
 from specs.model import SPEC_FILE
 
+AT_ONCE = 25
+"""New heads of pull requests that one look reads."""
+
+log = structlog.get_logger("headgate.repository")
+
+log = structlog.get_logger("headgate")
+
 
 class RepositoryKind:
-    """A `Kind`: asks the remote for its branches, and what is new on them for its pipelines."""
+    """A `Kind`: asks the remote for its branches and GitHub for pull requests, and what is new on
+    them for its pipelines. `pulls` is None without GitHub."""
 
     state = Repository
 
-    def __init__(self, repositories: Repositories) -> None:
+    def __init__(self, repositories: Repositories, pulls: Pulls | None = None) -> None:
         self._repositories = repositories
+        self._pulls = pulls
 
     async def observe(
-        self, key: Key, state: Repository | None, _inbox: Sequence[Letter]
+        self, key: Key, state: Repository | None, inbox: Sequence[Letter]
     ) -> Observed:
         mirror = self._repositories.mirror(key.name)
+        before = state or Repository(name=key.name)
         heads = await mirror.heads()
         default = await mirror.default_branch()
         if default is None or default not in heads:
-            raise NeedsHuman(
-                f"the repository {key.name} has no commit on its default branch; push one"
-            )
+            # Its source hints at the first push.
+            log.info("a repository has no commit on its default branch yet", name=key.name)
+            raise Ignore(f"the repository {key.name} has no commit on its default branch")
         await mirror.fetch()
-        commits = {}
-        for branch, sha in heads.items():
-            if branch == BRANCH:
-                continue
-            if is_seen(state, branch, sha, default):
-                commits[branch] = Commit(sha=sha)
-                continue
-            told = state.pipelines.get(branch, {}) if state else {}
-            specs = await self._specs(key.name, sha)
-            wanting = {
-                folder: code
-                for folder, code in specs.items()
-                if branch == default
-                or _admits(code.branches, branch)
-                or (code.spec is None and folder in told)  # broken, it may not say so any more
-            }
-            if wanting or branch == default:
-                info = await mirror.commit_info(sha)
-                commits[branch] = Commit(
-                    sha=sha,
-                    subject=info.subject[:200],
-                    author=info.author,
-                    pipelines={f: code.name for f, code in wanting.items() if code.name},
-                    broken=tuple(folder for folder, code in wanting.items() if code.spec is None),
-                )
-        return Observed(default_branch=default, heads=commits, environments=heads.get(BRANCH))
+        talk = await self._talk(before, heads, default, inbox)
+        approved = approvals(before.approved, talk.pulls, talk.asked)
+
+        def seen(branch: str, sha: str) -> bool:
+            return is_seen(state, branch, sha, default, approved)
+
+        reported = {BRANCH, *(pull.branch for pull in talk.pulls.values())}
+        commits: dict[str, Commit] = {}
+        for branch in heads.keys() - reported:
+            sha = heads[branch]
+            found = None if seen(branch, sha) else await self._branch(before, branch, sha, default)
+            if found is not None or seen(branch, sha):
+                commits[branch] = found or Commit(sha=sha)
+        fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head)]
+        pulls = await self._look_at_pulls(before, talk.pulls, fresh[:AT_ONCE], commits)
+        return Observed(
+            default_branch=default,
+            heads=commits,
+            environments=heads.get(BRANCH),
+            pulls=pulls,
+            asked=talk.asked,
+            heeded=talk.heeded,
+            more=len(fresh) > AT_ONCE,
+            nudged=any(letter.message.type == "github_pull" for letter in inbox),
+        )
 
     def decide(
         self,
@@ -69,12 +84,121 @@ class RepositoryKind:
     ) -> Decision[Repository]:
         return repository.decide(key.name, state, observed)
 
+    async def _talk(
+        self, before: Repository, heads: Mapping[str, str], default: str, inbox: Sequence[Letter]
+    ) -> "_Talk":
+        """What GitHub says. While it says nothing, branches are looked at all the same; only a
+        button that was pressed has to wait for it, as nobody would tell of it again."""
+        if self._pulls is None or not self._pulls.on_github(before.name):
+            return _Talk({}, (), None)
+        try:
+            pulls = await self._pulls.open(before.name)
+            asked, heeded = await self._pulls.asked(before.name, before.heeded, inbox)
+        except (TryAgain, NeedsHuman) as failure:
+            if any(x.message.type in ("github_rerun", "github_action") for x in inbox):
+                raise
+            log.warning("pull requests cannot be looked at", reason=str(failure))
+            return _Talk(before.pulls, (), before.heeded)
+        ours = {
+            number: pull.model_copy(update={"base_commit": heads[pull.base]})
+            for number, pull in pulls.items()
+            if pull.base in heads
+            and pull.branch != default
+            and BRANCH not in (pull.base, pull.branch)
+        }
+        return _Talk(ours, asked, heeded)
+
+    async def _branch(
+        self, before: Repository, branch: str, sha: str, default: str
+    ) -> Commit | None:
+        """The new head of a branch, if commits of it count."""
+        told = before.pipelines.get(branch, {})
+        wanting = {
+            folder: code
+            for folder, code in (await self._specs(before.name, sha)).items()
+            if branch == default
+            or _admits(code.branches, branch)
+            or (code.spec is None and folder in told)  # broken, it may not say so any more
+        }
+        if not wanting and branch != default:
+            return None
+        info = await self._repositories.mirror(before.name).commit_info(sha)
+        return Commit(
+            sha=sha,
+            subject=info.subject[:200],
+            author=info.author,
+            pipelines=_names(wanting),
+            broken=_broken(wanting),
+        )
+
+    async def _look_at_pulls(
+        self,
+        before: Repository,
+        pulls: Mapping[int, Pull],
+        fresh: Sequence[int],
+        commits: dict[str, Commit],
+    ) -> dict[int, Pull]:
+        """Add the heads of pull requests to `commits`: new ones as they are, others as they were.
+
+        One whose turn has not come, or whose commit was pushed over meanwhile, stays as it was.
+        """
+        mirror = self._repositories.mirror(before.name)
+        await mirror.fetch_pulls({number: pulls[number].head for number in fresh})
+        known = {}
+        for number, now in pulls.items():
+            pull = now if before.heads.get(line(number)) == now.head else before.pulls.get(number)
+            commit = Commit(sha=pull.head, pull=pull) if pull else None
+            if number in fresh:
+                try:
+                    pull, commit = now, await self._pull(before.name, now)
+                except NeedsHuman as failure:
+                    log.info("a pull request has moved on", pull=number, reason=str(failure))
+            if pull is not None and commit is not None:
+                known[number], commits[line(number)] = pull, commit
+        return known
+
+    async def _pull(self, name: str, pull: Pull) -> Commit:
+        """The new head of a pull request, compared with where it left its base."""
+        mirror = self._repositories.mirror(name)
+        since = await mirror.fork_point(pull.base_commit, pull.head)
+        before = await self._specs(name, since) if since else {}
+        after = await self._specs(name, pull.head)
+        touched = {f: code for f, code in after.items() if touches(before.get(f), code)}
+        untouched = {f: code for f, code in after.items() if f not in touched}
+        left = set(_names(before).values()) - set(_names(after).values())
+        return Commit(
+            sha=pull.head,
+            subject=pull.title,
+            author=pull.author,
+            pipelines=_names(touched),
+            broken=_broken(touched),
+            untouched=tuple(sorted(_names(untouched).values())),
+            removed=tuple(sorted(left)),
+            pull=pull,
+        )
+
     async def _specs(self, repository: str, sha: str) -> dict[str, Code]:
         """The specs at a commit, by folder."""
         files = await self._repositories.mirror(repository).files(sha)
         parts = [path.rpartition("/") for path in files]
         folders = [folder for folder, _, name in parts if name == SPEC_FILE]
         return {f: await self._repositories.code(repository, sha, f) for f in folders}
+
+
+class _Talk(NamedTuple):
+    """What GitHub says of a repository."""
+
+    pulls: Mapping[int, Pull]
+    asked: tuple[Command, ...]
+    heeded: Heeded | None
+
+
+def _names(specs: Mapping[str, Code]) -> dict[str, str]:
+    return {folder: code.name for folder, code in specs.items() if code.name}
+
+
+def _broken(specs: Mapping[str, Code]) -> tuple[str, ...]:
+    return tuple(folder for folder, code in specs.items() if code.spec is None)
 
 
 def _admits(globs: Sequence[str], branch: str) -> bool:

@@ -61,6 +61,51 @@ class Answer(Action):
     """Answer with the plan of what runs for the pull request."""
 
 
+DeploymentState = Literal["queued", "in_progress", "success", "failure", "inactive"]
+
+
+class ReportDeployment(Action):
+    """Show in the code's repository how far a rollout is, on the commit that brought its version.
+
+    `inactive`: the rollout was withdrawn, or what it brought serves no more.
+    """
+
+    type: Literal["report_deployment"] = "report_deployment"
+    repository: str
+    commit: str
+    pipeline: str
+    environment: str
+    shown: str
+    """What the environment is called there."""
+    mark: str
+    """The rollout's id. Not called so, as a report that fails must never end a rollout."""
+    version: int
+    state: DeploymentState
+    text: str
+
+    @property
+    def lane(self) -> str:
+        """The rollout's own: of what it has to say, only the last is wanted."""
+        return f"deployment {self.mark}"
+
+
+class ReportRelease(Action):
+    """Say on the commit that brought a version whether an environment could keep it."""
+
+    type: Literal["report_release"] = "report_release"
+    repository: str
+    commit: str
+    pipeline: str
+    environment: str
+    healthy: bool
+    text: str
+
+    @property
+    def lane(self) -> str:
+        """The commit's own: several versions may come of one, and the last word counts."""
+        return f"release {self.commit}"
+
+
 class Evidence(Value):
     """One line of an incident: a signal, what it showed, and what was allowed."""
 
@@ -98,7 +143,7 @@ class Notify(Action):
     status: Literal["firing", "resolved", "info"]
     alert: str
     to: tuple[str, ...]
-    """Apprise URLs, with `${NAME}` for secrets."""
+    """Apprise URLs, with `${NAME}` for secrets, or `github-issue`."""
     incident: Incident
 
 
@@ -110,7 +155,7 @@ class Send(Action):
     status: Literal["firing", "resolved", "info"]
     alert: str
     to: str | None
-    """An Apprise URL; None where nobody is to be told, and the log is."""
+    """An Apprise URL or `github-issue`; None where nobody is to be told, and the log is."""
     incident: Incident
 
     @property

@@ -94,6 +94,7 @@ def settle(
     env = env.model_copy(
         update={
             "stable": rollout.version,
+            "brought": rollout.id,
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
             "stopped": None if _is(env.stopped, rollout.version) else env.stopped,

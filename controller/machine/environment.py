@@ -25,6 +25,8 @@ class Environment(Value):
     name: str
     repository: str
     stable: Ref | None = None
+    brought: str | None = None
+    """The id of the rollout by which the last stable version came."""
     former: tuple[Ref, ...] = ()
     """Versions that served here before and were healthy, newest first."""
     rollout: Rollout | None = None

@@ -14,6 +14,8 @@ from validators.verdict import Verdict, worst
 LONGEST_BACKOFF = 600.0
 POLL = 2.0
 """Seconds between looks at a running attempt, should its end not be announced."""
+PROGRESS = 5.0
+"""Seconds, at least, between what a pull request is told of how far its run is."""
 
 
 def decide(
@@ -44,8 +46,12 @@ def decide(
             facts=facts,
             messages=(_tell_pipeline(run, observed.graph),),
         )
+    run, progress = _tell_progress(run, observed.graph, now)
     return Decision(
-        state=run, actions=(*begun, *actions), facts=facts, requeue_after=min(wait, POLL)
+        state=run,
+        actions=(*begun, *actions, *progress),
+        facts=facts,
+        requeue_after=min(wait, POLL),
     )
 
 
@@ -175,7 +181,20 @@ def _report_begin(run: Run) -> ReportCommit:
         state="running",
         title=f"{run.id} runs: {run.trigger.why}",
         run=run.id,
+        pull=run.pull,
     )
+
+
+def _tell_progress(run: Run, graph: Graph, now: float) -> tuple[Run, tuple[Action, ...]]:
+    """Tell a pull request which step runs now; not more often than anybody would look."""
+    step = run.step
+    since = max(run.created, run.told_at)
+    if run.pull is None or step is None or step == run.told or now - since < PROGRESS:
+        return run, ()
+    done = sum(run.nodes.get(node.name, NEW).done for node in graph.nodes)
+    title = f"{run.id} runs {step} ({done} of {len(graph.nodes)} done)"
+    told = _report_begin(run).model_copy(update={"title": title, "step": step})
+    return run.model_copy(update={"told": step, "told_at": now}), (told,)
 
 
 _TITLES: Mapping[str, str] = {
@@ -197,6 +216,7 @@ def _report_end(run: Run) -> ReportCommit:
         state=outcome,
         title=f"{run.id} {title}",
         run=run.id,
+        pull=run.pull,
     )
 
 

@@ -4,13 +4,14 @@ A node's key is the digest of all that can change its result: its definition, th
 its parameters, its environment and the digests of its inputs. Equal keys, equal results.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
 from controller.machine.attempt import Attempt, Input
 from controller.machine.core import Value
 from specs.digests import digest
+from specs.gates import ModelGate
 from specs.globs import admits
 from specs.model import SPEC_FILE, Pipeline
 from specs.references import DatasetReference, StepReference, as_argument, placeholders
@@ -60,6 +61,13 @@ class Baseline(Value):
     digest: str
     model: str
     """The artifact's digest."""
+    spec: Pipeline
+    source: Source
+
+
+class Rules(Value):
+    """Where the gates of a pull request come from: its base branch, as its own may ask for less."""
+
     spec: Pipeline
     source: Source
 
@@ -122,20 +130,50 @@ def build(
     spec: Pipeline,
     source: Source,
     baseline: Baseline | None = None,
+    rules: Rules | None = None,
     no_baseline: str = "there is no model in production yet",
 ) -> Graph:
-    """The graph of a run of `spec` at `source`, held against `baseline`."""
-    gates = [_data_gate(spec, source, name) for name, d in spec.datasets.items() if d.expectations]
-    guarded = {gate.inputs["dataset"].dataset: gate.name for gate in gates}
+    """The graph of a run of `spec` at `source`, held against `baseline`.
+
+    With `rules`, their gates judge, and what the spec asks for beyond them: a pull request cannot
+    loosen what stops it, and is seen to pass what it tightens.
+    """
+    gates = [gate for name in spec.datasets for gate in _data_gates(spec, source, name, rules)]
+    guarded: dict[str | None, tuple[str, ...]] = {}
+    for gate in gates:
+        dataset = gate.inputs["dataset"].dataset
+        guarded[dataset] = (*guarded.get(dataset, ()), gate.name)
     steps = [_step(spec, source, name, guarded) for name in _order(spec)]
     nodes = [*gates, *steps]
-    if spec.gates.model and spec.model:
-        challenger = _baseline(spec, baseline, guarded) if baseline else None
+    asked = judged_by(spec, rules)
+    if asked and spec.model:
+        judged = spec.model_copy(update={"gates": spec.gates.model_copy(update={"model": asked})})
+        challenger = _baseline(judged, baseline, guarded) if baseline else None
         if challenger:
             nodes.append(challenger)
-        nodes.append(_model_gate(spec, source, baseline, challenger, no_baseline))
+        nodes.append(_model_gate(judged, spec, source, baseline, challenger, no_baseline))
     model = From(node=spec.model.step, output=spec.model.output) if spec.model else None
     return Graph(nodes=tuple(nodes), model=model, serve=_serve(spec, source))
+
+
+def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
+    """The model gate in force: that of `rules` with what the spec asks for beyond it.
+
+    The spec's own where those do not fit: they read predictions that its steps do not make.
+    """
+    theirs, own = rules.spec.gates.model if rules else None, spec.gates.model
+    if theirs is None:
+        return own
+    step = spec.steps.get(theirs.predictions.step)
+    if step is None or theirs.predictions.output not in step.outputs:
+        return own
+    if own is None:
+        return theirs
+    more = {
+        name: tuple(dict.fromkeys((*getattr(theirs, name), *getattr(own, name))))
+        for name in ("checks", "slices")
+    }
+    return theirs.model_copy(update=more)
 
 
 def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
@@ -272,7 +310,9 @@ def _serve(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     }
 
 
-def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, str]) -> Node:
+def _step(
+    spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
+) -> Node:
     step = spec.steps[name]
     inputs = {local: _from(reference) for local, reference in step.inputs.items()}
     used = {p.name for p in placeholders(step.run) if p.kind == "params"}
@@ -312,12 +352,15 @@ def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None
         name=name,
         kind="step",
         inputs=inputs,
-        after=tuple(guarded[i.dataset] for i in inputs.values() if i.dataset in guarded),
+        after=tuple(
+            gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())
+        ),
         definition={
             "run": step.run,
             "outputs": dict(step.outputs),
             "params": params,
             "env": dict(step.env),
+            "secrets": list(step.secrets),  # a pull request's run may be given fewer
             "access": dict(step.access),
             # Only a step that is told an address can depend on it.
             "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
@@ -330,10 +373,20 @@ def _step(spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None
     )
 
 
-def _data_gate(spec: Pipeline, source: Source, name: str) -> Node:
-    suite = spec.datasets[name].expectations
-    assert suite is not None
-    node = f"gate.data.{name}"
+def _data_gates(spec: Pipeline, source: Source, name: str, rules: Rules | None) -> Iterator[Node]:
+    """The suite of `rules`, and the spec's own if it is another."""
+    own, uri = spec.datasets[name].expectations, spec.datasets[name].uri
+    base = rules.spec.datasets.get(name) if rules else None
+    theirs = base.expectations if base else None
+    if rules and theirs:
+        yield _data_gate(f"gate.data.{name}", name, uri, theirs, rules.source)
+        if own and source.below.get(own) != rules.source.below.get(theirs):
+            yield _data_gate(f"gate.data.{name}.proposed", name, uri, own, source)
+    elif own:
+        yield _data_gate(f"gate.data.{name}", name, uri, own, source)
+
+
+def _data_gate(node: str, name: str, uri: str, suite: str, source: Source) -> Node:
     return Node(
         name=node,
         kind="data_gate",
@@ -348,9 +401,7 @@ def _data_gate(spec: Pipeline, source: Source, name: str) -> Node:
             repository=source.repository,
             commit=source.commit,
             folder=source.folder,
-            inputs={
-                "dataset": Input(kind="dataset", digest="", name=name, uri=spec.datasets[name].uri)
-            },
+            inputs={"dataset": Input(kind="dataset", digest="", name=name, uri=uri)},
             outputs={"report": "report.json"},
             timeout=3600,
             request={"dataset": name, "suite": suite},
@@ -359,7 +410,9 @@ def _data_gate(spec: Pipeline, source: Source, name: str) -> Node:
     )
 
 
-def _baseline(spec: Pipeline, baseline: Baseline, guarded: Mapping[str | None, str]) -> Node | None:
+def _baseline(
+    spec: Pipeline, baseline: Baseline, guarded: Mapping[str | None, tuple[str, ...]]
+) -> Node | None:
     """The baseline's own evaluation, at its own commit, on the candidate's data."""
     theirs = baseline.spec.gates.model
     if theirs is None or baseline.spec.model is None:
@@ -403,11 +456,13 @@ def _baseline(spec: Pipeline, baseline: Baseline, guarded: Mapping[str | None, s
 
 def _model_gate(
     spec: Pipeline,
+    written: Pipeline,
     source: Source,
     baseline: Baseline | None,
     challenger: Node | None,
     no_baseline: str,
 ) -> Node:
+    """`written` is the spec as its file has it; its checks have their places there."""
     gate = spec.gates.model
     assert gate is not None
     assert spec.model is not None
@@ -425,8 +480,10 @@ def _model_gate(
         step = baseline.spec.steps[baseline.spec.gates.model.predictions.step]
         name = step.outputs[baseline.spec.gates.model.predictions.output]
         files["baseline"] = name.rsplit("/", 1)[-1]
+    own = written.gates.model.checks if written.gates.model else ()
     request = {
         "gate": gate.model_dump(mode="json"),
+        "places": [own.index(check) if check in own else None for check in gate.checks],
         "baseline_version": baseline.version if baseline else None,
         "baseline_model": baseline.model if baseline else None,
         "no_baseline": no_baseline,

@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 from controller.machine import candidate, incidents
 from controller.machine.actions import ReportCommit
+from controller.machine.code import Code
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, Value
 from controller.machine.data import UNSETTLED, Listing, Seen, look, missing, versions
-from controller.machine.graph import Baseline, Graph, Source, build, fingerprint
+from controller.machine.graph import Baseline, Graph, build, fingerprint
+from controller.machine.pull import Pull
 from controller.machine.run import Run, Trigger
+from controller.machine.untrusted import rules_of, without_secrets
 from specs.digests import short
 from specs.model import Pipeline as Spec
-from specs.problems import Problem
 from validators.report import Report
 
 PATIENCE = 86_400.0
@@ -59,6 +61,8 @@ class Pipeline(Value):
     """Of the branches with its spec."""
     folders: Mapping[str, str] = {}
     """Where its spec is, on each of them."""
+    pulls: Mapping[str, Pull] = {}
+    """Those of them that are pull requests."""
     gone: str | None = None
     """Why it wants nothing: its spec is not on the default branch any more."""
     wanted: Mapping[str, Wanted] = {}
@@ -79,27 +83,12 @@ class Pipeline(Value):
     """What keeps a wanted run from starting."""
 
 
-class Code(Value):
-    """A commit as a pipeline sees it: its spec, or what is wrong with it."""
-
-    source: Source
-    name: str | None = None
-    """What the pipeline is called: by its spec, or by its folder while that says nothing."""
-    branches: tuple[str, ...] = ()
-    """Globs of the branches that it watches beside the default one."""
-    spec: Spec | None = None
-    problems: str = ""
-    """All problems, rendered as a compiler does."""
-    problem_count: int = 0
-    found: tuple[Problem, ...] = ()
-    """The first of them, each with its line."""
-
-
 class Observed(Value):
     """What the world says of a pipeline."""
 
     code: Mapping[str, Code] = {}
-    """By commit: of wanted commits, and of the head of the default branch."""
+    """By commit: of wanted commits, of the head of the default branch, and of the bases of wanted
+    pull requests."""
     listings: Mapping[str, Mapping[str, Listing]] = {}
     """Of the datasets that the spec of each of those commits names, by commit and dataset."""
     baseline: Baseline | None = None
@@ -167,6 +156,9 @@ def _heed(
             return _lose(pipeline, body, observed, out)
         case "trigger":
             branch = body.get("branch") or pipeline.default_branch
+            last = pipeline.last.get(branch)
+            if body.get("unless_passed") and last and last.outcome in ("running", "passed"):
+                return pipeline
             trigger = Trigger(kind=body["kind"], why=body["why"], by=body.get("by", ""))
             return _want(pipeline, branch, trigger, now, force=body.get("force", False))
         case "schedule_due":
@@ -184,18 +176,24 @@ def _heed(
 
 def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: _Out, now: float) -> Pipeline:
     branch, commit = body["branch"], body["commit"]
-    if body["repository"] != pipeline.repository and pipeline.gone is None:
+    pull = Pull.model_validate(body["pull"]) if body.get("pull") else None
+    # A pull request, which anybody may open, does not claim a pipeline's name.
+    claimed = pipeline.gone is None and bool(pipeline.heads.keys() - pipeline.pulls.keys())
+    if body["repository"] != pipeline.repository and (claimed or pull):
         title = (
             f"the repository {pipeline.repository} has a pipeline {pipeline.name} already; give "
             "one of them another `metadata.name`"
         )
-        theirs = _report(pipeline, commit, "invalid", title)
-        out.actions.append(theirs.model_copy(update={"repository": body["repository"]}))
+        theirs = _report(pipeline, branch, commit, "invalid", title)
+        number = pull.number if pull else None
+        update = {"repository": body["repository"], "pull": number}
+        out.actions.append(theirs.model_copy(update=update))
         return pipeline
     pipeline = pipeline.model_copy(
         update={
             "heads": {**pipeline.heads, branch: commit},
             "folders": {**pipeline.folders, branch: body["folder"]},
+            "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
             "repository": body["repository"],
             "default_branch": body["default_branch"],
             "gone": None if branch == body["default_branch"] else pipeline.gone,
@@ -210,8 +208,11 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: _Out, now: flo
     waiting = pipeline.wanted.get(branch)
     if waiting and waiting.commit != commit:
         out.actions.append(
-            _report(pipeline, waiting.commit, "cancelled", f"superseded by {commit[:12]}")
+            _report(pipeline, branch, waiting.commit, "cancelled", f"superseded by {commit[:12]}")
         )
+    if pull is not None:
+        why = f"commit {commit[:12]} of pull request #{pull.number}: {pull.title}".rstrip(": ")
+        return _want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
     why = f"commit {commit[:12]} on {branch}: {body.get('subject', '')}".rstrip(": ")
     trigger = Trigger(kind="commit", why=why, by=body.get("author", ""))
     return _want(pipeline, branch, trigger, now)
@@ -222,13 +223,13 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
     branch, commit = body["branch"], body["commit"]
     if branch not in pipeline.heads or body["repository"] != pipeline.repository:
         return pipeline
-    why = f"its spec is not on {branch} any more"
+    why = body["why"]
     if branch in pipeline.active:
         id_ = f"gone/{pipeline.heads[branch]}"
         out.messages.append(_cancel_message(pipeline.active[branch], why, id_))
     if branch in pipeline.wanted:
         waiting = pipeline.wanted[branch].commit
-        out.actions.append(_report(pipeline, waiting, "cancelled", f"cancelled: {why}"))
+        out.actions.append(_report(pipeline, branch, waiting, "cancelled", f"cancelled: {why}"))
     keeps = ""
     if branch == pipeline.default_branch:
         keeps = "; its environments keep what they run"
@@ -238,11 +239,12 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
         out.actions += candidate.resolve(pipeline.alerts, to, over)
         pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
     if commit is not None:
-        out.actions.append(_report(pipeline, commit, "skipped", f"nothing to run: {why}{keeps}"))
+        title = f"nothing to run: {why}{keeps}"
+        out.actions.append(_report(pipeline, branch, commit, "skipped", title))
     return pipeline.model_copy(
         update={
             facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
-            for facts in ("heads", "folders", "wanted", "last")
+            for facts in ("heads", "folders", "pulls", "wanted", "last")
         }
     )
 
@@ -260,16 +262,22 @@ def _want(
         commit=commit,
         at=now,
         force=force or bool(before and before.force),
-        asked=trigger.kind != "commit" or bool(before and before.asked),
+        asked=trigger.kind not in ("commit", "pull_request") or bool(before and before.asked),
     )
     return pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: wanted}})
 
 
 def _cancel(pipeline: Pipeline, body: Mapping[str, str], out: _Out) -> Pipeline:
-    run = body["run"]
+    """Stop a run by its name, or whatever a branch runs and waits for."""
+    branch = body.get("branch", "")
+    run = body.get("run") or pipeline.active.get(branch, "")
     if run in pipeline.active.values():
         out.messages.append(_cancel_message(run, body["reason"], "asked"))
-    return pipeline
+    if branch not in pipeline.wanted:
+        return pipeline
+    waiting = pipeline.wanted[branch].commit
+    out.actions.append(_report(pipeline, branch, waiting, "cancelled", body["reason"]))
+    return _forget(pipeline, branch)
 
 
 def _cancel_message(run: str, reason: str, id_: str) -> Message:
@@ -336,24 +344,25 @@ def _start(
     if code is None:
         return pipeline, None  # the next observation has its code
     if code.spec is None:
-        out.actions.extend(_invalid(pipeline, wanted, code))
+        out.actions.extend(_invalid(pipeline, branch, wanted, code))
         return _forget(pipeline, branch), None
-    if not wanted.asked and not code.spec.triggers.commits.enabled:
-        title = "nothing to run: triggers.commits is off"
-        out.actions.append(_report(pipeline, wanted.commit, "skipped", title))
+    trigger = "pull_requests" if branch in pipeline.pulls else "commits"
+    if not wanted.asked and not getattr(code.spec.triggers, trigger).enabled:
+        title = f"nothing to run: triggers.{trigger} is off"
+        out.actions.append(_report(pipeline, branch, wanted.commit, "skipped", title))
         return _forget(pipeline, branch), None
     listings = observed.listings.get(wanted.commit, {})
     waits_for = missing(pipeline.data, code.spec, wanted.commit, listings)
     if waits_for:
         return _wait(pipeline, branch, waits_for, out, now)
     datasets = versions(pipeline.data, code.spec, wanted.commit)
-    graph = build(code.spec, code.source, observed.baseline)
+    graph = _graph(code, code.spec, pipeline.pulls.get(branch), observed)
     print_ = fingerprint(graph, datasets)
     last = pipeline.last.get(branch)
     if last and last.fingerprint == print_ and last.outcome in SETTLED and not wanted.force:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
-            out.actions.append(_report(pipeline, wanted.commit, "skipped", title, last.run))
+            out.actions.append(_report(pipeline, branch, wanted.commit, "skipped", title, last.run))
         return _forget(_took(pipeline, branch, datasets), branch), None
     return _begin_run(pipeline, branch, wanted, graph, datasets, print_, observed, out, now), None
 
@@ -365,13 +374,23 @@ def _wait(
     wanted = pipeline.wanted[branch]
     if now - wanted.at > PATIENCE:
         title = f"gave up after a day without this: {waits_for}; `headgate trigger` asks again"
-        out.actions.append(_report(pipeline, wanted.commit, "cancelled", title))
+        out.actions.append(_report(pipeline, branch, wanted.commit, "cancelled", title))
         return _forget(pipeline, branch), None
     if wanted.told != waits_for:
-        out.actions.append(_report(pipeline, wanted.commit, "running", f"waits: {waits_for}"))
+        title = f"waits: {waits_for}"
+        out.actions.append(_report(pipeline, branch, wanted.commit, "running", title))
         told = wanted.model_copy(update={"told": waits_for})
         pipeline = pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: told}})
     return pipeline, waits_for
+
+
+def _graph(code: Code, spec: Spec, pull: Pull | None, observed: Observed) -> Graph:
+    """A pull request is judged by the rules of its base, and gets few secrets."""
+    if pull is None:
+        return build(spec, code.source, observed.baseline)
+    rules = rules_of(observed.code.get(pull.base_commit))
+    spec = without_secrets(spec, rules, fork=pull.fork)
+    return build(spec, code.source, observed.baseline, rules)
 
 
 def _begin_run(
@@ -386,6 +405,7 @@ def _begin_run(
     now: float,
 ) -> Pipeline:
     number = pipeline.runs + 1
+    pull = pipeline.pulls.get(branch)
     run = Run(
         id=f"{pipeline.name}-{number}",
         number=number,
@@ -398,6 +418,8 @@ def _begin_run(
         datasets=datasets,
         fingerprint=print_,
         baseline=observed.baseline.version if observed.baseline else None,
+        pull=pull.number if pull else None,
+        base=pull.base_commit if pull else None,
         releases=branch == pipeline.default_branch,
         created=now,
     )
@@ -432,21 +454,23 @@ def _forget(pipeline: Pipeline, branch: str) -> Pipeline:
     return pipeline.model_copy(update={"wanted": wanted})
 
 
-def _invalid(pipeline: Pipeline, wanted: Wanted, code: Code) -> Iterable[Action]:
+def _invalid(pipeline: Pipeline, branch: str, wanted: Wanted, code: Code) -> Iterable[Action]:
     count = code.problem_count
     title = f"the spec is invalid: {count} problem{'s' if count != 1 else ''}"
-    said = _report(pipeline, wanted.commit, "invalid", title, text=code.problems)
+    said = _report(pipeline, branch, wanted.commit, "invalid", title, text=code.problems)
     yield said.model_copy(update={"problems": code.found})
 
 
 def _report(
     pipeline: Pipeline,
+    branch: str,
     commit: str,
     state: Literal["running", "cancelled", "skipped", "invalid"],
     title: str,
     run: str | None = None,
     text: str = "",
 ) -> ReportCommit:
+    pull = pipeline.pulls.get(branch)
     return ReportCommit(
         repository=pipeline.repository,
         commit=commit,
@@ -455,6 +479,7 @@ def _report(
         title=title,
         run=run,
         text=text,
+        pull=pull.number if pull else None,
     )
 
 

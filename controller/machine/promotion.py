@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.machine import incidents, proposal
+from controller.machine import deployments, incidents, proposal
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.alerts import over, refuse, tell, watch_stable
 from controller.machine.branch import renew_write, say_what_runs
@@ -51,6 +51,7 @@ def decide(
     env = _take_up(env, out)
     env = watch_stable(env, observed, out, now)
     newer = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
+    newer |= deployments.report(before, env, observed, out)
     newer |= proposal.withdraw(before, env, out)
     if before.write is not None and env.write is None:
         newer.add(before.write.lane)

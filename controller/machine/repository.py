@@ -1,10 +1,16 @@
-"""PURE. A git repository: which commits were seen on its branches, and whom that concerns."""
+"""PURE. A git repository: which commits were seen on its branches and open pull requests, and whom
+that concerns.
 
-from collections.abc import Mapping
+A pull request is told to its pipelines as one more branch, `pull request 12`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from controller.machine.actions import ReportCommit
+from controller.machine.asking import Target, heed
 from controller.machine.core import Action, Decision, Key, Message, Value
+from controller.machine.pull import Command, Heeded, Pull, approvals, is_pull, line
 
 ENVIRONMENTS = ("staging", "production")
 LOOK = 300.0
@@ -12,7 +18,7 @@ LOOK = 300.0
 
 
 class Commit(Value):
-    """The head of a branch."""
+    """The head of a branch, or of a pull request."""
 
     sha: str
     subject: str = ""
@@ -22,6 +28,11 @@ class Commit(Value):
     head that was seen before."""
     broken: tuple[str, ...] = ()
     """Folders of specs that are invalid; such a spec cannot rename its pipeline."""
+    untouched: tuple[str, ...] = ()
+    """Of a pull request: pipelines of its base for which it changes nothing."""
+    removed: tuple[str, ...] = ()
+    """Of a pull request: pipelines of its base whose spec is not in it."""
+    pull: Pull | None = None
 
 
 class Repository(Value):
@@ -35,6 +46,13 @@ class Repository(Value):
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, Mapping[str, str]] = {}
     """Names by folder, by branch: the pipelines that were told of its head."""
+    pulls: Mapping[int, Pull] = {}
+    """The open pull requests, by number."""
+    approved: Mapping[int, str] = {}
+    """The commit of a fork's pull request that a maintainer approved."""
+    held: tuple[str, ...] = ()
+    """Pull requests whose head waits for that."""
+    heeded: Heeded | None = None
     moves: int = 0
     """How often something was seen to move; a branch may come back to a commit it left."""
 
@@ -46,27 +64,53 @@ class Observed(Value):
     heads: Mapping[str, Commit] = {}
     """Of the branches that count: the default one, and what a spec there names."""
     environments: str | None = None
+    pulls: Mapping[int, Pull] = {}
+    """The open ones that count, by number; each has its head above."""
+    asked: tuple[Command, ...] = ()
+    """What people asked for since the last look."""
+    heeded: Heeded | None = None
+    more: bool = False
+    """Whether there are pull requests that were not looked at yet."""
+    nudged: bool = False
+    """Whether something happened to a pull request that may be a release's."""
 
 
-def is_seen(repository: Repository | None, branch: str, sha: str, default_branch: str) -> bool:
-    """Whether pipelines were told of that head, and that this is (or is not) the default branch."""
+def is_seen(
+    repository: Repository | None,
+    branch: str,
+    sha: str,
+    default_branch: str,
+    approved: Mapping[int, str],
+) -> bool:
+    """Whether pipelines were told of that head, and that this is (or is not) the default branch;
+    or that it has to be approved, and it still has."""
     if repository is None or repository.heads.get(branch) != sha:
+        return False
+    if branch in repository.held and any(line(n) == branch for n in approved):
         return False
     return branch != default_branch or repository.default_branch == default_branch
 
 
 def decide(name: str, state: Repository | None, observed: Observed) -> Decision[Repository]:
     """Tell each pipeline of the commits that are new and of branches that have no spec of it any
-    more, and environments of a moved branch."""
+    more, and environments of a moved branch; do as people ask in pull requests."""
     before = state or Repository(name=name)
     messages: list[Message] = []
     actions: list[Action] = []
     moves = before.moves + 1
     pipelines: dict[str, Mapping[str, str]] = {}
+    approved = approvals(before.approved, observed.pulls, observed.asked)
+    held = [line(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
     for branch, commit in observed.heads.items():
-        if is_seen(state, branch, commit.sha, observed.default_branch):
+        if is_seen(state, branch, commit.sha, observed.default_branch, approved):
             pipelines[branch] = before.pipelines.get(branch, {})
             continue
+        if commit.pull is not None:
+            actions += _nothing_to_run(name, commit, commit.pull)
+            if branch in held:
+                actions += _held(name, commit, commit.pull)
+                pipelines[branch] = {}
+                continue
         named = _names(before, branch, commit)
         actions += _twice(name, commit.sha, named)
         pipelines[branch] = {folder: named[folder] for folder in _first(named)}
@@ -79,12 +123,20 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
             actions.append(_report(name, commit.sha, "", "skipped", title))
     for branch, names in before.pipelines.items():
         left = set(names.values()) - set(pipelines.get(branch, {}).values())
-        head = observed.heads.get(branch)
-        sha = head.sha if head else None
-        messages += [_gone(name, pipeline, branch, sha, moves) for pipeline in sorted(left)]
+        messages += [
+            _gone(name, pipeline, branch, observed.heads.get(branch), moves)
+            for pipeline in sorted(left)
+        ]
+    targets = _targets(observed, pipelines, held)
+    answers, wishes = heed(name, observed.asked, observed.pulls, targets)
+    actions += answers
+    messages += wishes
     if observed.environments is not None and observed.environments != before.environments:
         current = set(pipelines.get(observed.default_branch, {}).values())
         messages += _moved(name, observed.environments, current, moves)
+    elif observed.environments is not None and observed.nudged:
+        current = set(pipelines.get(observed.default_branch, {}).values())
+        messages += _moved(name, f"nudge/{observed.environments}", current, moves)
     return Decision(
         state=Repository(
             name=name,
@@ -92,12 +144,67 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
             heads={branch: commit.sha for branch, commit in observed.heads.items()},
             environments=observed.environments or before.environments,
             pipelines=pipelines,
+            pulls=observed.pulls,
+            approved=approved,
+            held=tuple(held),
+            heeded=observed.heeded,
             moves=moves if messages or actions else before.moves,
         ),
         actions=tuple(actions),
         messages=tuple(messages),
-        requeue_after=LOOK,
+        requeue_after=0.0 if observed.more else LOOK,
     )
+
+
+def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
+    """Whether nothing of it may run: it is a fork's, and this commit was not approved."""
+    return pull.fork and approved.get(pull.number) != pull.head
+
+
+def _nothing_to_run(name: str, commit: Commit, pull: Pull) -> Iterator[Action]:
+    """Pipelines that a pull request does not concern get their terminal status, too: a branch may
+    be protected by all of them."""
+    for pipeline in commit.untouched:
+        title = f"nothing to run: #{pull.number} changes nothing that {pipeline} reads"
+        yield _report(name, commit.sha, pipeline, "skipped", title, pull=pull.number)
+    for pipeline in commit.removed:
+        title = (
+            f"nothing to run: #{pull.number} removes {pipeline}; its environments keep what runs"
+        )
+        yield _report(name, commit.sha, pipeline, "skipped", title, pull=pull.number)
+    if not (commit.untouched or commit.removed or commit.pipelines):
+        title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
+        yield _report(name, commit.sha, "", "skipped", title)
+
+
+def _held(name: str, commit: Commit, pull: Pull) -> Iterator[Action]:
+    """A fork's commit waits; its spec may not even claim a pipeline's name."""
+    short = commit.sha[:12]
+    for pipeline in sorted(set(commit.pipelines.values())):
+        yield _report(
+            name,
+            commit.sha,
+            pipeline,
+            "held",
+            f"waits for a maintainer to approve {short}",
+            text=f"This comes from a fork, so nothing of it runs until somebody who may write here "
+            f"has read it and comments\n\n    /headgate approve {short}\n\n"
+            "A new push needs a new approval. Its run gets no secrets, and is judged by the gates "
+            f"of {pull.base}.",
+            pull=pull.number,
+        )
+
+
+def _targets(
+    observed: Observed, pipelines: Mapping[str, Mapping[str, str]], held: Sequence[str]
+) -> dict[str, Target]:
+    """What can be asked for, by branch."""
+    return {
+        branch: Target(
+            branch, commit.sha, tuple(sorted(pipelines[branch].values())), branch in held
+        )
+        for branch, commit in observed.heads.items()
+    }
 
 
 def _names(before: Repository, branch: str, commit: Commit) -> dict[str, str]:
@@ -157,17 +264,23 @@ def _seen(
             "default_branch": default_branch,
             "subject": commit.subject,
             "author": commit.author,
+            "pull": commit.pull.plain() if commit.pull else None,
         },
     )
 
 
-def _gone(name: str, pipeline: str, branch: str, commit: str | None, moves: int) -> Message:
-    """`commit` is the branch's head that has no such spec; None for a branch that is gone."""
+def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Message:
+    """`head` is the branch's, which has no such spec; None for a branch that is gone."""
+    why, commit = f"its spec is not on {branch} any more", head.sha if head else None
+    if head is not None and head.pull is not None:
+        why, commit = f"superseded by commit {head.sha[:12]}", None  # which has its report
+    elif head is None and is_pull(branch):
+        why = f"the {branch} was closed"
     return Message(
         to=Key("pipeline", pipeline),
         id=f"gone/{branch}/{moves}",
         type="spec_gone",
-        body={"repository": name, "branch": branch, "commit": commit},
+        body={"repository": name, "branch": branch, "commit": commit, "why": why},
     )
 
 
@@ -185,6 +298,21 @@ def _moved(name: str, commit: str, pipelines: set[str], moves: int) -> list[Mess
 
 
 def _report(
-    name: str, commit: str, pipeline: str, state: Literal["invalid", "skipped"], title: str
+    name: str,
+    commit: str,
+    pipeline: str,
+    state: Literal["invalid", "skipped", "held"],
+    title: str,
+    *,
+    text: str = "",
+    pull: int | None = None,
 ) -> ReportCommit:
-    return ReportCommit(repository=name, commit=commit, pipeline=pipeline, state=state, title=title)
+    return ReportCommit(
+        repository=name,
+        commit=commit,
+        pipeline=pipeline,
+        state=state,
+        title=title,
+        text=text,
+        pull=pull,
+    )

@@ -104,6 +104,9 @@ class Run(Value):
     """Whether a passing candidate is released: only from the default branch."""
     created: float
     nodes: Mapping[str, Progress] = {}
+    told: str | None = None
+    """The steps in progress that its pull request was told of last."""
+    told_at: float = 0.0
     cancelled: str | None = None
     """By whom and why."""
     finished: float | None = None
@@ -125,6 +128,12 @@ class Run(Value):
     @property
     def live(self) -> bool:
         return self.finished is None
+
+    @property
+    def step(self) -> str | None:
+        """The nodes that are in progress, in a line."""
+        names = [name for name, node in self.nodes.items() if node.open and not node.done]
+        return ", ".join(names) or None
 
     @property
     def verdicts(self) -> dict[str, Verdict]:

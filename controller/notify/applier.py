@@ -4,19 +4,23 @@ An address that is out of reach is tried again by itself: the outbox keeps an en
 lane of its own, so it neither holds up the others nor has them told twice.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Generic
 
 import structlog
 
 from controller.loop import Kind, Observed
-from controller.machine.actions import Notify, Send
+from controller.machine.actions import Incident, Notify, Send
 from controller.machine.core import Action, Decision, Key, Letter, Message, State
 from controller.notify import render
-from controller.notify.protocol import Notifier
+from controller.notify.protocol import Notifier, Status
 from controller.secrets import Secrets
+from specs.base import GITHUB_ISSUE
 from specs.failures import NeedsHuman
 from specs.model import Notification
+
+Issues = Callable[[Key, Incident, Status, str], Awaitable[None]]
+"""Tells by issue, in the repository of the object that tells."""
 
 log = structlog.get_logger("headgate.notify")
 
@@ -72,11 +76,12 @@ class Addressed(Generic[State, Observed]):
 class NotifyApplier:
     """Applies `Send`."""
 
-    def __init__(self, notifier: Notifier, secrets: Secrets) -> None:
+    def __init__(self, notifier: Notifier, secrets: Secrets, issues: Issues | None = None) -> None:
         self._notifier = notifier
         self._secrets = secrets
+        self._issues = issues
 
-    async def apply(self, _owner: Key, action: Send) -> Sequence[Message]:
+    async def apply(self, owner: Key, action: Send) -> Sequence[Message]:
         """Send it. Raises what `Notifier.send` raises, and `NeedsHuman` for a missing secret."""
         incident = self._secrets.redacted(action.incident)
         if action.to is None:
@@ -86,6 +91,14 @@ class NotifyApplier:
                 subject=render.subject(incident, action.status),
                 text=render.text(incident, action.status, action.alert),
             )
+            return ()
+        if action.to == GITHUB_ISSUE:
+            if self._issues is None:
+                raise NeedsHuman(
+                    "cannot open an issue (`to: github-issue` in `notify`): the settings name "
+                    "neither an app nor a token for GitHub; see `headgate doctor`"
+                )
+            await self._issues(owner, incident, action.status, action.alert)
             return ()
         try:
             url = self._secrets.expand(action.to)

@@ -1,10 +1,14 @@
 """A world for each story."""
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from controller.secrets import Secrets
+from controller.settings import Settings
+from tests.doubles.github import GitHub, Repository
 from tests.scenarios.world import World
 
 
@@ -14,3 +18,41 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     made = await World.make(tmp_path)
     yield made
     await made.tear_down()
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Iterator[GitHub]:
+    """A GitHub with nothing on it. At the end of the story it says what it had to refuse."""
+    (tmp_path / "github").mkdir()
+    with GitHub(tmp_path / "github") as double:
+        yield double
+
+
+@pytest.fixture
+def repository(world: World, github: GitHub) -> Repository:
+    """The world's remote as a repository on GitHub, with the app on it."""
+    return put_on_github(world, github)
+
+
+def put_on_github(world: World, github: GitHub) -> Repository:
+    """The world's remote as a repository on GitHub, with the app on it, but without webhooks."""
+    found = github.repository("octo/models", world.remote)
+    app = github.app()
+    github.install(found)
+    settings = world.settings.model_dump(mode="json", exclude_unset=True)
+    settings["repositories"][0]["github"] = "octo/models"
+    settings["github"] = {"url": github.url, "app": {"id": app.id, "private_key": "APP_KEY"}}
+    world.settings = Settings.model_validate(settings)
+    world.secrets = Secrets({"APP_KEY": github.private_key, "HOOK": app.webhook_secret})
+    return found
+
+
+def with_webhooks(world: World, github: GitHub) -> None:
+    """GitHub tells the controller at once; the next poll is an hour away."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = world.settings.model_dump(mode="json", exclude_unset=True)
+    settings["repositories"][0]["poll"] = "1h"
+    settings["github"]["webhook"] = {"secret": "HOOK", "port": port}
+    world.settings = Settings.model_validate(settings)
+    github.webhooks.url = f"http://127.0.0.1:{port}/webhooks/github"

@@ -78,7 +78,7 @@ def test_the_nearest_valid_value_is_offered(old: str, new: str, path: str, advic
     [
         ("triggers: {data: {datasets: flights}}", "triggers.data.datasets", "a list"),
         ("triggers: {data: {datasets: []}}", "triggers.data.datasets", "at least one"),
-        ("triggers: {pull_requests: yes}", "triggers.pull_requests", "true or false"),
+        ("triggers: {pull_requests: {enabled: yes}}", "triggers.pull_requests.enabled", "true or false"),
         ("triggers:", "triggers", "a mapping"),
         ("params: {a: [1]}", "params.a", "text, a number, true or false"),
         ("params: {a: null}", "params.a", "text, a number, true or false"),
@@ -91,7 +91,7 @@ def test_the_nearest_valid_value_is_offered(old: str, new: str, path: str, advic
         ("environment: {requirements: ../r.txt}", "environment.requirements", "a path below"),
         ("environment: {requirements: /etc/passwd}", "environment.requirements", "a path below"),
         ("environment: {resources: {memory: lots}}", "environment.resources.memory", "a size"),
-        ("notify: [{to: x, on: [rolback]}]", "notify[0].on[0]", "one of rollback"),
+        ("notify: [{to: 'json://x', on: [rolback]}]", "notify[0].on[0]", "one of rollback"),
     ],
 )
 def test_one_mistake_is_one_problem(more: str, path: str, expected: str) -> None:

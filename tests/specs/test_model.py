@@ -46,7 +46,7 @@ def test_the_smallest_useful_spec_has_about_twenty_lines_and_every_default() -> 
     assert len(SMALLEST.splitlines()) <= 23
     pipeline = read(SMALLEST)
     assert pipeline.triggers.commits.enabled
-    assert pipeline.triggers.pull_requests
+    assert pipeline.triggers.pull_requests.enabled
     assert pipeline.release is not None
     production = pipeline.release.production
     assert production.approval == "automatic"

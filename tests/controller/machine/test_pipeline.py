@@ -8,9 +8,10 @@ import pytest
 
 from controller.machine import pipeline as machine
 from controller.machine.actions import Notify, ReportCommit
+from controller.machine.code import Code
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
 from controller.machine.data import Listing
-from controller.machine.pipeline import Code, Observed, Pipeline
+from controller.machine.pipeline import Observed, Pipeline
 from controller.machine.run import Progress, Run
 from controller.outbox import parsed
 from specs.digests import digest
@@ -68,7 +69,9 @@ class Team:
 
     def lose(self, branch: str = MAIN, at: str | None = None, repository: str = "team") -> None:
         commit = sha(at) if at else None
-        self.say("spec_gone", {"repository": repository, "branch": branch, "commit": commit})
+        why = f"its spec is not on {branch} any more"
+        body = {"repository": repository, "branch": branch, "commit": commit, "why": why}
+        self.say("spec_gone", body)
 
     def say(self, type_: str, body: Mapping[str, Any]) -> None:
         self.inbox.append(letter(len(self.inbox) + 1, Key("pipeline", "mean"), type_, body))

@@ -37,7 +37,7 @@ class Remote:
         """A look, as the observer makes it: the specs of a head that was seen are not read."""
         heads = {
             branch: Commit(sha=c.sha)
-            if machine.is_seen(self.state, branch, c.sha, self.default)
+            if machine.is_seen(self.state, branch, c.sha, self.default, {})
             else c
             for branch, c in self.heads.items()
         }

@@ -10,7 +10,7 @@ import pytest
 from controller.git import Mirror
 from controller.machine.core import Key, Message
 from controller.sources.bucket import BucketSource
-from controller.sources.git import GitSource
+from controller.sources.polling import Polling
 from controller.sources.schedule import Crontab, ScheduleSource
 from specs.failures import TryAgain
 from tests.contracts.source import Scene, SourceContract
@@ -22,7 +22,7 @@ class GitScene:
         self._ada, self._away = Person(folder / "ada"), folder / "away"
         self.key = Key("repository", "flights")
         mirror = Mirror(str(self._ada.remote), folder / "mirror.git")
-        self.source = GitSource("flights", mirror, 0.05)
+        self.source = Polling("flights", mirror.heads, 0.05)
 
     async def change(self) -> None:
         await asyncio.to_thread(self._ada.push, {"a": "1"})

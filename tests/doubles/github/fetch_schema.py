@@ -81,6 +81,7 @@ GET /issues/{issue_number}
 PATCH /issues/{issue_number}
 GET /issues/{issue_number}/comments
 POST /issues/{issue_number}/comments
+GET /issues/comments
 GET /issues/comments/{comment_id}
 PATCH /issues/comments/{comment_id}
 DELETE /issues/comments/{comment_id}

@@ -73,6 +73,16 @@ def comment(call: Call) -> Reply:
     return Reply(201, render.comment(call.hub, call.repo, made))
 
 
+@route("GET " + PREFIX + "/comments", needs="issues:read")
+def all_comments(call: Call) -> Reply:
+    since, by = call.query.get("since") or "", call.query["sort"] or "created"
+    found = [c for c in call.repo.comments.values() if c.updated_at >= since]
+    # GitHub ignores the direction unless it is told what to sort by.
+    down = call.query.get("sort") is not None and call.query.get("direction") != "asc"
+    found.sort(key=lambda c: (c.updated_at if by == "updated" else c.created_at, c.id), reverse=down)
+    return call.page(found, lambda c: render.comment(call.hub, call.repo, c))
+
+
 def _comment(call: Call) -> Comment:
     if it := call.repo.comments.get(call.params["comment_id"]):
         return it

@@ -1,4 +1,4 @@
-"""Polls the branches of a remote."""
+"""Polls a remote repository: its branches, or what is open beside them."""
 
 import asyncio
 import random
@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
-from controller.git import Mirror
 from controller.machine.core import Key
 from specs.failures import Failure
 
@@ -16,8 +15,9 @@ LONGEST_WAIT = 600.0
 log = structlog.get_logger()
 
 
-class GitSource:
-    """Hints at `Key("repository", name)` when a branch of the remote has moved.
+class Polling:
+    """Hints at `Key("repository", name)` when what `look` sees has changed: branches that moved,
+    pull requests and comments.
 
     Polls every `interval` seconds, give or take a fifth so that many repositories do not come at
     once; a remote that fails is left alone for twice as long each time.
@@ -26,14 +26,14 @@ class GitSource:
     def __init__(
         self,
         name: str,
-        mirror: Mirror,
+        look: Callable[[], Awaitable[object]],
         interval: float,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._key = Key("repository", name)
-        self._mirror = mirror
+        self._look = look
         self._interval = interval
         self._sleep = sleep
         self._jitter = jitter
@@ -45,20 +45,20 @@ class GitSource:
         return self._problem
 
     async def keys(self) -> AsyncIterator[Key]:
-        """The repository's key, once reached at first, and whenever a branch has moved."""
-        known: dict[str, str] | None = None
+        """The repository's key, once reached at first, and whenever something has changed."""
+        known: object = None
         failures = 0
         while True:
             try:
-                heads = await self._mirror.heads()
+                seen = await self._look()
             except Failure as error:
                 failures += 1
                 self._say(str(error))
             else:
                 failures = 0
                 self._say(None)
-                if heads != known:
-                    known = heads
+                if seen != known:
+                    known = seen
                     yield self._key
             await self._sleep(self._wait(failures) * (0.8 + 0.4 * self._jitter()))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from controller.git import Mirror
-from controller.sources.git import GitSource
+from controller.sources.polling import Polling
 from tests.controller.git_server import Person
 
 
@@ -18,7 +18,7 @@ async def test_a_remote_that_fails_is_left_alone_for_longer_each_time(tmp_path: 
             (tmp_path / "away").rename(ada.remote)
 
     mirror = Mirror(str(ada.remote), tmp_path / "mirror.git")
-    source = GitSource("flights", mirror, 30.0, sleep=sleep, jitter=lambda: 0.5)
+    source = Polling("flights", mirror.heads, 30.0, sleep=sleep, jitter=lambda: 0.5)
     keys = source.keys()
     assert str(await anext(keys)) == "repository/flights"
     assert waits == [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]

@@ -1,0 +1,113 @@
+"""What is open on GitHub, and what people ask for there."""
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from controller.github.client import Client
+from controller.github.values import Comment
+from controller.github.values import Pull as Theirs
+from controller.github.webhooks import Hint
+from controller.machine.core import Letter
+from controller.machine.pull import Command, Heeded, Pull, Verb, is_command, parse
+
+RESERVE = 500
+"""Calls of an hour that polls leave to reports."""
+MAY = ("admin", "write")
+
+log = structlog.get_logger("headgate.github")
+
+
+class Pulls:
+    """Reads pull requests and comments. `names` has the `owner/name` of each repository."""
+
+    def __init__(self, client: Client, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._names = names
+
+    def on_github(self, repository: str) -> bool:
+        """Whether there is anything to read."""
+        return repository in self._names
+
+    async def open(self, repository: str) -> dict[int, Pull]:
+        """The open ones by number. Raises what `Client` raises."""
+        pulls = await self._client.open_pulls(self._names[repository], reserve=RESERVE)
+        return {each.number: _pull(each) for each in sorted(pulls, key=lambda each: each.number)}
+
+    async def now(self, repository: str) -> object:
+        """What is equal as long as nothing has happened; costs nothing then. Raises what `Client`
+        raises."""
+        last = await self._client.last_said(self._names[repository], reserve=RESERVE)
+        return await self.open(repository), last.id if last else 0
+
+    async def asked(
+        self, repository: str, heeded: Heeded | None, inbox: Sequence[Letter]
+    ) -> tuple[tuple[Command, ...], Heeded]:
+        """Commands in comments after `heeded`, and buttons that letters tell of; and the last
+        comment now. What was said before Headgate came is not for it."""
+        at = self._names[repository]
+        if heeded is None:
+            last = await self._client.last_said(at, reserve=RESERVE)
+            heeded = Heeded(comment=last.id if last else 0, at=last.created if last else _EVER)
+        found = await self._client.said_since(at, heeded.at, reserve=RESERVE)
+        news = [one for one in found if one.id > heeded.comment]
+        spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]
+        pressed = [
+            Hint.model_validate(letter.message.body)
+            for letter in inbox
+            if letter.message.type in ("github_rerun", "github_action")
+        ]
+        people = {*(one.author for one in spoken), *(hint.author for hint in pressed)} - {""}
+        may = {who: await self._client.permission(at, who) in MAY for who in sorted(people)}
+        if news:
+            heeded = Heeded(comment=news[-1].id, at=news[-1].created)
+        commands = (
+            *(_said(one, may.get(one.author, False)) for one in spoken),
+            *(one for hint in pressed if (one := _pressed(hint, may.get(hint.author, False)))),
+        )
+        return commands, heeded
+
+
+_EVER = "1970-01-01T00:00:00Z"
+
+
+def _pull(theirs: Theirs) -> Pull:
+    return Pull(
+        number=theirs.number,
+        head=theirs.head_sha,
+        branch="" if theirs.fork else theirs.head_ref,
+        base=theirs.base_ref,
+        title=theirs.title[:200],
+        author=theirs.author,
+        fork=theirs.fork,
+    )
+
+
+def _said(comment: Comment, may: bool) -> Command:
+    verb, argument = parse(comment.body)
+    return Command(
+        id=f"comment/{comment.id}",
+        verb=verb,
+        argument=argument,
+        by=comment.author,
+        may=may,
+        pull=comment.about,
+        comment=comment.id,
+    )
+
+
+def _pressed(hint: Hint, may: bool) -> Command | None:
+    """A button: GitHub's own for a re-run, or ours."""
+    verb: Verb = "approve" if hint.kind == "action" else "run"
+    if hint.kind == "action" and hint.action != "approve":
+        return None
+    _, _, rest = hint.external_id.partition("/")
+    return Command(
+        # Only the body is signed, so a delivery sent twice is one press of this very check.
+        id=f"button/{hint.check or hint.sha}/{hint.external_id}/{verb}",
+        verb=verb,
+        by=hint.author,
+        may=may,
+        commit=hint.sha,
+        pipeline=rest.partition("/")[0],
+    )

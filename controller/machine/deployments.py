@@ -1,0 +1,130 @@
+"""PURE. What the code's repository is told of releases: a deployment per rollout, and on the commit
+that brought a model whether production could keep it.
+
+The repository shows environments by name. A pipeline at the repository's root has `staging` and
+`production`; one in a folder has `production (flight-delay)`, since its neighbours have theirs.
+"""
+
+from collections.abc import Mapping
+
+from controller.machine.actions import DeploymentState, ReportDeployment, ReportRelease
+from controller.machine.environment import Environment, Observed, Out
+from controller.machine.rollout import Ended, Rollout, weights
+from controller.machine.version import ModelVersion
+from validators.figures import percent
+
+Reported = ReportDeployment | ReportRelease
+
+_ENDS: Mapping[str, DeploymentState] = {
+    "promoted": "success",
+    "rolled_back": "failure",
+    "failed": "failure",
+}
+"""The rest (superseded, aborted) says nothing of the version."""
+
+
+def report(before: Environment, env: Environment, observed: Observed, out: Out) -> set[str]:
+    """Owe what a decision has changed for who looks at the repository.
+
+    Returns the lanes whose older reports it makes unneeded: the last one counts.
+    """
+    known = observed.versions
+    owed: list[Reported | None] = [
+        *(_ended(env, ended, known) for ended in out.ended),
+        _left(before, env, known),
+    ]
+    now = _under_way(env, known)
+    if now != _under_way(before, known):
+        owed.append(now)
+    if env.name == "production":
+        owed += _verdicts(before, env, out, known)
+    reports = [each for each in owed if each is not None]
+    out.actions += reports
+    return {each.lane for each in reports}
+
+
+def _under_way(env: Environment, known: Mapping[int, ModelVersion]) -> ReportDeployment | None:
+    """The rollout in progress, as far as who looks at the repository is told."""
+    rollout = env.rollout
+    version = known.get(rollout.version.version) if rollout else None
+    if rollout is None or version is None:
+        return None
+    if rollout.approval and rollout.approved is None:
+        return _deployment(env, rollout.id, version, "queued", "waits for an approval")
+    text = _how_far(rollout, version)
+    if rollout.held is not None:
+        text += f", waits for a person: {rollout.held}"
+    elif env.paused is not None:
+        text += f", paused by {env.paused}"
+    return _deployment(env, rollout.id, version, "in_progress", text)
+
+
+def _how_far(rollout: Rollout, version: ModelVersion) -> str:
+    if rollout.step < 0:
+        return "is brought up"
+    return f"canary at {percent(weights(version)[rollout.step])}"
+
+
+def _ended(
+    env: Environment, ended: Ended, known: Mapping[int, ModelVersion]
+) -> ReportDeployment | None:
+    rollout = ended.rollout
+    version = known.get(rollout.version.version)
+    if version is None:
+        return None
+    state = _ENDS.get(ended.outcome, "inactive")
+    text = "serves all traffic" if state == "success" else ended.reason
+    return _deployment(env, rollout.id, version, state, text)
+
+
+def _left(
+    before: Environment, env: Environment, known: Mapping[int, ModelVersion]
+) -> ReportDeployment | None:
+    """What served and does not any more."""
+    was, brought = before.stable, before.brought
+    if was is None or brought is None or (env.stable is not None and env.brought == brought):
+        return None
+    version = known.get(was.version)
+    text = f"replaced by v{env.stable.version}" if env.stable else "nothing serves any more"
+    return _deployment(env, brought, version, "inactive", text) if version else None
+
+
+def _verdicts(
+    before: Environment, env: Environment, out: Out, known: Mapping[int, ModelVersion]
+) -> list[ReportRelease]:
+    """A quarantine fails the commit that brought the version; a promotion clears it."""
+    bad = [q for q in env.quarantine if not before.quarantined(q.digest)]
+    good = [e.rollout.version for e in out.ended if e.outcome == "promoted"]
+    said: list[tuple[int, bool, str]] = [
+        *((q.version, False, f"v{q.version} was taken back: {q.reason}") for q in bad),
+        *((ref.version, True, f"v{ref.version} was promoted") for ref in good),
+    ]
+    return [
+        ReportRelease(
+            repository=env.repository,
+            commit=known[number].source.commit,
+            pipeline=env.pipeline,
+            environment=env.name,
+            healthy=healthy,
+            text=text,
+        )
+        for number, healthy, text in said
+        if number in known
+    ]
+
+
+def _deployment(
+    env: Environment, rollout: str, version: ModelVersion, state: DeploymentState, text: str
+) -> ReportDeployment:
+    shown = f"{env.name} ({env.pipeline})" if version.source.folder else env.name
+    return ReportDeployment(
+        repository=env.repository,
+        commit=version.source.commit,
+        pipeline=env.pipeline,
+        environment=env.name,
+        shown=shown,
+        mark=rollout,
+        version=version.number,
+        state=state,
+        text=text,
+    )
