@@ -17,7 +17,7 @@ from validators.canary import evidence
 if TYPE_CHECKING:
     from rich.table import Table
 
-_STYLES = {"promoted": "green", "rolled_back": "red", "failed": "red", "refused": "red"}
+_STYLES = {"promoted": "green", "rolled_back": "red", "failed": "red"}
 
 
 class ReleaseView(Value):

@@ -14,7 +14,7 @@ from controller.machine.core import Decision, Key, Letter
 from controller.machine.pull import Command, Heeded, Pull, approvals, line
 from controller.machine.repository import Commit, Observed, Repository, is_seen
 from controller.machine.untrusted import touches
-from specs.failures import NeedsHuman, TryAgain
+from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
 from specs.model import SPEC_FILE
 
