@@ -15,8 +15,9 @@ from typing import NamedTuple
 from controller.app import App, only_one
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
-from controller.machine.graph import Graph, Source, build, fingerprint
+from controller.machine.graph import Graph, Rules, Source, build, fingerprint
 from controller.machine.run import Run, Trigger
+from controller.machine.untrusted import without_secrets
 from controller.outbox import parsed
 from controller.planning import Checkout, git_folder
 from controller.settings import Repository, Settings
@@ -45,6 +46,8 @@ class Asked(NamedTuple):
     source: Source
     branch: str
     why: str
+    rules: Rules | None = None
+    """Whose gates judge it, as those of a pull request's base do."""
 
 
 class Played(NamedTuple):
@@ -98,7 +101,9 @@ async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
     Raises `NeedsHuman` for data that is not there.
     """
     datasets = await _datasets(app, asked)
-    graph = build(asked.spec, asked.source, no_baseline=NO_BASELINE)
+    rules = asked.rules
+    spec = without_secrets(asked.spec, rules, fork=False) if rules else asked.spec
+    graph = build(spec, asked.source, rules=rules, no_baseline=NO_BASELINE)
     number = await _tidy(app, asked.spec.metadata.name) + 1
     run = Run(
         id=f"{asked.spec.metadata.name}-{number}",
@@ -111,6 +116,7 @@ async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
         trigger=Trigger(kind="manual", why=asked.why),
         datasets=datasets,
         fingerprint=fingerprint(graph, datasets),
+        base=rules.source.commit if rules else None,
         created=time.time(),
     )
     told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()

@@ -16,7 +16,7 @@ from controller.cli import running
 from controller.cli.failures import Failed
 from controller.cli.running import CODES, Ended
 from controller.cli.show import read_reports
-from controller.machine.graph import Source
+from controller.machine.graph import Rules, Source
 from controller.planning import (
     Checkout,
     about,
@@ -44,6 +44,11 @@ WORDS = 16_000
 @click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
 @click.option("--commit", metavar="REV", default="HEAD", help="The commit; by default HEAD.")
 @click.option(
+    "--base",
+    metavar="REV",
+    help="The commit whose gates judge, as a pull request's base does; by default its own.",
+)
+@click.option(
     "--home",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
@@ -65,7 +70,13 @@ WORDS = 16_000
     help="For people, or for a job of GitHub Actions: with annotations, a summary and outputs.",
 )
 def run(
-    path: Path, commit: str, home: Path | None, forget: bool, report: Path | None, form: str
+    path: Path,
+    commit: str,
+    base: str | None,
+    home: Path | None,
+    forget: bool,
+    report: Path | None,
+    form: str,
 ) -> None:
     """Run the pipeline in PATH as a pull request's run would be: data gates, steps, model gate.
 
@@ -93,6 +104,7 @@ def run(
         source=Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files),
         branch=branch,
         why=f"`headgate run` of {sha[:12]}: {subject}",
+        rules=_rules(checkout, base) if base else None,
     )
     left_out = _left_out(checkout, files) if commit == "HEAD" else []
     logs.set_up(level="ERROR")
@@ -154,6 +166,17 @@ def _valid(loaded: Loaded | None, path: Path, commit: str) -> Spec:
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is invalid, so nothing was run; see above.")
     return loaded.pipeline
+
+
+def _rules(checkout: Checkout, base: str) -> Rules | None:
+    """The gates of that commit; None where it has no such pipeline, or a broken one."""
+    sha = commit_of(checkout, base)
+    files = files_at(checkout, sha)
+    loaded = spec_at(checkout, sha, files)
+    if loaded is None or loaded.pipeline is None or has_errors(loaded.problems):
+        return None
+    source = Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files)
+    return Rules(spec=loaded.pipeline, source=source)
 
 
 def _left_out(checkout: Checkout, files: Mapping[str, str]) -> list[str]:

@@ -52,11 +52,15 @@ def test_a_good_model_passes_and_its_report_is_the_jobs_summary(work: Path, tmp_
     assert done.annotations == []
 
 
-def test_poisoned_data_fails_the_job_at_the_expectations_line(work: Path, tmp_path: Path) -> None:
+def test_poisoned_data_fails_the_job_at_the_lines_of_the_suite_that_the_change_drops(
+    work: Path, tmp_path: Path
+) -> None:
+    base = run_git(work, "rev-parse", "HEAD")
     (work / "data" / "b.csv").write_text(points(2000, 1000, poisoned=True))
-    commit(work, "Add a month")
+    change(work, "ml-pipeline.yaml", ", expectations: suite.yaml", "")
+    commit(work, "Add a month, and nobody to look at it")
 
-    done = job(work, tmp_path / "temp")
+    done = job(work, tmp_path / "temp", base)
 
     assert not done.passed
     assert done.outputs["verdict"] == "FAIL"

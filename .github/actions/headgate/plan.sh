@@ -10,12 +10,14 @@ if [ -n "$BASE" ]; then
   if base=$(known "$BASE"); then
     arguments=(--base "$base")
   elif git fetch --quiet --no-tags --depth=1 -- origin "$BASE"; then
-    arguments=(--base "$(known FETCH_HEAD)")
+    base=$(known FETCH_HEAD)
+    arguments=(--base "$base")
   else
     echo "::warning title=Headgate::The base commit is not in this clone and cannot be fetched, so" \
-      "changes of gates are not shown; set fetch-depth: 0 for actions/checkout."
+      "the gates are those of the commit itself; set fetch-depth: 0 for actions/checkout."
   fi
 fi
+echo "base=${base:-}" >> "$GITHUB_OUTPUT"
 plan=$(mktemp "$RUNNER_TEMP/headgate-plan-XXXXXX.md")
 "$HEADGATE" plan --commit HEAD "${arguments[@]}" --format markdown -- "$FOLDER" > "$plan"
 head -c 1000000 "$plan" >> "$GITHUB_STEP_SUMMARY"
