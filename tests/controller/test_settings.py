@@ -47,7 +47,7 @@ def test_all_mistakes_are_told_at_once_with_their_places_and_nearest_names() -> 
         "  - {name: A b, url: x, pol: 3}\n"
         "ports: {flight/live: 12}\n"
         "slots: many\n"
-        "notify: [{to: x, on: [rolback]}]\n"
+        "notify: [{to: json://x, on: [rolback]}]\n"
     )
     assert problems(text) == [
         (1, 1, "unknown-key", "home"),
@@ -55,7 +55,7 @@ def test_all_mistakes_are_told_at_once_with_their_places_and_nearest_names() -> 
         (3, 25, "unknown-key", "poll"),
         (4, 9, "name", None),
         (5, 8, "wrong-type", None),
-        (6, 23, "wrong-value", "rollback"),
+        (6, 30, "wrong-value", "rollback"),
     ]
 
 
