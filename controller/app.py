@@ -118,18 +118,7 @@ class App:
         self.reports = ReportApplier(
             store, self.artifacts, self.repositories, self._forge(), secrets
         )
-        self.proposals = (
-            Proposals(
-                self.github.client,
-                self.github.names,
-                mirrors,
-                store,
-                self.artifacts,
-                secrets,
-            )
-            if self.github
-            else None
-        )
+        self.proposals = self._proposals()
         self.pulls = Pulls(self.github.client, self.github.names) if self.github else None
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watch(self.send, settings.bucket_poll.total_seconds(), ways.clock)
@@ -207,6 +196,19 @@ class App:
             **self._releases(),
             **self._proposing(),
         }
+
+    def _proposals(self) -> Proposals | None:
+        """Where releases can be proposed, if anywhere."""
+        if self.github is None:
+            return None
+        return Proposals(
+            self.github.client,
+            self.github.names,
+            self.mirrors,
+            self.store,
+            self.artifacts,
+            self.secrets,
+        )
 
     def _proposing(self) -> dict[type[Action], Applier]:
         """What was owed before GitHub was taken out of the settings is not wanted any more."""
