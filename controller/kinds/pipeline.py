@@ -8,13 +8,13 @@ from controller.artifacts import Artifacts
 from controller.catalog import Catalog
 from controller.datasets import place_of
 from controller.kinds.code import Repositories
-from controller.machine import pipeline as machine
+from controller.machine import triggering as machine
 from controller.machine.code import Code
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.data import Listing, place
 from controller.machine.environment import Environment
 from controller.machine.graph import Baseline
-from controller.machine.pipeline import Observed, Pipeline
+from controller.machine.pipeline import Observed, Pipeline, begin
 from controller.machine.pull import Pull
 from controller.machine.run import Run
 from controller.outbox import parsed
@@ -47,7 +47,7 @@ class PipelineKind:
         self._watch = watch
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
-        pipeline = state or machine.begin(inbox)
+        pipeline = state or begin(inbox)
         ended = await self._ended(inbox)
         heads, commits, bases = _commits(pipeline, inbox)
         code = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.machine import pipeline as machine
+from controller.machine import triggering as machine
 from controller.machine.actions import Notify, ReportCommit
 from controller.machine.code import Code
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message

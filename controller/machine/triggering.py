@@ -1,0 +1,251 @@
+"""PURE. Moves a pipeline: takes in commits, data and what people ask for, and what becomes of a
+candidate that passed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from controller.machine import candidate, incidents
+from controller.machine.core import Decision, Key, Letter, Message
+from controller.machine.data import UNSETTLED, look, versions
+from controller.machine.launching import start
+from controller.machine.pipeline import Observed, Out, Pipeline, begin, forget, report, want
+from controller.machine.pull import Pull
+from controller.machine.run import Trigger
+from specs.digests import short
+from specs.model import Pipeline as Spec
+
+
+def decide(
+    state: Pipeline | None, observed: Observed, inbox: Sequence[Letter], now: float
+) -> Decision[Pipeline]:
+    """Take in commits, data and ended runs; start the runs that follow."""
+    pipeline = state or begin(inbox)
+    out = Out()
+    for letter in inbox:
+        pipeline = _heed(pipeline, letter.message, observed, out, now)
+    pipeline = _look_at_schedule(pipeline, observed, now)
+    pipeline, wait = _look_at_data(pipeline, observed, now)
+    waits: dict[str, None] = {}
+    for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
+        pipeline, waiting = start(pipeline, branch, observed, out, now)
+        waits |= {waiting: None} if waiting else {}
+    pipeline = pipeline.model_copy(update={"waits_for": "; ".join(waits) or None})
+    soon = bool(pipeline.wanted.keys() - pipeline.active.keys())
+    asleep = pipeline.gone is not None and not pipeline.wanted
+    return Decision(
+        state=pipeline,
+        actions=tuple(out.actions),
+        messages=tuple(out.messages),
+        facts=tuple(out.facts),
+        requeue_after=None if asleep else min(wait, UNSETTLED) if soon else wait,
+    )
+
+
+def _heed(
+    pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
+) -> Pipeline:
+    body = message.body
+    match message.type:
+        case "commit_seen":
+            return _see_commit(pipeline, body, out, now)
+        case "spec_gone":
+            return _lose(pipeline, body, observed, out)
+        case "trigger":
+            branch = body.get("branch") or pipeline.default_branch
+            last = pipeline.last.get(branch)
+            if body.get("unless_passed") and last and last.outcome in ("running", "passed"):
+                return pipeline
+            trigger = Trigger(kind=body["kind"], why=body["why"], by=body.get("by", ""))
+            return want(pipeline, branch, trigger, now, force=body.get("force", False))
+        case "schedule_due":
+            trigger = Trigger(kind="schedule", why=f"the schedule was due at {body['at']}")
+            due = datetime.fromisoformat(body["at"]).timestamp()
+            pipeline = pipeline.model_copy(update={"scheduled": due})
+            return want(pipeline, pipeline.default_branch, trigger, now)
+        case "cancel":
+            return _cancel(pipeline, body, out)
+        case "run_ended":
+            return _end_run(pipeline, message, observed, out, now)
+        case _:
+            return pipeline
+
+
+def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: float) -> Pipeline:
+    branch, commit = body["branch"], body["commit"]
+    pull = Pull.model_validate(body["pull"]) if body.get("pull") else None
+    # A pull request, which anybody may open, does not claim a pipeline's name.
+    claimed = pipeline.gone is None and bool(pipeline.heads.keys() - pipeline.pulls.keys())
+    if body["repository"] != pipeline.repository and (claimed or pull):
+        title = (
+            f"the repository {pipeline.repository} has a pipeline {pipeline.name} already; give "
+            "one of them another `metadata.name`"
+        )
+        theirs = report(pipeline, branch, commit, "invalid", title)
+        number = pull.number if pull else None
+        update = {"repository": body["repository"], "pull": number}
+        out.actions.append(theirs.model_copy(update=update))
+        return pipeline
+    before = pipeline.pulls.get(branch)
+    pipeline = pipeline.model_copy(
+        update={
+            "heads": {**pipeline.heads, branch: commit},
+            "folders": {**pipeline.folders, branch: body["folder"]},
+            "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
+            "repository": body["repository"],
+            "default_branch": body["default_branch"],
+            "gone": None if branch == body["default_branch"] else pipeline.gone,
+        }
+    )
+    active = pipeline.active.get(branch)
+    last = pipeline.last.get(branch)
+    known = last is not None and last.commit == commit
+    moved = pull is not None and before is not None and before.base != pull.base
+    if active and branch != pipeline.default_branch and (moved or not known):
+        reason = f"superseded by commit {commit[:12]}"
+        if pull is not None and known:
+            reason = f"superseded, as it is for {pull.base} now"
+        out.messages.append(_cancel_message(active, reason, f"superseded/{commit}/{pipeline.runs}"))
+    waiting = pipeline.wanted.get(branch)
+    if waiting and waiting.commit != commit:
+        out.actions.append(
+            report(pipeline, branch, waiting.commit, "cancelled", f"superseded by {commit[:12]}")
+        )
+    if pull is not None:
+        why = f"commit {commit[:12]} of pull request #{pull.number}: {pull.title}".rstrip(": ")
+        return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
+    why = f"commit {commit[:12]} on {branch}: {body.get('subject', '')}".rstrip(": ")
+    trigger = Trigger(kind="commit", why=why, by=body.get("author", ""))
+    return want(pipeline, branch, trigger, now)
+
+
+def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: Out) -> Pipeline:
+    """The branch was deleted, or its spec was, or goes by another name now."""
+    branch, commit = body["branch"], body["commit"]
+    if branch not in pipeline.heads or body["repository"] != pipeline.repository:
+        return pipeline
+    why = body["why"]
+    if branch in pipeline.active:
+        id_ = f"gone/{pipeline.heads[branch]}"
+        out.messages.append(_cancel_message(pipeline.active[branch], why, id_))
+    if branch in pipeline.wanted:
+        waiting = pipeline.wanted[branch].commit
+        out.actions.append(report(pipeline, branch, waiting, "cancelled", f"cancelled: {why}"))
+    keeps = ""
+    if branch == pipeline.default_branch:
+        keeps = "; its environments keep what they run"
+        code = observed.code.get(pipeline.heads[branch])
+        to = code.spec.notify if code and code.spec else ()
+        over = incidents.spec_gone(pipeline.name, why)
+        out.actions += candidate.resolve(pipeline.alerts, to, over)
+        pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
+    if commit is not None:
+        title = f"nothing to run: {why}{keeps}"
+        out.actions.append(report(pipeline, branch, commit, "skipped", title))
+    return pipeline.model_copy(
+        update={
+            facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
+            for facts in ("heads", "folders", "pulls", "wanted", "last")
+        }
+    )
+
+
+def _cancel(pipeline: Pipeline, body: Mapping[str, str], out: Out) -> Pipeline:
+    """Stop a run by its name, or whatever a branch runs and waits for."""
+    branch = body.get("branch", "")
+    run = body.get("run") or pipeline.active.get(branch, "")
+    if run in pipeline.active.values():
+        out.messages.append(_cancel_message(run, body["reason"], "asked"))
+    if branch not in pipeline.wanted:
+        return pipeline
+    waiting = pipeline.wanted[branch].commit
+    out.actions.append(report(pipeline, branch, waiting, "cancelled", body["reason"]))
+    return forget(pipeline, branch)
+
+
+def _cancel_message(run: str, reason: str, id_: str) -> Message:
+    return Message(
+        to=Key("run", run), id=f"cancel/{run}/{id_}", type="cancel", body={"reason": reason}
+    )
+
+
+def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pipeline:
+    """Note since when there is a schedule: its first time may be missed before it ever came."""
+    code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
+    if code is None or code.spec is None:
+        return pipeline  # as the spec was before it was broken
+    since = None
+    if code.spec.triggers.schedule is not None:
+        since = now if pipeline.scheduled is None else pipeline.scheduled
+    return pipeline.model_copy(update={"scheduled": since})
+
+
+def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[Pipeline, float]:
+    """Note new dataset versions, and want a run for those that trigger one once complete."""
+    head = pipeline.heads.get(pipeline.default_branch)
+    commits = ([head] if head else []) + [wanted.commit for wanted in pipeline.wanted.values()]
+    codes = {commit: observed.code[commit] for commit in commits if commit in observed.code}
+    specs = {commit: code.spec for commit, code in codes.items() if code.spec}
+    data, wait = look(pipeline.data, specs, observed.listings, now)
+    spec = specs.get(head or "")
+    if head is not None and spec is None:
+        data = {**pipeline.data, **data}  # of the spec as it was before it was broken
+    pipeline = pipeline.model_copy(update={"data": data})
+    if head is None or spec is None:
+        return pipeline, wait
+    return _want_new_data(pipeline, spec, versions(data, spec, head), now), wait
+
+
+def _want_new_data(
+    pipeline: Pipeline, spec: Spec, complete: Mapping[str, str], now: float
+) -> Pipeline:
+    trigger = spec.triggers.data
+    if trigger is None:
+        return pipeline
+    watched = {name: complete[name] for name in trigger.datasets if name in complete}
+    if not spec.triggers.commits.enabled:  # no commit's run comes first: begin with what is there
+        pipeline = pipeline.model_copy(update={"taken": {**watched, **pipeline.taken}})
+    changed = [
+        f"{name} went from {short(pipeline.taken[name])} to {short(version)}"
+        for name, version in watched.items()
+        if pipeline.taken.get(name, version) != version
+    ]
+    waiting = pipeline.wanted.get(pipeline.default_branch)
+    if not changed or (waiting and (waiting.asked or spec.triggers.commits.enabled)):
+        return pipeline
+    why = "; ".join(changed)
+    return want(pipeline, pipeline.default_branch, Trigger(kind="data", why=why), now)
+
+
+def _end_run(
+    pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
+) -> Pipeline:
+    body = message.body
+    branch, id_ = body["branch"], body["run"]
+    if pipeline.active.get(branch) != id_:
+        return pipeline  # told before
+    active = {name: run for name, run in pipeline.active.items() if name != branch}
+    pipeline = pipeline.model_copy(update={"active": active})
+    last = pipeline.last.get(branch)
+    if last and last.run == id_:
+        ended = last.model_copy(update={"outcome": body["outcome"]})
+        pipeline = pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
+    run = observed.ended[id_]
+    code = observed.code.get(run.commit)
+    if not run.releases or pipeline.gone is not None or code is None or code.spec is None:
+        return pipeline
+    reports = observed.reports.get(id_, ())
+    alerts, notify = candidate.alert(pipeline.alerts, run, code.spec, reports)
+    out.actions += notify
+    pipeline = pipeline.model_copy(update={"alerts": alerts})
+    package = body["package"]
+    if package is None or code.spec.release is None:
+        return pipeline
+    number = observed.known.get(package)
+    if number is None:
+        number = pipeline.versions + 1
+        pipeline = pipeline.model_copy(update={"versions": number})
+        version = candidate.version_of(run, code.spec, code.source, body, number, now)
+        out.facts += candidate.facts_of(version)
+    out.messages.append(candidate.release(run, number, package))
+    return pipeline
