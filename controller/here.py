@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from controller.app import App, only_one
 from controller.machine.actions import ReportCommit
+from controller.machine.building import build
 from controller.machine.core import Fact, Key, Message
-from controller.machine.graph import Graph, Rules, Source, build, fingerprint
+from controller.machine.graph import Graph, Rules, Source, fingerprint
 from controller.machine.run import Run, Trigger
 from controller.machine.untrusted import without_secrets
 from controller.outbox import parsed

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from controller.datasets import LocalBucket
 from controller.git.values import parse_tree
+from controller.machine.building import build
 from controller.machine.core import Key
 from controller.machine.data import place
 from controller.machine.environment import Environment
-from controller.machine.graph import Baseline, Source, build
+from controller.machine.graph import Baseline, Source
 from controller.machine.plan import Plan
 from controller.machine.policy import changes, suites_to_compare
 from controller.outbox import parsed

@@ -9,9 +9,9 @@ from controller.executors.folders import own_copy
 from controller.executors.virtualenvs import CannotBuild, Virtualenvs
 from controller.executors.workspace import Checkouts, calm, read_requirements
 from controller.machine.actions import Deploy
+from controller.machine.building import serve_params
 from controller.machine.core import Key, Message
 from controller.machine.environment import server_name
-from controller.machine.graph import serve_params
 from controller.machine.version import ModelVersion
 from controller.secrets import Secrets
 from controller.shelf import discard_all, use

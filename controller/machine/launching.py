@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from controller.machine.building import build
 from controller.machine.code import Code
 from controller.machine.core import Action, Fact, Key, Message
 from controller.machine.data import missing, versions
-from controller.machine.graph import Baseline, Graph, Rules, build, fingerprint
+from controller.machine.graph import Baseline, Graph, Rules, fingerprint
 from controller.machine.pipeline import Last, Observed, Out, Pipeline, Wanted, forget, report
 from controller.machine.pull import Pull
 from controller.machine.run import Run

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 
+from controller.machine.building import build
 from controller.machine.code import Code
-from controller.machine.graph import Rules, build, fingerprint
+from controller.machine.graph import Rules, fingerprint
 from specs.model import Pipeline
 
 

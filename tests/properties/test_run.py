@@ -8,8 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controller.machine.actions import StartAttempt
 from controller.machine.attempt import Attempt, State, Status
+from controller.machine.building import build
 from controller.machine.core import Action, Decision
-from controller.machine.graph import Graph, build
+from controller.machine.graph import Graph
 from controller.machine.run import NEW, Progress, Run
 from specs.digests import digest
 from tests.controller.machine.kit import source, spec

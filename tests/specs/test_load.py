@@ -78,7 +78,11 @@ def test_the_nearest_valid_value_is_offered(old: str, new: str, path: str, advic
     [
         ("triggers: {data: {datasets: flights}}", "triggers.data.datasets", "a list"),
         ("triggers: {data: {datasets: []}}", "triggers.data.datasets", "at least one"),
-        ("triggers: {pull_requests: {enabled: yes}}", "triggers.pull_requests.enabled", "true or false"),
+        (
+            "triggers: {pull_requests: {enabled: yes}}",
+            "triggers.pull_requests.enabled",
+            "true or false",
+        ),
         ("triggers:", "triggers", "a mapping"),
         ("params: {a: [1]}", "params.a", "text, a number, true or false"),
         ("params: {a: null}", "params.a", "text, a number, true or false"),

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.machine.attempt import State, Status
+from controller.machine.building import build
 from controller.machine.core import Fact, Key, Value
 from controller.machine.environment import Environment
-from controller.machine.graph import Graph, Source, build
+from controller.machine.graph import Graph, Source
 from controller.machine.pipeline import Last, Pipeline
 from controller.machine.rollout import Ended, Rollout, begin_canary, watch
 from controller.machine.run import Progress, Run, Tried, Trigger

@@ -8,8 +8,9 @@ from controller.machine import execution as machine
 from controller.machine.absorb import absorb, wanted_keys
 from controller.machine.actions import CancelAttempt, StartAttempt
 from controller.machine.attempt import Attempt, State, Status
+from controller.machine.building import build
 from controller.machine.core import Action, Decision, Key, Letter, Message
-from controller.machine.graph import Baseline, Graph, build
+from controller.machine.graph import Baseline, Graph
 from controller.machine.run import Hit, Observed, Run, Trigger
 from controller.outbox import parsed
 from specs.digests import digest

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from controller.machine.attempt import State, Status
-from controller.machine.graph import Baseline, Graph, Source, build
+from controller.machine.building import build
+from controller.machine.graph import Baseline, Graph, Source
 from controller.machine.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
 from specs.load import load

@@ -7,8 +7,9 @@ import pytest
 from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.kinds.code import Repositories
+from controller.machine.building import build
 from controller.machine.core import Fact, Key
-from controller.machine.graph import Graph, Rules, build, key_of, resolve
+from controller.machine.graph import Graph, Rules, key_of, resolve
 from controller.machine.pipeline import Last, Pipeline
 from controller.machine.run import Hit, Progress, Run
 from controller.plans import plan_of_run

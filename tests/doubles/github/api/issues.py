@@ -79,7 +79,8 @@ def all_comments(call: Call) -> Reply:
     found = [c for c in call.repo.comments.values() if c.updated_at >= since]
     # GitHub ignores the direction unless it is told what to sort by.
     down = call.query.get("sort") is not None and call.query.get("direction") != "asc"
-    found.sort(key=lambda c: (c.updated_at if by == "updated" else c.created_at, c.id), reverse=down)
+    moment = {"updated": lambda c: (c.updated_at, c.id)}.get(by, lambda c: (c.created_at, c.id))
+    found.sort(key=moment, reverse=down)
     return call.page(found, lambda c: render.comment(call.hub, call.repo, c))
 
 
