@@ -174,7 +174,7 @@ class App:
         )
 
     def runs(self, report: Applier) -> Loop:
-        """The loop over runs alone, whose reports `report` takes: nothing is watched or released."""
+        """The loop over runs alone, whose reports `report` takes: nothing else is looked at."""
         appliers: dict[type[Action], Applier] = {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
