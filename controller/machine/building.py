@@ -7,7 +7,7 @@ from controller.machine.attempt import Attempt, Input
 from controller.machine.graph import Baseline, From, Graph, Node, Rules, Source
 from specs.gates import ModelGate
 from specs.globs import admits
-from specs.model import SPEC_FILE, Pipeline
+from specs.model import SPEC_FILE, Pipeline, Step
 from specs.references import DatasetReference, StepReference, as_argument, placeholders
 
 GATES_VERSION = 1
@@ -141,16 +141,7 @@ def _step(
     used = {p.name for p in placeholders(step.run) if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
     resources = spec.resources_of(name)
-    given = {
-        local: Input(
-            kind="dataset" if origin.dataset else "artifact",
-            digest="",
-            name=origin.dataset or _file_name(spec, origin),
-            access=step.access.get(local, "path"),
-            uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
-        )
-        for local, origin in inputs.items()
-    }
+    given = {local: _input(spec, step, local, origin) for local, origin in inputs.items()}
     attempt = Attempt(
         id="",
         run="",
