@@ -1,6 +1,8 @@
 """What is open on GitHub, and what people ask for there."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -8,7 +10,6 @@ from controller.github.client import Client
 from controller.github.values import Comment
 from controller.github.values import Pull as Theirs
 from controller.github.webhooks import Hint
-from controller.machine.core import Letter
 from controller.machine.pull import Command, Heeded, Pull, Verb, is_command, parse
 
 RESERVE = 500
@@ -41,22 +42,19 @@ class Pulls:
         return await self.open(repository), last.id if last else 0
 
     async def asked(
-        self, repository: str, heeded: Heeded | None, inbox: Sequence[Letter]
+        self, repository: str, heeded: Heeded | None, buttons: Sequence[Mapping[str, Any]]
     ) -> tuple[tuple[Command, ...], Heeded]:
-        """Commands in comments after `heeded`, and buttons that letters tell of; and the last
-        comment now. What was said before Headgate came is not for it."""
+        """Commands in comments after `heeded`, and by buttons, each the body of a `Hint`; and the
+        last comment now. What was said before Headgate came is not for it."""
         at = self._names[repository]
         if heeded is None:
             last = await self._client.last_said(at, reserve=RESERVE)
             heeded = Heeded(comment=last.id if last else 0, at=last.created if last else _EVER)
         found = await self._client.said_since(at, heeded.at, reserve=RESERVE)
-        news = [one for one in found if one.id > heeded.comment]
+        since, known = heeded.at, heeded.comment  # an old one that was edited is found, too
+        news = [one for one in found if one.id > known and one.created >= since]
         spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]
-        pressed = [
-            Hint.model_validate(letter.message.body)
-            for letter in inbox
-            if letter.message.type in ("github_rerun", "github_action")
-        ]
+        pressed = [Hint.model_validate(body) for body in buttons]
         people = {*(one.author for one in spoken), *(hint.author for hint in pressed)} - {""}
         may = {who: await self._client.permission(at, who) in MAY for who in sorted(people)}
         if news:
@@ -66,6 +64,11 @@ class Pulls:
             *(one for hint in pressed if (one := _pressed(hint, may.get(hint.author, False)))),
         )
         return commands, heeded
+
+
+def begin(moment: float) -> Heeded:
+    """Heed what is said from that moment on, in seconds since the epoch."""
+    return Heeded(comment=0, at=f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
 _EVER = "1970-01-01T00:00:00Z"

@@ -1,12 +1,13 @@
 """Observes repositories: the heads of branches and pull requests, and the specs at new ones."""
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
 from controller.environments import BRANCH
-from controller.github.pulls import Pulls
+from controller.github.pulls import Pulls, begin
 from controller.kinds.code import Repositories
 from controller.machine import repository
 from controller.machine.code import Code
@@ -20,10 +21,9 @@ from specs.model import SPEC_FILE
 
 AT_ONCE = 25
 """New heads of pull requests that one look reads."""
+BUTTONS = ("github_rerun", "github_action")
 
 log = structlog.get_logger("headgate.repository")
-
-log = structlog.get_logger("headgate")
 
 
 class RepositoryKind:
@@ -51,8 +51,8 @@ class RepositoryKind:
         talk = await self._talk(before, heads, default, inbox)
         approved = approvals(before.approved, talk.pulls, talk.asked)
 
-        def seen(branch: str, sha: str) -> bool:
-            return is_seen(state, branch, sha, default, approved)
+        def seen(branch: str, sha: str, pull: Pull | None = None) -> bool:
+            return is_seen(state, branch, sha, default, approved, pull)
 
         reported = {BRANCH, *(pull.branch for pull in talk.pulls.values())}
         commits: dict[str, Commit] = {}
@@ -61,8 +61,8 @@ class RepositoryKind:
             found = None if seen(branch, sha) else await self._branch(before, branch, sha, default)
             if found is not None or seen(branch, sha):
                 commits[branch] = found or Commit(sha=sha)
-        fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head)]
-        pulls = await self._look_at_pulls(before, talk.pulls, fresh[:AT_ONCE], commits)
+        fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
+        pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
         return Observed(
             default_branch=default,
             heads=commits,
@@ -70,6 +70,8 @@ class RepositoryKind:
             pulls=pulls,
             asked=talk.asked,
             heeded=talk.heeded,
+            pressed=talk.pressed,
+            unheard=talk.unheard,
             more=len(fresh) > AT_ONCE,
             nudged=any(letter.message.type == "github_pull" for letter in inbox),
         )
@@ -87,18 +89,19 @@ class RepositoryKind:
     async def _talk(
         self, before: Repository, heads: Mapping[str, str], default: str, inbox: Sequence[Letter]
     ) -> "_Talk":
-        """What GitHub says. While it says nothing, branches are looked at all the same; only a
-        button that was pressed has to wait for it, as nobody would tell of it again."""
+        """What GitHub says. While it says nothing, branches are looked at all the same, and
+        buttons that were pressed are kept, as nobody would tell of them again."""
         if self._pulls is None or not self._pulls.on_github(before.name):
             return _Talk({}, (), None)
+        told = (x.message.body for x in inbox if x.message.type in BUTTONS)
+        pressed = (*before.pressed, *told)
         try:
             pulls = await self._pulls.open(before.name)
-            asked, heeded = await self._pulls.asked(before.name, before.heeded, inbox)
+            asked, heeded = await self._pulls.asked(before.name, before.heeded, pressed)
         except (TryAgain, NeedsHuman) as failure:
-            if any(x.message.type in ("github_rerun", "github_action") for x in inbox):
-                raise
             log.warning("pull requests cannot be looked at", reason=str(failure))
-            return _Talk(before.pulls, (), before.heeded)
+            heeded = before.heeded or begin(time.time())
+            return _Talk(before.pulls, (), heeded, pressed, unheard=True)
         ours = {
             number: pull.model_copy(update={"base_commit": heads[pull.base]})
             for number, pull in pulls.items()
@@ -138,17 +141,18 @@ class RepositoryKind:
         fresh: Sequence[int],
         commits: dict[str, Commit],
     ) -> dict[int, Pull]:
-        """Add the heads of pull requests to `commits`: new ones as they are, others as they were.
+        """Add the heads of pull requests to `commits`: fresh ones as they are, others as they were.
 
         One whose turn has not come, or whose commit was pushed over meanwhile, stays as it was.
         """
         mirror = self._repositories.mirror(before.name)
-        await mirror.fetch_pulls({number: pulls[number].head for number in fresh})
+        turn = fresh[:AT_ONCE]
+        await mirror.fetch_pulls({number: pulls[number].head for number in turn})
         known = {}
         for number, now in pulls.items():
-            pull = now if before.heads.get(line(number)) == now.head else before.pulls.get(number)
+            pull = before.pulls.get(number) if number in fresh else now
             commit = Commit(sha=pull.head, pull=pull) if pull else None
-            if number in fresh:
+            if number in turn:
                 try:
                     pull, commit = now, await self._pull(before.name, now)
                 except NeedsHuman as failure:
@@ -191,6 +195,8 @@ class _Talk(NamedTuple):
     pulls: Mapping[int, Pull]
     asked: tuple[Command, ...]
     heeded: Heeded | None
+    pressed: tuple[Mapping[str, Any], ...] = ()
+    unheard: bool = False
 
 
 def _names(specs: Mapping[str, Code]) -> dict[str, str]:

@@ -89,10 +89,14 @@ def approvals(
     """By number, the heads that a maintainer has approved; a new push needs a new word."""
     approved = {n: sha for n, sha in before.items() if n in pulls and pulls[n].head == sha}
     for command in commands:
-        pull = pull_of(command, pulls)
-        if pull is not None and command.verb == "approve" and command.may and names(command, pull):
-            approved[pull.number] = pull.head
+        if command.verb == "approve" and command.may:
+            spoken_of = pulls.values() if command.pull is None else _at(command.pull, pulls)
+            approved |= {each.number: each.head for each in spoken_of if names(command, each)}
     return approved
+
+
+def _at(number: int, pulls: Mapping[int, Pull]) -> tuple[Pull, ...]:
+    return (pulls[number],) if number in pulls else ()
 
 
 def names(command: Command, pull: Pull) -> bool:

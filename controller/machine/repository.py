@@ -5,7 +5,7 @@ A pull request is told to its pipelines as one more branch, `pull request 12`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from controller.machine.actions import ReportCommit
 from controller.machine.asking import Target, heed
@@ -15,6 +15,10 @@ from controller.machine.pull import Command, Heeded, Pull, approvals, is_pull, l
 ENVIRONMENTS = ("staging", "production")
 LOOK = 300.0
 """Seconds after which it is looked at, should its source have gone silent."""
+SOON = 10.0
+"""The same while the forge could not be asked."""
+MOST_PRESSED = 100
+"""Buttons that are remembered until the forge can be asked who pressed them."""
 
 
 class Commit(Value):
@@ -53,6 +57,8 @@ class Repository(Value):
     held: tuple[str, ...] = ()
     """Pull requests whose head waits for that."""
     heeded: Heeded | None = None
+    pressed: tuple[Mapping[str, Any], ...] = ()
+    """Buttons, as the webhook told of them once, that wait for the forge to say who may."""
     moves: int = 0
     """How often something was seen to move; a branch may come back to a commit it left."""
 
@@ -69,6 +75,10 @@ class Observed(Value):
     asked: tuple[Command, ...] = ()
     """What people asked for since the last look."""
     heeded: Heeded | None = None
+    pressed: tuple[Mapping[str, Any], ...] = ()
+    """Buttons that could not be heeded, as the forge could not be asked."""
+    unheard: bool = False
+    """Whether the forge could not be asked; pull requests are as they were then."""
     more: bool = False
     """Whether there are pull requests that were not looked at yet."""
     nudged: bool = False
@@ -81,10 +91,15 @@ def is_seen(
     sha: str,
     default_branch: str,
     approved: Mapping[int, str],
+    pull: Pull | None = None,
 ) -> bool:
     """Whether pipelines were told of that head, and that this is (or is not) the default branch;
-    or that it has to be approved, and it still has."""
+    or that it has to be approved, and it still has. A pull request into another base is news, as
+    that one's gates judge it."""
     if repository is None or repository.heads.get(branch) != sha:
+        return False
+    before = repository.pulls.get(pull.number) if pull else None
+    if pull is not None and before is not None and before.base != pull.base:
         return False
     if branch in repository.held and any(line(n) == branch for n in approved):
         return False
@@ -102,7 +117,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     approved = approvals(before.approved, observed.pulls, observed.asked)
     held = [line(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
     for branch, commit in observed.heads.items():
-        if is_seen(state, branch, commit.sha, observed.default_branch, approved):
+        if is_seen(state, branch, commit.sha, observed.default_branch, approved, commit.pull):
             pipelines[branch] = before.pipelines.get(branch, {})
             continue
         if commit.pull is not None:
@@ -148,11 +163,12 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
             approved=approved,
             held=tuple(held),
             heeded=observed.heeded,
+            pressed=observed.pressed[-MOST_PRESSED:],
             moves=moves if messages or actions else before.moves,
         ),
         actions=tuple(actions),
         messages=tuple(messages),
-        requeue_after=0.0 if observed.more else LOOK,
+        requeue_after=0.0 if observed.more else SOON if observed.unheard else LOOK,
     )
 
 
