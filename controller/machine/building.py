@@ -187,6 +187,17 @@ def _step(
     )
 
 
+def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
+    """How the step is handed an input that it calls `local`."""
+    return Input(
+        kind="dataset" if origin.dataset else "artifact",
+        digest="",
+        name=origin.dataset or _file_name(spec, origin),
+        access=step.access.get(local, "path"),
+        uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+    )
+
+
 def _data_gates(spec: Pipeline, source: Source, name: str, rules: Rules | None) -> Iterator[Node]:
     """The suite of `rules`, and the spec's own if it is another."""
     own, uri = spec.datasets[name].expectations, spec.datasets[name].uri
