@@ -136,22 +136,12 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
         if not commit.pipelines and branch == observed.default_branch:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             actions.append(_report(name, commit.sha, "", "skipped", title))
-    for branch, names in before.pipelines.items():
-        left = set(names.values()) - set(pipelines.get(branch, {}).values())
-        messages += [
-            _gone(name, pipeline, branch, observed.heads.get(branch), moves)
-            for pipeline in sorted(left)
-        ]
+    messages += _left(before, observed, pipelines, moves)
     targets = _targets(observed, pipelines, held)
     answers, wishes = heed(name, observed.asked, observed.pulls, targets)
     actions += answers
     messages += wishes
-    if observed.environments is not None and observed.environments != before.environments:
-        current = set(pipelines.get(observed.default_branch, {}).values())
-        messages += _moved(name, observed.environments, current, moves)
-    elif observed.environments is not None and observed.nudged:
-        current = set(pipelines.get(observed.default_branch, {}).values())
-        messages += _moved(name, f"nudge/{observed.environments}", current, moves)
+    messages += _moved(before, observed, pipelines, moves)
     return Decision(
         state=Repository(
             name=name,
@@ -300,17 +290,37 @@ def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int
     )
 
 
-def _moved(name: str, commit: str, pipelines: set[str], moves: int) -> list[Message]:
-    return [
-        Message(
-            to=Key("environment", f"{pipeline}/{environment}"),
-            id=f"branch/{commit}/{moves}",
-            type="look",
-            body={"repository": name},
-        )
-        for pipeline in sorted(pipelines)
-        for environment in ENVIRONMENTS
-    ]
+def _left(
+    before: Repository,
+    observed: Observed,
+    pipelines: Mapping[str, Mapping[str, str]],
+    moves: int,
+) -> Iterator[Message]:
+    """Tell pipelines that were told of a branch before, and are not any more."""
+    for branch, names in before.pipelines.items():
+        left = set(names.values()) - set(pipelines.get(branch, {}).values())
+        for pipeline in sorted(left):
+            yield _gone(before.name, pipeline, branch, observed.heads.get(branch), moves)
+
+
+def _moved(
+    before: Repository,
+    observed: Observed,
+    pipelines: Mapping[str, Mapping[str, str]],
+    moves: int,
+) -> Iterator[Message]:
+    """Let environments look at their files, or at the pull requests of their releases."""
+    commit = observed.environments
+    if commit is None or (commit == before.environments and not observed.nudged):
+        return
+    for pipeline in sorted(set(pipelines.get(observed.default_branch, {}).values())):
+        for environment in ENVIRONMENTS:
+            yield Message(
+                to=Key("environment", f"{pipeline}/{environment}"),
+                id=f"branch/{commit}/{moves}",
+                type="look",
+                body={"repository": before.name},
+            )
 
 
 def _report(
