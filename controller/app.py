@@ -121,7 +121,8 @@ class App:
         self.proposals = self._proposals()
         self.pulls = Pulls(self.github.client, self.github.names) if self.github else None
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watch(self.send, settings.bucket_poll.total_seconds(), ways.clock)
+        bucket_poll = settings.bucket_poll.total_seconds()
+        self.watch = Watch(self.send, bucket_poll, ways.clock, ways.wake_every)
         self.serving = Serving(
             self.deployer,
             self.versions,

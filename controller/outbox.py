@@ -47,6 +47,8 @@ class Ways(NamedTuple):
     jitter: Callable[[], float] = random.random
     patience: float = 60.0
     """How long one observation or one action may take."""
+    wake_every: float = 5.0
+    """How often schedules look at the clock: it may have been set, or the machine slept."""
 
 
 class Outbox:

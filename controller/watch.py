@@ -29,11 +29,13 @@ class Watch:
         send: Callable[[Message], Awaitable[None]],
         bucket_poll: float,
         clock: Callable[[], float],
+        wake_every: float,
     ) -> None:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send
         self._bucket_poll = bucket_poll
         self._clock = clock
+        self._wake_every = wake_every
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sources: dict[tuple[str, str], Source] = {}
         self._wishes: dict[str, Wish] = {}
@@ -66,7 +68,14 @@ class Watch:
         if wish.schedule is not None:
             crontab = Crontab(wish.schedule.cron, wish.schedule.timezone)
             before = datetime.fromtimestamp(last, UTC) if last is not None else None
-            source = ScheduleSource(pipeline, crontab, self._send, before, clock=self._now)
+            source = ScheduleSource(
+                pipeline,
+                crontab,
+                self._send,
+                before,
+                clock=self._now,
+                wake_every=self._wake_every,
+            )
             self.add("schedule", pipeline, source)
 
     async def close(self) -> None:

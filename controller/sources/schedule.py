@@ -18,8 +18,8 @@ from specs.failures import Failure
 
 TYPE = "schedule_due"
 
-WAKE_EVERY = 5.0
-"""Seconds after which the clock is looked at anyway: it may have been set, or the machine slept."""
+BETWEEN_LOOKS = timedelta(minutes=1)
+"""Longer than any two looks at the clock are apart."""
 
 log = structlog.get_logger()
 
@@ -123,8 +123,8 @@ class ScheduleSource:
     """Sends `schedule_due` to one pipeline whenever its crontab line says so.
 
     `last` is the last time that was sent before, or since when there is the schedule (None: since
-    now); the latest time missed since is sent at the start. A `send` that raises TryAgain or
-    NeedsHuman is repeated.
+    now); the latest time missed since is sent at the start. The clock is looked at every
+    `wake_every` seconds, as it may be set. A `send` that raises TryAgain or NeedsHuman is repeated.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class ScheduleSource:
         last: datetime | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        wake_every: float = WAKE_EVERY,
+        wake_every: float,
     ) -> None:
         self._pipeline = pipeline
         self._crontab = crontab
@@ -180,8 +180,10 @@ class ScheduleSource:
     async def send_due(self) -> bool:
         """Send the latest time that is due and was not sent yet; whether there was one."""
         now = self._clock()
-        # Of a clock that was set back: times that come again have ids that were sent already.
-        self._last = min(self._last, now)
+        if now < self._last:
+            # The clock was set back since the last look, and a time may have come due since. One
+            # that was sent before has the same id.
+            self._last = now - BETWEEN_LOOKS
         due = self._crontab.latest_due(self._last, now)
         if due is None:
             return False

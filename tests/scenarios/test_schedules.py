@@ -23,7 +23,7 @@ class Clock:
         self._ahead = wanted - time.monotonic()
 
     def ways(self) -> Ways:
-        return Ways(clock=lambda: self._ahead + time.monotonic())
+        return Ways(clock=lambda: self._ahead + time.monotonic(), wake_every=0.05)
 
 
 @pytest.fixture
@@ -56,21 +56,17 @@ async def test_a_schedule_fires_once_for_all_that_was_missed_and_never_twice(
 async def test_a_clock_that_is_set_forwards_and_back_strands_neither_run_nor_schedule(
     world: World, clock: Clock
 ) -> None:
-    world.push(
-        "Run by the clock",
-        ml_pipeline__yaml=(TRIGGER, NIGHTLY),
-    )
-    world.push("Take longer", ml_pipeline__yaml=("wait: 0.0", "wait: 1.0"))
+    world.push("Run by the clock", ml_pipeline__yaml=(TRIGGER, NIGHTLY))
+    world.push("Take longer", ml_pipeline__yaml=("wait: 0.0", "wait: 0.5"))
     async with world.controller(clock.ways()):
         await started(world, "mean-1.train.1")
         clock.set("2026-02-01 03:00")  # a month back, in the middle of a run
         assert (await world.ended(1)).outcome == "passed"
         world.drop("b.csv", [4, 5, 6])
-        clock.set("2027-03-01 03:59:58")  # a year forwards
+        clock.set("2027-03-01 04:00")  # a year forwards
         second = await world.ended(2)
         world.drop("c.csv", [7, 8, 9])
-        # And set right again, far enough before the next night that the schedule looks before it.
-        clock.set("2026-03-02 03:59:45")
+        clock.set("2026-03-02 04:00")  # and right again, as a night's run is due
         third = await world.ended(3)
     assert {second.outcome, third.outcome} == {"passed"}
     assert second.trigger.why == "the schedule was due at 2027-03-01T04:00:00+00:00"

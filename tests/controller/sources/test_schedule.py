@@ -51,6 +51,7 @@ async def test_what_was_missed_is_sent_once_and_not_again_after_a_restart() -> N
             send,
             utc(last) if last else None,
             clock=lambda: utc("2026-03-05 12:00"),
+            wake_every=5.0,
         )
 
     assert await source("2026-03-01 04:00").send_due()
@@ -61,3 +62,20 @@ async def test_what_was_missed_is_sent_once_and_not_again_after_a_restart() -> N
     assert not await source(None).send_due(), "a new schedule replays no history"
     assert await source("2026-03-04 04:00").send_due(), "killed before `last` was saved"
     assert sent[1] == message, "the same id: the store counts it once"
+
+
+async def test_a_clock_set_back_to_just_after_a_time_that_is_due_misses_nothing() -> None:
+    sent: list[Message] = []
+    now = utc("2027-03-01 12:00")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    source = ScheduleSource("fares", Crontab("0 4 * * *"), send, clock=lambda: now, wake_every=5.0)
+    assert not await source.send_due()
+    now = utc("2026-03-02 04:00")
+    assert await source.send_due()
+    assert sent[-1].body == {"at": "2026-03-02T04:00:00+00:00"}
+    assert not await source.send_due()
+    now = utc("2026-03-01 12:00")
+    assert not await source.send_due(), "what was due long before is not made up for"
