@@ -5,6 +5,7 @@ import pytest
 from controller.machine.absorb import LATE
 from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.attempt import State, Status
+from controller.machine.execution import PROGRESS
 from tests.controller.machine.kit import baseline
 from tests.controller.machine.lab import lab
 from validators.verdict import Verdict
@@ -206,3 +207,21 @@ def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
         if not decision.state.live:
             return
         one.end_all()
+
+
+def test_a_pull_request_is_told_each_step_once_and_no_more_often_than_anybody_looks() -> None:
+    one = lab()
+    one.inbox[0].message.body["pull"] = 7
+    for _ in range(12):
+        one.turn()
+    one.end("gate.data.numbers")
+    one.turn(PROGRESS)
+    one.turn(PROGRESS)
+    told = [(a.pull, a.step) for a in one.actions if isinstance(a, ReportCommit)]
+    assert told == [(7, None), (7, "gate.data.numbers"), (7, "train")]
+
+
+def test_a_branch_is_not_told_of_each_step() -> None:
+    one = lab()
+    one.finish()
+    assert [a.step for a in one.actions if isinstance(a, ReportCommit)] == [None, None]

@@ -1,0 +1,184 @@
+"""What a pipeline makes of pull requests: whose gates judge, what is superseded, what is told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller.machine.actions import ReportCommit
+from controller.machine.graph import Baseline, Graph
+from controller.machine.pipeline import Observed
+from controller.machine.pull import Pull, line
+from controller.outbox import parsed
+from tests.controller.machine.kit import baseline, sha
+from tests.controller.machine.test_pipeline import Team
+
+LOOSE = ("gates.model.checks", [{"metric": "roc_auc", "at_least": 0.1}])
+SECRET = ("steps.train.secrets", ["TOKEN"])
+MARKED = ("triggers.pull_requests", {"secrets": ["TOKEN"]})
+OFF = ("triggers.pull_requests", {"enabled": False})
+
+
+@dataclass
+class Reviewed(Team):
+    """A team with pull requests, and a model in production."""
+
+    baseline: Baseline | None = None
+
+    def observe(self) -> Observed:
+        return super().observe().model_copy(update={"baseline": self.baseline})
+
+    def propose(
+        self, name: str, *changes: tuple[str, Any], number: int = 7, on: str = "c1", **facts: Any
+    ) -> str:
+        """Pull request `number` has a new head, off the base commit `on`."""
+        commit = self.push(name, *changes, branch=line(number))
+        told = self.inbox.pop()
+        about = {"base": "main", "author": "ada", "title": f"Try {name}", **facts}
+        pull = Pull(number=number, head=commit, base_commit=sha(on), **about)
+        body = {**told.message.body, "pull": pull.plain()}
+        self.say("commit_seen", body)
+        return commit
+
+    def graph(self) -> Graph:
+        """That of the last run."""
+        (found,) = (f for f in self.facts if f.key == ("graph", self.last_run.id))
+        return parsed(Graph, found.body)
+
+    def limits(self) -> list[float]:
+        checks = self.graph().by_name["gate.model"].attempt.request["gate"]["checks"]
+        return [check["at_least"] for check in checks]
+
+
+def reviewed(*changes: tuple[str, Any]) -> Reviewed:
+    """Version 1 of main is released."""
+    team = Reviewed()
+    team.push("c1", *changes)
+    team.turn()
+    team.turn(30.0)
+    team.end()
+    team.turn()
+    assert team.releases() == [1]
+    return team
+
+
+def test_a_pull_request_is_judged_by_the_gates_of_its_base_and_releases_nothing() -> None:
+    team = reviewed()
+    team.propose("p1", LOOSE)
+    team.turn()
+    run = team.last_run
+    assert (run.pull, run.base, run.branch, run.releases) == (7, sha("c1"), line(7), False)
+    assert run.trigger.kind == "pull_request"
+    assert team.limits() == [0.6, 0.1]
+    team.end()
+    team.turn()
+    assert team.releases() == [1]
+
+
+def test_it_cannot_switch_its_own_judge_off() -> None:
+    team = reviewed()
+    commit = team.propose("p1", OFF, LOOSE)
+    team.turn()
+    assert team.last_run.commit == commit
+
+
+def test_where_the_base_switches_pull_requests_off_nothing_runs_and_it_says_so() -> None:
+    team = reviewed(OFF)
+    commit = team.propose("p1", LOOSE)
+    team.turn()
+    assert team.told(commit) == [("skipped", "nothing to run: triggers.pull_requests is off")]
+    assert list(team.runs) == ["mean-1"]
+    team.trigger(force=True, branch=line(7))
+    team.turn()
+    assert team.last_run.commit == commit, "somebody asked for it"
+
+
+def test_it_gets_the_secrets_that_its_base_marks_and_that_of_a_fork_none() -> None:
+    team = reviewed(SECRET, MARKED)
+    team.propose("p1", SECRET, ("params.depth", 7))
+    team.turn()
+    assert team.graph().by_name["train"].attempt.secrets == ("TOKEN",)
+    team.propose("p2", SECRET, MARKED, ("params.depth", 8), number=8, fork=True)
+    team.turn()
+    assert team.graph().by_name["train"].attempt.secrets == ()
+
+
+def test_the_baseline_that_reads_what_a_pull_request_makes_is_given_no_more_than_that() -> None:
+    team = reviewed(MARKED)
+    asks = ("steps.evaluate.secrets", ["TOKEN", "PASSWORD"])
+    team.baseline = baseline(1, asks)
+    team.propose("p1", MARKED, ("params.depth", 7))
+    team.turn()
+    assert team.graph().by_name["baseline.evaluate"].attempt.secrets == ("TOKEN",)
+    team.push("c2", ("params.depth", 9))
+    team.turn()
+    assert team.graph().by_name["baseline.evaluate"].attempt.secrets == ("TOKEN", "PASSWORD")
+
+
+def test_a_newer_commit_cancels_the_run_of_the_older() -> None:
+    team = reviewed()
+    team.propose("p1", ("params.depth", 7))
+    team.turn()
+    team.propose("p2", ("params.depth", 8))
+    team.turn()
+    assert team.cancelled() == ["mean-2"]
+    team.end("cancelled", "mean-2")
+    team.turn()
+    assert team.last_run.commit == sha("p2")
+
+
+def test_one_that_is_for_a_stricter_base_now_is_judged_anew_by_that_one() -> None:
+    team = reviewed()
+    team.push("c0", LOOSE, branch="lenient")
+    team.turn()
+    team.propose("p1", LOOSE, ("params.depth", 7), on="c0", base="lenient")
+    team.turn()
+    assert team.limits() == [0.1]
+    run = team.last_run.id
+    team.propose("p1", LOOSE, ("params.depth", 7))
+    team.turn()
+    assert run in team.cancelled()
+    team.end("cancelled", run)
+    team.turn()
+    assert (team.last_run.commit, team.limits()) == (sha("p1"), [0.6, 0.1])
+
+
+def test_the_same_told_twice_cancels_and_runs_nothing() -> None:
+    team = reviewed()
+    for _ in range(2):
+        team.propose("p1", ("params.depth", 7))
+        team.turn()
+    assert team.cancelled() == []
+    assert list(team.runs) == ["mean-1", "mean-2"]
+
+
+def test_what_is_said_of_it_names_the_pull_request() -> None:
+    team = reviewed()
+    team.push("p0", broken=True, branch="elsewhere")
+    team.inbox.clear()
+    team.propose("p1", ("params.depth", 7))
+    team.code[sha("p1")] = team.code[sha("p0")]
+    team.turn()
+    (said,) = [a for a in team.actions if isinstance(a, ReportCommit) and a.commit == sha("p1")]
+    assert (said.state, said.pull) == ("invalid", 7)
+
+
+def test_two_pull_requests_of_one_commit_have_a_run_each() -> None:
+    team = reviewed()
+    team.propose("p1", ("params.depth", 7))
+    team.propose("p1", ("params.depth", 7), number=8)
+    team.turn()
+    assert [run.pull for run in team.runs.values()] == [None, 7, 8]
+
+
+def test_one_of_another_repository_cannot_claim_the_name_even_when_main_is_gone() -> None:
+    team = reviewed()
+    team.lose()
+    team.turn()
+    commit = team.propose("p1", ("params.depth", 7))
+    told = team.inbox.pop().message.body
+    team.say("commit_seen", {**told, "repository": "theirs"})
+    team.turn()
+    ((state, title),) = team.told(commit)
+    assert state == "invalid"
+    assert "team has a pipeline mean already" in title
+    assert team.pipeline.repository == "team"
+    assert line(7) not in team.pipeline.heads

@@ -1,0 +1,192 @@
+"""What a pull request cannot say for itself: which gates judge it, and which secrets it gets."""
+
+from typing import Any
+
+import pytest
+
+from controller.machine.building import build, judged_by
+from controller.machine.code import Code
+from controller.machine.graph import Graph, Rules, Source, key_of
+from controller.machine.untrusted import rules_of, touches, without_secrets
+from specs.digests import digest
+from specs.gates import AbsoluteCheck
+from tests.controller.machine.kit import source, spec
+
+STRICT = {"metric": "roc_auc", "at_least": 0.6}
+LOOSE = {"metric": "roc_auc", "at_least": 0.1}
+TIGHT = {"metric": "roc_auc", "at_least": 0.9}
+ANOTHER = {"metric": "log_loss", "at_most": 0.5}
+
+
+def base(*changes: tuple[str, Any], **files: str) -> Rules:
+    return Rules(spec=spec(*changes), source=source("base", **files))
+
+
+def checks(*changes: tuple[str, Any], rules: Rules | None = None) -> list[float | None]:
+    """The limits in force for a spec with these changes, against its base."""
+    gate = judged_by(spec(*changes), rules or base())
+    assert gate is not None
+    absolute = [check for check in gate.checks if isinstance(check, AbsoluteCheck)]
+    return [check.at_most if check.at_least is None else check.at_least for check in absolute]
+
+
+@pytest.mark.parametrize(
+    ("proposed", "in_force"),
+    [
+        ([STRICT], [0.6]),
+        ([LOOSE], [0.6, 0.1]),
+        ([TIGHT], [0.6, 0.9]),
+        ([STRICT, ANOTHER], [0.6, 0.5]),
+        ([ANOTHER], [0.6, 0.5]),
+    ],
+)
+def test_the_checks_of_the_base_stay_and_those_that_are_proposed_are_added(
+    proposed: list[dict[str, Any]], in_force: list[float]
+) -> None:
+    assert checks(("gates.model.checks", proposed)) == in_force
+
+
+def test_slices_of_the_base_stay_too() -> None:
+    rules = base(("gates.model.slices", ["carrier"]))
+    gate = judged_by(spec(("gates.model.slices", ["origin"])), rules)
+    assert gate is not None
+    assert gate.slices == ("carrier", "origin")
+
+
+def test_a_gate_that_is_removed_judges_all_the_same() -> None:
+    assert checks(("gates", {})) == [0.6]
+    assert "gate.model" in build(spec(("gates", {})), source("c2"), rules=base()).by_name
+
+
+def test_the_columns_of_the_base_are_read_however_the_pull_request_names_them() -> None:
+    renamed = ("gates.model.columns", {"key": "id", "label": "p", "score": "p"})
+    gate = judged_by(spec(renamed), base())
+    assert gate is not None
+    assert gate.columns.label == "late"
+
+
+def test_a_gate_of_predictions_that_are_not_made_any_more_gives_way_to_the_specs_own() -> None:
+    steps = spec().model_dump(mode="json", exclude_none=True)["steps"]
+    changes = [
+        ("steps", {"train": steps["train"], "score": {**steps["evaluate"]}}),
+        ("gates.model.predictions", "steps.score.rows"),
+        ("gates.model.checks", [LOOSE]),
+    ]
+    assert checks(*changes) == [0.1]
+
+
+def test_where_the_base_has_no_gate_or_is_broken_the_specs_own_judges() -> None:
+    assert checks(rules=base(("gates", {}))) == [0.6]
+    broken = Code(source=source("base"), problems="no", problem_count=1)
+    assert rules_of(broken) is None
+    assert rules_of(None) is None
+    assert judged_by(spec(("gates.model.checks", [LOOSE])), None) is not None
+
+
+def gates(proposed: Graph) -> dict[str, str]:
+    """The data gates, each with the digest of its suite."""
+    nodes = (node for node in proposed.nodes if node.kind == "data_gate")
+    return {node.name: next(iter(node.reads.values())) for node in nodes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "at", "expected"),
+    [
+        ([], source("c2"), {"": "numbers.yaml"}),
+        ([], source("c2", numbers__yaml="looser"), {"": "numbers.yaml", ".proposed": "looser"}),
+        ([("datasets.numbers.expectations", None)], source("c2"), {"": "numbers.yaml"}),
+        (
+            [("datasets.numbers.expectations", "other.yaml")],
+            source("c2", other__yaml="other"),
+            {"": "numbers.yaml", ".proposed": "other"},
+        ),
+        (
+            [("datasets.numbers.expectations", "moved.yaml")],
+            source("c2", moved__yaml="numbers.yaml"),
+            {"": "numbers.yaml"},
+        ),
+    ],
+)
+def test_data_is_judged_by_the_suite_of_the_base_and_by_the_proposed_one(
+    changes: list[tuple[str, Any]], at: Source, expected: dict[str, str]
+) -> None:
+    graph = build(spec(*changes), at, rules=base())
+    assert gates(graph) == {f"gate.data.numbers{k}": digest(v) for k, v in expected.items()}
+    assert set(gates(graph)) <= set(graph.by_name["train"].needs), "no step reads it before"
+
+
+def test_a_suite_is_read_at_the_commit_that_it_is_of() -> None:
+    proposed = build(spec(), source("c2", numbers__yaml="looser"), rules=base())
+    commits = {name: proposed.by_name[name].attempt.commit for name in gates(proposed)}
+    assert commits == {
+        "gate.data.numbers": source("base").commit,
+        "gate.data.numbers.proposed": source("c2").commit,
+    }
+
+
+def test_a_dataset_that_the_base_does_not_know_is_judged_by_its_own_suite() -> None:
+    more = ("datasets.more", {"uri": "file:///more/*.csv", "expectations": "more.yaml"})
+    assert "gate.data.more" in build(spec(more), source("c2"), rules=base()).by_name
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+ASKS = ("steps.train.secrets", ["TOKEN", "PASSWORD"])
+
+
+def handed(*, marked: list[str], proposed: list[str] | None = None, fork: bool = False) -> set[str]:
+    rules = base(ASKS, ("triggers.pull_requests", {"secrets": marked}))
+    wants = ("triggers.pull_requests", {"secrets": marked if proposed is None else proposed})
+    found = without_secrets(spec(ASKS, wants), rules, fork=fork)
+    return set(found.steps["train"].secrets)
+
+
+def test_a_pull_request_gets_the_secrets_that_its_base_marks_and_asks_in_vain_for_others() -> None:
+    assert handed(marked=[]) == set()
+    assert handed(marked=["TOKEN"]) == {"TOKEN"}
+    assert handed(marked=["TOKEN"], proposed=["TOKEN", "PASSWORD"]) == {"TOKEN"}
+
+
+def test_a_fork_gets_none_and_neither_does_one_without_a_base() -> None:
+    assert handed(marked=["TOKEN"], fork=True) == set()
+    marks = ("triggers.pull_requests", {"secrets": ["TOKEN"]})
+    assert without_secrets(spec(ASKS, marks), None, fork=False).steps["train"].secrets == ()
+
+
+def test_a_step_with_fewer_secrets_is_another_step_for_the_cache() -> None:
+    inputs = {"numbers": digest("numbers")}
+    trusted = build(spec(ASKS), source()).by_name["train"]
+    bare = build(without_secrets(spec(ASKS), None, fork=True), source()).by_name["train"]
+    assert bare.attempt.secrets == ()
+    assert key_of(trusted, inputs) != key_of(bare, inputs)
+
+
+# -- what is touched -------------------------------------------------------------------------------
+
+
+def code(at: Source, *changes: tuple[str, Any]) -> Code:
+    return Code(source=at, spec=spec(*changes))
+
+
+@pytest.mark.parametrize(
+    ("after", "touched"),
+    [
+        (code(source("c2")), False),
+        (code(source("c2", README__md="new", docs__html="new")), False),
+        (code(source("c2", train__py="new")), True),
+        (code(source("c2", numbers__yaml="new")), True),
+        (code(source("c2", serve__py="new")), True),
+        (code(source("c2"), ("params.unused", 2)), True),
+        (code(source("c2"), ("metadata.owners", ["@me"])), True),
+        (Code(source=source("c2", ml_pipeline__yaml="broken"), problems="no"), True),
+    ],
+)
+def test_what_a_pull_request_touches(after: Code, touched: bool) -> None:
+    assert touches(code(source()), after) is touched
+
+
+def test_a_new_pipeline_is_touched_and_a_broken_one_only_if_a_file_of_it_changes() -> None:
+    broken = Code(source=source(), problems="no", problem_count=1)
+    assert touches(None, code(source()))
+    assert not touches(broken, Code(source=source("c2"), problems="no"))
+    assert touches(broken, Code(source=source("c2", train__py="new"), problems="no"))
