@@ -1,6 +1,5 @@
 """A world for each story."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from controller.secrets import Secrets
 from controller.settings import Settings
 from tests.doubles.github import GitHub, Repository
+from tests.ports import reserved_port
 from tests.scenarios.world import World
 
 
@@ -31,11 +31,6 @@ def github(tmp_path: Path) -> Iterator[GitHub]:
 @pytest.fixture
 def repository(world: World, github: GitHub) -> Repository:
     """The world's remote as a repository on GitHub, with the app on it."""
-    return put_on_github(world, github)
-
-
-def put_on_github(world: World, github: GitHub) -> Repository:
-    """The world's remote as a repository on GitHub, with the app on it, but without webhooks."""
     found = github.repository("octo/models", world.remote)
     app = github.app()
     github.install(found)
@@ -47,12 +42,13 @@ def put_on_github(world: World, github: GitHub) -> Repository:
     return found
 
 
-def with_webhooks(world: World, github: GitHub) -> None:
+@pytest.fixture
+def webhooks(world: World, github: GitHub, repository: Repository) -> Iterator[None]:
     """GitHub tells the controller at once; the next poll is an hour away."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = world.settings.model_dump(mode="json", exclude_unset=True)
-    settings["repositories"][0]["poll"] = "1h"
-    settings["github"]["webhook"] = {"secret": "HOOK", "port": port}
-    world.settings = Settings.model_validate(settings)
-    github.webhooks.url = f"http://127.0.0.1:{port}/webhooks/github"
+    with reserved_port() as port:
+        settings = world.settings.model_dump(mode="json", exclude_unset=True)
+        settings["repositories"][0]["poll"] = "1h"
+        settings["github"]["webhook"] = {"secret": "HOOK", "port": port}
+        world.settings = Settings.model_validate(settings)
+        github.webhooks.url = f"http://127.0.0.1:{port}/webhooks/github"
+        yield

@@ -1,7 +1,5 @@
 """Releases that wait for a pull request: merged, closed, overtaken, edited; on the double."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -9,8 +7,6 @@ import pytest
 from controller.environments import BRANCH, PROPOSALS
 from controller.machine.core import Key
 from controller.machine.environment import Environment
-from controller.secrets import Secrets
-from controller.settings import Settings
 from tests.doubles.github import GitHub, Issue, Repository
 from tests.scenarios.world import World, git_or_none, run_git
 
@@ -19,28 +15,13 @@ OPEN = "POST /repos/{owner}/{repo}/pulls"
 
 
 @pytest.fixture
-def github(tmp_path: Path) -> Iterator[GitHub]:
-    (tmp_path / "github").mkdir()
-    with GitHub(tmp_path / "github") as double:
-        yield double
-
-
-@pytest.fixture
-def repository(world: World, github: GitHub) -> Repository:
-    """The world's remote on GitHub, with a spec that asks for approval."""
-    found = github.repository("octo/models", world.remote)
-    app = github.app()
-    github.install(found)
-    settings = world.settings.model_dump(mode="json", exclude_unset=True)
-    settings["repositories"][0]["github"] = "octo/models"
-    settings["github"] = {"url": github.url, "app": {"id": app.id, "private_key": "APP_KEY"}}
-    world.settings = Settings.model_validate(settings)
-    world.secrets = Secrets({"APP_KEY": github.private_key})
+def repository(world: World, repository: Repository) -> Repository:
+    """With a spec that asks for approval."""
     spec = world.work / "ml-pipeline.yaml"
     text = spec.read_text().replace("production:\n", "production:\n    approval: pull-request\n")
     spec.write_text(text)
     world.push("Add the pipeline")
-    return found
+    return repository
 
 
 def proposals(github: GitHub, repository: Repository) -> list[Issue]:

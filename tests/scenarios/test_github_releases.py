@@ -1,11 +1,7 @@
 """What a team sees on GitHub of its releases: environments, statuses, and an issue if asked for."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from controller.secrets import Secrets
 from controller.settings import Settings
 from tests.doubles.github import GitHub, Repository
 from tests.doubles.github.state import Issue
@@ -17,25 +13,12 @@ Told = list[tuple[str, str]]
 
 
 @pytest.fixture
-def github(tmp_path: Path) -> Iterator[GitHub]:
-    (tmp_path / "github").mkdir()
-    with GitHub(tmp_path / "github") as double:
-        yield double
-
-
-@pytest.fixture
-def repository(world: World, github: GitHub) -> Repository:
-    """The world's remote on GitHub, with the app on it; rollbacks are told by issue."""
-    found = github.repository("octo/models", world.remote)
-    app = github.app()
-    github.install(found)
+def repository(world: World, repository: Repository) -> Repository:
+    """Rollbacks are told by issue."""
     settings = world.settings.model_dump(mode="json", exclude_unset=True)
-    settings["repositories"][0]["github"] = "octo/models"
-    settings["github"] = {"url": github.url, "app": {"id": app.id, "private_key": "APP_KEY"}}
     settings["notify"] = [{"to": "github-issue", "on": ["rollback"]}]
     world.settings = Settings.model_validate(settings)
-    world.secrets = Secrets({"APP_KEY": github.private_key})
-    return found
+    return repository
 
 
 def issues(repository: Repository) -> list[Issue]:
