@@ -16,7 +16,8 @@ Check = AbsoluteCheck | PairedCheck
 def changes(
     before: Pipeline, after: Pipeline, suites: Mapping[str, tuple[str, str]] | None = None
 ) -> tuple[Change, ...]:
-    """What changed in gates, canary and approval; what loosens them first.
+    """What changed in gates, canary, approval and the secrets of pull requests; what loosens
+    them first.
 
     `suites` has, by dataset, the texts of suites that differ; see `suites_to_compare`.
     """
@@ -24,6 +25,7 @@ def changes(
         *_data_gates(before, after, suites or {}),
         *_model_gate(before.gates.model, after.gates.model),
         *_release(before.release, after.release),
+        *_secrets(before, after),
     ]
     return tuple(sorted(found, key=lambda change: not change.loosens))
 
@@ -173,6 +175,18 @@ def _release(before: Release | None, after: Release | None) -> Iterator[Change]:
             loosens=approvals[1] == "automatic",
         )
     yield from _canary(before.production.canary, after.production.canary)
+
+
+def _secrets(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+    """Code that nobody has read yet may be given these."""
+    was, now = (set(one.triggers.pull_requests.secrets) for one in (before, after))
+    if was != now:
+        yield Change(
+            rule="triggers.pull_requests.secrets",
+            was=", ".join(sorted(was)) or "none",
+            now=", ".join(sorted(now)) or "none",
+            loosens=not now <= was,
+        )
 
 
 def _dumped(values: Any) -> list[str]:

@@ -19,7 +19,10 @@ class NotesForge:
         self._notes = {name: Notes(mirror) for name, mirror in mirrors.items()}
 
     async def report(self, report: CommitReport) -> None:
-        """Put the report into its section. Raises what `Mirror` raises."""
+        """Put the report into its section, unless it only tells how far a run is: that is not
+        worth a push. Raises what `Mirror` raises."""
+        if report.step is not None:
+            return
         notes = self._notes.get(report.repository)
         if notes is None:
             raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")

@@ -73,6 +73,26 @@ def test_a_rule_that_is_tightened_is_told_and_not_called_loosened(
     assert between(was, now) == [(rule, False)]
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "looser"),
+    [
+        ("", "[LAKE_KEY]", True),
+        ("[LAKE_KEY]", "[OTHER_KEY]", True),
+        ("[LAKE_KEY, OTHER_KEY]", "[LAKE_KEY]", False),
+    ],
+)
+def test_more_secrets_for_code_that_nobody_has_merged_loosen(
+    was: str, now: str, looser: bool
+) -> None:
+    before, after = (
+        spec(FULL + (f"triggers: {{pull_requests: {{secrets: {names}}}}}\n" if names else ""))
+        for names in (was, now)
+    )
+    (change,) = changes(before, after)
+    assert (change.rule, change.loosens) == ("triggers.pull_requests.secrets", looser)
+    assert (change.was, change.now) == (was.strip("[]") or "none", now.strip("[]"))
+
+
 def test_an_added_check_is_no_loosening() -> None:
     more = "      - {metric: f1, at_least: 0.1}\n      - {metric: roc_auc, at_least: 0.6}\n"
     found = between("      - {metric: roc_auc, at_least: 0.6}\n", more)
