@@ -9,11 +9,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 from controller.environments import BRANCH
+from controller.findings import Finding, bad, ok, warn
 from controller.git import Mirror
-from controller.machine.core import Value
+from controller.github.doctor import examine_github
 from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.store.sqlite import SqliteStore
@@ -28,27 +28,6 @@ PATIENCE = 20.0
 """Seconds for which a repository may take to answer."""
 
 
-class Finding(Value):
-    """One thing that was looked at."""
-
-    what: str
-    state: Literal["ok", "warning", "error"]
-    message: str
-    mend: str = ""
-
-
-def _ok(what: str, message: str) -> Finding:
-    return Finding(what=what, state="ok", message=message)
-
-
-def _bad(what: str, message: str, mend: str) -> Finding:
-    return Finding(what=what, state="error", message=message, mend=mend)
-
-
-def _warn(what: str, message: str, mend: str) -> Finding:
-    return Finding(what=what, state="warning", message=message, mend=mend)
-
-
 async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     """Every finding, good ones included."""
     home = settings.path(base)
@@ -60,18 +39,20 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for repository in settings.repositories:
         async for finding in remote(repository, repository.address(base)):
             yield finding
+    async for finding in examine_github(settings, base, os.environ):
+        yield finding
 
 
 def python() -> Iterator[Finding]:
     """The interpreter and the programs that are called."""
     version = ".".join(map(str, sys.version_info[:3]))
-    yield _ok("python", version)
+    yield ok("python", version)
     for program in ("git", "uv"):
         found = _program(program)
         if found:
-            yield _ok(program, found)
+            yield ok(program, found)
         else:
-            yield _bad(program, "it is not on PATH", f"install {program}")
+            yield bad(program, "it is not on PATH", f"install {program}")
 
 
 def _program(name: str) -> str | None:
@@ -85,7 +66,7 @@ def packages() -> Iterator[Finding]:
     for package in OWN_PACKAGES:
         others = sorted(set(owners.get(package, ())) - {"headgate"})
         if others:
-            yield _bad(
+            yield bad(
                 "packages",
                 f"{', '.join(others)} also has a package named {package}",
                 "install Headgate in an environment of its own, e.g. with pipx",
@@ -94,7 +75,7 @@ def packages() -> Iterator[Finding]:
     try:
         required = importlib.metadata.requires("headgate") or []
     except importlib.metadata.PackageNotFoundError:
-        yield _warn("packages", "Headgate is not installed", "install it: pip install .")
+        yield warn("packages", "Headgate is not installed", "install it: pip install .")
         return
     for line in required:
         if "extra ==" in line:
@@ -107,16 +88,16 @@ def packages() -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        yield _bad("packages", f"missing: {', '.join(missing)}", "install Headgate again")
+        yield bad("packages", f"missing: {', '.join(missing)}", "install Headgate again")
     else:
-        yield _ok("packages", "all requirements are installed")
+        yield ok("packages", "all requirements are installed")
 
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Environment variables that look like settings and are none."""
     for name, near in unknown_variables(environ):
         meant = f"did you mean {near}? " if near else ""
-        yield _warn("environment", f"{name} is no setting", f"{meant}Else unset it")
+        yield warn("environment", f"{name} is no setting", f"{meant}Else unset it")
 
 
 def _secrets(settings: Settings, base: Path) -> Iterator[Finding]:
@@ -126,12 +107,12 @@ def _secrets(settings: Settings, base: Path) -> Iterator[Finding]:
     try:
         load_secrets(settings, base, {})
     except Failure as failure:
-        yield _bad("secrets", str(failure), "correct the file, or `secrets` in the settings")
+        yield bad("secrets", str(failure), "correct the file, or `secrets` in the settings")
         return
     if exposed(path):
-        yield _warn("secrets", f"others can read {path}", f"chmod 600 {path}")
+        yield warn("secrets", f"others can read {path}", f"chmod 600 {path}")
     else:
-        yield _ok("secrets", f"{path} can be read by its owner only")
+        yield ok("secrets", f"{path} can be read by its owner only")
 
 
 def home_folder(home: Path) -> Iterator[Finding]:
@@ -141,36 +122,36 @@ def home_folder(home: Path) -> Iterator[Finding]:
         with tempfile.NamedTemporaryFile(dir=parent) as probe:
             written = Path(probe.name).stat().st_mtime
     except OSError as error:
-        yield _bad(
+        yield bad(
             "home",
             f"{parent} cannot be written ({error.strerror})",
             "mend its permissions or free space, or set `home` to another folder",
         )
         return
-    yield _ok("home", f"{home} can be written")
+    yield ok("home", f"{home} can be written")
     free = shutil.disk_usage(parent).free
     if free < LEAST_SPACE:
         said = f"{free / 2**20:,.0f} MiB are free in {parent}"
-        yield _warn("space", said, "free some: artifacts and environments need room")
+        yield warn("space", said, "free some: artifacts and environments need room")
     else:
-        yield _ok("space", f"{free / 2**30:,.1f} GiB are free")
+        yield ok("space", f"{free / 2**30:,.1f} GiB are free")
     drift = abs(time.time() - written)
     if drift > MOST_DRIFT:
         mend = "set the clock by NTP, here or where the folder is"
-        yield _bad("clock", f"it differs from the file system's by {drift:,.0f} s", mend)
+        yield bad("clock", f"it differs from the file system's by {drift:,.0f} s", mend)
     else:
-        yield _ok("clock", "it agrees with the file system's")
+        yield ok("clock", "it agrees with the file system's")
 
 
 async def state(home: Path) -> Finding:
     """Whether the store can be read by this version, and what in it keeps failing."""
     path = home / "state.db"
     if not path.exists():
-        return _ok("state", "there is none yet; `headgate up` begins it")
+        return ok("state", "there is none yet; `headgate up` begins it")
     try:
         store = await SqliteStore.open(path)
     except Failure as failure:
-        return _bad("state", str(failure), "see the message")
+        return bad("state", str(failure), "see the message")
     try:
         failing = [owed for owed in await store.owed() if owed.error]
     finally:
@@ -178,8 +159,8 @@ async def state(home: Path) -> Finding:
     if failing:
         first = failing[0]
         said = f"{len(failing)} effects fail, first {first.owner} {first.action['type']}"
-        return _warn("state", f"{said}: {first.error}", "mend what it names; it is tried again")
-    return _ok("state", "the store can be read")
+        return warn("state", f"{said}: {first.error}", "mend what it names; it is tried again")
+    return ok("state", "the store can be read")
 
 
 async def remote(repository: Repository, url: str) -> AsyncIterator[Finding]:
@@ -193,19 +174,19 @@ async def remote(repository: Repository, url: str) -> AsyncIterator[Finding]:
                 default = await mirror.default_branch()
         except (Failure, TimeoutError) as failure:
             said = str(failure) or f"it did not answer within {PATIENCE:g} s"
-            yield _bad(what, said, "correct `url`, or what authenticates there")
+            yield bad(what, said, "correct `url`, or what authenticates there")
             return
         if default is None or default not in heads:
-            yield _bad(what, "its default branch has no commit", "push one")
+            yield bad(what, "its default branch has no commit", "push one")
             return
-        yield _ok(what, f"{mirror.url} answers; its default branch is {default}")
+        yield ok(what, f"{mirror.url} answers; its default branch is {default}")
         yield await _writable(what, mirror, heads, default)
 
 
 async def _writable(what: str, mirror: Mirror, heads: Mapping[str, str], default: str) -> Finding:
     """Try a push that changes nothing: of a branch to where it is already."""
     if _is_read_only(mirror.url):  # where it changes nothing, git does not even try to write
-        return _bad(what, f"{mirror.url} cannot be written", "mend its permissions")
+        return bad(what, f"{mirror.url} cannot be written", "mend its permissions")
     branch = BRANCH if BRANCH in heads else default
     try:
         async with asyncio.timeout(PATIENCE):
@@ -213,8 +194,8 @@ async def _writable(what: str, mirror: Mirror, heads: Mapping[str, str], default
             await mirror.push(branch, heads[branch], heads[branch])
     except (Failure, TimeoutError) as failure:
         said = str(failure) or f"a push took longer than {PATIENCE:g} s"
-        return _bad(what, said, f"let Headgate's key or token push {BRANCH} and refs/notes")
-    return _ok(what, "it takes pushes")
+        return bad(what, said, f"let Headgate's key or token push {BRANCH} and refs/notes")
+    return ok(what, "it takes pushes")
 
 
 def _is_read_only(url: str) -> bool:

@@ -97,7 +97,7 @@ class App:
         found: list[int] = []
         page = 1
         while True:
-            reply = await self._ask("GET", f"/app/installations?per_page=100&page={page}")
+            reply = await self.ask("GET", f"/app/installations?per_page=100&page={page}")
             entries = [entry for entry in reply.data or () if not entry.get("suspended_at")]
             found += [int(entry["id"]) for entry in entries]
             if len(reply.data or ()) < 100:
@@ -111,12 +111,25 @@ class App:
                 del self._tokens[installation]
         return True
 
+    async def ask(self, method: str, path: str) -> Reply:
+        """As the app itself. A token that is made twice harms nobody, so POST is safe here."""
+        try:
+            return await self._transport.ask(method, path, self._jwt(), again=True)
+        except Refused as error:
+            if error.status != 401:
+                raise
+            raise Refused(
+                f"{error}. GitHub does not take app {self.app_id} with this private key: compare "
+                "both with the app's settings page, and this machine's clock with the real time",
+                401,
+            ) from None
+
     async def _installation(self, repository: str) -> int:
         known = self._installations.get(repository)
         if known is not None:
             return known
         try:
-            reply = await self._ask("GET", f"/repos/{repository}/installation")
+            reply = await self.ask("GET", f"/repos/{repository}/installation")
         except Missing as error:
             raise Missing(
                 f"the GitHub App {self.app_id} is not installed on {repository}: install it "
@@ -132,23 +145,10 @@ class App:
             token = self._tokens.get(installation)
             if token and token.expires and token.expires - EARLY > self._transport.now():
                 return token
-            reply = await self._ask("POST", f"/app/installations/{installation}/access_tokens")
+            reply = await self.ask("POST", f"/app/installations/{installation}/access_tokens")
             token = _installation_token(reply, installation)
             self._tokens[installation] = token
             return token
-
-    async def _ask(self, method: str, path: str) -> Reply:
-        """As the app itself. A token that is made twice harms nobody, so POST is safe here."""
-        try:
-            return await self._transport.ask(method, path, self._jwt(), again=True)
-        except Refused as error:
-            if error.status != 401:
-                raise
-            raise Refused(
-                f"{error}. GitHub does not take app {self.app_id} with this private key: compare "
-                "both with the app's settings page, and this machine's clock with the real time",
-                401,
-            ) from None
 
     def _jwt(self) -> Token:
         import jwt

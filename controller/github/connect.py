@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from controller.github.auth import App, Auth, Personal
+from controller.github.auth import App, Personal
 from controller.github.client import Client
 from controller.github.transport import Transport, api_of
 from controller.secrets import Secrets
@@ -20,6 +20,7 @@ class Connection(NamedTuple):
 
     client: Client
     transport: Transport
+    auth: App | Personal
     names: Mapping[str, str]
     """The `owner/name` of each repository that is on it, by its name in the settings."""
 
@@ -34,7 +35,7 @@ def connect(settings: Settings, base: Path, secrets: Secrets) -> Connection | No
         return None
     transport = Transport(api_of(github.url))
     auth = _auth(github, base, secrets, transport)
-    return Connection(Client(transport, auth), transport, names_of(settings))
+    return Connection(Client(transport, auth), transport, auth, names_of(settings))
 
 
 def names_of(settings: Settings) -> dict[str, str]:
@@ -53,7 +54,7 @@ def _by_address(url: str, host: str) -> str | None:
     return found[1] if found else None
 
 
-def _auth(github: GitHub, base: Path, secrets: Secrets, transport: Transport) -> Auth:
+def _auth(github: GitHub, base: Path, secrets: Secrets, transport: Transport) -> App | Personal:
     if github.token is not None:
         return Personal(secrets.expand(f"${{{github.token}}}"))
     assert github.app.id is not None, "the caller has looked"

@@ -96,9 +96,7 @@ class Comment(Answer):
     kind: Said = Field(default="", validation_alias=AliasPath("user", "type"))
     """`User` or `Bot`; an app's own comments are a bot's."""
     created: Said = Field(default="", validation_alias="created_at")
-    about: Annotated[int, BeforeValidator(_number)] = Field(
-        default=0, validation_alias="issue_url"
-    )
+    about: Annotated[int, BeforeValidator(_number)] = Field(default=0, validation_alias="issue_url")
     """The number of the pull request or issue."""
     app: int | None = Field(
         default=None, validation_alias=AliasPath("performed_via_github_app", "id")
@@ -115,6 +113,45 @@ class Person(Answer):
     """Whom a token belongs to."""
 
     login: str
+
+
+class AppItself(Answer):
+    """The GitHub App, and what it asks those for who install it."""
+
+    slug: Said = ""
+    name: Said = ""
+    owner: Said = Field(default="", validation_alias=AliasPath("owner", "login"))
+    owner_kind: Said = Field(default="", validation_alias=AliasPath("owner", "type"))
+    """`User` or `Organization`."""
+    url: Said = Field(default="", validation_alias="html_url")
+    permissions: dict[str, str] = {}
+    events: tuple[str, ...] = ()
+
+
+class Installation(Answer):
+    """The app on the repositories of one account, and what it was granted there."""
+
+    id: int
+    url: Said = Field(default="", validation_alias="html_url")
+    permissions: dict[str, str] = {}
+    suspended: Said = Field(default="", validation_alias="suspended_at")
+    """Since when; empty if it is not."""
+
+
+class HookConfig(Answer):
+    """Where an app's webhooks go."""
+
+    url: Said = ""
+    secret: Said = ""
+    """Asterisks; empty if there is none."""
+    content_type: Said = ""
+
+
+class Access(Answer):
+    """What a person may do with a repository."""
+
+    private: bool = True
+    push: bool = Field(default=False, validation_alias=AliasPath("permissions", "push"))
 
 
 class Deployment(Answer):

@@ -18,7 +18,7 @@ from tests.doubles.github import GitHub
 )
 @click.option("--name", default="acme/models", show_default=True, help="Its name on GitHub.")
 @click.option(
-    "--webhook", help="Where to send webhooks, for example http://127.0.0.1:8080/webhooks/github"
+    "--webhook", help="Where to send webhooks, for example http://127.0.0.1:8090/webhooks/github"
 )
 def main(port: int, repository: Path | None, name: str, webhook: str | None) -> None:
     with (

@@ -71,6 +71,7 @@ class GitHub:
         self.webhooks = Webhooks(self.hub, violations=self.service.violations)
         self.hub.emit = self.webhooks.emit
         self.hub.heard = lambda: self.webhooks.url is not None
+        self.hub.webhook_url = lambda: self.webhooks.url
         self.hub.redeliver = self.webhooks.redeliver
         self.hub.rate = lambda who: self.limits.state(key_of(who), self.hub.seconds())
         self.private_key = ""
@@ -139,8 +140,10 @@ class GitHub:
         slug: str = "headgate",
         secret: str = "webhook secret",
         events: list[str] | None = None,
+        permissions: Mapping[str, str] | None = None,
     ) -> App:
-        """Register the app. Its PEM key is `private_key` afterwards."""
+        """Register the app. Its PEM key is `private_key` afterwards; `permissions` are what it
+        asks for, which an installation grants."""
         key = _key()
         self.private_key = key.private_bytes(
             Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
@@ -154,7 +157,8 @@ class GitHub:
             bot,
             public.decode(),
             secret,
-            events or EVENTS,
+            EVENTS if events is None else events,
+            dict(PERMISSIONS if permissions is None else permissions),
             self.hub.now(),
         )
         return self.hub.app

@@ -102,6 +102,7 @@ OPERATIONS = (
     "GET /app",
     "GET /app/installations",
     "POST /app/installations/{installation_id}/access_tokens",
+    "GET /app/hook/config",
     "GET /app/hook/deliveries",
     "GET /app/hook/deliveries/{delivery_id}",
     "POST /app/hook/deliveries/{delivery_id}/attempts",
@@ -162,7 +163,9 @@ def cut(whole: dict[str, Any]) -> dict[str, Any]:
         "info": whole["info"] | {"x-cut-from": OPENAPI.spec},
         "paths": paths,
         "x-webhooks": hooks,
-        "components": {kind: dict(sorted(named.items())) for kind, named in components.items()},
+        "components": {
+            kind: dict(sorted(named.items())) for kind, named in sorted(components.items())
+        },
     }
 
 

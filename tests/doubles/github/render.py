@@ -351,7 +351,6 @@ def simple_commit(it: Commit) -> Json:
 
 def app(hub: Hub) -> Json:
     it = hub.the_app()
-    permissions = next(iter(hub.installations.values())).permissions if hub.installations else {}
     return {
         "id": it.id,
         "slug": it.slug,
@@ -364,7 +363,7 @@ def app(hub: Hub) -> Json:
         "html_url": f"{hub.url}/apps/{it.slug}",
         "created_at": it.created_at,
         "updated_at": it.created_at,
-        "permissions": permissions,
+        "permissions": it.permissions,
         "events": it.events,
     }
 

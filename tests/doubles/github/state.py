@@ -175,7 +175,9 @@ class App:
     public_key: str
     webhook_secret: str
     events: list[str]
+    permissions: dict[str, str]
     created_at: str
+    webhook_type: str = "json"
 
 
 @dataclass
@@ -205,6 +207,7 @@ class Hub:
     emit: Callable[[Repository | None, str, User, dict[str, Any]], None] = lambda *_: None
     # Whether anyone hears events: what nobody hears need not be worked out.
     heard: Callable[[], bool] = lambda: False
+    webhook_url: Callable[[], str | None] = lambda: None
     redeliver: Callable[[dict[str, Any]], None] = lambda _: None
     rate: Callable[[Token | None], dict[str, int]] = lambda _: {}
     _ids: "count[int]" = field(default_factory=lambda: count(1_000_001))

@@ -96,6 +96,17 @@ def rate_limit(call: Call) -> Reply:
     return Reply(200, {"resources": {"core": core, "search": none}, "rate": core})
 
 
+@route("GET /app/hook/config", by="jwt")
+def hook_config(call: Call) -> Reply:
+    it = call.hub.the_app()
+    shown: Json = {"content_type": it.webhook_type, "insecure_ssl": "0"}
+    if url := call.hub.webhook_url():
+        shown["url"] = url
+    if it.webhook_secret:
+        shown["secret"] = "********"
+    return Reply(200, shown)
+
+
 @route("GET /app/hook/deliveries", by="jwt")
 def deliveries(call: Call) -> Reply:
     found = list(reversed(call.hub.deliveries))

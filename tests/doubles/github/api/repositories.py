@@ -12,7 +12,22 @@ PREFIX = "/repos/{owner}/{repo}"
 
 @route("GET " + PREFIX, needs="metadata:read")
 def repository(call: Call) -> Reply:
-    return Reply(200, render.full_repository(call.hub, call.repo))
+    shown = render.full_repository(call.hub, call.repo)
+    if call.who is not None and call.who.installation is None:
+        shown["permissions"] = _rights(call.repo.permission(call.user.login))
+    return Reply(200, shown)
+
+
+def _rights(level: str) -> dict[str, bool]:
+    rights = {
+        "admin": ["admin"],
+        "maintain": ["admin", "maintain"],
+        "push": ["admin", "maintain", "write"],
+    }
+    return {name: level in levels for name, levels in rights.items()} | {
+        "triage": level not in ("none", "read"),
+        "pull": level != "none",
+    }
 
 
 @route("GET " + PREFIX + "/collaborators/{username}/permission", needs="metadata:read")
@@ -24,15 +39,7 @@ def permission(call: Call) -> Reply:
     # The old word has four values: maintain counts as write, triage as read.
     legacy = {"maintain": "write", "triage": "read"}.get(level, level)
     shown = render.user(call.hub, who)
-    rights = {
-        "admin": ["admin"],
-        "maintain": ["admin", "maintain"],
-        "push": ["admin", "maintain", "write"],
-    }
-    shown["permissions"] = {name: level in levels for name, levels in rights.items()} | {
-        "triage": level not in ("none", "read"),
-        "pull": level != "none",
-    }
+    shown["permissions"] = _rights(level)
     shown["role_name"] = level
     return Reply(200, {"permission": legacy, "role_name": level, "user": shown})
 

@@ -1,0 +1,374 @@
+"""Looks at what Headgate needs of GitHub, as the app or person that the settings name."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from controller.findings import Finding, bad, ok, warn
+from controller.github.answers import Missing, Refused
+from controller.github.auth import App
+from controller.github.connect import Connection, connect
+from controller.github.needs import (
+    HOOK,
+    PERMISSIONS,
+    Need,
+    calls_an_hour,
+    lacking,
+    lacks_scope,
+    missing_events,
+)
+from controller.github.pulls import RESERVE
+from controller.github.transport import Token
+from controller.github.values import Access, AppItself, HookConfig, Installation, Person, read
+from controller.secrets import Secrets
+from controller.settings import Settings
+from controller.settings_file import load_secrets
+from controller.web.server import listen
+from specs.failures import Failure
+from specs.values import format_duration
+
+PATIENCE = 20.0
+"""Seconds for one question."""
+SOON = 14
+"""Days before the end of a token at which it is told of."""
+_READ_BY = {
+    "pull_requests": "pulls?per_page=1",
+    "issues": "issues?per_page=1",
+    "deployments": "deployments?per_page=1",
+    "statuses": "commits/HEAD/status?per_page=1",
+}
+"""What can be read of a repository with each permission."""
+
+T = TypeVar("T")
+
+
+async def examine_github(
+    settings: Settings, base: Path, environ: Mapping[str, str]
+) -> AsyncIterator[Finding]:
+    """Every finding, good ones included; none if the settings name neither an app nor a token."""
+    try:
+        secrets = load_secrets(settings, base, environ)
+    except Failure:  # told of as a finding of its own
+        secrets = Secrets({})
+    try:
+        there = connect(settings, base, secrets)
+    except Failure as failure:
+        mend = "give the secret, or correct `github` in the settings"
+        yield bad("github", str(failure), mend)
+        return
+    if there is None:
+        return
+    try:
+        looks = _as_app if isinstance(there.auth, App) else _as_person
+        async for finding in looks(settings, there):
+            yield finding
+        if there.names:
+            yield await _webhook(settings, there, secrets)
+        else:
+            mend = "write `github: OWNER/NAME` of each in the settings, or correct `github.url`"
+            yield warn("github", f"no repository is known to be on {settings.github.url}", mend)
+    finally:
+        await there.transport.close()
+
+
+async def _asked(what: str, mend: str, ask: Callable[[], Awaitable[T]]) -> T | Finding:
+    """The answer, or that there is none."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await ask()
+    except (Failure, TimeoutError) as failure:
+        said = str(failure) or f"GitHub did not answer within {PATIENCE:g} s"
+        return bad(what, said, mend)
+
+
+async def _self(
+    there: Connection, settings: Settings, ask: Callable[[], Awaitable[T]]
+) -> T | Finding:
+    """The answer to the first question, which tells whether this is a GitHub that knows us."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await ask()
+    except Missing:
+        said = f"{there.transport.api} is not the API of a GitHub"
+        return bad("github", said, "correct `github.url`: the address in a browser")
+    except Refused as failure:
+        mend = "correct `github.app` in the settings, or the secret"
+        return bad("github", str(failure), mend if there.client.can_check else "give another token")
+    except (Failure, TimeoutError) as failure:
+        said = str(failure) or f"{there.transport.api} did not answer within {PATIENCE:g} s"
+        mend = f"check `github.url` ({settings.github.url}), the network, and GitHub's status page"
+        return bad("github", said, mend)
+
+
+# As an app
+
+
+async def _as_app(settings: Settings, there: Connection) -> AsyncIterator[Finding]:
+    auth = there.auth
+    assert isinstance(auth, App), "the caller has looked"
+
+    async def who() -> AppItself:
+        return read(AppItself, (await auth.ask("GET", "/app")).data)
+
+    app = await _self(there, settings, who)
+    if isinstance(app, Finding):
+        yield app
+        return
+    yield ok("github", f"{there.transport.api} takes the key of app {app.slug} of {app.owner}")
+    page = settings_page(settings.github.url, app)
+    seen: set[int] = set()
+    for full in there.names.values():
+        installed = await _installation(auth, app, full)
+        if isinstance(installed, Finding):
+            yield installed
+            continue
+        heard = settings.github.webhook.secret is not None
+        for finding in granted(full, app, installed, page, heard=heard):
+            yield finding
+        if installed.id not in seen and not installed.suspended:
+            seen.add(installed.id)
+            yield await _limit(there, full)
+    if settings.github.webhook.secret is not None:
+        yield await _hook(auth, page)
+        yield await _delivered(auth, page)
+
+
+def settings_page(url: str, app: AppItself) -> str:
+    """Where the app's owner changes what it asks for."""
+    whose = f"/organizations/{app.owner}" if app.owner_kind == "Organization" else ""
+    return f"{url.rstrip('/')}{whose}/settings/apps/{app.slug}"
+
+
+async def _installation(auth: App, app: AppItself, full: str) -> Installation | Finding:
+    async def ask() -> Installation | Finding:
+        try:
+            reply = await auth.ask("GET", f"/repos/{full}/installation")
+        except Missing:
+            said = f"the app {app.slug} is not installed there, or the name is another"
+            mend = f"install it: {app.url}/installations/new"
+            return bad(f"github {full}", said, mend)
+        return read(Installation, reply.data)
+
+    return await _asked(f"github {full}", "see the message", ask)
+
+
+def granted(
+    full: str, app: AppItself, it: Installation, page: str, *, heard: bool
+) -> Iterator[Finding]:
+    """What an installation may do, and with `heard` what it is told."""
+    what = f"github {full}"
+    if it.suspended:
+        yield bad(
+            what, f"the installation is suspended since {it.suspended}", f"resume it: {it.url}"
+        )
+        return
+    lacks = lacking(it.permissions)
+    unasked = {need.name for need in lacking(app.permissions)}
+    for need in lacks:
+        mend = f"accept the app's new permissions: {it.url}"
+        if need.name in unasked:
+            mend = f"grant it: {page}/permissions, then accept it: {it.url}"
+        say = bad if need.vital else warn
+        yield say(what, f"the app lacks {need} ({need.why})", mend)
+    if not lacks:
+        yield ok(what, f"the app is installed and may {', '.join(map(str, PERMISSIONS))}")
+    if heard and (missing := missing_events(app.events)):
+        said = f"webhooks of {', '.join(missing)} are not sent; that is noticed by polling only"
+        yield warn(what, said, f"subscribe to them: {page}/permissions")
+
+
+async def _limit(there: Connection, full: str) -> Finding:
+    async def ask() -> Finding:
+        return await _budget(there, await there.auth.token(full), full)
+
+    return await _asked(f"github {full}", "see the message", ask)
+
+
+async def _budget(there: Connection, token: Token, of: str) -> Finding:
+    """Asking for it costs nothing. A GitHub Enterprise Server may have no limit, and says 404."""
+    what = "github limit"
+    try:
+        core = (await there.transport.ask("GET", "/rate_limit", token)).data["resources"]["core"]
+    except Missing:
+        return ok(what, "this GitHub has none")
+    limit, left, reset = int(core["limit"]), int(core["remaining"]), float(core["reset"])
+    until = datetime.fromtimestamp(reset, UTC)
+    said = f"{left:,} of {limit:,} calls are left for {of} until {until:%H:%M} UTC"
+    if left < RESERVE:
+        return warn(what, f"{said}; polling waits", "raise `poll`, or find who else uses them")
+    return ok(what, said)
+
+
+async def _hook(auth: App, page: str) -> Finding:
+    """Where GitHub sends webhooks to, as it says itself."""
+
+    async def ask() -> Finding:
+        try:
+            hook = read(HookConfig, (await auth.ask("GET", "/app/hook/config")).data)
+        except Missing:
+            hook = HookConfig()
+        return _hook_is(hook, page)
+
+    return await _asked("webhook", "see the message", ask)
+
+
+def _hook_is(hook: HookConfig, page: str) -> Finding:
+    what = "webhook"
+    if not hook.url:
+        mend = f"write https://YOUR-HOST{HOOK} there, and tick Active: {page}"
+        return bad(what, "the app has no webhook address", mend)
+    if not hook.url.rstrip("/").endswith(HOOK):
+        said = f"GitHub posts to {hook.url}"
+        return warn(what, said, f"unless your proxy rewrites it, let it end with {HOOK}: {page}")
+    if not hook.secret:
+        mend = f"write the secret of `github.webhook.secret` there: {page}"
+        return bad(what, "the app's webhook has no secret, so nothing that comes is taken", mend)
+    if hook.content_type != "json":
+        said = f"GitHub sends webhooks as {hook.content_type or 'a form'}"
+        return bad(what, said, f"choose application/json: {page}")
+    return ok(what, f"GitHub posts to {hook.url}")
+
+
+async def _delivered(auth: App, page: str) -> Finding:
+    """How the last webhook was answered."""
+
+    async def ask() -> Finding:
+        deliveries = (await auth.ask("GET", "/app/hook/deliveries?per_page=1")).data
+        if not deliveries:
+            return ok("webhook", "GitHub has sent none yet")
+        last = deliveries[0]
+        status, event = int(last.get("status_code") or 0), str(last.get("event"))
+        said = f"the last one ({event}, {last.get('delivered_at')}) was answered with {status}"
+        if 200 <= status < 300:
+            return ok("webhook", said)
+        mend = f"see what GitHub says of it: {page}/advanced"
+        if status == 401:
+            mend = f"write the same secret there: {page}, and in `github.webhook.secret` here"
+        return warn("webhook", said if status else f"the last one ({event}) did not arrive", mend)
+
+    return await _asked("webhook", "see the message", ask)
+
+
+# As a person
+
+
+async def _as_person(settings: Settings, there: Connection) -> AsyncIterator[Finding]:
+    token = await there.auth.token("")
+    found = await _self(there, settings, lambda: there.transport.ask("GET", "/user", token))
+    if isinstance(found, Finding):
+        yield found
+        return
+    login = read(Person, found.data).login
+    yield ok(
+        "github",
+        f"{there.transport.api} takes the token of {login}: commit statuses instead of checks, so "
+        "no progress, no annotations, and no buttons to re-run or approve",
+    )
+    ends = found.headers.get("github-authentication-token-expiration", "")[:10]
+    if ends and ends <= _day(there.transport.now() + SOON * 86400):
+        mend = f"make a new one: {settings.github.url}/settings/tokens"
+        yield warn("github", f"the token ends on {ends}", mend)
+    scopes = found.headers.get("x-oauth-scopes")
+    for full in there.names.values():
+        yield await _reached(settings, there, token, full, login, scopes)
+    if there.names:
+        full = login
+        yield await _asked("github limit", "see the message", lambda: _budget(there, token, full))
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
+
+
+async def _reached(
+    settings: Settings, there: Connection, token: Token, full: str, login: str, scopes: str | None
+) -> Finding:
+    """What a person's token may do there. `scopes` are those of a classic one; a fine-grained one
+    has none, and GitHub says nowhere what it was granted: reading is tried."""
+    what, page = f"github {full}", f"{settings.github.url.rstrip('/')}/settings/tokens"
+
+    async def ask() -> Finding:
+        try:
+            reply = await there.transport.ask("GET", f"/repos/{full}", token)
+        except Missing:
+            mend = "correct `github` in the settings, or select it for the token"
+            return bad(
+                what, f"the token of {login} does not see that repository", f"{mend}: {page}"
+            )
+        access = read(Access, reply.data)
+        if not access.push:
+            return bad(what, f"{login} may not write there", f"give {login} the role Write there")
+        if scopes is not None:
+            given = [scope.strip() for scope in scopes.split(",")]
+            lacks = lacks_scope(given, private=access.private)
+            if lacks:
+                said = f"the token lacks the scope `{lacks}`"
+                return bad(what, said, f"grant it: {page}")
+            return ok(what, f"{login} may write there, and the token's scopes suffice")
+        return await _tried(there, token, full, page)
+
+    return await _asked(what, "see the message", ask)
+
+
+async def _tried(there: Connection, token: Token, full: str, page: str) -> Finding:
+    lacks: list[Need] = []
+    for need in PERMISSIONS:
+        if path := _READ_BY.get(need.name):
+            try:
+                await there.transport.ask("GET", f"/repos/{full}/{path}", token)
+            except Refused as failure:
+                if failure.status not in (403, 404):
+                    raise
+                lacks.append(need)
+    if lacks:
+        names = ", ".join(map(str, lacks))
+        return bad(f"github {full}", f"the token lacks {names}", f"grant it: {page}")
+    wanted = ", ".join(need.name for need in PERMISSIONS if need.name in _READ_BY)
+    said = f"the token reads {wanted}; whether it writes them shows when it first does"
+    return ok(f"github {full}", said)
+
+
+# Webhooks here
+
+
+async def _webhook(settings: Settings, there: Connection, secrets: Secrets) -> Finding:
+    webhook = settings.github.webhook
+    if webhook.secret is None:
+        polls = [each.poll for each in settings.repositories if each.name in there.names]
+        calls = calls_an_hour(poll.total_seconds() for poll in polls)
+        said = (
+            f"webhooks are off: polling asks GitHub {calls:,} times an hour (what has not changed "
+            f"costs nothing of the limit), and notices after {format_duration(max(polls))}"
+        )
+        return warn("webhook", said, "set `github.webhook.secret`, as docs/github.md says")
+    try:
+        secret = secrets.expand(f"${{{webhook.secret}}}")
+    except Failure as failure:
+        mend = "give the secret, or correct `github.webhook.secret`"
+        return bad("webhook", str(failure), mend)
+    return await _listening(webhook.host, webhook.port, secret)
+
+
+async def _listening(host: str, port: int, secret: str) -> Finding:
+    """Whether the address is free, or a controller has it."""
+    try:
+        listen(host, port, [secret]).close()
+    except Failure as failure:
+        if await _is_ours(host, port):
+            return ok("webhook", f"a controller listens at {host}:{port}")
+        mend = "free it, or correct `github.webhook.host` and `port`"
+        return bad("webhook", str(failure), mend)
+    return ok("webhook", f"{host}:{port} can be listened at")
+
+
+async def _is_ours(host: str, port: int) -> bool:
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
+            return (await http.get(f"http://{shown}:{port}/healthz")).text == "ok\n"
+    except httpx.HTTPError:
+        return False
