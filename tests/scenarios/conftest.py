@@ -9,6 +9,7 @@ from controller.secrets import Secrets
 from controller.settings import Settings
 from tests.doubles.github import GitHub, Repository
 from tests.ports import reserved_port
+from tests.scenarios.team import Team
 from tests.scenarios.world import World
 
 
@@ -52,3 +53,9 @@ def webhooks(world: World, github: GitHub, repository: Repository) -> Iterator[N
         world.settings = Settings.model_validate(settings)
         github.webhooks.url = f"http://127.0.0.1:{port}/webhooks/github"
         yield
+
+
+@pytest.fixture
+def team(world: World, github: GitHub, repository: Repository) -> Team:
+    """The people around that repository."""
+    return Team(world, github, repository)
