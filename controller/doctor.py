@@ -13,9 +13,11 @@ from pathlib import Path
 from controller.environments import BRANCH
 from controller.findings import Finding, bad, ok, warn
 from controller.git import Mirror
+from controller.github.connect import names_of
 from controller.github.doctor import examine_github
 from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
+from controller.settings_lint import doubts
 from controller.store.sqlite import SqliteStore
 from specs.failures import Failure
 
@@ -33,6 +35,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     home = settings.path(base)
     for finding in (*python(), *packages(), *variables(os.environ), *_secrets(settings, base)):
         yield finding
+    for doubt in doubts(settings, names_of(settings)):
+        yield warn("settings", doubt.message, f"expected {doubt.mend}")
     for finding in home_folder(home):
         yield finding
     yield await state(home)

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from controller.github.connect import names_of
 from controller.secrets import Secrets
 from controller.settings import Settings
+from controller.settings_lint import doubts
 from specs.explain import explain, locate, nearest
 from specs.failures import NeedsHuman
 from specs.load import MOST_PROBLEMS, mapping
@@ -74,6 +76,7 @@ def load_settings(
         problems += explain(theirs, tree, file, settings_schema())
     else:
         problems += _doubles(settings, tree, file)
+        problems += _doubts(settings, tree, file)
     if has_errors(problems):
         settings = None
     return LoadedSettings(file, tree.text, settings, in_order(problems))
@@ -190,3 +193,12 @@ def _doubles(settings: Settings, tree: Tree, file: str) -> Iterable[Problem]:
             path = ("repositories", place, "name")
             message = f"two repositories are named `{repository.name}`"
             yield Problem("error", "duplicate", message, file, *locate(tree, path))
+
+
+def _doubts(settings: Settings, tree: Tree, file: str) -> Iterable[Problem]:
+    for doubt in doubts(settings, names_of(settings)):
+        place = locate(tree, doubt.path)
+        path = ".".join(map(str, doubt.path))
+        yield Problem(
+            "warning", doubt.code, doubt.message, file, *place, path=path, expected=doubt.mend
+        )

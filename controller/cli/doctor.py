@@ -16,7 +16,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check settings, git, the remotes, the home folder, the state and the packages.
+    """Check settings, git, the remotes, GitHub, the home folder, the state and the packages.
 
     Each finding names the mend. The exit code is 1 if there is an error. Writing is tried by a
     push that changes nothing.

@@ -68,9 +68,6 @@ async def examine_github(
             yield finding
         if there.names:
             yield await _webhook(settings, there, secrets)
-        else:
-            mend = "write `github: OWNER/NAME` of each in the settings, or correct `github.url`"
-            yield warn("github", f"no repository is known to be on {settings.github.url}", mend)
     finally:
         await there.transport.close()
 

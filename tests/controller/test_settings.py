@@ -150,6 +150,71 @@ def test_half_an_app_and_an_app_with_a_token_are_mistakes(github: str) -> None:
     assert problems(f"{SMALLEST}github: {github}\n")
 
 
+def warnings(text: str) -> list[tuple[str, str]]:
+    loaded = load_settings(text, "headgate.yaml", {})
+    assert loaded.settings is not None, loaded.problems
+    assert {problem.severity for problem in loaded.problems} <= {"warning"}
+    assert all(problem.expected for problem in loaded.problems), "each names the mend"
+    return [(problem.path, problem.message) for problem in loaded.problems]
+
+
+ON_GITHUB = "{name: flights, url: git@github.com:octo/flights.git%s}"
+
+
+@pytest.mark.parametrize(
+    ("repositories", "more", "path", "says"),
+    [
+        (ON_GITHUB % "", "github: {webhook: {secret: HOOK}}", "github.webhook", "not taken"),
+        (ON_GITHUB % ", github: a/b", "", "repositories.0.github", "nothing is reported to a/b"),
+        (ON_GITHUB % "", "notify: [{to: github-issue}]", "notify.0.to", "no issue"),
+        ("{name: a, url: a.git}", "github: {token: T}", "github", "no repository is known"),
+        (
+            ON_GITHUB % "",
+            "github: {token: T, webhook: {port: 8090}}",
+            "github.webhook",
+            "no webhook is taken",
+        ),
+        (
+            ON_GITHUB % "",
+            "ports: {late/production: 8090}\ngithub: {token: T, webhook: {secret: HOOK}}",
+            "ports.late/production",
+            "at the same port, 8090",
+        ),
+        (
+            f"{ON_GITHUB % ''}, {{name: b, url: 'git@github-work:octo/b.git'}}",
+            "github: {token: T}",
+            "repositories.1.url",
+            "does not say which repository",
+        ),
+        (
+            f"{ON_GITHUB % ''}, {{name: b, url: b.git, notes: true}}",
+            "github: {token: T}",
+            "repositories.1.notes",
+            "changes nothing",
+        ),
+    ],
+)
+def test_settings_of_github_that_come_to_nothing_are_warnings(
+    repositories: str, more: str, path: str, says: str
+) -> None:
+    ((place, message),) = warnings(f"repositories: [{repositories}]\n{more}\n")
+    assert place == path
+    assert says in message
+
+
+def test_a_repository_of_github_that_is_watched_twice_is_a_warning_at_both() -> None:
+    twice = f"{ON_GITHUB % ''}, {{name: b, url: b.git, github: Octo/Flights}}"
+    found = warnings(f"repositories: [{twice}]\ngithub: {{token: T}}\n")
+    assert [path for path, _ in found] == ["repositories.0", "repositories.1"]
+
+
+def test_good_settings_of_github_have_no_warning() -> None:
+    github = "github: {app: {id: 1, private_key: KEY}, webhook: {secret: HOOK}}"
+    beside = f"{ON_GITHUB % ''}, {{name: b, url: b.git}}"
+    assert warnings(f"repositories: [{beside}]\n{github}\n") == []
+    assert warnings(f"repositories: [{beside}]\n") == []
+
+
 def secrets(tmp_path: Path, text: str, **environ: str) -> tuple[str, ...]:
     (tmp_path / "secrets.env").write_text(text)
     settings = load(SMALLEST + "secrets: secrets.env\n")

@@ -82,3 +82,17 @@ def test_a_package_that_shadows_ours_is_named(
     (finding,) = [finding for finding in packages() if finding.state == "error"]
     assert finding.message == "other-specs also has a package named specs"
     assert "pipx" in finding.mend
+
+
+def test_github_is_looked_at_where_the_settings_name_it_and_what_comes_to_nothing_is_told(
+    desk: Desk,
+) -> None:
+    desk.person.push({"a.txt": ""})
+    desk.settings.write_text(desk.settings.read_text() + "github: {token: GITHUB_TOKEN}\n")
+    found = findings(desk, 1)
+    (error,) = found["error"]
+    assert error["what"] == "github"
+    assert "GITHUB_TOKEN" in error["message"]
+    (warning,) = found["warning"]
+    assert "no repository is known to be on https://github.com" in warning["message"]
+    assert "OWNER/NAME" in warning["mend"]
