@@ -3,8 +3,9 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,15 +19,8 @@ from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
-from controller.github.answering import Answering
 from controller.github.connect import connect
-from controller.github.forge import GitHubForge
-from controller.github.issues import GitHubIssues
-from controller.github.proposals import Proposals
-from controller.github.pulls import Pulls
-from controller.github.releases import GitHubReleases
-from controller.github.sweep import HOUR, ChecksSweep
-from controller.github.webhooks import Hint
+from controller.github.sweep import HOUR
 from controller.kinds.code import Repositories
 from controller.kinds.environment import EnvironmentKind
 from controller.kinds.pipeline import PipelineKind
@@ -34,21 +28,17 @@ from controller.kinds.repository import RepositoryKind
 from controller.kinds.run import RunKind
 from controller.loop import Loop
 from controller.machine.actions import (
-    Answer,
     CancelAttempt,
     Deploy,
-    Propose,
     ReportCommit,
-    ReportDeployment,
-    ReportRelease,
     RunSmoke,
     Send,
     StartAttempt,
-    WithdrawProposal,
     WriteEnvironment,
 )
 from controller.machine.core import Action, Key, Message
-from controller.notify import Addressed, AppriseNotifier, Issues, NotifyApplier
+from controller.notify import Addressed, AppriseNotifier, NotifyApplier
+from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
 from controller.reports import Forge, ForgeByRepository, NotesForge, ReportApplier
 from controller.secrets import Secrets
@@ -64,7 +54,7 @@ from controller.watch import Watch
 from controller.web import server
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
-from specs.failures import Failure, NeedsHuman, TryAgain
+from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate")
 
@@ -114,12 +104,10 @@ class App:
             workspace, self.processes, slots=settings.slots, redact=secrets.redact
         )
         self.smoker = Smoker(self.versions, self.repositories)
-        self.github = connect(settings, base, secrets)
+        self.github = self._on_github(base)
         self.reports = ReportApplier(
             store, self.artifacts, self.repositories, self._forge(), secrets
         )
-        self.proposals = self._proposals()
-        self.pulls = Pulls(self.github.client, self.github.names) if self.github else None
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         bucket_poll = settings.bucket_poll.total_seconds()
         self.watch = Watch(self.send, bucket_poll, ways.clock, ways.wake_every)
@@ -134,6 +122,13 @@ class App:
             settings.ports,
         )
         self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _on_github(self, base: Path) -> OnGitHub | None:
+        connection = connect(self.settings, base, self.secrets)
+        if connection is None:
+            return None
+        shelves = Shelves(self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
+        return OnGitHub(connection, self.settings.github.url, shelves)
 
     def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
         return Sweeper(
@@ -157,15 +152,16 @@ class App:
             self.repositories,
             self.branches,
             self.secrets.redact,
-            self.proposals,
+            self.github.proposals if self.github else None,
         )
+        pulls = self.github.pulls if self.github else None
         pipelines = PipelineKind(
             self.store, self.repositories, self.catalog, self.versions, self.artifacts, self.watch
         )
         return Loop(
             self.store,
             {
-                "repository": RepositoryKind(self.repositories, self.pulls),
+                "repository": RepositoryKind(self.repositories, pulls),
                 "pipeline": Addressed(pipelines, everyone),
                 "run": RunKind(self.store, self.executor, self.artifacts),
                 "environment": Addressed(environments, everyone),
@@ -185,7 +181,9 @@ class App:
         return Loop(self.store, {"run": runs}, appliers)
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
-        notifier = NotifyApplier(AppriseNotifier(), self.secrets, self._issues())
+        notifier = NotifyApplier(
+            AppriseNotifier(), self.secrets, self.github.issues.tell if self.github else None
+        )
         return {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
@@ -194,69 +192,27 @@ class App:
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
             Send: notifier.apply,
-            **self._releases(),
-            **self._proposing(),
+            **(self.github.appliers() if self.github else NOWHERE),
         }
-
-    def _proposals(self) -> Proposals | None:
-        """Where releases can be proposed, if anywhere."""
-        if self.github is None:
-            return None
-        return Proposals(
-            self.github.client,
-            self.github.names,
-            self.mirrors,
-            self.store,
-            self.artifacts,
-            self.secrets,
-        )
-
-    def _proposing(self) -> dict[type[Action], Applier]:
-        """What was owed before GitHub was taken out of the settings is not wanted any more."""
-        if self.proposals is None:
-            return {Propose: _nothing, WithdrawProposal: _nothing}
-        return {
-            Propose: self.proposals.propose,
-            WithdrawProposal: self.proposals.withdraw,
-        }
-
-    def _releases(self) -> dict[type[Action], Applier]:
-        """Of releases, GitHub alone is told beside the environments branch."""
-        if self.github is None:
-            return {ReportDeployment: _nothing, ReportRelease: _nothing, Answer: _nothing}
-        client, names = self.github.client, self.github.names
-        answering = Answering(client, names, self.store, self.repositories, self.secrets)
-        shown = GitHubReleases(client, names, self.settings.github.url, self.secrets.redact)
-        return {
-            ReportDeployment: shown.deployment,
-            ReportRelease: shown.release,
-            Answer: answering.apply,
-        }
-
-    def _issues(self) -> Issues | None:
-        if self.github is None:
-            return None
-        return GitHubIssues(self.github.client, self.github.names, self.store).tell
 
     def _forge(self) -> Forge:
         """Notes where nothing else shows reports, and where they are asked for."""
         notes = NotesForge(self.mirrors)
         if self.github is None:
             return notes
-        github = GitHubForge(self.github.client, self.github.names)
         forges: dict[str, list[Forge]] = {}
         for each in self.settings.repositories:
             there = each.name in self.github.names
             forges[each.name] = [notes] if each.notes or not there else []
-            forges[each.name] += [github] if there else []
+            forges[each.name] += [self.github.forge] if there else []
         return ForgeByRepository(forges)
 
     def poll(self, repository: Repository) -> None:
         """Look regularly whether something has moved there."""
         name, interval = repository.name, repository.poll.total_seconds()
         self.watch.add("git", name, Polling(name, self.mirrors[name].heads, interval))
-        if self.pulls is not None and self.pulls.on_github(name):
-            look = partial(self.pulls.now, name)
+        if self.github is not None and name in self.github.names:
+            look = partial(self.github.pulls.now, name)
             self.watch.add("pulls", name, Polling(name, look, interval))
 
     async def send(self, message: Message) -> None:
@@ -290,11 +246,6 @@ class App:
         webhook = self.settings.github.webhook
         if webhook.secret is None or self.github is None:
             return
-        names = self.github.names.items()
-
-        def whom(hint: Hint) -> list[Key]:
-            told = {each.lower() for each in (hint.repository, *hint.repositories)}
-            return [Key("repository", name) for name, full in names if full.lower() in told]
 
         async def send(message: Message) -> None:
             await self.send(message)
@@ -302,45 +253,26 @@ class App:
 
         secret = self.secrets.expand(f"${{{webhook.secret}}}")
         listening = server.listen(webhook.host, webhook.port, [secret])
-        await server.serve(server.application([secret], whom, send), listening)
+        await server.serve(server.application([secret], self.github.concerns, send), listening)
 
     async def forget_old(self) -> None:
-        """Once a day, forget the letters that nobody can send again."""
-        while True:
-            with suppress(TryAgain):
-                await self.store.prune(self.ways.clock() - REMEMBERED)
-            await asyncio.sleep(DAY)
+        """Forget the letters that nobody can send again."""
+        await self.store.prune(self.ways.clock() - REMEMBERED)
 
     async def sweep(self) -> None:
-        """Once a day, delete what nobody needs any more."""
-        while True:
-            try:
-                await self.sweeper.sweep(self.settings.keep.total_seconds(), Ways().clock())
-            except Failure as failure:
-                log.warning("the home folder is not swept", reason=str(failure))
-            except Exception:
-                log.exception("the sweep failed by a fault of Headgate's own")
-            await asyncio.sleep(DAY)
+        """Delete what nobody needs any more."""
+        # Compared with the times of files, so it is the machine's clock, whatever a story's says.
+        await self.sweeper.sweep(self.settings.keep.total_seconds(), time.time())
 
     async def sweep_checks(self) -> None:
-        """Once an hour, conclude the checks on GitHub that nobody else will."""
-        if self.github is None:
-            return
-        client, names = self.github.client, self.github.names
-        checks = ChecksSweep(client, names, self.store, self.reports.apply)
-        while True:
-            try:
-                await checks.sweep(Ways().clock())
-            except Failure as failure:
-                log.warning("checks on GitHub are not swept", reason=str(failure))
-            except Exception:
-                log.exception("the sweep of checks failed by a fault of Headgate's own")
-            await asyncio.sleep(HOUR)
+        """Conclude the checks on GitHub that nobody else will."""
+        if self.github is not None:
+            await self.github.checks(self.reports.apply).sweep(time.time())
 
     async def close(self) -> None:
         """Let go; steps, servers and routers go on."""
         if self.github is not None:
-            await self.github.transport.close()
+            await self.github.close()
         await self.watch.close()
         await self.smoker.close()
         await self.executor.close()
@@ -362,6 +294,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         app = App(settings, base, secrets, store, ways or Ways())
         loop = app.loop()
         stack.push_async_callback(app.close)
+        await app.sweeper.forget_strangers()
         for each in settings.repositories:
             app.poll(each)
         log.info("the controller runs", home=str(home), pid=os.getpid())
@@ -369,15 +302,22 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
             tasks.create_task(app.hear_endings(loop))
             tasks.create_task(app.hear_hints(loop))
             tasks.create_task(app.hear_webhooks(loop))
-            tasks.create_task(app.forget_old())
-            tasks.create_task(app.sweep())
-            tasks.create_task(app.sweep_checks())
+            tasks.create_task(_every(DAY, app.forget_old))
+            tasks.create_task(_every(DAY, app.sweep))
+            tasks.create_task(_every(HOUR, app.sweep_checks))
             tasks.create_task(loop.run())
 
 
-async def _nothing(_owner: Key, _action: Action) -> tuple[Message, ...]:
-    """Nobody is there to be told."""
-    return ()
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    """Do a chore now and then every so many seconds; what it fails with, the next may mend."""
+    while True:
+        try:
+            await chore()
+        except Failure as failure:
+            log.warning("a chore is put off", chore=chore.__name__, reason=str(failure))
+        except Exception:
+            log.exception("a chore failed by a fault of Headgate's own", chore=chore.__name__)
+        await asyncio.sleep(seconds)
 
 
 @contextmanager

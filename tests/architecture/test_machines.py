@@ -72,9 +72,10 @@ def test_every_action_has_a_type_of_its_own() -> None:
 
 def test_every_action_has_an_applier() -> None:
     applied: set[str] = set()
-    for node in ast.walk(tree(ROOT / "controller" / "app.py")):
-        if isinstance(node, ast.Dict):
-            applied |= {key.id for key in node.keys if isinstance(key, ast.Name)}
+    for file in ("app.py", "on_github.py"):
+        for node in ast.walk(tree(ROOT / "controller" / file)):
+            if isinstance(node, ast.Dict):
+                applied |= {key.id for key in node.keys if isinstance(key, ast.Name)}
     wanted = {kind.__name__ for kind in kinds() if kind is not Action}
     # `Addressed` turns each Notify into a Send per address before it is owed.
     assert wanted - {"Notify"} <= applied
