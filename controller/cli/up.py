@@ -29,7 +29,7 @@ def up(ctx: click.Context) -> None:
     secrets = load_secrets(here.settings, here.base, os.environ)
     log = here.settings.log
     set_up(log.format, secrets.values, log.level.upper())
-    for library in ("alembic", "httpx"):  # every migration and every probe of a server
+    for library in ("alembic", "httpx", "github3"):  # migrations, probes, and calls of GitHub
         logging.getLogger(library).setLevel(logging.WARNING)
     if here.settings.secrets and exposed(here.base / here.settings.secrets):
         click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)
