@@ -86,6 +86,7 @@ async def at_home(home: Path, checkout: Checkout, stop: Stop) -> AsyncIterator[A
         try:
             app = App(settings, home, load_secrets(settings, home, os.environ), store)
             try:
+                await app.sweeper.forget_strangers()
                 yield app
             finally:
                 await _leave_nothing(app, stop)

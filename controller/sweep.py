@@ -34,6 +34,9 @@ from specs.failures import NeedsHuman
 
 log = structlog.get_logger("headgate.sweep")
 
+PATIENCE = 30.0
+"""Seconds in which a process that was killed is gone."""
+
 
 class Sweeper:
     """Sweeps the home folder of one controller."""
@@ -82,6 +85,41 @@ class Sweeper:
         if any(gone.values()):
             log.info("swept what nobody needs", **gone)
         return gone
+
+    async def forget_strangers(self) -> None:
+        """End and delete the attempts of runs that the store does not know; before any starts.
+
+        A run is saved before its first attempt starts, so these are of a state that was lost or
+        set back. Its next runs have the same numbers, and would take these results for their own.
+        Raises `NeedsHuman` if one does not end.
+        """
+        strangers = [
+            name
+            for name in self._attempts.names()
+            if await self._store.get(Key("run", name.partition(".")[0])) is None
+        ]
+        if not strangers:
+            return
+        log.warning(
+            "attempts of runs that the state does not know are ended and deleted; was it lost?",
+            attempts=len(strangers),
+        )
+        for name in strangers:
+            self._attempts.stop(name, grace=0.0)
+        for name in strangers:
+            await self._until_ended(name)
+            await asyncio.to_thread(self._attempts.remove, name)
+
+    async def _until_ended(self, attempt: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self._attempts.status(attempt).state is State.RUNNING:  # noqa: ASYNC110 - its end is seen in files
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise NeedsHuman(
+                f"attempt {attempt}, which the state does not know, was killed and does not end; "
+                "end its processes, then start the controller again"
+            ) from None
 
     async def _stored(self) -> Stored:
         runs = {each.key.name: each for each in await self._store.list("run", live=True)}
