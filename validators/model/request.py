@@ -23,7 +23,7 @@ class NoBaseline(Value):
 
     kind: Literal["first_model", "could_not_run"]
     reason: str = ""
-    """What its evaluation said, or why nothing was compared, in one sentence without a full stop."""
+    """What its evaluation said, or why nothing was compared, in a sentence without a full stop."""
 
 
 class Request(Value):
