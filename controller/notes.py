@@ -43,11 +43,6 @@ def merged(note: str, sections: Mapping[str, str]) -> str:
     return "\n".join([*parts, *rest.values()])
 
 
-def sections_of(note: str) -> dict[str, str]:
-    """The sections of a note by pipeline."""
-    return {found["name"]: found["text"].rstrip("\n") for found in _SECTION.finditer(note)}
-
-
 class Notes:
     """Reads and writes the notes of one repository. Raises what `Mirror` raises."""
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.git import Mirror
-from controller.notes import Notes, merged, sections_of
+from controller.notes import Notes, merged
 from tests.controller.git_server import Person, run_git
+from tests.controller.sections import sections_of
 
 
 @pytest.fixture

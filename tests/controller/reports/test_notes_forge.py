@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.notes import sections_of
 from controller.reports import NotesForge
 from tests.contracts.forge import ForgeContract, Shown, report
 from tests.controller.git_server import Person, run_git
+from tests.controller.sections import sections_of
 
 
 @pytest.fixture
