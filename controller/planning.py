@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,12 @@ from controller.machine.building import build
 from controller.machine.core import Key
 from controller.machine.data import place
 from controller.machine.environment import Environment
-from controller.machine.graph import Baseline, Source
+from controller.machine.graph import Baseline, Rules, Source
 from controller.machine.plan import Plan
 from controller.machine.policy import changes, suites_to_compare
+from controller.machine.untrusted import graph_of
 from controller.outbox import parsed
-from controller.plans import History, Policy, history_of, plan_of
+from controller.plans import Cache, History, Policy, history_of, plan_of
 from controller.store.protocol import Store
 from controller.versions import Versions
 from specs.failures import Failure, NeedsHuman
@@ -127,12 +128,16 @@ async def plan(
     folder: Path,
     *,
     policy: Policy | None = None,
-    store: Store | None = None,
+    rules: Rules | None = None,
+    cache: Cache | None = None,
 ) -> Plan:
-    """What a run of `spec` at `source` would do. `folder` is where the spec's files are.
+    """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
+    given. `folder` is where the spec's files are.
 
-    Without a store everything runs, and says that there is nothing to compare with.
+    Without a cache everything runs, and says that there is nothing to compare with. Raises what
+    `plan_of` raises.
     """
+    store = cache.store if cache else None
     name = spec.metadata.name
     history = await history_of(store, name) if store else History()
     baseline = await _baseline(store, name) if store else None
@@ -143,24 +148,28 @@ async def plan(
         versions |= {dataset: listed} if listed else {}
         problems |= {dataset: problem} if problem else {}
     return await plan_of(
-        store,
+        cache,
         spec,
-        build(spec, source, baseline),
+        graph_of(spec, source, baseline, rules, fork=False)
+        if rules
+        else build(spec, source, baseline),
         versions,
         commit=source.commit,
         history=history,
         policy=policy or Policy(),
         problems=problems,
-        notes=_notes(store, history),
+        notes=tuple(_notes(history if store else None, rules)),
     )
 
 
-def _notes(store: Store | None, history: History) -> tuple[str, ...]:
-    if store is None:
-        return ("no controller's state is at hand, so nothing is taken as cached",)
-    if history.state is None:
-        return ("the controller has not seen this pipeline yet",)
-    return ()
+def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
+    if rules is not None:
+        base = rules.source.commit[:12]
+        yield f"it is judged as a pull request is, by the gates of its base {base}"
+    if history is None:
+        yield "no controller's state is at hand, so nothing is taken as cached"
+    elif history.state is None:
+        yield "the controller has not seen this pipeline yet"
 
 
 async def _baseline(store: Store, pipeline: str) -> Baseline | None:
@@ -228,6 +237,8 @@ class Gathered(NamedTuple):
     source: Source
     loaded: Loaded
     policy: Policy
+    rules: Rules | None
+    """Of the base; None without one, or if nothing differs from it."""
 
 
 def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
@@ -250,27 +261,30 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     if loaded is None:
         raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
     other = commit_of(checkout, base) if base else default_base(checkout)
-    return Gathered(checkout, source, loaded, _compare(checkout, source, loaded, other))
+    rules = _rules(checkout, source, other) if other else None
+    policy = _compare(checkout, source, loaded, rules)
+    return Gathered(checkout, source, loaded, policy, rules)
 
 
-def _compare(checkout: Checkout, source: Source, loaded: Loaded, base: str | None) -> Policy:
-    if base is None or loaded.pipeline is None:
+def _rules(checkout: Checkout, source: Source, base: str) -> Rules | None:
+    files = files_at(checkout, base)
+    theirs = Source(repository=source.repository, commit=base, folder=source.folder, files=files)
+    before = spec_at(checkout, base, files)
+    if before is None or before.pipeline is None or theirs.below == source.below:
+        return None
+    return Rules(spec=before.pipeline, source=theirs)
+
+
+def _compare(checkout: Checkout, source: Source, loaded: Loaded, rules: Rules | None) -> Policy:
+    if rules is None or loaded.pipeline is None:
         return Policy()
-    theirs = Source(
-        repository=source.repository,
-        commit=base,
-        folder=source.folder,
-        files=files_at(checkout, base),
-    )
-    before = spec_at(checkout, base, theirs.files)
-    if before is None or before.pipeline is None:
-        return Policy()
+    before, theirs = rules.spec, rules.source
     suites = {}
-    for dataset, (was, now) in suites_to_compare(before.pipeline, loaded.pipeline).items():
+    for dataset, (was, now) in suites_to_compare(before, loaded.pipeline).items():
         texts = _text(checkout, theirs, was), _text(checkout, source, now)
         if texts[0] is not None and texts[1] is not None and texts[0] != texts[1]:
             suites[dataset] = texts[0], texts[1]
-    return Policy(base, changes(before.pipeline, loaded.pipeline, suites))
+    return Policy(theirs.commit, changes(before, loaded.pipeline, suites))
 
 
 def _text(checkout: Checkout, source: Source, path: str) -> str | None:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from controller.artifacts import Artifacts
 from controller.git import Mirror
+from controller.hits import look_up
 from controller.kinds.code import Repositories
 from controller.machine.change import Change
 from controller.machine.code import Code
@@ -37,6 +39,13 @@ class History(NamedTuple):
     state: Pipeline | None = None
     earlier: Earlier | None = None
     """The newest run of the default branch."""
+
+
+class Cache(NamedTuple):
+    """Where the results of earlier runs are."""
+
+    store: Store
+    artifacts: Artifacts
 
 
 class Policy(NamedTuple):
@@ -77,7 +86,7 @@ async def _earlier(store: Store, pipeline: str, name: str, besides: str | None) 
 
 
 async def plan_of(
-    store: Store | None,
+    cache: Cache | None,
     spec: Spec,
     graph: Graph,
     versions: Mapping[str, str],
@@ -91,16 +100,17 @@ async def plan_of(
 ) -> Plan:
     """The plan of a run whose graph and dataset versions are known.
 
-    `problems` says why the version of a dataset is not. What the run `besides` has made itself
-    was not there before, so it is not called cached.
+    Without a `cache` everything runs. `problems` says why the version of a dataset is not known.
+    What the run `besides` has made itself was not there before, so it is not called cached.
+    Raises what `Artifacts.has` raises.
     """
     earlier = history.earlier
-    cache: dict[str, Hit | None] = {}
+    hits: dict[str, Hit | None] = {}
     while True:
-        nodes, wanted = forecast(graph, versions, cache, earlier)
+        nodes, wanted = forecast(graph, versions, hits, earlier)
         if not wanted:
             break
-        cache |= {key: await _look_up(store, key, besides) for key in wanted}
+        hits |= {key: await _hit(cache, key, besides) for key in wanted}
     everything = len(versions) == len(spec.datasets)
     number, model = baseline_of(graph)
     return Plan(
@@ -120,30 +130,29 @@ async def plan_of(
     )
 
 
-async def _look_up(store: Store | None, key: str, besides: str | None) -> Hit | None:
-    record = await store.get(Key("cache", key)) if store else None
-    hit = parsed(Hit, record.body) if record else None
+async def _hit(cache: Cache | None, key: str, besides: str | None) -> Hit | None:
+    hit = await look_up(*cache, key) if cache else None
     return hit if hit is None or hit.run != besides else None
 
 
 async def plan_of_run(
-    store: Store, repositories: Repositories, run: Run, graph: Graph
+    cache: Cache, repositories: Repositories, run: Run, graph: Graph
 ) -> Plan | None:
     """The plan of a pull request's run, as it was when it began; None if its spec is lost.
 
-    Raises what `Repositories.code` raises.
+    Raises what `Repositories.code` and `plan_of` raise.
     """
     code = await repositories.code(run.repository, run.commit, run.folder)
     if code.spec is None:
         return None
     base = await repositories.code(run.repository, run.base, run.folder) if run.base else None
     return await plan_of(
-        store,
+        cache,
         code.spec,
         graph,
         run.datasets,
         commit=run.commit,
-        history=await history_of(store, run.pipeline, run.id),
+        history=await history_of(cache.store, run.pipeline, run.id),
         policy=await compare(repositories.mirror(run.repository), code, base),
         besides=run.id,
     )

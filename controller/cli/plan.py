@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.artifacts import Artifacts
 from controller.cli.failures import Failed
 from controller.cli.printing import show
 from controller.cli.reach import find_settings, open_store, reach
@@ -14,6 +15,7 @@ from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.plan import Plan, Planned
 from controller.planning import WORK_TREE, gather
 from controller.planning import plan as make_plan
+from controller.plans import Cache
 from controller.reports.plan import render_plan
 from specs.problems import has_errors, render_text
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--base",
     metavar="REV",
-    help="Whose gates to compare with; by default where the remote's main branch was left.",
+    help="Whose gates judge and are compared; by default where the remote's main branch was left.",
 )
 @click.option(
     "--format",
@@ -44,15 +46,16 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     """Say what a run of the spec in PATH would do: which steps run and which are cached, and why.
 
     It needs no running controller. Where the controller's state is at hand (headgate.yaml is here
-    or above), it is compared with the last run of the default branch. Gates that are loosened or
-    removed are shown in bold.
+    or above), it is compared with the last run of the default branch. What differs from the base
+    is judged as its pull request would be, by the base's gates. Gates that are loosened or removed
+    are shown in bold.
 
     \b
     Example:
       headgate plan --base origin/main
     """
     folder = path if path.is_dir() else path.parent
-    checkout, source, loaded, policy = gather(folder, commit, base)
+    checkout, source, loaded, policy, rules = gather(folder, commit, base)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is wrong, so there is nothing to plan; see above.")
@@ -62,9 +65,10 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
 
     async def run() -> Plan:
         if home is None:
-            return await make_plan(spec, source, root, policy=policy)
+            return await make_plan(spec, source, root, policy=policy, rules=rules)
         async with open_store(home) as store:
-            return await make_plan(spec, source, root, policy=policy, store=store)
+            cache = Cache(store, Artifacts(home / "artifacts"))
+            return await make_plan(spec, source, root, policy=policy, rules=rules, cache=cache)
 
     made = asyncio.run(run())
     if form == "json":

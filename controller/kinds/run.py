@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
 from controller.executors.protocol import Executor
+from controller.hits import look_up
 from controller.machine import execution as machine
 from controller.machine.absorb import absorb, inputs_of, wanted_keys
 from controller.machine.attempt import State, Status
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.graph import Graph, attempt_of
-from controller.machine.run import Hit, Observed, Run
+from controller.machine.run import Observed, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
@@ -38,7 +39,7 @@ class RunKind:
         # A hit makes the next keys known, so look until nothing new is asked for.
         moment = run.created
         while keys := wanted_keys(absorb(run, observed, moment), observed):
-            hits = {key: await self._look_up(key) for key in keys}
+            hits = {key: await look_up(self._store, self._artifacts, key) for key in keys}
             observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
         return observed
 
@@ -96,13 +97,3 @@ class RunKind:
     async def report(self, digest: str) -> Report:
         """A gate's report. Raises `NeedsHuman` if it is lost or no report."""
         return Report.model_validate_json(await self._artifacts.read_bytes(digest))
-
-    async def _look_up(self, key: str) -> Hit | None:
-        record = await self._store.get(Key("cache", key))
-        if record is None:
-            return None
-        hit = parsed(Hit, record.body)
-        for digest in hit.outputs.values():
-            if not await self._artifacts.has(digest):
-                return None  # swept, or damaged: made again
-        return hit

@@ -6,12 +6,10 @@ from controller.machine.building import build
 from controller.machine.code import Code
 from controller.machine.core import Action, Fact, Key, Message
 from controller.machine.data import missing, versions
-from controller.machine.graph import Baseline, Graph, Rules, fingerprint
+from controller.machine.graph import Graph, fingerprint
 from controller.machine.pipeline import Last, Observed, Out, Pipeline, Wanted, forget, report
-from controller.machine.pull import Pull
 from controller.machine.run import Run
-from controller.machine.untrusted import rules_of, without_secrets
-from specs.model import Pipeline as Spec
+from controller.machine.untrusted import graph_of, rules_of
 
 PATIENCE = 86_400.0
 """Seconds after which a run that waits for its data is given up."""
@@ -44,7 +42,10 @@ def start(
     if waits_for:
         return _wait(pipeline, branch, waits_for, out, now)
     datasets = versions(pipeline.data, code.spec, wanted.commit)
-    graph = _graph(code, code.spec, pull, rules, observed.baseline)
+    if pull:
+        graph = graph_of(code.spec, code.source, observed.baseline, rules, fork=pull.fork)
+    else:
+        graph = build(code.spec, code.source, observed.baseline)
     print_ = fingerprint(graph, datasets)
     last = pipeline.last.get(branch)
     if last and last.fingerprint == print_ and last.outcome in SETTLED and not wanted.force:
@@ -70,19 +71,6 @@ def _wait(
         told = wanted.model_copy(update={"told": waits_for})
         pipeline = pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: told}})
     return pipeline, waits_for
-
-
-def _graph(
-    code: Code, spec: Spec, pull: Pull | None, rules: Rules | None, baseline: Baseline | None
-) -> Graph:
-    """A pull request is judged by the rules of its base, and gets few secrets."""
-    if pull is None:
-        return build(spec, code.source, baseline)
-    spec = without_secrets(spec, rules, fork=pull.fork)
-    if baseline is not None:  # its code is trusted, but not what it is given to read
-        held_against = without_secrets(baseline.spec, rules, fork=pull.fork)
-        baseline = baseline.model_copy(update={"spec": held_against})
-    return build(spec, code.source, baseline, rules)
 
 
 def _begin_run(

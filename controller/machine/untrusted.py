@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from controller.machine.building import build
 from controller.machine.code import Code
-from controller.machine.graph import Rules, fingerprint
+from controller.machine.graph import Baseline, Graph, Rules, Source, fingerprint
 from specs.model import Pipeline
 
 
@@ -28,6 +28,16 @@ def without_secrets(spec: Pipeline, rules: Rules | None, *, fork: bool) -> Pipel
         for name, step in spec.steps.items()
     }
     return spec.model_copy(update={"steps": steps})
+
+
+def graph_of(
+    spec: Pipeline, source: Source, baseline: Baseline | None, rules: Rules | None, *, fork: bool
+) -> Graph:
+    """The graph of a pull request's run: judged by the rules of its base, given few secrets."""
+    if baseline is not None:  # its code is trusted, but not what it is given to read
+        held_against = without_secrets(baseline.spec, rules, fork=fork)
+        baseline = baseline.model_copy(update={"spec": held_against})
+    return build(without_secrets(spec, rules, fork=fork), source, baseline, rules)
 
 
 def touches(before: Code | None, after: Code) -> bool:

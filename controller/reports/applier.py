@@ -12,7 +12,7 @@ from controller.machine.graph import Graph
 from controller.machine.plan import Plan
 from controller.machine.run import Run
 from controller.outbox import parsed
-from controller.plans import plan_of_run
+from controller.plans import Cache, plan_of_run
 from controller.reports.build import build
 from controller.reports.protocol import Forge
 from controller.secrets import Secrets
@@ -90,7 +90,9 @@ class ReportApplier:
 
     async def _plan(self, run: Run, graph: Graph) -> Plan | None:
         try:
-            return await plan_of_run(self._store, self._repositories, run, graph)
+            return await plan_of_run(
+                Cache(self._store, self._artifacts), self._repositories, run, graph
+            )
         except NeedsHuman as failure:
             log.warning("there is no plan in a report", run=run.id, reason=str(failure))
             return None

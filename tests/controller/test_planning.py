@@ -1,15 +1,18 @@
 """Plans: of a work tree and of commits, with and without a controller's state."""
 
+import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.machine.core import Fact, Key
 from controller.machine.graph import Graph, key_of, resolve
-from controller.machine.run import Hit
+from controller.machine.run import Hit, Run
 from controller.planning import WORK_TREE, checkout_of, default_base, files_at, work_tree
 from controller.store.protocol import Change
 from tests.controller.cli import seeds
@@ -43,14 +46,26 @@ def fates(made: dict[str, Any]) -> dict[str, str]:
 def remember(at: Desk, made_of: Graph, rows: str) -> None:
     """Leave in the state what a passing run of that graph leaves."""
     run = seeds.run(1, datasets={"rows": rows})
+    outputs = asyncio.run(_stored(at.home / "artifacts", run))
     facts = []
     for node in made_of.nodes:
-        outputs = {n: p.outputs or {} for n, p in run.nodes.items()}
-        digests = resolve(node, lambda name, output: outputs[name][output], run.datasets)  # noqa: B023 - used at once
+        digests = resolve(node, lambda name, output: outputs[name][output], run.datasets)
         hit = Hit(run=run.id, outputs=outputs[node.name], seconds=4.0)
         facts.append(Fact(key=Key("cache", key_of(node, digests)), body=hit.plain()))
     pipeline = seeds.put("pipeline", "toy", seeds.pipeline(run))
     at.keep(Change(facts=tuple(facts)), *seeds.run_changes(run, made_of), pipeline)
+
+
+async def _stored(folder: Path, run: Run) -> dict[str, dict[str, str]]:
+    """What each node made, by the digests under which it is stored now."""
+    artifacts = Artifacts(folder)
+    return {
+        node: {
+            name: (await artifacts.put_bytes(digest.encode())).digest
+            for name, digest in (progress.outputs or {}).items()
+        }
+        for node, progress in run.nodes.items()
+    }
 
 
 @pytest.fixture
@@ -111,6 +126,11 @@ def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
     assert "nothing to run: all is as in toy-1" in told.do("plan", str(told.person.clone)).stdout
 
 
+def test_what_a_sweep_has_taken_is_not_called_cached(told: Desk) -> None:
+    shutil.rmtree(told.home / "artifacts")
+    assert set(fates(plan(told)).values()) == {"run"}
+
+
 def test_a_changed_parameter_runs_what_depends_on_it_and_names_it(told: Desk) -> None:
     spec = told.person.clone / "ml-pipeline.yaml"
     spec.write_text(seeds.SPEC.replace("depth: 3", "depth: 9"))
@@ -141,6 +161,22 @@ def test_new_data_is_named_with_both_versions(told: Desk) -> None:
     assert rows["version"] != rows["was"]
     assert set(fates(made).values()) == {"run"}
     assert made["nodes"][0]["why"][0].startswith("rows went from ")
+
+
+def test_the_gates_of_the_base_are_planned_and_it_is_said_whose_they_are(told: Desk) -> None:
+    base = run_git(told.person.clone, "rev-parse", "HEAD")[:12]
+    (told.person.clone / "suite.yaml").write_text(SUITE.replace("value: 1", "value: 2"))
+    made = plan(told)
+    assert fates(made)["gate.data.rows"] == "cached", "the base's suite has judged this data"
+    assert fates(made)["gate.data.rows.proposed"] == "run"
+    assert [gate["of_base"] for gate in made["gates"]][:2] == [True, False]
+    whose = f"it is judged as a pull request is, by the gates of its base {base}"
+    assert whose in made["notes"]
+    page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
+    assert page.startswith("### ⚠️ This loosens a rule\n\n> **The gates of the base branch")
+    assert "`gate.data.rows` judges rows: suite.yaml, as on the base branch" in page
+    assert f"- {whose}" in page
+    assert "| ▶️ | `gate.data.rows.proposed` |" in page
 
 
 def test_a_loosened_gate_is_told_in_the_plan(told: Desk) -> None:

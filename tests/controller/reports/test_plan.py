@@ -12,7 +12,7 @@ from controller.machine.core import Fact, Key
 from controller.machine.graph import Graph, Rules, key_of, resolve
 from controller.machine.pipeline import Last, Pipeline
 from controller.machine.run import Hit, Progress, Run
-from controller.plans import plan_of_run
+from controller.plans import Cache, plan_of_run
 from controller.reports import NotesForge, ReportApplier
 from controller.reports.plan import render_plan
 from controller.secrets import Secrets
@@ -45,6 +45,7 @@ class World:
         self.mirrors = {"flights": Mirror(str(self.ada.remote), tmp_path / "mirror.git")}
         self.repositories = Repositories(self.mirrors, tmp_path / "checkouts")
         self.artifacts = Artifacts(tmp_path / "artifacts")
+        self.cache = Cache(store, self.artifacts)
         self.base = self.ada.push(FILES)
 
     async def graph(self, commit: str, base: str | None = None) -> Graph:
@@ -67,7 +68,7 @@ class World:
         graph = await self.graph(self.base)
         nodes = {node.name: done(4.0, out="o") for node in graph.nodes}
         passed = run(self.base, nodes, number=11)
-        await self.keep(passed, graph, self.hit(graph, "gate.data.flights", passed))
+        await self.keep(passed, graph, await self.hit(graph, "gate.data.flights", passed))
         last = Last(run=passed.id, commit=self.base, fingerprint="f", outcome="passed")
         state = Pipeline(
             name="flight-delay", repository="flights", default_branch="main", last={"main": last}
@@ -77,10 +78,11 @@ class World:
         )
         await self.store.commit(Change(put=put), now=1.0)
 
-    def hit(self, graph: Graph, name: str, by: Run) -> Fact:
+    async def hit(self, graph: Graph, name: str, by: Run) -> Fact:
         node = graph.by_name[name]
         digests = resolve(node, lambda *_: "", by.datasets)
-        hit = Hit(run=by.id, outputs=dict.fromkeys(node.attempt.outputs, "o"))
+        made = await self.artifacts.put_bytes(f"what {name} made".encode())
+        hit = Hit(run=by.id, outputs=dict.fromkeys(node.attempt.outputs, made.digest))
         return Fact(key=Key("cache", key_of(node, digests)), body=hit.plain())
 
     async def pull(self, files: dict[str, str]) -> tuple[Run, Graph]:
@@ -115,7 +117,7 @@ async def test_loosened_rules_stand_first_and_in_bold_and_those_of_the_base_stay
 ) -> None:
     await world.main_ran()
     going, graph = await world.pull(LOOSENED)
-    plan = await plan_of_run(world.store, world.repositories, going, graph)
+    plan = await plan_of_run(world.cache, world.repositories, going, graph)
     assert plan is not None
     text = render_plan(plan, going)
     assert text.startswith("### ⚠️ This loosens 2 rules\n\n> **The gates of the base branch")
@@ -130,7 +132,7 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
 ) -> None:
     await world.main_ran()
     going, graph = await world.pull({"train.py": "deeper"})
-    plan = await plan_of_run(world.store, world.repositories, going, graph)
+    plan = await plan_of_run(world.cache, world.repositories, going, graph)
     assert plan is not None
     text = render_plan(plan)
     assert "loosens" not in text
@@ -144,8 +146,8 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
 async def test_what_a_run_made_itself_is_not_called_cached(world: World) -> None:
     await world.main_ran()
     going, graph = await world.pull({"train.py": "deeper"})
-    await world.keep(going, graph, world.hit(graph, "train", going))
-    plan = await plan_of_run(world.store, world.repositories, going, graph)
+    await world.keep(going, graph, await world.hit(graph, "train", going))
+    plan = await plan_of_run(world.cache, world.repositories, going, graph)
     assert plan is not None
     fates = {node.name: node.what for node in plan.nodes}
     assert (fates["gate.data.flights"], fates["train"]) == ("cached", "run")
@@ -182,7 +184,7 @@ async def test_a_base_without_the_pipeline_is_said(world: World) -> None:
     going, graph = await world.pull({"train.py": "deeper"})
     empty = world.ada.push({"ml-pipeline.yaml": "steps: []\n"}, branch="broken")
     plan = await plan_of_run(
-        world.store, world.repositories, going.model_copy(update={"base": empty}), graph
+        world.cache, world.repositories, going.model_copy(update={"base": empty}), graph
     )
     assert plan is not None
     assert "has no valid spec here" in render_plan(plan)
