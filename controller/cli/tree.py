@@ -166,7 +166,7 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text.assemble(
             ("quarantined ", "dim"),
             (f"v{bad.version}", "red"),
-            (f"  {short(bad.digest)}  {ago(bad.since, now)}: {one_line(bad.reason, 100)}", "dim"),
+            (f"  {short(bad.digest)}  {ago(bad.since, now)}: {one_line(bad.reason, 60)}", "dim"),
         )
     if len(view.quarantine) > 3:
         yield Text(f"and {len(view.quarantine) - 3} more in quarantine", "dim")
@@ -205,13 +205,15 @@ def _signal_line(view: SignalView, width: int) -> "Text":
 
     style = _VERDICT[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
     mark = {Verdict.PASS: "✓", Verdict.FAIL: "✗"}.get(view.verdict, "·")
-    line = Text.assemble((f"{mark} ", style), f"{view.signal:<{width}}  ")
+    # The limit comes last: where the terminal is narrow, it is what may be cut.
+    line = Text(no_wrap=True, overflow="ellipsis").append(f"{mark} ", style)
+    line.append(f"{view.signal:<{width}}  ")
     line.append(f"canary {_figure(view.signal, view.canary):<8}")
     line.append(f"  stable {_figure(view.signal, view.stable):<8}", "dim")
+    if view.n is not None:
+        line.append(f"  n {view.n:<7,}", "dim")
     if view.limit:
         line.append(f"  {view.limit}", "dim")
-    if view.n is not None:
-        line.append(f"  n {view.n:,}", "dim")
     return line
 
 
