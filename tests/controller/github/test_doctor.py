@@ -1,6 +1,7 @@
 """What doctor says of GitHub: each thing made wrong on the double, and its mend named."""
 
 import asyncio
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from controller.github.needs import (
 )
 from controller.github.values import AppItself
 from controller.settings import Settings
+from controller.settings_file import load_settings
 from tests.controller.github.conftest import REPO
 from tests.controller.github.little_github import Asked, LittleGitHub, Says
 from tests.doubles.github import GitHub, Repository
@@ -322,3 +324,22 @@ def test_an_organizations_app_has_its_settings_there() -> None:
     app = AppItself(slug="gate", owner="acme", owner_kind="Organization")
     page = "https://github.com/organizations/acme/settings/apps/gate"
     assert settings_page("https://github.com/", app) == page
+
+
+def test_the_document_has_every_permission_with_its_level_and_every_event() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (read|write) \|", text, re.MULTILINE)
+    assert dict(rows) == LEAST
+    assert all(f"`{event}`" in text for event in EVENTS)
+
+
+def test_the_settings_in_the_document_load_without_a_warning() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    whole = [
+        block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "url:" in block
+    ]
+    assert len(whole) == 2
+    for block in whole:
+        loaded = load_settings(block, "headgate.yaml", {})
+        assert loaded.settings is not None
+        assert loaded.problems == ()
