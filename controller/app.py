@@ -26,6 +26,7 @@ from controller.kinds.environment import EnvironmentKind
 from controller.kinds.pipeline import PipelineKind
 from controller.kinds.repository import RepositoryKind
 from controller.kinds.run import RunKind
+from controller.kinds.trouble import TroubleKind
 from controller.loop import Loop
 from controller.machine.actions import (
     CancelAttempt,
@@ -165,6 +166,7 @@ class App:
                 "pipeline": Addressed(pipelines, everyone),
                 "run": RunKind(self.store, self.executor, self.artifacts),
                 "environment": Addressed(environments, everyone),
+                "trouble": Addressed(TroubleKind(self.store), everyone),
             },
             self._appliers(environments),
             ways=self.ways,

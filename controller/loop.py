@@ -15,15 +15,21 @@ import structlog
 from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars
 
-from controller.machine.core import Action, Decision, Key, Letter, State
+from controller.machine.core import Action, Decision, Key, Letter, Message, State
 from controller.outbox import Applier, Outbox, Ways, owe, within
 from controller.queue import Queue
 from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record, Store
-from specs.failures import Ignore, NeedsHuman, TryAgain
+from controller.troubles import HUMAN, KIND, OTHERS, Troubles
+from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 
 Observed = TypeVar("Observed")
 
 log = structlog.get_logger("headgate.loop")
+
+_UNREADABLE = (
+    "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
+    "version of Headgate wrote it; `headgate doctor` names the mend."
+)
 
 
 class Kind(Protocol[State, Observed]):
@@ -74,6 +80,7 @@ class Loop:
         self._ways = ways
         self._workers = workers
         self._listen = listen
+        self._troubles = Troubles()
         self._queue: Queue[Key] = Queue(ways.backoff, ways.jitter)
         self._outbox = Outbox(store, appliers, self.wake, self.counts, ways)
 
@@ -110,6 +117,8 @@ class Loop:
         for kind in self._kinds:
             for record in await self._store.list(kind, live=True):
                 self.wake(record.key)
+                if kind == KIND:
+                    self._troubles.restore(record.key)
         for owed in await self._store.owed():
             self.wake(owed.owner)
         await self._wake_addressees()
@@ -137,6 +146,7 @@ class Loop:
         try:
             await self._turn(key)
             self._queue.forget(key)
+            await self._got_on(key)
         except Conflict:
             self.counts["conflicts"] += 1
             self._queue.add(key)
@@ -145,17 +155,46 @@ class Loop:
         except TryAgain as failure:
             delay = self._queue.add_failed(key, failure.after or 0.0)
             log.warning("the turn is tried again", reason=str(failure), delay=delay)
+            await self._failed(key, str(failure), OTHERS)
         except NeedsHuman as failure:
             delay = self._queue.add_failed(key)
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
                 "the turn needs a human", reason=str(failure), delay=delay
             )
-        except Exception:
+            await self._failed(key, str(failure), HUMAN)
+        except Exception as fault:
             self.counts["faults"] += 1
             delay = self._queue.add_failed(key)
             log.exception("the turn failed by a fault of Headgate's own", delay=delay)
+            why = f"A fault of Headgate's own ({type(fault).__name__}); its log says where."
+            await self._failed(key, why, HUMAN)
         finally:
             self._queue.done(key)
+
+    async def _got_on(self, key: Key) -> None:
+        if key in self.parked:
+            await self._failed(key, _UNREADABLE, 0.0)
+        else:
+            await self._say(key, self._troubles.passed(key, self._ways.clock()))
+
+    async def _failed(self, key: Key, reason: str, patience: float) -> None:
+        patience = min(patience, self._ways.bears)
+        now = self._ways.clock()
+        await self._say(key, self._troubles.failed(key, reason, now, patience))
+
+    async def _say(self, key: Key, message: Message | None) -> None:
+        """Tell of a trouble, or its end; where the store takes nothing, after the next turn."""
+        if message is None or KIND not in self._kinds:
+            return
+        try:
+            await self._store.commit(Change(send=(message,)), self._ways.clock())
+        except Failure as failure:
+            log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
+                "nobody could be told of a trouble yet", reason=str(failure)
+            )
+            return
+        self._troubles.sent(key, message)
+        self.wake(message.to)
 
     async def _turn(self, key: Key) -> None:
         look = await self._store.look(key)

@@ -1,6 +1,7 @@
 """Applies the actions that an object owes, and saves what came of each with its settling."""
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
@@ -47,6 +48,9 @@ class Ways(NamedTuple):
     jitter: Callable[[], float] = random.random
     patience: float = 60.0
     """How long one observation or one action may take."""
+    bears: float = math.inf
+    """The longest that an object may fail before somebody is told, where that is shorter than
+    `troubles` has it."""
     wake_every: float = 5.0
     """How often schedules look at the clock: it may have been set, or the machine slept."""
 

@@ -45,7 +45,8 @@ class Polling:
         return self._problem
 
     async def keys(self) -> AsyncIterator[Key]:
-        """The repository's key, once reached at first, and whenever something has changed."""
+        """The repository's key, once reached at first, and whenever something has changed, or
+        begins to fail or to be reached again."""
         known: object = None
         failures = 0
         while True:
@@ -53,7 +54,11 @@ class Polling:
                 seen = await self._look()
             except Failure as error:
                 failures += 1
+                fresh = self._problem is None
                 self._say(str(error))
+                if fresh:
+                    known = None
+                    yield self._key  # its own look fails as this did, and is what people hear of
             else:
                 failures = 0
                 self._say(None)

@@ -21,5 +21,8 @@ async def test_a_remote_that_fails_is_left_alone_for_longer_each_time(tmp_path: 
     source = Polling("flights", mirror.heads, 30.0, sleep=sleep, jitter=lambda: 0.5)
     keys = source.keys()
     assert str(await anext(keys)) == "repository/flights"
+    assert not waits, "its own look fails at once, which is what people are told of"
+    assert source.problem is not None
+    assert str(await anext(keys)) == "repository/flights"
     assert waits == [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]
     assert source.problem is None

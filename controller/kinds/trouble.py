@@ -1,0 +1,59 @@
+"""Observes troubles: whose they are, and whom that pipeline's or repository's specs name."""
+
+from collections.abc import Sequence
+
+from controller.machine import trouble as machine
+from controller.machine.core import Decision, Key, Letter
+from controller.machine.trouble import Observed, Trouble
+from controller.machine.version import ModelVersion
+from controller.outbox import parsed
+from controller.store.protocol import Record, Store
+
+
+class TroubleKind:
+    """A `Kind`: the troubles of objects, each by its object's key as text."""
+
+    state = Trouble
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def observe(self, key: Key, state: Trouble | None, inbox: Sequence[Letter]) -> Observed:
+        """Who is to be told, as far as what is stored can be read."""
+        if not inbox or (state is not None and not state.over):
+            return Observed()
+        kind, _, name = key.name.partition("/")
+        if kind == "repository":
+            records = await self._store.list("pipeline")
+            records = [one for one in records if one.body.get("repository") == name]
+            to = [address for one in records for address in await self._named(one)]
+            return Observed(repository=name, to=tuple(dict.fromkeys(to)))
+        pipeline = name.rpartition("-")[0] if kind == "run" else name.partition("/")[0]
+        record = await self._store.get(Key("pipeline", pipeline))
+        if record is None:
+            return Observed(pipeline=pipeline)
+        return Observed(
+            repository=str(record.body.get("repository", "")),
+            pipeline=pipeline,
+            to=tuple(dict.fromkeys(await self._named(record))),
+        )
+
+    def decide(
+        self,
+        key: Key,
+        state: Trouble | None,
+        observed: Observed,
+        inbox: Sequence[Letter],
+        now: float,  # noqa: ARG002 - it waits for nothing but letters
+    ) -> Decision[Trouble]:
+        """See `machine.trouble`."""
+        return machine.decide(key.name, state, observed, inbox)
+
+    async def _named(self, pipeline: Record) -> list[str]:
+        """Whom the pipeline's newest version names; before the first, only the settings do."""
+        newest = pipeline.body.get("versions", 0)
+        record = await self._store.get(Key("model", f"{pipeline.key.name}/{newest}"))
+        if record is None:
+            return []
+        version = parsed(ModelVersion, record.body)
+        return [one.to for one in version.spec.notify if "stuck" in one.on]
