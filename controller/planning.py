@@ -11,16 +11,12 @@ from typing import NamedTuple
 from controller.datasets import LocalBucket
 from controller.git.values import parse_tree
 from controller.machine.building import build
-from controller.machine.core import Key
 from controller.machine.data import place
-from controller.machine.environment import Environment
-from controller.machine.graph import Baseline, Rules, Source
+from controller.machine.graph import Rules, Source
 from controller.machine.plan import Plan
 from controller.machine.policy import changes, suites_to_compare
 from controller.machine.untrusted import graph_of
-from controller.outbox import parsed
 from controller.plans import Cache, History, Policy, history_of, plan_of
-from controller.store.protocol import Store
 from controller.versions import Versions
 from specs.failures import Failure, NeedsHuman
 from specs.lint import check
@@ -140,7 +136,7 @@ async def plan(
     store = cache.store if cache else None
     name = spec.metadata.name
     history = await history_of(store, name) if store else History()
-    baseline = await _baseline(store, name) if store else None
+    baseline = await Versions(store).baseline(name) if store else None
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
     for dataset in spec.datasets:
@@ -170,21 +166,6 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
         yield "no controller's state is at hand, so nothing is taken as cached"
     elif history.state is None:
         yield "the controller has not seen this pipeline yet"
-
-
-async def _baseline(store: Store, pipeline: str) -> Baseline | None:
-    record = await store.get(Key("environment", f"{pipeline}/production"))
-    stable = parsed(Environment, record.body).stable if record else None
-    version = await Versions(store).get(pipeline, stable.version) if stable else None
-    if version is None:
-        return None
-    return Baseline(
-        version=version.number,
-        digest=version.digest,
-        model=version.model,
-        spec=version.spec,
-        source=version.source,
-    )
 
 
 async def _version(

@@ -1,6 +1,8 @@
 """Model versions, as the store has them."""
 
 from controller.machine.core import Key
+from controller.machine.environment import Environment
+from controller.machine.graph import Baseline
 from controller.machine.version import ModelVersion
 from controller.outbox import parsed
 from controller.store.protocol import Store
@@ -23,3 +25,18 @@ class Versions:
             found = parsed(ModelVersion, record.body)
             self._known[pipeline, number] = found
         return found
+
+    async def baseline(self, pipeline: str) -> Baseline | None:
+        """The version that is in production, as a run is held against it."""
+        record = await self._store.get(Key("environment", f"{pipeline}/production"))
+        stable = parsed(Environment, record.body).stable if record else None
+        version = await self.get(pipeline, stable.version) if stable else None
+        if version is None:
+            return None
+        return Baseline(
+            version=version.number,
+            digest=version.digest,
+            model=version.model,
+            spec=version.spec,
+            source=version.source,
+        )

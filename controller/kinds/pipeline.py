@@ -12,8 +12,6 @@ from controller.machine import triggering as machine
 from controller.machine.code import Code
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.data import Listing, place
-from controller.machine.environment import Environment
-from controller.machine.graph import Baseline
 from controller.machine.pipeline import Observed, Pipeline, begin
 from controller.machine.pull import Pull
 from controller.machine.run import Run
@@ -65,7 +63,7 @@ class PipelineKind:
         return Observed(
             code=code,
             listings=listings,
-            baseline=await self._baseline(key.name),
+            baseline=await self._versions.baseline(key.name),
             ended=ended,
             reports={id_: await self._reports(letter) for id_, letter in _ends(inbox).items()},
             known=await self._known(key.name, inbox),
@@ -140,20 +138,6 @@ class PipelineKind:
             digest=listing.manifest.digest,
             settled=not listing.unsettled,
             marked=bool(listing.marked),
-        )
-
-    async def _baseline(self, pipeline: str) -> Baseline | None:
-        record = await self._store.get(Key("environment", f"{pipeline}/production"))
-        stable = parsed(Environment, record.body).stable if record else None
-        version = await self._versions.get(pipeline, stable.version) if stable else None
-        if version is None:
-            return None
-        return Baseline(
-            version=version.number,
-            digest=version.digest,
-            model=version.model,
-            spec=version.spec,
-            source=version.source,
         )
 
     async def _reports(self, letter: Letter) -> tuple[Report, ...]:
