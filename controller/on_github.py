@@ -24,6 +24,7 @@ from controller.machine.actions import (
 )
 from controller.machine.core import Action, Key, Message
 from controller.outbox import Applier
+from controller.plans import Cache
 from controller.secrets import Secrets
 from controller.store.protocol import Store
 
@@ -49,7 +50,7 @@ class OnGitHub:
         self.pulls = Pulls(client, names)
         self.issues = GitHubIssues(client, names, store)
         self.proposals = Proposals(client, names, mirrors, store, artifacts, secrets)
-        self._answering = Answering(client, names, store, repositories, secrets)
+        self._answering = Answering(client, names, Cache(store, artifacts), repositories, secrets)
         self._releases = GitHubReleases(client, names, url, secrets.redact)
         self._connection = connection
         self._store = store

@@ -13,10 +13,9 @@ from controller.machine.pull import line
 from controller.machine.repository import Repository
 from controller.machine.run import Run
 from controller.outbox import parsed
-from controller.plans import plan_of_run
+from controller.plans import Cache, plan_of_run
 from controller.reports.plan import render_plan
 from controller.secrets import Secrets
-from controller.store.protocol import Store
 
 
 class Answering:
@@ -26,13 +25,14 @@ class Answering:
         self,
         client: Client,
         names: Mapping[str, str],
-        store: Store,
+        cache: Cache,
         repositories: Repositories,
         secrets: Secrets,
     ) -> None:
         self._client = client
         self._names = names
-        self._store = store
+        self._cache = cache
+        self._store = cache.store
         self._repositories = repositories
         self._secrets = secrets
 
@@ -71,7 +71,7 @@ class Answering:
             return f"{head}{last.run} is about to begin."
         known = parsed(Run, run.body)
         made = parsed(Graph, graph.body)
-        plan = await plan_of_run(self._store, self._repositories, known, made)
+        plan = await plan_of_run(self._cache, self._repositories, known, made)
         if plan is None:
             return f"{head}The spec of {last.commit[:12]} cannot be read any more."
         return head + render_plan(self._secrets.redacted(plan), known)
