@@ -57,7 +57,7 @@ def _data_gates(
     now = {name: d.expectations for name, d in after.datasets.items()}
     for name in was.keys() & now.keys():
         if name in suites:
-            yield from between(now[name] or "", *suites[name])
+            yield from between(was[name] or "", now[name] or "", *suites[name])
         elif was[name] != now[name]:
             yield Change(
                 rule=f"datasets.{name}.expectations",

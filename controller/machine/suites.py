@@ -13,13 +13,15 @@ _WIDER_IF_HIGHER = ("max_value",)
 _LIMITS = (*_WIDER_IF_LOWER, *_WIDER_IF_HIGHER)
 
 
-def between(path: str, before: str, after: str) -> Iterator[Change]:
-    """What changed; `path` names the suite as it is now.
+def between(was_path: str, path: str, before: str, after: str) -> Iterator[Change]:
+    """What changed from one suite to another, each read as its path's ending says; `path` names
+    the suite as it is now.
 
     Expectations are the same one if they are of one type and about the same column; of several,
     those that are equal are.
     """
-    was, now = (_by_subject(read_suite(text, path).expectations) for text in (before, after))
+    texts = ((before, was_path), (after, path))
+    was, now = (_by_subject(read_suite(*text).expectations) for text in texts)
     for key in dict.fromkeys([*was, *now]):
         old = [
             one for one in was.get(key, []) if _meaning(one) not in map(_meaning, now.get(key, []))

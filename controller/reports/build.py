@@ -11,6 +11,7 @@ from controller.reports.annotations import of_gates, of_problems
 from controller.reports.plan import policy, render_plan
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion
 from controller.reports.steps import steps
+from controller.reports.words import fit
 from specs.digests import short
 from validators.figures import clip
 from validators.render.common import clean, duration
@@ -50,7 +51,7 @@ def build(
     At most 65,535 characters: the gates' passing checks are cut first, with the command that
     shows them.
     """
-    title = clip(action.title.partition("\n")[0], LONGEST_TITLE)
+    title = clip(_title(action, run).partition("\n")[0], LONGEST_TITLE)
     head = [f"## {_ICONS[action.state]} {escape(title)}"]
     if action.text:
         head.append(fenced(action.text))
@@ -88,6 +89,14 @@ def build(
         pull=action.pull,
         step=action.step,
     )
+
+
+def _title(action: ReportCommit, run: Run | None) -> str:
+    """Of a failed run, which step and why, without what it printed before."""
+    name = _broken(run) if run is not None and action.state == "failed" else ""
+    if run is None or not name:
+        return action.title
+    return f"{run.id} failed: {name}: {fit(run.nodes[name].failed or '')}"
 
 
 def _conclusion(action: ReportCommit, run: Run | None) -> Conclusion | None:
@@ -136,10 +145,12 @@ def _about(run: Run, *, here: bool) -> str:
         parts.append(f"It took {duration(run.finished - run.created)}.")
     if here:
         parts.append("It releases nothing.")
-    elif run.pull is not None:
+    elif run.pull is not None and (run.live or run.outcome == "passed"):
         parts.append(
             "It releases nothing; once this is merged, what it trained is not trained again."
         )
+    elif run.pull is not None:
+        parts.append("Runs of pull requests release nothing.")
     elif not run.releases:
         parts.append(f"It only reports: {code(run.branch)} does not release.")
     elif run.live:
@@ -162,7 +173,7 @@ def _failures(run: Run) -> Iterator[str]:
     """What steps said last, in their own words."""
     failed = [(name, node.failed) for name, node in run.nodes.items() if node.failed]
     for name, said in failed[:MOST_FAILURES]:
-        yield f"{code(name)} failed:\n\n{fenced(said or '')}"
+        yield f"{code(name)} failed:\n\n{fenced(fit(said or ''))}"
     if len(failed) > MOST_FAILURES:
         yield f"{len(failed) - MOST_FAILURES} more failed: {code(f'headgate show {run.id}')}"
 

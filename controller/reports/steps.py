@@ -66,7 +66,9 @@ def _happened(progress: Progress, reasons: Sequence[str] = ()) -> str:
         case "failed":
             said = "failed for good"
         case "skipped":
-            said = f"skipped: {progress.skipped}"
+            # Why that did not succeed stands in its own row.
+            culprit, failed, _ = (progress.skipped or "").partition(" did not succeed")
+            said = f"skipped: {culprit}{failed}"
         case "succeeded":
             said = f"ran: {'; '.join(reasons)}" if reasons else ""
         case _:

@@ -1,8 +1,11 @@
 """Which changes of a suite let data through that was stopped before."""
 
+import json
+
 import pytest
 
 from controller.machine.suites import between
+from validators.data.suite import read_suite
 
 SUITE = """\
 name: flights
@@ -16,7 +19,7 @@ expectations:
 
 def found(was: str, now: str) -> list[tuple[str, str, str, bool]]:
     assert SUITE.count(was) == 1
-    changes = between("suite.yaml", SUITE, SUITE.replace(was, now))
+    changes = between("suite.yaml", "suite.yaml", SUITE, SUITE.replace(was, now))
     return [(one.rule, one.was, one.now, one.loosens) for one in changes]
 
 
@@ -55,7 +58,15 @@ def test_an_added_expectation_is_told_and_one_that_moved_is_not() -> None:
     added = "  - {type: expect_column_to_exist, kwargs: {column: carrier}}\n"
     head, *lines = SUITE.partition("expectations:\n")[2].splitlines(keepends=True)
     moved = "name: flights\nexpectations:\n" + "".join([*lines, head, added])
-    changes = list(between("suite.yaml", SUITE, moved))
+    changes = list(between("suite.yaml", "suite.yaml", SUITE, moved))
     assert [(one.rule, one.was, one.loosens) for one in changes] == [
         ("suite.yaml: carrier", "none", False)
     ]
+
+
+def test_a_suite_that_becomes_json_is_compared_as_what_it_was() -> None:
+    nulls, *_ = read_suite(SUITE, "suite.yaml").expectations
+    kept = {"type": nulls.type, "kwargs": dict(nulls.kwargs)}
+    text = json.dumps({"name": "flights", "expectations": [kept]}, indent="\t")
+    changes = list(between("suite.yaml", "suite.json", SUITE, text))
+    assert {(change.now, change.loosens) for change in changes} == {("removed", True)}

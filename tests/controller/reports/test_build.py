@@ -113,7 +113,7 @@ def test_a_failed_step_is_quoted_in_its_own_words_with_the_commands() -> None:
         },
     )
     report = build(action("failed", f"failed: train: {last_words}"), failed, GRAPH, ())
-    assert report.title == "failed: train: exit code 1"
+    assert report.title == "flight-delay-12 failed: train: exit code 1"
     assert f"````text\n{last_words}\n````" in report.text
     assert "`headgate logs flight-delay-12 train` · `headgate retry flight-delay-12`" in report.text
     assert "attempt 2" in report.text
