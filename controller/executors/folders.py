@@ -6,8 +6,8 @@ whatever they say.
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
+from secrets import token_hex
 
 from controller.artifacts.objects import COPY_UP_TO
 
@@ -23,9 +23,9 @@ def own_copy(checkout: Path, folder: str, target: Path) -> Path:
     if target.exists():
         return inside
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".code-", dir=target.parent))
+    scratch = target.with_name(f".code-{token_hex(8)}")
     try:
-        source, copy = checkout, scratch / "new"
+        source, copy = checkout, scratch
         for part in Path(folder).parts:
             copy.mkdir()
             for entry in os.scandir(source):
@@ -34,7 +34,7 @@ def own_copy(checkout: Path, folder: str, target: Path) -> Path:
             source, copy = source / part, copy / part
         _copy(str(source), str(copy))
         try:
-            (scratch / "new").rename(target)
+            scratch.rename(target)
         except OSError:
             if not target.is_dir():
                 raise

@@ -202,14 +202,17 @@ class LocalExecutor:
 
     async def _redact_log(self, attempt_id: str) -> None:
         """Once it ended, its log is kept without the secrets that it may have printed."""
-        mark = self._folder(attempt_id) / "redacted"
-        if not mark.exists():
-            log_file = self._processes.log(attempt_id)
-            # Of an attempt that was lost with its supervisor, the pieces were never joined.
-            for piece in (log_file, *map(log_file.with_suffix, (".old", ".tail"))):
-                with contextlib.suppress(FileNotFoundError):
-                    if piece.stat().st_size:  # silence holds no secret, and a thread costs time
-                        await asyncio.to_thread(_rewrite, piece, self._redact)
+        mark, spoke = self._folder(attempt_id) / "redacted", False
+        if mark.exists():
+            return
+        log_file = self._processes.log(attempt_id)
+        # Of an attempt that was lost with its supervisor, the pieces were never joined.
+        for piece in (log_file, *map(log_file.with_suffix, (".old", ".tail"))):
+            with contextlib.suppress(FileNotFoundError):
+                if piece.stat().st_size:  # silence holds no secret: no thread for it, and no mark
+                    await asyncio.to_thread(_rewrite, piece, self._redact)
+                    spoke = True
+        if spoke:
             mark.touch()
 
     def _announce(self, attempt_id: str) -> None:

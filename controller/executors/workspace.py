@@ -80,12 +80,10 @@ class Workspace:
         Raises `specs.failures.Failure`, and TemplateError for a command that cannot be filled in.
         """
         own = self.folder(attempt.id)
-        for name in ("inputs", "outputs", "scratch"):
-            (own / name).mkdir(parents=True, exist_ok=True)
         checkout = await self.checkouts.folder(attempt.repository, attempt.commit)
         if attempt.program == "step":
-            folder = await asyncio.to_thread(own_copy, checkout, attempt.folder, own / "code")
-            return await self._step(attempt, own, folder)
+            return await self._step(attempt, own, checkout)
+        _make_folders(own, attempt)
         request = await self._request(attempt, own, checkout / attempt.folder)
         asked = own / "request.json"
         asked.write_text(json.dumps(request))
@@ -99,15 +97,22 @@ class Workspace:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         return Prepared(argv=argv, folder=own, environment={**environment, **calm()})
 
-    async def _step(self, attempt: Attempt, own: Path, folder: Path) -> Prepared:
-        values = {f"params.{name}": value for name, value in attempt.params.items()}
-        for name, file in attempt.outputs.items():
-            target = own / "outputs" / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            values[f"outputs.{name}"] = str(target)
-        for name in attempt.inputs:
-            values[f"inputs.{name}"] = str(await self._input(attempt, name, own))
-        environment = await self.environment(attempt, folder, own)
+    async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
+        def lay_out() -> Path:
+            _make_folders(own, attempt)
+            return own_copy(checkout, attempt.folder, own / "code")
+
+        # Beside each other: all of them wait for the disk, or for a network.
+        folder, environment, inputs = await asyncio.gather(
+            asyncio.to_thread(lay_out),
+            self.environment(attempt, checkout / attempt.folder, own),
+            asyncio.gather(*(self._input(attempt, name, own) for name in attempt.inputs)),
+        )
+        values = {
+            **{f"params.{name}": value for name, value in attempt.params.items()},
+            **{f"outputs.{n}": str(own / "outputs" / file) for n, file in attempt.outputs.items()},
+            **{f"inputs.{n}": str(path) for n, path in zip(attempt.inputs, inputs, strict=True)},
+        }
         return Prepared(render(attempt.command, values), folder, environment)
 
     def tidy(self, attempt_id: str) -> None:
@@ -135,7 +140,6 @@ class Workspace:
         given = attempt.inputs[name]
         if given.kind == "artifact":
             target = own / "inputs" / name / (given.name or name)
-            target.parent.mkdir(exist_ok=True)
             await self.artifacts.link(given.digest, target)
             return target
         if given.access == "uri":
@@ -144,6 +148,7 @@ class Workspace:
                 {"key": e.key, "uri": uri, "size": e.size, "version": e.version} for e, uri in found
             ]
             listing = own / "inputs" / f"{name}.json"
+            listing.parent.mkdir(parents=True, exist_ok=True)
             listing.write_text(json.dumps({"dataset": given.name, "objects": objects}))
             return listing
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
@@ -164,6 +169,13 @@ class Workspace:
         tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
         files = {name: str(await self._input(attempt, name, own)) for name in tables}
         return _model_request(attempt, files, folder).model_dump(mode="json")
+
+
+def _make_folders(own: Path, attempt: Attempt) -> None:
+    for folder in (own / "inputs", own / "scratch", own / "outputs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for file in attempt.outputs.values():
+        (own / "outputs" / file).parent.mkdir(parents=True, exist_ok=True)
 
 
 def read_requirements(folder: Path, path: str | None) -> str:
