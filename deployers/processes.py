@@ -25,6 +25,14 @@ from typing import Self
 from deployers import supervisor
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_SOURCE = str(Path(supervisor.__file__).parents[1])
+# Last on the path: nothing that lies beside this package is taken for the standard library.
+_ZYGOTE = """
+import sys
+sys.path.append(sys.argv[1])
+from deployers import supervisor
+supervisor.main(sys.argv[2])
+"""
 _FLOCK = struct.Struct("hhqqi")  # struct flock: type, whence, start, length, pid
 
 
@@ -242,7 +250,7 @@ class Processes:
             self._end_zygote()
         if self._zygote is None:
             self._zygote = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervisor.__file__, str(self._home)],
+                [sys.executable, "-I", "-S", "-c", _ZYGOTE, _SOURCE, str(self._home)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

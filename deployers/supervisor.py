@@ -1,10 +1,10 @@
 """Supervisors of commands, and the zygote that forks them. Linux; standard library only.
 
-`python -I -S supervisor.py HOME` is the zygote: for each message on its standard input, which holds
-a name, what to run and the environment, there is one supervisor with the folder HOME/NAME. A fork
-costs about a millisecond where a fresh interpreter costs tens, and it is made ahead: one supervisor
-always waits for the next message. End of input ends both; supervisors at work need neither the
-zygote nor the controller. `deployers.processes` is the other side.
+`main(HOME)`, in a bare interpreter, is the zygote: for each message on its standard input, which
+holds a name, what to run and the environment, there is one supervisor with the folder HOME/NAME. A
+fork costs about a millisecond where a fresh interpreter costs tens, and it is made ahead: one
+supervisor always waits for the next message. End of input ends both; supervisors at work need
+neither the zygote nor the controller. `deployers.processes` is the other side.
 
 A supervisor holds a POSIX record lock on `lock` for its whole life, so that liveness is a
 question to the kernel and never to a process id that may have been given away again. It is the
@@ -21,7 +21,7 @@ Files of a folder, in the order of their appearance:
 """
 
 # Importing pathlib would cost a third of the zygote's start.
-# ruff: noqa: PTH105, PTH108, PTH110, PTH113, PTH118, PTH119, PTH123, PTH208, PTH211
+# ruff: noqa: PTH105, PTH108, PTH118, PTH119, PTH123, PTH208, PTH211
 
 import contextlib
 import ctypes
@@ -32,10 +32,12 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
+
+from deployers.bounded_log import BoundedLog
+from deployers.commands import spawn
 
 MARK = "HEADGATE_PROCESS"
 """Variable that marks every descendant, so that those of a killed supervisor can be found."""
@@ -47,9 +49,7 @@ _HEADER = 8  # bytes of a message's length
 _libc = ctypes.CDLL(None, use_errno=True)
 _RESERVED = 4096
 _CHUNK = 65536
-_SEGMENT = 262144
 _WAKING = (signal.SIGCHLD, signal.SIGTERM)
-_DEFAULTED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def save(name: str, value: object) -> None:
@@ -80,74 +80,6 @@ def load(name: str) -> Any:
         return None
 
 
-class BoundedLog:
-    """Keeps the head and the tail of the output, half of `bound` bytes each.
-
-    While it grows, the tail is the end of two files that take turns.
-    A full disk costs output, never the command: `trouble` then says what was lost.
-    """
-
-    def __init__(self, bound: int) -> None:
-        self._half = max(bound // 2, 1)
-        self._room = self._half
-        self._turns = 0
-        self._seen = 0
-        self._fd = self._open("log")
-        self.trouble = ""
-
-    def write(self, data: bytes) -> None:
-        self._seen += len(data)
-        rest = memoryview(data)
-        try:
-            while rest:
-                if not self._room:
-                    self._turn()
-                written = os.write(self._fd, rest[: self._room])
-                self._room -= written
-                rest = rest[written:]
-        except OSError as error:
-            self.trouble = f"output was lost: {error.strerror}"
-
-    def close(self) -> None:
-        """Put head, a line about what was cut, and tail into `log`."""
-        os.close(self._fd)
-        if not self._turns:
-            return
-        tail = b"".join(self._read(name) for name in ("log.old", "log.tail"))[-self._half :]
-        cut = self._seen - self._half - len(tail)
-        notice = b"\n[headgate: %d bytes of output cut here]\n" % cut if cut > 0 else b""
-        try:
-            self._fd = self._open("log")
-            os.write(self._fd, notice + tail)
-            os.close(self._fd)
-        except OSError as error:
-            self.trouble = f"output was lost: {error.strerror}"
-            return
-        for name in ("log.old", "log.tail"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-
-    def _turn(self) -> None:
-        if self._turns:
-            os.replace("log.tail", "log.old")
-        fd = self._open("log.tail")
-        os.close(self._fd)
-        self._fd, self._room = fd, max(self._half, _SEGMENT)
-        self._turns += 1
-
-    @staticmethod
-    def _open(name: str) -> int:
-        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    @staticmethod
-    def _read(name: str) -> bytes:
-        try:
-            with open(name, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return b""
-
-
 class Supervision:
     """The life of one command, from its fork until none of its descendants is left."""
 
@@ -170,7 +102,7 @@ class Supervision:
         self._poll = select.poll()
         for fd in (self._output, self._wake, self._control):
             self._poll.register(fd, select.POLLIN)
-        self._main, self._failure = _spawn(spec, environment, output)
+        self._main, self._failure = spawn(spec, environment, output)
         os.close(output)
 
     def run(self) -> dict[str, Any]:
@@ -295,86 +227,6 @@ class Supervision:
             "cpu_seconds": used.ru_utime + used.ru_stime,
             "peak_bytes": used.ru_maxrss * 1024,
         }
-
-
-def _spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tuple[int, str]:
-    """Start the command in a group of its own; its process id, or why it could not be started.
-
-    posix_spawn and not fork: nothing of this interpreter is copied for a process that is replaced
-    at once. What it cannot set for the child alone is set here and inherited.
-    """
-    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
-    step = f"cannot enter the working directory {spec['cwd']!r}"
-    try:
-        os.chdir(spec["cwd"])
-        step = "cannot set the limits"
-        with _limits(spec) as memory:
-            step = f"cannot run {spec['argv'][0]!r}"
-            pid = os.posix_spawn(
-                _program(spec["argv"][0], environment),
-                spec["argv"],
-                environment,
-                file_actions=(
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, output, 1),
-                    (os.POSIX_SPAWN_DUP2, output, 2),
-                ),
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=_DEFAULTED,
-            )
-        if memory is not None:  # no way back up: the child alone is bound by the hard limit
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
-        return pid, ""
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        hint = ""
-        if isinstance(error, FileNotFoundError) and step.startswith("cannot run"):
-            command = spec["argv"][0]
-            hint = (
-                "; the interpreter in its first line is missing"
-                if os.path.exists(command)
-                else f"; PATH is {environment.get('PATH', 'not set')!r}"
-            )
-        return 0, f"{step}: {reason}{hint}"[:1500]
-    finally:
-        os.fchdir(own)
-        os.close(own)
-
-
-def _program(name: str, environment: dict[str, str]) -> str:
-    """Where the command's PATH has it, seen from the working directory; else the name itself."""
-    if "/" in name:
-        return name
-    for folder in environment.get("PATH", os.defpath).split(":"):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return name
-
-
-@contextlib.contextmanager
-def _limits(spec: dict[str, Any]) -> Iterator[int | None]:
-    """What is started inside inherits the limits; gives the most memory in bytes, if any."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    allowed = os.sched_getaffinity(0)
-    if spec["cpus"] is not None and spec["cpus"] < len(allowed):
-        # By chance, so that two groups of one processor each seldom meet on the same one.
-        some = sorted(allowed, key=lambda _: os.urandom(8))[: spec["cpus"]]
-        os.sched_setaffinity(0, some)
-    if spec["memory_bytes"] is None:
-        yield None
-        return
-    former = resource.getrlimit(resource.RLIMIT_AS)
-    most = spec["memory_bytes"]
-    if former[1] != resource.RLIM_INFINITY:  # at most what this user may have
-        most = min(most, former[1])
-    resource.setrlimit(resource.RLIMIT_AS, (most, former[1]))
-    try:
-        yield most
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, former)
 
 
 def _children() -> Iterator[int]:
@@ -527,7 +379,3 @@ def main(home: str) -> None:
         # finds its zygote gone, starts another, and asks again for what is not running.
         going_on = bool(os.read(reading, 1))
         os.close(reading)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -59,7 +59,7 @@ def local_target(tmp_path: Path) -> Target:
         await controller.wait()
 
     def running() -> list[str]:
-        zygote = "supervisor.py"  # it ends with the deployer; supervisors look alike
+        zygote = "supervisor.main"  # it ends with the deployer; supervisors look alike
         return [line for line in living(tmp_path) if zygote not in line]
 
     return Target(

@@ -1,0 +1,79 @@
+"""The output of a supervised command, within bounds, in the working directory.
+
+For supervisors: standard library only, and as little of it as will do.
+"""
+
+# ruff: noqa: PTH105, PTH108, PTH123 - pathlib would cost a third of the zygote's start
+
+import contextlib
+import os
+
+_SEGMENT = 262144
+
+
+class BoundedLog:
+    """Keeps the head and the tail of the output, half of `bound` bytes each.
+
+    While it grows, the tail is the end of two files that take turns.
+    A full disk costs output, never the command: `trouble` then says what was lost.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self._half = max(bound // 2, 1)
+        self._room = self._half
+        self._turns = 0
+        self._seen = 0
+        self._fd = self._open("log")
+        self.trouble = ""
+
+    def write(self, data: bytes) -> None:
+        self._seen += len(data)
+        rest = memoryview(data)
+        try:
+            while rest:
+                if not self._room:
+                    self._turn()
+                written = os.write(self._fd, rest[: self._room])
+                self._room -= written
+                rest = rest[written:]
+        except OSError as error:
+            self.trouble = f"output was lost: {error.strerror}"
+
+    def close(self) -> None:
+        """Put head, a line about what was cut, and tail into `log`."""
+        os.close(self._fd)
+        if not self._turns:
+            return
+        tail = b"".join(self._read(name) for name in ("log.old", "log.tail"))[-self._half :]
+        cut = self._seen - self._half - len(tail)
+        notice = b"\n[headgate: %d bytes of output cut here]\n" % cut if cut > 0 else b""
+        try:
+            self._fd = self._open("log")
+            os.write(self._fd, notice + tail)
+            os.close(self._fd)
+        except OSError as error:
+            self.trouble = f"output was lost: {error.strerror}"
+            return
+        for name in ("log.old", "log.tail"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+    def _turn(self) -> None:
+        if self._turns:
+            os.replace("log.tail", "log.old")
+        fd = self._open("log.tail")
+        os.close(self._fd)
+        self._fd, self._room = fd, max(self._half, _SEGMENT)
+        self._turns += 1
+
+    @staticmethod
+    def _open(name: str) -> int:
+        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    @staticmethod
+    def _read(name: str) -> bytes:
+        try:
+            with open(name, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
