@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.printing import show
-from controller.cli.reach import Reach, json_option, print_json, values, with_store
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
 from controller.cli.views import RunView, run_view
 from controller.cli.words import ago, lasting, one_line
+from controller.machine.pipeline import Pipeline
 from controller.machine.run import Run
 from controller.store.protocol import Store
 
@@ -38,6 +39,8 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) ->
     """
 
     async def ask(store: Store, _: Reach) -> list[RunView]:
+        if pipeline is not None:
+            await known(store, "pipeline", pipeline, Pipeline, "pipeline")
         found = values(await store.list("run", f"{pipeline}-" if pipeline else ""), Run)
         chosen = [run for run in found if pipeline in (None, run.pipeline)]
         chosen.sort(key=lambda run: -run.created)
