@@ -104,7 +104,11 @@ async def room(tmp_path: Path, github: GitHub) -> AsyncIterator[Room]:
     mirror = Mirror(str(repository.git.path), tmp_path / "mirror.git")
     environments = Environments(mirror)
     await environments.write(lambda _: file(1), "production", "mean", "promote v1", "one")
-    transport = Transport(api_of(github.url))
+
+    async def pass_by(seconds: float) -> None:
+        github.advance(seconds)  # a wait sets the double's clock ahead
+
+    transport = Transport(api_of(github.url), now=github.hub.seconds, sleep=pass_by)
     made = Room(
         github,
         repository,
