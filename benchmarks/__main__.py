@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "data_gate": (),
     "model_gate": (),
     "github": (),
+    "pull_requests": (),
     "judge": (["--seconds", "60"],),
 }
 """Modules of this package, and what to give their `main`, so that each takes a minute or two."""
