@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from controller.app import serve
 from controller.machine.core import Key
-from controller.machine.run import Run
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.secrets import Secrets
 from controller.settings import Settings

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import Project, Row, until
-from controller.machine.run import Run
+from controller.machine.runs.run import Run
 
 STEPS = 100
 ROUNDS = 5

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from controller.app import App, only_one
 from controller.machine.actions import ReportCommit
-from controller.machine.building import build
 from controller.machine.core import Fact, Key, Message
-from controller.machine.graph import Graph, Rules, Source, fingerprint
-from controller.machine.run import Run, Trigger
-from controller.machine.untrusted import without_secrets
+from controller.machine.pipelines.untrusted import without_secrets
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Graph, Rules, Source, fingerprint
+from controller.machine.runs.run import Run, Trigger
 from controller.outbox import parsed
 from controller.planning import Checkout, git_folder
 from controller.settings import Repository, Settings

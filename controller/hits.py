@@ -2,7 +2,7 @@
 
 from controller.artifacts import Artifacts
 from controller.machine.core import Key
-from controller.machine.run import Hit
+from controller.machine.runs.run import Hit
 from controller.outbox import parsed
 from controller.store.protocol import Store
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from controller.datasets import LocalBucket
 from controller.git.values import parse_tree
-from controller.machine.building import build
-from controller.machine.data import place
-from controller.machine.graph import Rules, Source
-from controller.machine.plan import Plan
-from controller.machine.policy import changes, suites_to_compare
-from controller.machine.untrusted import graph_of
+from controller.machine.pipelines.data import place
+from controller.machine.pipelines.policy import changes, suites_to_compare
+from controller.machine.pipelines.untrusted import graph_of
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.plan import Plan
 from controller.plans import Cache, History, Policy, history_of, plan_of
 from controller.versions import Versions
 from specs.failures import Failure, NeedsHuman

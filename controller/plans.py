@@ -7,12 +7,13 @@ from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.hits import look_up
 from controller.kinds.code import Repositories
-from controller.machine.change import Change
-from controller.machine.code import Code
 from controller.machine.core import Key
-from controller.machine.graph import Graph
-from controller.machine.pipeline import Pipeline
-from controller.machine.plan import (
+from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.policy import changes, suites_to_compare
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.plan import (
     Earlier,
     Plan,
     baseline_of,
@@ -23,8 +24,7 @@ from controller.machine.plan import (
     nothing_changed,
     took,
 )
-from controller.machine.policy import changes, suites_to_compare
-from controller.machine.run import Hit, Run
+from controller.machine.runs.run import Hit, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.model import Pipeline as Spec

@@ -9,10 +9,10 @@ from controller.executors.folders import own_copy
 from controller.executors.virtualenvs import CannotBuild, Virtualenvs
 from controller.executors.workspace import Checkouts, calm, read_requirements
 from controller.machine.actions import Deploy
-from controller.machine.building import serve_params
 from controller.machine.core import Key, Message
-from controller.machine.environment import server_name
-from controller.machine.version import ModelVersion
+from controller.machine.environments.environment import server_name
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.building import serve_params
 from controller.secrets import Secrets
 from controller.shelf import discard_all, use
 from controller.versions import Versions

@@ -20,10 +20,10 @@ from controller.catalog import Catalog
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git import Mirror
 from controller.machine.core import Key
-from controller.machine.environment import Environment, server_name
+from controller.machine.environments.environment import Environment, server_name
+from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import Kept, Stored, kept, runs_of
-from controller.machine.run import Run
-from controller.machine.version import ModelVersion
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.serving import Serving
 from controller.shelf import discard_all

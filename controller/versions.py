@@ -1,9 +1,9 @@
 """Model versions, as the store has them."""
 
 from controller.machine.core import Key
-from controller.machine.environment import Environment
-from controller.machine.graph import Baseline
-from controller.machine.version import ModelVersion
+from controller.machine.environments.environment import Environment
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.graph import Baseline
 from controller.outbox import parsed
 from controller.store.protocol import Store
 

@@ -8,9 +8,9 @@ from controller.cli.reach import Reach, known, no_such, with_store
 from controller.cli.steer import reason_option, steer
 from controller.cli.trigger import request
 from controller.machine.core import Key
-from controller.machine.environment import Environment
-from controller.machine.pipeline import Pipeline
-from controller.machine.run import Run
+from controller.machine.environments.environment import Environment
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 

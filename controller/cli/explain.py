@@ -8,9 +8,9 @@ from controller.cli.printing import show
 from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
 from controller.cli.words import clean, one_line, short
 from controller.machine.core import Key, Value
-from controller.machine.graph import Graph, Node
-from controller.machine.plan import Earlier, reasons
-from controller.machine.run import Progress, Run
+from controller.machine.runs.graph import Graph, Node
+from controller.machine.runs.plan import Earlier, reasons
+from controller.machine.runs.run import Progress, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 

@@ -12,8 +12,8 @@ from controller.cli.failures import Failed
 from controller.cli.reach import Reach, json_option, no_such, print_json, with_store
 from controller.cli.steer import environment
 from controller.machine.core import Key, Value
-from controller.machine.environment import server_name
-from controller.machine.run import Run
+from controller.machine.environments.environment import server_name
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.secrets import Secrets
 from controller.settings_file import load_secrets

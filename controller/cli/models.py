@@ -10,9 +10,9 @@ from controller.cli.printing import show
 from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
 from controller.cli.words import ago, one_line, short
 from controller.machine.core import Value
-from controller.machine.environment import Environment
-from controller.machine.pipeline import Pipeline
-from controller.machine.version import ModelVersion
+from controller.machine.environments.environment import Environment
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.version import ModelVersion
 from controller.store.protocol import Store
 from validators.verdict import Verdict, worst
 

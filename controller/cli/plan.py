@@ -12,7 +12,7 @@ from controller.cli.failures import Failed
 from controller.cli.printing import show
 from controller.cli.reach import find_settings, open_store, reach
 from controller.cli.words import clean, lasting, one_line, short
-from controller.machine.plan import Plan, Planned
+from controller.machine.runs.plan import Plan, Planned
 from controller.planning import WORK_TREE, gather
 from controller.planning import plan as make_plan
 from controller.plans import Cache

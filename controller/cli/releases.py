@@ -10,7 +10,7 @@ from controller.cli.reach import Reach, json_option, print_json, values, with_st
 from controller.cli.steer import environment
 from controller.cli.words import ago, one_line
 from controller.machine.core import Value
-from controller.machine.rollout import Ended
+from controller.machine.environments.rollout import Ended
 from controller.store.protocol import Store
 from validators.canary import evidence
 

@@ -16,7 +16,7 @@ from controller.cli import running
 from controller.cli.failures import Failed
 from controller.cli.running import CODES, Ended
 from controller.cli.show import read_reports
-from controller.machine.graph import Rules, Source
+from controller.machine.runs.graph import Rules, Source
 from controller.planning import (
     Checkout,
     about,

@@ -16,8 +16,8 @@ from controller.cli.tree import node_line, render_run
 from controller.cli.views import NodeView, run_view
 from controller.cli.words import clean, lasting, one_line
 from controller.here import Played, Watcher
-from controller.machine.graph import Graph
-from controller.machine.run import Run, why_ended
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.run import Run, why_ended
 from controller.reports import CommitReport
 from controller.reports.actions import annotations, summary
 from validators.render import terminal

@@ -9,8 +9,8 @@ from controller.cli.printing import show
 from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
 from controller.cli.views import RunView, run_view
 from controller.cli.words import ago, lasting, one_line
-from controller.machine.pipeline import Pipeline
-from controller.machine.run import Run
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.runs.run import Run
 from controller.store.protocol import Store
 
 if TYPE_CHECKING:

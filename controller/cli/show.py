@@ -12,13 +12,13 @@ from controller.cli.reach import Reach, json_option, no_such, print_json, values
 from controller.cli.tree import render_run
 from controller.cli.views import RunView, run_view
 from controller.cli.words import clean, lasting, moment, one_line
-from controller.machine.attempt import Status
 from controller.machine.core import Key, Value
-from controller.machine.environment import Environment
-from controller.machine.graph import Graph
-from controller.machine.rollout import Ended, Rollout
-from controller.machine.run import Run
-from controller.machine.version import ModelVersion
+from controller.machine.environments.environment import Environment
+from controller.machine.environments.rollout import Ended, Rollout
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.attempt import Status
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman

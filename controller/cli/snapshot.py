@@ -17,12 +17,12 @@ from controller.cli.views import (
     run_view,
 )
 from controller.machine.core import Key
-from controller.machine.environment import Environment
-from controller.machine.graph import Graph
-from controller.machine.pipeline import Pipeline
-from controller.machine.repository import ENVIRONMENTS
-from controller.machine.rollout import Ended
-from controller.machine.run import Run
+from controller.machine.environments.environment import Environment
+from controller.machine.environments.rollout import Ended
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.repositories.repository import ENVIRONMENTS
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from controller.versions import Versions

@@ -8,10 +8,10 @@ from controller.cli.failures import Failed
 from controller.cli.mail import ask, no_wait_option
 from controller.cli.reach import Reach, known, no_such, with_store
 from controller.machine.core import Key
-from controller.machine.environment import Environment
-from controller.machine.pipeline import Pipeline
-from controller.machine.repository import ENVIRONMENTS
-from controller.machine.version import ModelVersion
+from controller.machine.environments.environment import Environment
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.store.protocol import Store
 
 Objection = Callable[[Environment], str | None]

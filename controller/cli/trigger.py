@@ -5,7 +5,7 @@ import click
 from controller.cli.mail import ask, no_wait_option, who
 from controller.cli.reach import Reach, known, no_such, with_store
 from controller.machine.core import Key
-from controller.machine.pipeline import Pipeline
+from controller.machine.pipelines.pipeline import Pipeline
 from controller.store.protocol import Store
 
 

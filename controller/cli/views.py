@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from controller.machine.attempt import State
 from controller.machine.core import Value
-from controller.machine.environment import Environment
-from controller.machine.graph import Graph
-from controller.machine.pipeline import Pipeline
-from controller.machine.rollout import Ended, Rollout, weights
-from controller.machine.run import Progress, Run, why_ended
-from controller.machine.version import ModelVersion, Quarantined, Ref
+from controller.machine.environments.environment import Environment
+from controller.machine.environments.rollout import Ended, Rollout, weights
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
+from controller.machine.runs.attempt import State
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.run import Progress, Run, why_ended
 from controller.store.protocol import Owed
 from validators.canary.evidence import headline, report
 from validators.verdict import Verdict

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from controller.executors.workspace import Workspace
-from controller.machine.attempt import Attempt, State, Status
+from controller.machine.runs.attempt import Attempt, State, Status
 from deployers.processes import Exit, Processes, ProcessSpec, Reason
 from deployers.processes import State as ProcessState
 from specs.failures import Failure, NeedsHuman, TryAgain

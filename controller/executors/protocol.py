@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from controller.machine.attempt import Attempt, Status
+from controller.machine.runs.attempt import Attempt, Status
 
 
 class Executor(Protocol):

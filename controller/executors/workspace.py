@@ -20,7 +20,7 @@ from typing import Protocol
 from controller.artifacts import Artifacts
 from controller.executors.folders import own_copy
 from controller.executors.virtualenvs import Virtualenvs
-from controller.machine.attempt import Attempt
+from controller.machine.runs.attempt import Attempt
 from controller.secrets import Secrets
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman

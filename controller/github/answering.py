@@ -7,11 +7,11 @@ from controller.github.comment import cut
 from controller.kinds.code import Repositories
 from controller.machine.actions import Answer
 from controller.machine.core import Key, Message
-from controller.machine.graph import Graph
-from controller.machine.pipeline import Pipeline
-from controller.machine.pull import line
-from controller.machine.repository import Repository
-from controller.machine.run import Run
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.repositories.pull import line
+from controller.machine.repositories.repository import Repository
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.plans import Cache, plan_of_run
 from controller.reports.plan import render_plan

@@ -11,9 +11,9 @@ from controller.git import Mirror
 from controller.github.client import Client
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Key, Message
-from controller.machine.environment import Proposed
-from controller.machine.run import Run
-from controller.machine.version import ModelVersion
+from controller.machine.environments.environment import Proposed
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.reports.card import Card, render
 from controller.secrets import Secrets

@@ -10,7 +10,7 @@ from controller.github.client import Client
 from controller.github.values import Comment
 from controller.github.values import Pull as Theirs
 from controller.github.webhooks import Hint
-from controller.machine.pull import Command, Heeded, Pull, Verb, is_command, parse
+from controller.machine.repositories.pull import Command, Heeded, Pull, Verb, is_command, parse
 
 RESERVE = 500
 """Calls of an hour that polls leave to reports."""

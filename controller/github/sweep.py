@@ -16,9 +16,9 @@ from controller.github.client import Client
 from controller.github.values import Check
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
-from controller.machine.pipeline import Pipeline
-from controller.machine.repository import Repository
-from controller.machine.run import Run, why_ended
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.repositories.repository import Repository
+from controller.machine.runs.run import Run, why_ended
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import Ignore

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from controller.git import Mirror
-from controller.machine.code import Code
-from controller.machine.graph import Source
+from controller.machine.pipelines.code import Code
+from controller.machine.runs.graph import Source
 from specs.lint import check
 from specs.lint_policy import ELSEWHERE
 from specs.model import SPEC_FILE

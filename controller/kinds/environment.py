@@ -6,10 +6,10 @@ from controller.environment_file import EnvironmentFile, Invalid, path_of
 from controller.environments import BRANCH, Environments, is_ours, proposed_by
 from controller.github.proposals import Proposals
 from controller.kinds.code import Repositories
-from controller.machine import promotion
 from controller.machine.actions import WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.environment import Branch, Environment, Observed, Proposed
+from controller.machine.environments import promotion
+from controller.machine.environments.environment import Branch, Environment, Observed, Proposed
 from controller.versions import Versions
 from deployers.protocol import Deployer, Traffic
 from deployers.protocol import Observed as Deployed

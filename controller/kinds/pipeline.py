@@ -8,13 +8,13 @@ from controller.artifacts import Artifacts
 from controller.catalog import Catalog
 from controller.datasets import place_of
 from controller.kinds.code import Repositories
-from controller.machine import triggering as machine
-from controller.machine.code import Code
 from controller.machine.core import Decision, Key, Letter
-from controller.machine.data import Listing, place
-from controller.machine.pipeline import Observed, Pipeline, begin
-from controller.machine.pull import Pull
-from controller.machine.run import Run
+from controller.machine.pipelines import triggering as machine
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.data import Listing, place
+from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
+from controller.machine.repositories.pull import Pull
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from controller.versions import Versions

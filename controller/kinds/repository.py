@@ -9,12 +9,12 @@ import structlog
 from controller.environments import BRANCH
 from controller.github.pulls import Pulls, begin
 from controller.kinds.code import Repositories
-from controller.machine import repository
-from controller.machine.code import Code
 from controller.machine.core import Decision, Key, Letter
-from controller.machine.pull import Command, Heeded, Pull, approvals, line
-from controller.machine.repository import Commit, Observed, Repository, is_seen
-from controller.machine.untrusted import touches
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.untrusted import touches
+from controller.machine.repositories import repository
+from controller.machine.repositories.pull import Command, Heeded, Pull, approvals, line
+from controller.machine.repositories.repository import Commit, Observed, Repository, is_seen
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
 from specs.model import SPEC_FILE

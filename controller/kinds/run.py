@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from controller.artifacts import Artifacts
 from controller.executors.protocol import Executor
 from controller.hits import look_up
-from controller.machine import execution as machine
-from controller.machine.absorb import absorb, inputs_of, wanted_keys
-from controller.machine.attempt import State, Status
 from controller.machine.core import Decision, Key, Letter
-from controller.machine.graph import Graph, attempt_of
-from controller.machine.run import Observed, Run
+from controller.machine.runs import execution as machine
+from controller.machine.runs.absorb import absorb, inputs_of, wanted_keys
+from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.graph import Graph, attempt_of
+from controller.machine.runs.run import Observed, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from controller.machine import trouble as machine
 from controller.machine.core import Decision, Key, Letter
+from controller.machine.pipelines.version import ModelVersion
 from controller.machine.trouble import Observed, Trouble
-from controller.machine.version import ModelVersion
 from controller.outbox import parsed
 from controller.store.protocol import Record, Store
 

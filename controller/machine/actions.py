@@ -3,8 +3,8 @@
 from typing import ClassVar, Literal
 
 from controller.environment_file import EnvironmentFile
-from controller.machine.attempt import Attempt
 from controller.machine.core import Action, Value
+from controller.machine.runs.attempt import Attempt
 from specs.digests import digest
 from specs.model import NotifyEvent
 from specs.problems import Problem

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from controller.machine.actions import Evidence, Incident
-from controller.machine.run import Run, why_ended
-from controller.machine.version import Ref
+from controller.machine.pipelines.version import Ref
+from controller.machine.runs.run import Run, why_ended
 from specs.digests import short
 from validators.report import Check, Report
 from validators.verdict import Verdict

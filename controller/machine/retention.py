@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.machine.core import Value
-from controller.machine.run import Run
-from controller.machine.version import ModelVersion
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.run import Run
 from specs.digests import canonical_json
 
 MARGIN = 3600.0

@@ -8,9 +8,9 @@ from controller.artifacts import Artifacts
 from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
-from controller.machine.graph import Graph
-from controller.machine.plan import Plan
-from controller.machine.run import Run
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.plan import Plan
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.plans import Cache, plan_of_run
 from controller.reports.build import build

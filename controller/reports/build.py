@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from controller.machine.actions import ReportCommit
-from controller.machine.graph import Graph
-from controller.machine.plan import Plan, baseline_of
-from controller.machine.run import Run
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.plan import Plan, baseline_of
+from controller.machine.runs.run import Run
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.plan import policy, render_plan
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion

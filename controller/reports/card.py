@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from controller.machine.version import ModelVersion
+from controller.machine.pipelines.version import ModelVersion
 from controller.reports.protocol import LONGEST
 from specs.digests import short
 from validators.figures import number, percent

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from controller.machine.change import Change
-from controller.machine.plan import Plan, Planned
-from controller.machine.run import NEW, Run
+from controller.machine.pipelines.change import Change
+from controller.machine.runs.plan import Plan, Planned
+from controller.machine.runs.run import NEW, Run
 from controller.reports.steps import ICONS, MOST
 from specs.digests import short
 from validators.figures import clip

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from controller.machine.graph import Graph, Node
-from controller.machine.run import Progress, Run
+from controller.machine.runs.graph import Graph, Node
+from controller.machine.runs.run import Progress, Run
 from validators.figures import clip
 from validators.render.common import duration
 from validators.render.markdown import code, escape

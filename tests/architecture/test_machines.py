@@ -11,7 +11,7 @@ from controller.machine import actions
 from controller.machine.core import Action
 
 ROOT = Path(__file__).parents[2]
-MACHINES = sorted((ROOT / "controller" / "machine").glob("*.py"))
+MACHINES = sorted((ROOT / "controller" / "machine").rglob("*.py"))
 PACKAGES = ("controller", "specs", "validators", "deployers")
 MODULES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 IMPURE_CALLS = {"now", "utcnow", "today", "time", "monotonic", "open", "getenv", "urandom", "uuid4"}

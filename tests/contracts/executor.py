@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from controller.executors.protocol import Executor
-from controller.machine.attempt import Attempt, Input, State, Status
+from controller.machine.runs.attempt import Attempt, Input, State, Status
 
 DEADLINE = 60.0
 """Seconds after which something that should happen has not."""

@@ -9,8 +9,8 @@ from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.kinds.code import Repositories
 from controller.machine.core import Fact, Key
-from controller.machine.graph import Source
-from controller.machine.version import ModelVersion
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.graph import Source
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.versions import Versions

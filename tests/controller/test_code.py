@@ -6,7 +6,7 @@ import pytest
 
 from controller.git import Mirror
 from controller.kinds.code import Repositories
-from controller.machine.code import Code
+from controller.machine.pipelines.code import Code
 from tests.controller.git_server import Person
 
 SPEC = """\

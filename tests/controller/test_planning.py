@@ -11,8 +11,8 @@ import pytest
 from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.machine.core import Fact, Key
-from controller.machine.graph import Graph, key_of, resolve
-from controller.machine.run import Hit, Run
+from controller.machine.runs.graph import Graph, key_of, resolve
+from controller.machine.runs.run import Hit, Run
 from controller.planning import WORK_TREE, checkout_of, default_base, files_at, work_tree
 from controller.store.protocol import Change
 from tests.controller.cli import seeds

@@ -16,7 +16,7 @@ import structlog
 from controller.app import serve
 from controller.environments import BRANCH
 from controller.machine.core import Key
-from controller.machine.environment import Environment
+from controller.machine.environments.environment import Environment
 from controller.outbox import Boundary, Ways, parsed
 from controller.secrets import Secrets
 from controller.store.sqlite import SqliteStore

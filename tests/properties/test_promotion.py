@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.machine import promotion
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
+from controller.machine.environments import promotion
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, WriteMode
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.machine.actions import StartAttempt
-from controller.machine.attempt import Attempt, State, Status
-from controller.machine.building import build
 from controller.machine.core import Action, Decision
-from controller.machine.graph import Graph
-from controller.machine.run import NEW, Progress, Run
+from controller.machine.runs.attempt import Attempt, State, Status
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.run import NEW, Progress, Run
 from specs.digests import digest
 from tests.controller.machine.kit import source, spec
 from tests.controller.machine.lab import Lab

@@ -1,6 +1,6 @@
 """The people around a repository on GitHub, and what they see there."""
 
-from controller.machine.run import Run
+from controller.machine.runs.run import Run
 from tests.doubles.github import CheckRun, GitHub, Repository
 from tests.doubles.github.state import Issue
 from tests.scenarios.world import World, run_git

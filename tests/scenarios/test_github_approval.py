@@ -6,7 +6,7 @@ import pytest
 
 from controller.environments import BRANCH, PROPOSALS
 from controller.machine.core import Key
-from controller.machine.environment import Environment
+from controller.machine.environments.environment import Environment
 from tests.doubles.github import GitHub, Issue, Repository
 from tests.scenarios.world import World, git_or_none, run_git
 

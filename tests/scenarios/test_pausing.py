@@ -1,7 +1,7 @@
 """An environment that is held still, and goes on where it stood."""
 
 from controller.machine.core import Key
-from controller.machine.environment import Environment
+from controller.machine.environments.environment import Environment
 from tests.scenarios.world import World
 from validators.canary import Decision as Judged
 

@@ -7,7 +7,7 @@ import structlog
 
 from controller.app import only_one
 from controller.machine.core import Key
-from controller.machine.run import Run
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.settings import Settings
 from tests.scenarios.world import World, run_git

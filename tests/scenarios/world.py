@@ -16,9 +16,9 @@ from controller.app import serve
 from controller.environment_file import EnvironmentFile, parse, path_of
 from controller.environments import BRANCH
 from controller.machine.core import Key, Message
-from controller.machine.environment import Environment
-from controller.machine.pipeline import Pipeline
-from controller.machine.run import Run
+from controller.machine.environments.environment import Environment
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.runs.run import Run
 from controller.outbox import Ways, parsed
 from controller.secrets import Secrets
 from controller.settings import Settings

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from controller.machine.attempt import State, Status
-from controller.machine.building import build
 from controller.machine.core import Fact, Key, Value
-from controller.machine.environment import Environment
-from controller.machine.graph import Graph, Source
-from controller.machine.pipeline import Last, Pipeline
-from controller.machine.rollout import Ended, Rollout, begin_canary, watch
-from controller.machine.run import Progress, Run, Tried, Trigger
-from controller.machine.version import ModelVersion, Ref
+from controller.machine.environments.environment import Environment
+from controller.machine.environments.rollout import Ended, Rollout, begin_canary, watch
+from controller.machine.pipelines.pipeline import Last, Pipeline
+from controller.machine.pipelines.version import ModelVersion, Ref
+from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Graph, Source
+from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from controller.store.protocol import Change, Put
 from specs.digests import digest
 from specs.lint import check

@@ -12,10 +12,10 @@ from rich.console import Console
 from controller.artifacts import Artifacts
 from controller.cli.tree import render
 from controller.cli.views import Snapshot
-from controller.machine.attempt import State
 from controller.machine.core import Key
-from controller.machine.run import Progress, Trigger
-from controller.machine.version import Quarantined
+from controller.machine.pipelines.version import Quarantined
+from controller.machine.runs.attempt import State
+from controller.machine.runs.run import Progress, Trigger
 from controller.store.protocol import Change, Owed, Postponed
 from deployers import control
 from deployers.site import Site

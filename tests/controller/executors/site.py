@@ -16,7 +16,7 @@ from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
 from controller.kinds.code import Repositories
-from controller.machine.attempt import Attempt, Input
+from controller.machine.runs.attempt import Attempt, Input
 from controller.secrets import Secrets
 from deployers.processes import Processes
 from tests.contracts.executor import SECRET
@@ -33,7 +33,7 @@ FILES = {
 CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
-from controller.machine.attempt import Attempt, State
+from controller.machine.runs.attempt import Attempt, State
 from tests.contracts.executor import becomes
 from tests.controller.executors.site import LocalSite
 

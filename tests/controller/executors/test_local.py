@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from controller.machine.attempt import State
+from controller.machine.runs.attempt import State
 from tests.contracts.executor import (
     SECRET,
     ExecutorContract,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.executors.virtualenvs import CannotBuild, Virtualenvs
-from controller.machine.attempt import State
+from controller.machine.runs.attempt import State
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
 

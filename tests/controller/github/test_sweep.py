@@ -14,9 +14,9 @@ from controller.github.sweep import GIVEN_UP, ChecksSweep
 from controller.github.transport import Transport
 from controller.kinds.code import Repositories
 from controller.machine.core import Fact, Key
-from controller.machine.pipeline import Pipeline, Wanted
-from controller.machine.repository import Repository as Watched
-from controller.machine.run import Run, Trigger
+from controller.machine.pipelines.pipeline import Pipeline, Wanted
+from controller.machine.repositories.repository import Repository as Watched
+from controller.machine.runs.run import Run, Trigger
 from controller.reports import ReportApplier
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Store

@@ -5,8 +5,8 @@ from copy import deepcopy
 from typing import Any
 
 from controller.machine.core import Key, Letter, Message
-from controller.machine.graph import Baseline, Source
-from controller.machine.version import ModelVersion
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.graph import Baseline, Source
 from specs.digests import digest
 from specs.model import Pipeline as Spec
 from validators.report import Check, Report

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from controller.environment_file import EnvironmentFile, Model
-from controller.machine import promotion
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
-from controller.machine.environment import Branch, Environment, Observed, server_name
-from controller.machine.version import ModelVersion, Ref
+from controller.machine.environments import promotion
+from controller.machine.environments.environment import Branch, Environment, Observed, server_name
+from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.outbox import parsed
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import ServerStatus, Traffic

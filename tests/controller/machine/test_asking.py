@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import Answer
-from controller.machine.asking import Target, heed
 from controller.machine.core import Message
-from controller.machine.pull import Command, Pull, Verb, line
+from controller.machine.repositories.asking import Target, heed
+from controller.machine.repositories.pull import Command, Pull, Verb, line
 from tests.controller.machine.kit import sha
 
 HEAD = sha("head")

@@ -2,7 +2,7 @@
 
 from controller.machine.actions import ReportDeployment, ReportRelease
 from controller.machine.core import Action, Decision
-from controller.machine.environment import Environment
+from controller.machine.environments.environment import Environment
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from controller.machine import triggering as machine
 from controller.machine.actions import Notify, ReportCommit
-from controller.machine.code import Code
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
-from controller.machine.data import Listing
-from controller.machine.pipeline import Observed, Pipeline
-from controller.machine.run import Progress, Run
+from controller.machine.pipelines import triggering as machine
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.data import Listing
+from controller.machine.pipelines.pipeline import Observed, Pipeline
+from controller.machine.runs.run import Progress, Run
 from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import letter, report, sha, source, spec

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.machine.actions import ReportCommit
-from controller.machine.graph import Baseline, Graph
-from controller.machine.pipeline import Observed
-from controller.machine.pull import Pull, line
+from controller.machine.pipelines.pipeline import Observed
+from controller.machine.repositories.pull import Pull, line
+from controller.machine.runs.graph import Baseline, Graph
 from controller.outbox import parsed
 from tests.controller.machine.kit import baseline, sha
 from tests.controller.machine.test_pipeline import Team

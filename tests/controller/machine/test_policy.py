@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.machine.policy import changes
+from controller.machine.pipelines.policy import changes
 from specs.lint import check
 from specs.model import Pipeline
 from tests.controller.cli.seeds import SPEC

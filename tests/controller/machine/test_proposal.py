@@ -8,7 +8,7 @@ import pytest
 from controller.environment_file import EnvironmentFile
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Action, Message
-from controller.machine.environment import Observed, Proposed
+from controller.machine.environments.environment import Observed, Proposed
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine.pull import (
+from controller.machine.repositories.pull import (
     Command,
     Pull,
     Verb,

@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine import repository as machine
 from controller.machine.actions import Answer, ReportCommit
 from controller.machine.core import Decision, Message
-from controller.machine.pull import Command, Heeded, Pull, Verb, line
-from controller.machine.repository import Commit, Observed, Repository
+from controller.machine.repositories import repository as machine
+from controller.machine.repositories.pull import Command, Heeded, Pull, Verb, line
+from controller.machine.repositories.repository import Commit, Observed, Repository
 from controller.outbox import parsed
 from tests.controller.machine.kit import sha
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from controller.machine import repository as machine
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Decision, Message
-from controller.machine.repository import Commit, Observed, Repository
+from controller.machine.repositories import repository as machine
+from controller.machine.repositories.repository import Commit, Observed, Repository
 from controller.outbox import parsed
 from tests.controller.machine.kit import sha
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import MARGIN, Stored, kept, runs_of
-from controller.machine.run import Progress, Run, Trigger
-from controller.machine.version import ModelVersion
+from controller.machine.runs.run import Progress, Run, Trigger
 from specs.digests import digest
 from specs.model import Pipeline
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from controller.machine.absorb import LATE
 from controller.machine.actions import ReportCommit, StartAttempt
-from controller.machine.attempt import State, Status
-from controller.machine.execution import PROGRESS
+from controller.machine.runs.absorb import LATE
+from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.execution import PROGRESS
 from tests.controller.machine.kit import baseline
 from tests.controller.machine.lab import lab
 from validators.verdict import Verdict

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from controller.machine.suites import between
+from controller.machine.pipelines.suites import between
 from validators.data.suite import read_suite
 
 SUITE = """\

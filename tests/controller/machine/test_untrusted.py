@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from controller.machine.building import build, judged_by
-from controller.machine.code import Code
-from controller.machine.graph import Graph, Rules, Source, key_of
-from controller.machine.untrusted import rules_of, touches, without_secrets
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.untrusted import rules_of, touches, without_secrets
+from controller.machine.runs.building import build, judged_by
+from controller.machine.runs.graph import Graph, Rules, Source, key_of
 from specs.digests import digest
 from specs.gates import AbsoluteCheck
 from tests.controller.machine.kit import source, spec

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from controller.machine.attempt import State, Status
-from controller.machine.building import build
-from controller.machine.graph import Baseline, Graph, Source
-from controller.machine.run import Progress, Run, Tried, Trigger
+from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Baseline, Graph, Source
+from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
 from specs.load import load
 from validators.report import Check, Report

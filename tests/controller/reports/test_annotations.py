@@ -1,6 +1,6 @@
 """What a report means for a merge, and what stands beside which line."""
 
-from controller.machine.run import Progress
+from controller.machine.runs.run import Progress
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.build import build
 from specs.load import load

@@ -9,7 +9,7 @@ from controller.git import Mirror
 from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key
-from controller.machine.run import Progress, Run
+from controller.machine.runs.run import Progress, Run
 from controller.reports import NotesForge, ReportApplier
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store

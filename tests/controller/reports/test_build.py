@@ -3,7 +3,7 @@
 import re
 
 from controller.machine.actions import ReportCommit
-from controller.machine.run import Progress
+from controller.machine.runs.run import Progress
 from controller.reports.build import build, fenced
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST

@@ -7,11 +7,11 @@ import pytest
 from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.kinds.code import Repositories
-from controller.machine.building import build
 from controller.machine.core import Fact, Key
-from controller.machine.graph import Graph, Rules, key_of, resolve
-from controller.machine.pipeline import Last, Pipeline
-from controller.machine.run import Hit, Progress, Run
+from controller.machine.pipelines.pipeline import Last, Pipeline
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Graph, Rules, key_of, resolve
+from controller.machine.runs.run import Hit, Progress, Run
 from controller.plans import Cache, plan_of_run
 from controller.reports import NotesForge, ReportApplier
 from controller.reports.plan import render_plan

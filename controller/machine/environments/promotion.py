@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.machine import deployments, incidents, proposal
+from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
-from controller.machine.alerts import over, refuse, tell, watch_stable
-from controller.machine.branch import renew_write, say_what_runs
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.ending import give_up, promote, stop, written
-from controller.machine.environment import (
+from controller.machine.environments import deployments, proposal
+from controller.machine.environments.alerts import over, refuse, tell, watch_stable
+from controller.machine.environments.branch import renew_write, say_what_runs
+from controller.machine.environments.ending import give_up, promote, stop, written
+from controller.machine.environments.environment import (
     Environment,
     Observed,
     Out,
@@ -17,10 +18,17 @@ from controller.machine.environment import (
     moved,
     server_name,
 )
-from controller.machine.rollout import Cursor, Rollout, begin_canary, grow, may_promote, watch
-from controller.machine.starting import release, retry, roll_back, who
-from controller.machine.version import ModelVersion
-from controller.machine.wish import heed_branch
+from controller.machine.environments.rollout import (
+    Cursor,
+    Rollout,
+    begin_canary,
+    grow,
+    may_promote,
+    watch,
+)
+from controller.machine.environments.starting import release, retry, roll_back, who
+from controller.machine.environments.wish import heed_branch
+from controller.machine.pipelines.version import ModelVersion
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
 from validators.report import Report

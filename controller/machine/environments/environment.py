@@ -8,8 +8,8 @@ from controller.environment_file import Changed, EnvironmentFile, Model
 from controller.environment_file import Quarantined as QuarantinedDigest
 from controller.machine.actions import Deploy, WriteEnvironment
 from controller.machine.core import Action, Fact, Key, Message, Value
-from controller.machine.rollout import Ended, Rollout, weights
-from controller.machine.version import ModelVersion, Quarantined, Ref
+from controller.machine.environments.rollout import Ended, Rollout, weights
+from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import Traffic
 from validators.verdict import Verdict

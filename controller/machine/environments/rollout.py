@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from controller.machine.core import Value
-from controller.machine.version import ModelVersion, Ref
+from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import Pipeline as Spec
 from specs.traffic import Arm, Exchange
 from validators.canary import Decision as Judged

@@ -5,9 +5,9 @@ from typing import Any
 
 from controller.environment_file import EnvironmentFile
 from controller.machine.actions import WriteEnvironment
-from controller.machine.alerts import refuse
-from controller.machine.environment import Environment, Observed, Out, file_of
-from controller.machine.version import ModelVersion
+from controller.machine.environments.alerts import refuse
+from controller.machine.environments.environment import Environment, Observed, Out, file_of
+from controller.machine.pipelines.version import ModelVersion
 from validators.report import Report
 
 

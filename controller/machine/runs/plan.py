@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from controller.machine.change import Change
 from controller.machine.core import Value
-from controller.machine.graph import Graph, Node, NodeKind, fingerprint, key_of, resolve
-from controller.machine.policy import rules_of
-from controller.machine.run import Hit, Run
+from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.policy import rules_of
+from controller.machine.runs.graph import Graph, Node, NodeKind, fingerprint, key_of, resolve
+from controller.machine.runs.run import Hit, Run
 from specs.digests import short
 from specs.gates import ModelGate
 from specs.model import Pipeline

@@ -2,14 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 
-from controller.machine.building import build
-from controller.machine.code import Code
 from controller.machine.core import Action, Fact, Key, Message
-from controller.machine.data import missing, versions
-from controller.machine.graph import Graph, fingerprint
-from controller.machine.pipeline import Last, Observed, Out, Pipeline, Wanted, forget, report
-from controller.machine.run import Run
-from controller.machine.untrusted import graph_of, rules_of
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.data import missing, versions
+from controller.machine.pipelines.pipeline import (
+    Last,
+    Observed,
+    Out,
+    Pipeline,
+    Wanted,
+    forget,
+    report,
+)
+from controller.machine.pipelines.untrusted import graph_of, rules_of
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Graph, fingerprint
+from controller.machine.runs.run import Run
 
 PATIENCE = 86_400.0
 """Seconds after which a run that waits for its data is given up."""

@@ -5,13 +5,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from controller.machine import candidate, incidents
+from controller.machine import incidents
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.data import UNSETTLED, look, versions
-from controller.machine.launching import start
-from controller.machine.pipeline import Observed, Out, Pipeline, begin, forget, report, want
-from controller.machine.pull import Pull
-from controller.machine.run import Trigger
+from controller.machine.pipelines import candidate
+from controller.machine.pipelines.data import UNSETTLED, look, versions
+from controller.machine.pipelines.launching import start
+from controller.machine.pipelines.pipeline import (
+    Observed,
+    Out,
+    Pipeline,
+    begin,
+    forget,
+    report,
+    want,
+)
+from controller.machine.repositories.pull import Pull
+from controller.machine.runs.run import Trigger
 from specs.digests import short
 from specs.model import Pipeline as Spec
 

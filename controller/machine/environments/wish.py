@@ -1,13 +1,19 @@
 """PURE. A human who edits or reverts the environment's file steers; it is obeyed or refused."""
 
 from controller.machine import incidents
-from controller.machine.alerts import tell
-from controller.machine.branch import renew_write, restore
-from controller.machine.ending import stop
-from controller.machine.environment import REMEMBERED, Environment, Observed, Out, named
-from controller.machine.proposal import approve
-from controller.machine.starting import begin_rollout
-from controller.machine.version import ModelVersion, Ref
+from controller.machine.environments.alerts import tell
+from controller.machine.environments.branch import renew_write, restore
+from controller.machine.environments.ending import stop
+from controller.machine.environments.environment import (
+    REMEMBERED,
+    Environment,
+    Observed,
+    Out,
+    named,
+)
+from controller.machine.environments.proposal import approve
+from controller.machine.environments.starting import begin_rollout
+from controller.machine.pipelines.version import ModelVersion, Ref
 
 
 def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> Environment:

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from controller.machine import incidents
 from controller.machine.actions import Incident, Notify
-from controller.machine.environment import Environment, Observed, Out, server_name
-from controller.machine.version import ModelVersion, Ref
+from controller.machine.environments.environment import Environment, Observed, Out, server_name
+from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import NotifyEvent
 
 UNREADY = 30.0

@@ -12,9 +12,9 @@ A node's phase and a run's outcome are derived from the facts below, so they can
 from collections.abc import Mapping
 from typing import Literal
 
-from controller.machine.attempt import Status
 from controller.machine.core import Value
-from controller.machine.graph import Graph
+from controller.machine.runs.attempt import Status
+from controller.machine.runs.graph import Graph
 from validators.report import Report
 from validators.verdict import Verdict
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from controller.machine.actions import ReportCommit
-from controller.machine.asking import Target, heed
 from controller.machine.core import Action, Decision, Key, Message, Value
-from controller.machine.pull import Command, Heeded, Pull, approvals, is_pull, line
+from controller.machine.repositories.asking import Target, heed
+from controller.machine.repositories.pull import Command, Heeded, Pull, approvals, is_pull, line
 
 ENVIRONMENTS = ("staging", "production")
 LOOK = 300.0

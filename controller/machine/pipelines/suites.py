@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from controller.machine.change import Change
+from controller.machine.pipelines.change import Change
 from validators.data.suite import Expectation, read_suite
 from validators.data.words import subject_of, words_for
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.machine.absorb import absorb, inputs_of
 from controller.machine.actions import CancelAttempt, ReportCommit, StartAttempt
-from controller.machine.attempt import State, Status
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
-from controller.machine.graph import Graph, Node, attempt_of, package_of
-from controller.machine.run import NEW, Hit, Observed, Progress, Run, Tried, why_ended
+from controller.machine.runs.absorb import absorb, inputs_of
+from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.graph import Graph, Node, attempt_of, package_of
+from controller.machine.runs.run import NEW, Hit, Observed, Progress, Run, Tried, why_ended
 from validators.verdict import Verdict, worst
 
 LONGEST_BACKOFF = 600.0

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from controller.machine.attempt import State, Status
-from controller.machine.graph import Node, key_of, resolve
-from controller.machine.run import NEW, Observed, Progress, Run, Tried
+from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.graph import Node, key_of, resolve
+from controller.machine.runs.run import NEW, Observed, Progress, Run, Tried
 from validators.verdict import Verdict
 
 LOST_TRIES = 3

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
-from controller.machine.attempt import Attempt, Input
 from controller.machine.core import Value
+from controller.machine.runs.attempt import Attempt, Input
 from specs.digests import digest
 from specs.model import Pipeline
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 from controller.machine import incidents
 from controller.machine.actions import Incident, Notify
 from controller.machine.core import Fact, Key, Message
-from controller.machine.graph import Source
-from controller.machine.run import Run
-from controller.machine.version import ModelVersion
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.graph import Source
+from controller.machine.runs.run import Run
 from specs.model import Notification
 from specs.model import Pipeline as Spec
 from validators.report import Report

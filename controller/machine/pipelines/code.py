@@ -1,7 +1,7 @@
 """PURE. A commit as the machines see it: its files, and the spec in a folder."""
 
 from controller.machine.core import Value
-from controller.machine.graph import Source
+from controller.machine.runs.graph import Source
 from specs.model import Pipeline as Spec
 from specs.problems import Problem
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from controller.machine.core import Value
-from controller.machine.graph import Source
+from controller.machine.runs.graph import Source
 from specs.digests import short
 from specs.model import Pipeline
 from validators.verdict import Verdict

@@ -10,9 +10,9 @@ from typing import Any
 
 from controller.machine import incidents
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.alerts import tell
-from controller.machine.ending import stop
-from controller.machine.environment import (
+from controller.machine.environments.alerts import tell
+from controller.machine.environments.ending import stop
+from controller.machine.environments.environment import (
     Branch,
     Environment,
     Observed,
@@ -20,8 +20,8 @@ from controller.machine.environment import (
     file_of,
     moved,
 )
-from controller.machine.rollout import Proposal, Rollout
-from controller.machine.version import ModelVersion
+from controller.machine.environments.rollout import Proposal, Rollout
+from controller.machine.pipelines.version import ModelVersion
 
 SLOW = 120.0
 """Seconds after which people are told of a rollout whose pull request is not open yet."""

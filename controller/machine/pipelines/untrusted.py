@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from controller.machine.building import build
-from controller.machine.code import Code
-from controller.machine.graph import Baseline, Graph, Rules, Source, fingerprint
+from controller.machine.pipelines.code import Code
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Baseline, Graph, Rules, Source, fingerprint
 from specs.model import Pipeline
 
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from controller.machine.actions import ReportCommit
-from controller.machine.code import Code
 from controller.machine.core import Action, Fact, Letter, Message, Value
-from controller.machine.data import Listing, Seen
-from controller.machine.graph import Baseline
-from controller.machine.pull import Pull
-from controller.machine.run import Run, Trigger
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.data import Listing, Seen
+from controller.machine.repositories.pull import Pull
+from controller.machine.runs.graph import Baseline
+from controller.machine.runs.run import Run, Trigger
 from validators.report import Report
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.machine.change import Change
-from controller.machine.suites import between
+from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.suites import between
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck
 from specs.model import Pipeline
 from specs.release import Canary, Release

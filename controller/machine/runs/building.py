@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.machine.attempt import Attempt, Input
-from controller.machine.graph import Baseline, From, Graph, Node, Rules, Source
+from controller.machine.runs.attempt import Attempt, Input
+from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, Source
 from specs.gates import ModelGate
 from specs.globs import admits
 from specs.model import SPEC_FILE, Pipeline, Step

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from controller.machine.alerts import refuse
-from controller.machine.ending import quarantine, stop
-from controller.machine.environment import Environment, Observed, Out
-from controller.machine.rollout import Kind, Rollout
-from controller.machine.version import Ref
+from controller.machine.environments.alerts import refuse
+from controller.machine.environments.ending import quarantine, stop
+from controller.machine.environments.environment import Environment, Observed, Out
+from controller.machine.environments.rollout import Kind, Rollout
+from controller.machine.pipelines.version import Ref
 
 
 def release(

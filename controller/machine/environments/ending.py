@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from controller.machine import incidents
-from controller.machine.alerts import over, resolve, tell
-from controller.machine.branch import restore, summary, write
 from controller.machine.core import Key, Message
-from controller.machine.environment import (
+from controller.machine.environments.alerts import over, resolve, tell
+from controller.machine.environments.branch import restore, summary, write
+from controller.machine.environments.environment import (
     REMEMBERED,
     Environment,
     Observed,
@@ -20,8 +20,8 @@ from controller.machine.environment import (
     moved,
     named,
 )
-from controller.machine.rollout import Ended, Rollout
-from controller.machine.version import ModelVersion, Quarantined, Ref
+from controller.machine.environments.rollout import Ended, Rollout
+from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from validators.canary import evidence
 from validators.report import Report
 from validators.verdict import Verdict

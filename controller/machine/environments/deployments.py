@@ -8,9 +8,9 @@ The repository shows environments by name. A pipeline at the repository's root h
 from collections.abc import Mapping
 
 from controller.machine.actions import DeploymentState, ReportDeployment, ReportRelease
-from controller.machine.environment import Environment, Observed, Out
-from controller.machine.rollout import Ended, Rollout, weights
-from controller.machine.version import ModelVersion
+from controller.machine.environments.environment import Environment, Observed, Out
+from controller.machine.environments.rollout import Ended, Rollout, weights
+from controller.machine.pipelines.version import ModelVersion
 from validators.figures import percent
 
 Reported = ReportDeployment | ReportRelease

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from controller.machine.actions import Answer
 from controller.machine.core import Key, Message
-from controller.machine.pull import VERBS, Command, Pull, line, names, pull_of
+from controller.machine.repositories.pull import VERBS, Command, Pull, line, names, pull_of
 
 _SAYS = {
     "plan": "what a run would do, and why",

@@ -1,0 +1,1 @@
+"""PURE. Environments: rollouts, from a release or a wish to what serves."""

@@ -1,0 +1,1 @@
+"""PURE. Pipelines: commits, data and wishes in; runs and model versions out."""

@@ -1,0 +1,1 @@
+"""PURE. Repositories: branches, pull requests, and what people ask for there."""

@@ -1,0 +1,1 @@
+"""PURE. Runs: their graph, their plan, and what moves them."""
