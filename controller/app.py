@@ -12,8 +12,8 @@ from pathlib import Path
 import structlog
 
 from controller.artifacts import Artifacts
-from controller.catalog import Catalog
-from controller.datasets import LocalBucket
+from controller.buckets.catalog import Catalog
+from controller.buckets.local import LocalBucket
 from controller.environments import Environments
 from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs

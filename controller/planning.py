@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.datasets import LocalBucket
+from controller.buckets.local import LocalBucket
 from controller.git.values import parse_tree
 from controller.machine.pipelines.data import place
 from controller.machine.pipelines.policy import changes, suites_to_compare

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from controller.artifacts import Artifacts
-from controller.catalog import Catalog
+from controller.buckets.catalog import Catalog
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git import Mirror
 from controller.machine.core import Key

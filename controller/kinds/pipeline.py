@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from controller.artifacts import Artifacts
-from controller.catalog import Catalog
-from controller.datasets import place_of
+from controller.buckets.catalog import Catalog
+from controller.buckets.local import place_of
 from controller.kinds.code import Repositories
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.pipelines import triggering as machine

@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from controller.machine.run import Run
+from controller.machine.runs.run import Run
 from examples.demo.world import (
     EXAMPLE,
     PIPELINE,

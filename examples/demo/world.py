@@ -21,8 +21,8 @@ from controller.cli.reach import controller_pid
 from controller.environment_file import EnvironmentFile, parse, path_of
 from controller.environments import BRANCH
 from controller.machine.core import Key, Value
-from controller.machine.environment import Environment
-from controller.machine.run import Progress, Run
+from controller.machine.environments.environment import Environment
+from controller.machine.runs.run import Progress, Run
 from controller.outbox import parsed
 from controller.store.sqlite import SqliteStore
 from deployers import control

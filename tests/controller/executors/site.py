@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.artifacts import Artifacts
-from controller.catalog import Catalog
-from controller.datasets import LocalBucket
+from controller.buckets.catalog import Catalog
+from controller.buckets.local import LocalBucket
 from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.catalog import Catalog
-from controller.datasets import LocalBucket
+from controller.buckets.catalog import Catalog
+from controller.buckets.local import LocalBucket
 from specs.failures import NeedsHuman
 
 

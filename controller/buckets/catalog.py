@@ -5,7 +5,8 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from controller.datasets import Changed, Listing, LocalBucket, place_of
+from controller.buckets.local import LocalBucket, place_of
+from controller.buckets.protocol import Changed, Listing
 from controller.shelf import discard_all, use
 from specs.digests import Manifest, ManifestEntry
 from specs.digests import digest as digest_of

@@ -18,9 +18,10 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from controller.artifacts.objects import Objects, explained
+from controller.buckets.protocol import Changed, Listing
 from controller.shelf import discard_all, remove_tree, use
 from specs.digests import Manifest, ManifestEntry
-from specs.failures import NeedsHuman, TryAgain
+from specs.failures import NeedsHuman
 from specs.globs import matches
 
 SETTLED_AFTER = 1.0
@@ -31,30 +32,11 @@ _TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".inprogress"
 _MAGIC = "*?["
 
 
-class Changed(TryAgain):
-    """An object is not any more what was listed. List again."""
-
-
 class Place(NamedTuple):
     """Where a dataset is: a folder, and which paths below it belong to the dataset."""
 
     folder: Path
     glob: str
-
-
-class Listing(NamedTuple):
-    """A dataset as it was found."""
-
-    manifest: Manifest
-    unsettled: tuple[str, ...]
-    """Objects that are being written; the manifest is without them."""
-    latest: float | None
-    """When an object was last written or put there, in seconds since the epoch; None: no objects.
-
-    A deletion does not show here, only in the manifest's digest.
-    """
-    marked: bool | None
-    """Whether the marker is there; None: no marker was asked for."""
 
 
 def place_of(uri: str, repository: Path | None = None) -> Place:

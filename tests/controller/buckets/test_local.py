@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.datasets import SETTLED_AFTER, Changed, Listing, LocalBucket, place_of
+from controller.buckets.local import SETTLED_AFTER, LocalBucket, place_of
+from controller.buckets.protocol import Changed, Listing
 from specs.digests import digest
 from specs.failures import NeedsHuman
 

@@ -1,0 +1,1 @@
+"""Where datasets are: listed, pinned as they were listed, and remembered by digest."""
