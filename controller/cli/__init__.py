@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from controller.cli.failures import said
+
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Write": {
         "init": "Write a spec that fits the folder.",
@@ -107,8 +109,6 @@ class Commands(click.Group):
         except Exception as error:
             if os.environ.get("HEADGATE_DEBUG"):
                 raise
-            from controller.cli.failures import said
-
             raise said(error) from None
 
 

@@ -1,7 +1,7 @@
 """Great Expectations, and the only file that imports it.
 
-It runs in a process of its own: the import takes seconds, and threads that share a dataframe
-asset have been seen to get wrong verdicts.
+It runs in a process of its own: threads that share a dataframe asset have been seen to get wrong
+verdicts. Its import takes seconds, so it waits until there is something to judge.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from importlib.metadata import version
 from typing import Any
 
 from specs.explain import nearest
@@ -17,17 +18,7 @@ from validators.data.suite import Expectation
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by Great Expectations at import
 
-import great_expectations as gx
-from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.exceptions.exceptions import ExpectationNotFoundError
-from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-from great_expectations.expectations.metadata_types import FailureSeverity
-from great_expectations.expectations.registry import (
-    get_expectation_impl,
-    list_registered_expectation_implementations,
-)
-
-VERSION: str = gx.__version__
+VERSION = version("great_expectations")
 
 # The place in the suite travels in `meta`: results come back in another order, with other kwargs
 # (defaults gone, integers as floats), and two expectations may be equal.
@@ -36,6 +27,12 @@ _PLACE = "headgate"
 
 def misfit(expectation: Expectation) -> Misfit | None:
     """Why Great Expectations would not take it; None if it would."""
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import (
+        get_expectation_impl,
+        list_registered_expectation_implementations,
+    )
+
     try:
         implementation = get_expectation_impl(expectation.type)
     except ExpectationNotFoundError:
@@ -73,6 +70,9 @@ def _said(error: Exception, fields: list[str]) -> str:
 
 
 def _built(expectation: Expectation, place: int) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
     return ExpectationConfiguration(
         type=expectation.type,
         kwargs=dict(expectation.kwargs),
@@ -102,6 +102,9 @@ def _dated(expectation: Expectation, frame: Any) -> Expectation:
 
 def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[Outcome]:
     """Hold a pandas frame against expectations that are no misfits, keyed by place."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     batch = (

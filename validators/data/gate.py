@@ -7,6 +7,7 @@ from typing import Any
 
 from specs.problems import Problem
 from specs.tree import MOST_BYTES
+from validators.data import engine
 from validators.data.checks import (
     Facts,
     check_of,
@@ -95,8 +96,6 @@ def _judged(
             n=0,
         )
         return [empty], []
-    from validators.data import engine
-
     provenance["great_expectations"] = engine.VERSION
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
@@ -118,8 +117,6 @@ def _judged(
 def _evaluated(
     fit: Mapping[int, Expectation], loaded: Loaded
 ) -> tuple[Facts, Mapping[int, Outcome]]:
-    from validators.data import engine
-
     possible = {
         place: one
         for place, one in fit.items()
