@@ -21,6 +21,15 @@ PATIENCE = 300.0
 
 REPOSITORY = "octo/bench"
 
+SPEC = """\
+apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {{name: push}}
+steps:
+  step: {{run: "sh -c 'echo {number} > $0' {{outputs.out}}", outputs: {{out: out}}}}
+"""
+"""The spec of one step that another `number` makes run again."""
+
 T = TypeVar("T")
 
 

@@ -26,7 +26,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from benchmarks.common import REPOSITORY, Project, Row, until
+from benchmarks.common import REPOSITORY, SPEC, Project, Row, until
 from controller.machine.core import Key, Message
 from controller.settings import Repository as RepositorySettings
 from controller.store.protocol import Change
@@ -43,13 +43,6 @@ FIRST = 3
 """Pushes beforehand that are not counted: the first imports what talks to GitHub."""
 PAUSE = 1.0
 """Seconds between pushes, so that the run of one is out of the way of the next."""
-SPEC = """\
-apiVersion: headgate.dev/v1
-kind: MLPipeline
-metadata: {{name: push}}
-steps:
-  step: {{run: "sh -c 'echo {number} > $0' {{outputs.out}}", outputs: {{out: out}}}}
-"""
 BODY = json.dumps(
     {
         "action": "synchronize",

@@ -14,19 +14,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.common import REPOSITORY, Project, Row, until
+from benchmarks.common import REPOSITORY, SPEC, Project, Row, until
 from tests.doubles.github import GitHub, Repository
 from tests.ports import reserved_port
 
 CROWD = 300
 FREE = 304
-SPEC = """\
-apiVersion: headgate.dev/v1
-kind: MLPipeline
-metadata: {{name: push}}
-steps:
-  step: {{run: "sh -c 'echo {number} > $0' {{outputs.out}}", outputs: {{out: out}}}}
-"""
 
 
 class Cost(NamedTuple):

@@ -11,19 +11,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks.common import Project, Row, until
+from benchmarks.common import SPEC, Project, Row, until
 
 PUSHES = {0.5: 20, 1.0: 20, 2.0: 15}
 """Pushes by the polling interval in seconds."""
 FIRST = 3
 """Pushes beforehand that are not counted: the first builds an environment."""
-SPEC = """\
-apiVersion: headgate.dev/v1
-kind: MLPipeline
-metadata: {{name: push}}
-steps:
-  step: {{run: "sh -c 'echo {number} > $0' {{outputs.out}}", outputs: {{out: out}}}}
-"""
 
 
 async def delays(root: Path, interval: float, pushes: int) -> list[float]:
