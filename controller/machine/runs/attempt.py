@@ -19,6 +19,15 @@ class Input(Value):
     """Of a dataset, as the spec has it: two datasets may hold equal objects."""
 
 
+class Build(Value):
+    """A folder with a Dockerfile, that an image is built from."""
+
+    context: str
+    """Its path in the repository."""
+    digest: str
+    """Of all its files: equal digests, equal images."""
+
+
 class Attempt(Value):
     """One try at one node of a run, complete: nothing else decides what it does.
 
@@ -46,7 +55,13 @@ class Attempt(Value):
     requirements: str | None = None
     """The path of the requirements file at the commit; None for a bare environment."""
     python: str | None = None
+    executor: Literal["local", "docker"] = "local"
     image: str | None = None
+    """An immutable reference: `name@sha256:...`, or the id of an image of the engine."""
+    build: Build | None = None
+    """Instead of an image, what it is built from."""
+    network: bool = False
+    """Whether a container may use the network; a process of this machine always can."""
     cpu: float | None = None
     memory: int | None = None
     """Bytes."""
@@ -69,6 +84,8 @@ class State(StrEnum):
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     CANCELLED = "cancelled"
+    DATA_CHANGED = "data_changed"
+    """An object of its dataset version was replaced before it could be read."""
     LOST = "lost"
     """Ended without a trace: the machine or its supervisor was killed."""
 
