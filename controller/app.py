@@ -102,7 +102,10 @@ class App:
             secrets=secrets,
         )
         self.executor = LocalExecutor(
-            workspace, self.processes, slots=settings.slots, redact=secrets.redact
+            workspace,
+            self.processes,
+            slots=asyncio.Semaphore(settings.slots),
+            redact=secrets.redact,
         )
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)

@@ -1,4 +1,4 @@
-"""The output of a supervised command, within bounds, in the working directory.
+"""The output of a supervised command, within bounds, in a folder.
 
 For supervisors: standard library only, and as little of it as will do.
 """
@@ -18,16 +18,24 @@ class BoundedLog:
     A full disk costs output, never the command: `trouble` then says what was lost.
     """
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, folder: str = ".", *, resume: bool = False) -> None:
+        """With `resume`, the head that is there stays, and the rest is to be written again."""
+        self._folder = folder
         self._half = max(bound // 2, 1)
         self._room = self._half
         self._turns = 0
-        self._seen = 0
+        self.seen = 0
+        """Bytes that were written, also those that are not kept."""
         self._fd = self._open("log")
         self.trouble = ""
+        if resume:
+            self.seen = min(os.fstat(self._fd).st_size, self._half)
+            self._room -= self.seen
+            os.ftruncate(self._fd, self.seen)
+            self._drop_tail()
 
     def write(self, data: bytes) -> None:
-        self._seen += len(data)
+        self.seen += len(data)
         rest = memoryview(data)
         try:
             while rest:
@@ -45,7 +53,7 @@ class BoundedLog:
         if not self._turns:
             return
         tail = b"".join(self._read(name) for name in ("log.old", "log.tail"))[-self._half :]
-        cut = self._seen - self._half - len(tail)
+        cut = self.seen - self._half - len(tail)
         notice = b"\n[headgate: %d bytes of output cut here]\n" % cut if cut > 0 else b""
         try:
             self._fd = self._open("log")
@@ -54,26 +62,27 @@ class BoundedLog:
         except OSError as error:
             self.trouble = f"output was lost: {error.strerror}"
             return
+        self._drop_tail()
+
+    def _drop_tail(self) -> None:
         for name in ("log.old", "log.tail"):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+                os.unlink(f"{self._folder}/{name}")
 
     def _turn(self) -> None:
         if self._turns:
-            os.replace("log.tail", "log.old")
+            os.replace(f"{self._folder}/log.tail", f"{self._folder}/log.old")
         fd = self._open("log.tail")
         os.close(self._fd)
         self._fd, self._room = fd, max(self._half, _SEGMENT)
         self._turns += 1
 
-    @staticmethod
-    def _open(name: str) -> int:
-        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    def _open(self, name: str) -> int:
+        return os.open(f"{self._folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
-    @staticmethod
-    def _read(name: str) -> bytes:
+    def _read(self, name: str) -> bytes:
         try:
-            with open(name, "rb") as file:
+            with open(f"{self._folder}/{name}", "rb") as file:
                 return file.read()
         except FileNotFoundError:
             return b""

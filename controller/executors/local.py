@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -10,19 +9,17 @@ from pathlib import Path
 
 import structlog
 
+from controller.buckets.protocol import Changed
+from controller.executors.ends import READ, collect, keep, kept, redact_log, with_last_words
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt, State, Status
 from deployers.processes import Exit, Processes, ProcessSpec, Reason
 from deployers.processes import State as ProcessState
-from specs.failures import Failure, NeedsHuman, TryAgain
+from specs.failures import Failure, TryAgain
 from specs.references import TemplateError
 
 log = structlog.get_logger("headgate.executor")
 
-TAIL = 1200
-"""Characters of the log's end that explain a failure."""
-READ = 16 * TAIL
-"""Bytes of it that are read, so that a secret is whole when it is looked for."""
 LOOK = 2.0
 """Seconds between looks at a running attempt, should its end not be announced."""
 
@@ -40,7 +37,7 @@ _STATES = {
 class LocalExecutor:
     """An `Executor`. Its attempts run on when it ends, and another finds them by their ids.
 
-    At most `slots` attempts run at a time; those that an earlier executor started are counted.
+    An attempt runs while it has one of `slots`; those that an earlier executor started are counted.
     """
 
     def __init__(
@@ -48,12 +45,12 @@ class LocalExecutor:
         workspace: Workspace,
         processes: Processes,
         *,
-        slots: int,
+        slots: asyncio.Semaphore,
         redact: Callable[[str], str],
     ) -> None:
         self._workspace = workspace
         self._processes = processes
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = slots
         self._redact = redact
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
@@ -63,8 +60,8 @@ class LocalExecutor:
 
     async def start(self, attempt: Attempt) -> None:
         """See `Executor`. A free slot is waited for in the background, too."""
-        self._begin()
-        if attempt.id in self._preparing or self._refusal(attempt.id) is not None:
+        self.begin()
+        if attempt.id in self._preparing or kept(self._folder(attempt.id)) is not None:
             return
         if self._processes.status(attempt.id).state is not ProcessState.NEW:
             return
@@ -79,9 +76,9 @@ class LocalExecutor:
             return Status(state=State.RUNNING, started=self._started(attempt_id))
         if known.exit is not None:
             self._announce(attempt_id)
-            await self._redact_log(attempt_id)
+            await redact_log(self._folder(attempt_id), self._redact)
             return self._ended(attempt_id, known.exit)
-        refused = self._refusal(attempt_id)
+        refused = kept(self._folder(attempt_id))
         if refused is not None:
             return refused
         if attempt_id in self._preparing:
@@ -107,22 +104,7 @@ class LocalExecutor:
 
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """See `Executor`."""
-        folder = self._folder(attempt.id)
-        known = folder / "outputs.json"
-        if known.exists():
-            return dict(json.loads(known.read_text()))
-        found = {}
-        for name, file in attempt.outputs.items():
-            path = folder / "outputs" / file
-            if not path.exists():
-                raise NeedsHuman(
-                    f"{attempt.node} ended well but did not write its output {name}: write it to "
-                    f"{{outputs.{name}}}, or take it out of `outputs`"
-                )
-            found[name] = (await self._workspace.artifacts.put(path)).digest
-        scratch = folder / ".outputs.json"
-        scratch.write_text(json.dumps(found))
-        scratch.replace(known)
+        found = await collect(self._workspace, attempt)
         # Nobody waits for this: the steps that need these outputs begin meanwhile.
         tidying = asyncio.create_task(asyncio.to_thread(self._workspace.tidy, attempt.id))
         self._tidying.add(tidying)
@@ -131,7 +113,7 @@ class LocalExecutor:
 
     async def ended(self) -> str:
         """Wait for the end of an attempt; its id. A hint: `poll` tells what happened."""
-        self._begin()
+        self.begin()
         return await self._endings.get()
 
     async def close(self) -> None:
@@ -141,7 +123,7 @@ class LocalExecutor:
             task.cancel()
         await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Once: listen to endings, and let what runs already take its slots."""
         if self._tasks:
             return
@@ -166,6 +148,8 @@ class LocalExecutor:
             async with self._slots:
                 await self._prepare_and_start(attempt)
                 await self._until_ended(attempt.id)
+        except Changed as change:
+            self._refuse(attempt.id, str(change), State.DATA_CHANGED)
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=attempt.id, reason=str(failure))
             await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
@@ -200,21 +184,6 @@ class LocalExecutor:
                 await asyncio.wait_for(done.wait(), LOOK)
         self._waiting.pop(attempt_id, None)
 
-    async def _redact_log(self, attempt_id: str) -> None:
-        """Once it ended, its log is kept without the secrets that it may have printed."""
-        mark, spoke = self._folder(attempt_id) / "redacted", False
-        if mark.exists():
-            return
-        log_file = self._processes.log(attempt_id)
-        # Of an attempt that was lost with its supervisor, the pieces were never joined.
-        for piece in (log_file, *map(log_file.with_suffix, (".old", ".tail"))):
-            with contextlib.suppress(FileNotFoundError):
-                if piece.stat().st_size:  # silence holds no secret: no thread for it, and no mark
-                    await asyncio.to_thread(_rewrite, piece, self._redact)
-                    spoke = True
-        if spoke:
-            mark.touch()
-
     def _announce(self, attempt_id: str) -> None:
         """Its end was seen: its slot is free."""
         waiting = self._waiting.get(attempt_id)
@@ -230,22 +199,10 @@ class LocalExecutor:
         except FileNotFoundError:
             return None
 
-    def _refuse(self, attempt_id: str, why: str) -> None:
+    def _refuse(self, attempt_id: str, why: str, state: State = State.FAILED) -> None:
         """It failed before it began, for good."""
-        folder = self._folder(attempt_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        status = Status(state=State.FAILED, message=self._redact(why), ended=time.time())
-        scratch = folder / ".refused.json"
-        scratch.write_text(status.model_dump_json())
-        scratch.replace(folder / "refused.json")
-
-    def _refusal(self, attempt_id: str) -> Status | None:
-        try:
-            return Status.model_validate_json(
-                (self._folder(attempt_id) / "refused.json").read_bytes()
-            )
-        except FileNotFoundError:
-            return None
+        status = Status(state=state, message=self._redact(why), ended=time.time())
+        keep(self._folder(attempt_id), status)
 
     def _ended(self, attempt_id: str, exit_: Exit) -> Status:
         state = State.SUCCEEDED if exit_.succeeded else _STATES[exit_.reason]
@@ -266,18 +223,4 @@ class LocalExecutor:
             Reason.CANCELLED: "it was cancelled",
             Reason.LOST: "it was lost with its supervisor",
         }.get(exit_.reason, exit_.detail)
-        last = self._redact(self._processes.tail(attempt_id, READ)).strip()[-TAIL:]
-        return f"{what}. Its last words: {last}" if last else what
-
-
-def _rewrite(path: Path, change: Callable[[str], str]) -> None:
-    """Replace a text by what `change` makes of it, whole or not at all."""
-    # Bytes that are no text stay as they are.
-    text = path.read_bytes().decode(errors="surrogateescape")
-    changed = change(text)
-    if changed == text:
-        return
-    scratch = path.with_name(f".{path.name}.redacted")
-    scratch.touch(mode=0o600)
-    scratch.write_bytes(changed.encode(errors="surrogateescape"))
-    scratch.replace(path)
+        return with_last_words(what, self._processes.tail(attempt_id, READ), self._redact)

@@ -57,6 +57,8 @@ class Prepared:
     argv: tuple[str, ...]
     folder: Path
     environment: dict[str, str]
+    reads: tuple[Path, ...] = ()
+    """Folders outside of the attempt's own that it reads."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,13 @@ class Workspace:
             **{f"outputs.{n}": str(own / "outputs" / file) for n, file in attempt.outputs.items()},
             **{f"inputs.{n}": str(path) for n, path in zip(attempt.inputs, inputs, strict=True)},
         }
-        return Prepared(render(attempt.command, values), folder, environment)
+        pinned = [
+            path
+            for path, given in zip(inputs, attempt.inputs.values(), strict=True)
+            if given.kind == "dataset" and given.access == "path"
+        ]
+        argv = render(attempt.command, values)
+        return Prepared(argv, folder, environment, reads=(checkout, *dict.fromkeys(pinned)))
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what only the running step needed."""
@@ -122,11 +130,8 @@ class Workspace:
 
     async def environment(self, attempt: Attempt, folder: Path, own: Path) -> dict[str, str]:
         """The variables of a step: its own, its secrets, and as little else as possible."""
-        text = read_requirements(folder, attempt.requirements)
-        env = await self.virtualenvs.get(text, attempt.python)
         return {
-            "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-            "VIRTUAL_ENV": str(env),
+            **await self._programs(attempt, folder),
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
             **calm(),
@@ -135,6 +140,15 @@ class Workspace:
             **attempt.env,
             **self.secrets.reveal(attempt.secrets),
         }
+
+    async def _programs(self, attempt: Attempt, folder: Path) -> dict[str, str]:
+        """Where its commands are; a container's are where its image says."""
+        if attempt.executor == "docker":
+            return {}
+        text = read_requirements(folder, attempt.requirements)
+        env = await self.virtualenvs.get(text, attempt.python)
+        path = f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+        return {"PATH": path, "VIRTUAL_ENV": str(env)}
 
     async def _input(self, attempt: Attempt, name: str, own: Path) -> Path:
         given = attempt.inputs[name]

@@ -86,7 +86,10 @@ class LocalSite:
     async def open(self, slots: int = 4) -> AsyncIterator[LocalExecutor]:
         with Processes(self._root / "attempts") as processes:
             executor = LocalExecutor(
-                self.workspace, processes, slots=slots, redact=self.secrets.redact
+                self.workspace,
+                processes,
+                slots=asyncio.Semaphore(slots),
+                redact=self.secrets.redact,
             )
             try:
                 yield executor
