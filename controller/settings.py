@@ -163,10 +163,6 @@ class Settings(Spec):
     notify: Many[Notification] = Field(
         default=(), description="Whom to tell of every pipeline, beside what its spec says."
     )
-    executor: Literal["local", "docker"] = Field(
-        default="local",
-        description="Where the steps run that say neither `executor` nor `image` nor `build`.",
-    )
     docker: Docker = Field(default=Docker(), description="The Docker Engine.")
     stores: Many[ObjectStore] = Field(default=(), description="Object stores out of the ordinary.")
     artifacts: Location | None = Field(
