@@ -54,7 +54,8 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
         index, fresh = Path(scratch) / "index", Path(scratch) / "objects"
         fresh.mkdir()
         if (own / "index").exists():
-            shutil.copyfile(own / "index", index)
+            # With its time: git distrusts, and reads, files that are no older than their index.
+            shutil.copy2(own / "index", index)
         extra = {
             "GIT_INDEX_FILE": str(index),
             "GIT_OBJECT_DIRECTORY": str(fresh),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,17 @@ def test_a_changed_file_is_named_by_the_steps_that_read_it(told: Desk) -> None:
     made = plan(told)
     assert fates(made)["train"] == "cached"
     assert made["nodes"][2]["why"] == ["evaluate.py changed"]
+
+
+def test_a_change_in_the_second_of_the_commit_is_seen(told: Desk) -> None:
+    """git compares sizes and whole seconds, and reads what is no older than its index."""
+    run_git(told.person.clone, "config", "core.trustctime", "false")
+    file, index = told.person.clone / "evaluate.py", told.person.clone / ".git" / "index"
+    before = file.stat().st_mtime_ns
+    file.write_text(file.read_text().upper())
+    for path in (file, index):
+        os.utime(path, ns=(before, before))
+    assert plan(told)["nodes"][2]["why"] == ["evaluate.py changed"]
 
 
 def test_new_data_is_named_with_both_versions(told: Desk) -> None:
