@@ -362,13 +362,13 @@ class _Wire:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._response: Any = None
+        self._responses: list[Any] = []
         self.cut_off = False
 
     def seen(self, response: Any, *_: Any, **__: Any) -> None:
-        """A hook of requests: the latest answer, before its body is read."""
+        """A hook of requests: an answer, before its body is read; one of them is the stream."""
         with self._lock:
-            self._response = response
+            self._responses.append(response)
         if self.cut_off:
             self._close()
 
@@ -379,9 +379,10 @@ class _Wire:
     def _close(self) -> None:
         from docker.types.daemon import CancellableStream
 
-        with self._lock, contextlib.suppress(OSError, AttributeError):  # it ended meanwhile
-            if self._response is not None:
-                CancellableStream(iter(()), self._response).close()
+        with self._lock:
+            for response in self._responses:
+                with contextlib.suppress(OSError, AttributeError):  # it ended meanwhile
+                    CancellableStream(iter(()), response).close()
 
 
 class _Words:
