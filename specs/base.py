@@ -44,6 +44,10 @@ def _stays_inside(path: str) -> str:
     return bang + plain
 
 
+def _is_folder(path: str) -> str:
+    return path if path == "." else _stays_inside(path)
+
+
 _SCHEMES: Final = ("s3", "gs", "az", "file")
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
@@ -76,6 +80,7 @@ def _is_address(text: str) -> str:
 
 Address = Annotated[Text, AfterValidator(_is_address)]
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
+RelativeFolder = Annotated[Text, AfterValidator(_is_folder)]
 Location = Annotated[Text, AfterValidator(_is_location)]
 
 

@@ -39,10 +39,20 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
             yield ("datasets", name, "expectations"), dataset.expectations
     if pipeline.environment.requirements is not None:
         yield ("environment", "requirements"), pipeline.environment.requirements
+    if pipeline.environment.build is not None:
+        yield ("environment", "build"), dockerfile(pipeline.environment.build)
+    for name, step in pipeline.steps.items():
+        if step.build is not None:
+            yield ("steps", name, "build"), dockerfile(step.build)
     smoke = pipeline.release.staging.smoke if pipeline.release is not None else ()
     for place, request in enumerate(smoke):
         if request.body is not None:
             yield ("release", "staging", "smoke", place, "body"), request.body
+
+
+def dockerfile(build: str) -> str:
+    """The Dockerfile of a folder that `build` names."""
+    return "Dockerfile" if build == "." else f"{build.removesuffix('/')}/Dockerfile"
 
 
 def _missing(loaded: Loaded, path: Path, file: str, known: Collection[str]) -> Problem:

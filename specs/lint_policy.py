@@ -17,8 +17,9 @@ from specs.gates import (
     ModelGate,
     PairedCheck,
 )
+from specs.lint_images import lint_images
 from specs.load import Loaded
-from specs.model import Environment, Pipeline, Step
+from specs.model import Pipeline
 from specs.problems import Problem
 from specs.references import SECRET
 from specs.release import Canary
@@ -27,7 +28,7 @@ from specs.values import format_duration, format_percent
 
 def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems of what starts a run, judges a model, releases it, and tells people."""
-    yield from _elsewhere(loaded, pipeline)
+    yield from lint_images(loaded, pipeline)
     yield from _data_trigger(loaded, pipeline)
     yield from _schedule(loaded, pipeline)
     if pipeline.gates.model is not None:
@@ -37,33 +38,6 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         yield from _release(loaded, pipeline)
         yield from _canary(loaded, pipeline.release.production.canary)
     yield from _notify(loaded, pipeline)
-
-
-ELSEWHERE: Final = "elsewhere"
-"""The code of problems of running elsewhere than in local processes: a warning to who writes the
-spec, an error to a controller that has nothing but local processes."""
-
-
-def _elsewhere(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    places: list[tuple[tuple[str, ...], Environment | Step]] = [
-        (("environment",), pipeline.environment),
-        *((("steps", name), step) for name, step in pipeline.steps.items()),
-    ]
-    for path, part in places:
-        if part.executor not in (None, "local"):
-            what, key = f"the executor `{part.executor}`", "executor"
-        elif part.image is not None:
-            what, key = "an image", "image"
-        else:
-            continue
-        yield loaded.problem(
-            ELSEWHERE,
-            (*path, key),
-            f"{what} is asked for, but a controller of this version runs steps as local "
-            f"processes only; remove `{key}`",
-            severity="warning",
-            at_key=True,
-        )
 
 
 def _data_trigger(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from specs.base import (
     Many,
     Name,
     PipelineName,
+    RelativeFolder,
     RelativePath,
     Scalar,
     Spec,
@@ -134,9 +135,14 @@ class Environment(Spec):
         description="The Python version, such as 3.11; without it, the controller's own.",
     )
     executor: ExecutorKind | None = Field(
-        default=None, description="Without it, what the controller's settings say."
+        default=None, description="Without it, docker for what has an image, else local."
     )
-    image: Text | None = Field(default=None, description="The container image.")
+    image: Text | None = Field(
+        default=None, description="The container image, best as name@sha256:DIGEST."
+    )
+    build: RelativeFolder | None = Field(
+        default=None, description="Instead of `image`: a folder with the Dockerfile of one."
+    )
     resources: Resources = Field(default=Resources(), description="Limits of every step.")
 
 
@@ -175,6 +181,8 @@ class Step(Spec):
     )
     executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
     image: Text | None = Field(default=None, description="Over the environment's.")
+    build: RelativeFolder | None = Field(default=None, description="Over the environment's.")
+    network: bool = Field(default=False, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
 
 
@@ -220,9 +228,31 @@ class Pipeline(Spec):
         """The parameters that `step` sees: the pipeline's, and over them its own."""
         return {**self.params, **self.steps[step].params}
 
-    def image_of(self, step: str) -> str | None:
-        """The container image of `step`."""
-        return self.steps[step].image or self.environment.image
+    def executor_of(self, step: str | None) -> ExecutorKind:
+        """Where `step` runs; None: the model server, and what says nothing of its own."""
+        environment = self.environment
+        contained = environment.image is not None or environment.build is not None
+        shared = environment.executor or ("docker" if contained else "local")
+        if step is None:
+            return shared
+        own = self.steps[step]
+        if own.executor is None and (own.image is not None or own.build is not None):
+            return "docker"
+        return own.executor or shared
+
+    def image_of(self, step: str | None) -> str | None:
+        """The container image of `step`, or of the model server; None where one is built."""
+        own = self.steps[step] if step is not None else None
+        if own is not None and own.build is not None:
+            return None
+        return (own.image if own is not None else None) or self.environment.image
+
+    def build_of(self, step: str | None) -> str | None:
+        """The folder that the image of `step`, or of the model server, is built from."""
+        own = self.steps[step] if step is not None else None
+        if own is not None and (own.build is not None or own.image is not None):
+            return own.build
+        return self.environment.build
 
     def resources_of(self, step: str) -> Resources:
         """What `step` may use."""

@@ -5,15 +5,18 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from controller.git import Mirror
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import Source
+from specs.failures import NeedsHuman
 from specs.lint import check
-from specs.lint_policy import ELSEWHERE
-from specs.model import SPEC_FILE
+from specs.lint_images import ELSEWHERE
+from specs.load import Loaded
+from specs.model import SPEC_FILE, Pipeline
 from specs.names import slug
-from specs.problems import has_errors, render_text
+from specs.problems import Problem, has_errors, render_text
 
 REMEMBERED = 256
 """Commits whose spec is kept in memory; a commit never changes."""
@@ -21,12 +24,27 @@ MOST_FOUND = 200
 """Problems of a spec that are told line by line."""
 
 
-class Repositories:
-    """The mirrors of all repositories that are watched, and checkouts of their commits."""
+class Images(Protocol):
+    """Where container images are had."""
 
-    def __init__(self, mirrors: Mapping[str, Mirror], checkouts: Path) -> None:
+    async def resolve(self, reference: str) -> str:
+        """An immutable reference to the image. Raises `NeedsHuman` for one that is nowhere, and
+        TryAgain while that cannot be known."""
+        ...
+
+
+class Repositories:
+    """The mirrors of all repositories that are watched, and checkouts of their commits.
+
+    Without `images`, a spec that asks for containers is refused.
+    """
+
+    def __init__(
+        self, mirrors: Mapping[str, Mirror], checkouts: Path, images: Images | None = None
+    ) -> None:
         self._mirrors = mirrors
         self._checkouts = checkouts
+        self._images = images
         self._codes: OrderedDict[tuple[str, str, str], Code] = OrderedDict()
 
     def mirror(self, repository: str) -> Mirror:
@@ -38,7 +56,11 @@ class Repositories:
         return await self._mirrors[repository].materialise(commit, self._checkouts / repository)
 
     async def code(self, repository: str, commit: str, folder: str) -> Code:
-        """The spec in `folder` at `commit`, checked, with the digests of the commit's files."""
+        """The spec in `folder` at `commit`, checked, with the digests of the commit's files.
+
+        An image's tag is looked up once, when the commit is first read. Raises TryAgain while an
+        image cannot be looked up.
+        """
         key = (repository, commit, folder)
         found = self._codes.get(key)
         if found is None:
@@ -66,6 +88,10 @@ class Repositories:
             replace(each, severity="error") if each.code == ELSEWHERE else each
             for each in loaded.problems
         )
+        if loaded.pipeline is not None:
+            images, missing = await self._resolved(loaded, loaded.pipeline)
+            source = source.model_copy(update={"images": images})
+            problems = (*problems, *missing)
         sketch = loaded.sketch
         name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
         name = name or slug(folder.rpartition("/")[2] or repository)
@@ -81,3 +107,37 @@ class Repositories:
                 found=problems[:MOST_FOUND],
             )
         return Code(source=source, name=name, branches=branches, spec=loaded.pipeline)
+
+    async def _resolved(
+        self, loaded: Loaded, spec: Pipeline
+    ) -> tuple[dict[str, str], list[Problem]]:
+        """The images of the containers that the spec asks for, and those that are not to be had."""
+        found: dict[str, str] = {}
+        problems = []
+        for step in (None, *spec.steps):
+            if spec.executor_of(step) != "docker":
+                continue
+            name, place = spec.image_of(step), _place(spec, step)
+            if self._images is None:
+                message = "a container is asked for, but this controller has no Docker Engine "
+                message += f"(`docker.host` in its settings); remove `{place[-1]}`"
+                problems.append(loaded.problem(ELSEWHERE, place, message, at_key=True))
+            elif name is not None and name not in found:
+                try:
+                    found[name] = await self._images.resolve(name)
+                except NeedsHuman as failure:
+                    found[name] = name
+                    problems.append(loaded.problem("no-image", place, str(failure)))
+        return found, list(dict.fromkeys(problems))
+
+
+def _place(spec: Pipeline, step: str | None) -> tuple[str, ...]:
+    """Where the spec says that a step, or for None the model server, is a container."""
+    for path, part in (
+        (("steps", step or ""), spec.steps.get(step or "")),
+        (("environment",), spec.environment),
+    ):
+        for key in ("image", "build", "executor"):
+            if part is not None and getattr(part, key) is not None:
+                return (*path, key)
+    return ("environment",)

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.kinds.code import Repositories
+from controller.kinds.code import Images, Repositories
 from controller.machine.pipelines.code import Code
+from specs.failures import NeedsHuman, TryAgain
 from tests.controller.git_server import Person
 
+PINNED = "sha256:" + 64 * "0"
 SPEC = """\
 apiVersion: headgate.dev/v1
 kind: MLPipeline
@@ -20,13 +22,14 @@ steps:
 """
 
 
-async def code(root: Path, spec: str) -> Code:
+async def code(root: Path, spec: str, images: Images | None = None) -> Code:
     """The spec of a commit."""
     person = Person(root / "ada")
-    commit = person.push({"ml-pipeline.yaml": spec, "train.py": ""})
+    commit = person.push({"ml-pipeline.yaml": spec, "train.py": "", "Dockerfile": ""})
     mirror = Mirror(str(person.remote), root / "mirror.git")
     await mirror.fetch()
-    return await Repositories({"team": mirror}, root / "checkouts").code("team", commit, "")
+    checkouts = root / "checkouts"
+    return await Repositories({"team": mirror}, checkouts, images).code("team", commit, "")
 
 
 async def test_a_spec_that_local_processes_can_run_is_taken(tmp_path: Path) -> None:
@@ -35,8 +38,8 @@ async def test_a_spec_that_local_processes_can_run_is_taken(tmp_path: Path) -> N
     assert found.problems == ""
 
 
-@pytest.mark.parametrize("line", ["executor: docker", "executor: kubernetes", "image: own:1"])
-async def test_a_spec_that_asks_for_another_executor_is_refused_with_its_place(
+@pytest.mark.parametrize("line", ["executor: kubernetes", f"image: own@{PINNED}", "build: ."])
+async def test_a_spec_that_asks_for_what_is_not_here_is_refused_with_its_place(
     tmp_path: Path, line: str
 ) -> None:
     found = await code(tmp_path, SPEC + f"    {line}\n")
@@ -45,4 +48,54 @@ async def test_a_spec_that_asks_for_another_executor_is_refused_with_its_place(
     assert [(one.line, one.column) for one in found.found] == [(8, 5)]
     assert "ml-pipeline.yaml:8:5" in found.problems
     assert "error" in found.problems
-    assert f"remove `{line.partition(':')[0]}`" in found.problems
+    mend = "use local" if "kubernetes" in line else f"remove `{line.partition(':')[0]}`"
+    assert mend in found.problems
+
+
+class Shelf:
+    """Images by name; asked once for each, however many steps run in it."""
+
+    def __init__(self, **images: str) -> None:
+        self.images = images
+        self.asked: list[str] = []
+        self.reachable = True
+
+    async def resolve(self, reference: str) -> str:
+        if not self.reachable:
+            raise TryAgain("the Docker Engine cannot be reached")
+        self.asked.append(reference)
+        if reference not in self.images:
+            raise NeedsHuman(f"there is no image {reference}")
+        return self.images[reference]
+
+
+async def test_the_images_of_a_commit_are_looked_up_once(tmp_path: Path) -> None:
+    shelf = Shelf(**{"python:3.12": f"python@{PINNED}"})
+    spec = SPEC + "environment: {image: 'python:3.12'}\n"
+    found = await code(tmp_path, spec, shelf)
+    assert found.spec is not None
+    assert found.source.images == {"python:3.12": f"python@{PINNED}"}
+    assert shelf.asked == ["python:3.12"]
+
+
+async def test_an_image_that_is_nowhere_is_a_problem_of_its_line(tmp_path: Path) -> None:
+    found = await code(tmp_path, SPEC + "    image: gone:1\n", Shelf())
+    assert found.spec is None
+    assert [(one.line, one.path) for one in found.found if one.severity == "error"] == [
+        (8, "steps.train.image")
+    ]
+    assert "there is no image gone:1" in found.problems
+
+
+async def test_nothing_is_remembered_of_an_engine_that_is_away(tmp_path: Path) -> None:
+    shelf = Shelf(**{"python:3.12": f"python@{PINNED}"})
+    shelf.reachable = False
+    person = Person(tmp_path / "ada")
+    commit = person.push({"ml-pipeline.yaml": SPEC + "    image: python:3.12\n", "train.py": ""})
+    mirror = Mirror(str(person.remote), tmp_path / "mirror.git")
+    await mirror.fetch()
+    repositories = Repositories({"team": mirror}, tmp_path / "checkouts", shelf)
+    with pytest.raises(TryAgain):
+        await repositories.code("team", commit, "")
+    shelf.reachable = True
+    assert (await repositories.code("team", commit, "")).spec is not None

@@ -263,22 +263,52 @@ def test_what_is_no_cron_line_says_which_field(line: str, words: str) -> None:
     assert words in (cron_fault(line) or "")
 
 
+PINNED = "own@sha256:" + 64 * "0"
+
+
 @pytest.mark.parametrize(
-    ("change", "key"),
+    ("change", "code", "severity", "words"),
     [
-        ([("metadata:", "environment: {executor: kubernetes}\nmetadata:")], "executor"),
-        ([("metadata:", "environment: {image: 'python:3.12'}\nmetadata:")], "image"),
-        ([("    run: python train.py", "    executor: docker\n    run: python train.py")],
-         "executor"),
+        ("environment: {executor: kubernetes}", "elsewhere", "warning", "use local or docker"),
+        ("environment: {executor: docker}", "no-image", "error", "add `image`, or `build`"),
+        ("environment: {image: 'python:3.12'}", "unpinned-image", "warning", "pin it"),
+        (f"environment: {{image: '{PINNED}', build: .}}", "two-images", "error", "remove one"),
+        ("environment: {build: docker}", "missing-file", "error", "docker/Dockerfile"),
+        (f"environment: {{executor: local, image: '{PINNED}'}}", "no-effect", "warning", "local"),
+        (f"environment: {{python: '3.12', image: '{PINNED}'}}", "no-effect", "warning", "install"),
     ],
-)  # fmt: skip
-def test_asking_for_another_executor_than_there_is_is_a_warning(
-    change: list[tuple[str, str]], key: str
+)
+def test_what_is_wrong_with_an_image_is_said_with_its_mend(
+    change: str, code: str, severity: str, words: str
 ) -> None:
-    problem = only(edit(*change), BESIDE)
-    assert (problem.code, problem.severity) == ("elsewhere", "warning")
-    assert f"remove `{key}`" in problem.message
-    assert problem.path.endswith(key)
+    files = (*BESIDE, "Dockerfile")
+    problem = only(edit(("metadata:", f"{change}\nmetadata:")), files)
+    assert (problem.code, problem.severity) == (code, severity)
+    assert words in problem.message
+
+
+def test_the_network_is_asked_for_by_containers_only() -> None:
+    step = "    network: true\n    run: python train.py"
+    problem = only(edit(("    run: python train.py", step)), BESIDE)
+    assert (problem.code, problem.severity) == ("no-effect", "warning")
+    assert only(edit(("    run: python train.py", f"    image: own:1\n{step}")), BESIDE).code == (
+        "unpinned-image"
+    )
+
+
+@pytest.mark.parametrize("key", ["image: own:1", "build: ."])
+def test_a_step_with_an_image_of_its_own_leaves_that_of_the_environment(key: str) -> None:
+    text = edit(
+        ("metadata:", f"environment: {{image: '{PINNED}'}}\nmetadata:"),
+        ("    run: python train.py", f"    {key}\n    run: python train.py"),
+    )
+    pipeline = check(text, FILE).pipeline
+    assert pipeline is not None
+    name, folder = pipeline.image_of("train"), pipeline.build_of("train")
+    assert f"image: {name}" == key if name else f"build: {folder}" == key
+    assert pipeline.executor_of("train") == "docker"
+    assert (pipeline.image_of("evaluate"), pipeline.build_of("evaluate")) == (PINNED, None)
+    assert (pipeline.image_of(None), pipeline.executor_of(None)) == (PINNED, "docker")
 
 
 def test_asking_for_local_processes_is_right() -> None:

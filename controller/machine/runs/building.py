@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.machine.runs.attempt import Attempt, Input
+from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, Source
+from specs.digests import digest
 from specs.gates import ModelGate
 from specs.globs import admits
 from specs.model import SPEC_FILE, Pipeline, Step
@@ -112,12 +113,31 @@ def _reads(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dic
     }
 
 
-def _environment(spec: Pipeline, source: Source) -> dict[str, Any]:
+def image_of(spec: Pipeline, source: Source, step: str | None) -> tuple[str | None, Build | None]:
+    """The image of a step or, for None, of the model server, or what it is built from; neither
+    for a process."""
+    if spec.executor_of(step) != "docker":
+        return None, None
+    folder = spec.build_of(step)
+    if folder is None:
+        name = spec.image_of(step)
+        return source.images.get(name or "", name), None
+    prefix = "" if folder == "." else f"{folder.removesuffix('/')}/"
+    files = {path: of for path, of in source.below.items() if path.startswith(prefix)}
+    context = source.within(prefix.removesuffix("/")).removesuffix("/")
+    return None, Build(context=context, digest=digest(files))
+
+
+def _environment(spec: Pipeline, source: Source, step: str | None) -> dict[str, Any]:
+    image, build_ = image_of(spec, source, step)
+    of = build_.digest if build_ else image
+    if of is not None:
+        return {"requirements": None, "python": None, "image": of}
     requirements = spec.environment.requirements
     return {
         "requirements": requirements and source.below.get(requirements),
         "python": spec.environment.python,
-        "image": spec.environment.image,
+        "image": None,
     }
 
 
@@ -129,7 +149,7 @@ def _serve(spec: Pipeline, source: Source) -> dict[str, Any] | None:
         "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
         "params": serve_params(spec),
         "reads": _reads(spec, source, serve.reads),
-        "environment": _environment(spec, source),
+        "environment": _environment(spec, source, None),
     }
 
 
@@ -141,6 +161,9 @@ def _step(
     used = {p.name for p in placeholders(step.run) if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
     resources = spec.resources_of(name)
+    image, build_ = image_of(spec, source, name)
+    contained = image is not None or build_ is not None
+    network = step.network and contained
     given = {local: _input(spec, step, local, origin) for local, origin in inputs.items()}
     attempt = Attempt(
         id="",
@@ -157,7 +180,10 @@ def _step(
         secrets=step.secrets,
         requirements=spec.environment.requirements,
         python=spec.environment.python,
-        image=spec.image_of(name),
+        executor="docker" if contained else "local",
+        image=image,
+        build=build_,
+        network=network,
         cpu=resources.cpu,
         memory=resources.memory,
         timeout=step.timeout.total_seconds(),
@@ -178,7 +204,8 @@ def _step(
             "access": dict(step.access),
             # Only a step that is told an address can depend on it.
             "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
-            "environment": {**_environment(spec, source), "image": spec.image_of(name)},
+            "environment": _environment(spec, source, name),
+            **({"network": True} if network else {}),
         },
         reads=_reads(spec, source, step.reads),
         attempt=attempt,

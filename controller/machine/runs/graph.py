@@ -36,6 +36,8 @@ class Source(Value):
     folder: str
     """The spec's folder, `` for the top of the repository."""
     files: Mapping[str, str]
+    images: Mapping[str, str] = {}
+    """What each image that the spec names was when the commit was read: an immutable reference."""
 
     def within(self, path: str) -> str:
         """The path in the repository of a path below the spec's folder."""
