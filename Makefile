@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 .PHONY: demo test bench lint lock schema github-double clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
+	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET))
 
 test: $(VENV)/.ready lint
 	$(BIN)/pytest -n auto --dist worksteal

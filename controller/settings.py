@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from specs.base import Many, PipelineName, Spec, Text, Variable
+from specs.base import Location, Many, PipelineName, Spec, Text, Variable
 from specs.model import Notification
 from specs.names import is_pipeline_name
 from specs.values import Duration
@@ -51,6 +51,37 @@ class Repository(Spec):
         """Its address for git; a plain path is relative to the settings' folder, `base`."""
         remote = ":" in self.url and not self.url.startswith((".", "/"))
         return self.url if remote else str((base / self.url).resolve())
+
+
+class ObjectStore(Spec):
+    """How an object store is reached, where its cloud's own chain of settings does not say."""
+
+    uri: Location = Field(
+        description="Which: s3://BUCKET, gs://BUCKET or az://CONTAINER, with a prefix if one "
+        "stands for a part of it; the longest that fits an address is taken."
+    )
+    endpoint: Text | None = Field(
+        default=None, description="The address of a server of its own, such as MinIO or radosgw."
+    )
+    region: Text | None = Field(default=None, description="The region, where there are some.")
+    events: Text | None = Field(
+        default=None,
+        description="The URL of an SQS queue that S3 sends its event notifications to.",
+    )
+
+    @model_validator(mode="after")
+    def _is_remote(self) -> Self:
+        if not self.uri.startswith(("s3://", "gs://", "az://")):
+            raise ValueError("expected uri to begin with s3://, gs:// or az://")
+        return self
+
+
+class Docker(Spec):
+    """The Docker Engine that runs containers; it is on this machine."""
+
+    host: Text | None = Field(
+        default=None, description="Its address; without it DOCKER_HOST, else the usual socket."
+    )
 
 
 class Log(Spec):
@@ -131,6 +162,13 @@ class Settings(Spec):
     )
     notify: Many[Notification] = Field(
         default=(), description="Whom to tell of every pipeline, beside what its spec says."
+    )
+    docker: Docker = Field(default=Docker(), description="The Docker Engine.")
+    stores: Many[ObjectStore] = Field(default=(), description="Object stores out of the ordinary.")
+    artifacts: Location | None = Field(
+        default=None,
+        description="Where artifacts are kept, beside the copies in `home`: s3://, gs:// or az:// "
+        "with a prefix of its own; without it, in `home` alone.",
     )
     secrets: Text | None = Field(
         default=None,

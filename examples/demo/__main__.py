@@ -1,4 +1,4 @@
-"""Plays the story and shows it: `python -m examples.demo [--keep] [--folder DIR]`."""
+"""Plays the story and shows it: `python -m examples.demo [--keep] [--bucket s3] [--folder DIR]`."""
 
 import argparse
 import asyncio
@@ -17,6 +17,7 @@ from rich.text import Text
 from controller.cli.tree import render, snapshot
 from controller.environments import BRANCH
 from examples.demo.data import Data
+from examples.demo.delivery import S3, Delivery, Directory
 from examples.demo.oncall import on_duty
 from examples.demo.show import Show
 from examples.demo.story import ACTS
@@ -44,17 +45,23 @@ def main() -> int:
             console.print(Text((error.stderr or b"").decode(errors="replace")[-2000:]))
             console.print("The demo cannot be prepared; see above.")
             return 1
-        return asyncio.run(_perform(folder / "story", data, console, keep=arguments.keep))
+        story = folder / "story"
+        delivery: Delivery = Directory(story / "bucket")
+        if arguments.bucket == "s3":
+            delivery = S3(folder / "s3.log")
+        return asyncio.run(_perform(story, data, delivery, console, keep=arguments.keep))
 
 
-async def _perform(folder: Path, data: Data, console: Console, *, keep: bool) -> int:
+async def _perform(
+    folder: Path, data: Data, delivery: Delivery, console: Console, *, keep: bool
+) -> int:
     await end_all(folder / "headgate")  # of a demo that was killed
     shutil.rmtree(folder, ignore_errors=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with on_duty(folder / "oncall.jsonl") as oncall:
-        world = World(folder, data, oncall)
+        world = World(folder, data, oncall, delivery)
         try:
             world.begin()
             playing = asyncio.create_task(_play(world, console))
@@ -138,6 +145,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave it up until Ctrl-C")
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where it plays")
+    where = "where data arrives: a directory, or an S3 server of the demo's own"
+    parser.add_argument("--bucket", choices=("directory", "s3"), default="directory", help=where)
     return parser.parse_args()
 
 

@@ -42,7 +42,7 @@ async def first_release(world: World, say: Say) -> str:
 
     say("the controller starts; the example is pushed, with three months in the bucket")
     for month in (1, 2, 3):
-        world.deliver(world.data.month(month))
+        world.delivery.deliver(world.data.month(month))
     world.headgate("validate", folder=world.pipeline)
     commit = world.push("Add the flight-delay pipeline")
     await world.start_controller()
@@ -87,7 +87,7 @@ async def only_what_depends(world: World, say: Say) -> str:
 async def new_month(world: World, say: Say) -> str:
     """New data is a new model, if it is no worse than the one before on the same flights."""
     say("April lands in the bucket")
-    world.deliver(world.data.month(4))
+    world.delivery.deliver(world.data.month(4))
     run = await passed(world, 3)
     expect(run.trigger.kind == "data", "a run because of data", run.trigger.why)
     expect(run.baseline == 2, "a comparison with v2", f"the baseline {run.baseline}")
@@ -109,7 +109,7 @@ async def poisoned_month(world: World, say: Say) -> str:
     """Bad data reaches neither training nor production, and somebody is told where it is bad."""
     before, heard = top(world), len(world.oncall.told)
     say("May lands: keys are null, a column is gone, distances are negative")
-    world.deliver(world.data.poisoned(5))
+    world.delivery.deliver(world.data.poisoned(5))
     run = await world.ended(4)
     verdict = run.verdicts.get("data.flights")
     expect(verdict is Verdict.FAIL, "FAIL from the data gate", gates(run))
@@ -121,7 +121,7 @@ async def poisoned_month(world: World, say: Say) -> str:
         expect(column in told[0].text, f"{column} in the notification", told[0].text)
     expect(top(world) == before, "production untouched", top(world))
     say("on-call was told which columns are wrong; the delivery is taken back")
-    world.withdraw(world.data.poisoned(5))
+    world.delivery.withdraw(world.data.poisoned(5))
     await passed(world, 5)
     await world.seen(
         lambda: world.oncall.alerts("gate", "resolved", since=heard), "the end of the alert"
@@ -210,7 +210,7 @@ async def revert_by_hand(world: World, say: Say) -> str:
 async def killed(world: World, say: Say) -> str:
     """`kill -9` costs time, and nothing else."""
     say("May lands, in order this time")
-    world.deliver(world.data.month(5))
+    world.delivery.deliver(world.data.month(5))
     await world.until_phase(10, "train", "running")
     world.kill_controller()
     say("`kill -9` in the middle of the training; production answers; start again")

@@ -31,6 +31,7 @@ from deployers.local import LocalDeployer
 from deployers.processes import Processes
 from deployers.site import Site
 from examples.demo.data import Data
+from examples.demo.delivery import Delivery
 from examples.demo.oncall import OnCall
 
 EXAMPLE = Path(__file__).parents[1] / "flight-delay"
@@ -81,14 +82,14 @@ class Traffic(NamedTuple):
 class World:
     """Everything below one folder."""
 
-    def __init__(self, folder: Path, data: Data, oncall: OnCall) -> None:
+    def __init__(self, folder: Path, data: Data, oncall: OnCall, delivery: Delivery) -> None:
         self.folder = folder
         self.data = data
         self.oncall = oncall
+        self.delivery = delivery
         self.remote = folder / "remote.git"
         self.repository = folder / "repository"
         self.pipeline = self.repository / PIPELINE
-        self.bucket = folder / "bucket"
         self.home = folder / "headgate"
         self.controller: subprocess.Popen[bytes] | None = None
         self.callers: subprocess.Popen[bytes] | None = None
@@ -99,19 +100,20 @@ class World:
 
     def begin(self) -> None:
         """A remote without commits, a clone with the example, a bucket, and settings."""
-        for folder in (self.bucket, self.home):
-            folder.mkdir(parents=True)
+        self.home.mkdir(parents=True)
+        self.delivery.begin()
         (self.home / "environments").symlink_to(self.data.environments)
         git(self.folder, "init", "-q", "--bare", "-b", "main", str(self.remote))
         git(self.folder, "clone", "-q", str(self.remote), str(self.repository))
         git(self.repository, "checkout", "-q", "-B", "main")
         shutil.copytree(EXAMPLE, self.pipeline, ignore=shutil.ignore_patterns(*NOT_COMMITTED))
-        self.edit("ml-pipeline.yaml", "file://./bucket/flights", f"file://{self.bucket}")
+        self.edit("ml-pipeline.yaml", "file://./bucket/flights", self.delivery.uri)
         (self.folder / "headgate.yaml").write_text(
             "home: headgate\n"
             "repositories:\n"
             "  - {name: team, url: remote.git, poll: 500ms}\n"
             "bucket_poll: 2s\n"
+            f"{self.delivery.settings}"
             "notify:\n"
             f"  - to: {self.oncall.address}\n"
             "    on: [rollback, gate_failed, run_failed, stuck, refused]\n"
@@ -146,16 +148,6 @@ class World:
         git(self.repository, "revert", "--no-edit", "HEAD")
         git(self.repository, "push", "-q", "origin", "HEAD")
         return git(self.repository, "rev-parse", "HEAD")
-
-    def deliver(self, month: Path) -> None:
-        """A month of flights lands in the bucket."""
-        scratch = self.bucket / f".{month.name}.part"
-        shutil.copyfile(month, scratch)
-        scratch.replace(self.bucket / month.name)
-
-    def withdraw(self, month: Path) -> None:
-        """The delivery is taken back."""
-        (self.bucket / month.name).unlink()
 
     def revert_release(self) -> None:
         """`git revert` the newest commit of the environments branch, as a person does; push."""
@@ -196,7 +188,7 @@ class World:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=ENVIRON,
+                env={**ENVIRON, **self.delivery.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -363,6 +355,7 @@ class World:
             await self.store.close()
             self.store = None
         await end_all(self.home)
+        self.delivery.end()
 
 
 async def end_all(home: Path) -> None:

@@ -8,10 +8,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore.store import S3Store
 from rich.console import Console
 
+from controller.settings_file import load_settings
 from examples.demo.data import Data
+from examples.demo.delivery import S3, Directory
 from examples.demo.oncall import on_duty
 from examples.demo.show import Show
 from examples.demo.world import EXAMPLE, Unexpected, World, end_all, expect
@@ -61,7 +65,9 @@ def world(tmp_path: Path) -> World:
     folder = tmp_path / "story"
     folder.mkdir()
     with on_duty(folder / "oncall.jsonl") as oncall:
-        made = World(folder, Data(tmp_path / "cache", EXAMPLE), oncall)
+        made = World(
+            folder, Data(tmp_path / "cache", EXAMPLE), oncall, Directory(folder / "bucket")
+        )
         made.begin()
         return made
 
@@ -77,7 +83,7 @@ def test_the_repository_of_the_story_holds_the_pipeline_and_nothing_of_the_world
     assert not [name for name in names if name.startswith(("variants", "load", "bucket", "data-"))]
     spec = (world.pipeline / "ml-pipeline.yaml").read_bytes()
     assert check(spec, "ml-pipeline.yaml", names).problems == ()
-    assert str(world.bucket) in spec.decode()
+    assert world.delivery.uri in spec.decode()
 
 
 def test_the_changes_of_the_story_fit_the_example(world: World) -> None:
@@ -145,3 +151,29 @@ def test_what_is_expected_is_told_with_what_was_seen() -> None:
     with pytest.raises(Unexpected) as caught:
         expect(False, "v3", {"version": 2})
     assert (caught.value.expected, caught.value.seen) == ("v3", "{'version': 2}")
+
+
+def test_months_land_in_and_leave_the_s3_server_of_the_demo(tmp_path: Path) -> None:
+    month = tmp_path / "flights-2013-01.parquet"
+    month.write_bytes(b"flights")
+    delivery = S3(tmp_path / "s3.log")
+    try:
+        delivery.begin()
+        delivery.deliver(month)
+        settings = f"repositories: [{{name: team, url: remote.git}}]\n{delivery.settings}"
+        loaded = load_settings(settings, "headgate.yaml").settings
+        assert loaded is not None
+        store = S3Store(
+            "lake",
+            endpoint=loaded.stores[0].endpoint,
+            region=loaded.stores[0].region,
+            client_options={"allow_http": True},
+            access_key_id=delivery.environ["AWS_ACCESS_KEY_ID"],
+            secret_access_key=delivery.environ["AWS_SECRET_ACCESS_KEY"],
+        )
+        there = f"flights/{month.name}"
+        assert obstore.get(store, there).bytes() == b"flights"
+        delivery.withdraw(month)
+        assert not list(obstore.list(store))
+    finally:
+        delivery.end()
