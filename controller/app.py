@@ -15,6 +15,8 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import LocalBucket
 from controller.environments import Environments
+from controller.executors.by_kind import ByKind
+from controller.executors.docker import DockerExecutor
 from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
@@ -53,6 +55,7 @@ from controller.sweep import Sweeper
 from controller.versions import Versions
 from controller.watch import Watch
 from controller.web import server
+from deployers.engine import Engine
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
 from specs.failures import Failure, NeedsHuman
@@ -101,11 +104,12 @@ class App:
             virtualenvs=virtualenvs,
             secrets=secrets,
         )
-        self.executor = LocalExecutor(
-            workspace,
-            self.processes,
-            slots=asyncio.Semaphore(settings.slots),
-            redact=secrets.redact,
+        slots = asyncio.Semaphore(settings.slots)
+        self.engine = Engine(settings.docker.host, home)  # asked when it is first needed
+        self.containers = DockerExecutor(workspace, self.engine, slots=slots, redact=secrets.redact)
+        self.executor = ByKind(
+            LocalExecutor(workspace, self.processes, slots=slots, redact=secrets.redact),
+            self.containers,
         )
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
@@ -145,6 +149,7 @@ class App:
             self.serving,
             self.mirrors,
             home / "checkouts",
+            self.containers.reap,
         )
 
     def loop(self) -> Loop:
@@ -281,6 +286,7 @@ class App:
         await self.watch.close()
         await self.smoker.close()
         await self.executor.close()
+        await self.engine.close()
         self.processes.close()
         await self.deployer.close()
 

@@ -241,6 +241,7 @@ def _end(app: App, grace: float) -> list[str]:
 
 async def _leave_nothing(app: App, stop: Stop) -> None:
     """Wait until nothing runs any more: at most the grace that what is cancelled has."""
+    await app.containers.end_all(lambda: HURRIED if stop.hurried.is_set() else GRACE)
     await app.executor.close()  # or it would start what it prepares
     while _end(app, HURRIED if stop.hurried.is_set() else GRACE):  # noqa: ASYNC110 - their ends are seen in files
         await asyncio.sleep(LOOK)

@@ -9,7 +9,7 @@ an hour. And while a run goes on, nothing goes that was used since it was create
 
 import asyncio
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from controller.shelf import discard_all
 from controller.store.protocol import Store
 from deployers.processes import Processes, State
 from deployers.protocol import Deployer
-from specs.failures import NeedsHuman
+from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate.sweep")
 
@@ -52,6 +52,7 @@ class Sweeper:
         serving: Serving,
         mirrors: Mapping[str, Mirror],
         checkouts: Path,
+        reap: Callable[[], Awaitable[int]],
     ) -> None:
         self._store = store
         self._deployer = deployer
@@ -62,6 +63,7 @@ class Sweeper:
         self._serving = serving
         self._mirrors = mirrors
         self._checkouts = checkouts
+        self._reap = reap
 
     async def sweep(self, keep: float, now: float) -> Mapping[str, int]:
         """Delete what nothing needs and nobody used for `keep` seconds; how much of each kind
@@ -76,6 +78,7 @@ class Sweeper:
         digests = {f"sha256:{name}" for name in names if len(name) == 64}
         gone = {
             "attempts": await self._sweep_attempts(stays),
+            "containers": await self._reap_containers(),
             "environments": await asyncio.to_thread(self._virtualenvs.sweep, requirements, before),
             "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
             "datasets": await self._catalog.sweep(names, before),
@@ -98,8 +101,11 @@ class Sweeper:
             for name in self._attempts.names()
             if await self._store.get(Key("run", name.partition(".")[0])) is None
         ]
-        if not strangers:
-            return
+        if strangers:
+            await self._forget(strangers)
+        await self._reap_containers()
+
+    async def _forget(self, strangers: Sequence[str]) -> None:
         log.warning(
             "attempts of runs that the state does not know are ended and deleted; was it lost?",
             attempts=len(strangers),
@@ -109,6 +115,14 @@ class Sweeper:
         for name in strangers:
             await self._until_ended(name)
             await asyncio.to_thread(self._attempts.remove, name)
+
+    async def _reap_containers(self) -> int:
+        """Remove the containers of attempts that nobody knows; how many."""
+        try:
+            return await self._reap()
+        except Failure as failure:  # no name of theirs is ever taken for another's: it can wait
+            log.warning("containers that nobody owns are not removed yet", reason=str(failure))
+            return 0
 
     async def _until_ended(self, attempt: str) -> None:
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.controller.executors.docker_site import DockerSite
 from tests.controller.executors.site import LocalSite, make_team
 
 
@@ -19,5 +20,21 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def site(tmp_path: Path, team: tuple[Path, str]) -> Iterator[LocalSite]:
     """A place with nothing running."""
     made = LocalSite(tmp_path, *team)
+    yield made
+    made.tear_down()
+
+
+@pytest.fixture
+def docker_site(
+    tmp_path: Path, team: tuple[Path, str], docker_host: str, python_image: str
+) -> Iterator[DockerSite]:
+    """A place with no container."""
+    from docker import DockerClient
+
+    client = DockerClient(base_url=docker_host)
+    image = client.images.get(python_image).id
+    client.close()
+    assert image
+    made = DockerSite(tmp_path, team, docker_host, image)
     yield made
     made.tear_down()

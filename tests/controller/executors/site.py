@@ -19,7 +19,7 @@ from controller.kinds.code import Repositories
 from controller.machine.runs.attempt import Attempt, Input
 from controller.secrets import Secrets
 from deployers.processes import Processes
-from tests.contracts.executor import SECRET
+from tests.contracts.executor import SECRET, lines
 from tests.controller.git_server import Person
 
 ROOT = Path(__file__).parents[3]
@@ -139,6 +139,16 @@ class LocalSite:
 
     async def stored(self, digest: str) -> str:
         return (await self.artifacts.read_bytes(digest)).decode()
+
+    def lives(self, pid_file: Path) -> bool:
+        try:
+            (pid,) = lines(pid_file)
+        except ValueError:
+            return False
+        try:
+            return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
 
     def tear_down(self) -> None:
         """End what a test left running."""
