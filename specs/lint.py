@@ -232,7 +232,7 @@ def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     except TemplateError as error:
         yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
         return
-    has = {"model", "port", *(f"params.{key}" for key in pipeline.params)}
+    has = {"model", "port", "host", *(f"params.{key}" for key in pipeline.params)}
     has.update(f"params.{key}" for key in loaded.names("params"))
     yield from _unknown_placeholders(loaded, path, found, has)
     for needed, why in (("model", "which model to serve"), ("port", "where to listen")):

@@ -182,6 +182,8 @@ def _commits(
                 if body.get("pull"):
                     pulls[body["branch"]] = Pull.model_validate(body["pull"])
                 asked |= {body["branch"], body["default_branch"]}
+            case "run_ended" if body.get("stale"):
+                asked.add(body["branch"])
             case "spec_gone":
                 heads.pop(body["branch"], None)
             case "trigger":

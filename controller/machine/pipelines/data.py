@@ -21,6 +21,8 @@ class Listing(Value):
     marked: bool = False
     """Whether the marker file is there."""
     problem: str | None = None
+    at: float | None = None
+    """When it was begun, in seconds since the epoch; None: just now."""
 
 
 class Seen(Value):
@@ -32,6 +34,8 @@ class Seen(Value):
     """When that version was first listed."""
     ready: str | None = None
     """The newest version that was complete: quiet for long enough, or marked."""
+    doubted: float | None = None
+    """When a run found objects of the current version replaced."""
 
 
 def place(spec: Spec, name: str, commit: str) -> str:
@@ -67,19 +71,41 @@ def look(
             listing = listings.get(commit, {}).get(name, Listing())
             seen = found.get(here) or data.get(here)
             if listing.digest is not None:
+                at = now if listing.at is None else min(listing.at, now)
                 if seen is None or seen.current != listing.digest:
                     ready = seen.ready if seen else None
-                    seen = Seen(current=listing.digest, since=now, ready=ready)
+                    seen = Seen(current=listing.digest, since=at, ready=ready)
                 if seen.since > now:  # the clock was set back
                     seen = seen.model_copy(update={"since": now})
+                if seen.doubted is not None and seen.doubted > now:
+                    seen = seen.model_copy(update={"doubted": now})
                 if seen.ready != seen.current:
-                    remaining = _incomplete_for(spec, name, listing, seen, now)
-                    wait = min(wait, remaining or LOOK)
+                    remaining = _incomplete_for(spec, name, listing, seen, at)
+                    soon = remaining if at == now else max(remaining, UNSETTLED)
+                    wait = min(wait, soon if remaining else LOOK)
                     if remaining <= 0:
-                        seen = seen.model_copy(update={"ready": seen.current})
+                        seen = seen.model_copy(update={"ready": seen.current, "doubted": None})
             if seen is not None:
                 found[here] = seen
     return found, wait
+
+
+def doubt(
+    data: Mapping[str, Seen], spec: Spec, commit: str, read: Mapping[str, str], now: float
+) -> dict[str, Seen]:
+    """What is seen once a run found that the versions it read, by dataset, are there no more.
+
+    None of them is complete any more. One that is still listed counts again if a listing says so
+    that was begun `LOOK` later, so that a run never fails over it time and again at once.
+    """
+    found = dict(data)
+    for name, version in read.items():
+        here = place(spec, name, commit)
+        seen = found.get(here)
+        if seen is not None and seen.ready == version:
+            doubted = now if seen.current == version else None
+            found[here] = seen.model_copy(update={"ready": None, "doubted": doubted})
+    return found
 
 
 def versions(data: Mapping[str, Seen], spec: Spec, commit: str) -> dict[str, str]:
@@ -100,8 +126,11 @@ def missing(
     return None
 
 
-def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, now: float) -> float:
-    """Seconds until the version can count as complete; 0 when it does."""
+def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, at: float) -> float:
+    """Seconds from the listing, begun `at`, until the version can count as complete; 0 when it
+    does."""
+    if seen.doubted is not None and at < seen.doubted + LOOK:
+        return seen.doubted + LOOK - at
     if not listing.settled:
         return UNSETTLED
     trigger = spec.triggers.data
@@ -109,7 +138,7 @@ def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, now: fl
         return 0.0
     if trigger.marker is not None:
         return 0.0 if listing.marked else LOOK
-    return max(0.0, seen.since + trigger.quiet.total_seconds() - now)
+    return max(0.0, seen.since + trigger.quiet.total_seconds() - at)
 
 
 def _in_repository(uri: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 from controller.machine import incidents
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.pipelines import candidate
-from controller.machine.pipelines.data import UNSETTLED, look, versions
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.data import UNSETTLED, doubt, look, versions
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
     Observed,
@@ -20,7 +21,7 @@ from controller.machine.pipelines.pipeline import (
     want,
 )
 from controller.machine.repositories.pull import Pull
-from controller.machine.runs.run import Trigger
+from controller.machine.runs.run import Run, Trigger
 from specs.digests import short
 from specs.model import Pipeline as Spec
 
@@ -226,6 +227,19 @@ def _want_new_data(
     return want(pipeline, pipeline.default_branch, Trigger(kind="data", why=why), now)
 
 
+def _want_again(
+    pipeline: Pipeline, run: Run, stale: Mapping[str, str], code: Code | None, now: float
+) -> Pipeline:
+    """Want a run with the data that is there now; it waits until that is complete."""
+    if code is not None and code.spec is not None:
+        data = doubt(pipeline.data, code.spec, run.commit, stale, now)
+        pipeline = pipeline.model_copy(update={"data": data})
+    if run.branch in pipeline.wanted:
+        return pipeline  # a newer commit, say, that reads the same data
+    why = f"{', '.join(stale)} changed while {run.id} read it"
+    return want(pipeline, run.branch, Trigger(kind="data", why=why), now)
+
+
 def _end_run(
     pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
 ) -> Pipeline:
@@ -241,6 +255,9 @@ def _end_run(
         pipeline = pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
     run = observed.ended[id_]
     code = observed.code.get(run.commit)
+    stale = {name: run.datasets[name] for name in body.get("stale", ())}
+    if stale:
+        return _want_again(pipeline, run, stale, code, now)
     if not run.releases or pipeline.gone is not None or code is None or code.spec is None:
         return pipeline
     reports = observed.reports.get(id_, ())

@@ -94,15 +94,21 @@ def _take_status(
         )
     lost = sum(t.status is not None and t.status.state is State.LOST for t in attempts)
     tries = len(attempts) - lost
-    if tries > node.retries or lost > LOST_TRIES or status.state is State.CANCELLED:
+    for_good = status.state in (State.CANCELLED, State.DATA_CHANGED)
+    if tries > node.retries or lost > LOST_TRIES or for_good:
         return progress.model_copy(
             update={
                 "failed": status.message or status.state.value,
                 "ended": ended,
-                **({"verdict": Verdict.ERROR} if node.kind.endswith("gate") else {}),
+                **({"verdict": Verdict.ERROR} if _could_not_judge(node, status) else {}),
             }
         )
     return progress
+
+
+def _could_not_judge(node: Node, status: Status) -> bool:
+    """Whether a gate failed. One whose data changed was not asked: its run begins anew."""
+    return node.kind.endswith("gate") and status.state is not State.DATA_CHANGED
 
 
 def _without_running(

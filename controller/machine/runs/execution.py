@@ -220,6 +220,15 @@ def _report_end(run: Run) -> ReportCommit:
     )
 
 
+def _stale(run: Run, graph: Graph) -> list[str]:
+    """The datasets of nodes that found objects replaced; none of a run that somebody stopped."""
+    if run.outcome != "failed":
+        return []
+    nodes = [node for node in graph.nodes if run.nodes.get(node.name, NEW).data_changed]
+    origins = [origin for node in nodes for origin in node.inputs.values()]
+    return sorted({origin.dataset for origin in origins if origin.dataset is not None})
+
+
 def _tell_pipeline(run: Run, graph: Graph) -> Message:
     """The end of the run, with what is needed to make a version of its model."""
     model = None
@@ -240,6 +249,7 @@ def _tell_pipeline(run: Run, graph: Graph) -> Message:
             "branch": run.branch,
             "outcome": run.outcome,
             "why": why_ended(run),
+            "stale": _stale(run, graph),
             "model": model,
             "package": package_of(graph, model) if model and graph.serve is not None else None,
             "verdicts": {gate: str(verdict) for gate, verdict in run.verdicts.items()},

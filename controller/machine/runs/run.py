@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from controller.machine.core import Value
-from controller.machine.runs.attempt import Status
+from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.graph import Graph
 from validators.report import Report
 from validators.verdict import Verdict
@@ -65,6 +65,12 @@ class Progress(Value):
         """The attempt that has not ended."""
         last = self.attempts[-1] if self.attempts else None
         return last if last and last.status is None else None
+
+    @property
+    def data_changed(self) -> bool:
+        """Whether it failed because an object of its data was replaced."""
+        last = self.attempts[-1].status if self.attempts else None
+        return last is not None and last.state is State.DATA_CHANGED
 
     @property
     def phase(self) -> NodePhase:
