@@ -253,9 +253,10 @@ class World:
         from deployers.local import LocalDeployer
         from deployers.processes import Processes
 
+        known = {record.key.name for record in await self.store.list("environment")}
         deployer = LocalDeployer(self.root / "home" / "serving", redact=str)
-        for environment in ("staging", "production"):
-            await deployer.remove(f"mean/{environment}")
+        for place in known | {"mean/staging", "mean/production"}:  # also where the state was lost
+            await deployer.remove(place)
         await deployer.close()
         with Processes(self.root / "home" / "attempts") as attempts:
             for name in attempts.names():
