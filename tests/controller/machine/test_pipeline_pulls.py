@@ -9,7 +9,7 @@ from controller.machine.repositories.pull import Pull, line
 from controller.machine.runs.graph import Baseline, Graph
 from controller.outbox import parsed
 from tests.controller.machine.kit import baseline, sha
-from tests.controller.machine.test_pipeline import Team
+from tests.controller.machine.team import Team
 
 LOOSE = ("gates.model.checks", [{"metric": "roc_auc", "at_least": 0.1}])
 SECRET = ("steps.train.secrets", ["TOKEN"])

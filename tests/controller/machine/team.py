@@ -1,0 +1,175 @@
+"""A model of the world around one pipeline: commits, buckets, runs that end as they are told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.machine.actions import Notify, ReportCommit
+from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.pipelines import triggering as machine
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.data import Listing
+from controller.machine.pipelines.pipeline import Observed, Pipeline
+from controller.machine.runs.run import Progress, Run
+from controller.outbox import parsed
+from specs.digests import digest
+from tests.controller.machine.kit import letter, report, sha, source, spec
+from validators.verdict import Verdict
+
+MAIN = "main"
+QUIET = ("triggers.data.quiet", "30s")
+
+
+@dataclass
+class Team:
+    """The pipeline `mean` and its surroundings. `turn` is a turn of the loop."""
+
+    now: float = 100.0
+    state: Pipeline | None = None
+    code: dict[str, Code] = field(default_factory=dict)
+    buckets: dict[str, Listing] = field(default_factory=dict)
+    """By URI."""
+    inbox: list[Letter] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    known: dict[str, int] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    ended: dict[str, Run] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.drop("numbers 1")
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def push(
+        self,
+        name: str,
+        *changes: tuple[str, Any],
+        branch: str = MAIN,
+        folder: str = "",
+        broken: bool = False,
+        **files: str,
+    ) -> str:
+        commit = sha(name)
+        self.code[commit] = (
+            Code(source=source(name), problems="ml-pipeline.yaml:3: no", problem_count=1)
+            if broken
+            else Code(source=source(name, **files), spec=spec(*changes))
+        )
+        self.see(name, branch, folder)
+        return commit
+
+    def see(self, name: str, branch: str = MAIN, folder: str = "") -> None:
+        body = {"pipeline": "mean", "repository": "team", "folder": folder, "branch": branch}
+        body |= {"commit": sha(name), "default_branch": MAIN, "subject": name, "author": "ada"}
+        self.say("commit_seen", body)
+
+    def lose(self, branch: str = MAIN, at: str | None = None, repository: str = "team") -> None:
+        commit = sha(at) if at else None
+        why = f"its spec is not on {branch} any more"
+        body = {"repository": repository, "branch": branch, "commit": commit, "why": why}
+        self.say("spec_gone", body)
+
+    def say(self, type_: str, body: Mapping[str, Any]) -> None:
+        self.inbox.append(letter(len(self.inbox) + 1, Key("pipeline", "mean"), type_, body))
+
+    def trigger(self, force: bool = False, branch: str | None = None) -> None:
+        body = {"kind": "manual", "why": "ada asked", "branch": branch, "force": force}
+        self.say("trigger", body)
+
+    def drop(self, content: str, uri: str = "file:///bucket/*.csv", **facts: Any) -> str:
+        self.buckets[uri] = Listing(digest=digest(content), **facts)
+        return digest(content)
+
+    def end(
+        self,
+        outcome: str = "passed",
+        run: str | None = None,
+        model: str = "a model",
+        stale: Sequence[str] = (),
+    ) -> None:
+        one = self.runs[run or self.last_run.id]
+        failed = {
+            "failed": {"train": Progress(failed="no memory left")},
+            "stopped": {"gate.model": Progress(outputs={}, verdict=Verdict.FAIL)},
+        }
+        over = one.model_copy(update={"finished": self.now, "nodes": failed.get(outcome, {})})
+        if outcome == "cancelled":
+            over = over.model_copy(update={"cancelled": "by ada"})
+        assert over.outcome == outcome
+        self.ended[one.id] = over
+        body: dict[str, Any] = {"run": one.id, "branch": one.branch, "outcome": outcome, "why": ""}
+        body |= {"model": digest(model), "verdicts": {"model": "PASS"}, "reports": {}}
+        body |= {"package": digest(model) if outcome == "passed" else None, "stale": [*stale]}
+        self.say("run_ended", body)
+
+    # -- what there is to see ----------------------------------------------------------------
+
+    def observe(self) -> Observed:
+        listings = {
+            commit: {n: self.buckets.get(d.uri, missing(d.uri)) for n, d in c.spec.datasets.items()}
+            for commit, c in self.code.items()
+            if c.spec
+        }
+        return Observed(
+            code=self.code,
+            listings=listings,
+            ended=self.ended,
+            reports={id_: (report(Verdict.FAIL),) for id_ in self.ended},
+            known=self.known,
+        )
+
+    def turn(self, dt: float = 1.0) -> Decision[Pipeline]:
+        self.now += dt
+        decision = machine.decide(self.state, self.observe(), tuple(self.inbox), self.now)
+        self.inbox.clear()
+        self.state = parsed(Pipeline, decision.state.plain())
+        self.actions += decision.actions
+        self.messages += decision.messages
+        self.facts += decision.facts
+        for fact in decision.facts:
+            if fact.key.kind == "package":
+                self.known[fact.key.name.partition("/")[2]] = fact.body["number"]
+        for message in decision.messages:
+            if message.type == "start":
+                self.runs[message.to.name] = parsed(Run, message.body)
+        return decision
+
+    @property
+    def pipeline(self) -> Pipeline:
+        assert self.state is not None
+        return self.state
+
+    @property
+    def last_run(self) -> Run:
+        return list(self.runs.values())[-1]
+
+    def cancelled(self) -> list[str]:
+        return [m.to.name for m in self.messages if m.type == "cancel"]
+
+    def releases(self) -> list[int]:
+        return [m.body["version"] for m in self.messages if m.type == "release"]
+
+    def told(self, commit: str) -> list[tuple[str, str]]:
+        reports = [a for a in self.actions if isinstance(a, ReportCommit) and a.commit == commit]
+        return [(a.state, a.title) for a in reports]
+
+    def alerts(self) -> list[tuple[str, str, str]]:
+        return [(a.event, a.status, a.alert) for a in self.actions if isinstance(a, Notify)]
+
+
+def missing(uri: str) -> Listing:
+    return Listing(settled=False, problem=f"there is no object at {uri} yet")
+
+
+def began(*changes: tuple[str, Any]) -> Team:
+    """A team whose first run passed, and whose version 1 was released."""
+    team = Team()
+    team.push("c1", *changes)
+    team.turn()
+    team.turn(30.0)
+    team.end()
+    team.turn()
+    assert team.releases() == [1]
+    return team
