@@ -161,6 +161,7 @@ class Engine:
                     if not wire.cut_off:
                         raise
                 finally:
+                    wire.close()
                     client.close()
 
         reading = asyncio.ensure_future(_in_thread(read))
@@ -370,13 +371,19 @@ class _Wire:
         with self._lock:
             self._responses.append(response)
         if self.cut_off:
-            self._close()
+            self._shut()
 
     def cut(self) -> None:
         self.cut_off = True
-        self._close()
+        self._shut()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Give back what the SDK leaves open where a stream was not read to its end."""
+        with self._lock:
+            for response in self._responses:
+                response.close()
+
+    def _shut(self) -> None:
         from docker.types.daemon import CancellableStream
 
         with self._lock:

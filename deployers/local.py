@@ -394,7 +394,8 @@ def _server_process(server: Server, port: int) -> ProcessSpec:
         raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
     try:
         params = {f"params.{name}": value for name, value in server.params.items()}
-        argv = render(server.run, {**params, "model": server.model, "port": str(port)})
+        given = {"model": server.model, "host": HOST, "port": str(port)}
+        argv = render(server.run, {**params, **given})
     except TemplateError as error:
         raise NeedsHuman(f"server {server.name}: {error}") from error
     environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}

@@ -77,7 +77,7 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
     model.write_text(json.dumps({"name": name, **gate, **said}))
     return Server(
         name=name,
-        run=f"{sys.executable} {model_server_path()} {{model}} {{port}}",
+        run=f"{sys.executable} {model_server_path()} {{model}} {{port}} {{host}}",
         model=str(model),
         folder=str(tmp_path),
         ready="/healthz",

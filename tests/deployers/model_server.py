@@ -96,4 +96,5 @@ class Server(ThreadingHTTPServer):
 if "dies" in MODEL:
     print("cannot load the model:", os.environ.get("TOKEN", ""), flush=True)
     sys.exit(MODEL["dies"])
-Server(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+HOST = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
+Server((HOST, int(sys.argv[2])), Handler).serve_forever()
