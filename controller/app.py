@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from controller.artifacts import Artifacts
+from controller.artifacts.opening import open_artifacts
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import LocalBucket
 from controller.environments import Environments
@@ -84,7 +84,7 @@ class App:
         self.ways = ways
         self.store = store
         self.secrets = secrets
-        self.artifacts = Artifacts(home / "artifacts")
+        self.artifacts = open_artifacts(settings, home)
         mirrors = {
             each.name: Mirror(each.address(base), home / "mirrors" / each.name)
             for each in settings.repositories

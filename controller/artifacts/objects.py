@@ -70,6 +70,10 @@ class Objects:
                 return self.put_bytes(source.read())
             return self._write(iter(lambda: source.read(_CHUNK), b""))
 
+    def put_chunks(self, chunks: Iterable[bytes]) -> Stored:
+        """Store what comes in chunks, once the last has come. Raises what iterating raises."""
+        return self._write(chunks)
+
     def read(self, digest: str) -> bytes:
         """The content, hashed as it is read. Raises `Lost`."""
         path = self._place(digest)
@@ -125,6 +129,18 @@ class Objects:
             return False
         path.unlink(missing_ok=True)
         return False
+
+    def path(self, digest: str) -> Path:
+        """Where it is, or would be; for reading only."""
+        return self._place(digest)
+
+    def has_any(self, digest: str) -> bool:
+        """Whether something lies there, be it damaged."""
+        return self._place(digest).exists()
+
+    def all(self) -> Iterator[str]:
+        """The digests of what is there."""
+        return (digest for digest, _ in self._all())
 
     def recent(self, since: float) -> tuple[str, ...]:
         """The digests of what was stored or handed out since (seconds since the epoch)."""

@@ -1,4 +1,8 @@
-"""Files and folders by digest, over `Objects`; a folder is a stored list of stored files."""
+"""Files and folders by digest, over `Objects`; a folder is a stored list of stored files.
+
+With an object store, those are a cache in front of it: what is put is there before anybody is told
+its digest, and what is missing here is brought from there.
+"""
 
 import asyncio
 import json
@@ -6,14 +10,16 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from controller.artifacts.objects import Objects, explained
+from controller.artifacts.elsewhere import KINDS, Damaged, Elsewhere, Kind
+from controller.artifacts.objects import Lost, Objects, explained, lost
 from specs.digests import canonical_json
 from specs.failures import NeedsHuman
 
@@ -47,42 +53,46 @@ class _Listing(BaseModel):
 
 
 class Artifacts:
-    """The store below `folder`. May be used by several tasks and processes at once.
+    """The store below `folder`, which with `elsewhere` is a cache in front of that. May be used by
+    several tasks and processes at once.
 
-    Every method may raise NeedsHuman: no space left, no permission, an artifact that is lost.
+    Every method may raise NeedsHuman: no space left, no permission, an artifact that is lost. With
+    `elsewhere` also TryAgain, while that is away: what was put stays here until it is back.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, elsewhere: Elsewhere | None = None) -> None:
         self._folder = folder
+        self._elsewhere = elsewhere
         self._files = Objects(folder / "files")
         self._folders = Objects(folder / "folders")
         # Few threads: the disk is the limit, and the loop's default pool serves others too.
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="artifacts")
+        threads = 4 if elsewhere is None else 16
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="artifacts")
+        self._under_way: dict[Hashable, asyncio.Future[Any]] = {}
 
     async def put(self, path: Path) -> Artifact:
         """Store the file or folder at `path`; storing what is there already costs the hashing.
 
         Raises NeedsHuman for symbolic links, devices and sockets: they have no content.
         """
-        return await self._run(lambda: self._put(path))
+        return await self._run(lambda: self._put(path), once=("put", path))
 
     async def put_bytes(self, content: bytes) -> Artifact:
         """Store a file with this content."""
-        stored = await self._run(lambda: self._files.put_bytes(content))
-        return Artifact(digest=stored.digest, size=stored.size, kind="file")
+        return await self._run(lambda: self._put_bytes(content))
 
     async def link(self, digest: str, destination: Path) -> None:
         """Put it read-only at `destination`, in place of what was there. Raises `Lost`."""
-        await self._run(lambda: self._link(digest, destination))
+        await self._run(lambda: self._link(digest, destination), once=(digest, destination))
 
     async def read_bytes(self, digest: str) -> bytes:
         """The content of a stored file, hashed as it is read. Raises `Lost`."""
-        return await self._run(lambda: self._files.read(digest))
+        return await self._run(lambda: self._read(digest))
 
     async def has(self, digest: str) -> bool:
         """Whether the file or folder is there, with all its files; then no sweep that has begun
         takes it any more."""
-        return await self._run(lambda: self._has(digest))
+        return await self._run(lambda: self._has(digest), once=("has", digest))
 
     async def verify(self, digest: str) -> bool:
         """Whether all of it is there and hashes to its name; what does not is dropped.
@@ -90,10 +100,7 @@ class Artifacts:
         `has` notices writes, this also those that hid their traces.
         """
 
-        def damaged() -> list[str]:
-            return [one for one in self._parts(digest) if not self._files.is_whole(one)]
-
-        return not await self._run(damaged)
+        return await self._run(lambda: self._verify(digest))
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
         """Delete all that is neither in `keep` nor part of it; the bytes that were freed.
@@ -104,23 +111,37 @@ class Artifacts:
         return await self._run(lambda: self._sweep(set(keep), before))
 
     def _has(self, digest: str) -> bool:
-        # The listing first: once it is renewed, its files count as wanted by the next sweep.
-        is_folder = self._folders.is_intact(digest, touch=True)
-        parts = self._parts(digest) if is_folder else (digest,)
-        return all(self._files.is_intact(one, touch=True) for one in parts)
+        try:
+            parts = self._ask_for(digest)
+        except Damaged:
+            return False
+        return parts is not None
+
+    def _verify(self, digest: str) -> bool:
+        parts = self._parts(digest)
+        damaged = [one for one in parts if not self._files.is_whole(one)]
+        return not damaged or (self._elsewhere is not None and self._has(digest))
 
     def _put(self, path: Path) -> Artifact:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
             stored = self._files.put_file(path)
+            self._keep_elsewhere("files", (stored.digest,))
             return Artifact(digest=stored.digest, size=stored.size, kind="file")
         if not stat.S_ISDIR(mode):
             raise _odd(path, mode)
         listing = self._listed(path)
+        self._keep_elsewhere("files", [entry.digest for entry in listing.files])
         content = _HEADING + canonical_json(listing.model_dump())
         size = sum(entry.size for entry in listing.files)
         digest = self._folders.put_bytes(content).digest
+        self._keep_elsewhere("folders", (digest,))
         return Artifact(digest=digest, size=size, kind="folder")
+
+    def _put_bytes(self, content: bytes) -> Artifact:
+        stored = self._files.put_bytes(content)
+        self._keep_elsewhere("files", (stored.digest,))
+        return Artifact(digest=stored.digest, size=stored.size, kind="file")
 
     def _listed(self, folder: Path) -> _Listing:
         """Store every file below `folder`."""
@@ -148,6 +169,8 @@ class Artifacts:
         return _Listing(files=sorted(files, key=lambda entry: entry.path), empty=sorted(empty))
 
     def _link(self, digest: str, destination: Path) -> None:
+        if self._elsewhere is not None and self._ask_for(digest) is None:
+            raise lost(digest)
         destination.parent.mkdir(parents=True, exist_ok=True)
         is_folder = self._folders.is_intact(digest)
         if not is_folder and not destination.is_dir():
@@ -172,6 +195,14 @@ class Artifacts:
         for entry in listing.files:
             self._files.link(entry.digest, folder / entry.path, executable=entry.executable)
 
+    def _read(self, digest: str) -> bytes:
+        try:
+            return self._files.read(digest)
+        except Lost:
+            if self._elsewhere is None or not self._fetch("files", (digest,)):
+                raise
+        return self._files.read(digest)
+
     def _listing(self, digest: str) -> _Listing:
         content = self._folders.read(digest).removeprefix(_HEADING)
         return _Listing.model_validate(json.loads(content))
@@ -182,18 +213,95 @@ class Artifacts:
             return (digest,)
         return tuple(entry.digest for entry in self._listing(digest).files)
 
+    # -- what is here, and what is elsewhere -------------------------------------------------------
+
+    def _ask_for(self, digest: str) -> tuple[str, ...] | None:
+        """See to it that all of it is here, in use; its files, or None if some are nowhere.
+
+        Raises `Damaged`.
+        """
+        self._ask((digest,))
+        # The listing first: once it is renewed, its files count as wanted by the next sweep.
+        is_folder = self._folders.is_intact(digest, touch=True)
+        if not is_folder and not self._files.is_intact(digest, touch=True):
+            is_folder = self._fetch("folders", (digest,))
+        parts = self._parts(digest) if is_folder else (digest,)
+        self._ask(parts)
+        missing = {one for one in parts if not self._files.is_intact(one, touch=True)}
+        return parts if not missing or self._fetch("files", missing) else None
+
+    def _ask(self, digests: Collection[str]) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.ask(digests)
+
+    def _fetch(self, kind: Kind, digests: Collection[str]) -> bool:
+        there = self._elsewhere
+        return there is not None and there.fetch(kind, digests, self._objects(kind))
+
+    def _keep_elsewhere(self, kind: Kind, digests: Collection[str]) -> None:
+        if self._elsewhere is not None:
+            objects = self._objects(kind)
+            self._elsewhere.keep(kind, {digest: objects.path(digest) for digest in digests})
+
+    def _objects(self, kind: Kind) -> Objects:
+        return self._files if kind == "files" else self._folders
+
     def _sweep(self, keep: set[str], before: float) -> int:
+        if self._elsewhere is None:
+            return self._sweep_here(keep, before)
+        with self._elsewhere.sweeping() as there:
+            for digest, found in there["folders"].items():
+                wanted = digest in keep or found.written >= before
+                if wanted and not self._folders.is_intact(digest):
+                    self._fetch_listing(digest)  # or nobody would know which files are its
+            freed = self._sweep_here(keep, before)
+            # Put here before there was a store, or deleted there by somebody else.
+            for kind in reversed(KINDS):
+                objects = self._objects(kind)
+                missing = [one for one in objects.all() if one not in there[kind]]
+                self._keep_elsewhere(kind, [one for one in missing if objects.is_whole(one)])
+            for kind in KINDS:
+                objects = self._objects(kind)
+                doomed = [
+                    digest
+                    for digest, found in there[kind].items()
+                    if digest not in keep and found.written < before
+                ]
+                gone = self._elsewhere.discard(kind, doomed, spare=objects.has_any)
+                freed += sum(there[kind][digest].size for digest in gone)
+        return freed
+
+    def _fetch_listing(self, digest: str) -> None:
+        with suppress(Damaged):  # of a folder that is lost, no file is anybody's
+            self._fetch("folders", (digest,))
+
+    def _sweep_here(self, keep: set[str], before: float) -> int:
+        """Sweep the disk; adds to `keep` what is kept with what is in it."""
         freed = self._folders.sweep(keep, before)
         for digest in keep.union(self._folders.recent(before)):
             keep.update(self._parts(digest))
         return freed + self._files.sweep(keep, before)
 
-    async def _run(self, call: Callable[[], T]) -> T:
+    async def _run(self, call: Callable[[], T], once: Hashable = None) -> T:
+        """Call it in a thread. Whoever asks for the same `once` again, as long as it takes, waits
+        for the first: an upload may outlast the patience of whoever began it."""
+
         def explaining() -> T:
             with explained(self._folder):
                 return call()
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, explaining)
+        going: asyncio.Future[T] | None = self._under_way.get(once) if once else None
+        if going is None:
+            going = asyncio.get_running_loop().run_in_executor(self._threads, explaining)
+            if once:
+                self._under_way[once] = going
+                going.add_done_callback(lambda done: self._ended(once, done))
+        return await asyncio.shield(going)
+
+    def _ended(self, once: Hashable, done: "asyncio.Future[Any]") -> None:
+        self._under_way.pop(once, None)
+        if not done.cancelled():
+            done.exception()  # perhaps nobody waits for it any more
 
 
 def _odd(path: Path, mode: int) -> NeedsHuman:

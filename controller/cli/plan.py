@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.artifacts import Artifacts
+from controller.artifacts.opening import open_artifacts
 from controller.cli.failures import Failed
 from controller.cli.printing import show
-from controller.cli.reach import find_settings, open_store, reach
+from controller.cli.reach import Reach, find_settings, open_store, reach
 from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.runs.plan import Plan, Planned
 from controller.planning import WORK_TREE, gather
@@ -60,14 +60,14 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is wrong, so there is nothing to plan; see above.")
     spec = loaded.pipeline
-    home = _home(ctx)
+    here = _state(ctx)
     root = (checkout.top / checkout.folder) if checkout.folder else checkout.top
 
     async def run() -> Plan:
-        if home is None:
+        if here is None:
             return await make_plan(spec, source, root, policy=policy, rules=rules)
-        async with open_store(home) as store:
-            cache = Cache(store, Artifacts(home / "artifacts"))
+        async with open_store(here.home) as store:
+            cache = Cache(store, open_artifacts(here.settings, here.home))
             return await make_plan(spec, source, root, policy=policy, rules=rules, cache=cache)
 
     made = asyncio.run(run())
@@ -79,12 +79,12 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
         show(render(made))
 
 
-def _home(ctx: click.Context) -> Path | None:
+def _state(ctx: click.Context) -> Reach | None:
     """The controller's state, where there is one."""
     if find_settings(ctx.find_root().obj) is None:
         return None
-    home = reach(ctx).home
-    return home if (home / "state.db").exists() else None
+    here = reach(ctx)
+    return here if (here.home / "state.db").exists() else None
 
 
 def render(view: Plan) -> "RenderableType":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.artifacts import Artifacts
+from controller.artifacts.opening import open_artifacts
 from controller.cli.printing import show as print_
 from controller.cli.reach import Reach, json_option, no_such, print_json, values, with_store
 from controller.cli.tree import render_run
@@ -21,7 +22,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
-from specs.failures import NeedsHuman
+from specs.failures import Failure
 from validators.canary import evidence
 from validators.render import terminal
 from validators.report import Report
@@ -89,7 +90,7 @@ def show(ctx: click.Context, what: str, as_json: bool) -> None:
     """
 
     async def ask(store: Store, here: Reach) -> Shown:
-        return await find(store, Artifacts(here.home / "artifacts"), what)
+        return await find(store, open_artifacts(here.settings, here.home), what)
 
     shown = with_store(ctx, ask)
     if as_json:
@@ -180,7 +181,7 @@ async def read_reports(
         try:
             content = await artifacts.read_bytes(digest)
             reports.append(Report.model_validate_json(content))
-        except (NeedsHuman, ValueError) as failure:
+        except (Failure, ValueError) as failure:
             lost.append(f"the report of {gate} cannot be read: {one_line(str(failure))}")
     return tuple(reports), tuple(lost)
 

@@ -1,4 +1,4 @@
-"""The artifact store, on a real disk."""
+"""The artifact store, on a real disk; what holds for all of them, also with an S3 server behind."""
 
 import asyncio
 import os
@@ -11,10 +11,22 @@ import pytest
 
 from controller.artifacts import Artifacts, Lost
 from controller.artifacts.objects import COPY_UP_TO
+from controller.artifacts.opening import open_artifacts
 from specs.digests import digest
 from specs.failures import NeedsHuman
+from tests.servers.moto import Moto
+from tests.servers.stores import settings_of
 
 LARGE = bytes(range(256)) * (COPY_UP_TO // 256 + 1)
+
+
+@pytest.fixture(params=["here", "elsewhere"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
+    if request.param == "here":
+        return Artifacts(tmp_path / "store")
+    moto: Moto = request.getfixturevalue("moto")
+    request.getfixturevalue("aws")
+    return open_artifacts(settings_of(moto, moto.bucket()), tmp_path / "home")
 
 
 @pytest.fixture
@@ -29,23 +41,23 @@ def stored_file(tmp_path: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("content", [b"", b"model", LARGE])
 async def test_a_file_comes_back_as_it_was(
-    store: Artifacts, tmp_path: Path, content: bytes
+    any_store: Artifacts, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "a").write_bytes(content)
-    artifact = await store.put(tmp_path / "a")
+    artifact = await any_store.put(tmp_path / "a")
     assert artifact.digest == digest(content)
     assert (artifact.size, artifact.kind) == (len(content), "file")
-    assert artifact == await store.put_bytes(content)
-    await store.link(artifact.digest, tmp_path / "deep" / "er" / "b")
+    assert artifact == await any_store.put_bytes(content)
+    await any_store.link(artifact.digest, tmp_path / "deep" / "er" / "b")
     assert (tmp_path / "deep/er/b").read_bytes() == content
     assert (tmp_path / "deep/er/b").stat().st_mode & 0o777 == 0o444
-    assert await store.read_bytes(artifact.digest) == content
-    assert await store.has(artifact.digest)
-    assert await store.verify(artifact.digest)
+    assert await any_store.read_bytes(artifact.digest) == content
+    assert await any_store.has(artifact.digest)
+    assert await any_store.verify(artifact.digest)
 
 
 async def test_a_folder_comes_back_with_its_modes_and_empty_folders(
-    store: Artifacts, tmp_path: Path
+    any_store: Artifacts, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
     (model / "empty" / "inner").mkdir(parents=True)
@@ -55,54 +67,54 @@ async def test_a_folder_comes_back_with_its_modes_and_empty_folders(
     (model / "copy").write_text("same")
     (model / "run.sh").write_text("#!/bin/sh\n")
     (model / "run.sh").chmod(0o755)
-    artifact = await store.put(model)
+    artifact = await any_store.put(model)
     assert artifact.kind == "folder"
     assert artifact.size == len(LARGE) + 4 + 4 + 10
-    await store.link(artifact.digest, tmp_path / "out")
-    await store.link(artifact.digest, tmp_path / "out")  # a step that starts again
+    await any_store.link(artifact.digest, tmp_path / "out")
+    await any_store.link(artifact.digest, tmp_path / "out")  # a step that starts again
     found = {
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")
     }
     assert found == {"empty", "empty/inner", "data", "data/w.bin", "data/é", "copy", "run.sh"}
     assert (tmp_path / "out/data/w.bin").read_bytes() == LARGE
     assert os.access(tmp_path / "out/run.sh", os.X_OK)
-    assert (await store.put(tmp_path / "out")).digest == artifact.digest
+    assert (await any_store.put(tmp_path / "out")).digest == artifact.digest
 
 
 async def test_the_digest_of_a_folder_sees_names_modes_and_content(
-    store: Artifacts, tmp_path: Path
+    any_store: Artifacts, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
     model.mkdir()
-    seen = {(await store.put(model)).digest}
+    seen = {(await any_store.put(model)).digest}
     (model / "a").write_text("1")
-    seen.add((await store.put(model)).digest)
+    seen.add((await any_store.put(model)).digest)
     (model / "a").chmod(0o755)
-    seen.add((await store.put(model)).digest)
+    seen.add((await any_store.put(model)).digest)
     (model / "a").rename(model / "b")
-    seen.add((await store.put(model)).digest)
+    seen.add((await any_store.put(model)).digest)
     (model / "b").write_text("2")
-    seen.add((await store.put(model)).digest)
+    seen.add((await any_store.put(model)).digest)
     assert len(seen) == 5
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "a", "missing", "sub"])
 async def test_a_symbolic_link_is_refused_by_name(
-    store: Artifacts, tmp_path: Path, target: str
+    any_store: Artifacts, tmp_path: Path, target: str
 ) -> None:
     (tmp_path / "model" / "sub").mkdir(parents=True)
     (tmp_path / "model" / "a").write_text("1")
     (tmp_path / "model" / "link").symlink_to(target)
     with pytest.raises(NeedsHuman, match="model/link is a symbolic link"):
-        await store.put(tmp_path / "model")
+        await any_store.put(tmp_path / "model")
     with pytest.raises(NeedsHuman, match="model/link is a symbolic link"):
-        await store.put(tmp_path / "model" / "link")
+        await any_store.put(tmp_path / "model" / "link")
 
 
-async def test_a_pipe_is_refused_and_not_waited_for(store: Artifacts, tmp_path: Path) -> None:
+async def test_a_pipe_is_refused_and_not_waited_for(any_store: Artifacts, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NeedsHuman, match="pipe"):
-        await store.put(tmp_path / "pipe")
+        await any_store.put(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("content", [b"small", LARGE])
@@ -181,22 +193,22 @@ async def test_a_folder_without_one_of_its_files_is_not_there(
 
 
 async def test_sweeping_keeps_what_is_named_and_what_is_young(
-    store: Artifacts, tmp_path: Path
+    any_store: Artifacts, tmp_path: Path
 ) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "a").write_text("in the folder")
-    folder = await store.put(tmp_path / "m")
-    kept = await store.put_bytes(b"kept")
-    gone = await store.put_bytes(b"gone")
+    folder = await any_store.put(tmp_path / "m")
+    kept = await any_store.put_bytes(b"kept")
+    gone = await any_store.put_bytes(b"gone")
     before, after = time.time() - 60, time.time() + 60
-    assert await store.sweep({folder.digest, kept.digest}, before) == 0, "all of it is young"
-    assert await store.sweep({folder.digest, kept.digest}, after) == 4
-    assert not await store.has(gone.digest)
-    assert await store.has(folder.digest)
-    assert await store.has(kept.digest)
-    assert await store.sweep((), after) > 0
-    assert not await store.has(folder.digest)
-    assert not await store.has(kept.digest)
+    assert await any_store.sweep({folder.digest, kept.digest}, before) == 0, "all of it is young"
+    assert await any_store.sweep({folder.digest, kept.digest}, after) in (4, 8), "here, and there"
+    assert not await any_store.has(gone.digest)
+    assert await any_store.has(folder.digest)
+    assert await any_store.has(kept.digest)
+    assert await any_store.sweep((), after) > 0
+    assert not await any_store.has(folder.digest)
+    assert not await any_store.has(kept.digest)
 
 
 async def test_whoever_asks_whether_it_is_there_may_use_it_though_a_sweep_has_begun(
@@ -236,15 +248,17 @@ async def test_many_at_once_agree(tmp_path: Path) -> None:
     assert len(list((tmp_path / "same").iterdir())) == 5, "and nothing temporary is left"
 
 
-async def test_what_is_not_there_and_what_is_no_digest(store: Artifacts, tmp_path: Path) -> None:
-    assert not await store.has(digest(b"never"))
+async def test_what_is_not_there_and_what_is_no_digest(
+    any_store: Artifacts, tmp_path: Path
+) -> None:
+    assert not await any_store.has(digest(b"never"))
     with pytest.raises(Lost):
-        await store.read_bytes(digest(b"never"))
+        await any_store.read_bytes(digest(b"never"))
     with pytest.raises(NeedsHuman, match=r"nothing-here: No such file"):
-        await store.put(tmp_path / "nothing-here")
+        await any_store.put(tmp_path / "nothing-here")
     for name in ("sha256:../../etc/passwd", "", "md5:" + "0" * 64, "sha256:" + "A" * 64):
         with pytest.raises(ValueError, match="expected a digest"):
-            await store.link(name, tmp_path / "x")
+            await any_store.link(name, tmp_path / "x")
 
 
 _FILLS_THE_DISK = """

@@ -1,0 +1,69 @@
+"""moto's server: S3 and SQS over HTTP, in this process. Its state outlives a stop."""
+
+import uuid
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from tests.ports import reserved_port
+
+if TYPE_CHECKING:
+    from moto.server import ThreadedMotoServer
+
+KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+"""The variables with its credentials; it takes any."""
+
+
+class Moto:
+    """One server, which may be stopped and started again at the same address."""
+
+    def __init__(self) -> None:
+        self._server: ThreadedMotoServer | None = None
+        self._held = ExitStack()
+        self._port = self._held.enter_context(reserved_port())
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Answer."""
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer("127.0.0.1", port=self._port, verbose=False)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Refuse connections."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+        self._held.close()
+
+    def client(self, service: str) -> Any:
+        """boto3's client of a service there."""
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=KEY["AWS_REGION"],
+            aws_access_key_id=KEY["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEY["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def bucket(self) -> str:
+        """The name of a new bucket."""
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.client("s3").create_bucket(Bucket=name)
+        return name
+
+    def queue(self) -> str:
+        """The URL of a new queue."""
+        made = self.client("sqs").create_queue(QueueName=f"queue-{uuid.uuid4().hex[:12]}")
+        return str(made["QueueUrl"])
