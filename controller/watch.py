@@ -1,6 +1,7 @@
 """Runs the sources: those of repositories from the start, those of pipelines as specs come."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ class Wish(NamedTuple):
     """What a pipeline's spec asks to be watched."""
 
     folders: tuple[Path, ...] = ()
+    uris: tuple[str, ...] = ()
+    """Datasets in object stores: of those, a queue may tell."""
     schedule: ScheduleTrigger | None = None
 
 
@@ -78,6 +81,14 @@ class Watch:
             )
             self.add("schedule", pipeline, source)
 
+    def concerned(self, uri: str) -> Sequence[Key]:
+        """The pipelines that an object may concern: it lies where one of their datasets does."""
+        return [
+            Key("pipeline", name)
+            for name, wish in self._wishes.items()
+            if any(uri.startswith(_fixed(dataset)) for dataset in wish.uris)
+        ]
+
     async def close(self) -> None:
         """Stop all sources."""
         tasks = list(self._tasks.values())
@@ -98,3 +109,8 @@ class Watch:
         async with aclosing(cast("AsyncGenerator[Key, None]", source.keys())) as keys:
             async for key in keys:
                 self._hints.put_nowait(key)
+
+
+def _fixed(uri: str) -> str:
+    """A dataset's address as far as it is the same for all its objects."""
+    return re.split(r"[*?\[]", uri, maxsplit=1)[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import place_of
+from controller.buckets.stores import is_remote
 from controller.kinds.code import Repositories
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.pipelines import triggering as machine
@@ -96,11 +97,14 @@ class PipelineKind:
             return  # what the spec asked for before it was broken
         trigger = head.spec.triggers.data
         checkout = await self._checkout(head)
+        uris = [head.spec.datasets[dataset].uri for dataset in trigger.datasets] if trigger else []
+        remote = tuple(uri for uri in uris if is_remote(uri))
         folders = []
-        for dataset in trigger.datasets if trigger else ():
+        for uri in uris:
             with suppress(NeedsHuman):
-                folders.append(place_of(head.spec.datasets[dataset].uri, checkout).folder)
-        self._watch.follow(name, Wish(tuple(folders), head.spec.triggers.schedule), scheduled)
+                folders.append(place_of(uri, checkout).folder)
+        wish = Wish(tuple(folders), remote, head.spec.triggers.schedule)
+        self._watch.follow(name, wish, scheduled)
 
     async def _checkout(self, code: Code) -> Path:
         source = code.source

@@ -1,5 +1,6 @@
 """moto's server: S3 and SQS over HTTP, in this process. Its state outlives a stop."""
 
+import json
 import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
 
 KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 """The variables with its credentials; it takes any."""
+
+
+def s3_event(bucket: str, key: str) -> str:
+    """What S3 sends of an object; `key` as it stands there, escaped."""
+    about = {"bucket": {"name": bucket}, "object": {"key": key, "size": 1}}
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": about}
+    return json.dumps({"Records": [record]})
 
 
 class Moto:
@@ -63,7 +71,18 @@ class Moto:
         self.client("s3").create_bucket(Bucket=name)
         return name
 
-    def queue(self) -> str:
-        """The URL of a new queue."""
-        made = self.client("sqs").create_queue(QueueName=f"queue-{uuid.uuid4().hex[:12]}")
-        return str(made["QueueUrl"])
+    def queue(self, *buckets: str) -> str:
+        """The URL of a new queue, at which these buckets tell of what becomes of their objects."""
+        sqs = self.client("sqs")
+        url = str(sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:12]}")["QueueUrl"])
+        about = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        arn = about["Attributes"]["QueueArn"]
+        events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
+        for bucket in buckets:
+            self.client("s3").put_bucket_notification_configuration(
+                Bucket=bucket,
+                NotificationConfiguration={
+                    "QueueConfigurations": [{"QueueArn": arn, "Events": events}]
+                },
+            )
+        return url

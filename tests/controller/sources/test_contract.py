@@ -12,9 +12,11 @@ from controller.machine.core import Key, Message
 from controller.sources.bucket import BucketSource
 from controller.sources.polling import Polling
 from controller.sources.schedule import Crontab, ScheduleSource
-from specs.failures import TryAgain
+from controller.sources.sqs import Queue, QueueSource
+from specs.failures import Failure, TryAgain
 from tests.contracts.source import Scene, SourceContract
 from tests.controller.git_server import Person
+from tests.servers.moto import Moto, s3_event
 
 
 class GitScene:
@@ -84,10 +86,43 @@ class ScheduleScene:
         self._fails = False
 
 
-@pytest.fixture(params=["git", "bucket", "schedule"])
+class QueueScene:
+    """A queue on moto's server, at which S3 tells of a dataset of the pipeline."""
+
+    def __init__(self, moto: Moto) -> None:
+        self._moto, self._url = moto, moto.queue()
+        self.key = Key("pipeline", "flight-delay")
+        self.source = QueueSource(
+            Queue(self._url, wait=1),
+            hint=lambda _uri: None,
+            concerned=lambda _uri: [self.key],
+            told=self._told,
+            sleep=lambda _seconds: asyncio.sleep(0.05),
+        )
+
+    async def _told(self, failure: Failure | None) -> None:
+        assert (failure and str(failure)) == self.source.problem
+
+    async def change(self) -> None:
+        body = s3_event("lake", "flights/1.parquet")
+        send = self._moto.client("sqs").send_message
+        await asyncio.to_thread(send, QueueUrl=self._url, MessageBody=body)
+
+    async def break_down(self) -> None:
+        await asyncio.to_thread(self._moto.client("sqs").delete_queue, QueueUrl=self._url)
+
+    async def restore(self) -> None:
+        name = self._url.rpartition("/")[2]
+        await asyncio.to_thread(self._moto.client("sqs").create_queue, QueueName=name)
+
+
+@pytest.fixture(params=["git", "bucket", "schedule", "queue"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
     if request.param == "git":
         return GitScene(tmp_path)
+    if request.param == "queue":
+        request.getfixturevalue("aws")
+        return QueueScene(request.getfixturevalue("moto"))
     return BucketScene(tmp_path) if request.param == "bucket" else ScheduleScene()
 
 

@@ -1,0 +1,42 @@
+"""PURE. What a message in a queue says of objects in S3, whichever way it came there."""
+
+import json
+from typing import Any
+from urllib.parse import unquote_plus
+
+
+def changed_objects(body: str) -> tuple[str, ...]:
+    """The objects, as `s3://BUCKET/KEY`, that were made or deleted; none for a test event.
+
+    Understood are S3's own notifications
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html),
+    the same as SNS passes them on, and events of EventBridge
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html).
+    Raises ValueError, with what was expected, for anything else.
+    """
+    try:
+        said = json.loads(body)
+        if isinstance(said, dict) and said.get("Type") == "Notification":
+            said = json.loads(said["Message"])
+        return _objects(said)
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("it lacks what S3 says of an object") from None
+    except json.JSONDecodeError:
+        raise ValueError("it is no JSON") from None
+
+
+def _objects(said: Any) -> tuple[str, ...]:
+    if said.get("Event") == "s3:TestEvent":
+        return ()
+    if said.get("source") == "aws.s3":
+        detail = said["detail"]
+        return (_uri(detail["bucket"]["name"], detail["object"]["key"]),)
+    found = [record["s3"] for record in said["Records"]]
+    # In S3's own notifications keys are escaped as in a form, in those of EventBridge they are not.
+    return tuple(_uri(s3["bucket"]["name"], unquote_plus(s3["object"]["key"])) for s3 in found)
+
+
+def _uri(bucket: str, key: str) -> str:
+    if not isinstance(bucket, str) or not isinstance(key, str):
+        raise TypeError
+    return f"s3://{bucket}/{key}"
