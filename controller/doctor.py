@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+from controller.doctor_stores import examine_stores
 from controller.environments import BRANCH
 from controller.findings import Finding, bad, ok, warn
 from controller.git import Mirror
@@ -44,6 +45,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
         async for finding in remote(repository, repository.address(base)):
             yield finding
     async for finding in examine_github(settings, base, os.environ):
+        yield finding
+    async for finding in examine_stores(settings, home):
         yield finding
 
 

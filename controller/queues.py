@@ -6,7 +6,6 @@ import structlog
 
 from controller.machine.core import Key, Message
 from controller.outbox import Ways
-from controller.settings import ObjectStore
 from controller.sources.sqs import Queue, QueueSource
 from controller.store.protocol import Store
 from controller.troubles import HUMAN, KIND, OTHERS, Troubles
@@ -17,12 +16,6 @@ log = structlog.get_logger("headgate.queues")
 
 QUEUE = "queue"
 """The kind that a queue has in the name of its trouble."""
-
-
-def queues_of(settings: Sequence[ObjectStore]) -> Sequence[Queue]:
-    """Each queue that the settings of the stores name, once."""
-    named = {each.events: each.region for each in settings if each.events}
-    return [Queue(url, region) for url, region in named.items()]
 
 
 class Queues:

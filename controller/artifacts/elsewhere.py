@@ -100,15 +100,18 @@ class Elsewhere:
             # Some servers take a second `create` for the first, so what is there then counts. A
             # sweep looks again, days later, and deletes nothing younger than that.
             self.write(OWNER, mine.encode(), mode="create")
-            said = self.owner()
-        if said is None or said.get("home") != self._owner():
-            host = said.get("host", "an unknown machine") if said else "nobody"
+            said = self.owner() or {}
+        self._expect_us(said)
+        self._is_ours = True
+
+    def _expect_us(self, said: Mapping[str, str]) -> None:
+        if said.get("home") != self._owner():
+            host = said.get("host", "an unknown machine")
             raise Away(
                 f"{self.uri} belongs to another controller, begun on {host}: set `artifacts` to "
                 f"a prefix of its own; or, if this controller takes over from that one, which is "
                 f"stopped, delete {self.uri}/{OWNER}"
             )
-        self._is_ours = True
 
     def owner(self) -> Mapping[str, str] | None:
         """What the object at the prefix says of whose it is; None: there is none."""
@@ -147,9 +150,13 @@ class Elsewhere:
         return gone
 
     def try_out(self) -> None:
-        """Write, list, read and delete an object. Raises `Away`."""
+        """Write, list, read and delete an object; begin nothing. Raises `Away`, also if it is
+        another's."""
         import obstore
 
+        said = self.owner()
+        if said is not None:
+            self._expect_us(said)
         name = f"headgate-doctor-{token_hex(8)}"
         self.write(name, name.encode())
         with self._store() as store:

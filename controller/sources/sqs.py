@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from controller.machine.core import Key
+from controller.settings import ObjectStore
 from controller.sources.s3_events import changed_objects
 from specs.failures import Failure, NeedsHuman, TryAgain
 
@@ -101,6 +102,12 @@ class Queue:
                 retries={"mode": "standard", "max_attempts": 2},
             ),
         )
+
+
+def queues_of(settings: Sequence[ObjectStore]) -> Sequence[Queue]:
+    """Each queue that the settings of the stores name, once."""
+    named = {each.events: each.region for each in settings if each.events}
+    return [Queue(url, region) for url, region in named.items()]
 
 
 class QueueSource:

@@ -9,9 +9,9 @@ import pytest
 
 from controller.machine.core import Key, Message
 from controller.outbox import Ways
-from controller.queues import Queues, queues_of
+from controller.queues import Queues
 from controller.settings import ObjectStore
-from controller.sources.sqs import Queue
+from controller.sources.sqs import Queue, queues_of
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.watch import Watch, Wish

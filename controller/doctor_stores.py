@@ -1,0 +1,58 @@
+"""Looks at the object store of the artifacts, and at the queues that tell of changed data."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from controller.artifacts.elsewhere import Elsewhere
+from controller.artifacts.opening import open_elsewhere
+from controller.findings import Finding, bad, ok
+from controller.settings import Settings
+from controller.sources.sqs import Queue, queues_of
+from specs.failures import Failure
+
+PATIENCE = 30.0
+"""Seconds for each."""
+MEND = "see `stores` and `artifacts` in the settings, and docs/object-stores.md"
+
+T = TypeVar("T")
+
+
+async def examine_stores(settings: Settings, home: Path) -> AsyncIterator[Finding]:
+    """Every finding, good ones included; none where the settings name neither."""
+    try:
+        elsewhere = open_elsewhere(settings, home)
+    except Failure as failure:
+        yield bad("artifacts", str(failure), "correct `artifacts` in the settings")
+        elsewhere = None
+    if elsewhere is not None:
+        yield await _artifacts(elsewhere)
+    for queue in queues_of(settings.stores):
+        yield await _queue(queue)
+
+
+async def _artifacts(elsewhere: Elsewhere) -> Finding:
+    try:
+        await _asked(elsewhere.try_out)
+    except (Failure, TimeoutError) as failure:
+        return bad("artifacts", _why(failure, elsewhere.uri), MEND)
+    return ok("artifacts", f"{elsewhere.uri} can be written, listed, read and deleted from")
+
+
+async def _queue(queue: Queue) -> Finding:
+    what = f"queue {queue.name}"
+    try:
+        waiting = await _asked(queue.waiting)
+    except (Failure, TimeoutError) as failure:
+        return bad(what, _why(failure, queue.url), "until then, data is noticed by the next poll")
+    return ok(what, f"it answers; about {waiting:,} messages wait")
+
+
+async def _asked(call: Callable[[], T]) -> T:
+    async with asyncio.timeout(PATIENCE):
+        return await asyncio.to_thread(call)
+
+
+def _why(failure: Exception, at: str) -> str:
+    return str(failure) or f"{at} did not answer within {PATIENCE:g} s"
