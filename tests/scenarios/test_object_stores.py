@@ -1,0 +1,108 @@
+"""Object stores behind a controller: moto's S3 server and its queues."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from controller.machine.core import Key
+from controller.machine.trouble import Trouble
+from controller.outbox import Ways, parsed
+from controller.settings import Settings
+from tests.scenarios.world import World
+from tests.servers.moto import Moto
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def keep_artifacts_in(world: World, moto: Moto) -> str:
+    """Set it in the settings; the bucket."""
+    bucket = moto.bucket()
+    world.settings = Settings.model_validate(
+        {
+            **world.settings.model_dump(mode="json", exclude_unset=True),
+            "artifacts": f"s3://{bucket}/team/artifacts",
+            "stores": [{"uri": f"s3://{bucket}", "endpoint": moto.url}],
+        }
+    )
+    return bucket
+
+
+def lose_the_cache(world: World) -> None:
+    """All of this machine that artifacts were copied to."""
+    for name in ("artifacts", "models"):
+        shutil.rmtree(world.root / "home" / name)
+
+
+async def test_a_model_in_the_store_is_reused_and_served_though_its_copies_here_are_lost(
+    world: World, moto: Moto
+) -> None:
+    keep_artifacts_in(world, moto)
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        async with world.traffic() as statuses:
+            lose_the_cache(world)
+            world.push("Answer more", serve__py=('{"ok": True}', '{"ok": True, "more": 1}'))
+            run = await world.ended(2)
+            env = await world.serves(2)
+    assert run.nodes["train"].phase == "cached", "the model did not need to be trained again"
+    assert env.stable is not None
+    assert set(statuses) == {200}
+    [model] = (world.root / "home" / "models").glob("*/model.json")
+    assert model.is_file(), "it was brought back to be served"
+
+
+async def test_a_step_that_ends_while_the_store_is_down_waits_and_has_not_failed(
+    world: World, own_moto: Moto
+) -> None:
+    keep_artifacts_in(world, own_moto)
+    world.push("Add the pipeline")
+    world.push("Take longer", ml_pipeline__yaml=("wait: 0.0", "wait: 1.0"))
+    async with world.controller(Ways(bears=0.0)):
+
+        async def trains() -> bool:
+            return (world.root / "home" / "attempts" / "mean-1.train.1" / "started").is_symlink()
+
+        await world.until(trains, "the training to start")
+        own_moto.stop()
+
+        async def told() -> Trouble | None:
+            record = await world.store.get(Key("trouble", "run/mean-1"))
+            return parsed(Trouble, record.body) if record else None
+
+        trouble = await world.until(told, "somebody to be told that the store is down")
+        own_moto.start()
+        run = await world.ended(1)
+        await world.serves(1)
+    assert trouble.reason.startswith("the store of `artifacts` is away: s3://")
+    assert "cannot be reached" in trouble.reason
+    assert run.outcome == "passed"
+    assert len(run.nodes["train"].attempts) == 1
+
+
+async def test_a_damaged_model_in_the_store_is_made_again_and_never_served(
+    world: World, moto: Moto
+) -> None:
+    bucket = keep_artifacts_in(world, moto)
+    world.push("Add the pipeline")
+    async with world.controller():
+        first = await world.ended(1)
+        await world.serves(1)
+        model = (first.nodes["train"].outputs or {})["model"].removeprefix("sha256:")
+        lose_the_cache(world)
+        key = f"team/artifacts/files/{model[:2]}/{model[2:]}"
+        moto.client("s3").put_object(Bucket=bucket, Key=key, Body=b'{"mean": 1e9}')
+        world.push("Answer more", serve__py=('{"ok": True}', '{"ok": True, "more": 1}'))
+        run = await world.ended(2)
+        await world.serves(2, "staging")
+    assert run.nodes["train"].phase == "succeeded", "it was trained again"
+    assert (run.nodes["train"].outputs or {})["model"] == f"sha256:{model}"
+    again = moto.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert again == served(world)
+
+
+def served(world: World) -> bytes:
+    """The model that lies ready for the server."""
+    [model] = (world.root / "home" / "models").glob("*/model.json")
+    return Path(model).read_bytes()
