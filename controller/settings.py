@@ -23,6 +23,12 @@ def _is_place(text: str) -> str:
     return text
 
 
+def _is_remote(uri: str) -> str:
+    if not uri.startswith(("s3://", "gs://", "az://")):
+        raise ValueError("expected an address that begins with s3://, gs:// or az://")
+    return uri
+
+
 Place = Annotated[str, AfterValidator(_is_place)]
 RepositoryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 
@@ -56,7 +62,7 @@ class Repository(Spec):
 class ObjectStore(Spec):
     """How an object store is reached, where its cloud's own chain of settings does not say."""
 
-    uri: Location = Field(
+    uri: Annotated[Location, AfterValidator(_is_remote)] = Field(
         description="Which: s3://BUCKET, gs://BUCKET or az://CONTAINER, with a prefix if one "
         "stands for a part of it; the longest that fits an address is taken."
     )
@@ -68,12 +74,6 @@ class ObjectStore(Spec):
         default=None,
         description="The URL of an SQS queue that S3 sends its event notifications to.",
     )
-
-    @model_validator(mode="after")
-    def _is_remote(self) -> Self:
-        if not self.uri.startswith(("s3://", "gs://", "az://")):
-            raise ValueError("expected uri to begin with s3://, gs:// or az://")
-        return self
 
 
 class Docker(Spec):
@@ -165,7 +165,7 @@ class Settings(Spec):
     )
     docker: Docker = Field(default=Docker(), description="The Docker Engine.")
     stores: Many[ObjectStore] = Field(default=(), description="Object stores out of the ordinary.")
-    artifacts: Location | None = Field(
+    artifacts: Annotated[Location, AfterValidator(_is_remote)] | None = Field(
         default=None,
         description="Where artifacts are kept, beside the copies in `home`: s3://, gs:// or az:// "
         "with a prefix of its own; without it, in `home` alone.",

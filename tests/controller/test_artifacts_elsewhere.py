@@ -12,6 +12,7 @@ import pytest
 from controller.artifacts import Artifacts, Lost
 from controller.artifacts.elsewhere import OWNER, Away, Damaged
 from controller.artifacts.opening import open_artifacts, open_elsewhere
+from controller.settings import Settings
 from specs.digests import digest
 from tests.servers.moto import Moto
 from tests.servers.stores import settings_of
@@ -310,3 +311,9 @@ async def test_an_upload_that_outlasts_the_patience_of_who_began_it_goes_on(
             await store.put(tmp_path / "large")
     stored = await store.put(tmp_path / "large")
     assert there.read(stored.digest)[0] == LARGE
+
+
+def test_an_address_that_is_in_no_object_store_is_refused_with_the_settings() -> None:
+    repositories = [{"name": "team", "url": "remote.git"}]
+    with pytest.raises(ValueError, match="expected an address that begins with s3://"):
+        Settings.model_validate({"repositories": repositories, "artifacts": "/data/artifacts"})
