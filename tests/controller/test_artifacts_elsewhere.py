@@ -316,4 +316,4 @@ async def test_an_upload_that_outlasts_the_patience_of_who_began_it_goes_on(
 def test_an_address_that_is_in_no_object_store_is_refused_with_the_settings() -> None:
     repositories = [{"name": "team", "url": "remote.git"}]
     with pytest.raises(ValueError, match="expected an address that begins with s3://"):
-        Settings.model_validate({"repositories": repositories, "artifacts": "/data/artifacts"})
+        Settings.model_validate({"repositories": repositories, "artifacts": "file:///data"})
