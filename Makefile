@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 .PHONY: demo test bench lint lock schema github-double clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET))
+	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
+	  $(if $(ENGINE),--engine $(ENGINE))
 
 test: $(VENV)/.ready lint
 	$(BIN)/pytest -n auto --dist worksteal

@@ -71,6 +71,27 @@ class Keeper:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a keeper of the engines below `folder`, an empty one with a short path.
+
+    It ends when this process does, or closes its end of the pipe.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-S", "-m", "tests.engine_keeper", folder],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def ask(folder: Path, line: str) -> str:
+    """What the keeper of that folder answers to `up NAME` or `down NAME SIGNAL`."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(f"{folder}/keeper.sock")
+        asking.sendall(f"{line}\n".encode())
+        return b"".join(iter(lambda: asking.recv(4096), b"")).decode()
+
+
 def answers(address: Path) -> bool:
     """Whether an engine answers at a socket."""
     with socket.socket(socket.AF_UNIX) as asking, contextlib.suppress(OSError):

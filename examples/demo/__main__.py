@@ -1,4 +1,7 @@
-"""Plays the story and shows it: `python -m examples.demo [--keep] [--bucket s3] [--folder DIR]`."""
+"""Plays the story and shows it.
+
+`python -m examples.demo [--keep] [--bucket s3] [--engine docker] [--folder DIR]`
+"""
 
 import argparse
 import asyncio
@@ -9,6 +12,8 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -18,7 +23,8 @@ from controller.cli.tree import render, snapshot
 from controller.environments import BRANCH
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Delivery, Directory
-from examples.demo.oncall import on_duty
+from examples.demo.engine import Containers, NoEngine, containers
+from examples.demo.oncall import OnCall, on_duty
 from examples.demo.show import Show
 from examples.demo.story import ACTS
 from examples.demo.world import EXAMPLE, HEADGATE, Unexpected, World, end_all
@@ -39,8 +45,12 @@ def main() -> int:
             console.print(f"Another demo runs in {folder}; choose another with --folder.")
             return 1
         data = Data(folder / "cache", EXAMPLE)
+
+        def say(what: str) -> None:
+            console.print(Text(f"Once: {what}", "dim"))
+
         try:
-            data.prepare(lambda what: console.print(Text(f"Once: {what}", "dim")))
+            data.prepare(say)
         except subprocess.CalledProcessError as error:
             console.print(Text((error.stderr or b"").decode(errors="replace")[-2000:]))
             console.print("The demo cannot be prepared; see above.")
@@ -49,11 +59,20 @@ def main() -> int:
         delivery: Delivery = Directory(story / "bucket")
         if arguments.bucket == "s3":
             delivery = S3(folder / "s3.log")
-        return asyncio.run(_perform(story, data, delivery, console, keep=arguments.keep))
+        try:
+            with contextlib.ExitStack() as stack:
+                engine: Containers | None = None
+                if arguments.engine == "docker":
+                    engine = stack.enter_context(containers(data, say))
+                world = partial(World, story, data, delivery=delivery, containers=engine)
+                return asyncio.run(_perform(story, world, console, keep=arguments.keep))
+        except NoEngine as missing:
+            console.print(Text(f"The demo cannot be prepared: {missing}."))
+            return 1
 
 
 async def _perform(
-    folder: Path, data: Data, delivery: Delivery, console: Console, *, keep: bool
+    folder: Path, made: Callable[[OnCall], World], console: Console, *, keep: bool
 ) -> int:
     await end_all(folder / "headgate")  # of a demo that was killed
     shutil.rmtree(folder, ignore_errors=True)
@@ -61,7 +80,7 @@ async def _perform(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with on_duty(folder / "oncall.jsonl") as oncall:
-        world = World(folder, data, oncall, delivery)
+        world = made(oncall)
         try:
             world.begin()
             playing = asyncio.create_task(_play(world, console))
@@ -147,6 +166,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where it plays")
     where = "where data arrives: a directory, or an S3 server of the demo's own"
     parser.add_argument("--bucket", choices=("directory", "s3"), default="directory", help=where)
+    how = "how steps and model servers run: processes, or containers of a Docker Engine"
+    parser.add_argument("--engine", choices=("local", "docker"), default="local", help=how)
     return parser.parse_args()
 
 

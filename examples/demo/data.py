@@ -32,6 +32,18 @@ class Data:
         """Headgate's environments of steps and servers, by the digest of their requirements."""
         return self._cache / "environments"
 
+    @property
+    def requirements(self) -> str:
+        """What the training steps and the model server import."""
+        return (self._example / "requirements.txt").read_text()
+
+    @property
+    def packages(self) -> Path:
+        """The `site-packages` that `prepare` installed them to."""
+        environment = Virtualenvs(self.environments).ready(self.requirements, None)
+        assert environment is not None, "the data was prepared"
+        return next((environment / "lib").glob("python*/site-packages")).resolve()
+
     def month(self, number: int) -> Path:
         """A real month of 2013."""
         return self._cache / "months" / f"flights-2013-{number:02}.parquet"
@@ -57,10 +69,9 @@ class Data:
         if not self.poisoned(5).exists():
             self._bucket("poison", str(self.month(5)), str(self.poisoned(5)))
         environments = Virtualenvs(self.environments)
-        requirements = (self._example / "requirements.txt").read_text()
-        if environments.ready(requirements, None) is None:
+        if environments.ready(self.requirements, None) is None:
             say("building the environment of the training steps and the model server")
-            asyncio.run(environments.get(requirements, None))
+            asyncio.run(environments.get(self.requirements, None))
 
     def _bucket(self, *arguments: str) -> None:
         script = str(self._example / "bucket.py")

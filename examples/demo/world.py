@@ -27,11 +27,13 @@ from controller.outbox import parsed
 from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import RouterStatus
+from deployers.engine import Engine
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
 from deployers.site import Site
 from examples.demo.data import Data
 from examples.demo.delivery import Delivery
+from examples.demo.engine import Containers
 from examples.demo.oncall import OnCall
 
 EXAMPLE = Path(__file__).parents[1] / "flight-delay"
@@ -82,11 +84,19 @@ class Traffic(NamedTuple):
 class World:
     """Everything below one folder."""
 
-    def __init__(self, folder: Path, data: Data, oncall: OnCall, delivery: Delivery) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Data,
+        oncall: OnCall,
+        delivery: Delivery,
+        containers: Containers | None = None,
+    ) -> None:
         self.folder = folder
         self.data = data
         self.oncall = oncall
         self.delivery = delivery
+        self.containers = containers
         self.remote = folder / "remote.git"
         self.repository = folder / "repository"
         self.pipeline = self.repository / PIPELINE
@@ -108,12 +118,16 @@ class World:
         git(self.repository, "checkout", "-q", "-B", "main")
         shutil.copytree(EXAMPLE, self.pipeline, ignore=shutil.ignore_patterns(*NOT_COMMITTED))
         self.edit("ml-pipeline.yaml", "file://./bucket/flights", self.delivery.uri)
+        if self.containers is not None:
+            image = f"environment: {{image: {self.containers.image}}}"
+            self.edit("ml-pipeline.yaml", "environment: {requirements: requirements.txt}", image)
         (self.folder / "headgate.yaml").write_text(
             "home: headgate\n"
             "repositories:\n"
             "  - {name: team, url: remote.git, poll: 500ms}\n"
             "bucket_poll: 2s\n"
             f"{self.delivery.settings}"
+            f"{self.containers.settings if self.containers else ''}"
             "notify:\n"
             f"  - to: {self.oncall.address}\n"
             "    on: [rollback, gate_failed, run_failed, stuck, refused]\n"
@@ -354,12 +368,12 @@ class World:
         if self.store is not None:
             await self.store.close()
             self.store = None
-        await end_all(self.home)
+        await end_all(self.home, self.containers)
         self.delivery.end()
 
 
-async def end_all(home: Path) -> None:
-    """End every process that belongs to a controller's home folder, the controller first."""
+async def end_all(home: Path, containers: Containers | None = None) -> None:
+    """End all that belongs to a controller's home folder, the controller first."""
     if (pid := controller_pid(home)) is not None:
         os.kill(pid, signal.SIGTERM)
         while controller_pid(home) is not None:  # noqa: ASYNC110 - it is another process
@@ -373,6 +387,11 @@ async def end_all(home: Path) -> None:
         with Processes(home / "attempts") as attempts:
             for name in attempts.names():
                 attempts.stop(name, grace=0.5)
+    engine = Engine(containers.host if containers else None, home)
+    if engine.used and containers is not None:
+        for each in (*await engine.containers("step"), *await engine.containers("server")):
+            await engine.remove(each.id)
+    await engine.close()
 
 
 class _Reader:
