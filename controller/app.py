@@ -13,7 +13,7 @@ import structlog
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import LocalBucket
+from controller.buckets.stores import Stores
 from controller.environments import Environments
 from controller.executors.by_kind import ByKind
 from controller.executors.docker import DockerExecutor
@@ -43,12 +43,14 @@ from controller.machine.core import Action, Key, Message
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
+from controller.queues import Queues
 from controller.reports import Forge, ForgeByRepository, NotesForge, ReportApplier
 from controller.secrets import Secrets
 from controller.serving import Serving
 from controller.settings import Repository, Settings
 from controller.smoke import Smoker
 from controller.sources.polling import Polling
+from controller.sources.sqs import queues_of
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.sweep import Sweeper
@@ -91,7 +93,11 @@ class App:
         }
         self.mirrors = mirrors
         self.repositories = Repositories(mirrors, home / "checkouts")
-        self.catalog = Catalog(home / "datasets" / "manifests", LocalBucket(home / "datasets"))
+        bucket_poll = settings.bucket_poll.total_seconds()
+        self.stores = Stores(settings.stores)
+        self.catalog = Catalog(
+            home / "datasets", self.stores, longest=bucket_poll, clock=ways.clock
+        )
         self.versions = Versions(store)
         self.deployer = LocalDeployer(home / "serving", redact=secrets.redact)
         self.processes = Processes(home / "attempts")
@@ -117,8 +123,10 @@ class App:
             store, self.artifacts, self.repositories, self._forge(), secrets
         )
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        bucket_poll = settings.bucket_poll.total_seconds()
         self.watch = Watch(self.send, bucket_poll, ways.clock, ways.wake_every)
+        self.queues = Queues(
+            queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
+        )
         self.serving = Serving(
             self.deployer,
             self.versions,
@@ -308,6 +316,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         await app.sweeper.forget_strangers()
         for each in settings.repositories:
             app.poll(each)
+        await app.queues.listen(loop.wake)
         log.info("the controller runs", home=str(home), pid=os.getpid())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(app.hear_endings(loop))

@@ -210,7 +210,7 @@ async def _version(app: App, uri: str, folder: Path, marker: str | None) -> str:
         if time.monotonic() > deadline:
             raise NeedsHuman(f"{listing.unsettled[0]} of {uri} is still being written; wait for it")
         await asyncio.sleep(0.2)
-    if not listing.manifest.entries:
+    if not len(listing.manifest):
         raise NeedsHuman(f"there is no object at {uri}; put the data there, or correct `uri`")
     if listing.marked is False:
         raise NeedsHuman(f"{uri} is not complete: its marker {marker} is not there")

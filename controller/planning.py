@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.buckets.local import LocalBucket
+from controller.buckets.catalog import Catalog
+from controller.buckets.stores import Stores
 from controller.git.values import parse_tree
 from controller.machine.pipelines.data import place
 from controller.machine.pipelines.policy import changes, suites_to_compare
@@ -127,9 +128,10 @@ async def plan(
     policy: Policy | None = None,
     rules: Rules | None = None,
     cache: Cache | None = None,
+    stores: Stores | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
-    given. `folder` is where the spec's files are.
+    given. `folder` is where the spec's files are; `stores`, how object stores are reached.
 
     Without a cache everything runs, and says that there is nothing to compare with. Raises what
     `plan_of` raises.
@@ -141,7 +143,7 @@ async def plan(
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
     for dataset in spec.datasets:
-        listed, problem = await _version(spec, dataset, source.commit, folder, history)
+        listed, problem = await _version(spec, dataset, source.commit, folder, history, stores)
         versions |= {dataset: listed} if listed else {}
         problems |= {dataset: problem} if problem else {}
     return await plan_of(
@@ -170,7 +172,7 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
 
 
 async def _version(
-    spec: Spec, name: str, commit: str, folder: Path, history: History
+    spec: Spec, name: str, commit: str, folder: Path, history: History, stores: Stores | None
 ) -> tuple[str | None, str | None]:
     """The version that a run would pin, listed here or else what the controller last saw; or why
     it is not known."""
@@ -178,9 +180,9 @@ async def _version(
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
-            bucket = LocalBucket(Path(scratch), clock=lambda: 0.0)
-            listing = await bucket.list(uri, repository=folder)
-        if listing.manifest.entries:
+            catalog = Catalog(Path(scratch), stores, clock=lambda: 0.0)
+            listing = await catalog.list(uri, repository=folder)
+        if len(listing.manifest):
             return listing.manifest.digest, None
         problem = f"there is no object at {uri}"
     except Failure as failure:

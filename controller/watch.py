@@ -66,7 +66,7 @@ class Watch:
         self._wishes[pipeline] = wish
         self._stop("bucket", pipeline)
         self._stop("schedule", pipeline)
-        if wish.folders:
+        if wish.folders or wish.uris:
             self.add("bucket", pipeline, BucketSource(pipeline, wish.folders, self._bucket_poll))
         if wish.schedule is not None:
             crontab = Crontab(wish.schedule.cron, wish.schedule.timezone)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -55,6 +55,12 @@ class Manifest:
         for one, other in pairwise(self.entries):
             if one.key == other.key:
                 raise ValueError(f"the manifest lists {one.key!r} more than once")
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[ManifestEntry]:
+        return iter(self.entries)
 
     @cached_property
     def digest(self) -> str:

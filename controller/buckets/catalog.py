@@ -2,83 +2,149 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from secrets import token_hex
+from typing import NamedTuple
 
-from controller.buckets.local import LocalBucket, place_of
-from controller.buckets.protocol import Changed, Listing
-from controller.shelf import discard_all, use
-from specs.digests import Manifest, ManifestEntry
+from controller.buckets import manifest as manifests
+from controller.buckets.listing import remote_place_of
+from controller.buckets.local import LocalBucket
+from controller.buckets.manifest import StoredManifest
+from controller.buckets.protocol import Bucket, Changed, Listing
+from controller.buckets.remote import RemoteBucket
+from controller.buckets.stores import Stores, is_remote
+from controller.shelf import discard_all, lay, use
+from specs.digests import ManifestEntry
 from specs.digests import digest as digest_of
 from specs.failures import NeedsHuman
 
+KEPT_FOR = 10.0
+"""A listing of an object store stands for so many times as long as it took."""
+AT_LEAST = 1.0
+"""Seconds for which it stands at least."""
+
+
+class _Kept(NamedTuple):
+    listing: Listing
+    until: float
+    """By `time.monotonic`."""
+
 
 class Catalog:
-    """Remembers the manifest of each dataset version, so that a digest is enough to read it."""
+    """Remembers the manifest of each dataset version, so that a digest is enough to read it.
 
-    def __init__(self, folder: Path, bucket: LocalBucket) -> None:
-        self._folder = folder
-        self._bucket = bucket
+    A listing of an object store stands for a while, at most `longest` seconds, unless `hint` says
+    that something changed.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        stores: Stores | None = None,
+        *,
+        longest: float = 60.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = home / "manifests"
+        self._local = LocalBucket(home, clock=clock)
+        self._remote = RemoteBucket(self._folder, home, stores or Stores(), clock)
+        self._longest = longest
+        self._kept: dict[tuple[str, str | None], _Kept] = {}
+        self._turns: dict[tuple[str, str | None], asyncio.Lock] = {}
+        self._hints = 0
 
     async def list(
         self, uri: str, *, repository: Path | None = None, marker: str | None = None
     ) -> Listing:
-        """What is there now; its manifest is remembered. Raises what `LocalBucket.list` raises."""
-        listing = await self._bucket.list(uri, repository=repository, marker=marker)
-        await asyncio.to_thread(self._remember, uri, repository, listing.manifest)
-        return listing
+        """What is there now, or was a moment ago (`Listing.at`); its manifest is remembered.
+        Raises what `Bucket.list` raises."""
+        if not is_remote(uri):
+            listing = await self._local.list(uri, repository=repository, marker=marker)
+            await asyncio.to_thread(self._remember, uri, repository, listing)
+            return listing
+        asked = uri, marker
+        async with self._turns.setdefault(asked, asyncio.Lock()):
+            kept = self._kept.get(asked)
+            if kept is not None and time.monotonic() < kept.until:
+                return kept.listing
+            begun, hints = time.monotonic(), self._hints
+            listing = await self._remote.list(uri, marker=marker)
+            await asyncio.to_thread(self._remember, uri, None, listing)
+            took = time.monotonic() - begun
+            stands = min(max(KEPT_FOR * took, AT_LEAST), self._longest)
+            if hints == self._hints:  # else it may have missed what was hinted at
+                self._kept[asked] = _Kept(listing, time.monotonic() + stands)
+            return listing
 
-    async def pinned(self, uri: str, digest: str) -> tuple[Path, Manifest]:
+    def hint(self, uri: str) -> None:
+        """Something changed at `uri`, an object, a folder or a dataset in an object store: the next
+        listing that it may concern is made anew."""
+        self._hints += 1
+        changed = remote_place_of(uri)
+        where = f"{changed.uri}/"
+        for asked in list(self._kept):
+            known = remote_place_of(asked[0])
+            place = f"{known.uri}/"
+            if where.startswith(place) or place.startswith(where):
+                del self._kept[asked]
+
+    async def pinned(self, uri: str, digest: str) -> tuple[Path, StoredManifest]:
         """The folder that holds exactly the objects of a version, and their manifest.
 
         `uri` is the dataset's: another dataset may have held the same objects.
 
-        Raises `NeedsHuman` for a version that was never listed here, and for one of which an
-        object, named in the message, was changed before it could be copied.
+        Raises `NeedsHuman` for a version that was never listed here, and `Changed` for one of which
+        an object, named in the message, was changed before it could be copied.
         """
         repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
         try:
-            return await self._bucket.pin(uri, manifest, repository=repository), manifest
-        except Changed as change:
-            # That version will not come back, so trying again is for a new run.
-            raise NeedsHuman(
-                f"the data changed after this run was given its version: {change}. "
-                "`headgate trigger` runs with what is there now"
-            ) from None
+            return await self._bucket(uri).pin(uri, manifest, repository=repository), manifest
+        except Changed:
+            if is_remote(uri):
+                self.hint(uri)  # or the run anew would begin with what is known to be gone
+            raise
 
-    async def addresses(self, uri: str, digest: str) -> Mapping[ManifestEntry, str]:
-        """Where each object of a version was listed, as a URI. Raises `NeedsHuman` for a version
-        that was never listed here."""
+    async def addresses(self, uri: str, digest: str) -> Iterator[tuple[ManifestEntry, str]]:
+        """Each object of a version, and where it was listed, as a URI. Raises `NeedsHuman` for a
+        version that was never listed here."""
         repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
-        folder = place_of(uri, repository).folder
-        return {entry: (folder / entry.key).as_uri() for entry in manifest.entries}
+        bucket = self._bucket(uri)
+        return (
+            (entry, bucket.address(uri, entry.key, repository=repository)) for entry in manifest
+        )
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
-        """See `LocalBucket.sweep`; of what was neither listed nor read since, the manifest too."""
-        await asyncio.to_thread(discard_all, self._folder, before)
-        return await asyncio.to_thread(self._bucket.sweep, keep, before)
+        """See `Bucket.sweep`; of what was neither listed nor read since, the manifest too."""
+        return await asyncio.to_thread(self._sweep, keep, before)
 
-    def _recall(self, uri: str, digest: str) -> tuple[Path | None, Manifest]:
-        try:
-            use(self._path(uri, digest))
-            kept = json.loads(self._path(uri, digest).read_text())
-        except FileNotFoundError:
-            raise NeedsHuman(
-                f"the dataset version {digest[:19]} is not known here; trigger a run"
-            ) from None
-        manifest = Manifest(tuple(ManifestEntry(*entry) for entry in kept["entries"]))
-        return Path(kept["repository"]) if kept["repository"] else None, manifest
+    def _sweep(self, keep: Collection[str], before: float) -> int:
+        discard_all(self._folder / "listed", before)
+        manifests.sweep(self._folder, before)
+        return self._local.sweep(keep, before) + self._remote.sweep(keep, before)
+
+    def _bucket(self, uri: str) -> Bucket:
+        return self._remote if is_remote(uri) else self._local
+
+    def _recall(self, uri: str, digest: str) -> tuple[Path | None, StoredManifest]:
+        path = self._path(uri, digest)
+        manifest = manifests.read(self._folder, digest) if use(path) else None
+        if manifest is None:
+            raise NeedsHuman(f"the dataset version {digest[:19]} is not known here; trigger a run")
+        repository = json.loads(path.read_text())["repository"]
+        return Path(repository) if repository else None, manifest
 
     def _path(self, uri: str, digest: str) -> Path:
-        return self._folder / f"{digest_of([uri, digest]).partition(':')[2]}.json"
+        return self._folder / "listed" / digest_of([uri, digest]).partition(":")[2]
 
-    def _remember(self, uri: str, repository: Path | None, manifest: Manifest) -> None:
-        path = self._path(uri, manifest.digest)
-        if repository is None and use(path):
+    def _remember(self, uri: str, repository: Path | None, listing: Listing) -> None:
+        path = self._path(uri, listing.manifest.digest)
+        known = manifests.read(self._folder, listing.manifest.digest) is not None
+        if known and repository is None and use(path):
             return  # else it is written anew: the older checkout may be swept
-        self._folder.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".new")
-        entries = [[entry.key, entry.size, entry.version] for entry in manifest.entries]
-        kept = {"uri": uri, "repository": str(repository or ""), "entries": entries}
-        scratch.write_text(json.dumps(kept))
-        scratch.replace(path)
+        manifests.write(self._folder, listing.manifest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._folder / f"{token_hex(8)}.new"
+        scratch.write_text(json.dumps({"uri": uri, "repository": str(repository or "")}))
+        lay(scratch, path)

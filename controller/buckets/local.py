@@ -9,7 +9,6 @@ import hashlib
 import os
 import sqlite3
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -18,8 +17,9 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from controller.artifacts.objects import Objects, explained
-from controller.buckets.protocol import Changed, Listing
-from controller.shelf import discard_all, remove_tree, use
+from controller.buckets.pins import checked_key, is_pinned, make_pin
+from controller.buckets.protocol import Changed, Contents, Listing
+from controller.shelf import discard_all
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import matches
@@ -29,7 +29,7 @@ SETTLED_AFTER = 1.0
 complete is for `quiet` or the marker to say; this only keeps half a file from being hashed."""
 
 _TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".inprogress", "~")
-_MAGIC = "*?["
+MAGIC = "*?["
 
 
 class Place(NamedTuple):
@@ -54,7 +54,7 @@ def place_of(uri: str, repository: Path | None = None) -> Place:
         raise NeedsHuman(f"{uri} is not absolute: write file:///path, with three slashes")
     if ".." in path.parts or "\0" in str(path):
         raise NeedsHuman(f"{uri} leads upwards by '..': write where it leads to")
-    fixed = next((i for i, part in enumerate(path.parts) if set(part) & set(_MAGIC)), None)
+    fixed = next((i for i, part in enumerate(path.parts) if set(part) & set(MAGIC)), None)
     glob = "**" if fixed is None else "/".join(path.parts[fixed:])
     folder = Path(*path.parts[:fixed]) if fixed is not None else Path(path)
     if not folder.is_absolute():
@@ -81,24 +81,19 @@ class LocalBucket:
     async def list(
         self, uri: str, *, repository: Path | None = None, marker: str | None = None
     ) -> Listing:
-        """What is there now. Hidden, temporary and empty-named files and the marker are left out.
-
-        Raises NeedsHuman for a symbolic link that leads out of the dataset's directory.
-        """
+        """See `Bucket`. Raises NeedsHuman for a symbolic link that leads out of the directory."""
         return await asyncio.to_thread(self._list, place_of(uri, repository), marker)
 
-    async def pin(self, uri: str, manifest: Manifest, *, repository: Path | None = None) -> Path:
-        """A read-only folder with exactly the objects of `manifest`, by their keys.
-
-        Made once per manifest and checked at each call. What was pinned before stays available
-        when the bucket moves on. Raises `Changed`, with the object's name, if one that is not
-        yet copied is gone or has another content.
-        """
+    async def pin(self, uri: str, manifest: Contents, *, repository: Path | None = None) -> Path:
+        """See `Bucket`."""
         return await asyncio.to_thread(self._pin, place_of(uri, repository), manifest)
 
+    def address(self, uri: str, key: str, *, repository: Path | None = None) -> str:
+        """See `Bucket`."""
+        return (place_of(uri, repository).folder / key).as_uri()
+
     def sweep(self, keep: Collection[str], before: float) -> int:
-        """Delete the copies that nobody used since `before`, but for the dataset versions (hex
-        digests) in `keep`; how many versions went. Blocking."""
+        """See `Bucket`."""
         gone = discard_all(self._cache / "pins", before, keep)
         self._objects.sweep((), before)  # a pinned folder has its own links or copies
         return gone
@@ -113,14 +108,13 @@ class LocalBucket:
             found = {
                 key: about
                 for key, about in _walk(place.folder, place.folder.resolve())
-                if matches(place.glob, key) and not _is_left_out(key, marker)
+                if matches(place.glob, key) and not is_left_out(key, marker)
             }
             with closing(_Versions(self._cache / "versions.db")) as versions:
                 entries, unsettled = self._versions(place.folder, found, versions)
         return Listing(
             manifest=Manifest(tuple(entries)),
             unsettled=tuple(sorted(unsettled)),
-            latest=max((max(a.st_mtime, a.st_ctime) for a in found.values()), default=None),
             marked=None if marker is None else (place.folder / marker).is_file(),
         )
 
@@ -148,29 +142,23 @@ class LocalBucket:
         versions.update(folder, fresh, known.keys() - found.keys())
         return entries, unsettled
 
-    def _pin(self, place: Place, manifest: Manifest) -> Path:
+    def _pin(self, place: Place, manifest: Contents) -> Path:
         target = self._cache / "pins" / manifest.digest.rpartition(":")[2]
-        if use(target) and _holds(target, manifest):
-            return target
-        with explained(self._cache):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=".pin-", dir=target.parent))
-            try:
-                for entry in manifest.entries:
-                    self._copy(place.folder, entry)
-                    inside = scratch / "new" / _checked_key(entry.key)
-                    inside.parent.mkdir(parents=True, exist_ok=True)
-                    self._objects.link(entry.version, inside)
-                _replace(scratch, target)
-            finally:
-                remove_tree(scratch)
+        if not is_pinned(target, manifest):
+
+            def link(entry: ManifestEntry, inside: Path) -> None:
+                self._copy(place.folder, entry)
+                self._objects.link(entry.version, inside)
+
+            with explained(self._cache):
+                make_pin(target, manifest, link)
         return target
 
     def _copy(self, folder: Path, entry: ManifestEntry) -> None:
         """See to it that the cache holds the object as it was listed."""
         if self._objects.is_intact(entry.version, touch=True):
             return
-        path = folder / _checked_key(entry.key)
+        path = folder / checked_key(entry.key)
         try:
             if not path.resolve().is_relative_to(folder.resolve()):
                 raise Changed(f"{path} is a symbolic link to elsewhere now: list again")
@@ -257,7 +245,8 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield key, about
 
 
-def _is_left_out(key: str, marker: str | None) -> bool:
+def is_left_out(key: str, marker: str | None) -> bool:
+    """Whether it is a marker, or by its name still being written."""
     name = key.rpartition("/")[2]
     return name in ("_SUCCESS", marker) or key == marker or name.lower().endswith(_TEMPORARY)
 
@@ -276,46 +265,3 @@ def _hashed(path: Path, identity: str) -> str | None:
         return digest if opened == identity == _identity(path.stat()) else None
     except FileNotFoundError:
         return None
-
-
-def _checked_key(key: str) -> str:
-    parts = key.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\0" in key:
-        raise NeedsHuman(f"the manifest names {key!r}, which is no path inside a dataset")
-    return key
-
-
-def _holds(pinned: Path, manifest: Manifest) -> bool:
-    """Whether the folder has exactly these objects, as they were put there."""
-    if not pinned.is_dir():
-        return False
-    there = {
-        path.relative_to(pinned).as_posix(): path.lstat()
-        for path in pinned.rglob("*")
-        if not path.is_dir() or path.is_symlink()
-    }
-    wanted = {entry.key: entry.size for entry in manifest.entries}
-    made = pinned.stat().st_mtime_ns
-    return there.keys() == wanted.keys() and all(
-        stat.S_ISREG(about.st_mode) and about.st_size == wanted[key] and about.st_mtime_ns <= made
-        for key, about in there.items()
-    )
-
-
-def _replace(scratch: Path, target: Path) -> None:
-    new = scratch / "new"
-    new.mkdir(exist_ok=True)
-    for folder, _, _ in os.walk(new):
-        if Path(folder) != new:
-            Path(folder).chmod(0o555)
-    # Written after every file in it: whatever is written later shows by its time.
-    os.utime(new)
-    if target.exists():
-        target.chmod(0o755)  # a folder that is moved is written to, unless root moves it
-        target.rename(scratch / "old")
-    try:
-        new.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-    target.chmod(0o555)

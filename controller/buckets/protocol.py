@@ -1,8 +1,10 @@
 """The contract of every bucket: list what is there, and pin exactly what was listed."""
 
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from specs.digests import Manifest
+from specs.digests import ManifestEntry
 from specs.failures import TryAgain
 
 
@@ -10,16 +12,60 @@ class Changed(TryAgain):
     """An object is not any more what was listed. List again."""
 
 
+class Contents(Protocol):
+    """The objects of one dataset version, in the order of their keys: in memory or on the disk."""
+
+    @property
+    def digest(self) -> str:
+        """The dataset version; see `specs.digests.Manifest`."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of all objects together."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[ManifestEntry]: ...
+
+
 class Listing(NamedTuple):
     """A dataset as it was found."""
 
-    manifest: Manifest
+    manifest: Contents
     unsettled: tuple[str, ...]
     """Objects that are being written; the manifest is without them."""
-    latest: float | None
-    """When an object was last written or put there, in seconds since the epoch; None: no objects.
-
-    A deletion does not show here, only in the manifest's digest.
-    """
     marked: bool | None
     """Whether the marker is there; None: no marker was asked for."""
+    at: float | None = None
+    """When it was begun, in seconds since the epoch; None: just now."""
+
+
+class Bucket(Protocol):
+    """Where datasets are. All may raise NeedsHuman, and TryAgain where there is a network."""
+
+    async def list(
+        self, uri: str, *, repository: Path | None = None, marker: str | None = None
+    ) -> Listing:
+        """What is there now. Hidden and temporary files, `_SUCCESS` and the marker are left out.
+        `repository` is where relative paths are looked up."""
+        ...
+
+    async def pin(self, uri: str, manifest: Contents, *, repository: Path | None = None) -> Path:
+        """A read-only folder with exactly the objects of `manifest`, by their keys.
+
+        Made once per manifest and checked at each call. What was pinned before stays available
+        when the bucket moves on. Raises `Changed`, with the object's name, if one that is not
+        yet copied is gone or has another content.
+        """
+        ...
+
+    def address(self, uri: str, key: str, *, repository: Path | None = None) -> str:
+        """Where an object of the dataset at `uri` is."""
+        ...
+
+    def sweep(self, keep: Collection[str], before: float) -> int:
+        """Delete the copies that nobody used since `before`, but for the dataset versions (hex
+        digests) in `keep`; how many versions went. Blocking."""
+        ...

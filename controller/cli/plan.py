@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.artifacts.opening import open_artifacts
+from controller.buckets.stores import Stores
 from controller.cli.failures import Failed
 from controller.cli.printing import show
 from controller.cli.reach import Reach, find_settings, open_store, reach
@@ -60,15 +61,19 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is wrong, so there is nothing to plan; see above.")
     spec = loaded.pipeline
+    named = find_settings(ctx.find_root().obj) is not None
+    stores = Stores(reach(ctx).settings.stores) if named else None
     here = _state(ctx)
     root = (checkout.top / checkout.folder) if checkout.folder else checkout.top
 
     async def run() -> Plan:
         if here is None:
-            return await make_plan(spec, source, root, policy=policy, rules=rules)
+            return await make_plan(spec, source, root, policy=policy, rules=rules, stores=stores)
         async with open_store(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
-            return await make_plan(spec, source, root, policy=policy, rules=rules, cache=cache)
+            return await make_plan(
+                spec, source, root, policy=policy, rules=rules, cache=cache, stores=stores
+            )
 
     made = asyncio.run(run())
     if form == "json":

@@ -12,17 +12,18 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from controller.artifacts import Artifacts
+from controller.buckets.protocol import Contents
 from controller.executors.folders import own_copy
 from controller.executors.virtualenvs import Virtualenvs
 from controller.machine.runs.attempt import Attempt
 from controller.secrets import Secrets
-from specs.digests import Manifest, ManifestEntry
+from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
 from specs.load import load
 from specs.model import SPEC_FILE
@@ -41,12 +42,12 @@ class Checkouts(Protocol):
 class Datasets(Protocol):
     """Where the objects of dataset versions are had."""
 
-    async def pinned(self, uri: str, digest: str) -> tuple[Path, Manifest]:
+    async def pinned(self, uri: str, digest: str) -> tuple[Path, Contents]:
         """The folder that holds exactly the objects of the dataset's version; their manifest."""
         ...
 
-    async def addresses(self, uri: str, digest: str) -> Mapping[ManifestEntry, str]:
-        """Where each object of the version was listed, as a URI; nothing is copied."""
+    async def addresses(self, uri: str, digest: str) -> Iterator[tuple[ManifestEntry, str]]:
+        """Each object of the version and where it was listed, as a URI; nothing is copied."""
         ...
 
 
@@ -157,13 +158,9 @@ class Workspace:
             await self.artifacts.link(given.digest, target)
             return target
         if given.access == "uri":
-            found = (await self.datasets.addresses(given.uri, given.digest)).items()
-            objects = [
-                {"key": e.key, "uri": uri, "size": e.size, "version": e.version} for e, uri in found
-            ]
+            found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
-            listing.parent.mkdir(parents=True, exist_ok=True)
-            listing.write_text(json.dumps({"dataset": given.name, "objects": objects}))
+            await asyncio.to_thread(_write_addresses, listing, given.name, found)
             return listing
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
         return folder
@@ -177,12 +174,25 @@ class Workspace:
             return {
                 "dataset": asked["dataset"],
                 "version": given.digest,
-                "objects": [{"key": e.key, "path": str(pinned / e.key)} for e in manifest.entries],
+                "objects": [{"key": e.key, "path": str(pinned / e.key)} for e in manifest],
                 "suite": {"path": str(folder / suite), "origin": _within(attempt, suite)},
             }
         tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
         files = {name: str(await self._input(attempt, name, own)) for name in tables}
         return _model_request(attempt, files, folder).model_dump(mode="json")
+
+
+def _write_addresses(
+    path: Path, dataset: str | None, found: Iterator[tuple[ManifestEntry, str]]
+) -> None:
+    """One object a line, as there may be a million of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"dataset": {json.dumps(dataset)}, "objects": [')
+        for number, (entry, uri) in enumerate(found):
+            one = {"key": entry.key, "uri": uri, "size": entry.size, "version": entry.version}
+            file.write(("," if number else "") + "\n" + json.dumps(one))
+        file.write("\n]}\n")
 
 
 def _make_folders(own: Path, attempt: Attempt) -> None:

@@ -135,13 +135,14 @@ class PipelineKind:
             )
         except (NeedsHuman, TryAgain) as failure:
             return Listing(problem=str(failure))
-        if not listing.manifest.entries:
+        if not len(listing.manifest):
             being = " (it is being written)" if listing.unsettled else ""
             return Listing(settled=False, problem=f"there is no object at {uri} yet{being}")
         return Listing(
             digest=listing.manifest.digest,
             settled=not listing.unsettled,
             marked=bool(listing.marked),
+            at=listing.at,
         )
 
     async def _reports(self, letter: Letter) -> tuple[Report, ...]:

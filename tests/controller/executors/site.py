@@ -10,7 +10,6 @@ from typing import Any
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import LocalBucket
 from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
@@ -65,7 +64,7 @@ class LocalSite:
         for folder in (self.folder, self._bucket):
             folder.mkdir(exist_ok=True)
         self.artifacts = Artifacts(root / "artifacts")
-        self.catalog = Catalog(root / "manifests", LocalBucket(root / "datasets"))
+        self.catalog = Catalog(root / "datasets")
         mirror = Mirror(str(team / "ada" / "remote.git"), team / "mirror.git")
         self.repositories = Repositories({"team": mirror}, team / "checkouts")
         self.secrets = Secrets({"KEY": SECRET})

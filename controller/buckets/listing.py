@@ -1,0 +1,179 @@
+"""Lists what is in an object store into a manifest on the disk, in bounded memory.
+
+A listing reads every key, as no store tells cheaply whether something changed below a prefix. What
+the last one found says where to cut the keys into parts that are listed at the same time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from controller.buckets.local import MAGIC, is_left_out
+from controller.buckets.manifest import ManifestWriter, Row, Sorter, StoredManifest
+from controller.buckets.stores import Stores, address_of
+from specs.failures import NeedsHuman
+from specs.globs import matches
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    Store = S3Store | GCSStore | AzureStore
+
+PARTS = 8
+"""Parts that are listed at the same time, at most."""
+LEAST = 20_000
+"""Keys that a part should have at least: twenty requests."""
+_CHUNK = 1000
+
+
+class RemotePlace(NamedTuple):
+    """Where a dataset is: a bucket, a folder of keys in it, and which keys below are meant."""
+
+    root: str
+    """`s3://lake`"""
+    folder: str
+    """Without a slash at its end; empty: the whole bucket."""
+    glob: str
+
+    @property
+    def uri(self) -> str:
+        """Of the folder."""
+        return f"{self.root}/{self.folder}" if self.folder else self.root
+
+    def key(self, below: str) -> str:
+        """The key in the bucket of an object of the dataset."""
+        return f"{self.folder}/{below}" if self.folder else below
+
+
+def remote_place_of(uri: str) -> RemotePlace:
+    """Read `s3://lake/flights/**/*.parquet`. A folder without a glob is all that is below it.
+    Raises NeedsHuman for what is no address in an object store."""
+    address = address_of(uri)
+    parts = address.path.rstrip("/").split("/")
+    fixed = next((i for i, part in enumerate(parts) if set(part) & set(MAGIC)), len(parts))
+    return RemotePlace(address.root, "/".join(parts[:fixed]), "/".join(parts[fixed:]) or "**")
+
+
+def version_of(meta: "ObjectMeta") -> str:
+    """What pins an object: its version if the listing tells it, else its etag, which is opaque (of
+    a multi-part upload it is no digest of the content), else when it was written."""
+    if meta["version"]:
+        return f"version:{meta['version']}"
+    if meta["e_tag"]:
+        return f"etag:{meta['e_tag']}"
+    return f"modified:{meta['last_modified'].isoformat()}"
+
+
+def listed(
+    place: RemotePlace,
+    marker: str | None,
+    stores: Stores,
+    folder: Path,
+    last: StoredManifest | None,
+) -> StoredManifest:
+    """The objects that are there, as a manifest below `folder`. `last` is what was there before.
+
+    Objects of no bytes are left out: they are what tools put for folders, and hold no data.
+    Raises what `Stores.failing` raises, and OSError. Blocking.
+    """
+    # Only below a folder is what obstore says of a key in the order of the keys: it drops a slash
+    # at the begin. And Azure cannot begin in the middle.
+    can_cut = place.folder and not place.root.startswith("az://")
+    cuts = last.cuts(PARTS, LEAST) if last and can_cut else []
+    try:
+        return _in_parts(place, marker, stores, folder, cuts)
+    except _UnorderedError:  # some stores keep no order; then only the whole is sure to be all
+        return _in_parts(place, marker, stores, folder, [])
+
+
+class _UnorderedError(Exception):
+    """The store does not list keys in their order."""
+
+
+def _in_parts(
+    place: RemotePlace, marker: str | None, stores: Stores, folder: Path, cuts: Sequence[str]
+) -> StoredManifest:
+    store = stores.store(place.uri)
+
+    def work(after: str | None, until: str | None) -> None:
+        for chunk in _chunks(store, place, after, until, stores):
+            sorter.add(_rows(chunk, place, marker))
+
+    ends = list(pairwise([None, *(place.key(cut) for cut in cuts), None]))
+    with closing(Sorter(folder)) as sorter:
+        _all_at_once([partial(work, after, until) for after, until in ends])
+        writer = ManifestWriter(folder)
+        try:
+            for row in sorter.rows():
+                writer.add(row)
+            return writer.done()
+        except ValueError as error:
+            raise NeedsHuman(
+                f"{place.uri} has keys that cannot be told apart: {error}; rename "
+                "those that begin or end with a slash or are no Unicode"
+            ) from None
+
+
+def _all_at_once(works: Sequence[Callable[[], None]]) -> None:
+    if len(works) == 1:
+        works[0]()
+        return
+    with ThreadPoolExecutor(len(works), "headgate-list") as threads:
+        parts = [threads.submit(work) for work in works]
+        wait(parts)
+    for part in parts:
+        part.result()
+
+
+def _chunks(
+    store: "Store", place: RemotePlace, after: str | None, until: str | None, stores: Stores
+) -> Iterator[Iterable["ObjectMeta"]]:
+    """The objects with `after` < key <= `until`; None is no bound."""
+    import obstore
+
+    last = ""
+    with stores.failing(place.uri):
+        stream = obstore.list(store, place.folder or None, offset=after, chunk_size=_CHUNK)
+    while True:
+        with stores.failing(place.uri):
+            chunk = next(stream, None)
+        if chunk is None:
+            return
+        if after is None and until is None:
+            yield chunk
+            continue
+        within: list[ObjectMeta] = []
+        for meta in chunk:
+            path = meta["path"]
+            if not meta["size"]:
+                continue  # of a marker of a folder obstore drops the slash, and so its order
+            if path < last:
+                raise _UnorderedError
+            last = path
+            if until is not None and path > until:
+                yield within
+                return
+            if after is None or path > after:
+                within.append(meta)
+        yield within
+
+
+def _rows(chunk: Iterable["ObjectMeta"], place: RemotePlace, marker: str | None) -> list[Row]:
+    skip = len(place.folder) + 1 if place.folder else 0
+    every = place.glob == "**"
+    rows = []
+    for meta in chunk:
+        key = meta["path"][skip:]
+        if (
+            meta["size"]
+            and (every or matches(place.glob, key))
+            and not is_left_out(key, marker)
+            and not (key[0] == "." or "/." in key)
+        ):
+            rows.append((key, meta["size"], version_of(meta)))
+    return rows

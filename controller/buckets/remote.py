@@ -1,0 +1,196 @@
+"""Datasets in object stores: listed by their keys, pinned by downloads of what was listed."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from controller.artifacts.objects import Objects, explained
+from controller.buckets import manifest as manifests
+from controller.buckets.listing import RemotePlace, listed, remote_place_of, version_of
+from controller.buckets.pins import is_pinned, make_pin
+from controller.buckets.protocol import Changed, Contents, Listing
+from controller.buckets.stores import Stores
+from controller.shelf import discard_all, lay, use
+from specs.digests import ManifestEntry, digest
+from specs.failures import TryAgain
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, GetResult
+
+DOWNLOADS = 8
+"""Objects that are downloaded at the same time for one version."""
+_CHUNK = 2**20
+
+
+class RemoteBucket:
+    """A `Bucket` over object stores. Manifests are kept in `folder`, copies in `cache`.
+
+    What was downloaded is kept by where it was and by its version, so a version that differs in a
+    few objects downloads those, and one that was interrupted goes on.
+    """
+
+    def __init__(
+        self, folder: Path, cache: Path, stores: Stores, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._cache = cache
+        self._stores = stores
+        self._clock = clock
+        self._objects = Objects(cache / "objects")
+        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    async def list(
+        self,
+        uri: str,
+        *,
+        repository: Path | None = None,  # noqa: ARG002 - an address is whole
+        marker: str | None = None,
+    ) -> Listing:
+        """See `Bucket`. Objects of no bytes are left out, too. The manifest is on the disk."""
+        at = self._clock()
+        manifest, marked = await asyncio.to_thread(self._list, uri, marker)
+        return Listing(manifest, unsettled=(), marked=marked, at=at)
+
+    async def pin(
+        self,
+        uri: str,
+        manifest: Contents,
+        *,
+        repository: Path | None = None,  # noqa: ARG002 - an address is whole
+    ) -> Path:
+        """See `Bucket`. Each object is read on condition that it is what was listed."""
+        place = remote_place_of(uri)
+        where = digest([place.root, place.folder]).partition(":")[2]
+        target = self._cache / "remote" / where[:16] / manifest.digest.rpartition(":")[2]
+        async with self._turns.setdefault(target, asyncio.Lock()):
+            if not await asyncio.to_thread(is_pinned, target, manifest):
+                await self._download(place, manifest)
+                await asyncio.to_thread(self._make, place, manifest, target)
+        return target
+
+    def address(
+        self,
+        uri: str,
+        key: str,
+        *,
+        repository: Path | None = None,  # noqa: ARG002 - an address is whole
+    ) -> str:
+        """See `Bucket`."""
+        place = remote_place_of(uri)
+        return f"{place.root}/{place.key(key)}"
+
+    def sweep(self, keep: Collection[str], before: float) -> int:
+        """See `Bucket`."""
+        gone = sum(discard_all(where, before, keep) for where in _folders(self._cache / "remote"))
+        for notes in _folders(self._cache / "downloads"):
+            discard_all(notes, before)
+        discard_all(self._folder / "latest", before)
+        self._objects.sweep((), before)  # a pinned folder has its own links or copies
+        return gone
+
+    def _list(self, uri: str, marker: str | None) -> tuple[manifests.StoredManifest, bool | None]:
+        place = remote_place_of(uri)
+        with explained(self._folder):
+            newest = self._folder / "latest" / hashlib.sha256(uri.encode()).hexdigest()
+            last = manifests.read(self._folder, newest.read_text()) if use(newest) else None
+            found = listed(place, marker, self._stores, self._folder, last)
+            if last is None or last.digest != found.digest:
+                _write(newest, found.digest)
+        return found, None if marker is None else self._is_there(place, marker)
+
+    def _is_there(self, place: RemotePlace, marker: str) -> bool:
+        import obstore
+
+        key = place.key(marker)
+        try:
+            with self._stores.failing(place.root, key):
+                obstore.head(self._stores.store(place.uri), key)
+        except Changed:
+            return False
+        return True
+
+    async def _download(self, place: RemotePlace, manifest: Contents) -> None:
+        waiting = iter(manifest)
+
+        async def work() -> None:
+            while (entry := next(waiting, None)) is not None:
+                await asyncio.to_thread(self._fetch, place, entry)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(DOWNLOADS, len(manifest))):
+                    tasks.create_task(work())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    def _fetch(self, place: RemotePlace, entry: ManifestEntry) -> str:
+        """See to it that the cache holds the object as it was listed; the content's digest."""
+        note = self._note(place, entry)
+        if use(note):
+            known = note.read_text()
+            if self._objects.is_intact(known, touch=True):
+                return known
+        with explained(self._cache):
+            stored = self._objects.put_chunks(self._content(place, entry))
+            if stored.size != entry.size:
+                raise TryAgain(f"{place.root}/{place.key(entry.key)} broke off; it is read again")
+            _write(note, stored.digest)
+        return stored.digest
+
+    def _content(self, place: RemotePlace, entry: ManifestEntry) -> Iterator[bytes]:
+        """The object's bytes. Raises `Changed` if they are not what was listed."""
+        import obstore
+
+        key = place.key(entry.key)
+        with self._stores.failing(place.root, key):
+            store = self._stores.store(place.uri)
+            got = obstore.get(store, key, options=_condition(entry.version))
+        # A store that ignores conditions still says what it hands out.
+        if not _is_meant(got, entry.version):
+            raise Changed(f"{place.root}/{key} is not any more what was listed: list again")
+        stream = iter(got.stream(min_chunk_size=_CHUNK))
+        while True:
+            with self._stores.failing(place.root, key):
+                chunk = next(stream, None)
+            if chunk is None:
+                return
+            yield bytes(chunk)
+
+    def _make(self, place: RemotePlace, manifest: Contents, target: Path) -> None:
+        def link(entry: ManifestEntry, inside: Path) -> None:
+            self._objects.link(self._fetch(place, entry), inside)
+
+        with explained(self._cache):
+            make_pin(target, manifest, link)
+
+    def _note(self, place: RemotePlace, entry: ManifestEntry) -> Path:
+        """The file that says which content the download of this object had."""
+        name = digest([place.root, place.key(entry.key), entry.version]).partition(":")[2]
+        return self._cache / "downloads" / name[:2] / name[2:]
+
+
+def _condition(version: str) -> "GetOptions":
+    kind, _, value = version.partition(":")
+    options: Any = {"version": {"version": value}, "etag": {"if_match": value}}
+    return options.get(kind, {})  # type: ignore[no-any-return] # one of the two above, or none
+
+
+def _is_meant(got: "GetResult", version: str) -> bool:
+    # Asked for by its version, an object may be told without it.
+    return version.startswith("version:") or version_of({**got.meta, "version": None}) == version
+
+
+def _folders(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.parent.parent / f"{token_hex(8)}.new"
+    scratch.write_text(text)
+    lay(scratch, path)
