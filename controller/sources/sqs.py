@@ -166,7 +166,8 @@ class QueueSource:
                 self._say_odd(str(error))
                 continue
             for uri in changed:
-                self._hint(uri)
+                with suppress(NeedsHuman):  # no key that can be listed, as the pipeline will say
+                    self._hint(uri)
                 found.update(dict.fromkeys(self._concerned(uri)))
         return found
 

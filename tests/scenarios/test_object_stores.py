@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.machine.core import Key
+from controller.machine.pipelines import data
 from controller.machine.trouble import Trouble
 from controller.outbox import Ways, parsed
 from controller.settings import Settings
@@ -106,3 +107,37 @@ def served(world: World) -> bytes:
     """The model that lies ready for the server."""
     [model] = (world.root / "home" / "models").glob("*/model.json")
     return Path(model).read_bytes()
+
+
+# -- notifications -------------------------------------------------------------------------------
+
+
+def put(moto: Moto, bucket: str, name: str, *values: float) -> None:
+    """Put an object with a column of values below `numbers/`."""
+    content = "value\n" + "\n".join(map(str, values)) + "\n"
+    moto.client("s3").put_object(Bucket=bucket, Key=f"numbers/{name}", Body=content.encode())
+
+
+async def test_a_message_at_the_queue_starts_a_run_that_polling_would_start_in_an_hour(
+    world: World, moto: Moto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "LOOK", 3600.0)
+    bucket = moto.bucket()
+    put(moto, bucket, "a.csv", 1, 2, 3)
+    queue = moto.queue(bucket)
+    world.settings = Settings.model_validate(
+        {
+            **world.settings.model_dump(mode="json", exclude_unset=True),
+            "bucket_poll": "1h",
+            "stores": [{"uri": f"s3://{bucket}", "endpoint": moto.url, "events": queue}],
+        }
+    )
+    world.push(
+        "Read from S3", ml_pipeline__yaml=(f"file://{world.bucket}", f"s3://{bucket}/numbers")
+    )
+    async with world.controller():
+        await world.serves(1)
+        put(moto, bucket, "b.csv", 4, 5, 6)
+        run = await world.ended(2)
+    assert run.trigger.kind == "data"
+    assert run.outcome == "passed"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from controller.buckets.catalog import Catalog
 from controller.machine.core import Key
 from controller.sources.sqs import Queue, QueueSource
 from specs.failures import Failure, NeedsHuman, TryAgain
@@ -221,3 +222,16 @@ async def test_nobody_waits_for_a_question_that_the_queue_holds(moto: Moto) -> N
 
 def _asking() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "sqs"]
+
+
+async def test_an_object_whose_key_is_no_path_wakes_its_pipeline_and_is_not_heard_of_again(
+    moto: Moto, tmp_path: Path
+) -> None:
+    listener = Listener(url := moto.queue())
+    catalog = Catalog(tmp_path)
+    listener.source._hint = catalog.hint
+    send(moto, url, s3_event("lake", "flights/../a//b"))
+    keys = listener.source.keys()
+    assert await hint(keys) == FLIGHTS
+    await drained(listener.queue, keys)
+    assert problem(listener) is None
