@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "router": (),
     "data_gate": (),
     "model_gate": (),
+    "manifests": (),
     "github": (),
     "pull_requests": (),
     "judge": (["--seconds", "60"],),

@@ -217,7 +217,7 @@ def _refused(code: str, said: str, what: str, scheme: str) -> Failure:
         )
     if code in _EXPIRED:
         return Refused(f"{what}: the credentials have expired{named}; renew them")
-    if code in _ELSEWHERE or status in ("301", "307"):
+    if code in _ELSEWHERE or "redirect without LOCATION" in said:
         return NeedsHuman(f"{what} is in another region{named}; set `region` in `stores`")
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch") or status == "401":
         return Refused(f"{what} does not know the credentials{named}; {_MEND[scheme]}")
