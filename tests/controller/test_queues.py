@@ -87,9 +87,11 @@ async def test_an_event_wakes_the_pipelines_whose_data_it_is_in(moto: Moto, tmp_
     async with listening(tmp_path, url) as around:
         around.watch.follow("flights", Wish(uris=("s3://lake/flights/*.parquet",)), None)
         around.watch.follow("weather", Wish(uris=("s3://lake/weather",)), None)
-        send = moto.client("sqs").send_message
-        send(QueueUrl=url, MessageBody=s3_event("lake", "weather/2013.csv"))
         async with asyncio.timeout(60):
+            both = {await around.watch.hint(), await around.watch.hint()}  # each once at the start
+            assert len(both) == 2
+            send = moto.client("sqs").send_message
+            send(QueueUrl=url, MessageBody=s3_event("lake", "weather/2013.csv"))
             assert await around.watch.hint() == Key("pipeline", "weather")
         assert around.hints == ["s3://lake/weather/2013.csv"]
 
