@@ -21,7 +21,7 @@ from controller.machine.runs.graph import Graph, Rules, Source, fingerprint
 from controller.machine.runs.run import Run, Trigger
 from controller.outbox import parsed
 from controller.planning import Checkout, git_folder
-from controller.settings import Repository, Settings
+from controller.settings import ObjectStore, Repository, Settings
 from controller.settings_file import load_secrets
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
@@ -72,13 +72,18 @@ Watcher = Callable[[Run, Graph], None]
 
 
 @asynccontextmanager
-async def at_home(home: Path, checkout: Checkout, stop: Stop) -> AsyncIterator[App]:
+async def at_home(
+    home: Path, checkout: Checkout, stop: Stop, stores: Sequence[ObjectStore] = ()
+) -> AsyncIterator[App]:
     """The effects of a controller whose only repository is the clone, and whose state is `home`.
+    `stores` says how object stores are reached.
 
     When it is left, no process runs that was started. Raises `NeedsHuman` if another has `home`.
     """
     settings = Settings(
-        home=str(home), repositories=(Repository(name=REPOSITORY, url=str(checkout.top)),)
+        home=str(home),
+        repositories=(Repository(name=REPOSITORY, url=str(checkout.top)),),
+        stores=tuple(stores),
     )
     with only_one(home):
         _borrow(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)

@@ -79,11 +79,10 @@ class Catalog:
             return listing
 
     def hint(self, uri: str) -> None:
-        """Something changed at `uri`, an object, a folder or a dataset in an object store: the next
-        listing that it may concern is made anew."""
+        """Something changed at `uri`, an object or a folder in an object store: the next listing that
+        it may concern is made anew."""
         self._hints += 1
-        changed = remote_place_of(uri)
-        where = f"{changed.uri}/"
+        where = f"{uri.rstrip('/')}/"  # as it is: an object's key may be no path
         for asked in list(self._kept):
             known = remote_place_of(asked[0])
             place = f"{known.uri}/"
@@ -103,7 +102,9 @@ class Catalog:
             return await self._bucket(uri).pin(uri, manifest, repository=repository), manifest
         except Changed:
             if is_remote(uri):
-                self.hint(uri)  # or the run anew would begin with what is known to be gone
+                self.hint(
+                    remote_place_of(uri).uri
+                )  # or the run anew would begin with what is known to be gone
             raise
 
     async def addresses(self, uri: str, digest: str) -> Iterator[tuple[ManifestEntry, str]]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import click
 from controller import here, logs
 from controller.cli import running
 from controller.cli.failures import Failed
+from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import CODES, Ended
 from controller.cli.show import read_reports
 from controller.machine.runs.graph import Rules, Source
@@ -28,6 +29,7 @@ from controller.planning import (
     work_tree,
 )
 from controller.reports.build import build
+from controller.settings import ObjectStore
 from controller.shelf import remove_tree
 from specs.load import Loaded
 from specs.model import SPEC_FILE
@@ -124,6 +126,13 @@ def run(
     sys.exit(CODES[played.run.outcome])
 
 
+def _stores() -> Sequence[ObjectStore]:
+    """How object stores are reached, where settings are at hand."""
+    path = find_settings(click.get_current_context().find_root().obj)
+    settings = read_settings(path).settings if path is not None else None
+    return settings.stores if settings else ()
+
+
 async def _play(asked: here.Asked, home: Path) -> Ended:
     stop = here.Stop(asyncio.Event(), asyncio.Event())
 
@@ -132,7 +141,7 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    async with here.at_home(home, asked.checkout, stop) as app:
+    async with here.at_home(home, asked.checkout, stop, _stores()) as app:
         with running.watching() as watch:
             played = await here.play(app, asked, watch, stop)
         nodes = [(node.name, played.run.nodes.get(node.name)) for node in played.graph.nodes]

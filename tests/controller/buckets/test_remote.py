@@ -116,7 +116,7 @@ async def test_a_listing_stands_until_something_is_hinted_at(lake: Lake, faults:
     lake.put("a.csv")
     assert len((await lake.catalog.list(lake.uri)).manifest) == 0
     lake.catalog.hint(f"s3://{lake.name}/lakeside/a.csv")
-    lake.catalog.hint("s3://another/lake/a.csv")
+    lake.catalog.hint("s3://another/lake//a.csv")
     await lake.catalog.list(lake.uri)
     assert len(faults.asked) == asked
     lake.catalog.hint(f"{lake.uri}/a.csv")
