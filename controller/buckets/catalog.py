@@ -79,8 +79,8 @@ class Catalog:
             return listing
 
     def hint(self, uri: str) -> None:
-        """Something changed at `uri`, an object or a folder in an object store: the next listing that
-        it may concern is made anew."""
+        """Something changed at `uri`, an object or a folder in an object store: the next listing
+        that it may concern is made anew."""
         self._hints += 1
         where = f"{uri.rstrip('/')}/"  # as it is: an object's key may be no path
         for asked in list(self._kept):
