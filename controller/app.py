@@ -92,7 +92,8 @@ class App:
             for each in settings.repositories
         }
         self.mirrors = mirrors
-        self.repositories = Repositories(mirrors, home / "checkouts")
+        self.engine = Engine(settings.docker.host, home)  # asked when it is first needed
+        self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
         bucket_poll = settings.bucket_poll.total_seconds()
         self.stores = Stores(settings.stores)
         self.catalog = Catalog(
@@ -111,7 +112,6 @@ class App:
             secrets=secrets,
         )
         slots = asyncio.Semaphore(settings.slots)
-        self.engine = Engine(settings.docker.host, home)  # asked when it is first needed
         self.containers = DockerExecutor(workspace, self.engine, slots=slots, redact=secrets.redact)
         self.executor = ByKind(
             LocalExecutor(workspace, self.processes, slots=slots, redact=secrets.redact),

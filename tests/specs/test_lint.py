@@ -275,7 +275,6 @@ PINNED = "own@sha256:" + 64 * "0"
         (f"environment: {{image: '{PINNED}', build: .}}", "two-images", "error", "remove one"),
         ("environment: {build: docker}", "missing-file", "error", "docker/Dockerfile"),
         (f"environment: {{executor: local, image: '{PINNED}'}}", "no-effect", "warning", "local"),
-        (f"environment: {{python: '3.12', image: '{PINNED}'}}", "no-effect", "warning", "install"),
     ],
 )
 def test_what_is_wrong_with_an_image_is_said_with_its_mend(
@@ -285,6 +284,15 @@ def test_what_is_wrong_with_an_image_is_said_with_its_mend(
     problem = only(edit(("metadata:", f"{change}\nmetadata:")), files)
     assert (problem.code, problem.severity) == (code, severity)
     assert words in problem.message
+
+
+def test_what_only_containers_would_need_belongs_in_the_image() -> None:
+    change = "metadata:", f"environment: {{python: '3.12', image: '{PINNED}'}}\nmetadata:"
+    assert check(edit(change), FILE, BESIDE).problems == (), "the model server is a process"
+    head, _, _ = edit(change).partition("release:")
+    problem = only(head, BESIDE)
+    assert (problem.code, problem.severity) == ("no-effect", "warning")
+    assert "install it in the image" in problem.message
 
 
 def test_the_network_is_asked_for_by_containers_only() -> None:
