@@ -100,23 +100,10 @@ class App:
             home / "datasets", self.stores, longest=bucket_poll, clock=ways.clock
         )
         self.versions = Versions(store)
-        self.deployer = LocalDeployer(home / "serving", redact=secrets.redact)
+        self.deployer = LocalDeployer(home / "serving", redact=secrets.redact, engine=self.engine)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments")
-        workspace = Workspace(
-            home=home / "attempts",
-            artifacts=self.artifacts,
-            datasets=self.catalog,
-            checkouts=self.repositories,
-            virtualenvs=virtualenvs,
-            secrets=secrets,
-        )
-        slots = asyncio.Semaphore(settings.slots)
-        self.containers = DockerExecutor(workspace, self.engine, slots=slots, redact=secrets.redact)
-        self.executor = ByKind(
-            LocalExecutor(workspace, self.processes, slots=slots, redact=secrets.redact),
-            self.containers,
-        )
+        self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
         self.reports = ReportApplier(
@@ -127,17 +114,36 @@ class App:
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
         )
-        self.serving = Serving(
+        self.serving = self._serving(home, virtualenvs)
+        self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _executors(self, home: Path, virtualenvs: Virtualenvs) -> tuple[DockerExecutor, ByKind]:
+        """The one of containers, and that of all steps; they share the slots."""
+        workspace = Workspace(
+            home=home,
+            artifacts=self.artifacts,
+            datasets=self.catalog,
+            checkouts=self.repositories,
+            virtualenvs=virtualenvs,
+            secrets=self.secrets,
+        )
+        slots, redact = asyncio.Semaphore(self.settings.slots), self.secrets.redact
+        containers = DockerExecutor(workspace, self.engine, slots=slots, redact=redact)
+        local = LocalExecutor(workspace, self.processes, slots=slots, redact=redact)
+        return containers, ByKind(local, containers)
+
+    def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
+        return Serving(
             self.deployer,
             self.versions,
             self.artifacts,
             self.repositories,
             virtualenvs,
-            secrets,
+            self.secrets,
             home / "models",
-            settings.ports,
+            self.settings.ports,
+            self.engine,
         )
-        self.sweeper = self._sweeper(home, virtualenvs)
 
     def _on_github(self, base: Path) -> OnGitHub | None:
         connection = connect(self.settings, base, self.secrets)
@@ -157,8 +163,11 @@ class App:
             self.serving,
             self.mirrors,
             home / "checkouts",
-            self.containers.reap,
+            self._reap,
         )
+
+    async def _reap(self) -> int:
+        return await self.containers.reap() + await self.deployer.reap()
 
     def loop(self) -> Loop:
         """The loop over all kinds of objects."""

@@ -12,13 +12,18 @@ from controller.machine.actions import Deploy
 from controller.machine.core import Key, Message
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.building import serve_params
+from controller.machine.runs.attempt import Build
+from controller.machine.runs.building import image_of, serve_params
 from controller.secrets import Secrets
 from controller.shelf import discard_all, use
 from controller.versions import Versions
+from deployers.engine import Engine
 from deployers.protocol import Deployer, Desired, Server
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
+
+SOON = 5.0
+"""Seconds in which an image that is there is found."""
 
 
 class Serving:
@@ -34,6 +39,7 @@ class Serving:
         secrets: Secrets,
         home: Path,
         ports: Mapping[str, int],
+        engine: Engine | None = None,
     ) -> None:
         self._deployer = deployer
         self._versions = versions
@@ -43,6 +49,8 @@ class Serving:
         self._secrets = secrets
         self._home = home
         self._ports = ports
+        self._engine = engine
+        self._fetching: dict[str, asyncio.Task[str]] = {}
         self._building: dict[str, asyncio.Task[Path]] = {}
 
     async def deploy(self, _owner: Key, action: Deploy) -> Sequence[Message]:
@@ -78,16 +86,19 @@ class Serving:
         place = self._home / _code_of(version)
         use(place)
         folder = await asyncio.to_thread(own_copy, checkout, version.source.folder, place / "code")
-        env = await self._environment(version, folder)
+        image = await self._image(version, checkout)
+        if image is not None:
+            folder.chmod(0o755)  # the user of the container is another
+        of_machine = {} if image else await self._virtualenv(version, folder)
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", number),
             run=serve.run,
             params=serve_params(version.spec),
             model=str(await self._model(version)),
             folder=str(folder),
+            image=image,
             environment={
-                "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-                "VIRTUAL_ENV": str(env),
+                **of_machine,
                 **calm(),
                 **serve.env,
                 **self._secrets.reveal(serve.secrets),
@@ -95,6 +106,39 @@ class Serving:
             ready=serve.ready,
             predict=serve.predict,
         )
+
+    async def _image(self, version: ModelVersion, checkout: Path) -> str | None:
+        """The image that it is served from; None for a process. Pulling and building one anew
+        takes a while: not here."""
+        image, build = image_of(version.spec, version.source, None)
+        if image is None and build is None:
+            return None
+        task = self._fetching.get(version.digest)
+        if task is None:
+            task = asyncio.create_task(self._fetch(checkout, image, build))
+            self._fetching[version.digest] = task
+        await asyncio.wait([task], timeout=SOON)
+        if not task.done():
+            raise TryAgain(f"the image of v{version.number} is being fetched", after=1.0)
+        del self._fetching[version.digest]
+        return task.result()
+
+    async def _fetch(self, checkout: Path, image: str | None, build: Build | None) -> str:
+        if self._engine is None:
+            raise NeedsHuman("a server has an image, and there is no Docker Engine")
+        if build is not None:
+            return await self._engine.build(checkout / build.context, build.digest)
+        assert image is not None
+        await self._engine.ensure(image)
+        return image
+
+    async def _virtualenv(self, version: ModelVersion, folder: Path) -> dict[str, str]:
+        """The variables by which a process finds what the version requires."""
+        env = await self._environment(version, folder)
+        return {
+            "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "VIRTUAL_ENV": str(env),
+        }
 
     async def _model(self, version: ModelVersion) -> Path:
         """The model under the name that its step wrote it by."""

@@ -1,5 +1,7 @@
 """Deploy onto this machine: model servers and a router as supervised processes.
 
+A server with an image is a container, for which a process stands (`deployers.container`).
+
 Below the home folder every place has one of its own, with the router's file and socket and a
 file for each server; the processes of all places are in `processes/`. Whatever was started is
 found again from there, by this controller or the next.
@@ -17,7 +19,9 @@ from pathlib import Path
 import httpx
 
 from deployers import control
+from deployers.container import GIVEN, Order
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
+from deployers.engine import Engine
 from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
 from deployers.site import HOST, Placed, Site, free_port, is_free
@@ -30,6 +34,7 @@ _GRACE = 10.0
 _DRAIN = 35.0
 """Seconds that requests in flight are waited for: the router's own time limit and a little."""
 _PROBE = 2.0
+ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
 _ROOT = Path(__file__).parents[1]
 _LAST = 2000
 """Characters of a log's end that explain an ending."""
@@ -43,9 +48,12 @@ class LocalDeployer:
     `redact` hides the secrets in a text; what a server wrote is told only through it.
     """
 
-    def __init__(self, home: Path, *, redact: Callable[[str], str]) -> None:
+    def __init__(
+        self, home: Path, *, redact: Callable[[str], str], engine: Engine | None = None
+    ) -> None:
         self._home = home.absolute()
         self._redact = redact
+        self._engine = engine
         self._processes = Processes(self._home / "processes")
         self._client = httpx.AsyncClient(
             timeout=_PROBE,
@@ -127,6 +135,17 @@ class LocalDeployer:
             await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
             shutil.rmtree(site.folder, ignore_errors=True)
 
+    async def reap(self) -> int:
+        """Remove the containers of servers whose process is gone; how many. Raises `Failure` where
+        the engine cannot be asked."""
+        gone = 0
+        for each in await self._engine.containers("server") if self._engine else ():
+            if self._processes.status(each.name).state is not State.RUNNING:
+                assert self._engine is not None
+                await self._engine.remove(each.id)
+                gone += 1
+        return gone
+
     async def close(self) -> None:
         """Let go; servers and routers go on."""
         for task in self._retiring.values():
@@ -169,7 +188,44 @@ class LocalDeployer:
         if status.state is State.NEW and not is_free(placed.port):
             placed = placed.model_copy(update={"port": free_port()})
             site.save(placed)
-        self._processes.start(process, _server_process(server, placed.port))
+        self._processes.start(process, self._server_process(site, server, placed.port))
+
+    def _server_process(self, site: Site, server: Server, port: int) -> ProcessSpec:
+        """The process of a server. Raises NeedsHuman if it can't be one."""
+        if not Path(server.model).exists():
+            raise NeedsHuman(f"server {server.name}: there is no model file at {server.model}")
+        if not Path(server.folder).is_dir():
+            raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
+        locale = {"LC_ALL": "C.UTF-8"}
+        if server.image is None:
+            environment = {"PATH": os.defpath, **locale, **server.environment}
+            return ProcessSpec(
+                argv=_argv(server, HOST, port), cwd=server.folder, environment=environment
+            )
+        if self._engine is None:
+            raise NeedsHuman(
+                f"server {server.name} has an image, and there is no Docker Engine: set "
+                "`docker.host` in the settings"
+            )
+        process = site.server(server.name)
+        order = Order(
+            host=self._engine.address,
+            name=self._engine.container(process),
+            labels=self._engine.labels("server", process),
+            image=server.image,
+            argv=_argv(server, ANYWHERE, port),
+            folder=server.folder,
+            model=server.model,
+            environment={**locale, **server.environment},
+            port=port,
+            network=f"headgate-{site.key}-{self._engine.home}",
+            lock=str(site.folder / "network.lock"),
+        )
+        return ProcessSpec(
+            argv=(sys.executable, "-m", "deployers.container"),
+            cwd=str(_ROOT),
+            environment={"PATH": os.defpath, **locale, GIVEN: order.model_dump_json()},
+        )
 
     def _mourn(self, placed: Placed, status: ProcessStatus, process: str) -> Placed:
         """Write down how a server ended, and make room for its next start."""
@@ -386,17 +442,11 @@ def _kept(server: Server, now: Backend) -> Backend | None:
     return now if now.name == server.name else None
 
 
-def _server_process(server: Server, port: int) -> ProcessSpec:
-    """The process of a server. Raises NeedsHuman if it can't be one."""
-    if not Path(server.model).exists():
-        raise NeedsHuman(f"server {server.name}: there is no model file at {server.model}")
-    if not Path(server.folder).is_dir():
-        raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
+def _argv(server: Server, host: str, port: int) -> tuple[str, ...]:
+    """The server's command. Raises NeedsHuman for a template that cannot be filled in."""
+    params = {f"params.{name}": value for name, value in server.params.items()}
+    given = {"model": server.model, "host": host, "port": str(port)}
     try:
-        params = {f"params.{name}": value for name, value in server.params.items()}
-        given = {"model": server.model, "host": HOST, "port": str(port)}
-        argv = render(server.run, {**params, **given})
+        return tuple(render(server.run, {**params, **given}))
     except TemplateError as error:
         raise NeedsHuman(f"server {server.name}: {error}") from error
-    environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}
-    return ProcessSpec(argv=argv, cwd=server.folder, environment=environment)

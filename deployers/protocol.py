@@ -22,13 +22,16 @@ class Server(Value):
 
     name: str
     run: str
-    """The command template, with `{model}`, `{port}` and `{params.NAME}`; the deployer fills in."""
+    """The command template, with `{model}`, `{host}`, `{port}` and `{params.NAME}`; the deployer
+    fills in."""
     params: dict[str, str] = {}
     """The values of `{params.NAME}`, by name."""
     model: str
     """Path of the model artifact, read-only."""
     folder: str
     """Path of the checkout at the run's commit: the working directory, read-only."""
+    image: str | None = None
+    """An immutable reference to the image it runs in; None: it is a process of the machine."""
     environment: dict[str, str] = {}
     """Variables for the process, secrets included; never logged."""
     ready: str

@@ -239,6 +239,10 @@ def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         if Placeholder(needed) not in found:
             message = f"`{shown(path)}` lacks {{{needed}}}: the server is not told {why}"
             yield loaded.problem("missing-placeholder", path, message)
+    if pipeline.executor_of(None) == "docker" and Placeholder("host") not in found:
+        message = f"`{shown(path)}` lacks {{host}}: in a container, the server is not told where "
+        message += "it can be reached, which is not at 127.0.0.1"
+        yield loaded.problem("missing-placeholder", path, message, severity="warning")
 
 
 def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:

@@ -31,7 +31,7 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message = "`network` does nothing here: a local process always has the network"
             yield _no_effect(loaded, ("steps", name, "network"), message)
     everywhere = {pipeline.executor_of(name) for name in parts}
-    if everywhere == {"docker"} and pipeline.release is None:  # model servers are processes
+    if everywhere == {"docker"}:
         for key in ("requirements", "python"):
             if getattr(pipeline.environment, key) is not None:
                 message = f"`{key}` does nothing in containers: install it in the image"

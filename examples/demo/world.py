@@ -119,8 +119,8 @@ class World:
         shutil.copytree(EXAMPLE, self.pipeline, ignore=shutil.ignore_patterns(*NOT_COMMITTED))
         self.edit("ml-pipeline.yaml", "file://./bucket/flights", self.delivery.uri)
         if self.containers is not None:
-            image = f"environment: {{image: {self.containers.image}, "
-            self.edit("ml-pipeline.yaml", "environment: {", image)
+            image = f"environment: {{image: {self.containers.image}}}"
+            self.edit("ml-pipeline.yaml", "environment: {requirements: requirements.txt}", image)
         (self.folder / "headgate.yaml").write_text(
             "home: headgate\n"
             "repositories:\n"

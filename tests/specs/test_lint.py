@@ -275,24 +275,23 @@ PINNED = "own@sha256:" + 64 * "0"
         (f"environment: {{image: '{PINNED}', build: .}}", "two-images", "error", "remove one"),
         ("environment: {build: docker}", "missing-file", "error", "docker/Dockerfile"),
         (f"environment: {{executor: local, image: '{PINNED}'}}", "no-effect", "warning", "local"),
+        (f"environment: {{python: '3.12', image: '{PINNED}'}}", "no-effect", "warning", "install"),
     ],
 )
 def test_what_is_wrong_with_an_image_is_said_with_its_mend(
     change: str, code: str, severity: str, words: str
 ) -> None:
     files = (*BESIDE, "Dockerfile")
-    problem = only(edit(("metadata:", f"{change}\nmetadata:")), files)
+    told = ("{port}", "{port} --host {host}")
+    problem = only(edit(("metadata:", f"{change}\nmetadata:"), told), files)
     assert (problem.code, problem.severity) == (code, severity)
     assert words in problem.message
 
 
-def test_what_only_containers_would_need_belongs_in_the_image() -> None:
-    change = "metadata:", f"environment: {{python: '3.12', image: '{PINNED}'}}\nmetadata:"
-    assert check(edit(change), FILE, BESIDE).problems == (), "the model server is a process"
-    head, _, _ = edit(change).partition("release:")
-    problem = only(head, BESIDE)
-    assert (problem.code, problem.severity) == ("no-effect", "warning")
-    assert "install it in the image" in problem.message
+def test_a_server_in_a_container_is_told_where_to_listen() -> None:
+    problem = only(edit(("metadata:", f"environment: {{image: '{PINNED}'}}\nmetadata:")), BESIDE)
+    assert (problem.code, problem.severity) == ("missing-placeholder", "warning")
+    assert "lacks {host}" in problem.message
 
 
 def test_the_network_is_asked_for_by_containers_only() -> None:

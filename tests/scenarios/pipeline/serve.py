@@ -10,6 +10,7 @@ FAULTY = 0
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--model", type=Path, required=True)
 arguments.add_argument("--port", type=int, required=True)
+arguments.add_argument("--host", default="127.0.0.1")
 given = arguments.parse_args()
 model = json.loads(given.model.read_text())
 
@@ -42,4 +43,4 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-ThreadingHTTPServer(("127.0.0.1", given.port), Handler).serve_forever()
+ThreadingHTTPServer((given.host, given.port), Handler).serve_forever()
