@@ -1,0 +1,42 @@
+"""Model servers in containers while the Docker Engine is restarted; it is one of the test's own."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deployers.protocol import Desired
+from tests.contracts.deployer import PLACE, address, converge
+from tests.deployers.caller import flood
+from tests.deployers.test_containers import Place
+from tests.deployers.world import eventually
+from tests.engine import ask_keeper, make_image
+
+pytestmark = pytest.mark.docker
+
+
+async def test_an_engine_that_is_restarted_in_a_canary_has_its_servers_back(
+    tmp_path: Path,
+) -> None:
+    host = await asyncio.to_thread(ask_keeper, "up serving")
+    image = await asyncio.to_thread(lambda: make_image(host, python=True))
+    place = Place(tmp_path, host, image)
+    deployer = place.deployer()
+    stable, canary = place.server("v1"), place.server("v2")
+    desired = Desired(stable=stable, canary=canary, canary_weight=0.5)
+    await converge(deployer, desired)
+    await asyncio.to_thread(ask_keeper, "down serving SIGTERM")
+    await asyncio.to_thread(ask_keeper, "up serving")
+    seen = await converge(deployer, desired, seconds=60)
+
+    async def both() -> bool:
+        answers = await flood(address(seen), 20, 4)
+        told = {a.json()["model"] for a in answers if a.status == 200}
+        return told == {"v1", "v2"} and all(a.status == 200 for a in answers)
+
+    await eventually(both, seconds=60)
+    await deployer.remove(PLACE)
+    assert place.containers() == []
+    await deployer.close()
+    await place.engine.close()
+    await asyncio.to_thread(ask_keeper, "down serving SIGTERM")
