@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "push_to_step": (),
     "step_overhead": (),
     "router": (),
+    "docker": (),
     "data_gate": (),
     "model_gate": (),
     "manifests": (),
