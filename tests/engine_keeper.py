@@ -34,7 +34,9 @@ class Keeper:
         address = place / "d.sock"
         known = self._running.get(name)
         if known is None or known.poll() is not None:
-            (place / "d.pid").unlink(missing_ok=True)
+            # One that was killed leaves these, and the next would wait for a containerd that is gone.
+            for left in ("d.pid", "exec/containerd/containerd.pid"):
+                (place / left).unlink(missing_ok=True)
             with (place / "log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
                     [

@@ -15,18 +15,20 @@ from tests.engine import ask_keeper, make_image
 pytestmark = pytest.mark.docker
 
 
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 async def test_an_engine_that_is_restarted_in_a_canary_has_its_servers_back(
-    tmp_path: Path,
+    tmp_path: Path, how: str
 ) -> None:
-    host = await asyncio.to_thread(ask_keeper, "up serving")
+    name = f"serving-{how}"
+    host = await asyncio.to_thread(ask_keeper, f"up {name}")
     image = await asyncio.to_thread(lambda: make_image(host, python=True))
     place = Place(tmp_path, host, image)
     deployer = place.deployer()
     stable, canary = place.server("v1"), place.server("v2")
     desired = Desired(stable=stable, canary=canary, canary_weight=0.5)
     await converge(deployer, desired)
-    await asyncio.to_thread(ask_keeper, "down serving SIGTERM")
-    await asyncio.to_thread(ask_keeper, "up serving")
+    await asyncio.to_thread(ask_keeper, f"down {name} {how}")
+    await asyncio.to_thread(ask_keeper, f"up {name}")
     seen = await converge(deployer, desired, seconds=60)
 
     async def both() -> bool:
@@ -39,4 +41,4 @@ async def test_an_engine_that_is_restarted_in_a_canary_has_its_servers_back(
     assert place.containers() == []
     await deployer.close()
     await place.engine.close()
-    await asyncio.to_thread(ask_keeper, "down serving SIGTERM")
+    await asyncio.to_thread(ask_keeper, f"down {name} SIGTERM")

@@ -92,21 +92,23 @@ async def test_a_container_that_somebody_killed_or_removed_is_lost_not_failed(
         assert await _end(executor, removed) is State.LOST
 
 
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 async def test_a_step_whose_engine_is_restarted_is_lost_and_the_next_try_succeeds(
-    tmp_path: Path, team: tuple[Path, str]
+    tmp_path: Path, team: tuple[Path, str], how: str
 ) -> None:
-    host = await asyncio.to_thread(ask_keeper, "up steps")
+    name = f"steps-{how}"
+    host = await asyncio.to_thread(ask_keeper, f"up {name}")
     image = await asyncio.to_thread(lambda: make_image(host, python=False))
     site = DockerSite(tmp_path, team, host, image)
     attempt = site.attempt("sleep 600")
     async with site.open() as executor:
         await executor.start(attempt)
         await becomes(executor, attempt, State.RUNNING)
-        await asyncio.to_thread(ask_keeper, "down steps SIGTERM")
-        await asyncio.to_thread(ask_keeper, "up steps")
+        await asyncio.to_thread(ask_keeper, f"down {name} {how}")
+        await asyncio.to_thread(ask_keeper, f"up {name}")
         assert await _end(executor, attempt) is State.LOST
         assert (await run(executor, site.attempt("true", name="again"))).state is State.SUCCEEDED
-    await asyncio.to_thread(ask_keeper, "down steps SIGTERM")
+    await asyncio.to_thread(ask_keeper, f"down {name} SIGTERM")
 
 
 def _forget(site: DockerSite, *references: str) -> None:
