@@ -32,6 +32,8 @@ PATIENCE = 60
 """Seconds that one answer of the engine may take; streams may be silent for ever."""
 THREADS = 8
 """Calls to the engine at the same time, beside streams."""
+CUT = 1.0
+"""Seconds for a stream to end once its connection is cut."""
 TAIL = 1500
 """Characters of a build's last words that a message quotes."""
 PROCESSES = 4096
@@ -145,8 +147,8 @@ class Engine:
     ) -> None:
         """Hand all that `opened` yields to `take`, in one thread of its own.
 
-        Cancelled, the connection is cut, by which the engine gives up a pull or a build, and the
-        thread is waited for.
+        Cancelled, the connection is cut, by which the engine gives up a pull or a build. One that
+        has not answered at all is left to its thread, which takes nothing any more.
         """
         wire = _Wire()
 
@@ -156,6 +158,8 @@ class Engine:
                 try:
                     client.api.hooks["response"].append(wire.seen)
                     for each in opened(client):
+                        if wire.cut_off:
+                            break
                         take(each)
                 except Exception:
                     if not wire.cut_off:
@@ -169,6 +173,8 @@ class Engine:
             await asyncio.shield(reading)
         except asyncio.CancelledError:
             wire.cut()
+            await asyncio.wait([reading], timeout=CUT)
+            reading.cancel()
             await asyncio.wait([reading])
             raise
 
@@ -427,7 +433,7 @@ async def _in_thread(work: Callable[[], None]) -> None:
     try:
         await done
     finally:
-        thread.join(PATIENCE if done.done() else 0)
+        thread.join(0 if done.cancelled() else PATIENCE)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -456,7 +462,10 @@ def _no_such(reference: str, why: str) -> NeedsHuman:
     )
 
 
-_DENIED = ("denied", "unauthorized", "not found", "unknown", "invalid reference", "no such image")
+_DENIED = (
+    "denied", "unauthorized", "not found", "unknown", "invalid reference", "no such image",
+    "http 401", "http 403", "http 404",  # of what is no registry
+)  # fmt: skip
 
 
 def _not_pulled(reference: str, says: str) -> Failure:

@@ -1,5 +1,6 @@
-"""A proxy before an S3 server that answers with faults when it is told to."""
+"""A proxy before a server of objects or images that answers with faults when it is told to."""
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable
@@ -74,10 +75,11 @@ class Faults:
 def _send(
     handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name, value)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    if handler.command != "HEAD":
-        handler.wfile.write(body)
+    with contextlib.suppress(ConnectionError):  # whoever asked gave up
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(body)
