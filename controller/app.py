@@ -24,6 +24,7 @@ from controller.git import Mirror
 from controller.github.connect import connect
 from controller.github.sweep import HOUR
 from controller.kinds.code import Repositories
+from controller.kinds.endings import Endings
 from controller.kinds.environment import EnvironmentKind
 from controller.kinds.pipeline import PipelineKind
 from controller.kinds.repository import RepositoryKind
@@ -104,6 +105,7 @@ class App:
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments")
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
+        self.endings = Endings(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
         self.reports = ReportApplier(
@@ -189,7 +191,7 @@ class App:
             {
                 "repository": RepositoryKind(self.repositories, pulls),
                 "pipeline": Addressed(pipelines, everyone),
-                "run": RunKind(self.store, self.executor, self.artifacts),
+                "run": RunKind(self.store, self.executor, self.artifacts, self.endings),
                 "environment": Addressed(environments, everyone),
                 "trouble": Addressed(TroubleKind(self.store), everyone),
             },
@@ -204,7 +206,7 @@ class App:
             CancelAttempt: self._cancel,
             ReportCommit: report,
         }
-        runs = RunKind(self.store, self.executor, self.artifacts)
+        runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
         return Loop(self.store, {"run": runs}, appliers)
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
@@ -302,6 +304,7 @@ class App:
             await self.github.close()
         await self.watch.close()
         await self.smoker.close()
+        await self.endings.close()
         await self.executor.close()
         await self.engine.close()
         self.processes.close()

@@ -15,11 +15,11 @@ import structlog
 from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars
 
-from controller.machine.core import Action, Decision, Key, Letter, Message, State
+from controller.machine.core import Action, Decision, Key, Letter, Message, State, Waits
 from controller.outbox import Applier, Outbox, Ways, owe, within
 from controller.queue import Queue
 from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record, Store
-from controller.troubles import HUMAN, KIND, OTHERS, Troubles
+from controller.troubles import HUMAN, KIND, OTHERS, REFUSED, Troubles
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 
 Observed = TypeVar("Observed")
@@ -144,9 +144,9 @@ class Loop:
         self.counts["turns"] += 1
         bind_contextvars(key=str(key), turn=self.counts["turns"])  # the task's own context
         try:
-            await self._turn(key)
+            waits = await self._turn(key)
             self._queue.forget(key)
-            await self._got_on(key)
+            await self._got_on(key, waits)
         except Conflict:
             self.counts["conflicts"] += 1
             self._queue.add(key)
@@ -155,7 +155,7 @@ class Loop:
         except TryAgain as failure:
             delay = self._queue.add_failed(key, failure.after or 0.0)
             log.warning("the turn is tried again", reason=str(failure), delay=delay)
-            await self._failed(key, str(failure), OTHERS)
+            await self._failed(key, str(failure), REFUSED if failure.human else OTHERS)
         except NeedsHuman as failure:
             delay = self._queue.add_failed(key)
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
@@ -171,9 +171,13 @@ class Loop:
         finally:
             self._queue.done(key)
 
-    async def _got_on(self, key: Key) -> None:
+    async def _got_on(self, key: Key, waits: Waits | None) -> None:
         if key in self.parked:
             await self._failed(key, _UNREADABLE, 0.0)
+        elif waits is not None:
+            if self._troubles.since(key) is None:
+                log.warning("it waits", reason=waits.reason, human=waits.human)
+            await self._failed(key, waits.reason, REFUSED if waits.human else OTHERS)
         else:
             await self._say(key, self._troubles.passed(key, self._ways.clock()))
 
@@ -196,23 +200,24 @@ class Loop:
         self._troubles.sent(key, message)
         self.wake(message.to)
 
-    async def _turn(self, key: Key) -> None:
+    async def _turn(self, key: Key) -> Waits | None:
         look = await self._store.look(key)
         try:
-            owed = await self._decide(key, look)
+            owed, waits = await self._decide(key, look)
         except Exception:
             # What was owed before is owed whatever can be seen now.
             await self._apply(key, await self._store.owed(key))
             raise
         await self._apply(key, owed)
+        return waits
 
     async def _apply(self, key: Key, owed: Sequence[Owed]) -> None:
         due = await self._outbox.apply(owed) if owed else None
         if due is not None:
             self._queue.add_after(key, due)
 
-    async def _decide(self, key: Key, look: Look) -> Sequence[Owed]:
-        """Decide and save; what is owed then."""
+    async def _decide(self, key: Key, look: Look) -> tuple[Sequence[Owed], Waits | None]:
+        """Decide and save; what is owed then, and what is waited for."""
         kind = self._kinds[key.kind]
         record, inbox = look.record, look.inbox
         bind_contextvars(revision=record.revision if record else 0)
@@ -220,14 +225,14 @@ class Loop:
             state = None if record is None else kind.state.model_validate_json(record.text)
         except ValidationError as error:
             self._park(key, record, error)
-            return look.owed
+            return look.owed, None
         self.parked.pop(key, None)
         async with within(self._ways.patience, "Observing"):
             observed = await kind.observe(key, state, inbox)
         decision = kind.decide(key, state, observed, inbox, self._ways.clock())
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
-        return await self._save(key, look, decision)
+        return await self._save(key, look, decision), decision.waits
 
     def _park(self, key: Key, record: Record | None, error: ValidationError) -> None:
         revision = record.revision if record else 0

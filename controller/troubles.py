@@ -5,6 +5,9 @@ from controller.machine.core import Key, Message
 KIND = "trouble"
 HUMAN = 60.0
 """Seconds for which what only a person can mend may fail before somebody is told."""
+REFUSED = 5.0
+"""The same for credentials that a store refuses to whoever waits for it: long enough for those that
+were renewed just now to be looked up anew."""
 OTHERS = 900.0
 """The same for what may mend itself."""
 
@@ -21,12 +24,16 @@ class Troubles:
         kind, _, name = trouble.name.partition("/")
         self._told[Key(kind, name)] = trouble
 
+    def since(self, of: Key) -> float | None:
+        """Since when it fails; None if it does not."""
+        return self._since.get(of)
+
     def failed(self, of: Key, reason: str, now: float, patience: float) -> Message | None:
         """What is to be sent because the object failed again."""
         since = self._since.setdefault(of, now)
         if of.kind == KIND or of in self._told or now - since < patience:
             return None
-        return _message(of, "in_trouble", now, {"reason": reason})
+        return _message(of, "in_trouble", now, {"reason": reason, "since": since})
 
     def passed(self, of: Key, now: float) -> Message | None:
         """What is to be sent because the object got on."""
@@ -41,5 +48,5 @@ class Troubles:
             self._told.pop(of, None)
 
 
-def _message(of: Key, type_: str, now: float, body: dict[str, str]) -> Message:
+def _message(of: Key, type_: str, now: float, body: dict[str, str | float]) -> Message:
     return Message(to=Key(KIND, str(of)), id=f"{type_}:{now}", type=type_, body=body)

@@ -15,11 +15,16 @@ class Failure(Exception):  # noqa: N818 - the tree names what happens next
 
 
 class TryAgain(Failure):
-    """Transient: retried with backoff; `after` seconds at the earliest where that is known."""
+    """Transient: retried with backoff; `after` seconds at the earliest where that is known.
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
+    `human`: only a person can mend what is waited for, as credentials that are refused. Who waits
+    goes on by itself then, so nothing fails meanwhile; but somebody is told at once.
+    """
+
+    def __init__(self, message: str, *, after: float | None = None, human: bool = False) -> None:
         super().__init__(message)
         self.after = after
+        self.human = human
 
 
 class NeedsHuman(Failure):

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import structlog
 
 from controller.artifacts.objects import Lost, Objects
-from controller.buckets.stores import Stores, address_of
-from specs.failures import Failure, TryAgain
+from controller.buckets.stores import Refused, Stores, address_of
+from specs.failures import Failure, NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -110,7 +110,8 @@ class Elsewhere:
             raise Away(
                 f"{self.uri} belongs to another controller, begun on {host}: set `artifacts` to "
                 f"a prefix of its own; or, if this controller takes over from that one, which is "
-                f"stopped, delete {self.uri}/{OWNER}"
+                f"stopped, delete {self.uri}/{OWNER}",
+                human=True,
             )
 
     def owner(self) -> Mapping[str, str] | None:
@@ -241,7 +242,9 @@ class Elsewhere:
         except Damaged:
             raise
         except Failure as failure:
-            raise Away(f"the store of `artifacts` is away: {failure}") from None
+            human = isinstance(failure, NeedsHuman)
+            how = "refuses" if isinstance(failure, Refused) else "is away"
+            raise Away(f"the store of `artifacts` {how}: {failure}", human=human) from None
 
     def _key(self, kind: Kind, digest: str) -> str:
         name = digest.removeprefix("sha256:")

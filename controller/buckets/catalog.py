@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
@@ -14,11 +15,11 @@ from controller.buckets.local import LocalBucket
 from controller.buckets.manifest import StoredManifest
 from controller.buckets.protocol import Bucket, Changed, Listing
 from controller.buckets.remote import RemoteBucket
-from controller.buckets.stores import Stores, is_remote
+from controller.buckets.stores import Refused, Stores, is_remote
 from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry
 from specs.digests import digest as digest_of
-from specs.failures import NeedsHuman
+from specs.failures import NeedsHuman, TryAgain
 
 KEPT_FOR = 10.0
 """A listing of an object store stands for so many times as long as it took."""
@@ -95,16 +96,38 @@ class Catalog:
         `uri` is the dataset's: another dataset may have held the same objects.
 
         Raises `NeedsHuman` for a version that was never listed here, and `Changed` for one of which
-        an object, named in the message, was changed before it could be copied.
+        an object, named in the message, was changed before it could be copied. Refused credentials
+        are `TryAgain`: whoever reads goes on with others.
         """
         repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
-        try:
+        with self._reading(uri):
             return await self._bucket(uri).pin(uri, manifest, repository=repository), manifest
+
+    async def expect(self, uri: str, digest: str) -> None:
+        """See to it that every object of a version is still there as it was listed, by listing
+        anew; objects that came since do not matter. In bounded memory.
+
+        Raises what `pinned` raises.
+        """
+        repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
+        bucket = self._bucket(uri)
+        with self._reading(uri):
+            listing = await bucket.list(uri, repository=repository)
+            gone = await asyncio.to_thread(_first_missing, manifest, listing.manifest)
+            if gone is not None:
+                address = bucket.address(uri, gone.key, repository=repository)
+                raise Changed(f"{address} was replaced or deleted while it was to be read")
+
+    @contextmanager
+    def _reading(self, uri: str) -> Iterator[None]:
+        try:
+            yield
+        except Refused as failure:
+            raise TryAgain(str(failure), human=True) from None
         except Changed:
             if is_remote(uri):
-                self.hint(
-                    remote_place_of(uri).uri
-                )  # or the run anew would begin with what is known to be gone
+                # Or the run anew would begin with what is known to be gone.
+                self.hint(remote_place_of(uri).uri)
             raise
 
     async def addresses(self, uri: str, digest: str) -> Iterator[tuple[ManifestEntry, str]]:
@@ -149,3 +172,15 @@ class Catalog:
         scratch = self._folder / f"{token_hex(8)}.new"
         scratch.write_text(json.dumps({"uri": uri, "repository": str(repository or "")}))
         lay(scratch, path)
+
+
+def _first_missing(
+    expected: Iterable[ManifestEntry], found: Iterable[ManifestEntry]
+) -> ManifestEntry | None:
+    """The first entry that was not found as it is expected; both are in the order of their keys."""
+    there = iter(found)
+    for entry in expected:
+        match = next((one for one in there if one.key >= entry.key), None)
+        if match != entry:
+            return entry
+    return None

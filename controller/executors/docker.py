@@ -24,6 +24,7 @@ from controller.executors.container import (
     take_back,
 )
 from controller.executors.workspace import Workspace
+from controller.machine.core import Waits
 from controller.machine.runs.attempt import Attempt, State, Status
 from deployers.engine import Engine
 from specs.failures import Failure, NeedsHuman, TryAgain
@@ -92,6 +93,7 @@ class DockerExecutor:
         self._slots = slots
         self._redact = redact
         self._live: dict[str, _Live] = {}
+        self._waits: dict[str, Waits] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._holding: set[asyncio.Task[None]] = set()
         self._tidying: set[asyncio.Task[None]] = set()
@@ -129,10 +131,10 @@ class DockerExecutor:
             return status
         live = self._live.get(attempt_id)
         if live is None:
-            return Status(state=State.UNKNOWN)
+            return Status(state=State.UNKNOWN, waits=self._waits.get(attempt_id))
         if live.trouble is not None:
             raise TryAgain(str(live.trouble), after=live.trouble.after)
-        return Status(state=live.state, started=live.started)
+        return Status(state=live.state, started=live.started, waits=self._waits.get(attempt_id))
 
     async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
         """See `Executor`. Called again, it can shorten the grace (seconds) of what runs."""
@@ -141,6 +143,7 @@ class DockerExecutor:
         if ends.kept(own) is not None:
             return
         note_stop(own, "cancelled")
+        self._waits.pop(attempt_id, None)
         live = self._live.get(attempt_id)
         if live is not None and live.launching:
             if grace < live.grace and live.stopping is not None:
@@ -244,6 +247,7 @@ class DockerExecutor:
             self._end(live, State.DATA_CHANGED, str(change))
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=name, reason=str(failure))
+            self._waits[name] = Waits(reason=str(failure), human=failure.human)
             await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
         except (Failure, TemplateError) as failure:
             self._end(live, State.FAILED, str(failure))
@@ -273,6 +277,7 @@ class DockerExecutor:
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
         image = await self._image(attempt)
         prepared = await self._workspace.prepare(attempt)
+        self._waits.pop(attempt.id, None)
         live.launching = True
         scratch = own / f".{FACT}"
         scratch.write_text(attempt.model_dump_json())

@@ -12,6 +12,7 @@ import structlog
 from controller.buckets.protocol import Changed
 from controller.executors.ends import READ, collect, keep, kept, redact_log, with_last_words
 from controller.executors.workspace import Workspace
+from controller.machine.core import Waits
 from controller.machine.runs.attempt import Attempt, State, Status
 from deployers.processes import Exit, Processes, ProcessSpec, Reason
 from deployers.processes import State as ProcessState
@@ -54,6 +55,7 @@ class LocalExecutor:
         self._redact = redact
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
+        self._waits: dict[str, Waits] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tidying: set[asyncio.Task[None]] = set()
@@ -82,12 +84,13 @@ class LocalExecutor:
         if refused is not None:
             return refused
         if attempt_id in self._preparing:
-            return Status(state=State.PREPARING)
-        return Status(state=State.UNKNOWN)
+            return Status(state=State.PREPARING, waits=self._waits.get(attempt_id))
+        return Status(state=State.UNKNOWN, waits=self._waits.get(attempt_id))
 
     async def cancel(self, attempt_id: str) -> None:
         """See `Executor`."""
         # Noted before it is known to run, an end is final: nobody will start it any more.
+        self._waits.pop(attempt_id, None)
         self._folder(attempt_id).mkdir(parents=True, exist_ok=True)
         self._processes.stop(attempt_id)
         task = self._preparing.get(attempt_id)
@@ -152,6 +155,7 @@ class LocalExecutor:
             self._refuse(attempt.id, str(change), State.DATA_CHANGED)
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=attempt.id, reason=str(failure))
+            self._waits[attempt.id] = Waits(reason=str(failure), human=failure.human)
             await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
         except (Failure, TemplateError) as failure:
             self._refuse(attempt.id, str(failure))
@@ -164,6 +168,7 @@ class LocalExecutor:
 
     async def _prepare_and_start(self, attempt: Attempt) -> None:
         prepared = await self._workspace.prepare(attempt)
+        self._waits.pop(attempt.id, None)
         spec = ProcessSpec(
             argv=prepared.argv,
             cwd=str(prepared.folder),
@@ -201,6 +206,7 @@ class LocalExecutor:
 
     def _refuse(self, attempt_id: str, why: str, state: State = State.FAILED) -> None:
         """It failed before it began, for good."""
+        self._waits.pop(attempt_id, None)
         status = Status(state=state, message=self._redact(why), ended=time.time())
         keep(self._folder(attempt_id), status)
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from controller.artifacts import Artifacts
 from controller.executors.protocol import Executor
 from controller.hits import look_up
+from controller.kinds.endings import Endings
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.runs import execution as machine
 from controller.machine.runs.absorb import absorb, inputs_of, wanted_keys
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import Status
 from controller.machine.runs.graph import Graph, attempt_of
 from controller.machine.runs.run import Observed, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
-from validators.report import Report
 
 REMEMBERED = 64
 """Graphs kept in memory; a run's graph never changes."""
@@ -26,15 +26,22 @@ class RunKind:
 
     state = Run
 
-    def __init__(self, store: Store, executor: Executor, artifacts: Artifacts) -> None:
+    def __init__(
+        self, store: Store, executor: Executor, artifacts: Artifacts, endings: Endings
+    ) -> None:
         self._store = store
         self._executor = executor
         self._artifacts = artifacts
+        self._endings = endings
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
 
     async def observe(self, key: Key, state: Run | None, inbox: Sequence[Letter]) -> Observed:
         graph = await self.graph(key.name)
         run = state or machine.begin(inbox)
+        if run.cancelled is not None or any(x.message.type == "cancel" for x in inbox):
+            # Nothing that may be away is asked: it ends at once, whatever it waits for.
+            self._endings.forget(run.id)
+            return Observed(graph=graph)
         observed = await self._attempts(run, Observed(graph=graph))
         # A hit makes the next keys known, so look until nothing new is asked for.
         moment = run.created
@@ -74,17 +81,18 @@ class RunKind:
             if progress.done or tried is None:
                 continue
             status = await self._executor.poll(tried.id)
+            if status.state.ended:
+                node, digests = inputs_of(run, observed.graph.by_name[name], run.nodes)
+                attempt = attempt_of(node, tried.id, digests)
+                ending = await self._endings.of(attempt, status, gate=node.kind.endswith("gate"))
+                status = ending.status
+                if ending.outputs is not None:
+                    outputs[tried.id] = ending.outputs
+                if ending.report is not None:
+                    reports[tried.id] = ending.report
+                if ending.uncollected is not None:
+                    uncollected[tried.id] = ending.uncollected
             statuses[tried.id] = status
-            if status.state is not State.SUCCEEDED:
-                continue
-            node, digests = inputs_of(run, observed.graph.by_name[name], run.nodes)
-            attempt = attempt_of(node, tried.id, digests)
-            try:
-                outputs[tried.id] = await self._executor.collect(attempt)
-                if node.kind.endswith("gate"):
-                    reports[tried.id] = await self.report(outputs[tried.id]["report"])
-            except NeedsHuman as failure:
-                uncollected[tried.id] = str(failure)
         return observed.model_copy(
             update={
                 "statuses": statuses,
@@ -93,7 +101,3 @@ class RunKind:
                 "reports": reports,
             }
         )
-
-    async def report(self, digest: str) -> Report:
-        """A gate's report. Raises `NeedsHuman` if it is lost or no report."""
-        return Report.model_validate_json(await self._artifacts.read_bytes(digest))

@@ -87,6 +87,14 @@ class Fact(Value):
     body: dict[str, Any]
 
 
+class Waits(Value):
+    """What an object waits for though it gets on: a store that is away or refuses."""
+
+    reason: str
+    human: bool = False
+    """Whether only a person can mend it."""
+
+
 State = TypeVar("State", bound=Value)
 
 
@@ -108,3 +116,5 @@ class Decision(BaseModel, Generic[State]):
     An object that never wants to be looked at sleeps through restarts too, until a message comes:
     so whatever waits for something that happens outside has a deadline here.
     """
+    waits: Waits | None = None
+    """Somebody is told of it if it lasts, as of a turn that fails time and again."""

@@ -19,6 +19,9 @@ class Trouble(Value):
     to: tuple[str, ...] = ()
     """Who was told, and hears of the end."""
     reason: str = ""
+    """What is wrong, and the mend."""
+    since: float | None = None
+    """When it began, in seconds since the epoch."""
     over: bool = True
 
 
@@ -43,6 +46,7 @@ def decide(
                 repository=observed.repository,
                 to=observed.to,
                 reason=letter.message.body["reason"],
+                since=letter.message.body.get("since", letter.at),
                 over=False,
             )
             told.append(_notify(trouble, observed.pipeline or name, "firing"))

@@ -73,7 +73,8 @@ def _take_status(
     status = observed.statuses.get(tried.id, Status(state=State.UNKNOWN))
     since = max(tried.asked, status.started or 0.0)  # it may have waited for a free slot
     if not status.state.ended:
-        if status.state is State.PREPARING or now - since <= node.attempt.timeout + LATE:
+        waiting = status.state in (State.PREPARING, State.ENDING)  # nothing of it runs
+        if waiting or now - since <= node.attempt.timeout + LATE:
             return progress
         status = Status(state=State.LOST, ended=now, message="it outlived its timeout unseen")
     if status.state is State.SUCCEEDED and tried.id in observed.uncollected:

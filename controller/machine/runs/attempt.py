@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
-from controller.machine.core import Value
+from controller.machine.core import Value, Waits
 
 
 class Input(Value):
@@ -78,6 +78,8 @@ class State(StrEnum):
     """Never started here, or forgotten; start it."""
     PREPARING = "preparing"
     RUNNING = "running"
+    ENDING = "ending"
+    """Ended; its outputs are being stored, or what it read itself is being looked at again."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     """Ended with an exit code that is not 0, or could not be started."""
@@ -85,14 +87,14 @@ class State(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     CANCELLED = "cancelled"
     DATA_CHANGED = "data_changed"
-    """An object of its dataset version was replaced before it could be read."""
+    """An object of its dataset version was replaced before it was read, or while it was."""
     LOST = "lost"
     """Ended without a trace: the machine or its supervisor was killed."""
 
     @property
     def ended(self) -> bool:
         """Whether it will not change any more."""
-        return self not in (State.UNKNOWN, State.PREPARING, State.RUNNING)
+        return self not in (State.UNKNOWN, State.PREPARING, State.RUNNING, State.ENDING)
 
 
 class Status(Value):
@@ -106,3 +108,5 @@ class Status(Value):
     """Why it is not a success, in a sentence, with the last lines of the log; redacted."""
     peak_memory: int | None = None
     """Bytes."""
+    waits: Waits | None = None
+    """What keeps it from being prepared or from ending."""

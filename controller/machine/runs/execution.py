@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.machine.actions import CancelAttempt, ReportCommit, StartAttempt
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, Waits
 from controller.machine.runs.absorb import absorb, inputs_of
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.graph import Graph, Node, attempt_of, package_of
@@ -28,16 +28,17 @@ def decide(
     begun = () if state else (_report_begin(run),)
     run = _heed(run, inbox)
     before = run
-    run = absorb(run, observed, now)
+    if run.cancelled is None:
+        run = absorb(run, observed, now)
     facts = _new_facts(before, run)
     if run.cancelled is not None:
         run, actions = _stop_attempts(run)
-        run = run.model_copy(update={"finished": now})
+        run = run.model_copy(update={"finished": now, "waits_for": None})
     else:
         run, actions, wait = _start_ready(run, observed.graph, observed, now)
         actions = (*_given_up(before, run, observed), *actions)
         if all(run.nodes.get(n.name, NEW).done for n in observed.graph.nodes):
-            run = run.model_copy(update={"finished": now})
+            run = run.model_copy(update={"finished": now, "waits_for": None})
     if run.finished is not None:
         end = (_report_end(run),)
         return Decision(
@@ -47,11 +48,14 @@ def decide(
             messages=(_tell_pipeline(run, observed.graph),),
         )
     run, progress = _tell_progress(run, observed.graph, now)
+    waits = _waits(observed)
+    run = run.model_copy(update={"waits_for": waits.reason if waits else None})
     return Decision(
         state=run,
         actions=(*begun, *actions, *progress),
         facts=facts,
         requeue_after=min(wait, POLL),
+        waits=waits,
     )
 
 
@@ -109,6 +113,12 @@ def _start_ready(
         attempt = attempt_of(actual, tried.id, digests).model_copy(update={"run": run.id})
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
+
+
+def _waits(observed: Observed) -> Waits | None:
+    """What its attempts wait for: first that which only a person can mend."""
+    found = [status.waits for status in observed.statuses.values() if status.waits]
+    return next((one for one in found if one.human), found[0] if found else None)
 
 
 def _is_ready(node: Node, nodes: Mapping[str, Progress]) -> bool:

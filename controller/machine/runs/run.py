@@ -113,6 +113,8 @@ class Run(Value):
     told: str | None = None
     """The steps in progress that its pull request was told of last."""
     told_at: float = 0.0
+    waits_for: str | None = None
+    """What its attempts wait for: a store that is away or refuses."""
     cancelled: str | None = None
     """By whom and why."""
     finished: float | None = None
