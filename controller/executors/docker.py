@@ -344,6 +344,7 @@ class DockerExecutor:
             await self._engine.remove(seen.id)
 
     def _end(self, live: _Live, state: State, why: str, seen: Seen | None = None) -> None:
+        self._waits.pop(live.attempt.id, None)
         own = self._folder(live.attempt.id)
         if ends.kept(own) is not None:
             return

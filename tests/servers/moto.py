@@ -1,6 +1,7 @@
 """moto's server: S3 and SQS over HTTP, in this process. Its state outlives a stop."""
 
 import json
+import math
 import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,25 @@ if TYPE_CHECKING:
 
 KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 """The variables with its credentials; it takes any."""
+
+
+def demand_credentials() -> None:
+    """From now on every server here refuses credentials that nobody made there, as ours."""
+    _set_auth(0)
+
+
+def take_any_credentials() -> None:
+    """They are given back."""
+    _set_auth(math.inf)
+
+
+def _set_auth(after: float) -> None:
+    """What POST /moto-api/reset-auth does."""
+    from moto import settings
+    from moto.core.authorization import ActionAuthenticatorMixin
+
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = after
+    ActionAuthenticatorMixin.request_count = 0
 
 
 def s3_event(bucket: str, key: str) -> str:

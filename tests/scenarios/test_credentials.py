@@ -1,0 +1,206 @@
+"""Stores that refuse, go away or change under a run, behind a whole controller."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from controller.machine.core import Key
+from controller.machine.runs.run import Run
+from controller.machine.trouble import Trouble
+from controller.outbox import parsed
+from controller.settings import Settings
+from tests.scenarios.test_s3 import Lake
+from tests.scenarios.world import World
+from tests.servers.faults import Faults
+from tests.servers.moto import Moto, demand_credentials, take_any_credentials
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.fixture
+async def proxy(own_moto: Moto) -> AsyncIterator[Faults]:
+    made = Faults(own_moto.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def given_back() -> Iterator[None]:
+    """moto keeps for its whole process whether credentials are checked."""
+    yield
+    take_any_credentials()
+
+
+async def told(world: World, run: str = "mean-1") -> Trouble | None:
+    """The trouble of a run that somebody was told of and that is not over."""
+    record = await world.store.get(Key("trouble", f"run/{run}"))
+    trouble = parsed(Trouble, record.body) if record else None
+    return trouble if trouble and not trouble.over else None
+
+
+async def over(world: World, run: str = "mean-1") -> Trouble | None:
+    record = await world.store.get(Key("trouble", f"run/{run}"))
+    trouble = parsed(Trouble, record.body) if record else None
+    return trouble if trouble and trouble.over else None
+
+
+async def test_a_run_whose_data_credentials_are_revoked_waits_tells_and_goes_on(
+    world: World, own_moto: Moto, proxy: Faults
+) -> None:
+    lake = Lake(world, own_moto, proxy.url)
+    revoked: list[str] = []
+
+    def revoke(path: str) -> None:
+        if path.endswith("/lake/a.csv") and not revoked:  # read after it was listed
+            revoked.append(path)
+            demand_credentials()
+
+    proxy.before = revoke
+    async with world.controller():
+        trouble = await world.until(lambda: told(world), "somebody to be told of the refusal")
+        waiting = await world.run(1)
+        take_any_credentials()
+        run = await world.ended(1)
+        await world.until(lambda: over(world), "somebody to be told of the end")
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv does not know the credentials")
+    assert "set AWS_ACCESS_KEY_ID" in trouble.reason
+    assert waiting
+    assert waiting.waits_for == trouble.reason
+    assert run.outcome == "passed"
+    assert len(run.nodes["train"].attempts) == 1
+
+
+async def test_a_run_whose_outputs_are_refused_waits_tells_and_goes_on(
+    world: World, own_moto: Moto, proxy: Faults
+) -> None:
+    bucket = own_moto.bucket()
+    world.settings = Settings.model_validate(
+        {
+            **world.settings.model_dump(mode="json", exclude_unset=True),
+            "artifacts": f"s3://{bucket}/artifacts",
+            "stores": [{"uri": f"s3://{bucket}", "endpoint": own_moto.url}],
+        }
+    )
+    world.push("Add the pipeline")
+    demand_credentials()
+    async with world.controller():
+        trouble = await world.until(lambda: told(world), "somebody to be told of the refusal")
+        take_any_credentials()
+        run = await world.ended(1)
+        await world.until(lambda: over(world), "somebody to be told of the end")
+    assert trouble.reason.startswith("the store of `artifacts` refuses: s3://")
+    assert run.outcome == "passed"
+    assert len(run.nodes["train"].attempts) == 1
+
+
+async def test_a_run_that_waits_for_a_store_is_aborted_at_once(
+    world: World, own_moto: Moto
+) -> None:
+    bucket = own_moto.bucket()
+    world.settings = Settings.model_validate(
+        {
+            **world.settings.model_dump(mode="json", exclude_unset=True),
+            "artifacts": f"s3://{bucket}/artifacts",
+            "stores": [{"uri": f"s3://{bucket}", "endpoint": own_moto.url}],
+        }
+    )
+    world.push("Add the pipeline")
+    own_moto.stop()
+    async with world.controller():
+        await world.until(lambda: waits(world), "the run to wait for the store")
+        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        run = await world.ended(1)
+    assert run.outcome == "cancelled"
+    assert run.waits_for is None
+
+
+async def test_a_run_that_waits_for_its_data_is_aborted_at_once(
+    world: World, own_moto: Moto, proxy: Faults
+) -> None:
+    Lake(world, own_moto, proxy.url)
+    proxy.before = lambda path: vanish(proxy) if path.endswith("/lake/a.csv") else None
+    async with world.controller():
+        await world.until(lambda: waits(world), "the run to wait for the store")
+        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        run = await world.ended(1)
+    assert run.outcome == "cancelled"
+
+
+async def waits(world: World) -> Run | None:
+    run = await world.run(1)
+    return run if run and run.waits_for else None
+
+
+def vanish(proxy: Faults) -> None:
+    """The store has a fault of its own from now on."""
+    proxy.always = 500, "InternalError"
+
+
+READER = '''"""Reads the objects itself, by the addresses that it is given."""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--data", type=Path, required=True)
+arguments.add_argument("--shift", type=float, required=True)
+arguments.add_argument("--out", type=Path, required=True)
+arguments.add_argument("--wait", type=float, default=0.0)
+given = arguments.parse_args()
+objects = json.loads(given.data.read_text())["objects"]
+Path("GATE/began").touch()
+while not Path("GATE/go").exists():
+    time.sleep(0.02)
+given.out.write_text(json.dumps({"mean": sum(one["size"] for one in objects)}))
+'''
+
+
+def read_by_uri(world: World) -> None:
+    """The step gets addresses; it begins, and ends once it may."""
+    (world.root / "gate").mkdir()
+    (world.work / "train.py").write_text(READER.replace("GATE", str(world.root / "gate")))
+    spec = world.work / "ml-pipeline.yaml"
+    old = "inputs: {numbers: datasets.numbers}"
+    assert old in spec.read_text()
+    spec.write_text(spec.read_text().replace(old, f"{old}\n    access: {{numbers: uri}}"))
+
+
+async def begun(world: World) -> bool:
+    return (world.root / "gate" / "began").exists()
+
+
+async def test_an_object_replaced_while_a_step_reads_it_by_its_address_begins_the_run_anew(
+    world: World, moto: Moto
+) -> None:
+    read_by_uri(world)
+    lake = Lake(world, moto, moto.url)
+    async with world.controller():
+        await world.until(lambda: begun(world), "the step to begin")
+        lake.put("a.csv", 7, 8, 9, 10)
+        (world.root / "gate" / "go").touch()
+        stale = await world.ended(1)
+        run = await world.ended(2)
+    assert stale.outcome == "failed"
+    said = stale.nodes["train"].failed or ""
+    assert said == (f"s3://{lake.name}/lake/a.csv was replaced or deleted while it was to be read")
+    assert stale.nodes["train"].outputs is None, "what it made of two versions is not taken"
+    assert (run.trigger.kind, run.outcome) == ("data", "passed")
+    assert run.datasets != stale.datasets
+
+
+async def test_an_object_that_only_came_does_not_undo_what_a_step_read_by_address(
+    world: World, moto: Moto
+) -> None:
+    read_by_uri(world)
+    lake = Lake(world, moto, moto.url)
+    async with world.controller():
+        await world.until(lambda: begun(world), "the step to begin")
+        lake.put("0-before.csv", 4)
+        lake.put("z-after.csv", 5)
+        (world.root / "gate" / "go").touch()
+        run = await world.ended(1)
+    assert run.outcome == "passed"
+    assert run.nodes["train"].phase == "succeeded"
