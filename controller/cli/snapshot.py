@@ -11,10 +11,12 @@ from controller.cli.views import (
     PipelineView,
     RunView,
     Snapshot,
+    TroubleView,
     environment_view,
     owed_view,
     pipeline_view,
     run_view,
+    trouble_view,
 )
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
@@ -23,6 +25,7 @@ from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
+from controller.machine.trouble import Trouble
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from controller.versions import Versions
@@ -42,8 +45,15 @@ async def snapshot(store: Store, home: Path | None = None) -> Snapshot:
         at=time.time(),
         pipelines=tuple([await _pipeline(store, versions, p, addresses) for p in pipelines]),
         failing=tuple(owed_view(owed) for owed in await store.owed() if owed.error),
+        troubles=tuple(await _troubles(store)),
         controller=controller_pid(home) if home else None,
     )
+
+
+async def _troubles(store: Store) -> list[TroubleView]:
+    found = values(await store.list("trouble", live=True), Trouble)
+    views = [trouble_view(trouble) for trouble in found if not trouble.over]
+    return sorted(views, key=lambda view: view.since or 0.0)
 
 
 async def _pipeline(

@@ -16,6 +16,7 @@ from controller.cli.views import (
     RunView,
     SignalView,
     Snapshot,
+    TroubleView,
 )
 from controller.cli.words import ago, bar, lasting, one_line, share, short
 from validators.verdict import Verdict
@@ -61,7 +62,7 @@ _KIND: Final = {"release": "", "wish": "wished for on the branch, ", "revert": "
 
 
 def render(view: Snapshot) -> "RenderableType":
-    """The tree of all pipelines; below it what is owed and fails."""
+    """The tree of all pipelines; below it the troubles that stand, and what is owed and fails."""
     from rich.console import Group
     from rich.text import Text
 
@@ -70,6 +71,7 @@ def render(view: Snapshot) -> "RenderableType":
         parts += [_pipeline(pipeline, view.at), Text("")]
     if not view.pipelines:
         parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
+    parts += [_trouble(trouble, view.at) for trouble in view.troubles]
     for owed in view.failing:
         parts.append(
             Text.assemble(
@@ -83,11 +85,22 @@ def render(view: Snapshot) -> "RenderableType":
     return Group(*parts)
 
 
+def _trouble(view: TroubleView, now: float) -> "Text":
+    from rich.text import Text
+
+    since = "" if view.since is None else f" for {lasting(now - view.since)}"
+    head = Text.assemble(("! ", "bold red"), (view.of, "bold"), (f" is stuck{since}", "red"))
+    return head.append(f"\n  {one_line(view.reason, 400)}")
+
+
 def render_run(view: RunView, now: float) -> "Tree":
     """One run with its steps."""
+    from rich.text import Text
     from rich.tree import Tree
 
     tree = Tree(_run_line(view, now), guide_style="dim")
+    if view.waits_for:
+        tree.add(Text(f"waits: {one_line(view.waits_for, 400)}", "yellow"))
     width = max((len(node.name) for node in view.nodes), default=0)
     for node in view.nodes:
         tree.add(node_line(node, now, width))
@@ -106,6 +119,9 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
     if view.commit:
         head.append(f"   {one_line(view.branch, 40)} {view.commit[:10]}", "dim")
     tree = Tree(head, guide_style="dim")
+    if view.invalid:
+        said = f"the spec is invalid: {one_line(view.invalid, 400)}"
+        tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
     for environment in view.environments:
         node = tree.add(_environment_line(environment, now))
         if environment.rollout is not None:

@@ -11,6 +11,7 @@ from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from controller.machine.runs.attempt import State
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Progress, Run, why_ended
+from controller.machine.trouble import Trouble
 from controller.store.protocol import Owed
 from validators.canary.evidence import headline, report
 from validators.verdict import Verdict
@@ -45,6 +46,8 @@ class RunView(Value):
     trigger: str
     why: str
     outcome: Literal["running", "passed", "failed", "stopped", "cancelled"]
+    waits_for: str | None = None
+    """The store or engine that keeps it from going on, and the mend."""
     ended_by: str
     """What ended a run that did not pass."""
     created: float
@@ -120,6 +123,8 @@ class PipelineView(Value):
     repository: str
     branch: str
     commit: str | None
+    invalid: str | None = None
+    """What is wrong with the spec at that commit; nothing runs before it is mended."""
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -137,12 +142,25 @@ class OwedView(Value):
     next_try: float
 
 
+class TroubleView(Value):
+    """Something that does not get on, of which somebody was told."""
+
+    of: str
+    """`run/flights-3`, `pipeline/flights`, `repository/team`, `queue/lake-events` ..."""
+    reason: str
+    """What is waited for, and the mend."""
+    since: float | None
+    """In seconds since the epoch."""
+
+
 class Snapshot(Value):
     """Everything that `status` shows, at one moment."""
 
     at: float
     pipelines: tuple[PipelineView, ...] = ()
     failing: tuple[OwedView, ...] = ()
+    troubles: tuple[TroubleView, ...] = ()
+    """Those that stand, the oldest first."""
     controller: int | None = None
     """The controller's process, if one runs."""
 
@@ -159,6 +177,7 @@ def run_view(run: Run, graph: Graph | None = None) -> RunView:
         trigger=run.trigger.kind,
         why=run.trigger.why,
         outcome=run.outcome,
+        waits_for=run.waits_for,
         ended_by=why_ended(run) if run.finished is not None else "",
         created=run.created,
         finished=run.finished,
@@ -275,11 +294,17 @@ def pipeline_view(
         repository=pipeline.repository,
         branch=pipeline.default_branch,
         commit=pipeline.heads.get(pipeline.default_branch),
+        invalid=pipeline.invalid,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),
         runs=tuple(runs),
     )
+
+
+def trouble_view(trouble: Trouble) -> TroubleView:
+    """A trouble that stands."""
+    return TroubleView(of=trouble.of, reason=trouble.reason, since=trouble.since)
 
 
 def owed_view(owed: Owed) -> OwedView:

@@ -7,9 +7,9 @@ from pathlib import Path
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import place_of
-from controller.buckets.stores import is_remote
+from controller.buckets.stores import Refused, is_remote
 from controller.kinds.code import Repositories
-from controller.machine.core import Decision, Key, Letter
+from controller.machine.core import Decision, Key, Letter, Waits
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import Listing, place
@@ -134,7 +134,9 @@ class PipelineKind:
                 uri, repository=await self._checkout(head), marker=marker
             )
         except (NeedsHuman, TryAgain) as failure:
-            return Listing(problem=str(failure))
+            away = is_remote(uri) and isinstance(failure, TryAgain | Refused)
+            waits = Waits(reason=str(failure), human=isinstance(failure, Refused)) if away else None
+            return Listing(problem=str(failure), waits=waits)
         if not len(listing.manifest):
             being = " (it is being written)" if listing.unsettled else ""
             return Listing(settled=False, problem=f"there is no object at {uri} yet{being}")

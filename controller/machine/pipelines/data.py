@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from controller.machine.core import Value
+from controller.machine.core import Value, Waits
 from specs.model import Pipeline as Spec
 
 LOOK = 60.0
@@ -21,6 +21,8 @@ class Listing(Value):
     marked: bool = False
     """Whether the marker file is there."""
     problem: str | None = None
+    waits: Waits | None = None
+    """The object store that is away or refuses, if that is the problem."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
 

@@ -72,6 +72,8 @@ class Pipeline(Value):
     """Alerts that fire, to be resolved: at most one of each gate, and one of runs that failed."""
     waits_for: str | None = None
     """What keeps a wanted run from starting."""
+    invalid: str | None = None
+    """What is wrong with the spec at the head of the default branch."""
 
 
 class Observed(Value):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.machine import incidents
-from controller.machine.core import Decision, Key, Letter, Message
+from controller.machine.core import Decision, Key, Letter, Message, Waits
 from controller.machine.pipelines import candidate
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import UNSETTLED, doubt, look, versions
@@ -40,7 +40,12 @@ def decide(
     for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
         pipeline, waiting = start(pipeline, branch, observed, out, now)
         waits |= {waiting: None} if waiting else {}
-    pipeline = pipeline.model_copy(update={"waits_for": "; ".join(waits) or None})
+    pipeline = pipeline.model_copy(
+        update={
+            "waits_for": "; ".join(waits) or None,
+            "invalid": _invalid(pipeline, observed),
+        }
+    )
     soon = bool(pipeline.wanted.keys() - pipeline.active.keys())
     asleep = pipeline.gone is not None and not pipeline.wanted
     return Decision(
@@ -49,7 +54,27 @@ def decide(
         messages=tuple(out.messages),
         facts=tuple(out.facts),
         requeue_after=None if asleep else min(wait, UNSETTLED) if soon else wait,
+        waits=None if asleep else _stores(observed),
     )
+
+
+def _invalid(pipeline: Pipeline, observed: Observed) -> str | None:
+    """What is wrong with the spec of the default branch, the first thing and how many more."""
+    code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
+    if code is None or code.spec is not None or pipeline.gone is not None:
+        return None
+    one = next((one for one in code.found if one.severity == "error"), None)
+    if one is None:
+        return code.problems or "it cannot be read"
+    more = f" (and {code.problem_count - 1} more)" if code.problem_count > 1 else ""
+    return f"{one.file}:{one.line}:{one.column}: {one.message}{more}"
+
+
+def _stores(observed: Observed) -> Waits | None:
+    """The store that datasets are in and that is away; first one that a person must mend."""
+    every = [one for found in observed.listings.values() for one in found.values()]
+    away = [one.waits for one in every if one.waits]
+    return next((one for one in away if one.human), away[0] if away else None)
 
 
 def _heed(

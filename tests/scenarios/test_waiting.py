@@ -1,9 +1,11 @@
-"""Stores that refuse, go away or change under a run, behind a whole controller."""
+"""Stores that refuse, go away or change under a run: what waits, who is told, what `status` says."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from controller.cli.snapshot import snapshot
+from controller.cli.views import TroubleView
 from controller.machine.core import Key
 from controller.machine.runs.run import Run
 from controller.machine.trouble import Trouble
@@ -204,3 +206,47 @@ async def test_an_object_that_only_came_does_not_undo_what_a_step_read_by_addres
         run = await world.ended(1)
     assert run.outcome == "passed"
     assert run.nodes["train"].phase == "succeeded"
+
+
+async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
+    world: World, own_moto: Moto
+) -> None:
+    lake = Lake(world, own_moto, own_moto.url)
+    async with world.controller():
+        await world.ended(1)
+        demand_credentials()
+
+        async def stands() -> TroubleView | None:
+            view = await snapshot(world.store)
+            return view.troubles[0] if view.troubles else None
+
+        trouble = await world.until(stands, "status to tell of the refusal")
+        take_any_credentials()
+        lake.put("b.csv", 4, 5, 6)
+        run = await world.ended(2)
+
+        async def none() -> bool:
+            return not (await snapshot(world.store)).troubles
+
+        await world.until(none, "status to tell of no trouble")
+    assert trouble.of == "pipeline/mean"
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake does not know the credentials")
+    assert trouble.since is not None
+    assert (run.trigger.kind, run.outcome) == ("data", "passed")
+
+
+async def test_status_says_that_a_spec_is_invalid_and_where(world: World) -> None:
+    world.push("Break it", ml_pipeline__yaml=("params: {shift: 0.0", "parms: {shift: 0.0"))
+    async with world.controller():
+
+        async def said(valid: bool) -> str | None:
+            [*pipelines] = (await snapshot(world.store)).pipelines
+            if not pipelines or (pipelines[0].invalid is None) is not valid:
+                return None
+            return pipelines[0].invalid or "valid"
+
+        why = await world.until(lambda: said(valid=False), "status to tell of the spec")
+        world.push("Mend it", ml_pipeline__yaml=("parms: {shift: 0.0", "params: {shift: 0.0"))
+        await world.until(lambda: said(valid=True), "status to tell of it no more")
+    assert why.startswith("ml-pipeline.yaml:11:1: ")
+    assert "parms" in why
