@@ -8,8 +8,10 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from controller.doctor_specs import examine_specs, specs_of
 from controller.doctor_stores import examine_stores
 from controller.environments import BRANCH
 from controller.findings import Finding, bad, ok, warn
@@ -21,6 +23,7 @@ from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.settings_lint import doubts
 from controller.store.sqlite import SqliteStore
 from specs.failures import Failure
+from specs.model import Pipeline
 
 LEAST_SPACE = 1 << 30
 """Bytes that should be free in the home folder."""
@@ -41,12 +44,15 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in home_folder(home):
         yield finding
     yield await state(home)
+    specs: list[Pipeline] = []
     for repository in settings.repositories:
-        async for finding in remote(repository, repository.address(base)):
+        async for finding in remote(repository, repository.address(base), specs):
             yield finding
     async for finding in examine_github(settings, base, os.environ):
         yield finding
     async for finding in examine_stores(settings, home):
+        yield finding
+    async for finding in examine_specs(settings, home, specs):
         yield finding
 
 
@@ -170,8 +176,11 @@ async def state(home: Path) -> Finding:
     return ok("state", "the store can be read")
 
 
-async def remote(repository: Repository, url: str) -> AsyncIterator[Finding]:
-    """Whether a repository can be reached, and would take a commit of the environments branch."""
+async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> AsyncIterator[Finding]:
+    """Whether a repository can be reached, and would take a commit of the environments branch.
+
+    Adds to `specs` those of its default branch.
+    """
     what = f"repository {repository.name}"
     with tempfile.TemporaryDirectory(prefix="headgate-doctor-") as scratch:
         mirror = Mirror(url, Path(scratch) / "mirror")
@@ -188,6 +197,8 @@ async def remote(repository: Repository, url: str) -> AsyncIterator[Finding]:
             return
         yield ok(what, f"{mirror.url} answers; its default branch is {default}")
         yield await _writable(what, mirror, heads, default)
+        with suppress(Failure):  # it was fetched, or the finding before says why not
+            specs += await specs_of(mirror, heads[default])
 
 
 async def _writable(what: str, mirror: Mirror, heads: Mapping[str, str], default: str) -> Finding:

@@ -91,6 +91,22 @@ def listed(
         return _in_parts(place, marker, stores, folder, [])
 
 
+def is_any_readable(place: RemotePlace, stores: Stores) -> bool:
+    """Whether there is an object below the folder; one of them is asked for, to see that it may be
+    read. Raises what `Stores.failing` raises. Blocking."""
+    import obstore
+
+    store = stores.store(place.uri)
+    with stores.failing(place.uri):
+        first = next(obstore.list(store, place.folder or None, chunk_size=1), None)
+    if not first:
+        return False
+    key = first[0]["path"]
+    with stores.failing(place.root, key):
+        obstore.head(store, key)
+    return True
+
+
 class _UnorderedError(Exception):
     """The store does not list keys in their order."""
 

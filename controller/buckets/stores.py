@@ -100,7 +100,7 @@ class Stores:
             raise
 
     def _setting(self, uri: str) -> Setting | None:
-        fitting = [each for each in self._settings if _is_within(uri, each.uri)]
+        fitting = [each for each in self._settings if is_within(uri, each.uri)]
         return max(fitting, key=lambda each: len(each.uri), default=None)
 
 
@@ -108,7 +108,8 @@ class Refused(NeedsHuman):
     """The credentials are missing, wrong, or do not allow it."""
 
 
-def _is_within(uri: str, above: str) -> bool:
+def is_within(uri: str, above: str) -> bool:
+    """Whether `uri` is `above` or below it."""
     above = above.rstrip("/")
     return uri == above or uri.startswith(above + "/")
 

@@ -72,3 +72,30 @@ async def test_two_datasets_with_equal_objects_keep_their_own_addresses(tmp_path
     (tmp_path / "old" / "a.csv").unlink()
     folder, _ = await catalog(tmp_path).pinned(uris[1], digest)
     assert (folder / "a.csv").read_text() == "1"
+
+
+async def test_a_version_is_expected_to_be_there_still_whatever_came_beside_it(
+    tmp_path: Path,
+) -> None:
+    uri = drop(tmp_path, "1")
+    first = (await catalog(tmp_path).list(uri)).manifest.digest
+    for name in ("0.csv", "z.csv"):
+        (tmp_path / "bucket" / name).write_text("more")
+        os.utime(tmp_path / "bucket" / name, (1e9, 1e9))
+    await catalog(tmp_path).expect(uri, first)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_version_of_which_an_object_is_gone_or_replaced_is_told_by_its_name(
+    tmp_path: Path,
+    gone: bool,
+) -> None:
+    uri = drop(tmp_path, "1")
+    first = (await catalog(tmp_path).list(uri)).manifest.digest
+    if gone:
+        (tmp_path / "bucket" / "a.csv").rename(tmp_path / "bucket" / "b.csv")
+    else:
+        drop(tmp_path, "2")
+        os.utime(tmp_path / "bucket" / "a.csv", (2e9, 2e9))
+    with pytest.raises(Changed, match=r"a\.csv was replaced or deleted while it was to be read"):
+        await catalog(tmp_path).expect(uri, first)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from controller.machine.core import Key
 from controller.machine.pipelines.version import Quarantined
 from controller.machine.runs.attempt import State
 from controller.machine.runs.run import Progress, Trigger
-from controller.store.protocol import Change, Owed, Postponed
+from controller.machine.trouble import Trouble
+from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import Site
 from tests.controller.cli import seeds
@@ -147,6 +149,27 @@ def test_status_as_json_is_the_snapshot(told: Desk) -> None:
     }
     assert pipeline.environments[0].since == 1005.0
     assert view.failing[0].error == "the hook is gone"
+
+
+def test_status_says_what_stands_still_since_when_and_how_to_mend_it(told: Desk) -> None:
+    trouble = Trouble(
+        of="run/toy-3",
+        reason="s3://lake may not be read (403): allow these credentials to list the bucket",
+        since=time.time() - 3600,
+        over=False,
+    )
+    gone = Trouble(of="run/toy-2", reason="over and done", since=1.0)
+    puts = [
+        Put(key=Key("trouble", one.of), revision=0, text=one.model_dump_json(), live=not one.over)
+        for one in (trouble, gone)
+    ]
+    told.keep(*(Change(put=put) for put in puts))
+    text = " ".join(text_of(told, "status").split())
+    assert "! run/toy-3 is stuck for " in text
+    assert "allow these credentials to list the bucket" in text
+    assert "over and done" not in text
+    [shown] = Snapshot.model_validate_json(text_of(told, "status", "--json")).troubles
+    assert (shown.of, shown.reason, shown.since) == (trouble.of, trouble.reason, trouble.since)
 
 
 def test_status_names_where_an_environment_answers(told: Desk) -> None:

@@ -1,0 +1,88 @@
+"""Looks at what the pipelines' specs need: the stores of their datasets, and the Docker Engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from controller.buckets.listing import is_any_readable, remote_place_of
+from controller.buckets.stores import Stores, is_remote, is_within
+from controller.findings import Finding, bad, ok, warn
+from controller.git import Mirror
+from controller.settings import Settings
+from deployers.engine import Engine
+from specs.failures import Failure
+from specs.load import load
+from specs.model import SPEC_FILE, Pipeline
+
+PATIENCE = 30.0
+"""Seconds for each."""
+MEND = "see `stores` in the settings, and docs/object-stores.md"
+NO_ENGINE = "start it, or set `docker.host` in the settings; see docs/docker.md"
+
+
+async def specs_of(mirror: Mirror, commit: str) -> list[Pipeline]:
+    """The specs at a commit that can be read; what is wrong with others, their report says."""
+    found = []
+    for path in await mirror.files(commit):
+        if path.rpartition("/")[2] != SPEC_FILE:
+            continue
+        text = await mirror.read(commit, path)
+        loaded = await asyncio.to_thread(load, text or b"", path)
+        if loaded.pipeline is not None:
+            found.append(loaded.pipeline)
+    return found
+
+
+async def examine_specs(
+    settings: Settings, home: Path, specs: Sequence[Pipeline]
+) -> AsyncIterator[Finding]:
+    """Every finding, good ones included; of datasets in object stores only."""
+    stores = Stores(settings.stores)
+    for what, uri in _places(settings, specs):
+        yield await _dataset(what, uri, stores)
+    contained = any(spec.executor_of(step) == "docker" for spec in specs for step in _all(spec))
+    if contained or settings.docker.host is not None:
+        yield await _engine(Engine(settings.docker.host, home))
+
+
+def _all(spec: Pipeline) -> Iterable[str | None]:
+    return (None, *spec.steps)
+
+
+def _places(settings: Settings, specs: Sequence[Pipeline]) -> Iterator[tuple[str, str]]:
+    """What is asked for by what name: each address once, and each store that has none in use."""
+    named: dict[str, list[str]] = {}
+    for spec in specs:
+        for name, dataset in spec.datasets.items():
+            if is_remote(dataset.uri):
+                named.setdefault(dataset.uri, []).append(f"{spec.metadata.name}/{name}")
+    for uri, names in named.items():
+        yield f"dataset {', '.join(names)}", uri
+    used = [*named, *([settings.artifacts] if settings.artifacts else [])]
+    for store in settings.stores:
+        if not any(is_within(uri, store.uri) for uri in used):
+            yield "store", store.uri
+
+
+async def _dataset(what: str, uri: str, stores: Stores) -> Finding:
+    try:
+        place = remote_place_of(uri)
+        async with asyncio.timeout(PATIENCE):
+            is_there = await asyncio.to_thread(is_any_readable, place, stores)
+    except (Failure, TimeoutError) as failure:
+        return bad(what, str(failure) or f"{uri} did not answer within {PATIENCE:g} s", MEND)
+    if not is_there:
+        return warn(what, f"{place.uri} holds no object", "put the data there, or correct `uri`")
+    return ok(what, f"{place.uri} can be listed and read")
+
+
+async def _engine(engine: Engine) -> Finding:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            about = await engine.call(lambda client: client.version())
+    except (Failure, TimeoutError) as failure:
+        late = f"the Docker Engine at {engine.address} did not answer within {PATIENCE:g} s"
+        return bad("docker", str(failure) or late, NO_ENGINE)
+    finally:
+        await engine.close()
+    return ok("docker", f"Docker Engine {about['Version']} answers at {engine.address}")
