@@ -73,9 +73,8 @@ def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> N
         if not found.live:
             raise Failed(f"{found.id} has ended already: it {found.outcome}.")
         why = f"aborted by {who()}" + (f": {reason}" if reason else "")
-        key = Key("pipeline", found.pipeline)
-        wait = not no_wait
-        if await ask(store, here.home, key, "cancel", wait=wait, run=found.id, reason=why):
+        key = Key("run", found.id)  # its pipeline may be listing a dataset, or waiting for one
+        if await ask(store, here.home, key, "cancel", wait=not no_wait, reason=why):
             click.echo(f"{found.id} is being stopped; `headgate show {found.id}` shows it.")
 
     with_store(ctx, run)

@@ -50,7 +50,7 @@ def letters(at: Desk) -> Sequence[Letter]:
         (["trigger", "toy", "--force", "--reason", "why not"], ("pipeline", "toy"), "trigger",
          {"kind": "manual", "branch": "main", "force": True, "why": "why not"}),
         (["retry", "toy-1"], ("pipeline", "toy"), "trigger", {"kind": "retry", "force": True}),
-        (["abort", "toy-1", "--reason", "slow"], ("pipeline", "toy"), "cancel", {"run": "toy-1"}),
+        (["abort", "toy-1", "--reason", "slow"], ("run", "toy-1"), "cancel", {}),
         (["abort", "toy"], ("environment", "toy/production"), "abort", {}),
         (["promote", "toy/production"], ("environment", "toy/production"), "promote", {}),
         (["pause", "toy", "--reason", "lunch"], ("environment", "toy/production"), "pause",
