@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test bench lint lock schema github-double clean
+.PHONY: demo test test-s3 bench lint lock schema github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -11,6 +11,11 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready lint
 	$(BIN)/pytest -n auto --dist worksteal
+
+# Object stores on real servers: radosgw, rclone, Azurite; OBJECTS=1000000 for the large listing.
+test-s3: $(VENV)/.ready
+	sh tests/integration/set-up.sh $(CURDIR)/$(VENV)
+	$(if $(OBJECTS),OBJECTS=$(OBJECTS)) $(BIN)/pytest -m s3 tests/integration -n 2 --dist loadfile
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -27,11 +27,17 @@ def pytest_unconfigure() -> None:
     engine.end()
 
 
+NEEDS = {"docker": "a Docker Engine", "s3": "a server of an object store"}
+"""What tests of a marker are skipped without."""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly what was not tested for want of an engine."""
+    """Say loudly what was not tested for want of a server."""
     skipped = terminalreporter.stats.get("skipped", [])
-    without = [each for each in skipped if "docker" in each.keywords]
-    if without:
-        why = without[0].longrepr[2] if isinstance(without[0].longrepr, tuple) else ""
-        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{len(without)} tests that need a Docker Engine. {why}", red=True)
+    for marker, need in NEEDS.items():
+        without = [each for each in skipped if marker in each.keywords]
+        if without:
+            whys = {each.longrepr[2] for each in without if isinstance(each.longrepr, tuple)}
+            terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+            said = f"{len(without)} tests that need {need}. {' '.join(sorted(whys))}"
+            terminalreporter.line(said, red=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import structlog
 
 from controller.artifacts.objects import Lost, Objects
-from controller.buckets.stores import Refused, Stores, address_of
+from controller.buckets.stores import NO_BUCKET, Refused, Stores, address_of
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
@@ -274,5 +274,5 @@ def _verified(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
 
 def _expect_a_bucket(error: FileNotFoundError) -> None:
     """A bucket that is gone is not an object that is gone: raises the error again."""
-    if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+    if any(code in str(error) for code in NO_BUCKET):
         raise error

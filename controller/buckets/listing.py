@@ -64,8 +64,9 @@ def version_of(meta: "ObjectMeta") -> str:
     a multi-part upload it is no digest of the content), else when it was written."""
     if meta["version"]:
         return f"version:{meta['version']}"
-    if meta["e_tag"]:
-        return f"etag:{meta['e_tag']}"
+    if tag := meta["e_tag"]:
+        # Azure's listing leaves out the quotes that belong to it (RFC 9110, 8.8.3).
+        return f"etag:{tag}" if '"' in tag else f'etag:"{tag}"'
     return f"modified:{meta['last_modified'].isoformat()}"
 
 

@@ -192,7 +192,7 @@ def _meant(error: Exception, uri: str, key: str | None) -> Failure:
     said = str(error)
     what = f"{address_of(uri).root}/{key}" if key is not None else uri
     code = _code(said)
-    if code == "NoSuchBucket" or (isinstance(error, FileNotFoundError) and key is None):
+    if code in NO_BUCKET or (isinstance(error, FileNotFoundError) and key is None):
         return NeedsHuman(f"{what} cannot be listed: there is no such bucket; create it, or correct"
                           " the address")  # fmt: skip
     if isinstance(error, FileNotFoundError):
@@ -204,6 +204,8 @@ def _meant(error: Exception, uri: str, key: str | None) -> Failure:
     return _refused(code, said, what, address_of(uri).scheme)
 
 
+NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+"""What stores answer that have no such bucket."""
 _CLOCK = ("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint")

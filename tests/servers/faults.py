@@ -47,7 +47,7 @@ class Faults:
             body = f"<Error><Code>{fault[1]}</Code><Message>no</Message>{said}</Error>".encode()
             _send(handler, fault[0], {"Content-Type": "application/xml"}, body)
             return
-        headers = {k: v for k, v in handler.headers.items() if k.lower() != "host"}
+        headers = dict(handler.headers.items())  # with Host: it is signed
         with httpx.Client() as client:
             found = client.request(handler.command, self._behind + handler.path, headers=headers)
         kept = ("content-type", "etag", "last-modified", "x-amz-version-id")

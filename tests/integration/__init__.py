@@ -1,0 +1,1 @@
+"""Object stores on real servers: `make test-s3`."""
