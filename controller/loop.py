@@ -209,7 +209,7 @@ class Loop:
             await self._apply(key, await self._store.owed(key))
             raise
         await self._apply(key, owed)
-        return waits
+        return waits or self._outbox.waits(owed)
 
     async def _apply(self, key: Key, owed: Sequence[Owed]) -> None:
         due = await self._outbox.apply(owed) if owed else None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from controller.machine.core import Action, Key, Message, Value
+from controller.machine.core import Action, Key, Message, Value, Waits
 from controller.queue import Backoff
 from controller.store.protocol import Change, Owed, Postponed, Store
 from specs.digests import canonical_json
@@ -71,6 +71,11 @@ class Outbox:
         self._wake = wake
         self._counts = counts
         self._ways = ways
+        self._waits: dict[str, Waits] = {}
+
+    def waits(self, owed: Sequence[Owed]) -> Waits | None:
+        """What one of these waits for that only a person can mend."""
+        return next((self._waits[one.id] for one in owed if one.id in self._waits), None)
 
     async def apply(self, all_owed: Sequence[Owed]) -> float | None:
         """Apply what one owner owes: a lane in its order, the lanes beside each other.
@@ -115,6 +120,8 @@ class Outbox:
             outcome = (_failed(owed, str(failure)),)
         except TryAgain as failure:
             log.warning("an action is tried again", action=owed.action, reason=str(failure))
+            if failure.human:
+                self._waits[owed.id] = Waits(reason=str(failure), human=True)
             return await self._postpone(owed, str(failure), failure.after or 0.0)
         except Exception as fault:
             self._counts["faults"] += 1
@@ -145,6 +152,7 @@ class Outbox:
         return wait
 
     async def _settle(self, owed: Owed, outcome: Sequence[Message]) -> None:
+        self._waits.pop(owed.id, None)
         # The owner is told once per owing. Without the number, what came of an action that is
         # owed a second time would be taken for an old message and dropped.
         send = tuple(

@@ -1,21 +1,27 @@
 """Whoever is on call hears once of what does not get on, and once of its end."""
 
+import math
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
 import pytest
 
 from controller.kinds.trouble import TroubleKind
 from controller.loop import Loop
 from controller.machine.actions import Send
-from controller.machine.core import Key
+from controller.machine.core import Key, Message
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
-from controller.outbox import Ways
+from controller.outbox import Applier, Ways
 from controller.queue import Backoff
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
-from controller.troubles import HUMAN, Troubles
-from specs.failures import NeedsHuman
+from controller.troubles import HUMAN, REFUSED, Troubles
+from specs.failures import NeedsHuman, TryAgain
 from specs.model import Notification
 from tests.controller.notify.receivers import Webhook, webhook
-from tests.controller.toys import Count, Toy, counter, running, tell, until
+from tests.controller.toys import Count, Toy, Work, Worker, counter, running, tell, until, worker
 
 # Apprise's reader of PGP keys imports it, whatever service is asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -35,16 +41,34 @@ class Gate:
             raise NeedsHuman("the remote refused access: renew the token")
 
 
-def loop_of(store: Store, gate: Gate, here: Webhook, bears: float = 0.0) -> Loop:
+async def idle(_: Key, __: Work) -> Sequence[Message]:
+    """An effect that is always done."""
+    return ()
+
+
+def loop_of(
+    store: Store,
+    gate: Gate,
+    here: Webhook,
+    *,
+    kind: Toy[Any] | None = None,
+    work: Applier = idle,
+    clock: Callable[[], float] | None = None,
+) -> Loop:
+    """One that tells of everything at once; or, with a clock, as patiently as a controller."""
     everyone = [Notification(to=f"json://127.0.0.1:{here.port}/")]
     return Loop(
         store,
         {
-            "counter": Toy(Count, counter, gate.look),
+            "counter": kind or Toy(Count, counter, gate.look),
             "trouble": Addressed(TroubleKind(store), everyone),
         },
-        {Send: NotifyApplier(AppriseNotifier(), Secrets({})).apply},
-        ways=Ways(backoff=Backoff(first=0.002, most=0.02), bears=bears),
+        {Send: NotifyApplier(AppriseNotifier(), Secrets({})).apply, Work: work},
+        ways=Ways(
+            clock=clock or time.time,
+            backoff=Backoff(first=0.002, most=0.02),
+            bears=math.inf if clock else 0.0,
+        ),
         listen=0.01,
     )
 
@@ -102,6 +126,44 @@ async def test_a_state_that_cannot_be_read_is_told_and_so_is_its_mend(store: Sto
             loop.wake(COUNTER)
             await until(lambda: said(here) == [FIRING, RESOLVED])
     assert "cannot be read" in here.bodies[0]["incident"]["what"]
+
+
+@pytest.mark.parametrize("human", [True, False])
+async def test_refused_credentials_are_told_within_seconds_and_a_store_that_is_away_is_not(
+    store: Store, *, human: bool
+) -> None:
+    async def look(_: Key) -> None:
+        raise TryAgain("s3://lake does not let us in", human=human)
+
+    with webhook() as here:
+        await tell(store, COUNTER, "add", add=1)
+        kind, seconds = Toy(Count, counter, look), count()
+        loop = loop_of(store, Gate(), here, kind=kind, clock=lambda: float(next(seconds)))
+        async with running(loop):
+            await until(lambda: loop.counts["turns"] > REFUSED)
+            if human:
+                await until(lambda: said(here) == [FIRING])
+        assert said(here) == [FIRING] * human
+
+
+async def test_an_effect_that_waits_for_credentials_is_told_and_so_is_its_end(store: Store) -> None:
+    gate = Gate()
+    done: list[str] = []
+
+    async def work(_: Key, action: Work) -> Sequence[Message]:
+        if gate.shut:
+            raise TryAgain("the store of `artifacts` refuses", human=True)
+        done.append(action.how)
+        return ()
+
+    with webhook() as here:
+        await tell(store, COUNTER, "work", how="well")
+        loop = loop_of(store, gate, here, kind=Toy(Worker, worker), work=work)
+        async with running(loop):
+            await until(lambda: said(here) == [FIRING])
+            gate.shut = False
+            await until(lambda: said(here) == [FIRING, RESOLVED])
+    assert done == ["well"]
 
 
 def test_a_trouble_of_a_moment_wakes_nobody() -> None:
