@@ -96,10 +96,11 @@ def watching() -> Iterator[Watcher]:
 
 
 class _Lines:
-    """Prints what became of a node once it changed."""
+    """Prints what became of a node once it changed, and what is waited for."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, int]] = {}
+        self._waited: str | None = None
 
     def watch(self, run: Run, graph: Graph) -> None:
         """See `Watcher`."""
@@ -111,6 +112,9 @@ class _Lines:
             if self._seen.get(node.name) != state and node.phase != "waiting":
                 self._seen[node.name] = state
                 self._print(node, now, now - run.created, width)
+        if view.waits_for and view.waits_for != self._waited:
+            click.echo(f"{lasting(now - run.created):>9}  waits: {one_line(view.waits_for, 300)}")
+        self._waited = view.waits_for
 
     def _print(self, node: NodeView, now: float, passed: float, width: int) -> None:
         line = node_line(node, now, width).plain if node.phase != "running" else f"● {node.name}"
