@@ -165,6 +165,7 @@ class App:
             self.serving,
             self.mirrors,
             home / "checkouts",
+            self.engine,
             self._reap,
         )
 

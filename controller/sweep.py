@@ -9,7 +9,7 @@ an hour. And while a run goes on, nothing goes that was used since it was create
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from controller.outbox import parsed
 from controller.serving import Serving
 from controller.shelf import discard_all
 from controller.store.protocol import Store
+from deployers.engine import Engine
 from deployers.processes import Processes, State
 from deployers.protocol import Deployer
 from specs.failures import Failure, NeedsHuman
@@ -52,6 +53,7 @@ class Sweeper:
         serving: Serving,
         mirrors: Mapping[str, Mirror],
         checkouts: Path,
+        engine: Engine,
         reap: Callable[[], Awaitable[int]],
     ) -> None:
         self._store = store
@@ -63,6 +65,7 @@ class Sweeper:
         self._serving = serving
         self._mirrors = mirrors
         self._checkouts = checkouts
+        self._engine = engine
         self._reap = reap
 
     async def sweep(self, keep: float, now: float) -> Mapping[str, int]:
@@ -79,6 +82,7 @@ class Sweeper:
         gone = {
             "attempts": await self._sweep_attempts(stays),
             "containers": await self._reap_containers(),
+            "images": await self._sweep_images(names, before),
             "environments": await asyncio.to_thread(self._virtualenvs.sweep, requirements, before),
             "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
             "datasets": await self._catalog.sweep(names, before),
@@ -122,6 +126,13 @@ class Sweeper:
             return await self._reap()
         except Failure as failure:  # no name of theirs is ever taken for another's: it can wait
             log.warning("containers that nobody owns are not removed yet", reason=str(failure))
+            return 0
+
+    async def _sweep_images(self, names: Collection[str], before: float) -> int:
+        try:
+            return await self._engine.sweep(names, before)
+        except Failure as failure:
+            log.warning("images that nobody uses are not removed yet", reason=str(failure))
             return 0
 
     async def _until_ended(self, attempt: str) -> None:

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+from deployers.wire import PATIENCE, Wire, in_thread
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
@@ -26,10 +28,10 @@ Kind = Literal["step", "server"]
 
 HOME, KIND, NAME = "dev.headgate.home", "dev.headgate.kind", "dev.headgate.name"
 """Labels of everything that is started: whose it is, what it is, and of what name."""
+BUILT = "headgate/build"
+"""The name of what is built; the tag is the digest of the files."""
 NOBODY = 65532
 """The user and group of containers where the controller is root."""
-PATIENCE = 60
-"""Seconds that one answer of the engine may take; streams may be silent for ever."""
 THREADS = 8
 """Calls to the engine at the same time, beside streams."""
 CUT = 1.0
@@ -150,7 +152,7 @@ class Engine:
         Cancelled, the connection is cut, by which the engine gives up a pull or a build. One that
         has not answered at all is left to its thread, which takes nothing any more.
         """
-        wire = _Wire()
+        wire = Wire()
 
         def read() -> None:
             with self._explained():
@@ -168,7 +170,7 @@ class Engine:
                     wire.close()
                     client.close()
 
-        reading = asyncio.ensure_future(_in_thread(read))
+        reading = asyncio.ensure_future(in_thread(read))
         try:
             await asyncio.shield(reading)
         except asyncio.CancelledError:
@@ -180,7 +182,7 @@ class Engine:
 
     async def close(self) -> None:
         """Let go; containers go on. Streams are their callers' to cancel, before."""
-        ending = _in_thread(lambda: self._pool.shutdown(wait=True, cancel_futures=True))
+        ending = in_thread(lambda: self._pool.shutdown(wait=True, cancel_futures=True))
         await ending
         if self._client is not None:
             self._client.close()
@@ -221,15 +223,43 @@ class Engine:
 
         Raises `NeedsHuman` with the last words of a build that failed.
         """
-        tag = f"headgate/build:{digest.rpartition(':')[2]}"
+        tag = f"{BUILT}:{digest.rpartition(':')[2]}"
         async with self._building.setdefault(tag, asyncio.Lock()):
-            found = await self._image(tag)
+            found = await self._used(tag)
             if found is None:
                 await self._build(context, tag)
                 found = await self._image(tag)
             if found is None:
                 raise TryAgain(f"the image {tag} was built and removed; it is built again")
             return str(found["Id"])
+
+    async def sweep(self, keep: Collection[str], before: float) -> int:
+        """Remove what was built for this home, was used last before `before` (seconds since the
+        epoch) and has no container, but for the digests in `keep` (hexadecimal); how many."""
+
+        def swept(client: "DockerClient") -> int:
+            from docker.errors import APIError
+
+            gone = 0
+            for image in client.images.list(BUILT, filters={"label": f"{HOME}={self.home}"}):
+                used = datetime.fromisoformat(image.attrs["Metadata"]["LastTagTime"])
+                tags = [tag for tag in image.tags if tag.startswith(f"{BUILT}:")]
+                if used.timestamp() >= before or any(t.rpartition(":")[2] in keep for t in tags):
+                    continue
+                for tag in tags:
+                    with contextlib.suppress(APIError):  # a container has it
+                        client.api.remove_image(tag)
+                        gone += 1
+            return gone
+
+        return await self.call(swept) if self.used else 0
+
+    async def _used(self, tag: str) -> dict[str, Any] | None:
+        """What was built under that tag, if it is there; its use is noted, for the sweep."""
+        found = await self._image(tag)
+        if found is not None:
+            await self.call(lambda client: client.api.tag(found["Id"], tag))
+        return found
 
     async def _image(self, reference: str) -> dict[str, Any] | None:
         def inspected(client: "DockerClient") -> dict[str, Any] | None:
@@ -364,40 +394,6 @@ def confined(*, cpu: float | None = None, memory: int | None = None) -> dict[str
     }
 
 
-class _Wire:
-    """The connection that a stream is read from, so that another thread can cut it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._responses: list[Any] = []
-        self.cut_off = False
-
-    def seen(self, response: Any, *_: Any, **__: Any) -> None:
-        """A hook of requests: an answer, before its body is read; one of them is the stream."""
-        with self._lock:
-            self._responses.append(response)
-        if self.cut_off:
-            self._shut()
-
-    def cut(self) -> None:
-        self.cut_off = True
-        self._shut()
-
-    def close(self) -> None:
-        """Give back what the SDK leaves open where a stream was not read to its end."""
-        with self._lock:
-            for response in self._responses:
-                response.close()
-
-    def _shut(self) -> None:
-        from docker.types.daemon import CancellableStream
-
-        with self._lock:
-            for response in self._responses:
-                with contextlib.suppress(OSError, AttributeError):  # it ended meanwhile
-                    CancellableStream(iter(()), response).close()
-
-
 class _Words:
     """What a pull or a build says: the end of it, and its error."""
 
@@ -408,32 +404,6 @@ class _Words:
     def take(self, line: dict[str, Any]) -> None:
         self.tail = (self.tail + str(line.get("stream", "")))[-TAIL:]
         self.error = str(line.get("error", "")) or self.error
-
-
-async def _in_thread(work: Callable[[], None]) -> None:
-    """Wait for a thread of its own: those of the loop are few, and not for long waits."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if not done.done():
-            done.set_exception(error) if error else done.set_result(None)
-
-    def body() -> None:
-        error: BaseException | None = None
-        try:
-            work()
-        except BaseException as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
-            loop.call_soon_threadsafe(tell, error)
-
-    thread = threading.Thread(target=body, name="engine-stream", daemon=True)
-    thread.start()
-    try:
-        await done
-    finally:
-        thread.join(0 if done.cancelled() else PATIENCE)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

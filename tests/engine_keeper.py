@@ -34,14 +34,16 @@ class Keeper:
         address = place / "d.sock"
         known = self._running.get(name)
         if known is None or known.poll() is not None:
-            # One that was killed leaves these, and the next would wait for a containerd that is gone.
+            # One that was killed leaves these: the next would wait for a containerd that is gone.
             for left in ("d.pid", "exec/containerd/containerd.pid"):
                 (place / left).unlink(missing_ok=True)
             with (place / "log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
                     [
                         "dockerd", "--host", f"unix://{address}", "--data-root", place / "data",
-                        "--exec-root", place / "exec", "--pidfile", place / "d.pid", *_bridge(name),
+                        "--exec-root", place / "exec", "--pidfile", place / "d.pid",
+                        # Only one engine of a machine can have docker0; another takes it away.
+                        "--bridge", "none",
                     ],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
@@ -102,12 +104,6 @@ def answers(address: Path) -> bool:
         asking.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
         return b" 200 " in asking.recv(64)
     return False
-
-
-def _bridge(name: str) -> list[str]:
-    """Only one engine of a machine can have the bridge docker0."""
-    alone = name == "main" and not Path("/sys/class/net/docker0").exists()
-    return [] if alone else ["--bridge", "none", "--iptables=false"]
 
 
 def _end_containerd(place: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.machine.core import Value
 from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.building import image_of
 from controller.machine.runs.run import Run
 from specs.digests import canonical_json
 
@@ -45,7 +46,8 @@ class Kept(Value):
     runs: frozenset[str]
     """Whose attempts stay, by id."""
     names: frozenset[str]
-    """Digests of artifacts and dataset versions, and commits; hexadecimal."""
+    """Digests of artifacts, dataset versions and folders that images are built from, and commits;
+    hexadecimal."""
     versions: tuple[ModelVersion, ...]
     """Model versions that serve, may be rolled back to, or are on their way."""
 
@@ -64,6 +66,8 @@ def kept(stored: Stored, keep: float, now: float) -> Kept:
     for one in versions:  # not its data: nobody trains it again
         needs = (one.model, *one.reports.values(), one.source.commit)
         names.update(each.rpartition(":")[2] for each in needs)
+        _, build = image_of(one.spec, one.source, None)
+        names |= {build.digest.rpartition(":")[2]} if build else set()
     return Kept(
         before=min([now - keep, *began]),
         runs=frozenset(run.id for run in stored.runs),

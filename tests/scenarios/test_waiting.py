@@ -1,4 +1,4 @@
-"""Stores that refuse, go away or change under a run: what waits, who is told, what `status` says."""
+"""Stores that refuse, go away or change under a run: what waits, who hears, what `status` says."""
 
 from collections.abc import AsyncIterator, Iterator
 

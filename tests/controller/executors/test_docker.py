@@ -1,12 +1,13 @@
 """The contract of every executor, kept by the one of containers; and what is its own."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
 from controller.machine.runs.attempt import State
-from deployers.engine import Engine
+from deployers.engine import BUILT, Engine
 from tests.contracts.executor import (
     SECRET,
     ExecutorContract,
@@ -141,6 +142,35 @@ async def test_an_image_is_built_once_and_a_build_that_fails_says_why(
         with pytest.raises(Exception, match=r"(?s)mend its Dockerfile.*COPY failed"):
             await engine.build(broken, "f" * 64)
         docker_site.docker(lambda client: client.api.remove_image(first, force=True))
+    finally:
+        await engine.close()
+
+
+async def test_what_was_built_goes_when_nothing_used_it_for_long_and_nothing_needs_it(
+    docker_site: DockerSite, tmp_path: Path
+) -> None:
+    def there() -> bool:
+        name = f"{BUILT}:{digest}"
+        return bool(docker_site.docker(lambda client: client.images.list(name)))
+
+    (tmp_path / "Dockerfile").write_text(f"FROM {docker_site.image}\nLABEL of={tmp_path.name}\n")
+    digest = tmp_path.name.encode().hex().ljust(64, "1")[:64]
+    engine = Engine(docker_site.host, tmp_path)
+    try:
+        await engine.build(tmp_path, digest)
+        built = time.time()
+        await asyncio.sleep(0.01)
+        image = await engine.build(tmp_path, digest)
+        assert await engine.sweep((), built) == 0, "it was used since"
+        assert await engine.sweep({digest}, built + 600) == 0, "it is needed"
+        container = docker_site.docker(
+            lambda client: client.api.create_container(image, "true")["Id"]
+        )
+        assert await engine.sweep((), built + 600) == 0, "a container has it"
+        await engine.remove(container)
+        assert there()
+        assert await engine.sweep((), built + 600) == 1
+        assert not there()
     finally:
         await engine.close()
 

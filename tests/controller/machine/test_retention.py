@@ -6,6 +6,7 @@ import pytest
 
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import MARGIN, Stored, kept, runs_of
+from controller.machine.runs.building import image_of
 from controller.machine.runs.run import Progress, Run, Trigger
 from specs.digests import digest
 from specs.model import Pipeline
@@ -113,3 +114,17 @@ def test_runs_that_letters_and_owed_actions_are_about_are_found() -> None:
     stays = kept(Stored(runs=(run(1, 0.0, 1.0, model=digest("m")),)), keep=DAY, now=NOW)
     assert stays.before == NOW - DAY, "it has ended: it holds up nothing"
     assert hexadecimal("m") in stays.names
+
+
+def test_the_folder_that_the_image_of_a_version_is_built_from_stays_with_it() -> None:
+    one = version(1)
+    spec = SPEC.model_copy(
+        update={"environment": SPEC.environment.model_copy(update={"build": "image"})}
+    )
+    files = {"image/Dockerfile": digest("a Dockerfile")}
+    source = one.source.model_copy(update={"files": files})
+    one = one.model_copy(update={"spec": spec, "source": source})
+    _, build = image_of(spec, source, None)
+    assert build is not None
+    stays = kept(Stored(runs=(), objects=({"stable": one.digest},), versions=(one,)), 30 * DAY, NOW)
+    assert build.digest.removeprefix("sha256:") in stays.names

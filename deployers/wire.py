@@ -1,0 +1,71 @@
+"""Answers of the Docker Engine that are read as they come, and that another thread can cut."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 60
+"""Seconds that one answer of the engine may take; streams may be silent for ever."""
+
+
+class Wire:
+    """The connection that a stream is read from, so that another thread can cut it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._responses: list[Any] = []
+        self.cut_off = False
+
+    def seen(self, response: Any, *_: Any, **__: Any) -> None:
+        """A hook of requests: an answer, before its body is read; one of them is the stream."""
+        with self._lock:
+            self._responses.append(response)
+        if self.cut_off:
+            self._shut()
+
+    def cut(self) -> None:
+        """Cut it, now or as soon as it is there."""
+        self.cut_off = True
+        self._shut()
+
+    def close(self) -> None:
+        """Give back what the SDK leaves open where a stream was not read to its end."""
+        with self._lock:
+            for response in self._responses:
+                response.close()
+
+    def _shut(self) -> None:
+        from docker.types.daemon import CancellableStream
+
+        with self._lock:
+            for response in self._responses:
+                with contextlib.suppress(OSError, AttributeError):  # it ended meanwhile
+                    CancellableStream(iter(()), response).close()
+
+
+async def in_thread(work: Callable[[], None]) -> None:
+    """Wait for a thread of its own: those of the loop are few, and not for long waits."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def body() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as raised:
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
+            loop.call_soon_threadsafe(tell, error)
+
+    thread = threading.Thread(target=body, name="engine-stream", daemon=True)
+    thread.start()
+    try:
+        await done
+    finally:
+        thread.join(0 if done.cancelled() else PATIENCE)
