@@ -85,10 +85,14 @@ class Moto:
             aws_secret_access_key=KEY["AWS_SECRET_ACCESS_KEY"],
         )
 
-    def bucket(self) -> str:
+    def bucket(self, *, versioned: bool = False) -> str:
         """The name of a new bucket."""
         name = f"bucket-{uuid.uuid4().hex[:12]}"
-        self.client("s3").create_bucket(Bucket=name)
+        client = self.client("s3")
+        client.create_bucket(Bucket=name)
+        if versioned:
+            status = {"Status": "Enabled"}
+            client.put_bucket_versioning(Bucket=name, VersioningConfiguration=status)
         return name
 
     def queue(self, *buckets: str) -> str:

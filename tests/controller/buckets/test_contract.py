@@ -70,6 +70,7 @@ class TestLocalBucket(BucketContract):
 class TestS3Bucket(BucketContract):
     """An S3 server."""
 
-    @pytest.fixture
-    def scene(self, tmp_path: Path, moto: Moto) -> Scene:
-        return S3Scene(tmp_path, moto.client("s3"), moto.bucket(), moto.url)
+    @pytest.fixture(params=[False, True], ids=["plain", "versioned"])
+    def scene(self, request: pytest.FixtureRequest, tmp_path: Path, moto: Moto) -> Scene:
+        bucket = moto.bucket(versioned=request.param)
+        return S3Scene(tmp_path, moto.client("s3"), bucket, moto.url)
