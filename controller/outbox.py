@@ -120,6 +120,7 @@ class Outbox:
             outcome = (_failed(owed, str(failure)),)
         except TryAgain as failure:
             log.warning("an action is tried again", action=owed.action, reason=str(failure))
+            self._waits.pop(owed.id, None)
             if failure.human:
                 self._waits[owed.id] = Waits(reason=str(failure), human=True)
             return await self._postpone(owed, str(failure), failure.after or 0.0)

@@ -125,7 +125,7 @@ class Serving:
 
     async def _fetch(self, checkout: Path, image: str | None, build: Build | None) -> str:
         if self._engine is None:
-            raise NeedsHuman("a server has an image, and there is no Docker Engine")
+            raise NeedsHuman("the server has an image: name a Docker Engine, `docker.host`")
         if build is not None:
             return await self._engine.build(checkout / build.context, build.digest)
         assert image is not None

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from tests import engine
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
-from tests.servers.stores import aws, moto, own_moto  # noqa: F401 - fixtures for all
+from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
 engine.begin()  # it needs the rights that the tests do not have
 become_ordinary()

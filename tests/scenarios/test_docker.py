@@ -4,7 +4,6 @@ import pytest
 from docker import DockerClient
 
 from controller.executors.docker import FACT
-from controller.settings import Settings
 from deployers.engine import NAME
 from tests.scenarios.world import World
 
@@ -13,9 +12,7 @@ pytestmark = pytest.mark.docker
 
 def in_containers(world: World, host: str, image: str) -> None:
     """Let the controller have the engine, and all steps and servers the image."""
-    world.settings = Settings.model_validate(
-        {**world.settings.model_dump(mode="json", exclude_unset=True), "docker": {"host": host}}
-    )
+    world.configure(docker={"host": host})
     spec = world.work / "ml-pipeline.yaml"
     text = spec.read_text().replace("--port {port}", "--host {host} --port {port}")
     assert "\nenvironment:" not in text

@@ -8,7 +8,6 @@ from controller.machine.core import Key
 from controller.machine.pipelines import data
 from controller.machine.trouble import Trouble
 from controller.outbox import Ways, parsed
-from controller.settings import Settings
 from tests.scenarios.world import World
 from tests.servers.moto import Moto
 
@@ -18,12 +17,9 @@ pytestmark = pytest.mark.usefixtures("aws")
 def keep_artifacts_in(world: World, moto: Moto) -> str:
     """Set it in the settings; the bucket."""
     bucket = moto.bucket()
-    world.settings = Settings.model_validate(
-        {
-            **world.settings.model_dump(mode="json", exclude_unset=True),
-            "artifacts": f"s3://{bucket}/team/artifacts",
-            "stores": [{"uri": f"s3://{bucket}", "endpoint": moto.url}],
-        }
+    world.configure(
+        artifacts=f"s3://{bucket}/team/artifacts",
+        stores=[{"uri": f"s3://{bucket}", "endpoint": moto.url}],
     )
     return bucket
 
@@ -118,12 +114,8 @@ async def test_a_message_at_the_queue_starts_a_run_that_polling_would_start_in_a
     bucket = moto.bucket()
     put(moto, bucket, "a.csv", 1, 2, 3)
     queue = moto.queue(bucket)
-    world.settings = Settings.model_validate(
-        {
-            **world.settings.model_dump(mode="json", exclude_unset=True),
-            "bucket_poll": "1h",
-            "stores": [{"uri": f"s3://{bucket}", "endpoint": moto.url, "events": queue}],
-        }
+    world.configure(
+        bucket_poll="1h", stores=[{"uri": f"s3://{bucket}", "endpoint": moto.url, "events": queue}]
     )
     world.push(
         "Read from S3", ml_pipeline__yaml=(f"file://{world.bucket}", f"s3://{bucket}/numbers")

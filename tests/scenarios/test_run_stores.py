@@ -1,6 +1,5 @@
 """`headgate run` with data in S3: a commit's pipeline on a laptop, without a controller."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 @pytest.fixture
-def proxy(moto: Moto) -> Iterator[Faults]:
-    made = Faults(moto.url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def work(tmp_path: Path, moto: Moto, proxy: Faults) -> Path:
+def work(tmp_path: Path, moto: Moto, faults: Faults) -> Path:
     """A clone whose dataset is in a bucket, beside the settings that say how it is reached."""
     bucket = moto.bucket()
     moto.client("s3").put_object(Bucket=bucket, Key="lake/a.csv", Body=b"value\n1\n2\n3\n")
@@ -30,7 +22,7 @@ def work(tmp_path: Path, moto: Moto, proxy: Faults) -> Path:
     commit(made, "Read from the bucket")
     (tmp_path / "headgate.yaml").write_text(
         "repositories: [{name: team, url: work}]\n"
-        f"stores: [{{uri: 's3://{bucket}', endpoint: '{proxy.url}'}}]\n"
+        f"stores: [{{uri: 's3://{bucket}', endpoint: '{faults.url}'}}]\n"
     )
     return made
 
@@ -46,7 +38,7 @@ def test_data_in_a_bucket_is_read_as_the_settings_say(work: Path) -> None:
 
 
 def test_a_refusal_in_the_middle_is_said_and_the_run_goes_on_once_it_is_over(
-    work: Path, proxy: Faults
+    work: Path, faults: Faults
 ) -> None:
     reads = 0
 
@@ -54,9 +46,9 @@ def test_a_refusal_in_the_middle_is_said_and_the_run_goes_on_once_it_is_over(
         nonlocal reads
         reads += path.endswith("/lake/a.csv")
         refused = path.endswith("/lake/a.csv") and reads <= 2
-        proxy.always = (403, "InvalidAccessKeyId") if refused else None
+        faults.always = (403, "InvalidAccessKeyId") if refused else None
 
-    proxy.before = refuse_two
+    faults.before = refuse_two
     said = run(work)
     assert "/lake/a.csv does not know the credentials (403 InvalidAccessKeyId)" in said
     assert "waits: s3://" in said

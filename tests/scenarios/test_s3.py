@@ -1,22 +1,12 @@
 """Data in S3 behind a whole controller."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from controller.settings import Settings
 from tests.scenarios.world import World
 from tests.servers.faults import Faults
 from tests.servers.moto import Moto
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-
-@pytest.fixture
-def faults(moto: Moto) -> Iterator[Faults]:
-    proxy = Faults(moto.url)
-    yield proxy
-    proxy.close()
 
 
 class Lake:
@@ -25,12 +15,7 @@ class Lake:
     def __init__(self, world: World, moto: Moto, endpoint: str) -> None:
         self._client = moto.client("s3")
         self.name = moto.bucket()
-        world.settings = Settings.model_validate(
-            {
-                **world.settings.model_dump(mode="json", exclude_unset=True),
-                "stores": [{"uri": f"s3://{self.name}", "endpoint": endpoint}],
-            }
-        )
+        world.configure(stores=[{"uri": f"s3://{self.name}", "endpoint": endpoint}])
         spec = world.work / "ml-pipeline.yaml"
         here, there = f"file://{world.bucket}/", f"s3://{self.name}/lake/"
         assert here in spec.read_text()

@@ -10,7 +10,6 @@ from controller.machine.core import Key
 from controller.machine.runs.run import Run
 from controller.machine.trouble import Trouble
 from controller.outbox import parsed
-from controller.settings import Settings
 from tests.scenarios.test_s3 import Lake
 from tests.scenarios.world import World
 from tests.servers.faults import Faults
@@ -76,12 +75,9 @@ async def test_a_run_whose_outputs_are_refused_waits_tells_and_goes_on(
     world: World, own_moto: Moto, proxy: Faults
 ) -> None:
     bucket = own_moto.bucket()
-    world.settings = Settings.model_validate(
-        {
-            **world.settings.model_dump(mode="json", exclude_unset=True),
-            "artifacts": f"s3://{bucket}/artifacts",
-            "stores": [{"uri": f"s3://{bucket}", "endpoint": own_moto.url}],
-        }
+    world.configure(
+        artifacts=f"s3://{bucket}/artifacts",
+        stores=[{"uri": f"s3://{bucket}", "endpoint": own_moto.url}],
     )
     world.push("Add the pipeline")
     demand_credentials()
@@ -99,12 +95,9 @@ async def test_a_run_that_waits_for_a_store_is_aborted_at_once(
     world: World, own_moto: Moto
 ) -> None:
     bucket = own_moto.bucket()
-    world.settings = Settings.model_validate(
-        {
-            **world.settings.model_dump(mode="json", exclude_unset=True),
-            "artifacts": f"s3://{bucket}/artifacts",
-            "stores": [{"uri": f"s3://{bucket}", "endpoint": own_moto.url}],
-        }
+    world.configure(
+        artifacts=f"s3://{bucket}/artifacts",
+        stores=[{"uri": f"s3://{bucket}", "endpoint": own_moto.url}],
     )
     world.push("Add the pipeline")
     own_moto.stop()

@@ -70,6 +70,11 @@ class World:
 
     # -- what people do ----------------------------------------------------------------------
 
+    def configure(self, **changes: Any) -> None:
+        """Change settings, before a controller is started with them."""
+        now = self.settings.model_dump(mode="json", exclude_unset=True)
+        self.settings = Settings.model_validate({**now, **changes})
+
     def push(self, subject: str, **changes: tuple[str, str]) -> str:
         """Commit the work tree, each file changed by replacing one text by another; push."""
         for name, (old, new) in changes.items():

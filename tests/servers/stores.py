@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from controller.settings import Settings
+from tests.servers.faults import Faults
 from tests.servers.moto import KEY, Moto
 
 
@@ -23,6 +24,14 @@ def own_moto() -> Iterator[Moto]:
     server = Moto()
     yield server
     server.close()
+
+
+@pytest.fixture
+def faults(moto: Moto) -> Iterator[Faults]:
+    """A proxy before it, for the faults of a test."""
+    proxy = Faults(moto.url)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

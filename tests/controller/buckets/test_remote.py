@@ -1,6 +1,5 @@
 """Data in an object store: what keys may be, what is saved, and what faults come to."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ from tests.servers.faults import Faults
 from tests.servers.moto import KEY, Moto
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-
-@pytest.fixture
-def faults(moto: Moto) -> Iterator[Faults]:
-    proxy = Faults(moto.url)
-    yield proxy
-    proxy.close()
 
 
 class Lake:
