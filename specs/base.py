@@ -79,6 +79,16 @@ def _is_address(text: str) -> str:
 
 
 Address = Annotated[Text, AfterValidator(_is_address)]
+_APPROVER: Final = re.compile(r"@[A-Za-z0-9](?:[A-Za-z0-9-]*)(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+
+
+def _is_approver(text: str) -> str:
+    if _APPROVER.fullmatch(text) is None:
+        raise ValueError("expected @person or @organisation/team")
+    return text
+
+
+Approver = Annotated[Text, AfterValidator(_is_approver)]
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
 RelativeFolder = Annotated[Text, AfterValidator(_is_folder)]
 Location = Annotated[Text, AfterValidator(_is_location)]

@@ -9,6 +9,7 @@ from pydantic import Field
 from specs.base import (
     MOST_GLOBS,
     Address,
+    Approver,
     Location,
     Many,
     Name,
@@ -200,6 +201,16 @@ class Notification(Spec):
     )
 
 
+class Policy(Spec):
+    """Who decides about the rules themselves."""
+
+    approvers: Many[Approver] = Field(
+        default=(),
+        description="Who may accept a pull request that loosens a rule: @person or @team/name; "
+        "without any, who may administer the repository. The base branch says so.",
+    )
+
+
 class Pipeline(Spec):
     """One ml-pipeline.yaml."""
 
@@ -219,6 +230,7 @@ class Pipeline(Spec):
         default=None, description="The output that is the model; without it nothing is released."
     )
     gates: Gates = Field(default=Gates(), description="What a candidate has to show.")
+    policy: Policy = Field(default=Policy(), description="Who may change the rules.")
     release: Release | None = Field(
         default=None, description="The way to production; without it runs only report."
     )

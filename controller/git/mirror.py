@@ -179,6 +179,31 @@ class Mirror:
         arguments = (*options, "--", *(f":(literal){checked_path(path)}" for path in paths))
         return await self._found(start, lambda: self._parsed(parse_log, arguments))
 
+    async def touching(self, commit: str, name: str, limit: int = 200) -> tuple[str, ...]:
+        """The commits along the first parents of `commit`, itself included, that changed a file of
+        that name in any folder; latest first, `limit` at most."""
+        walk = (
+            "log",
+            "-z",
+            f"-{int(limit)}",
+            "--first-parent",
+            "-m",
+            "--no-renames",
+            "--format=%H",
+        )
+        pattern = f":(top,glob)**/{checked_path(name)}"
+        arguments = (*walk, checked_sha(commit), "--", pattern)
+
+        async def ask() -> tuple[str, ...]:
+            out = (await self._git(*arguments)).decode()
+            return tuple(dict.fromkeys(sha for sha in out.split("\0") if sha))
+
+        return await self._found(commit, ask)
+
+    async def parent(self, commit: str) -> str | None:
+        """The first parent of a commit; None for the first of all."""
+        return next(iter((await self.commit_info(commit)).parents), None)
+
     async def fork_point(self, one: str, other: str) -> str | None:
         """The last commit that both have in their history; None for histories that never met."""
         arguments = ("merge-base", checked_sha(one), checked_sha(other))

@@ -20,6 +20,8 @@ from specs.problems import Problem, has_errors, render_text
 
 REMEMBERED = 256
 """Commits whose spec is kept in memory; a commit never changes."""
+LOOK_BACK = 200
+"""Commits that changed a spec, among which the last rules of a pipeline that is gone are sought."""
 MOST_FOUND = 200
 """Problems of a spec that are told line by line."""
 
@@ -68,6 +70,34 @@ class Repositories:
             self._codes[key] = found
             while len(self._codes) > REMEMBERED:
                 self._codes.popitem(last=False)
+        return found
+
+    async def specs(self, repository: str, commit: str) -> dict[str, Code]:
+        """The specs at a commit, by folder; in the order of the folders."""
+        files = await self._mirrors[repository].files(commit)
+        parts = [path.rpartition("/") for path in files]
+        folders = sorted(folder for folder, _, name in parts if name == SPEC_FILE)
+        return {folder: await self.code(repository, commit, folder) for folder in folders}
+
+    async def named(self, repository: str, commit: str, pipeline: str) -> Code | None:
+        """The spec of that pipeline at a commit, in whichever folder it is; None without one."""
+        specs = (await self.specs(repository, commit)).values()
+        return next((code for code in specs if code.name == pipeline), None)
+
+    async def rules(self, repository: str, commit: str, pipeline: str) -> Code | None:
+        """The rules of that pipeline on the branch that `commit` is the head of: of its spec
+        there, or else of the last valid one that the branch had under that name, so that a spec
+        that was deleted or broken goes on to be held against what replaces it. None for a pipeline
+        that is new."""
+        found = await self.named(repository, commit, pipeline)
+        if found is not None and found.spec is not None:
+            return found
+        mirror = self._mirrors[repository]
+        for changed in await mirror.touching(commit, SPEC_FILE, LOOK_BACK):
+            before = await mirror.parent(changed)
+            earlier = await self.named(repository, before, pipeline) if before else None
+            if earlier is not None and earlier.spec is not None:
+                return earlier
         return found
 
     async def _read(self, repository: str, commit: str, folder: str) -> Code:

@@ -31,10 +31,23 @@ class ReportCommit(Action):
     commit: str
     pipeline: str
     state: Literal[
-        "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held"
+        "running",
+        "passed",
+        "failed",
+        "stopped",
+        "cancelled",
+        "skipped",
+        "invalid",
+        "held",
+        "accepted",
     ]
     title: str
     """The verdict in a line."""
+    scope: str = ""
+    """By whose rules, where they are not those of the default branch: `into easy`, `on trial`.
+    What one branch lets through says nothing to another, so each scope has a check of its own."""
+    asks: Literal["", "approve", "accept"] = ""
+    """What it waits for, of a `held` one: that a fork's commit may run, or that rules may go."""
     run: str | None = None
     """Whose gate reports belong below it."""
     text: str = ""
@@ -45,6 +58,29 @@ class ReportCommit(Action):
     """The pull request whose head the commit is, where it is reported for one."""
     step: str | None = None
     """Only tells how far the run is: the step that runs now."""
+
+
+class ReportPolicy(Action):
+    """Say on the head of a pull request how it changes a pipeline's rules, in a check of its own.
+
+    It fails while a rule is loosened, or the whole pipeline removed, and nobody with the right has
+    accepted that for this very commit.
+    """
+
+    type: Literal["report_policy"] = "report_policy"
+    lane: ClassVar[str] = "report"
+    repository: str
+    commit: str
+    pipeline: str
+    pull: int
+    base: str
+    """The branch that it would be merged into."""
+    base_commit: str
+    """Where that branch is: its rules, or the last that it had of that name, are compared."""
+    scope: str = ""
+    """See `ReportCommit.scope`."""
+    accepted: str = ""
+    """By whom the changed rules were accepted for this commit."""
 
 
 class Answer(Action):

@@ -10,9 +10,10 @@ LONGEST = 65_535
 """Characters of a report; what GitHub takes."""
 
 ReportState = Literal[
-    "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held"
+    "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held", "accepted"
 ]
-"""`skipped`: nothing to run. `held`: of a fork, until a maintainer approves that commit."""
+"""`skipped`: nothing to run. `held`: until somebody with the right approves that commit, or accepts
+the rules that it loosens. `accepted`: nothing is judged, as somebody with the right has said."""
 Conclusion = Literal["success", "failure", "neutral", "cancelled", "action_required"]
 
 
@@ -34,6 +35,12 @@ class CommitReport(Value):
     commit: str
     pipeline: str
     """Empty where the repository has none."""
+    kind: Literal["gates", "policy"] = "gates"
+    """What the run and its gates say, or how a pull request changes the rules: two checks."""
+    scope: str = ""
+    """See `ReportCommit.scope`: part of the check's name."""
+    asks: Literal["", "approve", "accept"] = ""
+    """What a button asks for."""
     state: ReportState
     title: str
     """The verdict in a line of plain text."""

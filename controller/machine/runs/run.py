@@ -104,6 +104,10 @@ class Run(Value):
     """The version that it is held against."""
     pull: int | None = None
     """The pull request that it reports to."""
+    scope: str = ""
+    """By whose rules it is judged, where they are not those of the default branch: `into easy`."""
+    accepted: str = ""
+    """Who accepted that a pull request's commit is judged by its own rules."""
     base: str | None = None
     """The commit of a pull request's base branch whose gates and release policy it is judged by."""
     releases: bool = False
