@@ -11,7 +11,7 @@ from specs.globs import admits
 from specs.model import SPEC_FILE, Pipeline, Step
 from specs.references import DatasetReference, StepReference, as_argument, placeholders
 
-GATES_VERSION = 1
+GATES_VERSION = 2
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
 
 
