@@ -13,11 +13,25 @@ from controller.machine.core import Decision, Key, Letter
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import touches
 from controller.machine.repositories import repository
-from controller.machine.repositories.pull import Command, Heeded, Pull, approvals, line
-from controller.machine.repositories.repository import Commit, Observed, Repository, is_seen
+from controller.machine.repositories.pull import (
+    Command,
+    Heeded,
+    Pull,
+    Right,
+    accepts,
+    approvals,
+    line,
+)
+from controller.machine.repositories.repository import (
+    Commit,
+    Observed,
+    Repository,
+    concerned,
+    is_held,
+    is_seen,
+)
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
-from specs.model import SPEC_FILE
 
 AT_ONCE = 25
 """New heads of pull requests that one look reads."""
@@ -63,6 +77,7 @@ class RepositoryKind:
                 commits[branch] = found or Commit(sha=sha)
         fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
         pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
+        talk = await self._with_rights(before, talk, pulls, commits, default)
         return Observed(
             default_branch=default,
             heads=commits,
@@ -70,7 +85,7 @@ class RepositoryKind:
             pulls=pulls,
             asked=talk.asked,
             heeded=talk.heeded,
-            pressed=talk.pressed,
+            pressed=talk.pressed if talk.unheard else (),
             unheard=talk.unheard,
             more=len(fresh) > AT_ONCE,
             nudged=any(letter.message.type == "github_pull" for letter in inbox),
@@ -109,7 +124,46 @@ class RepositoryKind:
             and pull.branch != default
             and BRANCH not in (pull.base, pull.branch)
         }
-        return _Talk(ours, asked, heeded)
+        return _Talk(ours, asked, heeded, pressed)
+
+    async def _with_rights(
+        self,
+        before: Repository,
+        talk: "_Talk",
+        pulls: Mapping[int, Pull],
+        commits: Mapping[str, Commit],
+        default: str,
+    ) -> "_Talk":
+        """Find out who may accept what; while GitHub does not say, what was asked waits."""
+        approved = approvals(before.approved, pulls, talk.asked)
+        asked = []
+        try:
+            for command in talk.asked:
+                found: dict[str, Right] = {}
+                for pull in pulls.values():
+                    if accepts(command, pull, default) and not is_held(pull, approved):
+                        branch = line(pull.number)
+                        every = concerned(before, branch, commits[branch])
+                        found |= await self._rights(before.name, command, pull, every)
+                asked.append(command.model_copy(update={"rights": found}))
+        except (TryAgain, NeedsHuman) as failure:
+            log.warning("nobody can say who may accept", reason=str(failure))
+            return talk._replace(asked=(), heeded=before.heeded or talk.heeded, unheard=True)
+        return talk._replace(asked=tuple(asked))
+
+    async def _rights(
+        self, name: str, command: Command, pull: Pull, pipelines: Sequence[str]
+    ) -> dict[str, Right]:
+        """What a person may accept of a pull request, by pipeline: its base says whose word
+        counts, whatever the pull request says itself."""
+        assert self._pulls is not None, "else nobody could ask"
+        found = {}
+        for pipeline in pipelines:
+            if command.pipeline in ("", pipeline):
+                rules = await self._repositories.rules(name, pull.base_commit, pipeline)
+                who = rules.spec.policy.approvers if rules and rules.spec else ()
+                found[pipeline] = await self._pulls.right(name, command.by, who)
+        return found
 
     async def _branch(
         self, before: Repository, branch: str, sha: str, default: str
@@ -118,7 +172,7 @@ class RepositoryKind:
         told = before.pipelines.get(branch, {})
         wanting = {
             folder: code
-            for folder, code in (await self._specs(before.name, sha)).items()
+            for folder, code in (await self._repositories.specs(before.name, sha)).items()
             if branch == default
             or _admits(code.branches, branch)
             or (code.spec is None and folder in told)  # broken, it may not say so any more
@@ -165,9 +219,11 @@ class RepositoryKind:
         """The new head of a pull request, compared with where it left its base."""
         mirror = self._repositories.mirror(name)
         since = await mirror.fork_point(pull.base_commit, pull.head)
-        before = await self._specs(name, since) if since else {}
-        after = await self._specs(name, pull.head)
-        touched = {f: code for f, code in after.items() if touches(before.get(f), code)}
+        before = await self._repositories.specs(name, since) if since else {}
+        after = await self._repositories.specs(name, pull.head)
+        changed = {code.name for f, code in after.items() if touches(before.get(f), code)}
+        # A second spec of a name that is taken comes with the first, so that this is said.
+        touched = {f: code for f, code in after.items() if code.name in changed}
         untouched = {f: code for f, code in after.items() if f not in touched}
         left = set(_names(before).values()) - set(_names(after).values())
         return Commit(
@@ -181,13 +237,6 @@ class RepositoryKind:
             pull=pull,
         )
 
-    async def _specs(self, repository: str, sha: str) -> dict[str, Code]:
-        """The specs at a commit, by folder."""
-        files = await self._repositories.mirror(repository).files(sha)
-        parts = [path.rpartition("/") for path in files]
-        folders = [folder for folder, _, name in parts if name == SPEC_FILE]
-        return {f: await self._repositories.code(repository, sha, f) for f in folders}
-
 
 class _Talk(NamedTuple):
     """What GitHub says of a repository."""
@@ -196,7 +245,9 @@ class _Talk(NamedTuple):
     asked: tuple[Command, ...]
     heeded: Heeded | None
     pressed: tuple[Mapping[str, Any], ...] = ()
+    """Buttons, as the webhook told of them."""
     unheard: bool = False
+    """Whether it could not be asked, so that buttons have to be kept."""
 
 
 def _names(specs: Mapping[str, Code]) -> dict[str, str]:
