@@ -77,15 +77,15 @@ class RepositoryKind:
                 commits[branch] = found or Commit(sha=sha)
         fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
         pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
-        talk = await self._with_rights(before, talk, pulls, commits, default)
+        asked = await self._with_rights(before, talk, pulls, commits, default)
         return Observed(
             default_branch=default,
             heads=commits,
             environments=heads.get(BRANCH),
             pulls=pulls,
-            asked=talk.asked,
+            asked=asked,
             heeded=talk.heeded,
-            pressed=talk.pressed if talk.unheard else (),
+            pressed=talk.pressed,
             unheard=talk.unheard,
             more=len(fresh) > AT_ONCE,
             nudged=any(letter.message.type == "github_pull" for letter in inbox),
@@ -124,7 +124,13 @@ class RepositoryKind:
             and pull.branch != default
             and BRANCH not in (pull.base, pull.branch)
         }
-        return _Talk(ours, asked, heeded, pressed)
+        asked = tuple(
+            one.model_copy(update={"early": True})
+            if one.pull in ours and ours[one.pull].head != before.heads.get(line(one.pull))
+            else one
+            for one in asked
+        )
+        return _Talk(ours, asked, heeded)
 
     async def _with_rights(
         self,
@@ -133,23 +139,21 @@ class RepositoryKind:
         pulls: Mapping[int, Pull],
         commits: Mapping[str, Commit],
         default: str,
-    ) -> "_Talk":
-        """Find out who may accept what; while GitHub does not say, what was asked waits."""
+    ) -> tuple[Command, ...]:
+        """What people ask for, and who of them may accept what. Raises what GitHub's client does:
+        nothing of this look may be kept then, or its comments would be weighed against heads that
+        came after them."""
         approved = approvals(before.approved, pulls, talk.asked)
         asked = []
-        try:
-            for command in talk.asked:
-                found: dict[str, Right] = {}
-                for pull in pulls.values():
-                    if accepts(command, pull, default) and not is_held(pull, approved):
-                        branch = line(pull.number)
-                        every = concerned(before, branch, commits[branch])
-                        found |= await self._rights(before.name, command, pull, every)
-                asked.append(command.model_copy(update={"rights": found}))
-        except (TryAgain, NeedsHuman) as failure:
-            log.warning("nobody can say who may accept", reason=str(failure))
-            return talk._replace(asked=(), heeded=before.heeded or talk.heeded, unheard=True)
-        return talk._replace(asked=tuple(asked))
+        for command in talk.asked:
+            found: dict[str, Right] = {}
+            for pull in pulls.values():
+                if accepts(command, pull, default) and not is_held(pull, approved):
+                    branch = line(pull.number)
+                    every = concerned(before, branch, commits[branch])
+                    found |= await self._rights(before.name, command, pull, every)
+            asked.append(command.model_copy(update={"rights": found}))
+        return tuple(asked)
 
     async def _rights(
         self, name: str, command: Command, pull: Pull, pipelines: Sequence[str]
@@ -245,9 +249,8 @@ class _Talk(NamedTuple):
     asked: tuple[Command, ...]
     heeded: Heeded | None
     pressed: tuple[Mapping[str, Any], ...] = ()
-    """Buttons, as the webhook told of them."""
+    """Buttons that have to be kept, as it could not be asked."""
     unheard: bool = False
-    """Whether it could not be asked, so that buttons have to be kept."""
 
 
 def _names(specs: Mapping[str, Code]) -> dict[str, str]:

@@ -137,6 +137,9 @@ def _unnamed(command: Command, pull: Pull) -> str:
     if names(command, pull):
         return ""
     asked = f"`/headgate {command.verb} {pull.head[:12]}`"
+    if command.early and pull.head.startswith(command.argument.lower() or "-"):
+        asked = f"`/headgate {command.verb} {pull.head}`"
+        return f"{pull.head[:12]} was pushed just now. If it is what you have read: {asked}"
     if command.argument:
         what = "may run" if command.verb == "approve" else "may change the rules"
         return f"{command.argument} is not the head any more; if {pull.head[:12]} {what}: {asked}"

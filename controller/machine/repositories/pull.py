@@ -82,6 +82,10 @@ class Command(Value):
     edited: bool = False
     """Whether the comment is not as it was written. Who may write to a repository may edit the
     comments of others there, so it is nobody's word that somebody was read or agreed."""
+    early: bool = False
+    """Whether no look before this one saw the head, so that it may have been pushed after the
+    comment. Then a few characters name nothing: another commit that begins with them is soon
+    made."""
     commit: str = ""
     """The commit that the button is on."""
     check: Literal["", "gates", "policy"] = ""
@@ -149,6 +153,8 @@ def names(command: Command, pull: Pull) -> bool:
     if command.commit:
         return command.commit == pull.head
     wanted = command.argument.lower()
+    if command.early:
+        return wanted == pull.head
     return len(wanted) >= SHORTEST and pull.head.startswith(wanted)
 
 
