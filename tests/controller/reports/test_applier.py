@@ -93,9 +93,9 @@ async def test_a_stopped_run_is_read_beside_its_commit_with_its_gates_evidence(
     await keep(store, stopped)
     await applier.apply(OWNER, said(stopped, "stopped", "stopped by gate.model (FAIL)"))
     text = note(ada, commit)
-    assert "❌ flight-delay-12 stopped by gate.model (FAIL)" in text
-    assert "roc_auc is 0.512, below 0.6." in text
-    assert "FAIL: the gates that ran" in text, "the report of the other gate is lost"
+    assert "❌ stopped: roc_auc 0.512, limit >= 0.6" in text
+    assert "roc_auc is 0.512, the limit is 0.6." in text
+    assert "The report of `gate.data.flights` is lost; its verdict was PASS." in text
     before = run_git(ada.remote, "rev-parse", "refs/notes/headgate")
     await applier.apply(OWNER, said(stopped, "stopped", "stopped by gate.model (FAIL)"))
     assert run_git(ada.remote, "rev-parse", "refs/notes/headgate") == before
@@ -113,7 +113,7 @@ async def test_that_it_runs_is_not_said_after_its_end(
     await applier.apply(OWNER, said(over, "passed", "passed"))
     with pytest.raises(Ignore, match="is over"):
         await applier.apply(OWNER, said(going, "running", "runs"))
-    assert "flight-delay-12 passed" in note(ada, commit)
+    assert "`flight-delay-12` passed" in note(ada, commit)
 
 
 async def test_a_late_report_of_an_earlier_run_does_not_cover_a_retry(
@@ -128,7 +128,7 @@ async def test_a_late_report_of_an_earlier_run_does_not_cover_a_retry(
     skipped = said(first, "skipped", "").model_copy(update={"run": None, "title": "nothing to run"})
     with pytest.raises(Ignore):
         await applier.apply(Key("pipeline", "flight-delay"), skipped)
-    assert "flight-delay-13 passed" in note(ada, commit)
+    assert "`flight-delay-13` passed" in note(ada, commit)
 
 
 async def test_runs_of_other_commits_and_pipelines_of_like_names_overtake_nothing(
@@ -141,7 +141,7 @@ async def test_runs_of_other_commits_and_pipelines_of_like_names_overtake_nothin
         store, run(commit, {}, number=14, id="flight-delay-eu-14", pipeline="flight-delay-eu")
     )
     await applier.apply(OWNER, said(ours, "passed", "passed"))
-    assert "flight-delay-12 passed" in note(ada, commit)
+    assert "`flight-delay-12` passed" in note(ada, commit)
 
 
 async def test_a_repository_without_a_spec_gets_its_terminal_status(
