@@ -65,6 +65,14 @@ def line(number: int) -> str:
     return f"pull request {number}"
 
 
+def scope_of(branch: str, pull: Pull | None, default_branch: str) -> str:
+    """By whose rules the head of a branch or pull request is judged: nothing for those of the
+    default branch. What one branch lets through says nothing to another."""
+    if pull is not None:
+        return "" if pull.base == default_branch else f"into {pull.base}"
+    return "" if branch == default_branch else f"on {branch}"
+
+
 def is_pull(branch: str) -> bool:
     """Whether that branch is a pull request."""
     return branch.startswith("pull request ")

@@ -3,9 +3,10 @@
 import pytest
 
 from controller.machine.pipelines.policy import changes
+from controller.machine.runs.graph import Rules
 from specs.lint import check
-from specs.model import Pipeline
 from tests.controller.cli.seeds import SPEC
+from tests.controller.machine.kit import source
 
 FULL = SPEC.replace(
     "release:\n",
@@ -18,10 +19,11 @@ FULL = SPEC.replace(
 )
 
 
-def spec(text: str) -> Pipeline:
+def spec(text: str, **files: str) -> Rules:
+    """The rules of a spec; `files` has new contents, with `__` for a dot in the name."""
     loaded = check(text, "ml-pipeline.yaml")
     assert loaded.pipeline is not None, loaded.problems
-    return loaded.pipeline
+    return Rules(spec=loaded.pipeline, source=source(**files))
 
 
 def between(was: str, now: str) -> list[tuple[str, bool]]:
