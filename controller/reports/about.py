@@ -18,7 +18,7 @@ def about(run: Run, *, here: bool) -> str:
     parts = []
     if run.finished is not None:  # while it runs, its title says why
         took = duration(run.finished - run.created)
-        parts = [f"{code(run.id)} {run.outcome} after {took}.", f"Why it ran: {_why(run)}."]
+        parts = [f"{run.id} {run.outcome} after {took}.", f"Why it ran: {_why(run)}."]
     if run.trigger.by:
         parts.append(f"Who: {escape(run.trigger.by)}.")
     if here:

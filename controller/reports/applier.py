@@ -70,6 +70,8 @@ class ReportApplier:
         plan = None
         if run is not None and graph is not None and run.pull is not None:
             plan = await gathering.plan(run, graph)
+        elif action.state == "held" and action.pull is not None:
+            plan = await gathering.plan_of_held(action)
         # Before a form escapes them, and once more for what only became a secret's text by it.
         hide, redact = self._secrets.redacted, self._secrets.redact
         said = {"title": redact(action.title), "text": redact(action.text)}

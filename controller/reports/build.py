@@ -17,6 +17,7 @@ from controller.reports.links import NOWHERE, Links
 from controller.reports.plan import policy, render_plan
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion
 from controller.reports.quoted import fenced
+from controller.reports.rules import count
 from controller.reports.steps import steps
 from controller.reports.trend import Past, trend
 from controller.reports.ways import broken, ways
@@ -103,7 +104,7 @@ def build(
         head += loose_ends(ours, graph, reports)
     room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
     whole = again or f"headgate show {action.run}"
-    judged = gates(reports, graph, beside.links, whole=whole, longest=room)
+    judged = gates(reports, graph, beside.links, whole, room)
     text = "\n\n".join(part for part in (*head, *judged, *tail) if part) + "\n"
     return CommitReport(
         repository=action.repository,
@@ -134,7 +135,9 @@ def _title(
     """The number that decided; of a failed run, which step and why, without what it printed
     before."""
     if run is None:
-        return action.title
+        told = plan is not None and plan.policy_base is not None
+        number = count(plan.policy) if plan and told else 0
+        return f"{action.title}; {headline.loosened(number)}" if told else action.title
     match action.state:
         case "passed":
             return headline.passed(run, reports, plan, compared=again is None)

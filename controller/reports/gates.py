@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.plan import PROPOSED
+from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import NEW, Progress, Run, why_ended
 from controller.reports.headline import BASE_EXAM, arranged
 from controller.reports.links import Links
@@ -21,7 +21,6 @@ def gates(
     reports: Mapping[str, Report],
     graph: Graph | None,
     links: Links,
-    *,
     whole: str,
     longest: int,
 ) -> Iterator[str]:

@@ -16,7 +16,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
-from controller.plans import Cache, plan_of_run
+from controller.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.changed import rows
 from controller.reports.trend import VERSIONS, Past, past
 from controller.store.protocol import Store
@@ -109,6 +109,25 @@ class Gathering:
             return await plan_of_run(cache, self._repositories, run, graph)
         except NeedsHuman as failure:
             log.warning("there is no plan in a report", run=run.id, reason=str(failure))
+            return None
+
+    async def plan_of_held(self, action: ReportCommit) -> Plan | None:
+        """What a pull request would run that may not run yet, and the rules that it loosens."""
+        pull = (await self.repository(action.repository)).pulls.get(action.pull or 0)
+        if pull is None or pull.head != action.commit or not action.pipeline:
+            return None
+        cache = Cache(self._store, self._artifacts)
+        try:
+            return await plan_of_pull(
+                cache,
+                self._repositories,
+                action.repository,
+                action.pipeline,
+                action.commit,
+                pull,
+            )
+        except NeedsHuman as failure:
+            log.warning("there is no plan in a report", pull=pull.number, reason=str(failure))
             return None
 
     async def reports(self, run: Run, graph: Graph | None) -> dict[str, Report]:

@@ -43,29 +43,33 @@ def _shown(
     run: Run, reports: Mapping[str, Report], plan: Plan | None, compared: bool
 ) -> Iterator[str]:
     model = reports.get("gate.model")
-    one = checked(model)[:1] if model else ()
     if model is not None:
-        yield _measured(one[0], run, compared) if one else "the model passed its gate"
-        yield from _warned(model)
+        yield from judged(model, run.baseline, compared=compared)
+    elif "model" in run.verdicts:
+        yield "all gates passed"
     elif run.verdicts:
-        yield (
-            f"{_of_data(reports)}; no model gate"
-            if "model" not in run.verdicts
-            else ("all gates passed")
-        )
+        yield f"{_of_data(reports)}; no model gate"
     else:
         yield "all steps ran; it has no gate, so nothing was judged"
     yield from _rules(run, plan)
 
 
-def _measured(one: Measured, run: Run, compared: bool) -> str:
+def judged(report: Report, baseline: int | None, *, compared: bool = True) -> Iterator[str]:
+    """What a model gate has shown that let the model pass: the first metric that it asks for, and
+    what it warns of."""
+    one = checked(report)[:1]
+    yield _measured(one[0], baseline, compared) if one else "the model passed its gate"
+    yield from _warned(report)
+
+
+def _measured(one: Measured, baseline: int | None, compared: bool) -> str:
     now = "undefined" if one.candidate is None else four(one.candidate)
     if one.candidate is not None and one.baseline is not None:
         moved = f"{one.metric} {four(one.baseline)} → {now}"
         difference = signed(one.candidate - one.baseline)
-        return f"{moved} ({difference})" + (f" against v{run.baseline}" if run.baseline else "")
-    if run.baseline is not None:
-        return f"{one.metric} {now}, not compared with v{run.baseline}"
+        return f"{moved} ({difference})" + (f" against v{baseline}" if baseline else "")
+    if baseline is not None:
+        return f"{one.metric} {now}, not compared with v{baseline}"
     return f"{one.metric} {now}, " + ("the first model" if compared else "compared with no model")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from controller.machine.actions import ReportCommit
+from controller.machine.runs.graph import is_evidence
 from controller.machine.runs.run import Run
 from validators.render.markdown import code
 
@@ -30,8 +31,6 @@ def _comment(action: ReportCommit) -> str | None:
             return "/headgate run"
         case "held" if action.asks:
             return f"/headgate {action.asks} {action.commit[:12]}"
-        case "held":
-            return "/headgate run"
         case _:
             return None
 
@@ -39,7 +38,7 @@ def _comment(action: ReportCommit) -> str | None:
 def broken(run: Run | None) -> str:
     """The step whose log to read first."""
     nodes = run.nodes.items() if run else ()
-    names = (name for name, node in nodes if node.failed and not name.startswith("baseline."))
+    names = (name for name, node in nodes if node.failed and not is_evidence(name))
     return next(names, "")
 
 

@@ -22,10 +22,12 @@ steps:
     run: python train.py {inputs.flights} {outputs.model}
     inputs: {flights: datasets.flights}
     outputs: {model: model.joblib}
+    reads: [train.py]
   evaluate:
     run: python evaluate.py {inputs.model} {inputs.flights} {outputs.predictions}
     inputs: {model: steps.train.model, flights: datasets.flights}
     outputs: {predictions: predictions.csv}
+    reads: [evaluate.py]
 model: steps.train.model
 gates:
   model:

@@ -113,7 +113,7 @@ async def test_that_it_runs_is_not_said_after_its_end(
     await applier.apply(OWNER, said(over, "passed", "passed"))
     with pytest.raises(Ignore, match="is over"):
         await applier.apply(OWNER, said(going, "running", "runs"))
-    assert "`flight-delay-12` passed" in note(ada, commit)
+    assert "flight-delay-12 passed" in note(ada, commit)
 
 
 async def test_a_late_report_of_an_earlier_run_does_not_cover_a_retry(
@@ -128,7 +128,7 @@ async def test_a_late_report_of_an_earlier_run_does_not_cover_a_retry(
     skipped = said(first, "skipped", "").model_copy(update={"run": None, "title": "nothing to run"})
     with pytest.raises(Ignore):
         await applier.apply(Key("pipeline", "flight-delay"), skipped)
-    assert "`flight-delay-13` passed" in note(ada, commit)
+    assert "flight-delay-13 passed" in note(ada, commit)
 
 
 async def test_runs_of_other_commits_and_pipelines_of_like_names_overtake_nothing(
@@ -141,7 +141,7 @@ async def test_runs_of_other_commits_and_pipelines_of_like_names_overtake_nothin
         store, run(commit, {}, number=14, id="flight-delay-eu-14", pipeline="flight-delay-eu")
     )
     await applier.apply(OWNER, said(ours, "passed", "passed"))
-    assert "`flight-delay-12` passed" in note(ada, commit)
+    assert "flight-delay-12 passed" in note(ada, commit)
 
 
 async def test_a_repository_without_a_spec_gets_its_terminal_status(
