@@ -94,6 +94,8 @@ def build(
     if ours is not None:
         head += [about(ours, here=again is not None), *judged_by(ours, beside.base, beside.links)]
         head += exam(ours, plan, reports, action)
+        if not ours.live and "gate.model" in reports:
+            head += trend(reports["gate.model"], beside.past)
         head += _failures(ours)
         tail = list(_tail(ours, graph, reports, plan, beside))
     elif plan is not None and action.state == "held":
@@ -205,13 +207,10 @@ def _tail(
     plan: Plan | None,
     beside: Beside,
 ) -> Iterator[str]:
-    """What is read last: what changed and how the metrics went, the steps, the inputs."""
+    """What is read last: what changed, the steps, the inputs."""
     if plan is not None and run.live:
         yield render_plan(plan, run)  # it names the inputs, too
         return
-    model = reports.get("gate.model")
-    if model is not None:
-        yield from trend(model, beside.past)
     if plan is not None:
         yield from changed(plan, reports, beside.rows_before, beside.links, run.base)
     nodes = plan.nodes if plan else ()

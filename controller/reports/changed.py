@@ -39,10 +39,12 @@ def changed(
         return
     lines = [*_params(plan), *_steps(plan)]
     lines += (_data(data, reports, rows_before) for data in plan.datasets)
-    since = f", compared with {code(plan.compared_with)}"
-    between = f" ({links.changes(base, plan.commit)})" if base else ""
+    since = f"Compared with {code(plan.compared_with)}, the last run of the default branch"
+    between = f"; all of it: {links.changes(base, plan.commit)}" if base else ""
     left = [f"- {len(lines) - MOST} more"] if len(lines) > MOST else []
-    yield f"### What changed{since}{between}\n\n" + "\n".join([*lines[:MOST], *left])
+    yield "### What changed"
+    yield f"{since}{between}."
+    yield "\n".join([*lines[:MOST], *left])
 
 
 def _params(plan: Plan) -> Iterator[str]:

@@ -11,7 +11,7 @@ from controller.reports.links import Links
 from controller.reports.words import fit
 from validators.render.markdown import code, escape, render
 from validators.report import Check, Report
-from validators.verdict import Verdict
+from validators.verdict import Verdict, worst
 
 LEAST_ROOM = 500
 MOST_PLACES = 10
@@ -92,8 +92,7 @@ def completed(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> t
         why = lost if progress.verdict else f"not judged: {_why_not(progress)}"
         kind: Literal["data", "model"] = "model" if gate.startswith("gate.model") else "data"
         found.append(_said(kind, gate, progress.verdict or Verdict.ERROR, why))
-    passes = all(report.verdict.passes for report in found)
-    if run.outcome in ("failed", "cancelled") and passes:
+    if run.outcome != "passed" and worst(report.verdict for report in found).passes:
         found.append(_said("model", run.id, Verdict.ERROR, f"{run.outcome}: {why_ended(run)}"))
     return tuple(found)
 

@@ -133,15 +133,16 @@ def _missed(check: Check, report: Report, run: Run) -> str:
     if isinstance(check.observed, float) and report.gate == "model":
         metric = check.name.partition(" ")[0]
         where = f" for {check.subject}" if check.subject else ""
-        value = four(check.observed)
-        if isinstance(check.baseline, float):
+        value, baseline = four(check.observed), check.baseline
+        if baseline is None and check.subject is None:  # of a limit, which needs none
+            baseline = next((m.baseline for m in report.metrics if m.metric == metric), None)
+        if isinstance(baseline, float):
             against = f" against v{run.baseline}" if run.baseline else ""
-            difference = signed(check.observed - check.baseline)
-            value = f"{four(check.baseline)} → {value} ({difference}){against}"
+            difference = signed(check.observed - baseline)
+            value = f"{four(baseline)} → {value} ({difference}){against}"
         return f"{metric} {value}{where}{limit}"
-    if check.observed is not None:
-        return f"{report.subject}: {check.name}, found {check.observed}"
-    return clip(f"{report.subject}: {check.message}", LONGEST_MESSAGE).removesuffix(".")
+    message = check.message.replace("`", "")
+    return clip(f"{report.subject}: {message}", LONGEST_MESSAGE).removesuffix(".")
 
 
 def checked(report: Report) -> tuple[Measured, ...]:
