@@ -16,7 +16,7 @@ from controller.cli import running
 from controller.cli.failures import Failed
 from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import CODES, Ended
-from controller.cli.show import read_reports
+from controller.cli.shown import read_reports
 from controller.machine.runs.graph import Rules, Source
 from controller.planning import (
     Checkout,
@@ -160,7 +160,7 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         hide = app.secrets.redacted
         return Ended(
             here.Played(hide(played.run), hide(played.graph), hide(played.end)),
-            tuple(hide(each) for each in reports),
+            {name: hide(each) for name, each in reports.items()},
             lost,
             words,
         )
