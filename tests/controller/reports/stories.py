@@ -93,7 +93,7 @@ def broken(message: str, tries: int = 2) -> Progress:
 def model_report(verdict: Verdict, checks: int = 1) -> Report:
     """A model gate's report, with that many checks of which the last has the verdict."""
     passing = (
-        Check(name=f"slice {n}", verdict=Verdict.PASS, message="It holds." * 20, observed=0.7, n=90)
+        Check(name=f"slice {n}", verdict=Verdict.PASS, message="It holds." * 60, observed=0.7, n=90)
         for n in range(checks - 1)
     )
     judged = Check(
