@@ -35,6 +35,7 @@ from controller.machine.actions import (
     CancelAttempt,
     Deploy,
     ReportCommit,
+    ReportPolicy,
     RunSmoke,
     Send,
     StartAttempt,
@@ -45,7 +46,14 @@ from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
 from controller.queues import Queues
-from controller.reports import Forge, ForgeByRepository, NotesForge, ReportApplier
+from controller.reports import (
+    Forge,
+    ForgeByRepository,
+    NotesForge,
+    PolicyApplier,
+    ReportApplier,
+)
+from controller.reports.links import on_github
 from controller.secrets import Secrets
 from controller.serving import Serving
 from controller.settings import Repository, Settings
@@ -108,9 +116,12 @@ class App:
         self.endings = Endings(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
+        forge = self._forge()
+        links = on_github(settings.github.url, self.github.names) if self.github else {}
         self.reports = ReportApplier(
-            store, self.artifacts, self.repositories, self._forge(), secrets
+            store, self.artifacts, self.repositories, forge, secrets, links
         )
+        self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watch(self.send, bucket_poll, ways.clock, ways.wake_every)
         self.queues = Queues(
@@ -221,6 +232,7 @@ class App:
             RunSmoke: self.smoker.smoke,
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
+            ReportPolicy: self.policies.apply,
             Send: notifier.apply,
             **(self.github.appliers() if self.github else NOWHERE),
         }

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from controller.app import App, only_one
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
-from controller.machine.pipelines.untrusted import without_secrets
+from controller.machine.pipelines.untrusted import Terms, judges_of, without_secrets
 from controller.machine.runs.building import build
+from controller.machine.runs.exam import IN_BASE, lacks
 from controller.machine.runs.graph import Graph, Rules, Source, fingerprint
 from controller.machine.runs.run import Run, Trigger
 from controller.outbox import parsed
@@ -108,8 +109,13 @@ async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
     Raises `NeedsHuman` for data that is not there.
     """
     datasets = await _datasets(app, asked)
-    rules = asked.rules
-    spec = without_secrets(asked.spec, rules, fork=False) if rules else asked.spec
+    terms = Terms(rules=asked.rules)
+    if asked.rules:
+        besides, lacking = await _base_data(app, asked, asked.rules)
+        datasets |= besides
+        terms = Terms(rules=asked.rules.model_copy(update={"lacking": lacking}))
+    spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
+    rules = judges_of(terms)
     graph = build(spec, asked.source, rules=rules, no_baseline=NO_BASELINE)
     number = await _tidy(app, asked.spec.metadata.name) + 1
     run = Run(
@@ -204,6 +210,21 @@ async def _datasets(app: App, asked: Asked) -> dict[str, str]:
         marker = trigger.marker if trigger and name in trigger.datasets else None
         found[name] = await _version(app, dataset.uri, folder, marker)
     return found
+
+
+async def _base_data(app: App, asked: Asked, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
+    """The versions of the data that only the base's exam reads, by their names in the run, and why
+    others cannot be had."""
+    checkout = await app.repositories.folder(REPOSITORY, rules.source.commit)
+    found, lacking = {}, {}
+    for name in lacks(asked.spec, asked.source, rules):
+        uri = rules.spec.datasets[name].uri
+        try:
+            version = await _version(app, uri, checkout / rules.source.folder, None)
+            found[f"{IN_BASE}{name}"] = version
+        except NeedsHuman as failure:
+            lacking[name] = str(failure)
+    return found, lacking
 
 
 async def _version(app: App, uri: str, folder: Path, marker: str | None) -> str:

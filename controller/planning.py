@@ -12,9 +12,11 @@ from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
 from controller.git.values import parse_tree
 from controller.machine.pipelines.data import place
-from controller.machine.pipelines.policy import changes, suites_to_compare
-from controller.machine.pipelines.untrusted import graph_of
+from controller.machine.pipelines.policy import changes
+from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
+from controller.machine.pipelines.untrusted import Terms, graph_of
 from controller.machine.runs.building import build
+from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, Source
 from controller.machine.runs.plan import Plan
 from controller.plans import Cache, History, Policy, history_of, plan_of
@@ -24,8 +26,11 @@ from specs.lint import check
 from specs.load import Loaded
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
+from specs.problems import has_errors
 
 WORK_TREE = "the work tree"
+LOOK_BACK = 200
+"""Commits that changed a spec, among which the last rules of a pipeline that is gone are sought."""
 
 
 class Checkout(NamedTuple):
@@ -138,6 +143,8 @@ async def plan(
     """
     store = cache.store if cache else None
     name = spec.metadata.name
+    if rules:
+        rules = rules.model_copy(update={"lacking": _lacking(spec, source, rules)})
     history = await history_of(store, name) if store else History()
     baseline = await Versions(store).baseline(name) if store else None
     versions: dict[str, str] = {}
@@ -146,10 +153,16 @@ async def plan(
         listed, problem = await _version(spec, dataset, source.commit, folder, history, stores)
         versions |= {dataset: listed} if listed else {}
         problems |= {dataset: problem} if problem else {}
+    for dataset in lacks(spec, source, rules) if rules else ():
+        if rules and dataset not in rules.lacking:
+            listed, _ = await _version(
+                rules.spec, dataset, rules.source.commit, folder, history, stores
+            )
+            versions |= {f"{IN_BASE}{dataset}": listed} if listed else {}
     return await plan_of(
         cache,
         spec,
-        graph_of(spec, source, baseline, rules, fork=False)
+        graph_of(spec, source, baseline, Terms(rules=rules))
         if rules
         else build(spec, source, baseline),
         versions,
@@ -159,6 +172,14 @@ async def plan(
         problems=problems,
         notes=tuple(_notes(history if store else None, rules)),
     )
+
+
+def _lacking(spec: Spec, source: Source, rules: Rules) -> dict[str, str]:
+    """Data of the base that is in the repository is not laid out for a plan."""
+    why = f"it is in the repository at {rules.source.commit[:12]}; a run looks at it there"
+    names = lacks(spec, source, rules)
+    uris = {name: rules.spec.datasets[name].uri for name in names}
+    return {n: why for n, uri in uris.items() if in_repository(rules.source, uri) is not None}
 
 
 def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
@@ -245,30 +266,53 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     if loaded is None:
         raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
     other = commit_of(checkout, base) if base else default_base(checkout)
-    rules = _rules(checkout, source, other) if other else None
+    name = loaded.pipeline.metadata.name if loaded.pipeline else None
+    rules = rules_at(checkout, other, name, base or "") if other and name else None
+    if rules is not None and rules.source.below == source.below:
+        rules = None
     policy = _compare(checkout, source, loaded, rules)
     return Gathered(checkout, source, loaded, policy, rules)
 
 
-def _rules(checkout: Checkout, source: Source, base: str) -> Rules | None:
-    files = files_at(checkout, base)
-    theirs = Source(repository=source.repository, commit=base, folder=source.folder, files=files)
-    before = spec_at(checkout, base, files)
-    if before is None or before.pipeline is None or theirs.below == source.below:
-        return None
-    return Rules(spec=before.pipeline, source=theirs)
+def rules_at(
+    checkout: Checkout, base: str, name: str, branch: str = "", repository: str = ""
+) -> Rules | None:
+    """The rules of the pipeline of that name on a branch whose head is `base`: of its valid spec
+    there, in whichever folder, else of the last one that it had; None where it never had any."""
+    touching = _git(
+        checkout.top,
+        *("log", f"-{LOOK_BACK}", "--first-parent", "-m", "--no-renames", "--format=%H %P", base),
+        *("--", f":(top,glob)**/{SPEC_FILE}"),
+    )
+    commits = [base]
+    for line in touching.decode().splitlines():
+        commits += line.split()[1:2]  # as it was before that change
+    for commit in dict.fromkeys(commits):
+        files = files_at(checkout, commit)
+        for folder in sorted(p.rpartition("/")[0] for p in files if _is_spec(p)):
+            loaded = spec_at(checkout._replace(folder=folder), commit, files)
+            spec = loaded.pipeline if loaded and not has_errors(loaded.problems) else None
+            if spec is not None and spec.metadata.name == name:
+                known = repository or checkout.top.name
+                source = Source(repository=known, commit=commit, folder=folder, files=files)
+                return Rules(spec=spec, source=source, branch=branch)
+    return None
+
+
+def _is_spec(path: str) -> bool:
+    return path.rpartition("/")[2] == SPEC_FILE
 
 
 def _compare(checkout: Checkout, source: Source, loaded: Loaded, rules: Rules | None) -> Policy:
     if rules is None or loaded.pipeline is None:
         return Policy()
-    before, theirs = rules.spec, rules.source
-    suites = {}
-    for dataset, (was, now) in suites_to_compare(before, loaded.pipeline).items():
-        texts = _text(checkout, theirs, was), _text(checkout, source, now)
-        if texts[0] is not None and texts[1] is not None and texts[0] != texts[1]:
-            suites[dataset] = texts[0], texts[1]
-    return Policy(theirs.commit, changes(before, loaded.pipeline, suites))
+    suites: dict[Pair, Pair] = {}
+    for datasets, (was, now) in suites_to_compare(rules.spec, loaded.pipeline).items():
+        old, new = _text(checkout, rules.source, was), _text(checkout, source, now)
+        if old is not None and new is not None:
+            suites[datasets] = old, new
+    after = Rules(spec=loaded.pipeline, source=source)
+    return Policy(rules.source.commit, changes(rules, after, suites))
 
 
 def _text(checkout: Checkout, source: Source, path: str) -> str | None:

@@ -10,9 +10,14 @@ from controller.kinds.code import Repositories
 from controller.machine.core import Key
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.data import versions
 from controller.machine.pipelines.pipeline import Pipeline
-from controller.machine.pipelines.policy import changes, suites_to_compare
-from controller.machine.runs.graph import Graph
+from controller.machine.pipelines.policy import changes
+from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
+from controller.machine.pipelines.untrusted import Terms, graph_of, rules_of
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.repositories.pull import Pull
+from controller.machine.runs.graph import Graph, Rules
 from controller.machine.runs.plan import (
     Earlier,
     Plan,
@@ -27,6 +32,7 @@ from controller.machine.runs.plan import (
 from controller.machine.runs.run import Hit, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
+from controller.versions import Versions
 from specs.model import Pipeline as Spec
 
 HISTORY = 20
@@ -145,7 +151,7 @@ async def plan_of_run(
     code = await repositories.code(run.repository, run.commit, run.folder)
     if code.spec is None:
         return None
-    base = await repositories.code(run.repository, run.base, run.folder) if run.base else None
+    base = await repositories.rules(run.repository, run.base, run.pipeline) if run.base else None
     return await plan_of(
         cache,
         code.spec,
@@ -166,14 +172,60 @@ async def compare(mirror: Mirror, code: Code, base: Code | None) -> Policy:
         commit = base.source.commit
         why = "has no valid spec here, so the rules of this commit are its own"
         return Policy(notes=(f"the base {commit[:12]} {why}",))
-    suites: dict[str, tuple[str, str]] = {}
-    for dataset, (was, now) in suites_to_compare(base.spec, code.spec).items():
-        paths = base.source.within(was), code.source.within(now)
-        if base.source.files.get(paths[0]) == code.source.files.get(paths[1]):
-            continue
-        before = await mirror.read(base.source.commit, paths[0])
-        after = await mirror.read(code.source.commit, paths[1])
-        if before is not None and after is not None:
+    before = Rules(spec=base.spec, source=base.source)
+    after = Rules(spec=code.spec, source=code.source)
+    suites = await _suites(mirror, before, after)
+    return Policy(base.source.commit, changes(before, after, suites))
+
+
+async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> Policy:
+    """How the rules that one version was judged by differ from another's."""
+    before, after = (Rules(spec=version.spec, source=version.source) for version in (was, now))
+    return Policy(was.source.commit, changes(before, after, await _suites(mirror, before, after)))
+
+
+async def _suites(mirror: Mirror, before: Rules, after: Rules) -> dict[Pair, Pair]:
+    """The texts of the suites that differ; those of equal content are equal."""
+    suites: dict[Pair, Pair] = {}
+    for datasets, (was, now) in suites_to_compare(before.spec, after.spec).items():
+        old = await mirror.read(before.source.commit, before.source.within(was))
+        new = await mirror.read(after.source.commit, after.source.within(now))
+        if old is not None and new is not None:
             # What is no text is told by the suite's own check.
-            suites[dataset] = before.decode(errors="replace"), after.decode(errors="replace")
-    return Policy(base.source.commit, changes(base.spec, code.spec, suites))
+            suites[datasets] = old.decode(errors="replace"), new.decode(errors="replace")
+    return suites
+
+
+async def plan_of_pull(
+    cache: Cache,
+    repositories: Repositories,
+    repository: str,
+    pipeline: str,
+    commit: str,
+    pull: Pull,
+) -> Plan | None:
+    """The plan of a run that a pull request would have, with the rules that it loosens: of one that
+    may not run yet. None where its spec cannot be read.
+
+    Data is taken as it was last seen. Raises what `Repositories.code` and `plan_of` raise.
+    """
+    code = await repositories.named(repository, commit, pipeline)
+    if code is None or code.spec is None:
+        return None
+    base = await repositories.rules(repository, pull.base_commit, pipeline)
+    history = await history_of(cache.store, pipeline)
+    terms = Terms(rules=rules_of(base, pull.base), fork=pull.fork)
+    baseline = await Versions(cache.store).baseline(pipeline)
+    seen = history.state.data if history.state else {}
+    known = versions(seen, code.spec, commit)
+    unknown = {name: "not looked at yet" for name in code.spec.datasets if name not in known}
+    return await plan_of(
+        cache,
+        code.spec,
+        graph_of(code.spec, code.source, baseline, terms),
+        known,
+        commit=commit,
+        history=history,
+        policy=await compare(repositories.mirror(repository), code, base),
+        problems=unknown,
+    )

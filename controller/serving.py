@@ -13,7 +13,7 @@ from controller.machine.core import Key, Message
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
-from controller.machine.runs.building import image_of, serve_params
+from controller.machine.runs.nodes import image_of, serve_params
 from controller.secrets import Secrets
 from controller.shelf import discard_all, use
 from controller.versions import Versions

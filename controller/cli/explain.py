@@ -13,9 +13,11 @@ from controller.machine.runs.plan import Earlier, reasons
 from controller.machine.runs.run import Progress, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
+from validators.verdict import Verdict
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 _NEIGHBOURS = 200
 """Runs that are looked through for the one before."""
@@ -26,6 +28,8 @@ class ExplainedNode(Value):
 
     name: str
     phase: str
+    verdict: Verdict | None = None
+    """Of a gate: one that ran to its end may have failed the candidate."""
     why: tuple[str, ...]
 
 
@@ -122,7 +126,9 @@ def _node(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> 
         why.append(f"it failed: {progress.failed}")
     if len(progress.attempts) > 1:
         why.append(f"it was tried {len(progress.attempts)} times")
-    return ExplainedNode(name=node.name, phase=progress.phase, why=tuple(why))
+    return ExplainedNode(
+        name=node.name, phase=progress.phase, verdict=progress.verdict, why=tuple(why)
+    )
 
 
 def _why_it_ran(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> list[str]:
@@ -153,10 +159,21 @@ def _render(view: Explained) -> "RenderableType":
     about = Text(f"{view.commit[:12]} on {one_line(view.branch, 60)}; {compared}", "dim")
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, style="dim")
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for node in view.nodes:
         why = "; ".join(one_line(reason, 300) for reason in node.why)
-        table.add_row(Text(node.name, "bold"), node.phase, Text(why))
+        table.add_row(Text(node.name, "bold"), *_became(node), Text(why))
     datasets = [Text(f"dataset {clean(line)}", "dim") for line in view.datasets]
     return Group(head, about, *datasets, Text(""), table)
+
+
+def _became(node: ExplainedNode) -> list["Text"]:
+    """What became of a step; of a gate, what it said."""
+    from rich.text import Text
+
+    if node.verdict is None:
+        return [Text(node.phase, "dim")]
+    style = "dim" if node.verdict.passes else "bold red"
+    cached = ", cached" if node.phase == "cached" else ""
+    return [Text(f"{node.verdict.value}{cached}", style)]

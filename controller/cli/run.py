@@ -16,7 +16,7 @@ from controller.cli import running
 from controller.cli.failures import Failed
 from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import CODES, Ended
-from controller.cli.show import read_reports
+from controller.cli.shown import read_reports
 from controller.machine.runs.graph import Rules, Source
 from controller.planning import (
     Checkout,
@@ -25,6 +25,7 @@ from controller.planning import (
     commit_of,
     files_at,
     git_folder,
+    rules_at,
     spec_at,
     work_tree,
 )
@@ -106,7 +107,7 @@ def run(
         source=Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files),
         branch=branch,
         why=f"`headgate run` of {sha[:12]}: {subject}",
-        rules=_rules(checkout, base) if base else None,
+        rules=_rules(checkout, base, spec.metadata.name) if base else None,
     )
     left_out = _left_out(checkout, files) if commit == "HEAD" else []
     logs.set_up(level="ERROR")
@@ -159,7 +160,7 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         hide = app.secrets.redacted
         return Ended(
             here.Played(hide(played.run), hide(played.graph), hide(played.end)),
-            tuple(hide(each) for each in reports),
+            {name: hide(each) for name, each in reports.items()},
             lost,
             words,
         )
@@ -177,15 +178,9 @@ def _valid(loaded: Loaded | None, path: Path, commit: str) -> Spec:
     return loaded.pipeline
 
 
-def _rules(checkout: Checkout, base: str) -> Rules | None:
-    """The gates of that commit; None where it has no such pipeline, or a broken one."""
-    sha = commit_of(checkout, base)
-    files = files_at(checkout, sha)
-    loaded = spec_at(checkout, sha, files)
-    if loaded is None or loaded.pipeline is None or has_errors(loaded.problems):
-        return None
-    source = Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files)
-    return Rules(spec=loaded.pipeline, source=source)
+def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:
+    """The gates of the pipeline at that commit; None where it never had any."""
+    return rules_at(checkout, commit_of(checkout, base), name, base, here.REPOSITORY)
 
 
 def _left_out(checkout: Checkout, files: Mapping[str, str]) -> list[str]:

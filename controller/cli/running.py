@@ -20,6 +20,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run, why_ended
 from controller.reports import CommitReport
 from controller.reports.actions import annotations, summary
+from controller.reports.headline import arranged
 from validators.render import terminal
 from validators.report import Report
 from validators.verdict import Verdict, worst
@@ -34,7 +35,8 @@ class Ended(NamedTuple):
     """A run that ended, with what is shown of it."""
 
     played: Played
-    reports: Sequence[Report]
+    reports: Mapping[str, Report]
+    """By gate."""
     lost: Sequence[str]
     """Why a gate's report cannot be shown."""
     words: Mapping[str, str]
@@ -136,9 +138,9 @@ def finish(ended: Ended) -> None:
             out.print(Text(f"  {line}"), soft_wrap=True)
     if ended.reports:
         out.print()
-        worst_first = sorted(ended.reports, key=lambda report: -report.verdict.rank)
         colour = sys.stdout.isatty()
-        shown = terminal.render(worst_first, run.pipeline, width=out.width, colour=colour)
+        every = list(arranged(ended.reports).values())
+        shown = terminal.render(every, run.pipeline, width=out.width, colour=colour)
         click.echo(shown, nl=False, color=colour)
     for why in ended.lost:
         out.print(Text(why, "yellow"))

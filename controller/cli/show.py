@@ -1,195 +1,105 @@
 """`headgate show`."""
 
+import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from controller.artifacts import Artifacts
 from controller.artifacts.opening import open_artifacts
 from controller.cli.printing import show as print_
-from controller.cli.reach import Reach, json_option, no_such, print_json, values, with_store
+from controller.cli.reach import Reach, with_store
+from controller.cli.shown import (
+    Attempted,
+    Evidence,
+    Shown,
+    ShownRollout,
+    ShownRun,
+    ShownVersion,
+    evidence_of,
+    find,
+)
 from controller.cli.tree import render_run
-from controller.cli.views import RunView, run_view
-from controller.cli.words import clean, lasting, moment, one_line
-from controller.machine.core import Key, Value
-from controller.machine.environments.environment import Environment
-from controller.machine.environments.rollout import Ended, Rollout
-from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.attempt import Status
-from controller.machine.runs.graph import Graph
-from controller.machine.runs.run import Run
-from controller.outbox import parsed
+from controller.cli.words import clean, lasting, moment
+from controller.settings_file import load_secrets
 from controller.store.protocol import Store
-from specs.failures import Failure
-from validators.canary import evidence
-from validators.render import terminal
+from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-
-class Attempted(Value):
-    """One try at a node."""
-
-    id: str
-    node: str
-    asked: float
-    status: Status | None
-
-
-class ShownRun(Value):
-    """A run with everything that belongs to it."""
-
-    run: RunView
-    by: str
-    attempts: tuple[Attempted, ...]
-    reports: tuple[Report, ...]
-    lost_reports: tuple[str, ...] = ()
-    """Why a gate's report cannot be shown."""
-
-
-class ShownVersion(Value):
-    """A model version with its lineage."""
-
-    version: ModelVersion
-    reports: tuple[Report, ...]
-    lost_reports: tuple[str, ...] = ()
-
-
-class ShownRollout(Value):
-    """A rollout, in progress (`ended` is None) or over."""
-
-    rollout: Rollout
-    pipeline: str
-    environment: str
-    ended: Ended | None
-    reports: tuple[Report, ...]
-
-
-Shown = ShownRun | ShownVersion | ShownRollout
+_PAGES: Mapping[str, Callable[[Evidence], str]] = {
+    "html": lambda found: as_html.render(found.reports, found.title),
+    "junit": lambda found: junit.render(found.reports, found.title),
+    "markdown": lambda found: markdown.render(found.reports, found.title),
+}
+"""Forms of what gates said, each a file of its own."""
 
 
 @click.command(short_help="Show a run, a model version or a rollout.")
 @click.argument("what")
-@json_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", *_PAGES]),
+    default="text",
+    show_default=True,
+    help="For people and programs; or what its gates say, as a page, for a CI system, as Markdown.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
-def show(ctx: click.Context, what: str, as_json: bool) -> None:
+def show(ctx: click.Context, what: str, form: str) -> None:
     """Show everything about WHAT: a run, a model version (PIPELINE/NUMBER), or a rollout.
 
-    Its trigger, steps and attempts, the reports of its gates, and where it came from.
+    Its trigger, steps and attempts, the reports of its gates, and where it came from. As html,
+    junit or markdown it is the reports alone, also of gates that could not judge. Secrets that
+    are known here are struck out.
 
     \b
     Example:
       headgate show flight-delay-12
       headgate show flight-delay/3
       headgate show flight-delay-production-4
+      headgate show flight-delay-12 --format html > report.html
     """
+    page = _PAGES.get(form)
 
-    async def ask(store: Store, here: Reach) -> Shown:
-        return await find(store, open_artifacts(here.settings, here.home), what)
+    async def ask(store: Store, here: Reach) -> Shown | str:
+        artifacts = open_artifacts(here.settings, here.home)
+        secrets = load_secrets(here.settings, here.base, os.environ)
+        if page is None:
+            return secrets.redacted(await find(store, artifacts, what))
+        found = await evidence_of(store, artifacts, what)
+        hidden = tuple(secrets.redacted(report) for report in found.reports)
+        return secrets.redact(page(Evidence(secrets.redact(found.title), hidden)))
 
     shown = with_store(ctx, ask)
-    if as_json:
-        print_json(shown)
-        return
+    if isinstance(shown, str):
+        click.echo(shown, nl=False)
+    elif form == "json":
+        click.echo(json.dumps(shown.plain(), indent=2, ensure_ascii=False))
+    else:
+        print_(*_text(shown))
+
+
+def _text(shown: Shown) -> Sequence["RenderableType"]:
     match shown:
         case ShownRun():
-            print_(*_run(shown))
+            return _run(shown)
         case ShownVersion():
-            print_(*_version(shown))
+            return _version(shown)
         case ShownRollout():
-            print_(*_rollout(shown))
-
-
-async def find(store: Store, artifacts: Artifacts, what: str) -> Shown:
-    """The run, version or rollout of that name. Raises `Failed` for none."""
-    run = await store.get(Key("run", what))
-    if run is not None:
-        return await _find_run(store, artifacts, parsed(Run, run.body))
-    version = await store.get(Key("model", what.replace("/v", "/")))
-    if version is not None:
-        found = parsed(ModelVersion, version.body)
-        reports, lost = await read_reports(artifacts, found.reports)
-        return ShownVersion(version=found, reports=reports, lost_reports=lost)
-    rollout = await _find_rollout(store, what)
-    if rollout is not None:
-        return rollout
-    kinds = ("run", "model", "rollout")
-    names = [record.key.name for kind in kinds for record in await store.list(kind)]
-    raise no_such("run, model version or rollout", what, names)
-
-
-async def _find_rollout(store: Store, id_: str) -> ShownRollout | None:
-    """One that is over, or in progress."""
-    record = await store.get(Key("rollout", id_))
-    if record is not None:
-        ended = parsed(Ended, record.body)
-        return _shown_rollout(ended.rollout, ended.pipeline, ended.environment, ended)
-    for env in values(await store.list("environment"), Environment):
-        if env.rollout is not None and env.rollout.id == id_:
-            return _shown_rollout(env.rollout, env.pipeline, env.name, None)
-    return None
-
-
-def _shown_rollout(
-    rollout: Rollout, pipeline: str, environment: str, ended: Ended | None
-) -> ShownRollout:
-    reports = [rollout.smoke] if rollout.smoke else []
-    if rollout.judgement is not None:
-        reports.append(evidence.report(rollout.judgement, rollout.id))
-    return ShownRollout(
-        rollout=rollout,
-        pipeline=pipeline,
-        environment=environment,
-        ended=ended,
-        reports=tuple(reports),
-    )
-
-
-async def _find_run(store: Store, artifacts: Artifacts, run: Run) -> ShownRun:
-    graph = await store.get(Key("graph", run.id))
-    digests = {
-        name: node.outputs["report"]
-        for name, node in run.nodes.items()
-        if node.verdict is not None and node.outputs and "report" in node.outputs
-    }
-    reports, lost = await read_reports(artifacts, digests)
-    attempts = (
-        Attempted(id=tried.id, node=name, asked=tried.asked, status=tried.status)
-        for name, node in run.nodes.items()
-        for tried in node.attempts
-    )
-    return ShownRun(
-        run=run_view(run, parsed(Graph, graph.body) if graph else None),
-        by=run.trigger.by,
-        attempts=tuple(sorted(attempts, key=lambda tried: tried.asked)),
-        reports=reports,
-        lost_reports=lost,
-    )
-
-
-async def read_reports(
-    artifacts: Artifacts, digests: Mapping[str, str]
-) -> tuple[tuple[Report, ...], tuple[str, ...]]:
-    """Gate reports by their digests, and why those that are lost cannot be shown."""
-    reports, lost = [], []
-    for gate, digest in digests.items():
-        try:
-            content = await artifacts.read_bytes(digest)
-            reports.append(Report.model_validate_json(content))
-        except (Failure, ValueError) as failure:
-            lost.append(f"the report of {gate} cannot be read: {one_line(str(failure))}")
-    return tuple(reports), tuple(lost)
+            return _rollout(shown)
 
 
 def _run(shown: ShownRun) -> Sequence["RenderableType"]:
     run = shown.run
     facts = {
-        "because of": run.why,
+        "why": run.why,
         "asked by": shown.by,
         "commit": f"{run.commit} on {run.branch}",
         "baseline": f"v{run.baseline}" if run.baseline else "none",
@@ -250,7 +160,7 @@ def _rollout(shown: ShownRollout) -> Sequence["RenderableType"]:
     facts = {
         "version": str(one.version),
         "into": f"{shown.pipeline}/{shown.environment}",
-        "because of": one.why,
+        "why": one.why,
         "asked by": one.by,
         "asked": moment(one.asked),
         "approved": moment(one.approved) if one.approved else "",

@@ -12,9 +12,11 @@ from controller.github.client import Client
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Key, Message
 from controller.machine.environments.environment import Proposed
+from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
+from controller.plans import loosened_since
 from controller.reports.card import Card, render
 from controller.secrets import Secrets
 from controller.store.protocol import Store
@@ -151,10 +153,11 @@ class Proposals:
             version=hide(version),
             baseline=baseline,
             held_against=await self._held_against(version),
-            reports=tuple(hide(one) for one in await self._reports(version)),
+            reports={name: hide(one) for name, one in (await self._reports(version)).items()},
             environment=action.file.environment,
             by=changed.by if changed else "",
             why=self._secrets.redact(changed.reason) if changed else "",
+            loosened=await self._loosened(action.repository, baseline, version),
         )
         return self._secrets.redact(render(card))
 
@@ -163,14 +166,27 @@ class Proposals:
         record = await self._store.get(Key("run", version.run))
         return parsed(Run, record.body).baseline if record else None
 
-    async def _reports(self, version: ModelVersion) -> list[Report]:
-        """Its gates' reports; one that is lost leaves its verdict."""
-        found = []
+    async def _loosened(
+        self, repository: str, was: ModelVersion | None, now: ModelVersion
+    ) -> Sequence[Change] | None:
+        """How the rules differ that both were judged by; None where that is not known."""
+        if was is None:
+            return None
+        try:
+            found = await loosened_since(self._mirrors[repository], was, now)
+            return tuple(map(self._secrets.redacted, found.changes))
+        except NeedsHuman as failure:
+            log.warning("the rules of a release cannot be compared", reason=str(failure))
+            return None
+
+    async def _reports(self, version: ModelVersion) -> dict[str, Report]:
+        """Its gates' reports, by gate; one that is lost leaves its verdict."""
+        found: dict[str, Report] = {}
         for gate, digest in version.reports.items():
             try:
                 content = await self._artifacts.read_bytes(digest)
             except NeedsHuman as failure:
                 log.warning("the report of a gate is lost", gate=gate, reason=str(failure))
                 continue
-            found.append(Report.model_validate_json(content))
+            found[gate] = Report.model_validate_json(content)
         return found

@@ -14,7 +14,9 @@ from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import Listing, place
 from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
+from controller.machine.pipelines.untrusted import rules_of
 from controller.machine.repositories.pull import Pull
+from controller.machine.runs.exam import lacks
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
@@ -37,6 +39,8 @@ class PipelineKind:
         versions: Versions,
         artifacts: Artifacts,
         watch: Watch,
+        *,
+        confined: bool = True,
     ) -> None:
         self._store = store
         self._repositories = repositories
@@ -44,25 +48,27 @@ class PipelineKind:
         self._versions = versions
         self._artifacts = artifacts
         self._watch = watch
+        self._confined = confined
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or begin(inbox)
         ended = await self._ended(inbox)
-        heads, commits, bases = _commits(pipeline, inbox)
+        heads, commits, pulls = _commits(pipeline, inbox)
         code = {
             commit: await self._repositories.code(pipeline.repository, commit, folder)
             for commit, folder in commits.items()
         }
         head = heads.get(pipeline.default_branch)
         await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
-        listings = await self._listings(code)
-        for commit, folder in bases.items():
-            base = await self._repositories.code(pipeline.repository, commit, folder)
-            code.setdefault(commit, base)
+        rules = await self._rules(pipeline, pulls)
+        examined = _examined(code, rules, heads, pulls)
+        listings = await self._listings({**examined, **code})
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.folder)
         return Observed(
             code=code,
+            rules=rules,
+            confined=self._confined,
             listings=listings,
             baseline=await self._versions.baseline(key.name),
             ended=ended,
@@ -79,6 +85,18 @@ class PipelineKind:
         now: float,
     ) -> Decision[Pipeline]:
         return machine.decide(state, observed, inbox, now)
+
+    async def _rules(self, pipeline: Pipeline, pulls: Mapping[str, Pull]) -> dict[str, Code]:
+        """Whose gates judge each of the pull requests: by the pipeline's name, wherever its spec is
+        or was last."""
+        found = {}
+        for branch, pull in pulls.items():
+            base = await self._repositories.rules(
+                pipeline.repository, pull.base_commit, pipeline.name
+            )
+            if base is not None:
+                found[branch] = base
+        return found
 
     async def _ended(self, inbox: Sequence[Letter]) -> dict[str, Run]:
         runs = {}
@@ -175,9 +193,9 @@ def _ends(inbox: Sequence[Letter]) -> dict[str, Letter]:
 
 def _commits(
     pipeline: Pipeline, inbox: Sequence[Letter]
-) -> tuple[Mapping[str, str], dict[str, str], dict[str, str]]:
+) -> tuple[Mapping[str, str], dict[str, str], dict[str, Pull]]:
     """The heads by branch as the letters leave them; the commits that the machine will ask about,
-    with the folder of the spec in each; and the same of the bases of pull requests."""
+    with the folder of the spec in each; and the pull requests among the branches asked about."""
     heads, folders = dict(pipeline.heads), dict(pipeline.folders)
     pulls = dict(pipeline.pulls)
     asked = {pipeline.default_branch, *pipeline.wanted}
@@ -193,15 +211,29 @@ def _commits(
                 asked.add(body["branch"])
             case "spec_gone":
                 heads.pop(body["branch"], None)
-            case "trigger":
+            case "trigger" | "accepted":
                 asked.add(body.get("branch") or pipeline.default_branch)
+                if body.get("pull"):
+                    pulls[body["branch"]] = Pull.model_validate(body["pull"])
     commits = {heads[branch]: folders[branch] for branch in sorted(asked & heads.keys())}
     default = pipeline.default_branch
     if default in pipeline.heads and default not in heads:  # its last spec says whom to tell
         commits[pipeline.heads[default]] = pipeline.folders[default]
-    bases = {
-        pull.base_commit: folders.get(pull.base, folders[branch])
-        for branch, pull in pulls.items()
-        if branch in asked and branch in folders
-    }
-    return heads, commits, bases
+    looked_at = {branch: pull for branch, pull in pulls.items() if branch in asked & heads.keys()}
+    return heads, commits, looked_at
+
+
+def _examined(
+    code: Mapping[str, Code],
+    rules: Mapping[str, Code],
+    heads: Mapping[str, str],
+    pulls: Mapping[str, Pull],
+) -> dict[str, Code]:
+    """The bases whose data has to be looked at besides that of the pull requests, by commit."""
+    found = {}
+    for branch, base in rules.items():
+        head = code.get(heads.get(branch, ""))
+        terms = rules_of(base, pulls[branch].base)
+        if head and head.spec and terms and lacks(head.spec, head.source, terms):
+            found[base.source.commit] = base
+    return found

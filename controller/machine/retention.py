@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.machine.core import Value
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.building import image_of
+from controller.machine.runs.nodes import image_of
 from controller.machine.runs.run import Run
 from specs.digests import canonical_json
 

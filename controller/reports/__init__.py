@@ -3,6 +3,7 @@
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
 from controller.reports.by_repository import ForgeByRepository
+from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import Annotation, CommitReport, Forge
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "Forge",
     "ForgeByRepository",
     "NotesForge",
+    "PolicyApplier",
     "ReportApplier",
 ]

@@ -1,33 +1,31 @@
 """Applies `ReportCommit`: gathers the facts, builds the report, and has it shown."""
 
-from collections.abc import Sequence
-
-import structlog
+from collections.abc import Mapping, Sequence
 
 from controller.artifacts import Artifacts
 from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
-from controller.machine.runs.graph import Graph
-from controller.machine.runs.plan import Plan
-from controller.machine.runs.run import Run
-from controller.outbox import parsed
-from controller.plans import Cache, plan_of_run
-from controller.reports.build import build
-from controller.reports.protocol import Forge
+from controller.machine.runs.run import Run, why_ended
+from controller.reports.build import Beside, Worse, build, is_worse
+from controller.reports.gathering import Gathering, Shelves
+from controller.reports.links import NOWHERE, Links
+from controller.reports.protocol import CommitReport, Conclusion, Forge
 from controller.secrets import Secrets
 from controller.store.protocol import Store
-from specs.failures import Ignore, NeedsHuman
-from validators.report import Report
+from specs.failures import Ignore
 
-LOOK_BACK = 100
-"""Among how many runs of a pipeline, the latest changed, one of the same commit is looked for."""
-
-log = structlog.get_logger("headgate.reports")
+_ENDED: Mapping[str, Conclusion | None] = {
+    "passed": "success",
+    "failed": "failure",
+    "stopped": "failure",
+    "cancelled": "cancelled",
+    "running": None,
+}
 
 
 class ReportApplier:
-    """Applies `ReportCommit`."""
+    """Applies `ReportCommit`. `links` says by repository where it is looked at in a browser."""
 
     def __init__(
         self,
@@ -36,24 +34,44 @@ class ReportApplier:
         repositories: Repositories,
         forge: Forge,
         secrets: Secrets,
+        links: Mapping[str, Links] | None = None,
     ) -> None:
-        self._store = store
-        self._artifacts = artifacts
-        self._repositories = repositories
+        self._gathering = Gathering(Shelves(store, artifacts, repositories))
         self._forge = forge
         self._secrets = secrets
+        self._links = links or {}
 
     async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Message]:
-        """Report it. Raises `Ignore` for what is overtaken, and what the forge raises."""
-        run = await self._run(action)
-        latest = await self._latest(action)
+        """Report it. Raises `Ignore` for what is overtaken, and what the forge raises.
+
+        Another pull request with the same head and base has the same check: once this one is over,
+        that one is said again, as the worse of the two counts for both.
+        """
+        run = await self._gathering.run(action.run or "")
+        latest = await self._gathering.latest(action)
         if latest is not None and latest != action.run:
             raise Ignore(f"{latest} is a later run of that commit, and reports itself")
         if run is not None and action.state == "running" and not run.live:
             raise Ignore(f"{run.id} is over, and its end is reported")
-        graph = await self._graph(run) if run else None
-        reports = await self._reports(run, graph) if run and not run.live else []
-        plan = await self._plan(run, graph) if run and graph and run.pull is not None else None
+        siblings = await self._gathering.siblings(action)
+        await self._forge.report(await self._report(action, run, siblings))
+        for each in siblings if run is not None and not run.live else ():
+            if not each.live:
+                others = [one for one in siblings if one is not each] + ([run] if run else [])
+                await self._forge.report(await self._report(_end(each, action), each, others))
+        return ()
+
+    async def _report(
+        self, action: ReportCommit, run: Run | None, siblings: Sequence[Run]
+    ) -> CommitReport:
+        gathering = self._gathering
+        graph = await gathering.graph(run) if run else None
+        reports = await gathering.reports(run, graph) if run and not run.live else {}
+        plan = None
+        if run is not None and graph is not None and run.pull is not None:
+            plan = await gathering.plan(run, graph)
+        elif action.state == "held" and action.pull is not None:
+            plan = await gathering.plan_of_held(action)
         # Before a form escapes them, and once more for what only became a secret's text by it.
         hide, redact = self._secrets.redacted, self._secrets.redact
         said = {"title": redact(action.title), "text": redact(action.text)}
@@ -61,54 +79,56 @@ class ReportApplier:
             hide(action).model_copy(update=said),
             hide(run) if run else None,
             hide(graph) if graph else None,
-            [hide(each) for each in reports],
+            {name: hide(each) for name, each in reports.items()},
             hide(plan) if plan else None,
+            beside=Beside(
+                links=self._links.get(action.repository, NOWHERE),
+                base=redact(await self._base(action)),
+                past=await gathering.past(run) if run and "gate.model" in reports else (),
+                rows_before=await gathering.rows(plan.compared_with) if plan and reports else {},
+                worse=_worst(action, run, siblings),
+            ),
         )
-        await self._forge.report(report.model_copy(update={"text": redact(report.text)}))
-        return ()
+        return report.model_copy(update={"text": redact(report.text)})
 
-    async def _run(self, action: ReportCommit) -> Run | None:
-        record = await self._store.get(Key("run", action.run)) if action.run else None
-        return parsed(Run, record.body) if record else None
+    async def _base(self, action: ReportCommit) -> str:
+        """The name of the branch that the pull request would be merged into, if it is known."""
+        if action.pull is None:
+            return ""
+        pull = (await self._gathering.repository(action.repository)).pulls.get(action.pull)
+        return pull.base if pull else ""
 
-    async def _latest(self, action: ReportCommit) -> str | None:
-        """The pipeline's last run of that commit."""
-        if not action.pipeline:
-            return None
-        records = await self._store.list("run", f"{action.pipeline}-", LOOK_BACK)
-        wanted = (action.repository, action.commit, action.pipeline)
-        runs = [
-            (int(body["number"]), str(body["id"]))
-            for body in (record.body for record in records)
-            if (body.get("repository"), body.get("commit"), body.get("pipeline")) == wanted
-        ]
-        return max(runs, default=(0, None))[1]
 
-    async def _graph(self, run: Run) -> Graph | None:
-        record = await self._store.get(Key("graph", run.id))
-        return parsed(Graph, record.body) if record else None
+def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> Worse | None:
+    """The sibling that ended worse than this run, if this is over."""
+    if run is None or run.live or action.state == "running":
+        return None
+    found = None
+    least = _ENDED[run.outcome]
+    for each in siblings:
+        conclusion = _ENDED[each.outcome]
+        if conclusion is not None and each.pull is not None and is_worse(conclusion, least):
+            found, least = Worse(each.pull, each.id, _did(each), conclusion), conclusion
+    return found
 
-    async def _plan(self, run: Run, graph: Graph) -> Plan | None:
-        try:
-            return await plan_of_run(
-                Cache(self._store, self._artifacts), self._repositories, run, graph
-            )
-        except NeedsHuman as failure:
-            log.warning("there is no plan in a report", run=run.id, reason=str(failure))
-            return None
 
-    async def _reports(self, run: Run, graph: Graph | None) -> list[Report]:
-        """The gates' reports, in the order of the gates; one that is lost leaves its verdict."""
-        names = [node.name for node in graph.nodes] if graph else list(run.nodes)
-        found = []
-        for name in names:
-            node = run.nodes.get(name)
-            if node is None or node.verdict is None or not node.outputs:
-                continue
-            try:
-                content = await self._artifacts.read_bytes(node.outputs["report"])
-            except NeedsHuman as failure:
-                log.warning("the report of a gate is lost", gate=name, reason=str(failure))
-                continue
-            found.append(Report.model_validate_json(content))
-        return found
+def _did(run: Run) -> str:
+    return {"stopped": "was stopped", "failed": "failed", "cancelled": "was cancelled"}.get(
+        run.outcome, run.outcome
+    )
+
+
+def _end(run: Run, like: ReportCommit) -> ReportCommit:
+    """How a run ended, said again."""
+    assert run.outcome != "running", "the caller has looked"
+    why = why_ended(run)
+    return ReportCommit(
+        repository=run.repository,
+        commit=run.commit,
+        pipeline=run.pipeline,
+        scope=like.scope,
+        state=run.outcome,
+        title=f"{run.id} {run.outcome}" + (f": {why}" if why else ""),
+        run=run.id,
+        pull=run.pull,
+    )

@@ -7,6 +7,7 @@ from controller.notes import Notes
 from controller.reports.plain import plain
 from controller.reports.protocol import CommitReport
 from specs.failures import NeedsHuman
+from specs.names import slug
 
 NO_PIPELINE = "headgate"
 """The section of a report that belongs to no pipeline."""
@@ -20,10 +21,18 @@ class NotesForge:
 
     async def report(self, report: CommitReport) -> None:
         """Put the report into its section, unless it only tells how far a run is: that is not
-        worth a push. Raises what `Mirror` raises."""
-        if report.step is not None:
+        worth a push; or how a pull request changes the rules, which is no run's.
+
+        What another branch's rules say of the commit has a section of its own. Raises what `Mirror`
+        raises."""
+        if report.step is not None or report.kind == "policy":
             return
         notes = self._notes.get(report.repository)
         if notes is None:
             raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
-        await notes.write(report.commit, {report.pipeline or NO_PIPELINE: plain(report.text)})
+        await notes.write(report.commit, {_section(report): plain(report.text)})
+
+
+def _section(report: CommitReport) -> str:
+    name = report.pipeline or NO_PIPELINE
+    return slug(f"{name} {report.scope}") if report.scope else name

@@ -1,16 +1,22 @@
 """PURE. What a person reads who decides on a release: the evidence, and the model card."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.version import ModelVersion
+from controller.reports.gates import gates
+from controller.reports.headline import four, judged, loosened, signed
+from controller.reports.links import NOWHERE
 from controller.reports.protocol import LONGEST
+from controller.reports.rules import count, rules
+from controller.reports.table import table
 from specs.digests import short
 from validators.figures import number, percent
-from validators.render.common import duration, evidence, measured
+from validators.render.common import duration
 from validators.render.markdown import code, escape, prose
-from validators.render.markdown import render as gates
-from validators.report import Check, Report
+from validators.report import Check, Measured, Report
+from validators.verdict import worst
 
 MOST_ROWS = 30
 """Of one table, and of one list."""
@@ -24,35 +30,66 @@ class Card(NamedTuple):
     """What serves there now."""
     held_against: int | None
     """The number of the version that its run was compared with."""
-    reports: Sequence[Report]
-    """Of the gates of its run."""
+    reports: Mapping[str, Report]
+    """Of the gates of its run, by gate: `model`, `data.flights`."""
     environment: str
     by: str
     why: str
+    loosened: Sequence[Change] | None = None
+    """How its rules differ from those of what serves now; None where nothing serves, or the rules
+    cannot be compared any more."""
 
 
 def render(card: Card) -> str:
     """The text of the pull request, at most 65,535 characters: of the evidence, passing checks
     are cut first."""
     rest = "\n\n".join(_after_the_evidence(card)) + "\n"
-    version = card.version
-    if not card.reports:
-        verdicts = ", ".join(f"{escape(name)} {one}" for name, one in version.verdicts.items())
-        top = f"## Gates: {verdicts or 'the pipeline has none'}\n"
-    else:
-        worst_first = sorted(card.reports, key=lambda report: -report.verdict.rank)
-        title = f"{version.pipeline} v{version.number}"
-        room = max(LONGEST - len(rest) - 1, 500)
-        top = gates(worst_first, title, whole=f"headgate show {version.run}", longest=room)
-    text = f"{top}\n{rest}"
+    top = "\n\n".join(_before_the_evidence(card))
+    room = max(LONGEST - len(rest) - len(top) - 4, 500)
+    judged = gates(card.reports, None, NOWHERE, f"headgate show {card.version.run}", room)
+    text = "\n\n".join([top, *judged, rest])
     return text if len(text) <= LONGEST else text[: LONGEST - 2] + "…\n"
+
+
+def _before_the_evidence(card: Card) -> Iterator[str]:
+    """The verdict with its number, and what its gates do not ask any more."""
+    version = card.version
+    verdict = worst(version.verdicts.values()) if version.verdicts else None
+    icon = "✅" if verdict is not None and verdict.passes else "⚠️"
+    known = card.loosened is not None
+    parts = [
+        f"{version.pipeline} v{version.number}: {_shown(card)}",
+        *([loosened(count(card.loosened or ()))] if known else []),
+    ]
+    yield f"## {icon} {escape('; '.join(parts))}"
+    old = card.baseline
+    if card.loosened and old is not None and count(card.loosened):
+        number = count(card.loosened)
+        what = f"{number} rules were" if number > 1 else "1 rule was"
+        yield (
+            f"### ⚠️ {what} loosened since v{old.number}, which serves now\n\n"
+            f"> **v{version.number} was judged by the rules of its own commit, and not by those "
+            f"that v{old.number} had to pass.**"
+        )
+    elif card.loosened and old is not None:
+        yield f"### Rules that changed since v{old.number}\n\nNone is loosened."
+    if old is not None:
+        yield from rules(card.loosened or (), f"v{old.number}", f"v{version.number}")
+
+
+def _shown(card: Card) -> str:
+    report = card.reports.get("model")
+    if report is not None:
+        return "; ".join(judged(report, card.held_against))
+    verdicts = ", ".join(f"{name} {one}" for name, one in card.version.verdicts.items())
+    return verdicts or "it has no gate, so nothing was judged"
 
 
 def _after_the_evidence(card: Card) -> Iterator[str]:
     yield "## Model card"
-    yield _table(["", ""], _facts(card))
+    yield table(["", ""], _facts(card))
     yield from _metrics(card)
-    yield from _slices(card.reports)
+    yield from _slices(card)
     yield "## What happens next"
     yield "\n".join(_next(card))
 
@@ -84,49 +121,68 @@ def _facts(card: Card) -> list[list[str]]:
 
 def _metrics(card: Card) -> Iterator[str]:
     """What both models measured on the same rows, with the intervals of the differences."""
-    model = [report for report in card.reports if report.gate == "model"]
-    rows = [row for report in model for row in measured(report)][:MOST_ROWS]
-    if not rows:
+    report = card.reports.get("model")
+    if report is None or not report.metrics:
         return
     held = f"v{card.held_against}" if card.held_against is not None else "none"
     yield f"### Metrics, baseline {held}"
     serves = card.baseline.number if card.baseline else None
     if card.held_against is not None and serves != card.held_against:
         yield f"> **v{card.held_against} does not serve any more**: what does was not compared."
-    names = ["metric", "candidate", "baseline", "difference", "interval", "better", "n", "note"]
-    yield _table(
-        [name if name == "n" else name.capitalize() for name in names],
-        [[escape(row[name]) for name in names] for row in rows],
-    )
-
-
-def _slices(reports: Sequence[Report]) -> Iterator[str]:
-    found = [
-        check
-        for report in reports
-        if report.gate == "model"
-        for check in report.checks
-        if check.subject is not None
+    rows = [
+        [escape(one.metric), _moved(one.baseline, one.candidate), *_difference(one)]
+        for one in report.metrics[:MOST_ROWS]
     ]
+    heads = ["Metric", f"{held} → v{card.version.number}", "Difference", "Interval"]
+    yield table(heads, rows, right=(1, 2, 3))
+    yield f"Measured on {report.metrics[0].n:,} rows."
+    notes = [f"- {escape(one.metric)}: {escape(one.note)}" for one in report.metrics if one.note]
+    yield "\n".join(notes[:MOST_ROWS])
+
+
+def _slices(card: Card) -> Iterator[str]:
+    report = card.reports.get("model")
+    found = [check for check in report.checks if check.subject is not None] if report else []
     if not found:
         return
-    worst = sorted(found, key=lambda check: -check.verdict.rank)
+    ranked = sorted(found, key=lambda check: -check.verdict.rank)
+    rows = [
+        [check.verdict.value, _slice(check), _values(check), f"{check.n or 0:,}"]
+        for check in ranked[:MOST_ROWS]
+    ]
     yield "### Slices"
-    yield _checks(worst[:MOST_ROWS])
-    if len(worst) > MOST_ROWS:
-        yield f"{len(worst) - MOST_ROWS} more are in the evidence above."
+    yield table(["", "Slice", "Baseline → here", "Rows"], rows, right=(2, 3))
+    if len(ranked) > MOST_ROWS:
+        yield f"{len(ranked) - MOST_ROWS} more are in the evidence above."
 
 
-def _checks(checks: Sequence[Check]) -> str:
-    columns = ["observed", "baseline", "difference", "interval", "limit", "n"]
-    rows = []
-    for check in checks:
-        facts = evidence(check)
-        name = f"{check.subject}: {check.name}" if check.subject else check.name
-        shown = [escape(facts.get(column, "")) for column in columns]
-        rows.append([check.verdict.value, escape(name), *shown])
-    heads = [name if name == "n" else name.capitalize() for name in columns]
-    return _table(["Verdict", "Check", *heads], rows)
+def _slice(check: Check) -> str:
+    return f"{escape(check.subject or '')}: {escape(check.name)}"
+
+
+def _values(check: Check) -> str:
+    known = isinstance(check.observed, float)
+    now = four(check.observed) if isinstance(check.observed, float) else check.observed or ""
+    if known and isinstance(check.baseline, float):
+        return f"{four(check.baseline)} → {now}"
+    return escape(str(now))
+
+
+def _moved(was: float | None, now: float | None) -> str:
+    shown = "undefined" if now is None else four(now)
+    return shown if was is None else f"{four(was)} → {shown}"
+
+
+def _difference(one: Measured) -> list[str]:
+    """The difference, marked good or bad where the rows are sure of it, and its interval."""
+    if one.difference is None:
+        return ["", ""]
+    found = one.interval
+    sure = found is not None and (found.low > 0 or found.high < 0)
+    better = (one.difference > 0) == one.greater_is_better
+    mark = ("▲" if better else "▼") if sure else ""
+    interval = f"{signed(found.low)} to {signed(found.high)}" if found else ""
+    return [f"{signed(one.difference)} {mark}".rstrip(), interval]
 
 
 def _next(card: Card) -> Iterator[str]:
@@ -161,8 +217,3 @@ def _limit(name: str, allowed: float) -> str:
     if name == "errors":
         return f"{code(name)}: at most {number(allowed * 100)} more requests in a hundred may fail"
     return f"{code(name)}: may be {percent(allowed)} longer than on stable"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,49 +1,44 @@
 """PURE. A plan as Markdown: what changes in the rules first, then what would run, and on what."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from controller.machine.pipelines.change import Change
 from controller.machine.runs.plan import Plan, Planned
 from controller.machine.runs.run import NEW, Run
+from controller.reports.rules import LONGEST_CELL, count, rules
 from controller.reports.steps import ICONS, MOST
+from controller.reports.table import table
 from specs.digests import short
 from validators.figures import clip
 from validators.render.common import duration
 from validators.render.markdown import code, escape
 
-LONGEST_CELL = 300
 MOST_ROWS = 50
-"""Rules, datasets and gates that are shown of each."""
+"""Datasets and gates that are shown of each."""
 
 
 def render_plan(plan: Plan, run: Run | None = None) -> str:
     """The plan; beside each step stands how far it is in `run`, if there is one."""
-    return "\n\n".join([*policy(plan), "### Plan", *_head(plan), *_steps(plan, run), *_rest(plan)])
+    rules_ = policy(plan, run.accepted if run else "")
+    return "\n\n".join([*rules_, "### Plan", *_head(plan), *_steps(plan, run), *_rest(plan)])
 
 
-def policy(plan: Plan) -> Iterator[str]:
+def policy(plan: Plan, accepted: str = "") -> Iterator[str]:
     """The rules that differ from the base branch's, what loosens them first and in bold; nothing
-    where none does."""
+    where none does. `accepted` is who accepted them for this commit."""
     if not plan.policy or plan.policy_base is None:
         return
     base = code(plan.policy_base[:12])
-    loosened = sum(change.loosens for change in plan.policy)
+    loosened = count(plan.policy)
     stay = f"The gates of the base branch ({base}) stay in force until this is merged."
+    if accepted:
+        who = escape(f"@{accepted.removeprefix('@')}")
+        stay = f"They are in force for this commit, as {who} has accepted them."
     if loosened:
-        rules = "a rule" if loosened == 1 else f"{loosened} rules"
-        yield f"### ⚠️ This loosens {rules}\n\n> **{stay}**"
+        what = "a rule" if loosened == 1 else f"{loosened} rules"
+        yield f"### ⚠️ This loosens {what}\n\n> **{stay}**"
     else:
         yield f"### Rules that change\n\nNone is loosened. {stay}"
-    rows = [_rule(change) for change in plan.policy[:MOST_ROWS]]
-    yield _table(["", "Rule", "On the base branch", "Here"], rows)
-    yield from _more(len(plan.policy), "rules")
-
-
-def _rule(change: Change) -> list[str]:
-    """Bold, if it is loosened."""
-    mark, bold = ("⚠️", "**") if change.loosens else ("", "")
-    cells = (escape(clip(text, LONGEST_CELL)) for text in (change.rule, change.was, change.now))
-    return [mark, *(f"{bold}{cell}{bold}" for cell in cells)]
+    yield from rules(plan.policy)
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -75,7 +70,7 @@ def _against(plan: Plan) -> str:
 
 def _steps(plan: Plan, run: Run | None) -> Iterator[str]:
     rows = [_step(node, run) for node in plan.nodes[:MOST]]
-    yield _table(["", "Step", "About", "Why"], rows, right=(2,))
+    yield table(["", "Step", "About", "Why"], rows, right=(2,))
     yield from _more(len(plan.nodes), "steps", MOST)
 
 
@@ -100,7 +95,7 @@ def _rest(plan: Plan) -> Iterator[str]:
             ]
             for data in plan.datasets[:MOST_ROWS]
         ]
-        yield _table(["Dataset", "Version", before], rows)
+        yield table(["Dataset", "Version", before], rows)
         yield from _more(len(plan.datasets), "datasets")
     if plan.gates:
         lines = []
@@ -111,11 +106,6 @@ def _rest(plan: Plan) -> Iterator[str]:
         yield "**Gates that apply**\n\n" + "\n".join(lines)
         yield from _more(len(plan.gates), "gates")
     yield from (f"- {escape(note)}" for note in plan.notes)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    rule = ["---:" if at in right else "---" for at in range(len(head))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
 def _more(number: int, what: str, most: int = MOST_ROWS) -> Iterator[str]:

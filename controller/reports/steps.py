@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.run import Progress, Run
+from controller.reports.table import table
 from validators.figures import clip
 from validators.render.common import duration
 from validators.render.markdown import code, escape
@@ -31,11 +32,10 @@ def steps(
     if graph is None or not graph.nodes:
         return
     rows = [_row(run, node, planned, (why or {}).get(node.name, ())) for node in graph.nodes[:MOST]]
-    head = ["| | Step | Took | Why |", "| --- | --- | ---: | --- |"]
-    table = "\n".join([*head, *("| " + " | ".join(row) + " |" for row in rows)])
+    shown = table(["", "Step", "Took", "Why"], rows, right=(2,))
     more = len(graph.nodes) - MOST
     left = f"\n\n_{more} more: {code(f'headgate show {run.id}')}_" if more > 0 else ""
-    yield f"### {'Plan' if planned else 'Steps'}\n\n{table}{left}"
+    yield f"### {'Plan' if planned else 'Steps'}\n\n{shown}{left}"
 
 
 def _row(run: Run, node: Node, planned: bool, reasons: Sequence[str]) -> list[str]:

@@ -1,6 +1,10 @@
 """PURE. One rule that changed."""
 
+from typing import Any
+
 from controller.machine.core import Value
+from specs.digests import short
+from specs.values import format_duration, format_percent
 
 
 class Change(Value):
@@ -12,3 +16,22 @@ class Change(Value):
     now: str
     loosens: bool
     """Whether a candidate that was stopped before could pass now."""
+
+
+def plain(value: Any) -> str:
+    """A setting as a person reads it."""
+    if hasattr(value, "total_seconds"):
+        return format_duration(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return format_percent(value)
+    if isinstance(value, tuple):
+        return ", ".join(plain(each) for each in value) or "none"
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(exclude_none=True)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items()) or "none"
+    if value is None:
+        return "none"
+    return short(value) if isinstance(value, str) and value.startswith("sha256:") else str(value)

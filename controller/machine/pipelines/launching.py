@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from controller.machine.core import Action, Fact, Key, Message
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import missing, versions
+from controller.machine.pipelines.data import Listing, missing, versions
 from controller.machine.pipelines.pipeline import (
     Last,
     Observed,
@@ -14,10 +14,13 @@ from controller.machine.pipelines.pipeline import (
     forget,
     report,
 )
-from controller.machine.pipelines.untrusted import graph_of, rules_of
+from controller.machine.pipelines.untrusted import Terms, graph_of, judges_of, rules_of
+from controller.machine.repositories.pull import scope_of
+from controller.machine.runs import exam
 from controller.machine.runs.building import build
-from controller.machine.runs.graph import Graph, fingerprint
+from controller.machine.runs.graph import Graph, Source, fingerprint
 from controller.machine.runs.run import Run
+from specs.model import Pipeline as Spec
 
 PATIENCE = 86_400.0
 """Seconds after which a run that waits for its data is given up."""
@@ -37,21 +40,21 @@ def start(
     if code.spec is None:
         out.actions.extend(_invalid(pipeline, branch, wanted, code))
         return forget(pipeline, branch), None
-    pull = pipeline.pulls.get(branch)
-    rules = rules_of(observed.code.get(pull.base_commit)) if pull else None
-    trigger = "pull_requests" if pull else "commits"
-    says = rules.spec if rules else code.spec  # a pull request cannot switch its own judge off
-    if not wanted.asked and not getattr(says.triggers, trigger).enabled:
-        title = f"nothing to run: triggers.{trigger} is off"
-        out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title))
+    terms = terms_of(pipeline, branch, observed)
+    kept = _kept(pipeline, branch, code.spec, terms, observed)
+    if kept is not None:
+        out.actions.append(kept)
         return forget(pipeline, branch), None
     listings = observed.listings.get(wanted.commit, {})
     waits_for = missing(pipeline.data, code.spec, wanted.commit, listings)
+    datasets = versions(pipeline.data, code.spec, wanted.commit)
+    if terms is not None and not waits_for:
+        terms, besides, waits_for = _base_data(pipeline, code.spec, code.source, terms, observed)
+        datasets |= besides
     if waits_for:
         return _wait(pipeline, branch, waits_for, out, now)
-    datasets = versions(pipeline.data, code.spec, wanted.commit)
-    if pull:
-        graph = graph_of(code.spec, code.source, observed.baseline, rules, fork=pull.fork)
+    if terms is not None:
+        graph = graph_of(code.spec, code.source, observed.baseline, terms)
     else:
         graph = build(code.spec, code.source, observed.baseline)
     print_ = fingerprint(graph, datasets)
@@ -62,6 +65,79 @@ def start(
             out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title, last.run))
         return forget(_took(pipeline, branch, datasets), branch), None
     return _begin_run(pipeline, branch, wanted, graph, datasets, print_, observed, out, now), None
+
+
+def terms_of(pipeline: Pipeline, branch: str, observed: Observed) -> Terms | None:
+    """The terms of a pull request's run; None for a branch, which has its own rules."""
+    pull = pipeline.pulls.get(branch)
+    if pull is None:
+        return None
+    return Terms(
+        rules=rules_of(observed.rules.get(branch), pull.base),
+        fork=pull.fork,
+        accepted=_accepted_by(pipeline, branch) != "",
+    )
+
+
+def _accepted_by(pipeline: Pipeline, branch: str) -> str:
+    """Who accepted that the head is judged by its own rules; nobody for another commit."""
+    accepted = pipeline.accepted.get(branch)
+    return accepted.by if accepted and accepted.commit == pipeline.heads.get(branch) else ""
+
+
+def _kept(
+    pipeline: Pipeline, branch: str, spec: Spec, terms: Terms | None, observed: Observed
+) -> Action | None:
+    """What is said of a commit that is not run at all."""
+    wanted = pipeline.wanted[branch]
+    if terms is None:
+        if wanted.asked or spec.triggers.commits.enabled:
+            return None
+        title = "nothing to run: triggers.commits is off"
+        return report(pipeline, branch, wanted.commit, "skipped", title)
+    if terms.fork and not observed.confined and any(_on_this_machine(spec)):
+        steps = ", ".join(_on_this_machine(spec))
+        title = "not run: nothing confines a fork's steps on the controller's machine"
+        text = (
+            f"These would run as the controller itself, beside its secrets: {steps}. Install "
+            "bubblewrap there, give them an `image`, or allow it by `untrusted: anywhere` in the "
+            "controller's settings."
+        )
+        return report(pipeline, branch, wanted.commit, "held", title, text=text)
+    says = terms.rules.spec if terms.rules else spec  # none can switch its own judge off
+    if wanted.asked or terms.accepted or says.triggers.pull_requests.enabled:
+        return None
+    title = "not judged: triggers.pull_requests is off; `/headgate run` judges it"
+    text = f"A check that says nothing must not let a model through: {title}."
+    return report(pipeline, branch, wanted.commit, "held", title, text=text)
+
+
+def _on_this_machine(spec: Spec) -> list[str]:
+    """The steps that are processes and no containers."""
+    return [name for name in spec.steps if spec.executor_of(name) == "local"]
+
+
+def _base_data(
+    pipeline: Pipeline, spec: Spec, source: Source, terms: Terms, observed: Observed
+) -> tuple[Terms, dict[str, str], str | None]:
+    """The versions of the base's data that the spec has replaced and the base's exam reads, by
+    their names in the run; the terms, which say what cannot be had; or what is waited for."""
+    rules = judges_of(terms)
+    if rules is None or terms.rules is None:
+        return terms, {}, None
+    commit = rules.source.commit
+    known = versions(pipeline.data, rules.spec, commit)
+    found, lacking = {}, {}
+    for name in exam.lacks(spec, source, rules):
+        listing = observed.listings.get(commit, {}).get(name, Listing())
+        if name in known:
+            found[f"{exam.IN_BASE}{name}"] = known[name]
+        elif listing.problem is not None and listing.waits is None:
+            lacking[name] = listing.problem
+        else:
+            return terms, {}, listing.problem or f"dataset {name} of {rules.branch} to be complete"
+    rules = terms.rules.model_copy(update={"lacking": lacking})
+    return terms.model_copy(update={"rules": rules}), found, None
 
 
 def _wait(
@@ -108,6 +184,8 @@ def _begin_run(
         baseline=observed.baseline.version if observed.baseline else None,
         pull=pull.number if pull else None,
         base=pull.base_commit if pull else None,
+        scope=scope_of(branch, pull, pipeline.default_branch),
+        accepted=_accepted_by(pipeline, branch),
         releases=branch == pipeline.default_branch,
         created=now,
     )

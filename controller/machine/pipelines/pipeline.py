@@ -13,7 +13,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Action, Fact, Letter, Message, Value
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import Listing, Seen
-from controller.machine.repositories.pull import Pull
+from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
 from validators.report import Report
@@ -42,6 +42,13 @@ class Last(Value):
     outcome: str = "running"
 
 
+class Accepted(Value):
+    """A commit that somebody with the right lets be judged by its own rules."""
+
+    commit: str
+    by: str
+
+
 class Pipeline(Value):
     """The facts of a pipeline."""
 
@@ -54,6 +61,8 @@ class Pipeline(Value):
     """Where its spec is, on each of them."""
     pulls: Mapping[str, Pull] = {}
     """Those of them that are pull requests."""
+    accepted: Mapping[str, Accepted] = {}
+    """By pull request among the branches, the head whose changed rules were accepted."""
     gone: str | None = None
     """Why it wants nothing: its spec is not on the default branch any more."""
     wanted: Mapping[str, Wanted] = {}
@@ -80,10 +89,14 @@ class Observed(Value):
     """What the world says of a pipeline."""
 
     code: Mapping[str, Code] = {}
-    """By commit: of wanted commits, of the head of the default branch, and of the bases of wanted
-    pull requests."""
+    """By commit: of wanted commits and of the head of the default branch."""
+    rules: Mapping[str, Code] = {}
+    """By pull request among the branches that want a run: whose gates judge it."""
+    confined: bool = True
+    """Whether what a step of this machine can reach is bounded, or need not be."""
     listings: Mapping[str, Mapping[str, Listing]] = {}
-    """Of the datasets that the spec of each of those commits names, by commit and dataset."""
+    """Of the datasets that the spec of each of those commits names, by commit and dataset; and of
+    those of the rules, by their commit."""
     baseline: Baseline | None = None
     ended: Mapping[str, Run] = {}
     """The runs that letters say have ended, by id."""
@@ -140,7 +153,7 @@ def report(
     pipeline: Pipeline,
     branch: str,
     commit: str,
-    state: Literal["running", "cancelled", "skipped", "invalid"],
+    state: Literal["running", "cancelled", "skipped", "invalid", "held"],
     title: str,
     run: str | None = None,
     text: str = "",
@@ -156,4 +169,5 @@ def report(
         run=run,
         text=text,
         pull=pull.number if pull else None,
+        scope=scope_of(branch, pull, pipeline.default_branch),
     )

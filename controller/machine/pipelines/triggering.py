@@ -12,6 +12,7 @@ from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import UNSETTLED, doubt, look, versions
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
+    Accepted,
     Observed,
     Out,
     Pipeline,
@@ -88,6 +89,7 @@ def _heed(
             return _lose(pipeline, body, observed, out)
         case "trigger":
             branch = body.get("branch") or pipeline.default_branch
+            pipeline = _as_now(pipeline, branch, body)
             last = pipeline.last.get(branch)
             if body.get("unless_passed") and last and last.outcome in ("running", "passed"):
                 return pipeline
@@ -98,6 +100,8 @@ def _heed(
             due = datetime.fromisoformat(body["at"]).timestamp()
             pipeline = pipeline.model_copy(update={"scheduled": due})
             return want(pipeline, pipeline.default_branch, trigger, now)
+        case "accepted":
+            return _accept(pipeline, body, now)
         case "cancel":
             return _cancel(pipeline, body, out)
         case "run_ended":
@@ -122,8 +126,11 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
         out.actions.append(theirs.model_copy(update=update))
         return pipeline
     before = pipeline.pulls.get(branch)
+    moved = pull is not None and before is not None and before.base != pull.base
+    accepted = {name: one for name, one in pipeline.accepted.items() if name != branch or not moved}
     pipeline = pipeline.model_copy(
         update={
+            "accepted": accepted,
             "heads": {**pipeline.heads, branch: commit},
             "folders": {**pipeline.folders, branch: body["folder"]},
             "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
@@ -135,7 +142,6 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
     active = pipeline.active.get(branch)
     last = pipeline.last.get(branch)
     known = last is not None and last.commit == commit
-    moved = pull is not None and before is not None and before.base != pull.base
     if active and branch != pipeline.default_branch and (moved or not known):
         reason = f"superseded by commit {commit[:12]}"
         if pull is not None and known:
@@ -152,6 +158,26 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
     why = f"commit {commit[:12]} on {branch}: {body.get('subject', '')}".rstrip(": ")
     trigger = Trigger(kind="commit", why=why, by=body.get("author", ""))
     return want(pipeline, branch, trigger, now)
+
+
+def _as_now(pipeline: Pipeline, branch: str, body: Mapping[str, Any]) -> Pipeline:
+    """With the pull request as it is now: its base may have moved, and judges by today's rules."""
+    if not body.get("pull") or branch not in pipeline.pulls:
+        return pipeline
+    now = Pull.model_validate(body["pull"])
+    return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: now}})
+
+
+def _accept(pipeline: Pipeline, body: Mapping[str, Any], now: float) -> Pipeline:
+    """Judge a pull request's commit anew, by its own rules."""
+    branch = body["branch"]
+    if pipeline.heads.get(branch) != body["commit"] or branch not in pipeline.pulls:
+        return pipeline
+    pipeline = _as_now(pipeline, branch, body)
+    accepted = Accepted(commit=body["commit"], by=body["by"])
+    pipeline = pipeline.model_copy(update={"accepted": {**pipeline.accepted, branch: accepted}})
+    why = f"{body['by']} accepted the rules of {body['commit'][:12]}"
+    return want(pipeline, branch, Trigger(kind="manual", why=why, by=body["by"]), now, force=True)
 
 
 def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: Out) -> Pipeline:
@@ -180,7 +206,7 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
     return pipeline.model_copy(
         update={
             facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
-            for facts in ("heads", "folders", "pulls", "wanted", "last")
+            for facts in ("heads", "folders", "pulls", "wanted", "last", "accepted")
         }
     )
 
@@ -220,7 +246,8 @@ def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[P
     head = pipeline.heads.get(pipeline.default_branch)
     commits = ([head] if head else []) + [wanted.commit for wanted in pipeline.wanted.values()]
     codes = {commit: observed.code[commit] for commit in commits if commit in observed.code}
-    specs = {commit: code.spec for commit, code in codes.items() if code.spec}
+    bases = {code.source.commit: code for code in observed.rules.values()}
+    specs = {commit: code.spec for commit, code in {**bases, **codes}.items() if code.spec}
     data, wait = look(pipeline.data, specs, observed.listings, now)
     spec = specs.get(head or "")
     if head is not None and spec is None:

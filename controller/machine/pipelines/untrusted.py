@@ -2,25 +2,38 @@
 
 from collections.abc import Collection
 
+from controller.machine.core import Value
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.building import build
+from controller.machine.runs.exam import in_repository
 from controller.machine.runs.graph import Baseline, Graph, Rules, Source, fingerprint
 from specs.model import Pipeline
 
 
-def rules_of(base: Code | None) -> Rules | None:
-    """The gates of the base branch; None where it has no such pipeline, or a broken one."""
+class Terms(Value):
+    """On which terms a pull request's run is made."""
+
+    rules: Rules | None = None
+    """Those of its base; None where that never had such a pipeline."""
+    fork: bool = False
+    accepted: bool = False
+    """Whether somebody with the right lets the commit be judged by its own rules."""
+
+
+def rules_of(base: Code | None, branch: str = "") -> Rules | None:
+    """The gates of the base branch, which is called so; None where it has no such pipeline, or a
+    broken one."""
     if base is None or base.spec is None:
         return None
-    return Rules(spec=base.spec, source=base.source)
+    return Rules(spec=base.spec, source=base.source, branch=branch)
 
 
-def without_secrets(spec: Pipeline, rules: Rules | None, *, fork: bool) -> Pipeline:
+def without_secrets(spec: Pipeline, terms: Terms) -> Pipeline:
     """The spec as a pull request may run it: with the secrets that the base branch marks for pull
     requests, and none for a fork."""
     marked: Collection[str] = ()
-    if rules is not None and not fork:
-        marked = rules.spec.triggers.pull_requests.secrets
+    if terms.rules is not None and not terms.fork:
+        marked = terms.rules.spec.triggers.pull_requests.secrets
     steps = {
         name: step.model_copy(
             update={"secrets": tuple(secret for secret in step.secrets if secret in marked)}
@@ -30,14 +43,22 @@ def without_secrets(spec: Pipeline, rules: Rules | None, *, fork: bool) -> Pipel
     return spec.model_copy(update={"steps": steps})
 
 
-def graph_of(
-    spec: Pipeline, source: Source, baseline: Baseline | None, rules: Rules | None, *, fork: bool
-) -> Graph:
-    """The graph of a pull request's run: judged by the rules of its base, given few secrets."""
-    if baseline is not None:  # its code is trusted, but not what it is given to read
-        held_against = without_secrets(baseline.spec, rules, fork=fork)
-        baseline = baseline.model_copy(update={"spec": held_against})
-    return build(without_secrets(spec, rules, fork=fork), source, baseline, rules)
+def graph_of(spec: Pipeline, source: Source, baseline: Baseline | None, terms: Terms) -> Graph:
+    """The graph of a pull request's run: judged by the rules of its base, given few secrets.
+
+    What evaluates is trusted, be it the base's or the baseline's, but not what it is given to read.
+    """
+    if baseline is not None:
+        bare = without_secrets(baseline.spec, terms)
+        baseline = baseline.model_copy(update={"spec": bare})
+    return build(without_secrets(spec, terms), source, baseline, judges_of(terms))
+
+
+def judges_of(terms: Terms) -> Rules | None:
+    """The rules in force, without secrets; None where its own are."""
+    if terms.rules is None or terms.accepted:
+        return None
+    return terms.rules.model_copy(update={"spec": without_secrets(terms.rules.spec, terms)})
 
 
 def touches(before: Code | None, after: Code) -> bool:
@@ -47,4 +68,10 @@ def touches(before: Code | None, after: Code) -> bool:
     if before.spec != after.spec:
         return True
     was, now = build(before.spec, before.source), build(after.spec, after.source)
-    return fingerprint(was, {}) != fingerprint(now, {})
+    if fingerprint(was, {}) != fingerprint(now, {}):
+        return True
+    data = [
+        {name: in_repository(code.source, each.uri) for name, each in after.spec.datasets.items()}
+        for code in (before, after)
+    ]
+    return data[0] != data[1]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from controller.machine.runs.attempt import State, Status
-from controller.machine.runs.graph import Node, key_of, resolve
+from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
 from controller.machine.runs.run import NEW, Observed, Progress, Run, Tried
 from validators.verdict import Verdict
 
@@ -41,19 +41,19 @@ def wanted_keys(run: Run, observed: Observed) -> set[str]:
 def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node, dict[str, str]]:
     """The node as it can be run, and its inputs' digests.
 
-    A baseline that could not be evaluated leaves the model gate without that input, and with the
-    reason in its request.
+    An evaluation that failed leaves the model gate without that input, and with the reason in its
+    request.
     """
     for name, origin in node.inputs.items():
         upstream = nodes.get(origin.node or "")
-        if upstream and upstream.outputs is None and (origin.node or "").startswith("baseline."):
+        if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
             why = (upstream.failed or upstream.skipped or "")[:500]
-            reason = f"the baseline could not be evaluated on this data: {why}"
-            request = {**node.attempt.request, "no_baseline": reason}
+            reason = f"the {name} could not be evaluated on this data: {why}"
+            request = {**node.attempt.request, f"no_{name}": reason}
             node = node.model_copy(
                 update={
                     "inputs": {k: v for k, v in node.inputs.items() if k != name},
-                    "definition": {**node.definition, "no_baseline": reason},
+                    "definition": {**node.definition, f"no_{name}": reason},
                     "attempt": node.attempt.model_copy(update={"request": request}),
                 }
             )
@@ -125,7 +125,7 @@ def _without_running(
         upstream = nodes.get(need, NEW)
         if not upstream.done:
             return progress
-        if upstream.outputs is None and not need.startswith("baseline."):
+        if upstream.outputs is None and not (node.kind == "model_gate" and is_evidence(need)):
             why = upstream.failed or upstream.skipped or ""
             return progress.model_copy(
                 update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}

@@ -14,6 +14,13 @@ from specs.digests import digest
 from specs.model import Pipeline
 
 NodeKind = Literal["step", "data_gate", "model_gate", "baseline"]
+EVIDENCE = ("baseline.", "base.")
+"""What the names of nodes begin with that only make evidence: for a gate to judge by."""
+
+
+def is_evidence(name: str) -> bool:
+    """Whether a node's failure is for a gate to judge, and not the end of the run."""
+    return name.startswith(EVIDENCE)
 
 
 class From(Value):
@@ -66,6 +73,13 @@ class Rules(Value):
 
     spec: Pipeline
     source: Source
+    branch: str = ""
+    """What the base is called, for reports."""
+    lacking: Mapping[str, str] = {}
+    """Why datasets of it cannot be had, by their names there."""
+
+    def __str__(self) -> str:
+        return f"{self.branch} ({self.source.commit[:12]})".strip()
 
 
 class Node(Value):

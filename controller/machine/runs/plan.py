@@ -5,16 +5,15 @@ from typing import Any, Literal
 
 from controller.machine.core import Value
 from controller.machine.pipelines.change import Change
-from controller.machine.pipelines.policy import rules_of
+from controller.machine.pipelines.policy_gates import rules_of
 from controller.machine.runs.graph import Graph, Node, NodeKind, fingerprint, key_of, resolve
+from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import Hit, Run
 from specs.digests import short
 from specs.gates import ModelGate
 from specs.model import Pipeline
 from specs.references import as_argument
 
-PROPOSED = ".proposed"
-"""Ends the name of the gate of a suite that a pull request changes, beside that in force."""
 MOST_FILES = 5
 """Files that one reason names; the rest is counted."""
 
@@ -176,7 +175,8 @@ def gates_of(graph: Graph, base: str | None) -> tuple[PlannedGate, ...]:
             judges = request["dataset"]
             rules: tuple[str, ...] = (request["suite"],)
         elif node.kind == "model_gate":
-            judges, rules = "the model", rules_of(ModelGate.model_validate(request["gate"]))
+            by = f" by {request['exam']}" if request.get("exam") else ""
+            judges, rules = f"the model{by}", rules_of(ModelGate.model_validate(request["gate"]))
         else:
             continue
         of_base = base is not None and node.attempt.commit == base

@@ -14,7 +14,7 @@ from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.runs.attempt import State, Status
-from controller.machine.runs.graph import Graph
+from controller.machine.runs.graph import Graph, is_evidence
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -131,9 +131,7 @@ class Run(Value):
             return "cancelled"
         if any(node.verdict and not node.verdict.passes for node in self.nodes.values()):
             return "stopped"
-        if any(
-            node.failed and not name.startswith("baseline.") for name, node in self.nodes.items()
-        ):
+        if any(node.failed and not is_evidence(name) for name, node in self.nodes.items()):
             return "failed"
         return "passed"
 

@@ -1,6 +1,6 @@
 """What a pipeline makes of pull requests: whose gates judge, what is superseded, what is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import ReportCommit
@@ -23,8 +23,17 @@ class Reviewed(Team):
 
     baseline: Baseline | None = None
 
+    confined: bool = True
+    pulls: dict[str, Pull] = field(default_factory=dict)
+
     def observe(self) -> Observed:
-        return super().observe().model_copy(update={"baseline": self.baseline})
+        rules = {
+            branch: self.code[pull.base_commit]
+            for branch, pull in self.pulls.items()
+            if pull.base_commit in self.code
+        }
+        update = {"baseline": self.baseline, "rules": rules, "confined": self.confined}
+        return super().observe().model_copy(update=update)
 
     def propose(
         self, name: str, *changes: tuple[str, Any], number: int = 7, on: str = "c1", **facts: Any
@@ -34,6 +43,7 @@ class Reviewed(Team):
         told = self.inbox.pop()
         about = {"base": "main", "author": "ada", "title": f"Try {name}", **facts}
         pull = Pull(number=number, head=commit, base_commit=sha(on), **about)
+        self.pulls[line(number)] = pull
         body = {**told.message.body, "pull": pull.plain()}
         self.say("commit_seen", body)
         return commit
@@ -42,6 +52,11 @@ class Reviewed(Team):
         """That of the last run."""
         (found,) = (f for f in self.facts if f.key == ("graph", self.last_run.id))
         return parsed(Graph, found.body)
+
+    def accept(self, commit: str, by: str = "grace", number: int = 7) -> None:
+        branch = line(number)
+        body = {"repository": "team", "branch": branch, "commit": commit, "by": by}
+        self.say("accepted", {**body, "pull": self.pulls[branch].plain()})
 
     def limits(self) -> list[float]:
         checks = self.graph().by_name["gate.model"].attempt.request["gate"]["checks"]
@@ -84,7 +99,9 @@ def test_where_the_base_switches_pull_requests_off_nothing_runs_and_it_says_so()
     team = reviewed(OFF)
     commit = team.propose("p1", LOOSE)
     team.turn()
-    assert team.told(commit) == [("skipped", "nothing to run: triggers.pull_requests is off")]
+    ((state, title),) = team.told(commit)
+    assert state == "held", "a neutral check would let it be merged unseen"
+    assert "triggers.pull_requests is off; `/headgate run` judges it" in title
     assert list(team.runs) == ["mean-1"]
     team.trigger(force=True, branch=line(7))
     team.turn()
@@ -182,3 +199,118 @@ def test_one_of_another_repository_cannot_claim_the_name_even_when_main_is_gone(
     assert "team has a pipeline mean already" in title
     assert team.pipeline.repository == "team"
     assert line(7) not in team.pipeline.heads
+
+
+# -- whose rules -----------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_asked_for_later_is_judged_by_the_base_as_it_is_then() -> None:
+    team = reviewed(LOOSE)
+    team.propose("p1", LOOSE, ("params.depth", 7))
+    team.turn()
+    team.end()
+    assert team.limits() == [0.1]
+    team.push("c2")  # main asks for more now
+    team.turn()
+    team.pulls[line(7)] = team.pulls[line(7)].model_copy(update={"base_commit": sha("c2")})
+    body = {"kind": "manual", "why": "ada asked", "branch": line(7), "force": True}
+    team.say("trigger", {**body, "pull": team.pulls[line(7)].plain()})
+    team.turn()
+    assert (team.last_run.pull, team.limits()) == (7, [0.6, 0.1])
+    assert team.last_run.base == sha("c2")
+
+
+def test_a_commit_whose_rules_were_accepted_is_judged_by_its_own_and_the_next_is_not() -> None:
+    team = reviewed()
+    commit = team.propose("p1", LOOSE, ("params.depth", 7))
+    team.turn()
+    team.end("stopped")
+    team.accept(commit)
+    team.turn()
+    assert (team.last_run.accepted, team.limits()) == ("grace", [0.1])
+    team.end()
+    team.propose("p2", LOOSE, ("params.depth", 8))
+    team.turn()
+    assert (team.last_run.accepted, team.limits()) == ("", [0.6, 0.1])
+
+
+def test_accepting_a_commit_that_is_not_the_head_any_more_does_nothing() -> None:
+    team = reviewed()
+    old = team.propose("p1", LOOSE, ("params.depth", 7))
+    team.propose("p2", LOOSE, ("params.depth", 8))
+    team.turn()
+    runs = list(team.runs)
+    team.accept(old)
+    team.turn()
+    assert list(team.runs) == runs
+    assert team.pipeline.accepted == {}
+
+
+def test_what_was_accepted_for_one_base_is_not_for_another() -> None:
+    team = reviewed()
+    team.push("c0", LOOSE, branch="lenient")
+    team.turn()
+    commit = team.propose("p1", LOOSE, ("params.depth", 7), on="c0", base="lenient")
+    team.accept(commit)
+    team.turn()
+    assert team.last_run.accepted == "grace"
+    team.end("cancelled")
+    team.propose("p1", LOOSE, ("params.depth", 7))
+    team.turn()
+    assert (team.last_run.accepted, team.limits()) == ("", [0.6, 0.1])
+
+
+def test_each_base_has_a_scope_of_its_own_and_so_has_a_branch_that_is_watched() -> None:
+    team = reviewed()
+    team.push("c0", LOOSE, branch="easy")
+    team.turn()
+    assert team.last_run.scope == "on easy"
+    team.propose("p1", ("params.depth", 7), on="c0", base="easy", number=7)
+    team.propose("p1", ("params.depth", 7), number=8)
+    team.turn()
+    scopes = {run.pull: run.scope for run in team.runs.values() if run.commit == sha("p1")}
+    assert scopes == {7: "into easy", 8: ""}
+
+
+def test_a_fork_runs_on_this_machine_only_where_its_steps_are_confined() -> None:
+    team = reviewed()
+    team.confined = False
+    commit = team.propose("p1", ("params.depth", 7), fork=True)
+    team.turn()
+    ((state, title),) = team.told(commit)
+    assert (state, list(team.runs)) == ("held", ["mean-1"])
+    assert "nothing confines" in title
+    team.propose("p2", ("params.depth", 8), ("environment.image", "python:3.11"), fork=True)
+    team.turn()
+    assert list(team.runs) == ["mean-1", "mean-2"], "a container is confined"
+
+
+# -- the base's data -------------------------------------------------------------------------------
+
+EASY = ("datasets.numbers.uri", "file:///easy/*.csv")
+
+
+def test_data_that_a_pull_request_replaced_is_pinned_beside_its_own() -> None:
+    team = reviewed()
+    easy = team.drop("easy", "file:///easy/*.csv")
+    team.propose("p1", EASY)
+    team.turn()
+    team.turn(40.0)  # until it was quiet for long enough
+    run = team.last_run
+    assert run.pull == 7
+    assert run.datasets["numbers"] == easy
+    assert run.datasets["base.numbers"] != easy
+    assert "gate.model.base" in team.graph().by_name
+
+
+def test_data_of_the_base_that_is_gone_leaves_the_candidate_unexamined_and_not_passed() -> None:
+    team = reviewed()
+    team.drop("easy", "file:///easy/*.csv")
+    del team.buckets["file:///bucket/*.csv"]
+    team.state = team.pipeline.model_copy(update={"data": {}})
+    team.propose("p1", EASY)
+    team.turn()
+    team.turn(40.0)
+    gate = team.graph().by_name["gate.model.base"]
+    assert "candidate" not in gate.inputs
+    assert "there is no object at file:///bucket/*.csv" in gate.attempt.request["no_candidate"]

@@ -6,7 +6,7 @@ import pytest
 
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import MARGIN, Stored, kept, runs_of
-from controller.machine.runs.building import image_of
+from controller.machine.runs.nodes import image_of
 from controller.machine.runs.run import Progress, Run, Trigger
 from specs.digests import digest
 from specs.model import Pipeline

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.untrusted import rules_of, touches, without_secrets
-from controller.machine.runs.building import build, judged_by
+from controller.machine.pipelines.untrusted import Terms, rules_of, touches, without_secrets
+from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, Source, key_of
+from controller.machine.runs.judging import judged_by
 from specs.digests import digest
 from specs.gates import AbsoluteCheck
 from tests.controller.machine.kit import source, spec
@@ -65,14 +66,14 @@ def test_the_columns_of_the_base_are_read_however_the_pull_request_names_them() 
     assert gate.columns.label == "late"
 
 
-def test_a_gate_of_predictions_that_are_not_made_any_more_gives_way_to_the_specs_own() -> None:
+def test_the_checks_of_the_base_stay_where_the_predictions_go_by_another_name() -> None:
     steps = spec().model_dump(mode="json", exclude_none=True)["steps"]
     changes = [
         ("steps", {"train": steps["train"], "score": {**steps["evaluate"]}}),
         ("gates.model.predictions", "steps.score.rows"),
         ("gates.model.checks", [LOOSE]),
     ]
-    assert checks(*changes) == [0.1]
+    assert checks(*changes) == [0.6, 0.1]
 
 
 def test_where_the_base_has_no_gate_or_is_broken_the_specs_own_judges() -> None:
@@ -137,7 +138,7 @@ ASKS = ("steps.train.secrets", ["TOKEN", "PASSWORD"])
 def handed(*, marked: list[str], proposed: list[str] | None = None, fork: bool = False) -> set[str]:
     rules = base(ASKS, ("triggers.pull_requests", {"secrets": marked}))
     wants = ("triggers.pull_requests", {"secrets": marked if proposed is None else proposed})
-    found = without_secrets(spec(ASKS, wants), rules, fork=fork)
+    found = without_secrets(spec(ASKS, wants), Terms(rules=rules, fork=fork))
     return set(found.steps["train"].secrets)
 
 
@@ -150,13 +151,13 @@ def test_a_pull_request_gets_the_secrets_that_its_base_marks_and_asks_in_vain_fo
 def test_a_fork_gets_none_and_neither_does_one_without_a_base() -> None:
     assert handed(marked=["TOKEN"], fork=True) == set()
     marks = ("triggers.pull_requests", {"secrets": ["TOKEN"]})
-    assert without_secrets(spec(ASKS, marks), None, fork=False).steps["train"].secrets == ()
+    assert without_secrets(spec(ASKS, marks), Terms()).steps["train"].secrets == ()
 
 
 def test_a_step_with_fewer_secrets_is_another_step_for_the_cache() -> None:
     inputs = {"numbers": digest("numbers")}
     trusted = build(spec(ASKS), source()).by_name["train"]
-    bare = build(without_secrets(spec(ASKS), None, fork=True), source()).by_name["train"]
+    bare = build(without_secrets(spec(ASKS), Terms(fork=True)), source()).by_name["train"]
     assert bare.attempt.secrets == ()
     assert key_of(trusted, inputs) != key_of(bare, inputs)
 

@@ -1,6 +1,6 @@
 """Runs as they come out of the machine, for reports: a spec of two steps and two gates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.building import build
@@ -8,7 +8,7 @@ from controller.machine.runs.graph import Baseline, Graph, Source
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
 from specs.load import load
-from validators.report import Check, Report
+from validators.report import Check, Location, Measured, Report
 from validators.verdict import Verdict
 
 SPEC = """\
@@ -22,10 +22,12 @@ steps:
     run: python train.py {inputs.flights} {outputs.model}
     inputs: {flights: datasets.flights}
     outputs: {model: model.joblib}
+    reads: [train.py]
   evaluate:
     run: python evaluate.py {inputs.model} {inputs.flights} {outputs.predictions}
     inputs: {model: steps.train.model, flights: datasets.flights}
     outputs: {predictions: predictions.csv}
+    reads: [evaluate.py]
 model: steps.train.model
 gates:
   model:
@@ -90,8 +92,12 @@ def broken(message: str, tries: int = 2) -> Progress:
     return Progress(key="k", attempts=tried, failed=message, ended=1004.0)
 
 
-def model_report(verdict: Verdict, checks: int = 1) -> Report:
-    """A model gate's report, with that many checks of which the last has the verdict."""
+def model_report(
+    verdict: Verdict, checks: int = 1, baseline: float | None = None, worse: Sequence[str] = ()
+) -> Report:
+    """A model gate's report, with that many checks of which the last has the verdict; `worse` are
+    slices that it warns of."""
+    value = 0.512 if verdict is Verdict.FAIL else 0.8679
     passing = (
         Check(name=f"slice {n}", verdict=Verdict.PASS, message="It holds." * 60, observed=0.7, n=90)
         for n in range(checks - 1)
@@ -99,21 +105,48 @@ def model_report(verdict: Verdict, checks: int = 1) -> Report:
     judged = Check(
         name="roc_auc at least 0.6",
         verdict=verdict,
-        message="roc_auc is 0.512, below 0.6.",
-        observed=0.512,
+        message=f"roc_auc is {value}, the limit is 0.6.",
+        observed=value,
         limit=">= 0.6",
         n=27004,
         next_step="compare with `headgate explain`",
+        where=Location(file="ml-pipeline.yaml", line=20),
     )
+    slices = (
+        Check(
+            name="roc_auc by carrier",
+            verdict=Verdict.WARN,
+            message=f"{name} got worse.",
+            subject=name,
+            observed=0.6,
+            baseline=0.7,
+            blocks=False,
+            n=400,
+        )
+        for name in worse
+    )
+    metrics = [
+        Measured(
+            metric=metric,
+            candidate=value,
+            baseline=baseline,
+            difference=None if baseline is None else value - baseline,
+            greater_is_better=metric == "roc_auc",
+            n=27004,
+        )
+        for metric in ("roc_auc", "log_loss")
+    ]
     return Report(
         gate="model",
         subject="flight-delay",
-        checks=(*passing, judged),
+        checks=(*passing, judged, *slices),
         provenance={"model": digest(b"model")},
+        metrics=tuple(metrics),
     )
 
 
 def data_report() -> Report:
     """A data gate's report that passes."""
     check = Check(name="key not null", verdict=Verdict.PASS, message="No nulls.", observed=0, n=9)
-    return Report(gate="data", subject="flights", checks=(check,))
+    notes = ("120,000 rows in 3 objects.",)
+    return Report(gate="data", subject="flights", checks=(check,), notes=notes)

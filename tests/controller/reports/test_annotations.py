@@ -17,19 +17,19 @@ def test_a_commit_that_runs_nothing_is_as_good_as_the_run_that_it_equals_and_no_
     stopped = STOPPED.model_copy(update={"commit": "f" * 40})
     going = run("f" * 40, {"train": Progress(key="k")}, finished=None)
     conclusions = [
-        build(skipped, one, graph(SHA), ()).conclusion for one in (PASSED, stopped, going, None)
+        build(skipped, one, graph(SHA), {}).conclusion for one in (PASSED, stopped, going, None)
     ]
     assert conclusions == ["neutral", "failure", "cancelled", "failure"]
     of_no_run = action("skipped", "there is no spec", None)
-    assert build(of_no_run, None, None, ()).conclusion == "neutral"
+    assert build(of_no_run, None, None, {}).conclusion == "neutral"
 
 
 def test_while_it_runs_nothing_is_concluded_and_a_failure_is_one() -> None:
     failed = run(SHA, {"train": broken("no")})
-    assert build(action("running", "runs"), failed, None, ()).conclusion is None
-    assert build(action("failed", "failed"), failed, None, ()).conclusion == "failure"
-    assert build(action("invalid", "invalid", None), None, None, ()).conclusion == "failure"
-    assert build(action("cancelled", "superseded"), None, None, ()).conclusion == "cancelled"
+    assert build(action("running", "runs"), failed, None, {}).conclusion is None
+    assert build(action("failed", "failed"), failed, None, {}).conclusion == "failure"
+    assert build(action("invalid", "invalid", None), None, None, {}).conclusion == "failure"
+    assert build(action("cancelled", "superseded"), None, None, {}).conclusion == "cancelled"
 
 
 def test_the_problems_of_a_spec_stand_on_their_lines_with_their_mend() -> None:

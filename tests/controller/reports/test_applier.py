@@ -93,9 +93,9 @@ async def test_a_stopped_run_is_read_beside_its_commit_with_its_gates_evidence(
     await keep(store, stopped)
     await applier.apply(OWNER, said(stopped, "stopped", "stopped by gate.model (FAIL)"))
     text = note(ada, commit)
-    assert "❌ flight-delay-12 stopped by gate.model (FAIL)" in text
-    assert "roc_auc is 0.512, below 0.6." in text
-    assert "FAIL: the gates that ran" in text, "the report of the other gate is lost"
+    assert "❌ stopped: roc_auc 0.512, limit >= 0.6" in text
+    assert "roc_auc is 0.512, the limit is 0.6." in text
+    assert "The report of `gate.data.flights` is lost; its verdict was PASS." in text
     before = run_git(ada.remote, "rev-parse", "refs/notes/headgate")
     await applier.apply(OWNER, said(stopped, "stopped", "stopped by gate.model (FAIL)"))
     assert run_git(ada.remote, "rev-parse", "refs/notes/headgate") == before

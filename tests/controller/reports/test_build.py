@@ -4,9 +4,10 @@ import re
 
 from controller.machine.actions import ReportCommit
 from controller.machine.runs.run import Progress
-from controller.reports.build import build, fenced
+from controller.reports.build import build
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
+from controller.reports.quoted import fenced
 from specs.digests import digest, short
 from tests.controller.reports.stories import (
     FLIGHTS,
@@ -66,7 +67,7 @@ def test_while_it_runs_the_plan_says_what_runs_what_is_cached_and_why() -> None:
         },
         finished=None,
     )
-    text = plain(build(action("running", "flight-delay-12 runs"), going, GRAPH, ()).text)
+    text = plain(build(action("running", "flight-delay-12 runs"), going, GRAPH, {}).text)
     assert in_order(
         text,
         "flight-delay-12 runs",
@@ -83,18 +84,17 @@ def test_while_it_runs_the_plan_says_what_runs_what_is_cached_and_why() -> None:
 
 
 def test_a_stopped_run_says_the_verdict_the_failing_check_and_what_to_do() -> None:
-    reports = (data_report(), model_report(Verdict.FAIL, 3))
+    reports = {"gate.data.flights": data_report(), "gate.model": model_report(Verdict.FAIL, 3)}
     said = action("stopped", "stopped by gate.model (FAIL)")
     text = plain(build(said, STOPPED, GRAPH, reports).text)
     assert in_order(
         text,
-        "❌ stopped by gate.model (FAIL)",
-        "It took 3 min 20 s. Nothing is released.",
+        "❌ stopped: roc_auc 0.512, limit >= 0.6",
+        "flight-delay-12 stopped after 3 min 20 s.",
+        "Nothing is released.",
         "`headgate explain flight-delay-12`",
-        "FAIL: the gates",
         "❌ model gate",
-        "roc_auc at least 0.6  0.512     >= 0.6  27,004",
-        "roc_auc is 0.512, below 0.6.",
+        "roc_auc is 0.512, the limit is 0.6.",
         "slice 0",
         "✅ data gate",
         "`train`              42 s",
@@ -112,7 +112,7 @@ def test_a_failed_step_is_quoted_in_its_own_words_with_the_commands() -> None:
             "evaluate": Progress(skipped="train did not succeed"),
         },
     )
-    report = build(action("failed", f"failed: train: {last_words}"), failed, GRAPH, ())
+    report = build(action("failed", f"failed: train: {last_words}"), failed, GRAPH, {})
     assert report.title == "flight-delay-12 failed: train: exit code 1"
     assert f"````text\n{last_words}\n````" in report.text
     assert "`headgate logs flight-delay-12 train` · `headgate retry flight-delay-12`" in report.text
@@ -124,17 +124,17 @@ def test_a_passed_run_says_what_comes_next_only_where_it_releases() -> None:
     nodes = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
     ours, theirs = run(SHA, nodes), run(SHA, nodes, releases=False, branch="feature")
     said = action("passed", "passed")
-    reports = (model_report(Verdict.PASS),)
+    reports = {"gate.model": model_report(Verdict.PASS)}
     assert "goes to staging" in build(said, ours, GRAPH, reports).text
     assert "`headgate releases flight-delay`" in build(said, ours, GRAPH, reports).text
-    assert "It only reports: `feature` does not release." in build(said, theirs, GRAPH, ()).text
+    assert "It only reports: `feature` does not release." in build(said, theirs, GRAPH, {}).text
     assert "headgate releases" not in build(said, theirs, GRAPH, reports).text
 
 
 def test_an_invalid_spec_is_shown_with_its_problems_and_cannot_end_the_block() -> None:
     problems = "ml-pipeline.yaml:3:5: error: found ```\n# not a heading"
     said = action("invalid", "the spec is invalid: 1 problem", None, problems)
-    text = build(said, None, None, ()).text
+    text = build(said, None, None, {}).text
     assert f"````text\n{problems}\n````" in text
     assert "`headgate validate`" in text
 
@@ -142,7 +142,7 @@ def test_an_invalid_spec_is_shown_with_its_problems_and_cannot_end_the_block() -
 def test_a_skipped_commit_says_why_and_which_run_still_holds() -> None:
     elsewhere = run("f" * 40, STOPPED.nodes)
     title = "nothing to run: all that it reads is as in flight-delay-12 (passed)"
-    text = build(action("skipped", title), elsewhere, None, ()).text
+    text = build(action("skipped", title), elsewhere, None, {}).text
     assert title in text
     assert "`headgate show flight-delay-12`" in text
     assert "### Steps" not in text
@@ -150,7 +150,7 @@ def test_a_skipped_commit_says_why_and_which_run_still_holds() -> None:
 
 def test_a_flood_of_checks_and_words_stays_within_the_limit_and_keeps_the_failure() -> None:
     noisy = run(SHA, {**STOPPED.nodes, "train": broken("word " * 10_000)})
-    reports = [model_report(Verdict.FAIL, 300)]
+    reports = {"gate.model": model_report(Verdict.FAIL, 300)}
     report = build(action("stopped", "stopped"), noisy, GRAPH, reports)
     assert len(report.text) <= LONGEST
     assert "roc_auc is 0.512" in report.text
@@ -163,5 +163,5 @@ def test_a_quote_shows_no_control_characters() -> None:
 
 
 def test_the_baseline_is_named_by_its_version() -> None:
-    text = build(action("passed", "passed"), run(SHA, STOPPED.nodes, baseline=3), GRAPH, ()).text
+    text = build(action("passed", "passed"), run(SHA, STOPPED.nodes, baseline=3), GRAPH, {}).text
     assert "- baseline v3" in text

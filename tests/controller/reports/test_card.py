@@ -39,7 +39,7 @@ def card(
     *checks: Check, baseline: bool = True, why: str = "new data", held_against: int = 1
 ) -> Card:
     old = version(1) if baseline else None
-    reports = (gate(*checks),) if checks else ()
+    reports = {"model": gate(*checks)} if checks else {}
     held = held_against if baseline else None
     return Card(version(2), old, held, reports, "production", "headgate", why)
 
@@ -47,7 +47,8 @@ def card(
 def test_the_verdict_comes_first_then_the_card_then_what_merging_does() -> None:
     text = render(card(check(), check(subject="carrier=AA")))
     heads = [line for line in text.splitlines() if line.startswith("## ")]
-    assert heads == ["## ✅ PASS: mean v2", "## Model card", "## What happens next"]
+    verdict = "## ✅ mean v2: roc_auc 0.7 → 0.71 (+0.01) against v1"
+    assert heads == [verdict, "## Model card", "## What happens next"]
 
 
 def test_the_card_names_version_code_data_and_parameters() -> None:
@@ -60,7 +61,7 @@ def test_the_card_names_version_code_data_and_parameters() -> None:
 def test_metrics_have_their_interval_against_the_baseline_and_slices_are_told() -> None:
     text = render(card(check(), check(subject="carrier=AA")))
     metrics = text.partition("### Metrics, baseline v1")[2].partition("###")[0]
-    assert "0.002 to 0.022 (95 %)" in metrics
+    assert "| roc_auc | 0.7 → 0.71 | +0.01 | -0.002 to +0.022 |" in metrics
     assert "carrier=AA" in text.partition("### Slices")[2]
 
 

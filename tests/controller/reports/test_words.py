@@ -41,7 +41,7 @@ def test_other_words_stay_but_for_the_folder_of_the_attempt() -> None:
 
 def test_a_report_of_a_failed_step_has_neither_frames_nor_rows_nor_folders() -> None:
     failed = run(SHA, {"train": broken(WORDS)})
-    report = build(action("failed", "flight-delay-12 failed"), failed, graph(SHA), ())
+    report = build(action("failed", "flight-delay-12 failed"), failed, graph(SHA), {})
     exception = "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
     assert report.title == f"flight-delay-12 failed: train: {exception}"
     for unfit in ("Traceback", "UA 1545", "/srv", "site-packages"):

@@ -1,0 +1,161 @@
+"""PURE. How what judges data and candidates changed between two specs."""
+
+from collections.abc import Iterator, Mapping
+
+from controller.machine.pipelines.change import Change, plain
+from controller.machine.pipelines.suites import between
+from controller.machine.runs import exam
+from controller.machine.runs.graph import Rules
+from controller.machine.runs.judging import suites_for
+from specs.gates import AbsoluteCheck, ModelGate, PairedCheck
+from specs.model import Pipeline
+from specs.values import format_percent
+
+Check = AbsoluteCheck | PairedCheck
+Pair = tuple[str, str]
+
+
+def rules_of(gate: ModelGate) -> tuple[str, ...]:
+    """The checks of a gate in words, and what else it looks at."""
+    rules = [
+        f"{check.metric} {_said(check)}" + (f" for each {check.slice}" if check.slice else "")
+        for check in gate.checks
+    ]
+    if gate.slices:
+        rules.append(f"slices of {' and '.join(gate.slices)} that got worse (warns only)")
+    return tuple(rules)
+
+
+def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[Pair, Pair]:
+    """The paths of the suites below the spec's folders, before and after, by the datasets that they
+    belong to, which may have another name or address now."""
+    found: dict[Pair, Pair] = {}
+    for name, dataset in after.datasets.items():
+        for base in suites_for(name, after, before):
+            was = before.datasets[base].expectations
+            if was and dataset.expectations:
+                found[base, name] = was, dataset.expectations
+    return found
+
+
+def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> Iterator[Change]:
+    """All that changed in who judges, by what and on what; `suites` has the texts of suites that
+    differ, as `suites_to_compare` names them."""
+    yield from _suites(before.spec, after.spec, suites)
+    yield from _addresses(before.spec, after.spec)
+    yield from _model_gate(before.spec.gates.model, after.spec.gates.model)
+    for what, was, now in exam.changed(after.spec, after.source, before):
+        # Another exam may be an easier one; that it is as hard has to be looked at.
+        yield Change(rule=f"exam: {what}", was=was, now=now, loosens=True)
+
+
+def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> Iterator[Change]:
+    kept: set[str] = set()
+    for name, dataset in after.datasets.items():
+        rule, now = f"datasets.{name}.expectations", dataset.expectations
+        bases = suites_for(name, after, before)
+        kept |= set(bases)
+        for base in bases:
+            was = before.datasets[base].expectations or ""
+            if (base, name) in texts and now:
+                yield from between(was, now, *texts[base, name])
+            elif now is None:
+                yield Change(rule=rule, was=was, now="no suite", loosens=True)
+            elif was != now:
+                # The same by another name, or one that cannot be compared.
+                yield Change(rule=rule, was=was, now=now, loosens=True)
+        known = before.datasets.get(name)
+        was = (known.expectations or "no suite") if known else "no such dataset"
+        if not bases and was != now and (known or not now):
+            yield Change(rule=rule, was=was, now=now or "no suite", loosens=False)
+    for name, dataset in before.datasets.items():
+        if dataset.expectations and name not in kept:
+            rule, was = f"datasets.{name}.expectations", dataset.expectations
+            yield Change(rule=rule, was=was, now="no such dataset", loosens=True)
+
+
+def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+    """Data from elsewhere may be easier to get right."""
+    for name, was in before.datasets.items():
+        now = after.datasets.get(name)
+        if now is not None and was.uri != now.uri:
+            yield Change(rule=f"datasets.{name}.uri", was=was.uri, now=now.uri, loosens=True)
+
+
+def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[Change]:
+    was = _checks(before)
+    now = _checks(after)
+    for name, check in was.items():
+        other = now.get(name)
+        if other is None:
+            yield Change(rule=f"gates.model: {name}", was=_said(check), now="removed", loosens=True)
+        elif other != check:
+            yield Change(
+                rule=f"gates.model: {name}",
+                was=_said(check),
+                now=_said(other),
+                loosens=_is_looser(check, other),
+            )
+    for name, check in now.items():
+        if name not in was:
+            yield Change(rule=f"gates.model: {name}", was="none", now=_said(check), loosens=False)
+    if before is not None and after is not None:
+        yield from _judged(before, after)
+
+
+def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
+    """What a gate looks at, beside its checks."""
+    for name in ("predictions", "columns", "threshold", "slices", "minimum_slice_rows"):
+        was, now = getattr(before, name), getattr(after, name)
+        if was == now:
+            continue
+        # Other predictions, columns or thresholds are another exam, which may be an easier one.
+        looser = {
+            "slices": not set(before.slices) <= set(after.slices),
+            "minimum_slice_rows": after.minimum_slice_rows > before.minimum_slice_rows,
+        }.get(name, True)
+        yield Change(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
+
+
+def _checks(gate: ModelGate | None) -> dict[str, Check]:
+    """Checks by what they are about; a second one of the same kind gets a number."""
+    found: dict[str, Check] = {}
+    for check in gate.checks if gate else ():
+        kind = "against the baseline" if isinstance(check, PairedCheck) else "by itself"
+        name = f"{check.metric} {kind}" + (f" per {check.slice}" if check.slice else "")
+        number = sum(other == name or other.startswith(f"{name} #") for other in found)
+        found[f"{name} #{number + 1}" if number else name] = check
+    return found
+
+
+def _said(check: Check) -> str:
+    if isinstance(check, PairedCheck):
+        margin, sure = check.not_worse_than_baseline_by, format_percent(check.confidence)
+        text = f"not worse than the baseline by more than {margin:g} (confidence {sure})"
+    else:
+        limits = [
+            f"{word} {limit:g}"
+            for word, limit in (("at least", check.at_least), ("at most", check.at_most))
+            if limit is not None
+        ]
+        text = ", ".join(limits)
+    return text if check.severity == "block" else f"{text} (warns only)"
+
+
+def _is_looser(was: Check, now: Check) -> bool:
+    if was.severity == "block" and now.severity == "warn":
+        return True
+    if isinstance(was, PairedCheck) and isinstance(now, PairedCheck):
+        margin = now.not_worse_than_baseline_by > was.not_worse_than_baseline_by
+        return margin or now.confidence < was.confidence
+    if isinstance(was, AbsoluteCheck) and isinstance(now, AbsoluteCheck):
+        return _fell(was.at_least, now.at_least) or _rose(was.at_most, now.at_most)
+    return True
+
+
+def _fell(was: float | None, now: float | None) -> bool:
+    return was is not None and (now is None or now < was)
+
+
+def _rose(was: float | None, now: float | None) -> bool:
+    return was is not None and (now is None or now > was)

@@ -1,0 +1,149 @@
+"""PURE. How the way into production changed between two specs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from controller.machine.pipelines.change import Change, plain
+from controller.machine.runs.graph import Rules
+from specs.release import Canary, Release, Smoke
+from specs.values import format_percent
+
+ROLLOUT = "release.production.canary"
+
+
+def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
+    """All that changed between a passing candidate and production."""
+    was, now = before.spec.release, after.spec.release
+    if was is None and now is not None:
+        how = f"releases, approval {now.production.approval}"
+        looser = now.production.approval == "automatic"
+        yield Change(rule="release", was="releases nothing", now=how, loosens=looser)
+    elif was is not None and now is None:
+        # What comes back later would be compared with nothing.
+        how = f"releases, approval {was.production.approval}"
+        yield Change(rule="release", was=how, now="releases nothing", loosens=True)
+    elif was is not None and now is not None:
+        yield from _serve(was, now)
+        yield from _smoke(was, now)
+        yield from _bodies(before, after)
+        yield from _approval(was, now)
+        yield from _canary(was.production.canary, now.production.canary)
+
+
+def _serve(before: Release, after: Release) -> Iterator[Change]:
+    for name in ("run", "ready", "predict", "env", "secrets", "startup_deadline"):
+        was, now = getattr(before.serve, name), getattr(after.serve, name)
+        if was != now:
+            rule = f"release.serve.{name}"
+            yield Change(rule=rule, was=plain(was), now=plain(now), loosens=False)
+
+
+def _smoke(before: Release, after: Release) -> Iterator[Change]:
+    was, now = (_dumped(release.staging.smoke) for release in (before, after))
+    if was != now:
+        yield Change(
+            rule="release.staging.smoke",
+            was=f"{len(was)} requests",
+            now=f"{len(now)} requests",
+            # Whether another request asks for less cannot be told from here.
+            loosens=not set(was) <= set(now),
+        )
+
+
+def _bodies(before: Rules, after: Rules) -> Iterator[Change]:
+    """What is posted, where the request itself is the same."""
+    was, now = (_posted(rules) for rules in (before, after))
+    for path in sorted(was.keys() & now.keys()):
+        if was[path] != now[path]:
+            yield Change(
+                rule=f"release.staging.smoke: {path}",
+                was=plain(was[path]),
+                now=plain(now[path]),
+                loosens=True,
+            )
+
+
+def _posted(rules: Rules) -> dict[str, str | None]:
+    requests: tuple[Smoke, ...] = rules.spec.release.staging.smoke if rules.spec.release else ()
+    return {one.body: rules.source.below.get(one.body) for one in requests if one.body}
+
+
+def _dumped(requests: tuple[Smoke, ...]) -> list[str]:
+    return [request.model_dump_json() for request in requests]
+
+
+def _approval(before: Release, after: Release) -> Iterator[Change]:
+    was, now = before.production.approval, after.production.approval
+    if was != now:
+        rule = "release.production.approval"
+        yield Change(rule=rule, was=was, now=now, loosens=now == "automatic")
+
+
+def _canary(before: Canary, after: Canary) -> Iterator[Change]:
+    was, now = before.signals.watched(), after.signals.watched()
+    for name in was.keys() | now.keys():
+        if was.get(name) == now.get(name):
+            continue
+        old, new = _limits(was.get(name)), _limits(now.get(name))
+        looser = any(_rose(limit, new.get(key)) for key, limit in old.items())
+        yield Change(
+            rule=f"{ROLLOUT}.signals.{name}", was=_words(old), now=_words(new), loosens=looser
+        )
+    numbers = {
+        "steps": (before.steps, after.steps, _is_steeper(before, after)),
+        "false_rollback": (
+            before.false_rollback,
+            after.false_rollback,
+            after.false_rollback < before.false_rollback,
+        ),
+        "false_promotion": (
+            before.false_promotion,
+            after.false_promotion,
+            after.false_promotion > before.false_promotion,
+        ),
+        "minimum_bake": (
+            before.minimum_bake,
+            after.minimum_bake,
+            after.minimum_bake < before.minimum_bake,
+        ),
+        "deadline": (before.deadline, after.deadline, False),
+        "on_inconclusive": (
+            before.on_inconclusive,
+            after.on_inconclusive,
+            after.on_inconclusive == "hold",
+        ),
+    }
+    for name, (old_value, new_value, is_looser) in numbers.items():
+        if old_value != new_value:
+            yield Change(
+                rule=f"{ROLLOUT}.{name}",
+                was=plain(old_value),
+                now=plain(new_value),
+                loosens=is_looser,
+            )
+
+
+def _is_steeper(before: Canary, after: Canary) -> bool:
+    """Whether more of the traffic meets the candidate sooner."""
+    pairs = zip(before.steps, after.steps, strict=False)
+    return len(after.steps) < len(before.steps) or any(now > was for was, now in pairs)
+
+
+def _rose(was: float | None, now: float | None) -> bool:
+    return was is not None and (now is None or now > was)
+
+
+def _limits(signal: Any) -> dict[str, float]:
+    """The limits of a signal, by name; none for one that is not watched."""
+    if signal is None:
+        return {}
+    return {
+        name: value
+        for name in ("not_worse_by", "at_most")
+        if (value := getattr(signal, name, None)) is not None
+    }
+
+
+def _words(limits: Mapping[str, float]) -> str:
+    words = (f"{name.replace('_', ' ')} {format_percent(value)}" for name, value in limits.items())
+    return ", ".join(words) or "not watched"

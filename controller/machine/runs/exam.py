@@ -1,0 +1,240 @@
+"""PURE. What a candidate is examined by: the steps that make its predictions, and their data.
+
+The model under examination is not part of its exam; all else that the predictions come from is:
+the steps' commands and environments, the files that they read, and the data. Steps are compared by
+what they do, whatever they are called.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from controller.machine.runs.graph import From, Rules, Source
+from controller.machine.runs.nodes import origin_of, step_node
+from specs.digests import short
+from specs.globs import matches
+from specs.model import Pipeline
+from specs.references import StepReference
+
+IN_BASE = "base."
+"""What the names of the base's own steps and data begin with, in the run of a pull request."""
+
+
+class Part(NamedTuple):
+    """A part of the exam that is not what it was."""
+
+    what: str
+    was: str
+    now: str
+
+
+def predictions_of(spec: Pipeline, rules: Rules) -> StepReference | None:
+    """Where a spec makes the predictions that the gate of its base judges; None if it does not.
+
+    Under the base's name for them, else where its own gate says, else the one output of that name
+    whose step is given the model.
+    """
+    asked = rules.spec.gates.model
+    if asked is None:
+        return None
+    named = spec.steps.get(asked.predictions.step)
+    if named is not None and asked.predictions.output in named.outputs:
+        return asked.predictions
+    if spec.gates.model is not None:
+        return spec.gates.model.predictions
+    alike = [
+        name
+        for name, step in spec.steps.items()
+        if asked.predictions.output in step.outputs and spec.model in step.inputs.values()
+    ]
+    if len(alike) != 1:
+        return None
+    return StepReference(step=alike[0], output=asked.predictions.output)
+
+
+def steps_of(spec: Pipeline, predictions: StepReference) -> tuple[str, ...]:
+    """The steps that the predictions come from, each after those that it reads from. That which
+    makes the model is one only if something else of it is read."""
+    found: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in found:
+            return
+        for reference in spec.steps[name].inputs.values():
+            if isinstance(reference, StepReference) and reference != spec.model:
+                visit(reference.step)
+        found.append(name)
+
+    visit(predictions.step)
+    return tuple(found)
+
+
+def is_apart(spec: Pipeline) -> bool:
+    """Whether a spec's candidate can be examined by other than itself: what trains the model does
+    not write the predictions, too."""
+    gate, model = spec.gates.model, spec.model
+    return gate is not None and model is not None and gate.predictions.step != model.step
+
+
+def changed(spec: Pipeline, source: Source, rules: Rules) -> tuple[Part, ...]:
+    """How the exam at `source` differs from that of the base; nothing where they are equal, or
+    where the base has none."""
+    asked = rules.spec.gates.model
+    if asked is None:
+        return ()
+    mine = predictions_of(spec, rules)
+    if mine is None:
+        return (Part(f"steps.{asked.predictions.step}", "makes the predictions", "removed"),)
+    found = _Comparison(rules, Rules(spec=spec, source=source)).outputs(asked.predictions, mine)
+    return tuple(dict.fromkeys(found))
+
+
+def data_of(spec: Pipeline, source: Source, rules: Rules) -> dict[str, str]:
+    """The datasets that the base's exam reads: what each is called in a run of `spec`, by its name
+    in the base. One whose address or content the spec has changed is a dataset of its own there.
+    """
+    gate = rules.spec.gates.model
+    if gate is None:
+        return {}
+    names = (
+        origin.dataset
+        for step in steps_of(rules.spec, gate.predictions)
+        for origin in map(origin_of, rules.spec.steps[step].inputs.values())
+        if origin.dataset is not None
+    )
+    return {name: _same_data(name, spec, source, rules) for name in names}
+
+
+def lacks(spec: Pipeline, source: Source, rules: Rules) -> tuple[str, ...]:
+    """The base's datasets that have to be had besides the spec's, to examine a candidate as the
+    base does; none while the exam is the same."""
+    if not is_apart(rules.spec) or not changed(spec, source, rules):
+        return ()
+    used = data_of(spec, source, rules).items()
+    return tuple(name for name, called in used if called.startswith(IN_BASE))
+
+
+def in_repository(source: Source, uri: str) -> dict[str, str] | None:
+    """The files of a dataset that is in the repository, with their digests; None for one that is
+    elsewhere."""
+    if "://" in uri or uri.startswith("/"):
+        return None
+    path = uri.removeprefix("./").removesuffix("/")
+    globs = (path, f"{path}/**")
+    return {
+        name: content
+        for name, content in source.below.items()
+        if any(matches(glob, name) for glob in globs)
+    }
+
+
+def _same_data(name: str, spec: Pipeline, source: Source, rules: Rules) -> str:
+    uri = rules.spec.datasets[name].uri
+    files = in_repository(rules.source, uri)
+    alike = [
+        called
+        for called, dataset in spec.datasets.items()
+        if dataset.uri == uri and in_repository(source, uri) == files
+    ]
+    return name if name in alike else alike[0] if alike else f"{IN_BASE}{name}"
+
+
+class _Comparison:
+    """Of two exams, from their predictions up to the data."""
+
+    def __init__(self, before: Rules, after: Rules) -> None:
+        self._before = before
+        self._after = after
+        self._seen: set[tuple[str, str]] = set()
+
+    def outputs(self, was: StepReference, now: StepReference) -> Iterator[Part]:
+        """What changed of all that an output comes from."""
+        if was.output != now.output:
+            yield Part(f"steps.{now.step}.outputs", was.output, now.output)
+        if (was.step, now.step) not in self._seen:
+            self._seen.add((was.step, now.step))
+            yield from self._steps(was.step, now.step)
+
+    def _steps(self, was: str, now: str) -> Iterator[Part]:
+        old = step_node(self._before.spec, self._before.source, was, {})
+        new = step_node(self._after.spec, self._after.source, now, {})
+        yield from _definitions(f"steps.{now}", old.definition, new.definition)
+        yield from self._reads(now, _files(old.reads, new.reads))
+        for local in dict.fromkeys([*old.inputs, *new.inputs]):
+            yield from self._inputs(
+                f"steps.{now}.inputs.{local}", old.inputs.get(local), new.inputs.get(local)
+            )
+
+    def _reads(self, step: str, files: Iterator[Part]) -> Iterator[Part]:
+        """Files that the step reads; without `reads`, that is every file."""
+        every = self._after.spec.steps[step].reads is None
+        why = f" (steps.{step} has no `reads`, so every file may be part of it)" if every else ""
+        for part in files:
+            yield part._replace(now=part.now + why)
+
+    def _inputs(self, where: str, was: From | None, now: From | None) -> Iterator[Part]:
+        if was is not None and now is not None:
+            if was.dataset is not None and now.dataset is not None:
+                yield from self._data(was.dataset, now.dataset)
+                return
+            models = is_model(self._before.spec, was), is_model(self._after.spec, now)
+            if all(models):
+                return
+            old, new = _output(was), _output(now)
+            if old is not None and new is not None and not any(models):
+                yield from self.outputs(old, new)
+                return
+        yield Part(where, str(was or "none"), str(now or "none"))
+
+    def _data(self, was: str, now: str) -> Iterator[Part]:
+        old, new = self._before.spec.datasets[was].uri, self._after.spec.datasets[now].uri
+        if old != new:
+            yield Part(f"datasets.{now}.uri", old, new)
+            return
+        yield from _files(
+            in_repository(self._before.source, old) or {},
+            in_repository(self._after.source, new) or {},
+        )
+
+
+def is_model(spec: Pipeline, origin: From) -> bool:
+    model = spec.model
+    return model is not None and (origin.node, origin.output) == (model.step, model.output)
+
+
+def _output(origin: From) -> StepReference | None:
+    if origin.node is None or origin.output is None:
+        return None
+    return StepReference(step=origin.node, output=origin.output)
+
+
+def _definitions(where: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Part]:
+    for name in dict.fromkeys([*was, *now]):
+        old, new = was.get(name), now.get(name)
+        if old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _definitions(f"{where}.{name}", old, new)
+        else:
+            yield Part(f"{where}.{name}", _said(old), _said(new))
+
+
+def _said(value: Any) -> str:
+    if value is None or value in ("", {}, []):
+        return "none"
+    if isinstance(value, str):
+        return short(value) if value.startswith("sha256:") else value
+    if isinstance(value, Sequence):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _files(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Part]:
+    for path in sorted({*was, *now}):
+        old, new = was.get(path), now.get(path)
+        if old != new:
+            yield Part(path, _version(old), _version(new))
+
+
+def _version(content: str | None) -> str:
+    """A few characters that tell one content from another."""
+    return short(content) if content else "not read"

@@ -1,0 +1,171 @@
+"""PURE. Steps as nodes: what a step of a spec at a commit becomes, and what its key is made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.machine.runs.attempt import Attempt, Build, Input
+from controller.machine.runs.graph import From, Node, Source
+from specs.digests import digest
+from specs.globs import admits
+from specs.model import SPEC_FILE, Pipeline, Step
+from specs.references import DatasetReference, StepReference, as_argument, placeholders
+
+
+def step_node(
+    spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
+) -> Node:
+    step = spec.steps[name]
+    inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
+    used = {p.name for p in placeholders(step.run) if p.kind == "params"}
+    params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
+    resources = spec.resources_of(name)
+    image, build_ = image_of(spec, source, name)
+    contained = image is not None or build_ is not None
+    network = step.network and contained
+    given = {local: _input(spec, step, local, origin) for local, origin in inputs.items()}
+    attempt = Attempt(
+        id="",
+        run="",
+        node=name,
+        command=step.run,
+        repository=source.repository,
+        commit=source.commit,
+        folder=source.folder,
+        inputs=given,
+        outputs=dict(step.outputs),
+        params=params,
+        env=dict(step.env),
+        secrets=step.secrets,
+        requirements=spec.environment.requirements,
+        python=spec.environment.python,
+        executor="docker" if contained else "local",
+        image=image,
+        build=build_,
+        network=network,
+        cpu=resources.cpu,
+        memory=resources.memory,
+        timeout=step.timeout.total_seconds(),
+    )
+    return Node(
+        name=name,
+        kind="step",
+        inputs=inputs,
+        after=tuple(
+            gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())
+        ),
+        definition={
+            "run": step.run,
+            "outputs": dict(step.outputs),
+            "params": params,
+            "env": dict(step.env),
+            "secrets": list(step.secrets),  # a pull request's run may be given fewer
+            "access": dict(step.access),
+            # Only a step that is told an address can depend on it.
+            "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
+            "environment": environment_of(spec, source, name),
+            **({"network": True} if network else {}),
+        },
+        reads=reads_of(spec, source, step.reads),
+        attempt=attempt,
+        retries=step.retries,
+        backoff=step.backoff.total_seconds(),
+    )
+
+
+def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
+    """How the step is handed an input that it calls `local`."""
+    return Input(
+        kind="dataset" if origin.dataset else "artifact",
+        digest="",
+        name=origin.dataset or file_name(spec, origin),
+        access=step.access.get(local, "path"),
+        uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+    )
+
+
+def in_order(spec: Pipeline) -> list[str]:
+    """The steps so that each comes after those it reads from; the spec's order otherwise."""
+    done: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        for reference in spec.steps[name].inputs.values():
+            if isinstance(reference, StepReference):
+                visit(reference.step)
+        done.append(name)
+
+    for name in spec.steps:
+        visit(name)
+    return done
+
+
+def origin_of(reference: DatasetReference | StepReference) -> From:
+    if isinstance(reference, DatasetReference):
+        return From(dataset=reference.dataset)
+    return From(node=reference.step, output=reference.output)
+
+
+def file_name(spec: Pipeline, origin: From) -> str:
+    """What the output was called where it was written: its ending says what it is."""
+    step = spec.steps.get(origin.node or "")
+    return step.outputs[origin.output or ""].rsplit("/", 1)[-1] if step else ""
+
+
+def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
+    """Files that a command reads. The spec itself is not one: its parts are in definitions."""
+    admitted = globs if globs is not None else spec.triggers.commits.paths
+    suites = {dataset.expectations for dataset in spec.datasets.values()}
+    return {
+        path: content
+        for path, content in sorted(source.below.items())
+        if admits(admitted, path) and path != SPEC_FILE and (globs or path not in suites)
+    }
+
+
+def image_of(spec: Pipeline, source: Source, step: str | None) -> tuple[str | None, Build | None]:
+    """The image of a step or, for None, of the model server, or what it is built from; neither
+    for a process."""
+    if spec.executor_of(step) != "docker":
+        return None, None
+    folder = spec.build_of(step)
+    if folder is None:
+        name = spec.image_of(step)
+        return source.images.get(name or "", name), None
+    prefix = "" if folder == "." else f"{folder.removesuffix('/')}/"
+    files = {path: of for path, of in source.below.items() if path.startswith(prefix)}
+    context = source.within(prefix.removesuffix("/")).removesuffix("/")
+    return None, Build(context=context, digest=digest(files))
+
+
+def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str, Any]:
+    image, build_ = image_of(spec, source, step)
+    of = build_.digest if build_ else image
+    if of is not None:
+        return {"requirements": None, "python": None, "image": of}
+    requirements = spec.environment.requirements
+    return {
+        "requirements": requirements and source.below.get(requirements),
+        "python": spec.environment.python,
+        "image": None,
+    }
+
+
+def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
+    if spec.release is None:
+        return None
+    serve = spec.release.serve
+    return {
+        "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
+        "params": serve_params(spec),
+        "reads": reads_of(spec, source, serve.reads),
+        "environment": environment_of(spec, source, None),
+    }
+
+
+def serve_params(spec: Pipeline) -> dict[str, str]:
+    """The parameters that the server's command names, as it is given them."""
+    if spec.release is None:
+        return {}
+    named = {p.name for p in placeholders(spec.release.serve.run) if p.kind == "params"}
+    return {name: as_argument(value) for name, value in spec.params.items() if name in named}

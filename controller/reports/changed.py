@@ -1,0 +1,101 @@
+"""PURE. What a run had before it that the run before had not: parameters, files, data."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from controller.machine.runs.plan import Plan, PlannedData
+from controller.reports.links import Links
+from specs.digests import short
+from validators.figures import clip
+from validators.render.markdown import code, escape
+from validators.report import Report
+
+MOST = 30
+"""Lines."""
+LONGEST = 300
+
+_PARAM = re.compile(r"params\.(?P<name>\S+) went from (?P<was>.*) to (?P<now>.*)", re.DOTALL)
+_NO_CHANGE = re.compile(
+    r".* runs? before it|there is no earlier run to compare with|\S+ left no result of it"
+)
+"""Reasons of a step to run that follow from others, or are none of the commit's."""
+_ROWS = re.compile(r"(?P<rows>[\d,]+) rows in ")
+"""How a data gate's report begins to say how much it has read."""
+
+
+def changed(
+    plan: Plan,
+    reports: Mapping[str, Report],
+    rows_before: Mapping[str, int],
+    links: Links,
+    base: str | None,
+) -> Iterator[str]:
+    """Parameters before and after, files by step, and the rows of the data.
+
+    `rows_before` are those of the run that the plan is compared with, by dataset. Nothing where
+    there is no such run.
+    """
+    if plan.compared_with is None:
+        return
+    lines = [*_params(plan), *_steps(plan)]
+    lines += (_data(data, reports, rows_before) for data in plan.datasets)
+    since = f"Compared with {code(plan.compared_with)}, the last run of the default branch"
+    between = f"; all of it: {links.changes(base, plan.commit)}" if base else ""
+    left = [f"- {len(lines) - MOST} more"] if len(lines) > MOST else []
+    yield "### What changed"
+    yield f"{since}{between}."
+    yield "\n".join([*lines[:MOST], *left])
+
+
+def _params(plan: Plan) -> Iterator[str]:
+    found: dict[str, list[str]] = {}
+    for node in plan.nodes:
+        for reason in node.why:
+            if said := _PARAM.fullmatch(reason):
+                was, now = (code(clip(said[part], 80)) for part in ("was", "now"))
+                name = code(f"params.{said['name']}")
+                line = f"- {name}: {was} → {now}"
+                found.setdefault(line, []).append(code(node.name))
+    yield from (f"{line} ({', '.join(nodes)})" for line, nodes in found.items())
+
+
+def _steps(plan: Plan) -> Iterator[str]:
+    """What else made a step run, but for the data: that has its own lines."""
+    data = tuple(f"{one.name} went from " for one in plan.datasets)
+    for node in plan.nodes:
+        if node.what == "cached":
+            continue
+        own = [
+            reason
+            for reason in node.why
+            if not _PARAM.fullmatch(reason)
+            and not _NO_CHANGE.fullmatch(reason)
+            and not reason.startswith(data)
+        ]
+        if own:
+            yield f"- {code(node.name)}: {escape(clip('; '.join(own), LONGEST))}"
+
+
+def _data(data: PlannedData, reports: Mapping[str, Report], rows_before: Mapping[str, int]) -> str:
+    name = f"- data {code(data.name)}"
+    if data.version is None:
+        return f"{name}: {escape(data.problem or 'its version is not known')}"
+    now, before = rows(reports).get(data.name), rows_before.get(data.name)
+    if data.was == data.version:
+        return f"{name}: the same" + (f", {now:,} rows" if now is not None else "")
+    counted = ""
+    if now is not None:
+        counted = f"{before:,} → {now:,} rows, " if before is not None else f"{now:,} rows, "
+    was = code(short(data.was)) if data.was else "none"
+    return f"{name}: {counted}version {was} → {code(short(data.version))}"
+
+
+def rows(reports: Mapping[str, Report]) -> dict[str, int]:
+    """How many rows the data gates have read, by dataset."""
+    said = (
+        (report.subject, found)
+        for report in reports.values()
+        for note in report.notes
+        if report.gate == "data" and (found := _ROWS.match(note))
+    )
+    return {name: int(found["rows"].replace(",", "")) for name, found in said}

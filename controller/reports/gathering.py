@@ -1,0 +1,171 @@
+"""Gathers what a report is made from: out of the store, the artifacts and the repositories."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import structlog
+
+from controller.artifacts import Artifacts
+from controller.kinds.code import Repositories
+from controller.machine.actions import ReportCommit
+from controller.machine.core import Key
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.repositories.pull import line
+from controller.machine.repositories.repository import Repository
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.plan import Plan
+from controller.machine.runs.run import Run
+from controller.outbox import parsed
+from controller.plans import Cache, plan_of_pull, plan_of_run
+from controller.reports.changed import rows
+from controller.reports.trend import VERSIONS, Past, past
+from controller.store.protocol import Store
+from controller.versions import Versions
+from specs.failures import NeedsHuman
+from validators.report import Report
+
+LOOK_BACK = 100
+"""Among how many runs of a pipeline, the latest changed, one of the same commit is looked for."""
+
+log = structlog.get_logger("headgate.reports")
+
+
+class Shelves(NamedTuple):
+    """Where the facts are."""
+
+    store: Store
+    artifacts: Artifacts
+    repositories: Repositories
+
+
+class Gathering:
+    """Reads the facts. What is lost leaves a gap, and never keeps a report from being made."""
+
+    def __init__(self, shelves: Shelves) -> None:
+        self._store, self._artifacts, self._repositories = shelves
+        self._versions = Versions(shelves.store)
+
+    async def run(self, id_: str) -> Run | None:
+        """The run of that name."""
+        record = await self._store.get(Key("run", id_)) if id_ else None
+        return parsed(Run, record.body) if record else None
+
+    async def graph(self, run: Run) -> Graph | None:
+        """The run's graph."""
+        record = await self._store.get(Key("graph", run.id))
+        return parsed(Graph, record.body) if record else None
+
+    async def repository(self, name: str) -> Repository:
+        """What was seen of it: its pull requests."""
+        record = await self._store.get(Key("repository", name))
+        return parsed(Repository, record.body) if record else Repository(name=name)
+
+    async def latest(self, action: ReportCommit) -> str | None:
+        """The last run of that commit in the same pull request; or on the same branch, whose
+        checks are of one scope."""
+        if not action.pipeline:
+            return None
+        runs = [
+            (int(body["number"]), str(body["id"]))
+            for body in await self._bodies(action)
+            if body.get("pull") == action.pull
+            and (action.pull is not None or body.get("scope", "") == action.scope)
+        ]
+        return max(runs, default=(0, None))[1]
+
+    async def siblings(self, action: ReportCommit) -> list[Run]:
+        """The latest runs of other open pull requests that have the same head and base."""
+        if action.pull is None or not action.pipeline:
+            return []
+        pulls = (await self.repository(action.repository)).pulls
+        ours = pulls.get(action.pull)
+        if ours is None or ours.head != action.commit:
+            return []
+        others = {
+            line(number)
+            for number, pull in pulls.items()
+            if number != action.pull and (pull.head, pull.base) == (ours.head, ours.base)
+        }
+        last: dict[str, Run] = {}
+        for body in await self._bodies(action) if others else ():
+            if body.get("branch") in others:
+                run = parsed(Run, body)
+                known = last.get(run.branch)
+                last[run.branch] = max(run, known or run, key=lambda one: one.number)
+        return [last[branch] for branch in sorted(last)]
+
+    async def _bodies(self, action: ReportCommit) -> list[dict[str, Any]]:
+        """The runs of the pipeline for that commit."""
+        records = await self._store.list("run", f"{action.pipeline}-", LOOK_BACK)
+        wanted = (action.repository, action.commit, action.pipeline)
+        bodies = (record.body for record in records)
+        names = ("repository", "commit", "pipeline")
+        return [body for body in bodies if tuple(body.get(name) for name in names) == wanted]
+
+    async def plan(self, run: Run, graph: Graph) -> Plan | None:
+        """The plan of a run, as it was when it began."""
+        try:
+            cache = Cache(self._store, self._artifacts)
+            return await plan_of_run(cache, self._repositories, run, graph)
+        except NeedsHuman as failure:
+            log.warning("there is no plan in a report", run=run.id, reason=str(failure))
+            return None
+
+    async def plan_of_held(self, action: ReportCommit) -> Plan | None:
+        """What a pull request would run that may not run yet, and the rules that it loosens."""
+        pull = (await self.repository(action.repository)).pulls.get(action.pull or 0)
+        if pull is None or pull.head != action.commit or not action.pipeline:
+            return None
+        cache = Cache(self._store, self._artifacts)
+        try:
+            return await plan_of_pull(
+                cache,
+                self._repositories,
+                action.repository,
+                action.pipeline,
+                action.commit,
+                pull,
+            )
+        except NeedsHuman as failure:
+            log.warning("there is no plan in a report", pull=pull.number, reason=str(failure))
+            return None
+
+    async def reports(self, run: Run, graph: Graph | None) -> dict[str, Report]:
+        """The gates' reports, by gate and in their order; one that is lost is not there."""
+        names = [node.name for node in graph.nodes] if graph else list(run.nodes)
+        nodes = ((name, run.nodes[name]) for name in names if name in run.nodes)
+        digests = {
+            name: node.outputs["report"]
+            for name, node in nodes
+            if node.verdict is not None and node.outputs
+        }
+        found = {name: await self.report(name, digest) for name, digest in digests.items()}
+        return {name: report for name, report in found.items() if report is not None}
+
+    async def report(self, gate: str, digest: str) -> Report | None:
+        """The report of a gate; None if it is lost."""
+        try:
+            content = await self._artifacts.read_bytes(digest)
+        except NeedsHuman as failure:
+            log.warning("the report of a gate is lost", gate=gate, reason=str(failure))
+            return None
+        return Report.model_validate_json(content)
+
+    async def rows(self, id_: str | None) -> Mapping[str, int]:
+        """The rows that the data gates of an earlier run have read, by dataset."""
+        run = await self.run(id_ or "")
+        return rows(await self.reports(run, await self.graph(run))) if run else {}
+
+    async def past(self, run: Run) -> tuple[Past, ...]:
+        """What the model gate measured on the last versions before the run's own, if it made one;
+        the oldest first."""
+        record = await self._store.get(Key("pipeline", run.pipeline))
+        number = parsed(Pipeline, record.body).versions if record else 0
+        found: list[Past] = []
+        for each in range(number, max(number - VERSIONS - 1, 0), -1):
+            version = await self._versions.get(run.pipeline, each)
+            if version is None or version.run == run.id or "model" not in version.reports:
+                continue
+            report = await self.report("model", version.reports["model"])
+            found += [past(each, report)] if report else []
+        return tuple(reversed(found[:VERSIONS]))

@@ -1,0 +1,64 @@
+"""Applies `ReportPolicy`: compares the rules of a pull request with its base's, and says so."""
+
+from collections.abc import Mapping, Sequence
+
+from controller.kinds.code import Repositories
+from controller.machine.actions import ReportPolicy
+from controller.machine.core import Key, Message
+from controller.machine.pipelines.code import Code
+from controller.plans import Policy, compare
+from controller.reports.links import NOWHERE, Links
+from controller.reports.policy import Compared, policy_report
+from controller.reports.protocol import Forge
+from controller.secrets import Secrets
+from specs.failures import Ignore
+from specs.model import SPEC_FILE
+
+
+class PolicyApplier:
+    """Applies `ReportPolicy`. `links` says by repository where it is looked at in a browser."""
+
+    def __init__(
+        self,
+        repositories: Repositories,
+        forge: Forge,
+        secrets: Secrets,
+        links: Mapping[str, Links] | None = None,
+    ) -> None:
+        self._repositories = repositories
+        self._forge = forge
+        self._secrets = secrets
+        self._links = links or {}
+
+    async def apply(self, _owner: Key, action: ReportPolicy) -> Sequence[Message]:
+        """Report it. Raises `Ignore` for a pipeline that is nowhere, what reading a commit raises,
+        and what the forge raises."""
+        repository, pipeline = action.repository, action.pipeline
+        base = await self._repositories.rules(repository, action.base_commit, pipeline)
+        head = await self._head(action, base)
+        if base is None and head is None:
+            raise Ignore(f"{pipeline} is on neither side of #{action.pull}")
+        found = Policy()
+        if head is not None:
+            found = await compare(self._repositories.mirror(repository), head, base)
+        links = self._links.get(repository, NOWHERE)
+        # Before a form escapes them, and once more for what only became a secret's text by it.
+        hide, redact = self._secrets.redacted, self._secrets.redact
+        found = found._replace(
+            changes=tuple(map(hide, found.changes)), notes=tuple(map(redact, found.notes))
+        )
+        report = policy_report(hide(action), Compared(base, head, found), links)
+        said = {"title": redact(report.title), "text": redact(report.text)}
+        await self._forge.report(report.model_copy(update=said))
+        return ()
+
+    async def _head(self, action: ReportPolicy, base: Code | None) -> Code | None:
+        """The pipeline in the pull request; a spec that is too broken to say its name has that
+        which it had in its folder."""
+        repository, commit = action.repository, action.commit
+        found = await self._repositories.named(repository, commit, action.pipeline)
+        if found is not None or base is None:
+            return found
+        there = await self._repositories.code(repository, commit, base.source.folder)
+        broken = there.spec is None and there.source.within(SPEC_FILE) in there.source.files
+        return there if broken else None

@@ -1,0 +1,43 @@
+"""PURE. How the metrics that a gate checks went over the last versions, a line for each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from controller.reports.headline import checked, four
+from validators.render.markdown import escape
+from validators.report import Report
+
+VERSIONS = 5
+MOST_METRICS = 3
+
+
+class Past(NamedTuple):
+    """What the gate measured on an earlier version, on the data of its time."""
+
+    version: int
+    values: Mapping[str, float]
+    """By metric; one that was undefined is not in it."""
+
+
+def past(version: int, report: Report) -> Past:
+    """Of the report of that version's model gate."""
+    values = {m.metric: m.candidate for m in report.metrics if m.candidate is not None}
+    return Past(version, values)
+
+
+def trend(report: Report, versions: Sequence[Past]) -> Iterator[str]:
+    """`versions` are the last ones, the oldest first; nothing where none has the metric."""
+    for one in checked(report)[:MOST_METRICS]:
+        known = [each for each in versions[-VERSIONS:] if one.metric in each.values]
+        if not known or one.candidate is None:
+            continue
+        values = [four(each.values[one.metric]) for each in known]
+        values[0] += f" (v{known[0].version})"
+        if len(values) > 1:
+            values[-1] += f" (v{known[-1].version})"
+        many = f"last {_COUNTS[len(known)]} versions" if len(known) > 1 else "version before"
+        line = " · ".join([*values, f"**{four(one.candidate)}**"])
+        yield f"{escape(one.metric)} over the {many}, then here: {line}"
+
+
+_COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}

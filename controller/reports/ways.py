@@ -1,0 +1,68 @@
+"""PURE. What to do next: on the command line, or in a comment on the pull request."""
+
+from collections.abc import Iterator
+
+from controller.machine.actions import ReportCommit
+from controller.machine.runs.graph import is_evidence
+from controller.machine.runs.run import Run
+from validators.render.markdown import code
+
+
+def ways(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
+    """The commands. `again` repeats a run that no controller knows, and is named in their place."""
+    if again is not None:
+        if action.state != "passed":
+            yield f"The same on your machine: {code(again)}"
+        return
+    found = [" · ".join(code(command) for command in _commands(action, run))]
+    if action.pull is not None and (comment := _comment(action)):
+        found.append(f"comment {code(comment)}")
+    if said := " · or ".join(way for way in found if way):
+        yield f"Next: {said}"
+
+
+def _comment(action: ReportCommit) -> str | None:
+    match action.state:
+        case "running" if action.run:
+            return "/headgate cancel"
+        case "failed":
+            return "/headgate retry"
+        case "cancelled" | "skipped" | "stopped":
+            return "/headgate run"
+        case "held" if action.asks:
+            return f"/headgate {action.asks} {action.commit[:12]}"
+        case _:
+            return None
+
+
+def broken(run: Run | None) -> str:
+    """The step whose log to read first."""
+    nodes = run.nodes.items() if run else ()
+    names = (name for name, node in nodes if node.failed and not is_evidence(name))
+    return next(names, "")
+
+
+def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
+    """What to do next, exactly."""
+    match action.state:
+        case "running":
+            yield f"headgate status {action.pipeline}"
+        case "passed" if run is not None and run.releases:
+            yield f"headgate releases {action.pipeline}"
+        case "passed" if run is not None:
+            yield f"headgate show {run.id}"
+        case "stopped":
+            yield f"headgate explain {action.run}"
+            yield f"headgate show {action.run}"
+        case "failed":
+            yield f"headgate logs {action.run} {broken(run)}".rstrip()
+            yield f"headgate retry {action.run}"
+        case "cancelled" if action.run:
+            yield f"headgate retry {action.run}"
+        case "skipped" if action.run:
+            yield f"headgate show {action.run}"
+            yield f"headgate trigger {action.pipeline}"
+        case "invalid":
+            yield "headgate validate"
+        case _:
+            return

@@ -1,0 +1,206 @@
+"""What a candidate is examined by when a pull request changes the exam, and what counts as that."""
+
+from typing import Any
+
+import pytest
+
+from controller.machine.runs.building import build
+from controller.machine.runs.exam import changed, lacks, predictions_of
+from controller.machine.runs.graph import From, Graph, Rules, Source, key_of
+from specs.digests import digest
+from specs.references import StepReference
+from tests.controller.machine.kit import baseline, source, spec
+
+BY_ITSELF = ("datasets.numbers.uri", "numbers/*.csv")
+SPLIT: tuple[tuple[str, Any], ...] = (
+    (
+        "steps.split",
+        {
+            "run": "split {inputs.numbers} {outputs.test}",
+            "inputs": {"numbers": "datasets.numbers"},
+            "outputs": {"test": "test.csv"},
+            "reads": ["split.py"],
+        },
+    ),
+    (
+        "steps.evaluate.inputs",
+        {"model": "steps.train.model", "test": "steps.split.test"},
+    ),
+    ("steps.evaluate.run", "evaluate {inputs.model} {inputs.test} {outputs.rows}"),
+)
+"""The test set is made by a step of its own."""
+
+
+def base(*changes: tuple[str, Any], **files: str) -> Rules:
+    return Rules(spec=spec(*changes), source=source("base", **files), branch="main")
+
+
+def graph(*changes: tuple[str, Any], at: Source | None = None, of: Rules | None = None) -> Graph:
+    return build(spec(*changes), at or source("c2"), baseline(), of or base())
+
+
+def renamed(**more: Any) -> tuple[tuple[str, Any], ...]:
+    """The evaluating step goes by another name, and its gate is gone."""
+    steps = spec().model_dump(mode="json", exclude_none=True)["steps"]
+    return (("steps", {"train": steps["train"], "score": {**steps["evaluate"], **more}}),)
+
+
+GATE = ("gates.model.predictions", "steps.score.rows")
+
+
+# -- what is another exam --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "files"),
+    [
+        ([], {}),
+        ([("params.depth", 9)], {}),
+        ([], {"train__py": "another"}),
+        ([("steps.train.run", "better {inputs.numbers} {params.depth} {outputs.model}")], {}),
+        ([*renamed(), GATE], {}),
+        ([*renamed(), ("gates", {})], {}),
+    ],
+)
+def test_another_model_or_another_name_for_the_same_steps_is_no_other_exam(
+    changes: list[tuple[str, Any]], files: dict[str, str]
+) -> None:
+    assert changed(spec(*changes), source("c2", **files), base()) == ()
+    assert "gate.model.base" not in graph(*changes, at=source("c2", **files)).by_name
+
+
+@pytest.mark.parametrize(
+    ("changes", "files", "what"),
+    [
+        ([], {"evaluate__py": "leaks the label"}, "evaluate.py"),
+        ([], {"requirements__txt": "another"}, "steps.evaluate.environment.requirements"),
+        ([("steps.evaluate.env", {"EASY": "1"})], {}, "steps.evaluate.env.EASY"),
+        ([("steps.evaluate.run", "cheat {inputs.model} {outputs.rows}")], {}, "steps.evaluate.run"),
+        ([("steps.evaluate.reads", ["evaluate.py", "serve.py"])], {}, "serve.py"),
+        ([("datasets.numbers.uri", "file:///easy/*.csv")], {}, "datasets.numbers.uri"),
+        ([("steps.evaluate.inputs.model", "datasets.numbers")], {}, "steps.evaluate.inputs.model"),
+        ([*renamed(env={"EASY": "1"}), GATE], {}, "steps.score.env.EASY"),
+    ],
+)
+def test_whatever_the_predictions_come_from_beside_the_model_is_the_exam(
+    changes: list[tuple[str, Any]], files: dict[str, str], what: str
+) -> None:
+    at = source("c2", **files)
+    assert [part.what for part in changed(spec(*changes), at, base())] == [what]
+    assert "gate.model.base" in graph(*changes, at=at).by_name
+
+
+def test_the_step_that_makes_the_test_set_belongs_to_the_exam() -> None:
+    rules = base(*SPLIT, split__py="fair")
+    assert changed(spec(*SPLIT), source("c2", split__py="fair"), rules) == ()
+    parts = changed(spec(*SPLIT), source("c2", split__py="keeps the easy rows"), rules)
+    assert [part.what for part in parts] == ["split.py"]
+
+
+def test_data_in_the_repository_is_the_exam_by_its_content() -> None:
+    rules = Rules(spec=spec(BY_ITSELF), source=with_data("fair"), branch="main")
+    assert changed(spec(BY_ITSELF), with_data("fair"), rules) == ()
+    parts = changed(spec(BY_ITSELF), with_data("easy"), rules)
+    assert [part.what for part in parts] == ["numbers/test.csv"]
+    assert lacks(spec(BY_ITSELF), with_data("easy"), rules) == ("numbers",)
+
+
+def with_data(content: str) -> Source:
+    at = source("c2")
+    return at.model_copy(update={"files": {**at.files, "numbers/test.csv": digest(content)}})
+
+
+def test_a_model_that_is_not_the_one_that_is_evaluated_is_another_exam() -> None:
+    """It would be judged by the predictions of one model, and ship another."""
+    changes = (
+        ("steps.other", {"run": "other {outputs.model}", "outputs": {"model": "model.json"}}),
+        ("model", "steps.other.model"),
+    )
+    parts = changed(spec(*changes), source("c2"), base())
+    assert [part.what for part in parts] == ["steps.evaluate.inputs.model"]
+    exam = graph(*changes).by_name["base.evaluate"]
+    assert exam.inputs["model"] == From(node="other", output="model")
+
+
+# -- where the predictions are ---------------------------------------------------------------------
+
+
+def test_predictions_are_found_by_the_bases_name_the_gates_own_or_what_they_are() -> None:
+    assert predictions_of(spec(), base()) == StepReference("evaluate", "rows")
+    assert predictions_of(spec(*renamed(), GATE), base()) == StepReference("score", "rows")
+    assert predictions_of(spec(*renamed(), ("gates", {})), base()) == StepReference("score", "rows")
+    away = (*renamed(outputs={"others": "rows.csv"}, run="score {outputs.others}"), ("gates", {}))
+    assert predictions_of(spec(*away), base()) is None
+
+
+def test_a_candidate_without_predictions_cannot_be_judged_and_is_examined_by_the_base() -> None:
+    away = (*renamed(outputs={"others": "rows.csv"}, run="score {outputs.others}"), ("gates", {}))
+    made = graph(*away)
+    gate = made.by_name["gate.model"]
+    assert "candidate" not in gate.inputs
+    assert "where the predictions are" in gate.attempt.request["no_candidate"]
+    assert made.by_name["gate.model.base"].inputs["candidate"].node == "base.evaluate"
+
+
+def test_the_bases_checks_judge_the_predictions_of_a_step_by_another_name() -> None:
+    made = graph(*renamed(), ("gates", {})).by_name["gate.model"]
+    assert made.inputs["candidate"] == From(node="score", output="rows")
+    assert made.attempt.request["gate"]["checks"][0]["at_least"] == 0.6
+
+
+# -- the base's exam -------------------------------------------------------------------------------
+
+
+def test_the_candidate_sits_the_exam_of_the_base_at_its_commit_with_its_checks() -> None:
+    changes = (("gates.model.checks", [{"metric": "roc_auc", "at_least": 0.1}]),)
+    made = graph(*changes, at=source("c2", evaluate__py="leaks"))
+    step, gate = made.by_name["base.evaluate"], made.by_name["gate.model.base"]
+    assert step.attempt.commit == source("base").commit
+    assert step.inputs["model"] == From(node="train", output="model"), "the candidate's"
+    assert step.optional
+    assert [c["at_least"] for c in gate.attempt.request["gate"]["checks"]] == [0.6]
+    commit = source("base").commit[:12]
+    assert gate.attempt.request["exam"] == f"the evaluation of main ({commit}), on its data"
+    assert gate.inputs["baseline"].node == "base.baseline.evaluate"
+
+
+def test_what_the_base_evaluated_already_is_not_evaluated_again() -> None:
+    """Its steps have the keys that they have on the base branch, whatever they are called here."""
+    rules = base(*SPLIT, split__py="fair")
+    there = build(rules.spec, rules.source).by_name["split"]
+    here = graph(*SPLIT, at=source("c2", split__py="easy"), of=rules).by_name["base.split"]
+    inputs = {"numbers": digest("numbers")}
+    assert key_of(there, inputs) == key_of(here, inputs)
+
+
+def test_on_data_that_the_pull_request_replaced_the_exam_reads_the_bases_behind_its_gate() -> None:
+    easy = ("datasets.numbers.uri", "file:///easy/*.csv")
+    made = graph(easy)
+    step = made.by_name["base.evaluate"]
+    assert step.inputs["numbers"] == From(dataset="base.numbers")
+    assert step.attempt.inputs["numbers"].uri == "file:///bucket/*.csv"
+    assert "gate.base.data.numbers" in step.needs
+    assert made.by_name["base.baseline.evaluate"].inputs["numbers"] == From(dataset="base.numbers")
+
+
+def test_the_same_data_by_another_name_is_read_once() -> None:
+    moved = (
+        ("datasets", {"others": {"uri": "file:///bucket/*.csv", "expectations": "numbers.yaml"}}),
+        ("triggers.data.datasets", ["others"]),
+        ("steps.train.inputs", {"numbers": "datasets.others"}),
+        (
+            "steps.evaluate.inputs",
+            {"model": "steps.train.model", "numbers": "datasets.others"},
+        ),
+        ("steps.evaluate.env", {"EASY": "1"}),
+    )
+    assert graph(*moved).by_name["base.evaluate"].inputs["numbers"] == From(dataset="others")
+
+
+def test_a_step_that_trains_and_evaluates_at_once_cannot_be_examined_apart() -> None:
+    both = (("steps.train.outputs", {"model": "model.json", "rows": "rows.csv"}),)
+    predicts = ("gates.model.predictions", "steps.train.rows")
+    rules = base(*both, predicts)
+    made = graph(*both, predicts, at=source("c2", train__py="another"), of=rules)
+    assert "gate.model.base" not in made.by_name
+    assert [p.what for p in changed(spec(*both, predicts), source("c2", train__py="x"), rules)]
