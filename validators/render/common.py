@@ -152,23 +152,6 @@ def _numbers(limit: str) -> list[float]:
     return [float(one.replace(",", "")) for one in found]
 
 
-def measured(report: Report) -> list[dict[str, str]]:
-    """The metrics of both models as texts, cleaned; what is unknown is empty."""
-    return [
-        {
-            "metric": clean(one.metric),
-            "candidate": "undefined" if one.candidate is None else significant(one.candidate),
-            "baseline": "" if one.baseline is None else significant(one.baseline),
-            "difference": _signed(one.difference),
-            "interval": _interval(one.interval, signs=True) or "",
-            "better": "higher" if one.greater_is_better else "lower",
-            "n": number(one.n),
-            "note": clean(one.note or ""),
-        }
-        for one in report.metrics
-    ]
-
-
 def _value(value: float | str | None, limits: Sequence[float] = ()) -> str | None:
     return significant(value, limits) if isinstance(value, float) else value
 
