@@ -23,20 +23,25 @@ def number(value: object) -> str:
 def significant(value: float, limits: Sequence[float] = ()) -> str:
     """What was measured, in four significant digits; all of those before the point.
 
-    What misses 1, or a limit that it stands beside, by less never reads as it: more digits show it.
+    What lies beside 1, or beside a limit, by less reads on the same side: more digits show it.
     """
     if isinstance(value, int) or not isfinite(value):
         return number(value)
     for digits in range(4, 17):
         text = f"{value:,.0f}" if digits == 4 and abs(value) >= 1000 else f"{value:,.{digits}g}"
-        if not any(float(text.replace(",", "")) == one != value for one in (1, -1, *limits)):
+        shown = float(text.replace(",", ""))
+        if all(_side(shown, one) == _side(value, one) for one in (1, -1, *limits)):
             break
     return "0" if text == "-0" else text
 
 
-def signed(difference: float) -> str:
+def _side(value: float, limit: float) -> int:
+    return (value > limit) - (value < limit)
+
+
+def signed(difference: float, limits: Sequence[float] = ()) -> str:
     """A measured difference with its sign."""
-    return ("+" if difference > 0 else "") + significant(difference)
+    return ("+" if difference > 0 else "") + significant(difference, limits)
 
 
 def percent(share: float) -> str:

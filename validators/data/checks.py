@@ -10,7 +10,7 @@ from specs.problems import Problem
 from validators.data.outcome import Misfit, Outcome
 from validators.data.suite import Expectation
 from validators.data.words import subject_of, tolerance, words_for
-from validators.figures import clip, number, percent
+from validators.figures import clip, number, percent, significant
 from validators.report import Check, Location
 from validators.verdict import Verdict
 
@@ -161,7 +161,7 @@ def _passed(expectation: Expectation, outcome: Outcome) -> str:
     if outcome.evaluated is not None:
         return f"{_quoted(expectation)}: {limit}, in all {outcome.evaluated:,} values"
     if outcome.observed is not None:
-        return f"{_quoted(expectation)}: {limit}, found {number(outcome.observed)}"
+        return f"{_quoted(expectation)}: {limit}, found {_found(expectation, outcome.observed)}"
     return f"{_quoted(expectation)}: {limit}, as expected"
 
 
@@ -185,7 +185,7 @@ def _failed(expectation: Expectation, outcome: Outcome, facts: Facts) -> str:
     if outcome.unexpected is not None:
         return f"{about}: {outcome.unexpected:,} distinct values are not allowed; expected {limit}"
     if outcome.observed is not None:
-        return f"{about}: expected {limit}, found {number(outcome.observed)}"
+        return f"{about}: expected {limit}, found {_found(expectation, outcome.observed)}"
     return f"{about}: expected {limit}, which does not hold"
 
 
@@ -206,7 +206,17 @@ def _span(expectation: Expectation, facts: Facts) -> str | None:
     if not expectation.type.endswith("_to_be_between"):
         return None
     found = facts.ranges.get(str(expectation.kwargs.get("column")))
-    return f"{number(found[0])} to {number(found[1])}" if found else None
+    if not found:
+        return None
+    return f"{_found(expectation, found[0])} to {_found(expectation, found[1])}"
+
+
+def _found(expectation: Expectation, value: Any) -> str:
+    """What the data has, as it lies to the bounds that the suite sets."""
+    if not isinstance(value, float):
+        return number(value)
+    bounds = [expectation.kwargs.get(name) for name in ("min_value", "max_value")]
+    return significant(value, [one for one in bounds if isinstance(one, int | float)])
 
 
 def _observed(

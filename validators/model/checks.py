@@ -155,12 +155,12 @@ def _compared(
 
 
 def comparison(found: Measurement, confidence: float) -> str:
-    """Both values, their difference, its interval and the rows."""
+    """The baseline's value and the candidate's, their difference, its interval and the rows."""
     assert found.baseline is not None
     interval = difference_interval(found.gain(confidence), found.metric, confidence)
     return (
-        f"{found.metric} is {significant(found.candidate)}, the baseline's "
-        f"{significant(found.baseline)}, difference {signed(difference(found))} "
+        f"{found.metric} {significant(found.baseline)} → {significant(found.candidate)}, "
+        f"difference {signed(difference(found))} "
         f"({_text(interval, signs=True)}) on {found.n:,} rows"
     )
 

@@ -31,6 +31,18 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.label)
 
+    def take(self, mask: NDArray[np.bool_]) -> "Predictions":
+        """Some of the rows, in their order."""
+        return Predictions(
+            keys=self.keys.filter(mask),
+            label=self.label[mask],
+            score=None if self.score is None else self.score[mask],
+            prediction=None if self.prediction is None else self.prediction[mask],
+            slices={
+                name: Categories(of.values, of.codes[mask]) for name, of in self.slices.items()
+            },
+        )
+
 
 class Unusable(Exception):  # noqa: N818 - it names what the predictions are
     """Predictions that cannot be judged, and the verdict that follows."""
@@ -88,23 +100,33 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
             f"the keys are of different types: {ours.type} for the candidate, {theirs.type} for "
             "the baseline"
         )
+    shared = candidate
+    parts = []
+    absent = 0
     if not ours.equals(theirs):
-        extra = len(ours) - (pc.sum(pc.is_in(ours, value_set=theirs)).as_py() or 0)
+        mine = pc.is_in(ours, value_set=theirs).to_numpy()
         absent = len(theirs) - (pc.sum(pc.is_in(theirs, value_set=ours)).as_py() or 0)
-        # Rows that the candidate leaves out are its fault; rows that only the baseline leaves out
-        # leave the question open.
-        return Unusable(
+        parts.append(
             f"the rows differ: {_count(absent, 'key')} of the baseline missing in the candidate, "
-            f"{_count(extra, 'key')} of the candidate missing in the baseline",
-            Verdict.ERROR if absent else Verdict.INCONCLUSIVE,
+            f"{_count(int((~mine).sum()), 'key')} of the candidate missing in the baseline"
         )
+        shared = candidate.take(mine)
+    apart = _disagreements(shared, baseline) if not absent else []
+    if apart:
+        parts.append(f"candidate and baseline disagree {' and '.join(apart)}")
+    # Rows that the candidate leaves out, and what it says otherwise of the same rows, are its
+    # fault; rows that only the baseline leaves out leave the question open.
+    at_fault = absent or apart
+    verdict = Verdict.ERROR if at_fault else Verdict.INCONCLUSIVE
+    return Unusable("; ".join(parts), verdict) if parts else None
+
+
+def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
+    """What the two say otherwise of the same rows, and of how many."""
     counts = {"the label": int((candidate.label != baseline.label).sum())}
     for name in candidate.slices.keys() & baseline.slices.keys():
         counts[name] = differing(candidate.slices[name], baseline.slices[name])
-    apart = [f"about {what} of {_count(n, 'row')}" for what, n in sorted(counts.items()) if n]
-    if apart:
-        return Unusable(f"candidate and baseline disagree {' and '.join(apart)}")
-    return None
+    return [f"about {what} of {_count(n, 'row')}" for what, n in sorted(counts.items()) if n]
 
 
 def _read(path: Path, columns: Columns, slices: Sequence[str], if_there: bool) -> "pa.Table":

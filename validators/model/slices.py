@@ -166,7 +166,7 @@ def _worsened(name: str, one: _Candidate, p: float) -> Check:
         verdict=Verdict.WARN,
         message=(
             f"{one.subset.name} got worse: {comparison(one.found, confidence)}; "
-            f"p {p:.2g} after Holm."
+            f"p {f'{p:.2g}' if p >= 0.0001 else '< 0.0001'} after Holm."
         ),
         subject=one.subset.name,
         observed=one.found.candidate,

@@ -16,13 +16,16 @@ from validators.render.common import (
     clean,
     counts,
     evidence,
-    measured,
+    gate_of,
+    headline,
     ordered,
     overall,
     place,
     short_digest,
     spans,
+    subject_of,
 )
+from validators.render.metrics import Turn, table
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -52,7 +55,11 @@ def _template() -> "Template":
     environment.globals.update(
         counts=counts,
         evidence=evidence,
-        measured=measured,
+        gate_of=gate_of,
+        headline=headline,
+        metrics_of=table,
+        turns={Turn.BETTER: "pass", Turn.WORSE: "fail"},
+        subject_of=subject_of,
         ordered=ordered,
         place=place,
         symbols=SYMBOLS,

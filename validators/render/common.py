@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from validators.figures import number, percent
+from validators.figures import number, percent, signed, significant
 from validators.report import Check, Interval, Report
 from validators.verdict import Verdict, worst
 
@@ -41,9 +41,26 @@ _UNSAFE: Final = re.compile(
 )
 
 
+_GATES: Final = ("model", "data", "canary", "smoke")
+
+
 def as_reports(reports: Reports) -> tuple[Report, ...]:
-    """One report is a sequence of one."""
-    return (reports,) if isinstance(reports, Report) else tuple(reports)
+    """The reports as they are shown, whatever their order: the model before its data, and the
+    worst first within a kind. One report is a sequence of one."""
+    every = (reports,) if isinstance(reports, Report) else reports
+    return tuple(sorted(every, key=lambda one: (_GATES.index(one.gate), -one.verdict.rank)))
+
+
+def headline(verdict: Verdict, title: str) -> str:
+    """The title under its verdict, cleaned. A PASS is left to the counts: a heading cannot know
+    what else the title speaks of, so it promises nothing."""
+    return clean(title) if verdict is Verdict.PASS else f"{verdict.value}: {clean(title)}"
+
+
+def gate_of(report: Report) -> str:
+    """What was judged, and by whose exam; cleaned."""
+    exam = f", judged by {report.exam}" if report.exam else ""
+    return clean(f"{report.subject}{exam}")
 
 
 def overall(reports: Sequence[Report]) -> Verdict:
@@ -95,49 +112,64 @@ def spans(text: str) -> list[tuple[str, bool]]:
 
 def evidence(check: Check) -> dict[str, str]:
     """What the verdict rests on, by name, only what is known; cleaned."""
+    limits = _numbers(check.limit or "")
+    beside = [*limits, *(-one for one in limits)]
     facts = {
-        "observed": _value(check.observed),
+        "observed": _value(check.observed, beside),
         "limit": check.limit,
         "baseline": _value(check.baseline),
-        "difference": _signed(check.difference),
-        "interval": _interval(check.interval),
+        "difference": _signed(check.difference, beside),
+        "interval": _interval(check.interval, signs=check.difference is not None),
         "n": None if check.n is None else number(check.n),
         "window": None if check.window is None else duration(check.window),
     }
     return {name: clean(fact) for name, fact in facts.items() if fact}
 
 
-def measured(report: Report) -> list[dict[str, str]]:
-    """The metrics of both models as texts, cleaned; what is unknown is empty."""
-    return [
-        {
-            "metric": clean(one.metric),
-            "candidate": "undefined" if one.candidate is None else number(one.candidate),
-            "baseline": "" if one.baseline is None else number(one.baseline),
-            "difference": _signed(one.difference),
-            "interval": _interval(one.interval) or "",
-            "better": "higher" if one.greater_is_better else "lower",
-            "n": number(one.n),
-            "note": clean(one.note or ""),
-        }
-        for one in report.metrics
-    ]
+def unsaid(check: Check) -> dict[str, str]:
+    """The evidence that the check's own words do not hold already; its subject first."""
+    said = _words(f"{check.name} {check.message}")
+    subject = {"of": clean(check.subject)} if check.subject else {}
+    return {
+        name: fact
+        for name, fact in {**subject, **evidence(check)}.items()
+        if not _words(fact) <= said
+    }
 
 
-def _value(value: float | str | None) -> str | None:
-    return None if value is None else number(value)
+def subject_of(check: Check) -> str:
+    """The check's subject where its own words leave it out, cleaned."""
+    return unsaid(check).get("of", "")
 
 
-def _signed(difference: float | None) -> str:
-    if difference is None:
-        return ""
-    return ("+" if difference > 0 else "") + number(difference)
+def _words(text: str) -> set[str]:
+    return {word.strip(".,") for word in re.findall(r"[^\s()`;:%]+", clean(text))}
 
 
-def _interval(found: Interval | None) -> str | None:
+def _numbers(limit: str) -> list[float]:
+    """The numbers that a limit names."""
+    found = re.findall(r"\d[\d,]{0,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?", limit[:LONGEST_TEXT])
+    return [float(one.replace(",", "")) for one in found]
+
+
+def _value(value: float | str | None, limits: Sequence[float] = ()) -> str | None:
+    return significant(value, limits) if isinstance(value, float) else value
+
+
+def _signed(difference: float | None, limits: Sequence[float] = ()) -> str:
+    return "" if difference is None else signed(difference, limits)
+
+
+def _interval(found: Interval | None, *, signs: bool) -> str | None:
     if found is None:
         return None
-    return f"{number(found.low)} to {number(found.high)} ({percent(found.confidence)})"
+    return f"{bounds(found, signs=signs)} ({percent(found.confidence)})"
+
+
+def bounds(of: Interval, *, signs: bool) -> str:
+    """Both ends; with signs, those of a difference."""
+    write = signed if signs else significant
+    return f"{write(of.low)} to {write(of.high)}"
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from validators.render.common import (
     as_reports,
     clean,
     evidence,
+    gate_of,
     place,
 )
 from validators.report import Check, Report
@@ -47,7 +48,7 @@ def _suite(report: Report) -> ET.Element:
     suite = ET.Element(
         "testsuite",
         {
-            "name": clean(f"{report.gate}: {report.subject}"),
+            "name": f"{report.gate}: {gate_of(report)}",
             "tests": str(len(checks)),
             "failures": str(elements.count("failure")),
             "errors": str(elements.count("error")),
@@ -67,7 +68,10 @@ def _suite(report: Report) -> ET.Element:
 def _case(report: Report, check: Check) -> ET.Element:
     case = ET.Element(
         "testcase",
-        {"classname": clean(f"{report.gate}.{report.subject}"), "name": clean(check.name)},
+        {
+            "classname": f"{report.gate}.{gate_of(report)}",
+            "name": clean(f"{check.name} [{check.subject}]" if _of(check) else check.name),
+        },
     )
     if check.where is not None:
         case.set("file", clean(check.where.file))
@@ -82,6 +86,11 @@ def _case(report: Report, check: Check) -> ET.Element:
     elif check.verdict is Verdict.WARN:
         ET.SubElement(case, "system-out").text = f"WARN: {clean(check.message)}\n{_details(check)}"
     return case
+
+
+def _of(check: Check) -> bool:
+    """Whether the name needs the subject, to be told from its neighbours."""
+    return check.subject is not None and check.subject not in check.name
 
 
 def _details(check: Check) -> str:

@@ -4,7 +4,8 @@ All text is foreign: nothing of it may become markup, a link, a mention or a ref
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 from validators.render.common import (
@@ -15,14 +16,17 @@ from validators.render.common import (
     attention,
     clean,
     counts,
-    evidence,
-    measured,
+    gate_of,
+    headline,
     ordered,
     overall,
     place,
     short_digest,
     spans,
+    subject_of,
+    unsaid,
 )
+from validators.render.metrics import Row, Turn, table
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -69,8 +73,7 @@ def render(
 
 def _least(reports: Sequence[Report], whole: str | None, longest: int) -> str:
     """When not even the headings fit."""
-    verdict = overall(reports)
-    text = f"{_ICONS[verdict]} **{verdict.value}**: {counts(reports)}. "
+    text = f"{_ICONS[overall(reports)]} **{headline(overall(reports), counts(reports))}**. "
     return (text + _cut(sum(len(report.checks) for report in reports), whole))[:longest]
 
 
@@ -91,85 +94,127 @@ def _text(
     reports: Sequence[Report], title: str, kept: set[tuple[int, int]], whole: str | None
 ) -> str:
     verdict = overall(reports)
-    parts = [f"## {_ICONS[verdict]} {verdict.value}: {escape(title)}", f"{counts(reports)}."]
+    parts = [f"## {_ICONS[verdict]} {escape(headline(verdict, title))}", f"{counts(reports)}."]
     left_out = sum(len(report.checks) for report in reports) - len(kept)
     if left_out:
         parts.append(_cut(left_out, whole))
     for index, report in enumerate(reports):
         shown = [at for at in range(len(report.checks)) if (index, at) in kept]
         slim = report.model_copy(update={"checks": tuple(report.checks[at] for at in shown)})
-        parts += _report(report, slim)
+        parts += _report(report, slim, alone=len(reports) == 1)
     return "\n\n".join(parts) + "\n"
 
 
-def _report(report: Report, slim: Report) -> list[str]:
+def _report(report: Report, slim: Report, *, alone: bool) -> Iterator[str]:
     """One gate; `slim` holds the checks that are shown."""
-    verdict = report.verdict
-    heading = f"{_ICONS[verdict]} {report.gate} gate: {escape(report.subject)}"
-    parts = [f"### {heading}", f"**{verdict.value}** · {counts([report])}"]
+    yield f"### {_ICONS[report.verdict]} {report.gate} gate: {escape(gate_of(report))}"
+    if not alone and report.count(Verdict.PASS) < len(report.checks):
+        yield f"{counts([report])}."
     if not report.enforces:
-        parts.append(f"> **{NOT_ENFORCING}**")
+        yield f"> **{NOT_ENFORCING}**"
     if not report.checks:
-        parts.append(NOTHING_CHECKED)
+        yield NOTHING_CHECKED
     checks = ordered(slim)
-    if loud := [check for check in checks if check.verdict is not Verdict.PASS]:
-        parts.append(_table(loud))
-    if report.metrics:
-        parts.append(_metrics(report))
-    if passed := [check for check in checks if check.verdict is Verdict.PASS]:
-        total = report.count(Verdict.PASS)
-        parts += [
-            f"<details><summary>{total:,} passed</summary>",
-            _table(passed),
-            "</details>",
-        ]
-    parts += [f"- {prose(note)}" for note in report.notes]
+    loud = [check for check in checks if check.verdict is not Verdict.PASS]
+    if loud:
+        yield "\n".join(_item(tuple(alike)) for _, alike in groupby(loud, _alike))
+    yield from _metrics(report)
+    if passed := checks[len(loud) :]:
+        total = f"{report.count(Verdict.PASS):,} passed"
+        yield from _folded(total, ["\n".join(map(_passed, passed))])
+    if report.notes:
+        yield "\n".join(f"* {prose(note)}" for note in report.notes)
     if report.provenance:
         digests = " · ".join(
             f"{escape(name)} {code(short_digest(value))}"
             for name, value in sorted(report.provenance.items())
         )
-        parts.append(f"<sub>{digests}</sub>")
-    return parts
+        yield f"<sub>{digests}</sub>"
 
 
-def _table(checks: Sequence[Check]) -> str:
-    facts = [evidence(check) for check in checks]
-    known = dict.fromkeys(name for fact in facts for name in fact)
-    order = ("observed", "limit", "baseline", "difference", "interval", "n", "window")
-    columns = [name for name in order if name in known]
-    head = ["", "Check", *(name if name == "n" else name.capitalize() for name in columns)]
-    rule = ["---", "---", *("---" if name == "limit" else "---:" for name in columns)]
-    rows = [
-        [_ICONS[check.verdict], _cell(check), *(escape(fact.get(name, "")) for name in columns)]
-        for check, fact in zip(checks, facts, strict=True)
-    ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+def _folded(summary: str, parts: Sequence[str]) -> Iterator[str]:
+    yield f"<details><summary>{summary}</summary>"
+    yield from parts
+    yield "</details>"
 
 
-_NUMBERS: Final = ("candidate", "baseline", "difference", "interval", "n")
+def _alike(check: Check) -> tuple[object, ...]:
+    """What makes checks answers to one question, such as one for each value of a slice."""
+    return check.verdict, check.name, check.next_step, check.where
 
 
-def _metrics(report: Report) -> str:
-    rows = measured(report)
-    columns = [name for name in rows[0] if any(row[name] for row in rows)]
-    texts = [
-        [name if name == "n" else name.capitalize() for name in columns],
-        ["---:" if name in _NUMBERS else "---" for name in columns],
-        *([escape(row[name]) for name in columns] for row in rows),
-    ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in texts)
+def _item(alike: Sequence[Check]) -> str:
+    """Checks that are alike as one item of a list: what was found, with the evidence that these
+    words do not hold already, and what to do."""
+    first = alike[0]
+    facts = [unsaid(check) for check in alike]
+    shared = dict(set.intersection(*(set(fact.items()) for fact in facts)))
+    shared = {name: fact for name, fact in facts[0].items() if name in shared}
+    where = place(first)
+    head = [f"{_ICONS[first.verdict]} {_name(first)}", escape(shared.pop("of", ""))]
+    lines = [" · ".join(part for part in (*head, code(where or "")) if part)]
+    if len(alike) == 1 and first.message != first.name:
+        lines.append(prose(first.message))
+    lines[-1] += _brackets(shared)
+    if first.next_step:
+        lines.append(f"→ {prose(first.next_step)}")
+    own = [{n: fact for n, fact in one.items() if n not in shared} for one in facts]
+    below = map(_below, alike, own) if len(alike) > 1 else ()
+    return "\n".join(("- " + "<br>".join(lines), *below))
 
 
-def _cell(check: Check) -> str:
-    lines = [f"**{escape(check.name)}**"]
-    if check.message != check.name:
-        lines.append(prose(check.message))
-    if check.next_step:
-        lines.append(f"→ {prose(check.next_step)}")
-    if where := place(check):
-        lines.append(f"<sub>{code(where)}</sub>")
-    return "<br>".join(lines)
+def _below(check: Check, facts: Mapping[str, str]) -> str:
+    """One of several that are alike."""
+    said = ": ".join(part for part in (escape(facts.get("of", "")), prose(check.message)) if part)
+    return f"  - {said or '…'}{_brackets({n: facts[n] for n in facts if n != 'of'})}"
+
+
+def _brackets(facts: Mapping[str, str]) -> str:
+    said = ", ".join(f"{name} {escape(fact)}" for name, fact in facts.items())
+    return f" ({said})" if said else ""
+
+
+def _name(check: Check) -> str:
+    return f"**{escape(check.name) or '…'}**"  # four stars alone would draw a line
+
+
+def _passed(check: Check) -> str:
+    subject = subject_of(check)
+    message = prose(check.message) if check.message != check.name else ""
+    name = _name(check) + (f" · {escape(subject)}" if subject else "")
+    return f"- {name}" + (f"<br>{message}" if message else "")
+
+
+_TURNS: Final = {Turn.BETTER: "🟢 ", Turn.WORSE: "🔻 ", Turn.OPEN: "⚪ ", Turn.NONE: ""}
+
+
+def _metrics(report: Report) -> Iterator[str]:
+    """Those that a check names in sight, the others folded."""
+    found = table(report)
+    if found is None:
+        return
+    yield _table(found.head, found.named)
+    turns = {row.turn for row in (*found.named, *found.others)} - {Turn.NONE}
+    legend = [f"{_TURNS[turn]}{turn.value}" for turn in Turn if turn in turns]
+    yield f"<sub>{' · '.join([*found.caption, *legend])}</sub>"
+    yield from _undefined(found.named)
+    if found.others:
+        rest = [_table(found.head, found.others), *_undefined(found.others)]
+        yield from _folded(f"{len(found.others)} more metrics", rest)
+
+
+def _undefined(rows: Sequence[Row]) -> Iterator[str]:
+    if notes := [row.note for row in rows if row.note]:
+        yield "\n".join(f"- {escape(note)}" for note in notes)
+
+
+def _table(head: Sequence[str], rows: Sequence[Row]) -> str:
+    lines = [[escape(name) for name in head], ["---", *["---:"] * (len(head) - 1)]]
+    for row in rows:
+        name, values, *rest = (escape(cell) for cell in row.cells)
+        turned = [f"{_TURNS[row.turn]}{rest[0]}", *rest[1:]] if rest else []
+        lines.append([name, values, *turned])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 # Invisible; keeps what follows from becoming a mention, a reference, a link or an emoji. GitHub

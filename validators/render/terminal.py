@@ -13,13 +13,15 @@ from validators.render.common import (
     clean,
     counts,
     evidence,
-    measured,
+    gate_of,
     ordered,
     overall,
     place,
     short_digest,
     spans,
+    subject_of,
 )
+from validators.render.metrics import Table, Turn, table
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -34,6 +36,9 @@ _STYLES: Final = {
     Verdict.ERROR: "magenta",
     Verdict.FAIL: "red",
 }
+
+
+_TURNS: Final = {Turn.BETTER: "green", Turn.WORSE: "red"}
 
 
 def render(reports: Reports, title: str, *, width: int = 100, colour: bool = False) -> str:
@@ -61,13 +66,15 @@ def renderable(reports: Reports, title: str) -> "RenderableType":
 
     every = as_reports(reports)
     verdict = overall(every)
-    headline = Text.assemble(
-        (f" {verdict.value} ", f"bold reverse {_STYLES[verdict]}"),
+    style = _STYLES[verdict]
+    word = SYMBOLS[verdict] if verdict is Verdict.PASS else f" {verdict.value} "
+    top = Text.assemble(
+        (word, f"bold {style}" if verdict is Verdict.PASS else f"bold reverse {style}"),
         " ",
         (clean(title), "bold"),
         (f"  {counts(every)}", "dim"),
     )
-    parts: list[RenderableType] = [headline]
+    parts: list[RenderableType] = [top]
     for report in every:
         parts += [Text(""), *_report(report)]
     return Group(*parts)
@@ -81,9 +88,9 @@ def _report(report: Report) -> "Iterator[RenderableType]":
     yield Text.assemble(
         (f"{SYMBOLS[report.verdict]} ", f"bold {style}"),
         (f"{report.gate} gate", "bold"),
-        f"  {clean(report.subject)}  ",
-        (report.verdict.value, f"bold {style}"),
-        (f"  {counts([report])}", "dim"),
+        f"  {gate_of(report)}  ",
+        (f"{report.verdict.value}  " * (report.verdict is not Verdict.PASS), f"bold {style}"),
+        (counts([report]), "dim"),
     )
     if not report.enforces:
         yield Padding(Text(NOT_ENFORCING, "bold yellow"), (0, 0, 0, 2))
@@ -95,8 +102,8 @@ def _report(report: Report) -> "Iterator[RenderableType]":
     passed = report.count(Verdict.PASS)
     if passed:
         yield Padding(Text(f"{SYMBOLS[Verdict.PASS]} {passed:,} passed", "green"), (0, 0, 0, 2))
-    if report.metrics:
-        yield Padding(_metrics(report), (0, 0, 0, 2))
+    if found := table(report):
+        yield Padding(_metrics(found), (0, 0, 0, 2))
     for note in report.notes:
         yield Padding(Text(clean(note), "dim"), (0, 0, 0, 2))
     if report.provenance:
@@ -121,19 +128,20 @@ def _table(checks: Sequence[Check]) -> "RenderableType":
     return table
 
 
-def _metrics(report: Report) -> "RenderableType":
-    from rich.table import Table
+def _metrics(found: Table) -> "RenderableType":
+    """All of them: a terminal folds nothing."""
+    from rich.console import Group
+    from rich.table import Table as Grid
     from rich.text import Text
 
-    rows = measured(report)
-    columns = [name for name in rows[0] if any(row[name] for row in rows)]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in columns:
-        right = name in ("candidate", "baseline", "difference", "n")
-        table.add_column(name, justify="right" if right else "left")
+    grid = Grid(box=None, padding=(0, 2, 0, 0))
+    for at, name in enumerate((*found.head, "")):
+        grid.add_column(Text(name, "dim"), justify="right" if 0 < at < len(found.head) else "left")
+    rows = (*found.named, *found.others)
     for row in rows:
-        table.add_row(*(Text(row[name]) for name in columns))
-    return table
+        grid.add_row(*map(Text, row.cells), Text(row.turn.value, _TURNS.get(row.turn, "dim")))
+    notes = [row.note for row in rows if row.note]
+    return Group(grid, *(Text(line, "dim") for line in (" · ".join(found.caption), *notes)))
 
 
 def _symbol(check: Check, style: str) -> "RenderableType":
@@ -147,6 +155,8 @@ def _body(check: Check, style: str) -> "RenderableType":
 
     body = Text(overflow="fold")
     body.append(clean(check.name), "bold")
+    if subject := subject_of(check):
+        body.append(f"  {subject}")
     if check.message != check.name:
         body.append("\n")
         for part, quoted in spans(check.message):

@@ -99,7 +99,7 @@ def model_report(
     slices that it warns of."""
     value = 0.512 if verdict is Verdict.FAIL else 0.8679
     passing = (
-        Check(name=f"slice {n}", verdict=Verdict.PASS, message="It holds." * 20, observed=0.7, n=90)
+        Check(name=f"slice {n}", verdict=Verdict.PASS, message="It holds." * 60, observed=0.7, n=90)
         for n in range(checks - 1)
     )
     judged = Check(

@@ -85,7 +85,7 @@ def test_nulls_do_not_count_among_the_values_of_a_set() -> None:
 
 
 def test_a_range_says_what_was_found() -> None:
-    facts = Facts(rows=10, columns=("dep_delay",), ranges={"dep_delay": (-99, 2000.5)})
+    facts = Facts(rows=10, columns=("dep_delay",), ranges={"dep_delay": (-99, 2000.7)})
     result = {"element_count": 10, "unexpected_count": 2, "missing_count": 0}
     check = _check(
         "expect_column_values_to_be_between",
@@ -97,7 +97,7 @@ def test_a_range_says_what_was_found() -> None:
     )
     assert check.message == (
         "`dep_delay`: 2 of 10 values are outside -60 to 1,440 (20 %), none allowed; "
-        "found -99 to 2,000.5"
+        "found -99 to 2,001"
     )
 
 

@@ -90,6 +90,19 @@ def test_rows_that_only_the_candidate_has_are_told_where_nothing_is_compared(ben
     assert "7 keys of the candidate missing in the baseline" in one(report, "predictions").message
 
 
+def test_rows_that_only_the_candidate_has_hide_no_slices_or_labels_that_it_made_up(
+    bench: Bench,
+) -> None:
+    some = {name: values[7:] for name, values in flights().items()}
+    relabelled = {**flights(flip="UA"), "carrier": np.full(4000, "AA")}
+    report = bench.judge(relabelled, some)
+    assert report.verdict is Verdict.ERROR
+    moved = int((some["carrier"] != "AA").sum())
+    told = one(report, "predictions").message
+    assert "7 keys of the candidate missing in the baseline" in told
+    assert f"disagree about carrier of {moved:,} rows" in told
+
+
 def test_a_slice_that_only_the_candidate_has_is_taken_with_a_note_that_nothing_vouches_for_it(
     bench: Bench,
 ) -> None:

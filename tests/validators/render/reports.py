@@ -43,6 +43,23 @@ DATA = Report(
     notes=("27,004 rows in 1 object.",),
 )
 
+ALIKE = tuple(
+    Check(
+        name="roc_auc by carrier",
+        verdict=Verdict.WARN,
+        message=f"carrier={carrier} got worse: roc_auc {old} → {new} on 406 rows.",
+        subject=f"carrier={carrier}",
+        observed=new,
+        baseline=old,
+        limit="not worse by more than 0.005",
+        n=406,
+        blocks=False,
+        next_step="Add a check with `slice: carrier`.",
+    )
+    for carrier, old, new in (("UA", 0.81, 0.62), ("DL", 0.8, 0.63))
+)
+"""One question, asked of two values of a slice."""
+
 MODEL = Report(
     gate="model",
     subject="flight-delay 7",
@@ -68,8 +85,10 @@ MODEL = Report(
             n=29,
         ),
         Check(name="latency", verdict=Verdict.ERROR, message="No predictions.", window=5400),
+        *ALIKE,
         Check(name="fairness", verdict=Verdict.SKIPPED, message="No sensitive column."),
     ),
+    baseline="v6",
     metrics=(
         Measured(
             metric="roc_auc",
@@ -81,10 +100,21 @@ MODEL = Report(
             n=27004,
         ),
         Measured(
-            metric="log_loss", candidate=0.48, baseline=0.47, greater_is_better=False, n=27004
+            metric="log_loss",
+            candidate=0.48,
+            baseline=0.47,
+            difference=0.01,
+            greater_is_better=False,
+            n=27004,
+            checked=False,
         ),
         Measured(
-            metric="r2", candidate=None, greater_is_better=True, n=27004, note="one | class <b>only"
+            metric="r2",
+            candidate=None,
+            greater_is_better=True,
+            n=27004,
+            note="one | class <b>only",
+            checked=False,
         ),
     ),
 )
@@ -123,11 +153,27 @@ checks = st.builds(
     next_step=hostile | st.none(),
     where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
 )
+metrics = st.builds(
+    Measured,
+    metric=hostile,
+    candidate=st.floats() | st.none(),
+    baseline=st.floats() | st.none(),
+    difference=st.floats() | st.none(),
+    interval=st.builds(Interval, low=st.floats(), high=st.floats(), confidence=st.just(0.95))
+    | st.none(),
+    greater_is_better=st.booleans(),
+    n=st.integers(0, 10**9),
+    note=hostile | st.none(),
+    checked=st.booleans(),
+)
 reports = st.builds(
     Report,
     gate=st.sampled_from(["data", "model", "canary", "smoke"]),
     subject=hostile,
-    checks=st.lists(checks, max_size=3).map(tuple),
+    exam=hostile,
+    baseline=hostile,
+    checks=st.lists(checks | st.just(ALIKE[0]), max_size=4).map(tuple),
+    metrics=st.lists(metrics, max_size=3).map(tuple),
     enforces=st.booleans(),
     provenance=st.dictionaries(hostile, hostile, max_size=2),
     notes=st.lists(hostile, max_size=2).map(tuple),

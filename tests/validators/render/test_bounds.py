@@ -44,8 +44,11 @@ def test_whole_checks_are_cut_and_counted_passes_first(
     passed: int, failed: int, longest: int
 ) -> None:
     text = markdown.render(_long(passed, failed), TITLE, whole=WHOLE, longest=longest)
-    seen_failed = len(re.findall(r"\*\*failed \d{4}\*\*<br>not as expected \|", text))
-    seen_passed = len(re.findall(r"\*\*passed \d{4}\*\*<br>as expected \|", text))
+    failing = r"^- ❌ \*\*failed \d{4}\*\*<br>not as expected \(n \d+\)$"
+    passing = r"^- \*\*passed \d{4}\*\*<br>as expected$"
+    seen_failed, seen_passed = (
+        len(re.findall(line, text, re.MULTILINE)) for line in (failing, passing)
+    )
     assert len(re.findall(r"\*\*(?:failed|passed) ", text)) == seen_failed + seen_passed
     cut = passed + failed - seen_failed - seen_passed
     said = re.search(r"_(\d+) checks? (?:is|are) not shown here", text)

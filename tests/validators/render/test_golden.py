@@ -4,7 +4,9 @@ After a wanted change: `HEADGATE_GOLDEN=write pytest tests/validators/render/tes
 read the difference.
 """
 
+import itertools
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +57,36 @@ def test_what_failed_stands_before_what_warned_and_what_passed(name: str) -> Non
     assert text.index("carrier: no nulls") < text.index("dep_delay: values")
     if name != "report.txt":  # a terminal only counts what passed
         assert text.index("dep_delay: values") < text.index("flight_id: unique values")
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_the_model_stands_before_its_data_and_the_worst_first_within_a_kind(name: str) -> None:
+    clean = DATA.model_copy(update={"subject": "weather", "checks": DATA.checks[:1]})
+    orders = {FORMS[name](order, TITLE) for order in itertools.permutations((DATA, MODEL, clean))}
+    assert len(orders) == 1
+    (text,) = orders
+    places = [text.index(report.subject) for report in (MODEL, DATA, clean)]
+    assert places == sorted(places)
+
+
+def test_metrics_are_a_table_of_four_columns_and_those_that_no_check_names_are_folded() -> None:
+    text = markdown.render(MODEL, TITLE)
+    assert "| Metric | v6 → candidate | Difference | 95 % interval |" in text
+    assert "| roc_auc ↑ | 0.731 → 0.7123 | 🔻 &#45;0.01865 | &#45;0.0231 to -0.0147 |" in text
+    assert text.index("roc_auc ↑") < text.index("2 more metrics") < text.index("log_loss ↓")
+    assert not re.search(r"\d\.\d{6}", text)
+
+
+def test_several_answers_to_one_question_share_its_name_and_next_step() -> None:
+    text = markdown.render(MODEL, TITLE)
+    assert text.count("roc_auc by carrier") == 1
+    assert text.count("Add a check with") == 1
+    assert "\n  - carrier=UA got worse: roc_auc 0.81 → 0.62 on 406 rows.\n" in text
+    assert "\n  - carrier=DL got worse: roc_auc 0.8 → 0.63 on 406 rows.\n" in text
+
+
+def test_evidence_that_the_words_leave_out_stands_beside_the_name() -> None:
+    text = markdown.render(MODEL, TITLE)
+    assert "**latency**<br>No predictions. (window 1 h 30 min)" in text
+    assert "roc_auc by carrier** (limit not worse by more than 0.005)" in text
+    assert "limit not worse by more than 0.005, difference &#45;0.01865, interval" in text

@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from itertools import groupby
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from tests.validators.render.reports import hostile, reports
 from validators.render import as_html, as_json, junit, markdown, terminal
-from validators.render.common import clean
+from validators.render.common import as_reports, attention, clean
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -37,10 +38,26 @@ def test_markdown_has_no_markup_but_its_own(every: list[Report], title: str) -> 
     blocks = [token.content for token in tokens if token.type == "html_block"]
     shown = "".join([*blocks, *(t.content for t in inline if t.type == "html_inline")])
     assert set(re.findall(r"<[^>]*>", shown)) <= OWN_HTML
-    # A table row per check and one for the head: no text opened a cell or a row of its own.
+    # No text opened a row, a cell or an item of its own.
     rows = sum(token.type == "tr_open" for token in tokens)
     tables = sum(token.type == "table_open" for token in tokens)
-    assert rows - tables == sum(len(report.checks) for report in every)
+    assert rows - tables == sum(len(report.metrics) for report in every)
+    cells = sum(token.type in {"th_open", "td_open"} for token in tokens)
+    assert tables * 2 <= cells <= 4 * rows
+    items = sum(token.type == "list_item_open" for token in tokens)
+    assert items == sum(map(_items, every))
+
+
+def _items(report: Report) -> int:
+    """One for each check and note, and one above several answers to the same question."""
+    checks = sorted(report.checks, key=lambda check: attention(check.verdict))
+    loud = [check for check in checks if check.verdict is not Verdict.PASS]
+    sizes = [
+        len(list(alike))
+        for _, alike in groupby(loud, lambda c: (c.verdict, c.name, c.next_step, c.where))
+    ]
+    undefined = sum(bool(metric.note) for metric in report.metrics)
+    return len(checks) + sum(size > 1 for size in sizes) + len(report.notes) + undefined
 
 
 @few
@@ -103,6 +120,7 @@ def _page(text: str) -> _Page:
 def _all_of_it() -> tuple[set[str], set[str]]:
     page = _page(as_html.render([Report(gate="data", subject="x")], "t"))
     tags = {"ul", "li", "b", "p", "dl", "dt", "dd", "code", "details", "summary", "footer"}
+    tags |= {"table", "thead", "tbody", "tr", "th", "td"}
     return page.tags | tags, page.attributes | {"open", "title", "aria-hidden"}
 
 
@@ -126,7 +144,7 @@ def test_a_page_has_no_element_but_its_own_and_loads_nothing(
 def test_junit_is_well_formed_and_its_counts_are_right(every: list[Report], title: str) -> None:
     root = ET.fromstring(junit.render(every, title))
     assert root.tag == "testsuites"
-    for suite, report in zip(root.findall("testsuite"), every, strict=True):
+    for suite, report in zip(root.findall("testsuite"), as_reports(every), strict=True):
         cases = suite.findall("testcase")
         assert int(suite.attrib["tests"]) == len(cases) == max(1, len(report.checks))
         assert int(suite.attrib["failures"]) == report.count(Verdict.FAIL)
@@ -176,7 +194,7 @@ def test_json_is_strict_and_reads_back_as_the_same_reports(every: list[Report], 
         raise AssertionError(f"{constant} is not JSON")
 
     found = json.loads(as_json.render(every, title), parse_constant=refuse)
-    for one, report in zip(found["reports"], every, strict=True):
+    for one, report in zip(found["reports"], as_reports(every), strict=True):
         assert one.pop("verdict") == report.verdict
         assert one.pop("passes") is report.verdict.passes
         assert sum(one.pop("counts").values()) == len(report.checks)

@@ -1,0 +1,109 @@
+"""The metrics of both models as a table of four columns, the same in every form of a report."""
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import partial
+from typing import Final, NamedTuple
+
+from validators.figures import number, percent, signed, significant
+from validators.render.common import bounds, clean
+from validators.report import Measured, Report
+
+UNDEFINED: Final = "undefined"
+
+
+class Turn(Enum):
+    """What became of a metric, as far as the rows tell."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    OPEN = "undecided"
+    """Its interval holds no difference, too."""
+    NONE = ""
+    """Nothing was compared."""
+
+
+class Row(NamedTuple):
+    """One metric; all texts are cleaned, and empty where there is nothing to say."""
+
+    cells: tuple[str, ...]
+    """Its name with an arrow to where it is better, `0.731 → 0.7123`, the difference and its
+    interval, as far as the table has these columns."""
+    turn: Turn
+    note: str
+    """Why it is undefined, as a sentence that names it."""
+
+
+class Table(NamedTuple):
+    """Metrics of a gate, with what is the same for all of them said once."""
+
+    head: tuple[str, ...]
+    """The names of the columns that have something to show."""
+    named: tuple[Row, ...]
+    """The metrics that a check names, or all if none does."""
+    others: tuple[Row, ...]
+    caption: tuple[str, ...]
+    """How many rows, and what the arrows mean."""
+
+
+def table(report: Report) -> Table | None:
+    """The metrics of a report; None if it has none."""
+    if not report.metrics:
+        return None
+    compared = any(one.baseline is not None for one in report.metrics)
+    spread = compared and any(one.interval is not None for one in report.metrics)
+    confidences = {one.interval.confidence for one in report.metrics if one.interval}
+    alike = len(confidences) == 1
+    rows = len({one.n for one in report.metrics}) == 1
+    values = f"{report.baseline or 'Baseline'} → candidate" if compared else "Candidate"
+    interval = f"{percent(*confidences)} interval" if alike else "Interval"
+    named = [one for one in report.metrics if one.checked] or list(report.metrics)
+    head = ("Metric", clean(values), "Difference", interval)[: 2 + compared + spread]
+    row = partial(_row, columns=len(head), alike=alike, rows=rows)
+    return Table(
+        head=head,
+        named=tuple(map(row, named)),
+        others=tuple(row(one) for one in report.metrics if one not in named),
+        caption=_caption(report.metrics, rows),
+    )
+
+
+def _caption(metrics: Sequence[Measured], alike: bool) -> tuple[str, ...]:
+    ways = {one.greater_is_better for one in metrics}
+    return (
+        *((f"{number(metrics[0].n)} rows",) if alike else ()),
+        *(("↑ higher is better",) if True in ways else ()),
+        *(("↓ lower is better",) if False in ways else ()),
+    )
+
+
+def _row(one: Measured, columns: int, alike: bool, rows: bool) -> Row:
+    values = [one.baseline, one.candidate] if one.baseline is not None else [one.candidate]
+    interval = ""
+    if one.interval is not None:
+        confidence = "" if alike else f" ({percent(one.interval.confidence)})"
+        interval = bounds(one.interval, signs=True) + confidence
+    count = "" if rows else f" ({number(one.n)} rows)"
+    every = (
+        clean(f"{one.metric} {'↑' if one.greater_is_better else '↓'}{count}"),
+        " → ".join(UNDEFINED if each is None else significant(each) for each in values),
+        "" if one.difference is None else signed(one.difference),
+        interval,
+    )
+    return Row(
+        every[:columns], turn(one), f"{clean(one.metric)}: {clean(one.note)}" if one.note else ""
+    )
+
+
+def turn(one: Measured) -> Turn:
+    """Better or worse only where the whole interval says so, or, without one, by the value."""
+    if one.difference is None:
+        return Turn.NONE
+    low, high = one.difference, one.difference
+    if one.interval is not None:
+        low, high = one.interval.low, one.interval.high
+    if not one.greater_is_better:
+        low, high = -high, -low
+    if low > 0:
+        return Turn.BETTER
+    return Turn.WORSE if high < 0 else Turn.OPEN
