@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from validators.verdict import Verdict, worst
 
 GRAPH = graph(SHA)
 SKIPPED = Progress(skipped="train did not succeed")
-CASES: Mapping[str, Mapping[str, object]] = {
+CASES: Mapping[str, Mapping[str, Any]] = {
     "pushed": {},
     "of a pull request": {"pull": 12, "releases": False, "branch": "pull request 12"},
     "cancelled": {"cancelled": "superseded by commit ffffffffffff"},
