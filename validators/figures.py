@@ -1,10 +1,13 @@
 """Numbers as a reviewer reads them, the same in every report."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from math import isfinite
 
 
 def number(value: object) -> str:
-    """A number or date: thousands apart, six significant digits at most, no empty time of day."""
+    """What somebody wrote, a number or date: thousands apart, six significant digits at most, no
+    empty time of day."""
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, int):
@@ -15,6 +18,25 @@ def number(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ").removesuffix(" 00:00:00")
     return str(value)
+
+
+def significant(value: float, limits: Sequence[float] = ()) -> str:
+    """What was measured, in four significant digits; all of those before the point.
+
+    What misses 1, or a limit that it stands beside, by less never reads as it: more digits show it.
+    """
+    if isinstance(value, int) or not isfinite(value):
+        return number(value)
+    for digits in range(4, 17):
+        text = f"{value:,.0f}" if digits == 4 and abs(value) >= 1000 else f"{value:,.{digits}g}"
+        if not any(float(text.replace(",", "")) == one != value for one in (1, -1, *limits)):
+            break
+    return "0" if text == "-0" else text
+
+
+def signed(difference: float) -> str:
+    """A measured difference with its sign."""
+    return ("+" if difference > 0 else "") + significant(difference)
 
 
 def percent(share: float) -> str:

@@ -78,6 +78,8 @@ class Measured(Value):
     n: int
     """How many rows the candidate's value was measured on."""
     note: str | None = None
+    checked: bool = True
+    """Whether a check of the gate names it, or it is shown for information alone."""
 
 
 class Report(Value):
@@ -86,6 +88,10 @@ class Report(Value):
     gate: Literal["data", "model", "canary", "smoke"]
     subject: str
     """What was judged: a dataset, a model version, a rollout."""
+    exam: str = ""
+    """For the model gate: whose evaluation made the predictions, if not the candidate's own."""
+    baseline: str = ""
+    """For the model gate: what the candidate was held against, e.g. `v6`; empty for nothing."""
     checks: tuple[Check, ...] = ()
     enforces: bool = True
     """False for a gate that cannot fail (compared with itself, dry run); shown as such."""

@@ -238,6 +238,10 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
         baseline = {"kind": "first_model", "reason": asked["no_baseline"]}
     else:
         baseline = {"kind": "could_not_run", "reason": asked["no_baseline"]}
+    candidate: object = files.get("candidate")
+    if candidate is None:
+        kind = "could_not_run" if asked["exam"] else "missing"
+        candidate = {"kind": kind, "reason": asked["no_candidate"]}
     loaded = load((folder / SPEC_FILE).read_bytes(), _within(attempt, SPEC_FILE))
     where = []
     for place in asked["places"]:  # None: a check of the base branch
@@ -248,7 +252,8 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
         json.dumps(
             {
                 "subject": attempt.run,
-                "candidate": files["candidate"],
+                "candidate": candidate,
+                "exam": asked["exam"],
                 "baseline": baseline,
                 "same_model": asked["baseline_model"] == attempt.inputs["model"].digest,
                 "gate": asked["gate"],

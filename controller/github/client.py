@@ -86,6 +86,17 @@ class Client:
         permission = reply.data.get("permission") if isinstance(reply.data, dict) else None
         return permission if permission in ("admin", "write", "read") else "none"
 
+    async def is_member(self, repository: str, organisation: str, team: str, user: str) -> bool:
+        """Whether that person is in that team, invitations not counted; `repository` says whose
+        credentials ask. Raises `Refused` where these may not read members."""
+        where = f"/orgs/{quote(organisation, safe='')}/teams/{quote(team, safe='')}"
+        path = f"{where}/memberships/{quote(user, safe='')}"
+        try:
+            reply = await self._calls.ask(repository, "GET", path)
+        except Missing:
+            return False
+        return isinstance(reply.data, dict) and reply.data.get("state") == "active"
+
     # Pull requests
 
     async def open_pulls(self, repository: str, *, reserve: int = 0) -> tuple[Pull, ...]:
@@ -192,7 +203,7 @@ class Client:
         url: str | None = None,
         actions: Sequence[Mapping[str, str]] = (),
     ) -> Check:
-        """A check run; `external_id` is what it is known by. Needs an app.
+        """A check run; `external_id` is what the newest of that name is known by. Needs an app.
 
         `output` is GitHub's: `title`, `summary`, `text`, `annotations` (`ANNOTATIONS` at most);
         `actions` are buttons, three at most, with `label`, `description` and `identifier`.
@@ -201,8 +212,10 @@ class Client:
         head = commit(sha)
 
         async def find() -> Check | None:
-            found = await self.list_checks(repository, sha, external_id)
-            return next((check for check in found if check.external_id == external_id), None)
+            found = await self.list_checks(repository, sha)
+            of_name = [check for check in found if check.name == name]
+            newest = max(of_name, key=lambda check: check.id, default=None)
+            return newest if newest and newest.external_id == external_id else None
 
         async def create() -> Check:
             data = await self._calls.write(

@@ -7,17 +7,25 @@ from weakref import WeakValueDictionary
 
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
 from controller.github.comment import Sticky, cut
+from controller.github.marks import mark_of, name_of
 from controller.github.values import Check
 from controller.reports.protocol import Annotation, CommitReport
 from specs.failures import NeedsHuman
 
 LONGEST_TITLE = 255
-APPROVE = {
-    "label": "Approve this commit",
-    "description": "Let Headgate run this fork's commit",
-    "identifier": "approve",
+BUTTONS: Mapping[str, Mapping[str, str]] = {
+    "approve": {
+        "label": "Approve this commit",
+        "description": "Let Headgate run this fork's commit",
+        "identifier": "approve",
+    },
+    "accept": {
+        "label": "Accept these rules",
+        "description": "Let this commit change the rules",
+        "identifier": "accept",
+    },
 }
-"""The button of a held commit. A run again is GitHub's own button."""
+"""What a report may ask for. A run again is GitHub's own button."""
 
 _STATUSES: Mapping[str | None, StatusState] = {
     None: "pending",
@@ -32,11 +40,14 @@ _STATUSES: Mapping[str | None, StatusState] = {
 class GitHubForge:
     """A `Forge`. `names` has the `owner/name` on GitHub of each repository.
 
-    One check run per pipeline and commit goes from queued to its conclusion; a further run of the
-    same commit gets its own, which GitHub then shows instead, or goes on with one that is open
-    still. It is known by its external id, so whoever comes after a crash goes on with it, and two
-    controllers that have the same to say share it. A personal token may not create check runs and
-    makes commit statuses.
+    One check run per pipeline, scope and commit goes from queued to its conclusion; a further run
+    of the same commit gets its own, which GitHub then shows instead, or goes on with one that is
+    open still. It is known by its external id, so whoever comes after a crash goes on with it, and
+    two controllers that have the same to say share it. A personal token may not create check runs
+    and makes commit statuses.
+
+    What is said of the rules is concluded at once, so that each word is a check run of its own, at
+    one request; GitHub shows the newest.
     """
 
     def __init__(self, client: Client, names: Mapping[str, str]) -> None:
@@ -52,20 +63,21 @@ class GitHubForge:
         if at is None:
             raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
         # A pipeline and its run may both have something to say at one time.
-        turn = self._turns.setdefault((at, _waiting_id(report)), asyncio.Lock())
+        turn = self._turns.setdefault((at, mark_of(report).prefix), asyncio.Lock())
         async with turn:
             if self._client.can_check:
                 await self._check(at, report)
             else:
                 await self._status(at, report)
-            if report.pull is not None and report.step is None:
+            if report.pull is not None and report.step is None and report.kind == "gates":
                 await self._sticky.say(at, report.pull, report)
 
     async def _check(self, at: str, report: CommitReport) -> None:
-        mine, waiting = external_id(report), _waiting_id(report)
+        mark = mark_of(report)
+        mine, waiting = str(mark), mark.prefix
         # Taken out until all is said: after a failure, what GitHub has is looked up.
         check = self._open.pop((at, waiting), None)
-        if check is None or check.external_id not in (mine, waiting):
+        if report.kind == "gates" and (check is None or check.external_id not in (mine, waiting)):
             check = await self._found(at, report)
         if check is not None and check.conclusion and report.conclusion is None:
             return  # another controller has concluded it
@@ -75,7 +87,7 @@ class GitHubForge:
         for number, batch in enumerate(batches, 1):
             said = _said(report, batch, concluded=number == len(batches))
             if check is None:
-                name = name_of(report.pipeline)
+                name = name_of(report.pipeline, report.kind, report.scope)
                 check = await self._client.create_check(at, name=name, sha=report.commit, **said)
             else:
                 check = await self._client.update_check(at, check.id, **said)
@@ -84,9 +96,10 @@ class GitHubForge:
 
     async def _found(self, at: str, report: CommitReport) -> Check | None:
         """The check run to go on with: this report's own, or one that nobody has concluded."""
-        checks = await self._client.list_checks(at, report.commit, _waiting_id(report))
+        mark = mark_of(report)
+        checks = await self._client.list_checks(at, report.commit, mark.prefix)
         still_open = [check for check in checks if check.status != "completed"]
-        own = [check for check in checks if check.external_id == external_id(report)]
+        own = [check for check in checks if check.external_id == str(mark)]
         if report.run is None and report.conclusion is None:
             own = still_open  # what waited before has its own, with how that ended
         return max(own or still_open, key=lambda check: check.id, default=None)
@@ -96,23 +109,9 @@ class GitHubForge:
             at,
             report.commit,
             state=_STATUSES[report.conclusion],
-            context=name_of(report.pipeline),
+            context=name_of(report.pipeline, report.kind, report.scope),
             description=report.title,
         )
-
-
-def name_of(pipeline: str) -> str:
-    """What a pipeline's check is called; branch protection asks for it by this name."""
-    return f"headgate / {pipeline}" if pipeline else "headgate"
-
-
-def external_id(report: CommitReport) -> str:
-    """What a check run is known by; that of no run begins that of every run."""
-    return f"{report.commit}/{report.pipeline}/{report.run or ''}"
-
-
-def _waiting_id(report: CommitReport) -> str:
-    return external_id(report.model_copy(update={"run": None}))
 
 
 def _said(
@@ -128,9 +127,9 @@ def _said(
     }
     if annotations:
         output["annotations"] = [_annotation(one) for one in annotations]
-    buttons = [APPROVE] if conclusion == "action_required" else []
+    buttons = [BUTTONS[report.asks]] if conclusion and report.asks else []
     said = {
-        "external_id": external_id(report),
+        "external_id": str(mark_of(report)),
         "status": status,
         "output": output,
         "actions": buttons,  # also none: of a held check that goes on, the button goes

@@ -6,11 +6,21 @@ from typing import Any
 
 import structlog
 
+from controller.github.answers import Refused
 from controller.github.client import Client
+from controller.github.marks import parse as parse_mark
 from controller.github.values import Comment
 from controller.github.values import Pull as Theirs
 from controller.github.webhooks import Hint
-from controller.machine.repositories.pull import Command, Heeded, Pull, Verb, is_command, parse
+from controller.machine.repositories.pull import (
+    Command,
+    Heeded,
+    Pull,
+    Right,
+    Verb,
+    is_command,
+    parse,
+)
 
 RESERVE = 500
 """Calls of an hour that polls leave to reports."""
@@ -65,6 +75,30 @@ class Pulls:
         )
         return commands, heeded
 
+    async def right(self, repository: str, who: str, approvers: Sequence[str]) -> Right:
+        """Whether a person is one of `approvers`, `@person` or `@organisation/team`; without any,
+        whether that person administers the repository. Raises what `Client` raises."""
+        at = self._names[repository]
+        if not approvers:
+            return Right(may=await self._client.permission(at, who) == "admin")
+        who_may = tuple(approvers)
+        named = [each.removeprefix("@").lower() for each in approvers]
+        if who.lower() in named:
+            return Right(may=True, who=who_may)
+        unseen = ""
+        for organisation, slash, team in (each.partition("/") for each in named):
+            try:
+                if slash and await self._client.is_member(at, organisation, team, who):
+                    return Right(may=True, who=who_may)
+            except Refused as refusal:
+                log.warning("the members of a team cannot be read", reason=str(refusal))
+                unseen = (
+                    f"Who is in `@{organisation}/{team}` cannot be seen: grant Headgate's app "
+                    "`members: read` on that organisation (a classic token: `read:org`), or name "
+                    "people."
+                )
+        return Right(who=who_may, unseen=unseen)
+
 
 def begin(moment: float) -> Heeded:
     """Heed what is said from that moment on, in seconds since the epoch."""
@@ -96,15 +130,20 @@ def _said(comment: Comment, may: bool) -> Command:
         may=may,
         pull=comment.about,
         comment=comment.id,
+        edited=comment.edited,
     )
+
+
+_ACTIONS: Mapping[str, Verb] = {"approve": "approve", "accept": "accept"}
+"""By the identifier of a button of ours."""
 
 
 def _pressed(hint: Hint, may: bool) -> Command | None:
     """A button: GitHub's own for a re-run, or ours."""
-    verb: Verb = "approve" if hint.kind == "action" else "run"
-    if hint.kind == "action" and hint.action != "approve":
+    verb = _ACTIONS.get(hint.action) if hint.kind == "action" else "run"
+    if verb is None:
         return None
-    _, _, rest = hint.external_id.partition("/")
+    mark = parse_mark(hint.external_id)
     return Command(
         # Only the body is signed, so a delivery sent twice is one press of this very check.
         id=f"button/{hint.check or hint.sha}/{hint.external_id}/{verb}",
@@ -112,5 +151,7 @@ def _pressed(hint: Hint, may: bool) -> Command | None:
         by=hint.author,
         may=may,
         commit=hint.sha,
-        pipeline=rest.partition("/")[0],
+        check=mark.kind if hint.external_id else "",
+        pipeline=mark.pipeline,
+        scope=mark.scope,
     )

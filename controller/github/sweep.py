@@ -13,6 +13,7 @@ import structlog
 
 from controller.github.answers import Refused
 from controller.github.client import Client
+from controller.github.marks import Mark, parse
 from controller.github.values import Check
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
@@ -80,10 +81,13 @@ class ChecksSweep:
 
     async def _conclude(self, name: str, at: str, commit: str, check: Check, now: float) -> bool:
         """Conclude an open check as its run ended, or give it up; False if it may be open."""
-        _, _, of = check.external_id.partition("/")
-        pipeline, _, id_ = of.partition("/")
-        run = await self._run(id_)
-        if run is not None and (run.repository, run.commit) == (name, commit):
+        mark = parse(check.external_id)
+        run = await self._run(mark)
+        if run is not None and (run.repository, run.commit, run.scope) == (
+            name,
+            commit,
+            mark.scope,
+        ):
             if run.live:
                 return False
             try:
@@ -91,11 +95,11 @@ class ChecksSweep:
             except Ignore as reason:  # a later run of the commit tells how it stands
                 await self._cancel(at, check, f"{run.id} is overtaken", str(reason))
             return True
-        if not id_ and await self._is_wanted(pipeline, commit):
+        if not mark.run and await self._is_wanted(mark.pipeline, commit):
             return False
         if not check.started or now - datetime.fromisoformat(check.started).timestamp() < GIVEN_UP:
             return False
-        ask = f"`headgate trigger {pipeline}`" if pipeline else "a push"
+        ask = f"`headgate trigger {mark.pipeline}`" if mark.pipeline else "a push"
         why = (
             "The controller that opened this check a day or more ago is gone, or has lost its "
             f"state; nobody works on it any more. {ask} starts anew."
@@ -103,8 +107,9 @@ class ChecksSweep:
         await self._cancel(at, check, "given up: nobody works on this any more", why)
         return True
 
-    async def _run(self, id_: str) -> Run | None:
-        record = await self._store.get(Key("run", id_)) if id_ else None
+    async def _run(self, mark: Mark) -> Run | None:
+        is_of_run = mark.kind == "gates" and mark.run
+        record = await self._store.get(Key("run", mark.run)) if is_of_run else None
         return parsed(Run, record.body) if record else None
 
     async def _is_wanted(self, pipeline: str, commit: str) -> bool:
@@ -129,6 +134,7 @@ def _end(run: Run) -> ReportCommit:
         pipeline=run.pipeline,
         state=run.outcome,
         title=f"{run.id} {run.outcome}" + (f": {why}" if why else ""),
+        scope=run.scope,
         run=run.id,
         pull=run.pull,
     )

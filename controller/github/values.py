@@ -108,6 +108,11 @@ class Comment(Answer):
     updated: Said = Field(default="", validation_alias="updated_at")
     url: Said = Field(default="", validation_alias="html_url")
 
+    @property
+    def edited(self) -> bool:
+        """Whether somebody changed it after it was written; who that was is not said."""
+        return self.updated != self.created
+
 
 class Person(Answer):
     """Whom a token belongs to."""

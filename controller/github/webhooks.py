@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from controller.machine.core import Value
+from controller.machine.repositories.pull import is_command
 
 LONGEST_BODY = 4096
 """Characters of a comment that are kept; a command is on its first line."""
 LONGEST_NAME = 300
 MOST_REPOSITORIES = 1000
-COMMAND = "/headgate"
 
 Kind = Literal["moved", "pull", "comment", "rerun", "action", "installation"]
 
@@ -110,7 +110,7 @@ def _pull(repository: str, payload: dict[str, Any]) -> Hint | None:
 def _comment(repository: str, payload: dict[str, Any]) -> Hint | None:
     """A new comment that speaks to us; one that is edited into a command is not heeded."""
     body = _text(payload, "comment", "body", longest=LONGEST_BODY)
-    if payload.get("action") != "created" or not body.lstrip().startswith(COMMAND):
+    if payload.get("action") != "created" or not is_command(body):
         return None
     if not isinstance(_at(payload, "issue", "pull_request"), dict):
         return None

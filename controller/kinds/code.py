@@ -48,6 +48,7 @@ class Repositories:
         self._checkouts = checkouts
         self._images = images
         self._codes: OrderedDict[tuple[str, str, str], Code] = OrderedDict()
+        self._rules: OrderedDict[tuple[str, str, str], Code | None] = OrderedDict()
 
     def mirror(self, repository: str) -> Mirror:
         """The mirror of a repository that the settings name."""
@@ -89,6 +90,14 @@ class Repositories:
         there, or else of the last valid one that the branch had under that name, so that a spec
         that was deleted or broken goes on to be held against what replaces it. None for a pipeline
         that is new."""
+        key = (repository, commit, pipeline)
+        if key not in self._rules:
+            self._rules[key] = await self._look_back(repository, commit, pipeline)
+            while len(self._rules) > REMEMBERED:
+                self._rules.popitem(last=False)
+        return self._rules[key]
+
+    async def _look_back(self, repository: str, commit: str, pipeline: str) -> Code | None:
         found = await self.named(repository, commit, pipeline)
         if found is not None and found.spec is not None:
             return found

@@ -13,11 +13,25 @@ from controller.machine.core import Decision, Key, Letter
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import touches
 from controller.machine.repositories import repository
-from controller.machine.repositories.pull import Command, Heeded, Pull, approvals, line
-from controller.machine.repositories.repository import Commit, Observed, Repository, is_seen
+from controller.machine.repositories.pull import (
+    Command,
+    Heeded,
+    Pull,
+    Right,
+    accepts,
+    approvals,
+    line,
+)
+from controller.machine.repositories.repository import (
+    Commit,
+    Observed,
+    Repository,
+    concerned,
+    is_held,
+    is_seen,
+)
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
-from specs.model import SPEC_FILE
 
 AT_ONCE = 25
 """New heads of pull requests that one look reads."""
@@ -63,12 +77,13 @@ class RepositoryKind:
                 commits[branch] = found or Commit(sha=sha)
         fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
         pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
+        asked = await self._with_rights(before, talk, pulls, commits, default)
         return Observed(
             default_branch=default,
             heads=commits,
             environments=heads.get(BRANCH),
             pulls=pulls,
-            asked=talk.asked,
+            asked=asked,
             heeded=talk.heeded,
             pressed=talk.pressed,
             unheard=talk.unheard,
@@ -109,7 +124,50 @@ class RepositoryKind:
             and pull.branch != default
             and BRANCH not in (pull.base, pull.branch)
         }
+        asked = tuple(
+            one.model_copy(update={"early": True})
+            if one.pull in ours and ours[one.pull].head != before.heads.get(line(one.pull))
+            else one
+            for one in asked
+        )
         return _Talk(ours, asked, heeded)
+
+    async def _with_rights(
+        self,
+        before: Repository,
+        talk: "_Talk",
+        pulls: Mapping[int, Pull],
+        commits: Mapping[str, Commit],
+        default: str,
+    ) -> tuple[Command, ...]:
+        """What people ask for, and who of them may accept what. Raises what GitHub's client does:
+        nothing of this look may be kept then, or its comments would be weighed against heads that
+        came after them."""
+        approved = approvals(before.approved, pulls, talk.asked)
+        asked = []
+        for command in talk.asked:
+            found: dict[str, Right] = {}
+            for pull in pulls.values():
+                if accepts(command, pull, default) and not is_held(pull, approved):
+                    branch = line(pull.number)
+                    every = concerned(before, branch, commits[branch])
+                    found |= await self._rights(before.name, command, pull, every)
+            asked.append(command.model_copy(update={"rights": found}))
+        return tuple(asked)
+
+    async def _rights(
+        self, name: str, command: Command, pull: Pull, pipelines: Sequence[str]
+    ) -> dict[str, Right]:
+        """What a person may accept of a pull request, by pipeline: its base says whose word
+        counts, whatever the pull request says itself."""
+        assert self._pulls is not None, "else nobody could ask"
+        found = {}
+        for pipeline in pipelines:
+            if command.pipeline in ("", pipeline):
+                rules = await self._repositories.rules(name, pull.base_commit, pipeline)
+                who = rules.spec.policy.approvers if rules and rules.spec else ()
+                found[pipeline] = await self._pulls.right(name, command.by, who)
+        return found
 
     async def _branch(
         self, before: Repository, branch: str, sha: str, default: str
@@ -118,7 +176,7 @@ class RepositoryKind:
         told = before.pipelines.get(branch, {})
         wanting = {
             folder: code
-            for folder, code in (await self._specs(before.name, sha)).items()
+            for folder, code in (await self._repositories.specs(before.name, sha)).items()
             if branch == default
             or _admits(code.branches, branch)
             or (code.spec is None and folder in told)  # broken, it may not say so any more
@@ -165,9 +223,11 @@ class RepositoryKind:
         """The new head of a pull request, compared with where it left its base."""
         mirror = self._repositories.mirror(name)
         since = await mirror.fork_point(pull.base_commit, pull.head)
-        before = await self._specs(name, since) if since else {}
-        after = await self._specs(name, pull.head)
-        touched = {f: code for f, code in after.items() if touches(before.get(f), code)}
+        before = await self._repositories.specs(name, since) if since else {}
+        after = await self._repositories.specs(name, pull.head)
+        changed = {code.name for f, code in after.items() if touches(before.get(f), code)}
+        # A second spec of a name that is taken comes with the first, so that this is said.
+        touched = {f: code for f, code in after.items() if code.name in changed}
         untouched = {f: code for f, code in after.items() if f not in touched}
         left = set(_names(before).values()) - set(_names(after).values())
         return Commit(
@@ -181,13 +241,6 @@ class RepositoryKind:
             pull=pull,
         )
 
-    async def _specs(self, repository: str, sha: str) -> dict[str, Code]:
-        """The specs at a commit, by folder."""
-        files = await self._repositories.mirror(repository).files(sha)
-        parts = [path.rpartition("/") for path in files]
-        folders = [folder for folder, _, name in parts if name == SPEC_FILE]
-        return {f: await self._repositories.code(repository, sha, f) for f in folders}
-
 
 class _Talk(NamedTuple):
     """What GitHub says of a repository."""
@@ -196,6 +249,7 @@ class _Talk(NamedTuple):
     asked: tuple[Command, ...]
     heeded: Heeded | None
     pressed: tuple[Mapping[str, Any], ...] = ()
+    """Buttons that have to be kept, as it could not be asked."""
     unheard: bool = False
 
 

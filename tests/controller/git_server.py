@@ -44,10 +44,16 @@ class Person:
         run_git(folder, "init", "-q", "-b", "main", str(self.clone))
         run_git(self.clone, "remote", "add", "origin", str(self.remote))
 
-    def push(self, files: Mapping[str, str], message: str = "Change", branch: str = "main") -> str:
-        """Commit `files` on top of what the clone has checked out, and push; the new commit."""
+    def push(
+        self, files: Mapping[str, str | None], message: str = "Change", branch: str = "main"
+    ) -> str:
+        """Commit `files`, None for one that goes, on top of what the clone has checked out, and
+        push; the new commit."""
         for path, text in files.items():
             target = self.clone / path
+            if text is None:
+                target.unlink()
+                continue
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
         run_git(self.clone, "add", "-A")

@@ -8,7 +8,7 @@ from controller.git import Mirror
 from controller.kinds.code import Images, Repositories
 from controller.machine.pipelines.code import Code
 from specs.failures import NeedsHuman, TryAgain
-from tests.controller.git_server import Person
+from tests.controller.git_server import Person, run_git
 
 PINNED = "sha256:" + 64 * "0"
 SPEC = """\
@@ -99,3 +99,57 @@ async def test_nothing_is_remembered_of_an_engine_that_is_away(tmp_path: Path) -
         await repositories.code("team", commit, "")
     shelf.reachable = True
     assert (await repositories.code("team", commit, "")).spec is not None
+
+
+# -- the rules of a pipeline, by its name ----------------------------------------------------------
+
+BROKEN = SPEC.replace("steps:", "stops:")
+
+
+async def rules(tmp_path: Path, *pushes: dict[str, str | None]) -> Code | None:
+    """The rules of `mean` at the last of these commits."""
+    person = Person(tmp_path / "ada")
+    commits = [person.push(files) for files in pushes]
+    mirror = Mirror(str(person.remote), tmp_path / "mirror.git")
+    await mirror.fetch()
+    repositories = Repositories({"team": mirror}, tmp_path / "checkouts")
+    return await repositories.rules("team", commits[-1], "mean")
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"README.md": "nothing of it"},
+        {"ml-pipeline.yaml": None, "moved/ml-pipeline.yaml": SPEC, "moved/train.py": ""},
+        {"ml-pipeline.yaml": None},
+        {"ml-pipeline.yaml": BROKEN},
+        {"ml-pipeline.yaml": SPEC.replace("name: mean", "name: another")},
+    ],
+)
+async def test_the_rules_of_a_pipeline_are_its_last_wherever_they_were(
+    tmp_path: Path, later: dict[str, str | None]
+) -> None:
+    found = await rules(tmp_path, {"ml-pipeline.yaml": SPEC, "train.py": ""}, later, {"a": "b"})
+    assert found is not None
+    assert found.spec is not None
+    assert found.spec.metadata.name == "mean"
+    moved = "moved/ml-pipeline.yaml" in later
+    assert found.source.folder == ("moved" if moved else "")
+
+
+async def test_a_pipeline_that_is_new_has_none(tmp_path: Path) -> None:
+    assert await rules(tmp_path, {"train.py": ""}, {"README.md": "none yet"}) is None
+
+
+async def test_the_rules_that_came_by_a_merge_are_found_after_they_went(tmp_path: Path) -> None:
+    """Along the first parents a merge is the change that brought them."""
+    person = Person(tmp_path / "ada")
+    first = person.push({"README.md": "first"})
+    side = person.push({"ml-pipeline.yaml": SPEC, "train.py": ""}, branch="side")
+    run_git(person.clone, "reset", "-q", "--hard", first)
+    run_git(person.clone, "merge", "-q", "--no-ff", "--no-edit", side)
+    last = person.push({"ml-pipeline.yaml": None})
+    mirror = Mirror(str(person.remote), tmp_path / "mirror.git")
+    await mirror.fetch()
+    found = await Repositories({"team": mirror}, tmp_path / "checkouts").rules("team", last, "mean")
+    assert found is not None

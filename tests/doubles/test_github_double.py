@@ -301,6 +301,38 @@ def test_reports_of_a_release_read_back_as_they_were_written(
     assert len(api.get(f"{root}/commits/main/statuses").json()) == 1
 
 
+def test_who_is_in_a_team_is_told_to_an_app_that_may_read_members(
+    github: GitHub, repo: Repository, api: httpx.Client
+) -> None:
+    github.team("acme", "risk", "Ada")
+    github.team("acme", "risk", "bob", state="pending")
+    membership = "/orgs/acme/teams/risk/memberships"
+    assert api.get(f"{membership}/ada").status_code == 403
+    (installation,) = github.hub.installations.values()
+    installation.permissions["members"] = "read"
+    with client(github, installation_token(github)) as may:
+        assert may.get(f"{membership}/ADA").json()["state"] == "active"
+        assert may.get(f"{membership}/bob").json()["state"] == "pending"
+        assert may.get(f"{membership}/eve").status_code == 404
+        assert may.get("/orgs/acme/teams/none/memberships/ada").status_code == 404
+        assert may.get("/orgs/other/teams/risk/memberships/ada").status_code == 403
+    with client(github, github.token("ada")) as ada, client(github, github.token("eve")) as eve:
+        assert ada.get(f"{membership}/bob").json()["state"] == "pending"
+        assert eve.get(f"{membership}/bob").status_code == 404
+
+
+def test_a_comment_that_somebody_edits_keeps_its_writer_and_says_when(
+    github: GitHub, repo: Repository, api: httpx.Client
+) -> None:
+    github.grant(repo, "eve", "write")
+    made = github.comment(repo, opened(github, repo), "Fine", "ada")
+    github.advance(5)
+    github.edit_comment(repo, made, "Not fine", "eve")
+    shown = api.get(f"/repos/acme/models/issues/comments/{made.id}").json()
+    assert (shown["body"], shown["user"]["login"]) == ("Not fine", "ada")
+    assert shown["updated_at"] > shown["created_at"]
+
+
 def test_every_reading_operation_answers_as_described(
     github: GitHub, repo: Repository, api: httpx.Client
 ) -> None:

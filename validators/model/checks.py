@@ -1,6 +1,7 @@
 """From a measurement and what the spec asks of it to the check that a reviewer reads."""
 
 from specs.gates import AbsoluteCheck, PairedCheck
+from validators.figures import signed, significant
 from validators.model.decide import Gain, non_inferior, rows_to_decide
 from validators.model.measure import UndefinedMetric
 from validators.model.metrics import METRICS
@@ -10,17 +11,6 @@ from validators.verdict import Verdict
 
 SpecCheck = AbsoluteCheck | PairedCheck
 _SHOWN_CONFIDENCE = 0.95
-
-
-def number(value: float) -> str:
-    """A value as a person reads it, with four digits behind the point where they mean something."""
-    if value and abs(value) < 0.001:
-        return f"{value:.2g}"
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
-
-
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "") + number(value)
 
 
 def by_severity(verdict: Verdict, blocks: bool) -> Verdict:
@@ -111,11 +101,11 @@ def _limited(
     low = check.at_least is not None and value < check.at_least
     high = check.at_most is not None and value > check.at_most
     interval = found.interval(_SHOWN_CONFIDENCE)
+    limits = [limit for limit in (check.at_least, check.at_most) if limit is not None]
     message = (
-        f"{check.metric} is {number(value)} on {found.n:,} rows"
+        f"{check.metric} is {significant(value, limits)} on {found.n:,} rows"
         f"{f', {_text(interval)}' if interval else ''}; the limit is {limit_of(check)}"
     )
-    limits = [limit for limit in (check.at_least, check.at_most) if limit is not None]
     if interval and any(interval.low <= limit <= interval.high for limit in limits):
         message += ", which lies within the interval: other rows could decide otherwise"
     return Check(
@@ -169,9 +159,9 @@ def comparison(found: Measurement, confidence: float) -> str:
     assert found.baseline is not None
     interval = difference_interval(found.gain(confidence), found.metric, confidence)
     return (
-        f"{found.metric} is {number(found.candidate)}, the baseline's "
-        f"{number(found.baseline)}, difference {_signed(difference(found))} "
-        f"({_text(interval, signed=True)}) on {found.n:,} rows"
+        f"{found.metric} is {significant(found.candidate)}, the baseline's "
+        f"{significant(found.baseline)}, difference {signed(difference(found))} "
+        f"({_text(interval, signs=True)}) on {found.n:,} rows"
     )
 
 
@@ -189,8 +179,8 @@ def difference_interval(gain: Gain, metric: str, confidence: float) -> Interval:
     return Interval(low=low, high=high, confidence=confidence)
 
 
-def _text(interval: Interval, signed: bool = False) -> str:
-    write = _signed if signed else number
+def _text(interval: Interval, signs: bool = False) -> str:
+    write = signed if signs else significant
     return (
         f"{100 * interval.confidence:.4g}% interval {write(interval.low)} to {write(interval.high)}"
     )

@@ -6,6 +6,7 @@ from specs.gates import AbsoluteCheck, PairedCheck
 from validators.model.checks import (
     SpecCheck,
     answer,
+    by_severity,
     difference_interval,
     limit_of,
     name_of,
@@ -14,10 +15,11 @@ from validators.model.checks import (
 from validators.model.measure import Outcome, UndefinedMetric, is_binary, measure, outcome
 from validators.model.metrics import METRICS, standard_metrics, task_of
 from validators.model.opponent import Opponent, find_opponent
-from validators.model.request import NoBaseline, Request
+from validators.model.request import NoBaseline, NoCandidate, Request
 from validators.model.rows import Predictions, Unusable, load
 from validators.model.slices import LISTED, SliceColumn, screen, split
 from validators.model.study import Measurement, Study, Subset, resamples_for, study
+from validators.model.suspicion import too_good
 from validators.report import Check, Interval, Location, Measured, Report
 from validators.verdict import Verdict, worst
 
@@ -29,6 +31,8 @@ CONFIDENCE = 0.95
 def judge(request: Request) -> Report:
     """Put every check of the gate to the predictions. Reads the files that the request names."""
     columns = _slice_columns(request)
+    if isinstance(request.candidate, NoCandidate):
+        return _not_there(request, request.candidate)
     try:
         rows = load(request.candidate, request.gate.columns, columns)
         names = [check.metric for check in request.gate.checks]
@@ -36,9 +40,10 @@ def judge(request: Request) -> Report:
         candidate = outcome(rows, task, request.gate.threshold)
     except Unusable as problem:
         return _unusable(request, problem)
-    opponent = find_opponent(request, rows, candidate)
+    opponent = find_opponent(request, rows, candidate, columns)
     fewest = request.gate.minimum_slice_rows
-    slices = {name: split(name, rows.slices[name], candidate, fewest) for name in columns}
+    vouched = {**rows.slices, **opponent.slices}
+    slices = {name: split(name, vouched[name], candidate, fewest) for name in columns}
     measured = study(
         candidate,
         opponent.outcome,
@@ -49,16 +54,25 @@ def judge(request: Request) -> Report:
     return Report(
         gate="model",
         subject=request.subject,
+        exam=request.exam,
+        baseline=_held_against(request, opponent),
         checks=(
-            _usable(rows, opponent),
+            _usable(request, rows, opponent),
             *_answers(request, slices, opponent, measured),
             *_screening(request, slices, opponent, measured),
+            *too_good(candidate, opponent.same_rows),
         ),
         enforces=_enforces(request),
         provenance=request.provenance,
         notes=_notes(request, rows, slices, opponent),
         metrics=tuple(_metrics(names, candidate, opponent.outcome, measured)),
     )
+
+
+def _held_against(request: Request, opponent: Opponent) -> str:
+    if isinstance(request.baseline, NoBaseline) or opponent.same_rows is None:
+        return ""
+    return request.baseline.subject
 
 
 def _slice_columns(request: Request) -> tuple[str, ...]:
@@ -80,27 +94,66 @@ def _confidences(request: Request) -> list[float]:
 
 
 def _unusable(request: Request, problem: Unusable) -> Report:
-    reason = "was not measured, the candidate's predictions cannot be used"
+    return _unmeasured(
+        request,
+        Check(
+            name="predictions",
+            verdict=problem.verdict,
+            message=f"The candidate's predictions cannot be judged: {problem}.",
+            next_step=_mend(request),
+        ),
+        "was not measured, the candidate's predictions cannot be used",
+    )
+
+
+def _not_there(request: Request, none: NoCandidate) -> Report:
+    """What was never measured does not pass, whatever the reason."""
+    failed = none.kind == "could_not_run"
+    what = "The candidate could not be evaluated" if failed else "There is nothing to judge"
+    usual = (
+        "Make the candidate fit for that evaluation; what it printed says why it is not yet."
+        if failed
+        else _mend(request)
+    )
+    return _unmeasured(
+        request,
+        Check(
+            name="predictions",
+            verdict=Verdict.INCONCLUSIVE if failed else Verdict.ERROR,
+            message=f"{what}: {none.reason.rstrip('.')}.",
+            next_step=none.next_step or usual,
+        ),
+        "was not measured, there are no predictions of the candidate",
+    )
+
+
+def _mend(request: Request) -> str:
+    return (
+        f"Mend the step that writes {request.gate.predictions}, or the column names under "
+        f"gates.model in {request.file}."
+    )
+
+
+def _unmeasured(request: Request, why: Check, reason: str) -> Report:
+    """A report in which every check of the gate is named and none has an answer."""
     return Report(
         gate="model",
         subject=request.subject,
+        exam=request.exam,
         checks=(
-            Check(
-                name="predictions",
-                verdict=problem.verdict,
-                message=f"The candidate's predictions cannot be judged: {problem}.",
-                next_step=(
-                    f"Mend the step that writes {request.gate.predictions}, or the column names "
-                    f"under gates.model in {request.file}."
-                ),
-            ),
+            why,
             *(
                 unanswered(check, Verdict.SKIPPED, reason, check.slice, where)
                 for check, where in _placed(request)
             ),
         ),
         provenance=request.provenance,
+        notes=_exam(request),
     )
+
+
+def _exam(request: Request) -> tuple[str, ...]:
+    return (f"Judged by {request.exam}.",) if request.exam else ()
 
 
 def _wanted(
@@ -186,11 +239,26 @@ def _screening(
     return screen([slices[name] for name in request.gate.slices], _paired(request), measured)
 
 
-def _usable(rows: Predictions, opponent: Opponent) -> Check:
+def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
+    """That the predictions are what they have to be. Tables that contradict the baseline's are in
+    error even where no check compares the two: a limit would be held against invented labels."""
     message = f"{len(rows):,} rows, each with its own key, a label and a usable prediction"
-    if opponent.outcome is not None:
-        message += "; the baseline has the same rows and labels"
-    return Check(name="predictions", verdict=Verdict.PASS, message=message + ".", n=len(rows))
+    if not opponent.apart:
+        if opponent.same_rows is not None:
+            message += "; the baseline has the same rows and labels"
+        return Check(name="predictions", verdict=Verdict.PASS, message=message + ".", n=len(rows))
+    blocks = opponent.verdict is Verdict.ERROR
+    return Check(
+        name="predictions",
+        verdict=by_severity(opponent.verdict, blocks),
+        message=f"{message}, but {opponent.reason}.",
+        n=len(rows),
+        blocks=blocks,
+        next_step=(
+            f"Let the step that writes {request.gate.predictions} keep the rows, labels and slice "
+            "columns as they are in the data; both models are evaluated on the same."
+        ),
+    )
 
 
 def _enforces(request: Request) -> bool:
@@ -209,7 +277,7 @@ def _notes(
     slices: dict[str, SliceColumn],
     opponent: Opponent,
 ) -> tuple[str, ...]:
-    notes = list(opponent.notes)
+    notes = [*_exam(request), *opponent.notes]
     if opponent.outcome is None:
         notes.append(f"Nothing was compared: {opponent.reason}.")
     if not _enforces(request):
@@ -220,6 +288,13 @@ def _notes(
     by_class = any(METRICS[check.metric].needs == "class" for check in request.gate.checks)
     if by_class and rows.prediction is None:
         notes.append(f"A score of {request.gate.threshold:g} or more counts as class 1.")
+    if opponent.same_rows is not None:
+        notes += [
+            f"{name}: only the candidate's predictions have this column, so nothing vouches for "
+            "its values."
+            for name in slices
+            if name not in opponent.slices
+        ]
     for column in slices.values():
         left_out = f"{column.refused}." if column.refused else ""
         notes.append(left_out or column.too_small(request.gate.minimum_slice_rows))
@@ -255,6 +330,7 @@ def _metrics(
                 greater_is_better=METRICS[name].greater_is_better,
                 n=len(candidate),
                 note="; ".join(reason for _, reason in reasons) or None,
+                checked=name in asked,
             )
         )
     return found

@@ -1,9 +1,11 @@
 """Whom the candidate is compared with, and what is said if that is nobody."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from validators.model.categories import Categories
 from validators.model.measure import Outcome, outcome
 from validators.model.request import NoBaseline, Request
 from validators.model.rows import Predictions, Unusable, load, why_unpaired
@@ -18,11 +20,19 @@ class Opponent:
     verdict: Verdict = Verdict.SKIPPED
     reason: str = ""
     notes: tuple[str, ...] = ()
+    same_rows: Outcome | None = None
+    """What the baseline said on the same rows, also where nothing is compared with it."""
+    slices: Mapping[str, Categories] = field(default_factory=dict)
+    """The slice columns that its table has, for the same rows."""
+    apart: bool = False
+    """Whether the two tables are not the same rows, labels and slices; `reason` says why."""
 
 
-def find_opponent(request: Request, rows: Predictions, candidate: Outcome) -> Opponent:
+def find_opponent(
+    request: Request, rows: Predictions, candidate: Outcome, slices: Sequence[str]
+) -> Opponent:
     """Read the baseline's predictions and pair them with the candidate's."""
-    baseline = request.baseline
+    baseline, columns = request.baseline, request.gate.columns
     if isinstance(baseline, NoBaseline):
         if baseline.kind == "first_model":
             return Opponent(
@@ -30,25 +40,37 @@ def find_opponent(request: Request, rows: Predictions, candidate: Outcome) -> Op
             )
         reason = f"the baseline could not run on this data: {baseline.reason or 'no reason given'}"
         return Opponent(verdict=Verdict.INCONCLUSIVE, reason=reason.rstrip("."))
+    # What a model says is its own; everything else of a row is the same for both.
+    shared = [name for name in slices if name not in (columns.score, columns.prediction)]
     try:
-        theirs = load(baseline.path, request.gate.columns)
+        theirs = load(baseline.path, columns, shared, if_there=True)
         opposed = outcome(theirs, candidate.task, request.gate.threshold)
     except Unusable as problem:
         reason = f"the baseline's predictions cannot be used: {problem}"
         return Opponent(verdict=Verdict.INCONCLUSIVE, reason=reason)
     unpaired = why_unpaired(rows, theirs)
     if unpaired:
-        return Opponent(verdict=unpaired.verdict, reason=str(unpaired))
+        vouched = theirs.slices if rows.keys.equals(theirs.keys) else {}
+        return Opponent(verdict=unpaired.verdict, reason=str(unpaired), slices=vouched, apart=True)
+    return _paired(request, candidate, opposed, theirs.slices)
+
+
+def _paired(
+    request: Request, candidate: Outcome, opposed: Outcome, slices: Mapping[str, Categories]
+) -> Opponent:
+    """The opponent on the same rows, and what is remarkable about the two."""
     different = _different(candidate, opposed)
     if not request.same_model:
         same = "Candidate and baseline predict the same on every row; is it the model you mean?"
-        return Opponent(opposed, notes=() if different else (same,))
+        notes = () if different else (same,)
+        return Opponent(opposed, notes=notes, same_rows=opposed, slices=slices)
     reason = "the candidate is the baseline (same digest), and a model is never worse than itself"
     unsteady = (
-        f"The same model predicted differently on {different:,} of {len(rows):,} rows: its "
-        "evaluation is not deterministic."
+        f"The same model predicted differently on {different:,} of {len(candidate):,} rows: its "
+        "evaluation is not deterministic, or is not the baseline's."
     )
-    return Opponent(reason=reason, notes=(unsteady,) if different else ())
+    notes = (unsteady,) if different else ()
+    return Opponent(reason=reason, notes=notes, same_rows=opposed, slices=slices)
 
 
 def _different(one: Outcome, other: Outcome) -> int:

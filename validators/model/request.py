@@ -26,12 +26,27 @@ class NoBaseline(Value):
     """What its evaluation said, or why nothing was compared, in a sentence without a full stop."""
 
 
+class NoCandidate(Value):
+    """There are no predictions of the candidate, and why. The gate then does not pass."""
+
+    kind: Literal["missing", "could_not_run"]
+    """`missing`: the candidate makes none, which is an ERROR; `could_not_run`: what should have
+    made them failed on it, which leaves the question open (INCONCLUSIVE)."""
+    reason: str
+    """In a clause without a full stop: `the pull request has no step evaluate`."""
+    next_step: str = ""
+    """The mend, as a sentence; empty for the usual one."""
+
+
 class Request(Value):
     """One question to the gate. The report is a function of it and of the files it names."""
 
     subject: str
     """The model version that is judged."""
-    candidate: Path
+    candidate: Path | NoCandidate
+    exam: str = ""
+    """Whose evaluation made the predictions, where that is not the candidate's own: `the
+    evaluation of main (3fa9c1d), on its data`."""
     baseline: Annotated[BaselinePredictions | NoBaseline, Field(discriminator="kind")]
     same_model: bool = False
     """Whether candidate and baseline have the same digest."""

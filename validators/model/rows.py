@@ -10,18 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specs.gates import Columns
+from validators.model.categories import Categories, categories, differing
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True, slots=True)
-class Categories:
-    """A column of few values: the values in their order, and which of them each row has."""
-
-    values: tuple[str, ...]
-    codes: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +40,17 @@ class Unusable(Exception):  # noqa: N818 - it names what the predictions are
         self.verdict = verdict
 
 
-def load(path: Path, columns: Columns, slices: Sequence[str] = ()) -> Predictions:
+def load(
+    path: Path, columns: Columns, slices: Sequence[str] = (), *, if_there: bool = False
+) -> Predictions:
     """Read the named columns of a Parquet, CSV or JSON-lines file, told apart by its content.
+
+    With `if_there`, a slice that the file does not have is left out.
 
     Raises Unusable with everything that is wrong: unreadable, a column absent, no rows, duplicate
     or empty keys, empty labels, scores that are not finite numbers.
     """
-    table = _read(path, columns, slices)
+    table = _read(path, columns, slices, if_there)
     if not len(table):
         raise Unusable("there are no rows", Verdict.INCONCLUSIVE)
     table = table.set_column(
@@ -69,12 +66,16 @@ def load(path: Path, columns: Columns, slices: Sequence[str] = ()) -> Prediction
         label=_array(table[columns.label]),
         score=_array(table[columns.score]) if columns.score else None,
         prediction=named.get(columns.prediction or ""),
-        slices={name: _categories(table[name]) for name in slices},
+        slices={
+            name: categories(_as_text(_without_nan(table[name])))
+            for name in slices
+            if name in table.column_names
+        },
     )
 
 
 def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | None:
-    """Why the two tables are not the same rows with the same labels; None if they are.
+    """Why the two tables are not the same rows with the same labels and slices; None if they are.
 
     Rows that only one side has are never dropped: a comparison on the rest could hide exactly
     those that a model fails on.
@@ -97,32 +98,26 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
             f"{_count(extra, 'key')} of the candidate missing in the baseline",
             Verdict.ERROR if absent else Verdict.INCONCLUSIVE,
         )
-    different = int((candidate.label != baseline.label).sum())
-    if different:
-        return Unusable(
-            f"candidate and baseline disagree about the label of {_count(different, 'row')}"
-        )
+    counts = {"the label": int((candidate.label != baseline.label).sum())}
+    for name in candidate.slices.keys() & baseline.slices.keys():
+        counts[name] = differing(candidate.slices[name], baseline.slices[name])
+    apart = [f"about {what} of {_count(n, 'row')}" for what, n in sorted(counts.items()) if n]
+    if apart:
+        return Unusable(f"candidate and baseline disagree {' and '.join(apart)}")
     return None
 
 
-def _read(path: Path, columns: Columns, slices: Sequence[str]) -> "pa.Table":
+def _read(path: Path, columns: Columns, slices: Sequence[str], if_there: bool) -> "pa.Table":
     import pyarrow as pa
 
-    wanted = list(
-        dict.fromkeys(
-            name
-            for name in (columns.key, columns.label, columns.score, columns.prediction, *slices)
-            if name
-        )
-    )
     try:
         with path.open("rb") as file:
             start = file.read(64)
         if not start.strip():
             raise Unusable("the file is empty", Verdict.INCONCLUSIVE)
-        judged = (columns.key, columns.label, columns.score, columns.prediction)
-        texts = [name for name in slices if name not in judged]
-        return _read_as(path, start, wanted, texts)
+        named = (columns.key, columns.label, columns.score, columns.prediction)
+        needed = list(dict.fromkeys(name for name in named if name))
+        return _read_as(path, start, needed, slices, if_there)
     except OSError as error:
         raise Unusable(f"the file cannot be read: {error.strerror or error}") from error
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, UnicodeDecodeError) as error:
@@ -143,29 +138,36 @@ def _format_of(start: bytes) -> str:
     return "JSON lines" if start.lstrip().startswith(b"{") else "CSV"
 
 
-def _read_as(path: Path, start: bytes, wanted: list[str], texts: Sequence[str]) -> "pa.Table":
+def _read_as(
+    path: Path, start: bytes, needed: Sequence[str], slices: Sequence[str], if_there: bool
+) -> "pa.Table":
     import pyarrow as pa
     from pyarrow import csv, json, parquet
+
+    def wanted(found: Sequence[str]) -> list[str]:
+        there = [name for name in slices if name in found or not if_there]
+        chosen = list(dict.fromkeys([*needed, *there]))
+        _require(chosen, found)
+        return chosen
 
     kind = _format_of(start)
     if kind == "Parquet":
         with parquet.ParquetFile(path) as source:
-            _require(wanted, source.schema_arrow.names)
-            return source.read(columns=wanted)
+            return source.read(columns=wanted(source.schema_arrow.names))
     if kind == "JSON lines":
         table = json.read_json(path)
-        _require(wanted, table.column_names)
-        return table.select(wanted)
+        return table.select(wanted(table.column_names))
     with csv.open_csv(path) as lines:
-        _require(wanted, lines.schema.names)
+        chosen = wanted(lines.schema.names)
     # Without a type, a slice of zip codes would lose its zeros.
+    texts = [name for name in slices if name not in needed]
     convert = csv.ConvertOptions(
-        include_columns=wanted, column_types=dict.fromkeys(texts, pa.string())
+        include_columns=chosen, column_types=dict.fromkeys(texts, pa.string())
     )
     return csv.read_csv(path, convert_options=convert)
 
 
-def _require(wanted: list[str], found: list[str]) -> None:
+def _require(wanted: Sequence[str], found: Sequence[str]) -> None:
     doubled = [name for name in wanted if found.count(name) > 1]
     if doubled:
         raise Unusable(f"there is more than one column {', '.join(doubled)}")
@@ -244,12 +246,15 @@ def _as_text(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
         raise Unusable(f"a column of type {values.type} cannot be used here") from error
 
 
-def _categories(values: "pa.ChunkedArray") -> Categories:
-    encoded = _as_text(values).fill_null("(none)").combine_chunks().dictionary_encode()
-    found = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    order = np.argsort(found)
-    codes = np.argsort(order)[encoded.indices.to_numpy()]
-    return Categories(tuple(found[order]), codes)
+def _without_nan(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """NaN is how some writers say null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    if not kinds.is_floating(values.type):
+        return values
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
 
 
 def _count(number: int, what: str) -> str:

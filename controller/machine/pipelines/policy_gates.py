@@ -64,17 +64,14 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
             elif was != now:
                 # The same by another name, or one that cannot be compared.
                 yield Change(rule=rule, was=was, now=now, loosens=True)
-        if not bases and now != (known := _suite_of(before, name)):
-            was = known or ("no suite" if name in before.datasets else "no such dataset")
+        known = before.datasets.get(name)
+        was = (known.expectations or "no suite") if known else "no such dataset"
+        if not bases and was != now and (known or not now):
             yield Change(rule=rule, was=was, now=now or "no suite", loosens=False)
     for name, dataset in before.datasets.items():
         if dataset.expectations and name not in kept:
             rule, was = f"datasets.{name}.expectations", dataset.expectations
             yield Change(rule=rule, was=was, now="no such dataset", loosens=True)
-
-
-def _suite_of(spec: Pipeline, name: str) -> str | None:
-    return spec.datasets[name].expectations if name in spec.datasets else None
 
 
 def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:

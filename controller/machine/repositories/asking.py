@@ -1,11 +1,13 @@
 """PURE. What becomes of what people ask for in comments and by the buttons of checks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.actions import Answer
+from controller.machine.actions import Answer, ReportPolicy
 from controller.machine.core import Key, Message
-from controller.machine.repositories.pull import VERBS, Command, Pull, line, names, pull_of
+from controller.machine.repositories import telling
+from controller.machine.repositories.accepting import Target, rights, spoken_of
+from controller.machine.repositories.pull import VERBS, Command, Pull, Right, names
 
 _SAYS = {
     "plan": "what a run would do, and why",
@@ -13,106 +15,168 @@ _SAYS = {
     "retry": "run those again that did not pass",
     "cancel": "stop what runs",
     "approve": "let the commit that is named run, of a fork",
+    "accept": "let the commit that is named change its pipelines' rules",
 }
+MOST_NAMED = 20
+"""Approvers that a refusal names."""
 
 
-class Target(NamedTuple):
-    """The head of a branch or pull request, and what runs for it."""
+class Heard(NamedTuple):
+    """What follows from commands."""
 
-    branch: str
-    commit: str
-    pipelines: Sequence[str]
-    held: bool
+    answers: list[Answer]
+    messages: list[Message]
+    """What pipelines are asked for."""
+    policies: list[ReportPolicy]
+    """Rules that are compared once more: the base may have other rules by now."""
 
 
 def heed(
     repository: str,
     commands: Sequence[Command],
-    pulls: Mapping[int, Pull],
-    targets: Mapping[str, Target],
-) -> tuple[list[Answer], list[Message]]:
-    """The answers to commands, and what pipelines are asked for."""
-    answers: list[Answer] = []
-    messages: list[Message] = []
+    targets: Collection[Target],
+    accepted: Mapping[str, Mapping[str, str]],
+) -> Heard:
+    """What commands bring about, but for what is approved and accepted, which is state;
+    `accepted` has who accepted, by branch and pipeline."""
+    heard = Heard([], [], [])
     for command in commands:
-        said, wishes = _heed(repository, command, pulls, targets)
-        messages += wishes
+        found = spoken_of(command, targets)
+        said = _refusal(command, found)
+        if not said:
+            for target in found:
+                said = said or _heed(repository, command, target, heard, accepted)
         if command.comment is not None and command.pull is not None:
-            number, comment = command.pull, command.comment
-            answers.append(
+            heard.answers.append(
                 Answer(
                     repository=repository,
-                    pull=number,
-                    comment=comment,
+                    pull=command.pull,
+                    comment=command.comment,
                     text=said,
                     plan=command.verb == "plan" and not said,
                 )
             )
-    return answers, messages
+    return heard
+
+
+def _refusal(command: Command, found: Sequence[Target]) -> str:
+    """Why nothing is done, whatever is asked of what is spoken of."""
+    if not command.may and command.verb != "accept":
+        return f"Sorry @{command.by}, only people who may write to this repository can ask."
+    if command.verb is None:
+        return _help()
+    if not found:
+        return "This pull request is closed, or not one that Headgate looks at."
+    if command.edited and command.verb in ("approve", "accept"):
+        return (
+            "That comment was edited after it was written, and others may edit it, too. Say it in "
+            f"a new one: `/headgate {command.verb} {found[0].commit[:12]}`"
+        )
+    return ""
 
 
 def _heed(
     repository: str,
     command: Command,
-    pulls: Mapping[int, Pull],
-    targets: Mapping[str, Target],
-) -> tuple[str, list[Message]]:
-    """What to answer, nothing where it is simply done; and what to ask pipelines for."""
-    if not command.may:
-        return f"Sorry @{command.by}, only people who may write to this repository can ask.", []
-    if command.verb is None:
-        return _help(), []
-    pull = pull_of(command, pulls)
-    target = _target(command, pull, targets)
-    if target is None:
-        return "This pull request is closed, or not one that Headgate looks at.", []
+    target: Target,
+    heard: Heard,
+    accepted: Mapping[str, Mapping[str, str]],
+) -> str:
+    """What to answer, nothing where it is simply done."""
     if command.verb == "approve":
-        return _approve(command, pull), []
+        return _approve(command, target.pull)
     if target.held:
         asked = f"`/headgate approve {target.commit[:12]}`"
-        return f"It comes from a fork: read it, and approve that very commit first: {asked}", []
+        return f"It comes from a fork: read it, and approve that very commit first: {asked}"
+    if command.verb == "accept":
+        return _accept(command, target)
     if command.verb == "plan":
-        return "", []
+        return ""
+    if command.verb in ("run", "retry"):
+        by = accepted.get(target.branch, {})
+        heard.policies.extend(_compared_again(repository, command, target, by))
+    if command.check == "policy":
+        return ""
     asked_of = [p for p in target.pipelines if command.pipeline in ("", p)]
     if not asked_of:
-        return f"{target.commit[:12]} changes nothing that a pipeline reads.", []
-    return "", list(_wishes(repository, command, target, asked_of))
-
-
-def _target(command: Command, pull: Pull | None, targets: Mapping[str, Target]) -> Target | None:
-    """What is spoken of. The button of a commit that was left long ago does nothing."""
-    commit = pull.head if pull else command.commit
-    on_pull = [t for t in targets.values() if t.branch == (pull and line(pull.number))]
-    return next((t for t in (*on_pull, *targets.values()) if t.commit == commit), None)
+        return f"{target.commit[:12]} changes nothing that a pipeline reads."
+    heard.messages.extend(_wishes(repository, command, target, asked_of))
+    return ""
 
 
 def _approve(command: Command, pull: Pull | None) -> str:
     if pull is None or not pull.fork:
         return "Nothing waits for an approval here."
+    return _unnamed(command, pull)
+
+
+def _accept(command: Command, target: Target) -> str:
+    if target.pull is None:
+        return "Nothing waits to be accepted here."
+    if said := _unnamed(command, target.pull):
+        return said
+    found = rights(command, target)
+    if not found:
+        return f"{target.commit[:12]} changes nothing that a pipeline reads."
+    lines = [_who(command, pipeline, right) for pipeline, right in found.items() if not right.may]
+    return "\n".join(lines)
+
+
+def _who(command: Command, pipeline: str, right: Right) -> str:
+    """Without calling for anybody: a stranger may have asked."""
+    who = ", ".join(f"`{each}`" for each in right.who[:MOST_NAMED])
+    if len(right.who) > MOST_NAMED:
+        who += f" and {len(right.who) - MOST_NAMED} more"
+    may = who or "those who administer the repository"
+    said = f"Sorry @{command.by}, the rules of {pipeline} may be accepted by {may}."
+    return f"{said} {right.unseen}".rstrip()
+
+
+def _unnamed(command: Command, pull: Pull) -> str:
+    """What to say where not the very head is named; nothing where it is."""
     if names(command, pull):
         return ""
-    asked = f"`/headgate approve {pull.head[:12]}`"
+    asked = f"`/headgate {command.verb} {pull.head[:12]}`"
+    if command.early and pull.head.startswith(command.argument.lower() or "-"):
+        asked = f"`/headgate {command.verb} {pull.head}`"
+        return f"{pull.head[:12]} was pushed just now. If it is what you have read: {asked}"
     if command.argument:
-        return f"{command.argument} is not the head any more; if {pull.head[:12]} may run: {asked}"
+        what = "may run" if command.verb == "approve" else "may change the rules"
+        return f"{command.argument} is not the head any more; if {pull.head[:12]} {what}: {asked}"
     return f"Say which commit you have read. The head is {pull.head[:12]}: {asked}"
+
+
+def _compared_again(
+    repository: str, command: Command, target: Target, by: Mapping[str, str]
+) -> Iterator[ReportPolicy]:
+    if target.pull is None:
+        return
+    place = target.place(repository)
+    for pipeline in target.everything:
+        if command.pipeline in ("", pipeline):
+            yield telling.policy(place, target.pull, pipeline, by.get(pipeline, ""))
 
 
 def _wishes(
     repository: str, command: Command, target: Target, pipelines: Sequence[str]
 ) -> Iterator[Message]:
-    how = f"`/headgate {command.verb}`" if command.comment is not None else "GitHub's button"
+    """A pull request comes with it as it is now: the base that judges may have moved."""
+    by_comment = command.comment is not None
+    how = f"`/headgate {command.verb}`" if by_comment else "GitHub's button"
+    id_ = command.id if by_comment else f"{command.id}/{target.branch}"
     why = f"{command.by} asked for it ({how})"
     body = {"repository": repository, "branch": target.branch, "by": command.by}
     for pipeline in pipelines:
         to = Key("pipeline", pipeline)
         if command.verb == "cancel":
-            yield Message(
-                to=to, id=command.id, type="cancel", body={**body, "reason": f"cancelled: {why}"}
-            )
+            reason = f"cancelled: {why}"
+            yield Message(to=to, id=id_, type="cancel", body={**body, "reason": reason})
         else:
             again = command.verb == "retry"
             kind = {"kind": "retry" if again else "manual", "force": True, "unless_passed": again}
-            yield Message(to=to, id=command.id, type="trigger", body={**body, **kind, "why": why})
+            pull = target.pull.plain() if target.pull else None
+            more = {**kind, "why": why, "pull": pull}
+            yield Message(to=to, id=id_, type="trigger", body={**body, **more})
 
 
 def _help() -> str:

@@ -1,16 +1,21 @@
 """PURE. A pull request: its facts, and what people ask for in its comments and by its buttons."""
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from controller.machine.core import Value
 
 SHORTEST = 7
 """Characters of a commit's id that name it in an approval."""
 
-Verb = Literal["plan", "run", "retry", "cancel", "approve"]
-VERBS: tuple[Verb, ...] = ("plan", "run", "retry", "cancel", "approve")
-COMMAND = "/headgate"
+Verb = Literal["plan", "run", "retry", "cancel", "approve", "accept"]
+VERBS: tuple[Verb, ...] = ("plan", "run", "retry", "cancel", "approve", "accept")
+_COMMAND: Final = re.compile(
+    r"(?:[ \t]*(?:\r\n|\r|\n))* {0,3}/headgate(?=\s|\Z)([^\r\n]*)", re.IGNORECASE
+)
+"""The first line of a comment that is not blank. Indented further it is code, as Markdown has it,
+and what speaks of a command does not give it."""
 
 
 class Pull(Value):
@@ -39,6 +44,26 @@ class Heeded(Value):
     """When it was written, as the forge says it."""
 
 
+class Right(Value):
+    """Whether a person may accept changed rules of a pipeline, by what the base's spec says."""
+
+    may: bool = False
+    who: tuple[str, ...] = ()
+    """Who may, `@person` or `@organisation/team`; none: those who administer the repository."""
+    unseen: str = ""
+    """Why it is not known of a team, and the mend."""
+
+
+class Acceptance(Value):
+    """Somebody with the right accepted the rules that a commit brings into a branch."""
+
+    commit: str
+    base: str
+    """The branch."""
+    pipeline: str
+    by: str
+
+
 class Command(Value):
     """What a person asked for."""
 
@@ -54,10 +79,23 @@ class Command(Value):
     """The pull request that it was said on; None for a button, which is on a commit."""
     comment: int | None = None
     """The comment, to be answered."""
+    edited: bool = False
+    """Whether the comment is not as it was written. Who may write to a repository may edit the
+    comments of others there, so it is nobody's word that somebody was read or agreed."""
+    early: bool = False
+    """Whether no look before this one saw the head, so that it may have been pushed after the
+    comment. Then a few characters name nothing: another commit that begins with them is soon
+    made."""
     commit: str = ""
     """The commit that the button is on."""
+    check: Literal["", "gates", "policy"] = ""
+    """What the check says that the button is on; empty for all checks of the commit."""
     pipeline: str = ""
     """The pipeline whose check the button is on; empty for all."""
+    scope: str = ""
+    """By whose rules that check is; see `scope_of`."""
+    rights: Mapping[str, Right] = {}
+    """Of `accept`: what that person may accept, by pipeline."""
 
 
 def line(number: int) -> str:
@@ -65,30 +103,33 @@ def line(number: int) -> str:
     return f"pull request {number}"
 
 
-def scope_of(branch: str, pull: Pull | None, default_branch: str) -> str:
-    """By whose rules the head of a branch or pull request is judged: nothing for those of the
-    default branch. What one branch lets through says nothing to another."""
-    if pull is not None:
-        return "" if pull.base == default_branch else f"into {pull.base}"
-    return "" if branch == default_branch else f"on {branch}"
-
-
 def is_pull(branch: str) -> bool:
     """Whether that branch is a pull request."""
     return branch.startswith("pull request ")
 
 
+def scope_of(branch: str, pull: Pull | None, default_branch: str) -> str:
+    """By whose rules a head is judged: empty for those of the default branch, which judge pushes
+    there and pull requests into it. What others let through is said apart: `into easy` of a pull
+    request, `on trial` of a branch."""
+    if pull is not None:
+        return "" if pull.base == default_branch else f"into {pull.base}"
+    return "" if branch == default_branch else f"on {branch}"
+
+
 def parse(body: str) -> tuple[Verb | None, str]:
     """The verb and the rest of a comment's first line, which begins with `/headgate`."""
-    words = body.strip().partition("\n")[0].split()
-    said = words[1].lower() if len(words) > 1 else ""
+    found = _COMMAND.match(body)
+    words = found[1].split() if found else []
+    said = words[0].lower() if words else ""
     verb = next((verb for verb in VERBS if verb == said), None)
-    return verb, " ".join(words[2:])[:100]
+    return verb, " ".join(words[1:])[:100]
 
 
 def is_command(body: str) -> bool:
-    """Whether a comment speaks to Headgate, and not of it."""
-    return body.lstrip().split(maxsplit=1)[:1] == [COMMAND]
+    """Whether a comment speaks to Headgate, and not of it: its first line does, in any case of
+    letters, and is neither code nor a quotation."""
+    return _COMMAND.match(body) is not None
 
 
 def approvals(
@@ -97,7 +138,7 @@ def approvals(
     """By number, the heads that a maintainer has approved; a new push needs a new word."""
     approved = {n: sha for n, sha in before.items() if n in pulls and pulls[n].head == sha}
     for command in commands:
-        if command.verb == "approve" and command.may:
+        if command.verb == "approve" and command.may and not command.edited:
             spoken_of = pulls.values() if command.pull is None else _at(command.pull, pulls)
             approved |= {each.number: each.head for each in spoken_of if names(command, each)}
     return approved
@@ -108,15 +149,20 @@ def _at(number: int, pulls: Mapping[int, Pull]) -> tuple[Pull, ...]:
 
 
 def names(command: Command, pull: Pull) -> bool:
-    """Whether an approval names the very commit that is the head now."""
+    """Whether an approval, or an acceptance, names the very commit that is the head now."""
     if command.commit:
         return command.commit == pull.head
     wanted = command.argument.lower()
+    if command.early:
+        return wanted == pull.head
     return len(wanted) >= SHORTEST and pull.head.startswith(wanted)
 
 
-def pull_of(command: Command, pulls: Mapping[int, Pull]) -> Pull | None:
-    """The open pull request that is spoken of: by its number, or by the commit of a button."""
+def accepts(command: Command, pull: Pull, default_branch: str) -> bool:
+    """Whether somebody wants to accept what that pull request does to rules, and names its very
+    head: on itself, or by a button of a check that is about it."""
+    if command.verb != "accept" or command.edited or not names(command, pull):
+        return False
     if command.pull is not None:
-        return pulls.get(command.pull)
-    return next((pull for pull in pulls.values() if pull.head == command.commit), None)
+        return command.pull == pull.number
+    return command.scope == scope_of(line(pull.number), pull, default_branch)

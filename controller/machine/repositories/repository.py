@@ -5,12 +5,23 @@ A pull request is told to its pipelines as one more branch, `pull request 12`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from controller.machine.actions import ReportCommit
 from controller.machine.core import Action, Decision, Key, Message, Value
-from controller.machine.repositories.asking import Target, heed
-from controller.machine.repositories.pull import Command, Heeded, Pull, approvals, is_pull, line
+from controller.machine.repositories import accepting, telling
+from controller.machine.repositories.accepting import Target
+from controller.machine.repositories.asking import heed
+from controller.machine.repositories.pull import (
+    Acceptance,
+    Command,
+    Heeded,
+    Pull,
+    approvals,
+    is_pull,
+    line,
+    scope_of,
+)
+from controller.machine.repositories.telling import Place
 
 ENVIRONMENTS = ("staging", "production")
 LOOK = 300.0
@@ -39,6 +50,13 @@ class Commit(Value):
     pull: Pull | None = None
 
 
+class Untold(Value):
+    """The pipelines that a pull request has, or had, and that were not told of its head."""
+
+    untouched: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class Repository(Value):
     """The facts of a repository."""
 
@@ -50,12 +68,16 @@ class Repository(Value):
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, Mapping[str, str]] = {}
     """Names by folder, by branch: the pipelines that were told of its head."""
+    untold: Mapping[str, Untold] = {}
+    """By branch, of pull requests."""
     pulls: Mapping[int, Pull] = {}
     """The open pull requests, by number."""
     approved: Mapping[int, str] = {}
     """The commit of a fork's pull request that a maintainer approved."""
     held: tuple[str, ...] = ()
     """Pull requests whose head waits for that."""
+    accepted: tuple[Acceptance, ...] = ()
+    """What open pull requests do to rules with the word of somebody who has the right."""
     heeded: Heeded | None = None
     pressed: tuple[Mapping[str, Any], ...] = ()
     """Buttons, as the webhook told of them once, that wait for the forge to say who may."""
@@ -93,9 +115,9 @@ def is_seen(
     approved: Mapping[int, str],
     pull: Pull | None = None,
 ) -> bool:
-    """Whether pipelines were told of that head, and that this is (or is not) the default branch;
-    or that it has to be approved, and it still has. A pull request into another base is news, as
-    that one's gates judge it."""
+    """Whether pipelines were told of that head, and by whose rules it is judged; or that it has to
+    be approved, and it still has. A pull request into another base is news, as that one's gates
+    judge it, and so is a branch that is (or is not) the default one now."""
     if repository is None or repository.heads.get(branch) != sha:
         return False
     before = repository.pulls.get(pull.number) if pull else None
@@ -103,63 +125,139 @@ def is_seen(
         return False
     if branch in repository.held and any(line(n) == branch for n in approved):
         return False
-    return branch != default_branch or repository.default_branch == default_branch
+    was = repository.default_branch or ""
+    return scope_of(branch, pull, default_branch) == scope_of(branch, pull, was)
 
 
 def decide(name: str, state: Repository | None, observed: Observed) -> Decision[Repository]:
     """Tell each pipeline of the commits that are new and of branches that have no spec of it any
     more, and environments of a moved branch; do as people ask in pull requests."""
     before = state or Repository(name=name)
-    messages: list[Message] = []
-    actions: list[Action] = []
-    moves = before.moves + 1
-    pipelines: dict[str, Mapping[str, str]] = {}
     approved = approvals(before.approved, observed.pulls, observed.asked)
     held = [line(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
+    accepted = accepting.kept(before.accepted, observed.pulls)
+    look = _Look(before, observed, held, accepted, approved)
     for branch, commit in observed.heads.items():
-        if is_seen(state, branch, commit.sha, observed.default_branch, approved, commit.pull):
-            pipelines[branch] = before.pipelines.get(branch, {})
-            continue
-        if commit.pull is not None:
-            actions += _nothing_to_run(name, commit, commit.pull)
-            if branch in held:
-                actions += _held(name, commit, commit.pull)
-                pipelines[branch] = {}
-                continue
-        named = _names(before, branch, commit)
-        actions += _twice(name, commit.sha, named)
-        pipelines[branch] = {folder: named[folder] for folder in _first(named)}
-        messages += [
-            _seen(name, pipeline, folder, branch, commit, observed.default_branch, moves)
-            for folder, pipeline in pipelines[branch].items()
-        ]
-        if not commit.pipelines and branch == observed.default_branch:
-            title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
-            actions.append(_report(name, commit.sha, "", "skipped", title))
-    messages += _left(before, observed, pipelines, moves)
-    targets = _targets(observed, pipelines, held)
-    answers, wishes = heed(name, observed.asked, observed.pulls, targets)
-    actions += answers
-    messages += wishes
-    messages += _moved(before, observed, pipelines, moves)
+        look.at(branch, commit)
+    look.messages += _left(before, observed, look.pipelines, look.moves)
+    targets = _targets(observed, look)
+    new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
+    accepted = (*accepted, *new)
+    for said in accepting.told(name, new, targets):
+        look.messages += [said] if isinstance(said, Message) else []
+        look.actions += [said] if isinstance(said, Action) else []
+    by = {line(n): accepting.by_whom(accepted, pull) for n, pull in observed.pulls.items()}
+    heard = heed(name, observed.asked, targets, by)
+    look.actions += [*heard.policies, *heard.answers]
+    look.messages += heard.messages
+    look.messages += _moved(before, observed, look.pipelines, look.moves)
     return Decision(
         state=Repository(
             name=name,
             default_branch=observed.default_branch,
             heads={branch: commit.sha for branch, commit in observed.heads.items()},
             environments=observed.environments or before.environments,
-            pipelines=pipelines,
+            pipelines=look.pipelines,
+            untold=look.untold,
             pulls=observed.pulls,
             approved=approved,
             held=tuple(held),
+            accepted=accepted,
             heeded=observed.heeded,
             pressed=observed.pressed[-MOST_PRESSED:],
-            moves=moves if messages or actions else before.moves,
+            moves=look.moves if look.messages or look.actions else before.moves,
         ),
-        actions=tuple(actions),
-        messages=tuple(messages),
+        actions=tuple(look.actions),
+        messages=tuple(look.messages),
         requeue_after=0.0 if observed.more else SOON if observed.unheard else LOOK,
     )
+
+
+def concerned(before: Repository, branch: str, commit: Commit) -> tuple[str, ...]:
+    """The pipelines that may have rules at the head of a pull request, or had: as it was told
+    before, and as it is now."""
+    untold = before.untold.get(branch, Untold())
+    told = (*before.pipelines.get(branch, {}).values(), *_names(before, branch, commit).values())
+    beside = (*untold.untouched, *untold.removed, *commit.untouched, *commit.removed)
+    return tuple(sorted({*told, *beside}))
+
+
+class _Look:
+    """What one look at the heads gathers."""
+
+    def __init__(
+        self,
+        before: Repository,
+        observed: Observed,
+        held: Sequence[str],
+        accepted: Sequence[Acceptance],
+        approved: Mapping[int, str],
+    ) -> None:
+        self.before = before
+        self.default = observed.default_branch
+        self.held = held
+        self.accepted = accepted
+        self.approved = approved
+        self.moves = before.moves + 1
+        self.messages: list[Message] = []
+        self.actions: list[Action] = []
+        self.pipelines: dict[str, Mapping[str, str]] = {}
+        self.untold: dict[str, Untold] = {}
+
+    def at(self, branch: str, commit: Commit) -> None:
+        """Tell pipelines of the head of a branch, if it is news."""
+        before, pull = self.before, commit.pull
+        if is_seen(before, branch, commit.sha, self.default, self.approved, pull):
+            self.pipelines[branch] = before.pipelines.get(branch, {})
+            if branch in before.untold:
+                self.untold[branch] = before.untold[branch]
+            return
+        named = _names(before, branch, commit)
+        place = Place(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
+        by: Mapping[str, str] = {}
+        if pull is not None:
+            by = accepting.by_whom(self.accepted, pull)
+            self._beside(place, branch, commit, pull, named, by)
+        self.pipelines[branch] = {}
+        if branch in self.held and pull is not None:
+            self.actions += telling.held(place, pull, sorted(set(named.values())))
+            return
+        self.actions += telling.twice(place, named)
+        self.pipelines[branch] = {folder: named[folder] for folder in telling.first(named)}
+        for folder, pipeline in self.pipelines[branch].items():
+            self.messages.append(
+                _seen(before.name, pipeline, folder, branch, commit, self.default, self.moves)
+            )
+            if pull is not None and pipeline in by:
+                id_ = f"accepted/{branch}/{commit.sha}/{self.moves}"
+                self.messages.append(
+                    telling.accepted(id_, place, branch, pull, pipeline, by[pipeline])
+                )
+        if not commit.pipelines and branch == self.default:
+            title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
+            self.actions.append(telling.report(place, "", "skipped", title))
+
+    def _beside(
+        self,
+        place: Place,
+        branch: str,
+        commit: Commit,
+        pull: Pull,
+        named: Mapping[str, str],
+        by: Mapping[str, str],
+    ) -> None:
+        """What is said of a pull request whether anything of it runs or not."""
+        told = set(named.values())
+        untouched = tuple(name for name in commit.untouched if name not in told)
+        removed = tuple(name for name in commit.removed if name not in told)
+        self.untold[branch] = Untold(untouched=untouched, removed=removed)
+        every = sorted({*told, *untouched, *removed})
+        self.actions += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
+        self.actions += telling.untouched(place, pull, untouched)
+        self.actions += [telling.removed(place, pull, name, by.get(name, "")) for name in removed]
+        if not every:
+            title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
+            self.actions.append(telling.report(place._replace(pull=None), "", "skipped", title))
 
 
 def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
@@ -167,50 +265,26 @@ def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
     return pull.fork and approved.get(pull.number) != pull.head
 
 
-def _nothing_to_run(name: str, commit: Commit, pull: Pull) -> Iterator[Action]:
-    """Pipelines that a pull request does not concern get their terminal status, too: a branch may
-    be protected by all of them."""
-    for pipeline in commit.untouched:
-        title = f"nothing to run: #{pull.number} changes nothing that {pipeline} reads"
-        yield _report(name, commit.sha, pipeline, "skipped", title, pull=pull.number)
-    for pipeline in commit.removed:
-        title = (
-            f"nothing to run: #{pull.number} removes {pipeline}; its environments keep what runs"
+def _targets(observed: Observed, look: _Look) -> list[Target]:
+    """What can be asked for."""
+    targets = []
+    pulls = {line(n): pull for n, pull in observed.pulls.items()}
+    for branch, commit in observed.heads.items():
+        pull = pulls.get(branch)
+        untold = look.untold.get(branch, Untold())
+        targets.append(
+            Target(
+                branch,
+                commit.sha,
+                tuple(sorted(look.pipelines[branch].values())),
+                branch in look.held,
+                scope_of(branch, pull, observed.default_branch),
+                pull,
+                untold.untouched,
+                untold.removed,
+            )
         )
-        yield _report(name, commit.sha, pipeline, "skipped", title, pull=pull.number)
-    if not (commit.untouched or commit.removed or commit.pipelines):
-        title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
-        yield _report(name, commit.sha, "", "skipped", title)
-
-
-def _held(name: str, commit: Commit, pull: Pull) -> Iterator[Action]:
-    """A fork's commit waits; its spec may not even claim a pipeline's name."""
-    short = commit.sha[:12]
-    for pipeline in sorted(set(commit.pipelines.values())):
-        yield _report(
-            name,
-            commit.sha,
-            pipeline,
-            "held",
-            f"waits for a maintainer to approve {short}",
-            text=f"This comes from a fork, so nothing of it runs until somebody who may write here "
-            f"has read it and comments\n\n    /headgate approve {short}\n\n"
-            "A new push needs a new approval. Its run gets no secrets, and is judged by the gates "
-            f"of {pull.base}.",
-            pull=pull.number,
-        )
-
-
-def _targets(
-    observed: Observed, pipelines: Mapping[str, Mapping[str, str]], held: Sequence[str]
-) -> dict[str, Target]:
-    """What can be asked for, by branch."""
-    return {
-        branch: Target(
-            branch, commit.sha, tuple(sorted(pipelines[branch].values())), branch in held
-        )
-        for branch, commit in observed.heads.items()
-    }
+    return targets
 
 
 def _names(before: Repository, branch: str, commit: Commit) -> dict[str, str]:
@@ -223,29 +297,6 @@ def _names(before: Repository, branch: str, commit: Commit) -> dict[str, str]:
         folder: known.get(folder, pipeline) if folder in commit.broken else pipeline
         for folder, pipeline in sorted(commit.pipelines.items())
     }
-
-
-def _first(named: Mapping[str, str]) -> list[str]:
-    """The folders whose spec is the first of its name."""
-    names = list(named.values())
-    return [folder for at, folder in enumerate(named) if named[folder] not in names[:at]]
-
-
-def _twice(name: str, commit: str, named: Mapping[str, str]) -> list[Action]:
-    """Says so where a spec has the name of another."""
-    first = {named[folder]: folder for folder in _first(named)}
-    return [
-        _report(
-            name,
-            commit,
-            pipeline,
-            "invalid",
-            f"two specs are named {pipeline}: {first[pipeline] or '.'} and {folder or '.'}; "
-            "give one another `metadata.name`",
-        )
-        for folder, pipeline in named.items()
-        if first[pipeline] != folder
-    ]
 
 
 def _seen(
@@ -321,24 +372,3 @@ def _moved(
                 type="look",
                 body={"repository": before.name},
             )
-
-
-def _report(
-    name: str,
-    commit: str,
-    pipeline: str,
-    state: Literal["invalid", "skipped", "held"],
-    title: str,
-    *,
-    text: str = "",
-    pull: int | None = None,
-) -> ReportCommit:
-    return ReportCommit(
-        repository=name,
-        commit=commit,
-        pipeline=pipeline,
-        state=state,
-        title=title,
-        text=text,
-        pull=pull,
-    )

@@ -158,11 +158,18 @@ class _Comparison:
         old = step_node(self._before.spec, self._before.source, was, {})
         new = step_node(self._after.spec, self._after.source, now, {})
         yield from _definitions(f"steps.{now}", old.definition, new.definition)
-        yield from _files(old.reads, new.reads)
+        yield from self._reads(now, _files(old.reads, new.reads))
         for local in dict.fromkeys([*old.inputs, *new.inputs]):
             yield from self._inputs(
                 f"steps.{now}.inputs.{local}", old.inputs.get(local), new.inputs.get(local)
             )
+
+    def _reads(self, step: str, files: Iterator[Part]) -> Iterator[Part]:
+        """Files that the step reads; without `reads`, that is every file."""
+        every = self._after.spec.steps[step].reads is None
+        why = f" (steps.{step} has no `reads`, so every file may be part of it)" if every else ""
+        for part in files:
+            yield part._replace(now=part.now + why)
 
     def _inputs(self, where: str, was: From | None, now: From | None) -> Iterator[Part]:
         if was is not None and now is not None:

@@ -18,7 +18,7 @@ from specs.gates import ModelGate
 from specs.model import Pipeline
 from specs.references import DatasetReference
 
-GATES_VERSION = 1
+GATES_VERSION = 2
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
 PROPOSED = ".proposed"
 """What the name of a data gate ends with whose suite only the pull request has."""
@@ -227,7 +227,7 @@ def _by_the_base(of: Judged, rules: Rules, held: Held, guarded: Guarded) -> Iter
         gate,
         None if why else From(node=IN_BASE + gate.predictions.step, output=gate.predictions.output),
         f"the data of the base cannot be had ({'; '.join(why)})",
-        f"the evaluation of {rules}",
+        f"the evaluation of {rules}, on its data",
     )
     challenger = None
     if not why:

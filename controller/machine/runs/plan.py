@@ -175,7 +175,8 @@ def gates_of(graph: Graph, base: str | None) -> tuple[PlannedGate, ...]:
             judges = request["dataset"]
             rules: tuple[str, ...] = (request["suite"],)
         elif node.kind == "model_gate":
-            judges, rules = "the model", rules_of(ModelGate.model_validate(request["gate"]))
+            by = f" by {request['exam']}" if request.get("exam") else ""
+            judges, rules = f"the model{by}", rules_of(ModelGate.model_validate(request["gate"]))
         else:
             continue
         of_base = base is not None and node.attempt.commit == base

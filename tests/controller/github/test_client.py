@@ -203,7 +203,7 @@ async def test_a_check_that_was_made_although_the_answer_got_lost_is_found_not_d
 
     def answer(asked: Asked) -> Any:
         if asked.method == "POST":
-            made.append(a_check(11, asked.data["external_id"]))
+            made.append(a_check(11, asked.data["external_id"]) | {"name": asked.data["name"]})
             return BROKEN[kind](asked)
         return Says(200, {"check_runs": [a_check(9, "run-1"), *made]})
 
@@ -211,6 +211,21 @@ async def test_a_check_that_was_made_although_the_answer_got_lost_is_found_not_d
         check = await client.create_check(REPO, name="headgate", sha=SHA, external_id="run-12")
         assert (check.id, len(made)) == (11, 1)
         assert [str(asked) for asked in little.asked] == [f"POST {CHECKS}", f"GET {LISTED}"]
+
+
+async def test_a_word_that_is_said_again_is_not_taken_for_the_same_before_another() -> None:
+    """A check of that id is there, but what is shown is a newer one that says something else."""
+    there = [
+        a_check(n, id_) | {"name": "headgate policy / mean"} for n, id_ in ((1, "a"), (2, "b"))
+    ]
+    tries: Iterator[Says | bytes] = iter([b"", Says(201, a_check(3, "a"))])
+
+    def answer(asked: Asked) -> Says | bytes:
+        return next(tries) if asked.method == "POST" else Says(200, {"check_runs": there})
+
+    async with asking(answer) as (_, client, _):
+        check = await client.create_check(REPO, **named, sha=SHA, external_id="a")
+        assert check.id == 3
 
 
 async def test_a_comment_that_was_lost_on_its_way_is_sent_again_once_nobody_has_it() -> None:

@@ -6,32 +6,42 @@ import pytest
 
 from controller.machine.actions import Answer
 from controller.machine.core import Message
-from controller.machine.repositories.asking import Target, heed
-from controller.machine.repositories.pull import Command, Pull, Verb, line
+from controller.machine.repositories.accepting import Target
+from controller.machine.repositories.asking import MOST_NAMED, Heard, heed
+from controller.machine.repositories.pull import Command, Pull, Right, Verb, line, scope_of
 from tests.controller.machine.kit import sha
 
 HEAD = sha("head")
 OLD = sha("an older head")
 
 
-def ask(
+def hear(
     verb: Verb | None,
     argument: str = "",
     *,
     fork: bool = False,
     held: bool = False,
     pipelines: tuple[str, ...] = ("mean",),
+    bases: tuple[str, ...] = ("main",),
+    accepted: dict[str, str] | None = None,
     **more: Any,
-) -> tuple[list[Answer], list[Message]]:
-    """Somebody who may write comments on the open pull request 7."""
+) -> Heard:
+    """Somebody who may write comments on the open pull request 7; its head is for each of `bases`,
+    in a pull request of its own."""
     facts: dict[str, Any] = {"by": "maya", "may": True, "pull": 7, "comment": 41, **more}
     command = Command(id="comment/41", verb=verb, argument=argument, **facts)
-    pulls = {7: Pull(number=7, head=HEAD, base="main", fork=fork)}
-    targets = {
-        "main": Target("main", sha("main"), ("mean", "sum"), held=False),
-        line(7): Target(line(7), HEAD, pipelines, held),
-    }
-    return heed("team", [command], pulls, targets)
+    targets = [Target("main", sha("main"), ("mean", "sum"))]
+    for number, base in enumerate(bases, 7):
+        pull = Pull(number=number, head=HEAD, base=base, base_commit=sha(base), fork=fork)
+        branch = line(number)
+        scope = scope_of(branch, pull, "main")
+        targets.append(Target(branch, HEAD, pipelines, held, scope, pull, ("other",)))
+    return heed("team", [command], targets, {line(7): accepted or {}})
+
+
+def ask(verb: Verb | None, argument: str = "", **more: Any) -> tuple[list[Answer], list[Message]]:
+    heard = hear(verb, argument, **more)
+    return heard.answers, heard.messages
 
 
 def text(answers: list[Answer]) -> str:
@@ -49,7 +59,7 @@ def test_who_may_not_write_is_refused_politely_and_moves_nothing(verb: Verb | No
 
 def test_a_word_that_is_no_command_is_answered_with_those_that_are() -> None:
     answers, messages = ask(None)
-    for verb in ("plan", "run", "retry", "cancel", "approve"):
+    for verb in ("plan", "run", "retry", "cancel", "approve", "accept"):
         assert f"`/headgate {verb}`" in text(answers)
     assert messages == []
 
@@ -127,6 +137,68 @@ def test_where_no_pipeline_is_touched_it_says_so() -> None:
     assert messages == []
 
 
+def test_a_run_that_is_asked_for_comes_with_the_base_as_it_is_now_and_rules_are_compared() -> None:
+    heard = hear("run", accepted={"mean": "ada"})
+    assert heard.messages[0].body["pull"]["base_commit"] == sha("main")
+    assert [(one.pipeline, one.base_commit, one.accepted) for one in heard.policies] == [
+        ("mean", sha("main"), "ada"),
+        ("other", sha("main"), ""),
+    ]
+    assert hear("cancel").policies == hear("plan").policies == []
+
+
+MAY = {"mean": Right(may=True), "other": Right(may=True)}
+
+
+def test_who_may_accept_needs_no_other_right_and_it_is_only_nodded() -> None:
+    answers, messages = ask("accept", HEAD[:7], may=False, rights=MAY)
+    assert (text(answers), messages) == ("", [])
+
+
+def test_who_may_not_accept_is_told_who_may_and_calls_nobody() -> None:
+    who = ("@ada", "@acme/risk")
+    unseen = "Who is in `@acme/risk` cannot be seen: grant it."
+    no = {"mean": Right(who=who, unseen=unseen), "other": Right()}
+    answers, _ = ask("accept", HEAD, by="eve", rights=no)
+    mean, other = text(answers).splitlines()
+    assert mean.startswith("Sorry @eve, the rules of mean may be accepted by `@ada`, `@acme/risk`.")
+    assert mean.endswith(unseen)
+    assert other.endswith("may be accepted by those who administer the repository.")
+    crowd = tuple(f"@person-{n}" for n in range(MOST_NAMED + 5))
+    assert "and 5 more." in text(ask("accept", HEAD, rights={"mean": Right(who=crowd)})[0])
+
+
+def test_an_acceptance_names_the_head_and_is_of_the_open_pull_request_it_is_on() -> None:
+    assert "Say which commit you have read" in text(ask("accept", rights=MAY)[0])
+    assert "is not the head any more" in text(ask("accept", OLD, rights=MAY)[0])
+    assert "is not the head any more" in text(ask("accept", HEAD[:6], rights=MAY)[0])
+    answers, _ = ask("accept", HEAD, pull=9, rights=MAY)
+    assert "closed" in answers[0].text
+
+
+def test_of_a_fork_that_is_held_nothing_is_accepted_before_its_commit_is_approved() -> None:
+    answers, _ = ask("accept", HEAD, fork=True, held=True, rights=MAY)
+    assert f"approve that very commit first: `/headgate approve {HEAD[:12]}`" in text(answers)
+
+
+@pytest.mark.parametrize("verb", ["approve", "accept"])
+def test_a_head_that_was_pushed_just_now_has_to_be_named_whole(verb: Verb) -> None:
+    facts: dict[str, Any] = {"fork": True, "early": True, "rights": MAY}
+    assert f"`/headgate {verb} {HEAD}`" in text(ask(verb, HEAD[:12], **facts)[0])
+    assert "is not the head any more" in text(ask(verb, OLD[:12], **facts)[0])
+    assert "Say which commit" in text(ask(verb, **facts)[0])
+    assert text(ask(verb, HEAD, **facts)[0]) == ""
+
+
+@pytest.mark.parametrize("verb", ["approve", "accept"])
+def test_a_comment_that_was_edited_is_nobodys_word_and_that_is_said(verb: Verb) -> None:
+    answers, messages = ask(verb, HEAD, fork=True, edited=True, rights=MAY)
+    assert "was edited after it was written" in text(answers)
+    assert f"`/headgate {verb} {HEAD[:12]}`" in text(answers)
+    assert messages == []
+    assert text(ask("plan", edited=True)[0]) == "", "what anybody may ask who may write"
+
+
 def press(commit: str, pipeline: str = "") -> list[Message]:
     answers, messages = ask(
         "run", pull=None, comment=None, commit=commit, pipeline=pipeline, pipelines=("mean", "sum")
@@ -144,3 +216,22 @@ def test_the_button_of_a_check_runs_its_pipeline_and_that_of_all_runs_all() -> N
 def test_the_button_on_main_runs_main_and_on_a_commit_that_was_left_does_nothing() -> None:
     assert [m.body["branch"] for m in press(sha("main"), "mean")] == ["main"]
     assert press(OLD) == []
+
+
+def test_the_button_of_a_check_is_of_its_own_base_alone() -> None:
+    facts: dict[str, Any] = {"pull": None, "comment": None, "commit": HEAD, "check": "gates"}
+    both = ("main", "easy")
+    for scope, branch in (("", line(7)), ("into easy", line(8))):
+        heard = hear("run", bases=both, scope=scope, **facts)
+        assert [m.body["branch"] for m in heard.messages] == [branch]
+        assert {one.scope for one in heard.policies} == {scope}
+    every = hear("run", bases=both, **{**facts, "check": ""})
+    assert [m.body["branch"] for m in every.messages] == [line(7), line(8)]
+    assert len({m.id for m in every.messages}) == 2, "else one would count as told"
+    assert hear("run", scope="into lenient", **facts).messages == []
+
+
+def test_the_button_of_a_policy_check_compares_the_rules_and_runs_nothing() -> None:
+    heard = hear("run", pull=None, comment=None, commit=HEAD, check="policy", pipeline="mean")
+    assert heard.messages == []
+    assert [one.pipeline for one in heard.policies] == ["mean"]

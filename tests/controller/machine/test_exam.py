@@ -159,7 +159,8 @@ def test_the_candidate_sits_the_exam_of_the_base_at_its_commit_with_its_checks()
     assert step.inputs["model"] == From(node="train", output="model"), "the candidate's"
     assert step.optional
     assert [c["at_least"] for c in gate.attempt.request["gate"]["checks"]] == [0.6]
-    assert gate.attempt.request["exam"] == f"the evaluation of main ({source('base').commit[:12]})"
+    commit = source("base").commit[:12]
+    assert gate.attempt.request["exam"] == f"the evaluation of main ({commit}), on its data"
     assert gate.inputs["baseline"].node == "base.baseline.evaluate"
 
 

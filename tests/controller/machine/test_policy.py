@@ -33,6 +33,8 @@ def between(was: str, now: str) -> list[tuple[str, bool]]:
 
 
 ROLLOUT = "release.production.canary"
+COMMITS = "triggers.commits"
+SWITCH = "triggers.pull_requests.enabled"
 LOOSER = [
     ("      - {metric: roc_auc, at_least: 0.6}\n", "", "gates.model: roc_auc by itself"),
     ("at_least: 0.6", "at_least: 0.5", "gates.model: roc_auc by itself"),
@@ -51,12 +53,28 @@ LOOSER = [
     ("on_inconclusive: rollback", "on_inconclusive: hold", f"{ROLLOUT}.on_inconclusive"),
     ("minimum_bake: 1m", "minimum_bake: 1m, false_promotion: 20%", f"{ROLLOUT}.false_promotion"),
     ("minimum_bake: 1m", "minimum_bake: 1m, false_rollback: 0.1%", f"{ROLLOUT}.false_rollback"),
+    ("[5%, 50%]", "[5%]", f"{ROLLOUT}.steps"),
+    ("[5%, 50%]", "[5%, 90%]", f"{ROLLOUT}.steps"),
+    ("score: score}\n", "score: score}\n    threshold: 0.4\n", "gates.model.threshold"),
+    ("score: score}\n", "score: other}\n", "gates.model.columns"),
+    ("data/*.csv", "easy/*.csv", "datasets.rows.uri"),
+    ("[evaluate.py]", "[evaluate.py, train.py]", "exam: train.py"),
+    (
+        "{outputs.predictions}\n",
+        "{outputs.predictions}\n    env: {EASY: yes}\n".replace("yes", "'1'"),
+        "exam: steps.evaluate.env.EASY",
+    ),
+    ("depth: 3}", "depth: 3}\ntriggers: {pull_requests: {enabled: false}}", SWITCH),
+    ("depth: 3}", "depth: 3}\npolicy: {approvers: ['@me']}", "policy.approvers"),
 ]
 
 
 @pytest.mark.parametrize(("was", "now", "rule"), LOOSER)
 def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> None:
-    assert between(was, now) == [(rule, True)]
+    found = between(was, now)
+    assert (rule, True) in found
+    # Other data is another exam as well.
+    assert all(loosens for _, loosens in found)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +85,22 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
         ("not_worse_by: 20%", "not_worse_by: 10%", f"{ROLLOUT}.signals.latency_p99"),
         ("minimum_bake: 1m", "minimum_bake: 2m", f"{ROLLOUT}.minimum_bake"),
         ("{get: /healthz},", "{get: /healthz}, {get: /},", "release.staging.smoke"),
+        ("minimum_bake: 1m", "minimum_bake: 1m, deadline: 9h", f"{ROLLOUT}.deadline"),
+        ("[5%, 50%]", "[1%, 5%, 50%]", f"{ROLLOUT}.steps"),
+        ("python serve.py", "python -O serve.py", "release.serve.run"),
+        ("{name: toy}", "{name: toy, owners: ['@me']}", "metadata.owners"),
+        ("depth: 3}", "depth: 3}\nnotify: [{to: 'json://me'}]", "notify"),
+        (
+            "depth: 3}",
+            "depth: 3}\ntriggers: {commits: {enabled: false}}",
+            "triggers.commits.enabled",
+        ),
+        ("depth: 3}", "depth: 3}\ntriggers: {commits: {paths: ['**']}}", "triggers.commits.paths"),
+        ("depth: 3}", "depth: 3}\ntriggers: {schedule: {cron: '0 4 * * *'}}", "triggers.schedule"),
+        ("depth: 3}", "depth: 3}\ntriggers: {data: {datasets: [rows]}}", "triggers.data"),
     ],
 )
-def test_a_rule_that_is_tightened_is_told_and_not_called_loosened(
+def test_a_rule_that_is_tightened_or_only_another_is_told_and_not_called_loosened(
     was: str, now: str, rule: str
 ) -> None:
     assert between(was, now) == [(rule, False)]
@@ -116,3 +147,93 @@ def test_what_loosens_comes_first() -> None:
 def test_the_same_rules_are_no_change() -> None:
     assert changes(spec(FULL), spec(FULL)) == ()
     assert between("depth: 3", "depth: 4") == []
+
+
+RELEASE = FULL[FULL.index("release:") :]
+
+
+def test_a_release_taken_out_loosens_as_what_comes_back_is_compared_with_nothing() -> None:
+    without = FULL.replace(RELEASE, "")
+    (gone,) = changes(spec(FULL), spec(without))
+    assert (gone.rule, gone.loosens) == ("release", True)
+    automatic = FULL.replace("approval: pull-request", "approval: automatic")
+    (back,) = changes(spec(without), spec(automatic))
+    assert (back.now, back.loosens) == ("releases, approval automatic", True)
+    (asking,) = changes(spec(without), spec(FULL))
+    assert (asking.now, asking.loosens) == ("releases, approval pull-request", False)
+
+
+def test_a_smoke_request_whose_body_changes_loosens() -> None:
+    posts = FULL.replace("{post: /predict}", "{post: /predict, body: body.json}")
+    found = changes(spec(posts, body__json="hard"), spec(posts, body__json="easy"))
+    assert [(c.rule, c.loosens) for c in found] == [("release.staging.smoke: body.json", True)]
+
+
+TOLD = "notify: [{to: 'json://key@on-call', on: [rollback, stuck]}]\n"
+
+
+def test_telling_somebody_no_more_loosens_and_no_address_is_shown() -> None:
+    (change,) = changes(spec(FULL + TOLD), spec(FULL + TOLD.replace(", stuck", "")))
+    assert (change.rule, change.loosens) == ("notify", True)
+    assert (change.was, change.now) == ("json of rollback, stuck", "json of rollback")
+
+
+def test_approvers_are_loosened_by_anyone_more_and_not_by_fewer() -> None:
+    def approved_by(*names: str) -> Rules:
+        return spec(FULL + f"policy: {{approvers: [{', '.join(names)}]}}\n")
+
+    two, one = approved_by("'@ada'", "'@grace'"), approved_by("'@ada'")
+    assert [change.loosens for change in changes(two, one)] == [False]
+    assert [change.loosens for change in changes(one, two)] == [True]
+    (change,) = changes(one, spec(FULL))
+    assert (change.now, change.loosens) == ("who administers the repository", True)
+
+
+# -- suites ----------------------------------------------------------------------------------------
+
+RENAMED = FULL.replace("  rows: {uri", "  lines: {uri").replace("datasets.rows", "datasets.lines")
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (RENAMED, []),
+        (RENAMED.replace(", expectations: suite.yaml", ""), [("lines", "no suite")]),
+        (
+            RENAMED.replace('"data/*.csv", expectations: suite.yaml', '"data/easy/*.csv"'),
+            [("lines", "no suite")],
+        ),
+        (
+            RENAMED.replace('"data/*.csv", expectations: suite.yaml', '"elsewhere/*.csv"'),
+            [("lines", "no suite")],
+        ),
+        (
+            FULL.replace("\nparams:", '\n  twin: {uri: "data/*.csv"}\nparams:'),
+            [("twin", "no suite")],
+        ),
+    ],
+)
+def test_a_suite_follows_the_data_by_its_address_and_by_the_input_that_it_is(
+    now: str, expected: list[tuple[str, str]]
+) -> None:
+    found = [c for c in changes(spec(FULL), spec(now)) if c.rule.endswith("expectations")]
+    loosened = [(c.rule.split(".")[1], c.now) for c in found if c.loosens]
+    assert loosened == expected
+
+
+def test_data_that_has_nothing_to_do_with_a_suite_needs_none() -> None:
+    more = FULL.replace("\nparams:", '\n  weather: {uri: "weather/*.csv"}\nparams:')
+    (change,) = changes(spec(FULL), spec(more))
+    assert (change.rule, change.loosens) == ("datasets.weather.expectations", False)
+
+
+def test_a_suite_that_goes_for_nothing_any_more_is_told() -> None:
+    gone = FULL.replace(
+        '  rows: {uri: "data/*.csv", expectations: suite.yaml}',
+        '  other: {uri: "other/*.csv", expectations: other.yaml}',
+    )
+    gone = gone.replace("{rows: datasets.rows}", "{others: datasets.other}")
+    gone = gone.replace("rows: datasets.rows}", "others: datasets.other}")
+    gone = gone.replace("{inputs.rows}", "{inputs.others}")
+    found = {c.rule: (c.now, c.loosens) for c in changes(spec(FULL), spec(gone))}
+    assert found["datasets.rows.expectations"] == ("no such dataset", True)

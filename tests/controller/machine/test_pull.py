@@ -15,7 +15,7 @@ from controller.machine.repositories.pull import (
     is_pull,
     line,
     parse,
-    pull_of,
+    scope_of,
 )
 from tests.controller.machine.kit import sha
 
@@ -23,7 +23,7 @@ HEAD = sha("head")
 
 
 def pull(number: int = 7, head: str = HEAD, **more: Any) -> Pull:
-    return Pull(number=number, head=head, base="main", **{"fork": True, **more})
+    return Pull(number=number, head=head, **{"base": "main", "fork": True, **more})
 
 
 def said(argument: str, verb: Verb = "approve", **more: Any) -> Command:
@@ -50,6 +50,9 @@ def pressed(commit: str = HEAD, **more: Any) -> Command:
         ("/headgate runs", None, ""),
         (f"/headgate approve {HEAD}", "approve", HEAD),
         ("/headgate approve " + "a" * 5000, "approve", "a" * 100),
+        ("/Headgate Run", "run", ""),
+        ("/HEADGATE ACCEPT 1234567", "accept", "1234567"),
+        ("\r\n \t\r\n   /headgate run\r\nplease", "run", ""),
     ],
 )
 def test_the_first_line_of_a_comment_is_a_verb_and_the_rest(
@@ -61,10 +64,31 @@ def test_the_first_line_of_a_comment_is_a_verb_and_the_rest(
 
 @pytest.mark.parametrize(
     "body",
-    ["", "  ", "/headgatefoo run", "/headgate-run", "please /headgate run", "> /headgate run"],
+    ["", "  ", "/headgatefoo run", "/headgate-run", "please /headgate run", "head/headgate run"],
 )
 def test_a_comment_that_does_not_begin_with_the_command_is_none(body: str) -> None:
     assert not is_command(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    /headgate plan",
+        "\t/headgate plan",
+        "  \t/headgate plan",
+        "\n\n     /headgate plan",
+        "```\n/headgate plan\n```",
+        "~~~\n/headgate plan",
+        "`/headgate plan`",
+        "> /headgate plan",
+        "- /headgate plan",
+        "To see it, write\n/headgate plan",
+        "<!--\n/headgate plan\n-->",
+    ],
+)
+def test_a_command_that_is_code_or_quoted_or_below_other_words_is_none(body: str) -> None:
+    assert not is_command(body)
+    assert parse(body) == (None, "")
 
 
 def test_a_pull_request_among_branches_has_a_name_that_no_branch_can_have() -> None:
@@ -86,6 +110,10 @@ def test_a_pull_request_among_branches_has_a_name_that_no_branch_can_have() -> N
         (said(HEAD, may=False), False),
         (said(HEAD, verb="run"), False),
         (said(HEAD, pull=8), False),
+        (said(HEAD, edited=True), False),
+        (said(HEAD[:12], early=True), False),
+        (said(HEAD, early=True), True),
+        (said(HEAD, verb="accept"), False),
         (pressed(), True),
         (pressed(sha("an older head")), False),
         (pressed(may=False), False),
@@ -112,13 +140,21 @@ def test_the_button_of_a_commit_approves_each_pull_request_of_it_and_a_comment_o
     assert approvals({}, pulls, [said(HEAD, pull=8)]) == {8: HEAD}
 
 
-def test_a_command_speaks_of_the_pull_request_it_is_on_or_of_that_of_its_commit() -> None:
-    pulls = {7: pull(), 9: pull(9, sha("another"))}
-    found = [
-        pull_of(command, pulls)
-        for command in (said("", pull=9), said("", pull=5), pressed(sha("another")), pressed("x"))
-    ]
-    assert [one.number if one else None for one in found] == [9, None, 9, None]
+@pytest.mark.parametrize(
+    ("branch", "base", "scope"),
+    [
+        ("main", None, ""),
+        ("trial", None, "on trial"),
+        ("feature/x", None, "on feature/x"),
+        (line(7), "main", ""),
+        (line(7), "easy", "into easy"),
+    ],
+)
+def test_what_is_judged_by_the_default_branch_has_the_plain_name_and_all_else_says_by_what(
+    branch: str, base: str | None, scope: str
+) -> None:
+    of = pull(base=base) if base else None
+    assert scope_of(branch, of, "main") == scope
 
 
 @given(

@@ -138,6 +138,16 @@ def open_pull(
     return issue
 
 
+def set_base(repo: Repository, issue: Issue, base: str) -> dict[str, Any]:
+    """Let a pull request be for another branch; what it was for, as events tell of it."""
+    if base not in repo.git.heads():
+        raise invalid("PullRequest", "base", "base is not a branch", "invalid")
+    pull = issue.request
+    old = {"ref": {"from": pull.base_ref}, "sha": {"from": pull.base_sha}}
+    pull.base_ref, pull.base_sha = base, repo.git.heads()[base]
+    return old
+
+
 def new_issue(hub: Hub, repo: Repository, who: User, title: str, body: str | None) -> Issue:
     number = max(repo.issues, default=0) + 1
     issue = Issue(hub.next_id(), number, who, title, body, hub.now(), hub.now())

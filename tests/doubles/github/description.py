@@ -178,9 +178,11 @@ def _request_schema(name: str) -> Schema:
 def _response_schema(name: str, status: int) -> Schema | None:
     method, template = name.split(" ")
     spec = _whole()["paths"][template][method.lower()]["responses"].get(str(status))
-    if spec is None:  # an error that the operation does not list, such as 401: the common form
+    content = _resolved(spec).get("content", {}) if spec is not None else {}
+    # An error that the operation does not list, such as 401, or says nothing more of, such as that
+    # somebody is in no team: the common form.
+    if spec is None or (status >= 400 and not content):
         return _plain_schema({"$ref": "#/components/schemas/basic-error"})
-    content = _resolved(spec).get("content", {})
     return (
         _plain_schema(content["application/json"]["schema"])
         if "application/json" in content

@@ -229,6 +229,11 @@ class GitHub:
         repo.collaborators[login] = permission
         return self.hub.user(login)
 
+    def team(self, organisation: str, slug: str, *members: str, state: str = "active") -> None:
+        """Put people into a team; "pending" while they have not taken the invitation."""
+        team = self.hub.teams.setdefault((organisation.lower(), slug.lower()), {})
+        team.update({self.hub.user(login).login.lower(): state for login in members})
+
     def push(
         self,
         repo: Repository,
@@ -280,6 +285,21 @@ class GitHub:
     def comment(self, repo: Repository, issue: Issue, body: str, author: str = "dev") -> Comment:
         with self.service.lock:
             return acts.add_comment(self.hub, repo, issue, self.hub.user(author), body)
+
+    def edit_comment(
+        self, repo: Repository, comment: Comment, body: str, author: str = "dev"
+    ) -> None:
+        """Edit a comment, of oneself or, with write access, of somebody else."""
+        with self.service.lock:
+            acts.edit_comment(self.hub, repo, comment, self.hub.user(author), body)
+
+    def retarget(self, repo: Repository, issue: Issue, base: str, author: str = "dev") -> None:
+        """Let a pull request be for another base."""
+        with self.service.lock:
+            changes = {"base": acts.set_base(repo, issue, base)}
+            issue.updated_at = self.hub.now()
+            who = self.hub.user(author)
+            acts.tell_pull(self.hub, repo, issue, "edited", who, changes=changes)
 
     def close(self, repo: Repository, issue: Issue, author: str = "dev") -> None:
         with self.service.lock:

@@ -107,6 +107,7 @@ OPERATIONS = (
     "GET /app/hook/deliveries/{delivery_id}",
     "POST /app/hook/deliveries/{delivery_id}/attempts",
     "GET /installation/repositories",
+    "GET /orgs/{org}/teams/{team_slug}/memberships/{username}",
     "GET /rate_limit",
     "GET /user",
     "GET /meta",

@@ -200,6 +200,8 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     installations: dict[int, Installation] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    # By organisation and slug: "active", or "pending" until the invitation is taken, by login.
+    teams: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     app: App | None = None
     token_life: float = 3600.0
     ahead: float = 0.0

@@ -134,6 +134,7 @@ def test_a_file_that_is_no_table_of_predictions_is_named_not_thrown(
 
 def test_a_file_that_is_gone_is_an_error_in_the_report(bench: Bench) -> None:
     request = bench.request(flights(), flights())
+    assert isinstance(request.candidate, Path)
     request.candidate.unlink()
     report = _through_main(request.model_dump_json(), bench.folder)
     assert report.verdict is Verdict.ERROR

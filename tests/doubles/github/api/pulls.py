@@ -65,11 +65,7 @@ def update(call: Call) -> Reply:
             changes[name] = {"from": getattr(it, name) or ""}
             setattr(it, name, said[name])
     if base := said.get("base"):
-        if base not in repo.git.heads():
-            raise invalid("PullRequest", "base", "base is not a branch", "invalid")
-        old = {"ref": {"from": it.request.base_ref}, "sha": {"from": it.request.base_sha}}
-        it.request.base_ref, it.request.base_sha = base, repo.git.heads()[base]
-        changes["base"] = old
+        changes["base"] = acts.set_base(repo, it, base)
     if changes:
         it.updated_at = call.hub.now()
         acts.tell_pull(call.hub, repo, it, "edited", call.user, changes=changes)

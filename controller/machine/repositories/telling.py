@@ -1,0 +1,129 @@
+"""PURE. What is said on the head of a branch or pull request beside what its pipelines say."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from controller.machine.actions import ReportCommit, ReportPolicy
+from controller.machine.core import Key, Message
+from controller.machine.repositories.pull import Pull
+
+
+class Place(NamedTuple):
+    """The commit that something is said on, and what for."""
+
+    repository: str
+    commit: str
+    scope: str
+    """See `pull.scope_of`."""
+    pull: Pull | None = None
+
+
+def report(
+    place: Place,
+    pipeline: str,
+    state: Literal["invalid", "skipped", "held", "accepted"],
+    title: str,
+    *,
+    text: str = "",
+    asks: Literal["", "approve", "accept"] = "",
+) -> ReportCommit:
+    """A check and, of a pull request, a section of its comment."""
+    return ReportCommit(
+        repository=place.repository,
+        commit=place.commit,
+        pipeline=pipeline,
+        state=state,
+        title=title,
+        text=text,
+        scope=place.scope,
+        asks=asks,
+        pull=place.pull.number if place.pull else None,
+    )
+
+
+def untouched(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
+    """Pipelines that a pull request does not concern get their terminal status, too: a branch may
+    be protected by all of them."""
+    for pipeline in pipelines:
+        title = f"nothing to run: #{pull.number} changes nothing that {pipeline} reads"
+        yield report(place, pipeline, "skipped", title)
+
+
+def removed(place: Place, pull: Pull, pipeline: str, by: str) -> ReportCommit:
+    """Without its spec nothing judges a pipeline, so that is for people with the right to accept;
+    `by` is who did."""
+    if by:
+        title = f"#{pull.number} removes {pipeline}, as {by} accepted"
+        return report(place, pipeline, "accepted", f"{title}; its environments keep what runs")
+    title = f"#{pull.number} removes {pipeline}: somebody with the right has to accept that"
+    text = (
+        f"With its spec go the rules that judge {pipeline}; its environments keep what runs. "
+        f"Whom `policy.approvers` of its spec on {pull.base} names or, without any, who "
+        "administers the repository comments\n\n"
+        f"    /headgate accept {place.commit[:12]}\n\n"
+        "or presses the button of this check. A new push needs a new word."
+    )
+    return report(place, pipeline, "held", title, text=text, asks="accept")
+
+
+def held(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
+    """A fork's commit waits; its spec may not even claim a pipeline's name."""
+    short = place.commit[:12]
+    text = (
+        "This comes from a fork, so nothing of it runs until somebody who may write here has read "
+        f"it and comments\n\n    /headgate approve {short}\n\n"
+        "A new push needs a new approval. Its run gets no secrets, and is judged by the gates of "
+        f"{pull.base}."
+    )
+    for pipeline in pipelines:
+        title = f"waits for a maintainer to approve {short}"
+        yield report(place, pipeline, "held", title, text=text, asks="approve")
+
+
+def twice(place: Place, named: Mapping[str, str]) -> Iterator[ReportCommit]:
+    """Says so where a spec has the name of another."""
+    of_name = {named[folder]: folder for folder in first(named)}
+    for folder, pipeline in named.items():
+        one = of_name[pipeline]
+        if one != folder:
+            title = (
+                f"two specs are named {pipeline}: {one or '.'} and {folder or '.'}; "
+                "give one another `metadata.name`"
+            )
+            yield report(place, pipeline, "invalid", title)
+
+
+def first(named: Mapping[str, str]) -> list[str]:
+    """The folders whose spec is the first of its name."""
+    names = list(named.values())
+    return [folder for at, folder in enumerate(named) if named[folder] not in names[:at]]
+
+
+def policy(place: Place, pull: Pull, pipeline: str, by: str) -> ReportPolicy:
+    """How a pull request changes the rules of a pipeline; `by` is who accepted that."""
+    return ReportPolicy(
+        repository=place.repository,
+        commit=place.commit,
+        pipeline=pipeline,
+        pull=pull.number,
+        base=pull.base,
+        base_commit=pull.base_commit,
+        scope=place.scope,
+        accepted=by,
+    )
+
+
+def accepted(id_: str, place: Place, branch: str, pull: Pull, pipeline: str, by: str) -> Message:
+    """Tells a pipeline that its run of a pull request may be judged by the commit's own rules."""
+    return Message(
+        to=Key("pipeline", pipeline),
+        id=id_,
+        type="accepted",
+        body={
+            "repository": place.repository,
+            "branch": branch,
+            "commit": place.commit,
+            "by": by,
+            "pull": pull.plain(),
+        },
+    )

@@ -1,0 +1,70 @@
+"""Columns of few values: what slices are made of, and where two tables differ about one."""
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NONE: Final = "(none)"
+"""The name of a value that is not there."""
+
+_NUMBER: Final = re.compile(r"[+-]?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,3})?", re.ASCII)
+_MOMENT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.(\d+))?)?(?:Z|[+-]00:?00)?", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """A column of few values: the values in their order, and which of them each row has."""
+
+    values: tuple[str, ...]
+    codes: NDArray[np.intp]
+
+
+def categories(texts: "pa.ChunkedArray") -> Categories:
+    """The column, whose values are texts or null, as categories."""
+    encoded = texts.fill_null(NONE).combine_chunks().dictionary_encode()
+    found = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    order = np.argsort(found)
+    codes = np.argsort(order)[encoded.indices.to_numpy()]
+    return Categories(tuple(found[order]), codes)
+
+
+def differing(one: Categories, other: Categories) -> int:
+    """On how many rows the two columns differ; both have the same rows in the same order.
+
+    By value, as two writers may spell a value in two ways: 1, 1.0 and "1" are one, and so are a
+    null, NaN and an empty text. `01` counts as 1 as well: to be lenient here costs nothing, since
+    slices are then taken as the baseline spells them.
+    """
+    places: dict[Hashable, int] = {}
+    mine, theirs = (
+        np.array([places.setdefault(_value(text), len(places)) for text in side.values], np.intp)[
+            side.codes
+        ]
+        for side in (one, other)
+    )
+    return int((mine != theirs).sum())
+
+
+def _value(text: str) -> Hashable:
+    """What the text stands for."""
+    lower = text.lower()
+    if lower in ("", "nan", NONE):
+        return None
+    if lower in ("true", "false"):
+        return Decimal(lower == "true")
+    if _NUMBER.fullmatch(text):
+        return Decimal(text)
+    if moment := _MOMENT.fullmatch(text):
+        day, time, fraction = moment.groups()
+        return (day, time or "00:00:00", (fraction or "").rstrip("0"))
+    return text

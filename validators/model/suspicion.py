@@ -1,0 +1,130 @@
+"""Scores that are too good to be true.
+
+A score that real data hardly gives is the first sign of leakage: the label, or something made of
+it, among what the model sees or in the scores themselves, or an evaluation on the rows that were
+trained on (Kaufman, Rosset, Perlich and Stitelman, Leakage in Data Mining: Formulation, Detection,
+and Avoidance, ACM TKDD 6(4), 2012).
+
+A metric says little by itself: an accuracy of 0.999 is nothing where 999 of 1,000 labels are 0. So
+each is put on one scale, the share of the error that is left of what a prediction makes that knows
+nothing and always says the same (one minus the skill score of Murphy, Monthly Weather Review 116,
+1988): 1 for knowing nothing, 0 for perfection. It is suspicious
+
+    with a baseline     if no more than a tenth of the baseline's error is left, and no more than
+                        5 %; but not where the baseline itself leaves 1 % or less in any of the
+                        metrics looked at, as the problem is then easy;
+    without a baseline  if no more than 0.2 % is left: a ROC AUC of 0.999, an R2 of 0.998.
+
+This only warns: a leak that is careful to stay below goes unseen, and a real leap does not.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from validators.figures import percent, significant
+from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.metrics import METRICS, Task
+from validators.model.study import why_too_few
+from validators.report import Check
+from validators.verdict import Verdict
+
+NAME: Final = "too good to be true"
+OF_THE_BASELINE: Final = 0.1
+MOST_LEFT: Final = 0.05
+EASY: Final = 0.01
+PERFECT: Final = 0.002
+
+
+class _Score(NamedTuple):
+    """A metric's value, and the share of error that it leaves."""
+
+    metric: str
+    value: float
+    left: float
+
+
+def suspicious(left: float, baseline: float | None) -> bool:
+    """Whether so little error is too little; both are shares of what knowing nothing leaves."""
+    if baseline is None:
+        return left <= PERFECT
+    return baseline > EASY and left <= min(OF_THE_BASELINE * baseline, MOST_LEFT)
+
+
+def too_good(candidate: Outcome, baseline: Outcome | None) -> tuple[Check, ...]:
+    """A warning if a score is too good to be true, of the metric that leaves the least."""
+    if why_too_few(candidate):
+        return ()
+    scores = [
+        (ours, None if baseline is None else _score(metric, baseline))
+        for metric in _METRICS[candidate.task]
+        if (ours := _score(metric, candidate))
+    ]
+    if any(theirs and theirs.left <= EASY for _, theirs in scores):
+        return ()
+    found = [
+        (ours, theirs)
+        for ours, theirs in scores
+        if suspicious(ours.left, theirs.left if theirs else None)
+    ]
+    if not found:
+        return ()
+    ours, theirs = min(found, key=lambda one: one[0].left)
+    return (_warning(ours, theirs, len(candidate)),)
+
+
+def _score(metric: str, rows: Outcome) -> _Score | None:
+    try:
+        value = measure(metric, rows)
+    except UndefinedMetric:
+        return None
+    perfect = float(METRICS[metric].greater_is_better)
+    span = perfect - _IGNORANT[metric](rows)
+    return _Score(metric, value, (perfect - value) / span) if span else None
+
+
+def _warning(ours: _Score, theirs: _Score | None, n: int) -> Check:
+    than = f", the baseline's {significant(theirs.value)}" if theirs else ""
+    while_ = f", while the baseline leaves {percent(theirs.left)}" if theirs else ""
+    return Check(
+        name=NAME,
+        verdict=Verdict.WARN,
+        message=(
+            f"{ours.metric} is {significant(ours.value)} on {n:,} rows{than}: it leaves "
+            f"{percent(ours.left)} of the error that is made by always saying the same{while_}. "
+            "Real data hardly gives that; the usual cause is a label that leaks into the features "
+            "or the scores, or an evaluation on rows that were trained on."
+        ),
+        observed=ours.value,
+        baseline=theirs.value if theirs else None,
+        difference=ours.value - theirs.value if theirs else None,
+        n=n,
+        blocks=False,
+        next_step=(
+            "Before you believe it, read what changed in the steps that prepare, train and "
+            "evaluate, and look for the label, or what is only known after it, among their inputs."
+        ),
+    )
+
+
+_METRICS: Final = {
+    Task.BINARY: ("roc_auc", "accuracy"),
+    Task.MULTICLASS: ("accuracy",),
+    Task.REGRESSION: ("r2", "mean_absolute_error"),
+}
+"""One for each way to be right: in order, in class, in value, and in value but for a few rows."""
+
+
+def _commonest(rows: Outcome) -> float:
+    """The share of the commonest label."""
+    return float(np.unique(rows.label, return_counts=True)[1].max() / len(rows))
+
+
+_IGNORANT: Final[dict[str, Callable[[Outcome], float]]] = {
+    "roc_auc": lambda _: 0.5,
+    "accuracy": _commonest,
+    "r2": lambda _: 0.0,
+    "mean_absolute_error": lambda rows: float(np.abs(rows.label - np.median(rows.label)).mean()),
+}
+"""What always saying the same gives."""
