@@ -20,7 +20,6 @@ from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
 from specs.gates import AbsoluteCheck, Columns, Gates, ModelGate
-from specs.model import Pipeline as Spec
 from specs.references import StepReference
 from tests.controller.machine.kit import version
 from tests.doubles.github import GitHub, Issue, Repository

@@ -9,7 +9,9 @@ from controller.machine.pipelines.change import Change
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import Progress, Trigger
 from controller.reports.build import Beside, build
+from controller.reports.changed import Before
 from controller.reports.links import Links
+from controller.reports.objects import Moved
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
 from controller.reports.quoted import fenced
@@ -212,7 +214,11 @@ def planned(name: str, *why: str) -> Planned:
 def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
     passed = run(SHA, {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}, **PULL)
     reports = {"gate.data.flights": data_report(), "gate.model": model_report(Verdict.PASS)}
-    beside = Beside(links=HUB, base="main", rows_before={"flights": 110_000})
+    beside = Beside(
+        links=HUB,
+        base="main",
+        before=Before({"flights": 110_000}, {"flights": Moved(4, 1, newest=("2024-04.csv",))}),
+    )
     text = build(action("passed", "x"), passed, GRAPH, reports, plan(), beside=beside).text
     changed = text.partition("### What changed")[2].partition("<details>")[0]
     assert in_order(
@@ -221,7 +227,8 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
         f"https://github.com/octo/flights/compare/{'b' * 40}...{SHA}",
         "- `params.depth`: `6` → `9` (`train`)",
         "- `train`: train.py changed",
-        f"- data `flights`: 110,000 → 120,000 rows, version `aaaaaaaaaaaa` → `{short(FLIGHTS)}`",
+        f"- data `flights`: 110,000 → 120,000 rows; 4 objects; 1 new (`2024-04.csv`); "
+        f"version `aaaaaaaaaaaa` → `{short(FLIGHTS)}`",
     )
     assert "runs before it" not in changed
 
