@@ -192,6 +192,7 @@ def _report_begin(run: Run) -> ReportCommit:
         title=f"{run.id} runs: {run.trigger.why}",
         run=run.id,
         pull=run.pull,
+        scope=run.scope,
     )
 
 
@@ -227,6 +228,7 @@ def _report_end(run: Run) -> ReportCommit:
         title=f"{run.id} {title}",
         run=run.id,
         pull=run.pull,
+        scope=run.scope,
     )
 
 
