@@ -119,7 +119,7 @@ class App:
         forge = self._forge()
         links = on_github(settings.github.url, self.github.names) if self.github else {}
         self.reports = ReportApplier(
-            store, self.artifacts, self.repositories, forge, secrets, links
+            store, self.artifacts, self.repositories, forge, secrets, links, self.catalog
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}

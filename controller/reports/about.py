@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import baseline_of
-from controller.machine.runs.run import Run
+from controller.machine.runs.run import Run, why_ended
 from controller.reports.links import Links
 from specs.digests import short
 from validators.render.common import duration
-from validators.render.markdown import code, escape
+from validators.render.markdown import code, escape, prose
 
 MOST_DATASETS = 50
 
@@ -18,7 +18,8 @@ def about(run: Run, *, here: bool) -> str:
     parts = []
     if run.finished is not None:  # while it runs, its title says why
         took = duration(run.finished - run.created)
-        parts = [f"{run.id} {run.outcome} after {took}.", f"Why it ran: {_why(run)}."]
+        by = f" by {escape(why_ended(run))}" if run.outcome == "stopped" else ""
+        parts = [f"{run.id} {run.outcome}{by} after {took}.", f"Why it ran: {_why(run)}."]
     if run.trigger.by:
         parts.append(f"Who: {escape(run.trigger.by)}.")
     if here:
@@ -41,7 +42,7 @@ def about(run: Run, *, here: bool) -> str:
 
 
 def _why(run: Run) -> str:
-    return escape(run.trigger.why.strip()).removesuffix(".")
+    return prose(run.trigger.why.strip().removesuffix("."))
 
 
 def inputs(run: Run, graph: Graph | None, links: Links) -> Iterator[str]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from controller.artifacts import Artifacts
+from controller.buckets.catalog import Catalog
 from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
 from controller.machine.runs.run import Run, why_ended
 from controller.reports.build import Beside, Worse, build, is_worse
+from controller.reports.changed import Before
 from controller.reports.gathering import Gathering, Shelves
 from controller.reports.links import NOWHERE, Links
 from controller.reports.protocol import CommitReport, Conclusion, Forge
@@ -25,7 +27,8 @@ _ENDED: Mapping[str, Conclusion | None] = {
 
 
 class ReportApplier:
-    """Applies `ReportCommit`. `links` says by repository where it is looked at in a browser."""
+    """Applies `ReportCommit`. `links` says by repository where it is looked at in a browser;
+    `datasets` knows the objects of their versions."""
 
     def __init__(
         self,
@@ -35,8 +38,9 @@ class ReportApplier:
         forge: Forge,
         secrets: Secrets,
         links: Mapping[str, Links] | None = None,
+        datasets: Catalog | None = None,
     ) -> None:
-        self._gathering = Gathering(Shelves(store, artifacts, repositories))
+        self._gathering = Gathering(Shelves(store, artifacts, repositories, datasets))
         self._forge = forge
         self._secrets = secrets
         self._links = links or {}
@@ -85,7 +89,7 @@ class ReportApplier:
                 links=self._links.get(action.repository, NOWHERE),
                 base=redact(await self._base(action)),
                 past=await gathering.past(run) if run and "gate.model" in reports else (),
-                rows_before=await gathering.rows(plan.compared_with) if plan and reports else {},
+                before=await gathering.before(plan) if plan and reports else Before(),
                 worse=_worst(action, run, siblings),
             ),
         )

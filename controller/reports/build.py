@@ -10,7 +10,7 @@ from controller.machine.runs.run import Run
 from controller.reports import headline
 from controller.reports.about import about, inputs
 from controller.reports.annotations import of_gates, of_problems
-from controller.reports.changed import changed
+from controller.reports.changed import Before, changed
 from controller.reports.gates import gates, loose_ends
 from controller.reports.judges import exam, judged_by
 from controller.reports.links import NOWHERE, Links
@@ -57,8 +57,8 @@ class Beside(NamedTuple):
     """The name of the pull request's base branch."""
     past: Sequence[Past] = ()
     """What the gate measured on the last versions, the oldest first."""
-    rows_before: Mapping[str, int] = {}
-    """Rows of the run that the plan is compared with, by dataset."""
+    before: Before = Before()
+    """What the run had that the plan is compared with."""
     worse: Worse | None = None
 
 
@@ -212,7 +212,7 @@ def _tail(
         yield render_plan(plan, run)  # it names the inputs, too
         return
     if plan is not None:
-        yield from changed(plan, reports, beside.rows_before, beside.links, run.base)
+        yield from changed(plan, reports, beside.before, beside.links, run.base)
     nodes = plan.nodes if plan else ()
     why = {node.name: node.why for node in nodes if node.what == "run"}
     story = [*steps(run, graph, planned=run.live, why=why), *inputs(run, graph, beside.links)]

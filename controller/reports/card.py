@@ -73,6 +73,11 @@ def _before_the_evidence(card: Card) -> Iterator[str]:
         )
     elif card.loosened and old is not None:
         yield f"### Rules that changed since v{old.number}\n\nNone is loosened."
+    elif not known and old is not None:
+        yield (
+            f"**Whether rules were loosened since v{old.number}, which serves now, is not known**: "
+            "the commits that both are of cannot be compared any more."
+        )
     if old is not None:
         yield from rules(card.loosened or (), f"v{old.number}", f"v{version.number}")
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.reports.links import Links
+from controller.reports.objects import NAMED, Moved
 from specs.digests import short
 from validators.figures import clip
 from validators.render.markdown import code, escape
@@ -23,22 +25,29 @@ _ROWS = re.compile(r"(?P<rows>[\d,]+) rows in ")
 """How a data gate's report begins to say how much it has read."""
 
 
+class Before(NamedTuple):
+    """What the run had that a plan is compared with, by dataset."""
+
+    rows: Mapping[str, int] = {}
+    objects: Mapping[str, Moved] = {}
+    """What became of its objects since."""
+
+
 def changed(
     plan: Plan,
     reports: Mapping[str, Report],
-    rows_before: Mapping[str, int],
+    before: Before,
     links: Links,
     base: str | None,
 ) -> Iterator[str]:
     """Parameters before and after, files by step, and the rows of the data.
 
-    `rows_before` are those of the run that the plan is compared with, by dataset. Nothing where
-    there is no such run.
+    Nothing where there is no run to compare with.
     """
     if plan.compared_with is None:
         return
     lines = [*_params(plan), *_steps(plan)]
-    lines += (_data(data, reports, rows_before) for data in plan.datasets)
+    lines += (_data(data, reports, before) for data in plan.datasets)
     since = f"Compared with {code(plan.compared_with)}, the last run of the default branch"
     between = f"; all of it: {links.changes(base, plan.commit)}" if base else ""
     left = [f"- {len(lines) - MOST} more"] if len(lines) > MOST else []
@@ -76,18 +85,32 @@ def _steps(plan: Plan) -> Iterator[str]:
             yield f"- {code(node.name)}: {escape(clip('; '.join(own), LONGEST))}"
 
 
-def _data(data: PlannedData, reports: Mapping[str, Report], rows_before: Mapping[str, int]) -> str:
+def _data(data: PlannedData, reports: Mapping[str, Report], before: Before) -> str:
     name = f"- data {code(data.name)}"
     if data.version is None:
         return f"{name}: {escape(data.problem or 'its version is not known')}"
-    now, before = rows(reports).get(data.name), rows_before.get(data.name)
+    now, then = rows(reports).get(data.name), before.rows.get(data.name)
     if data.was == data.version:
         return f"{name}: the same" + (f", {now:,} rows" if now is not None else "")
-    counted = ""
+    said = []
     if now is not None:
-        counted = f"{before:,} → {now:,} rows, " if before is not None else f"{now:,} rows, "
+        said.append(f"{then:,} → {now:,} rows" if then is not None else f"{now:,} rows")
+    if data.name in before.objects:
+        said += _objects(before.objects[data.name])
     was = code(short(data.was)) if data.was else "none"
-    return f"{name}: {counted}version {was} → {code(short(data.version))}"
+    return f"{name}: {'; '.join([*said, f'version {was} → {code(short(data.version))}'])}"
+
+
+def _objects(moved: Moved) -> Iterator[str]:
+    """How many came and went, and the names of the newest: they often hold dates."""
+    yield f"{moved.objects:,} object{'s' * (moved.objects != 1)}"
+    if moved.added:
+        names = ", ".join(code(clip(key, 80)) for key in moved.newest)
+        yield f"{moved.added:,} new ({'' if moved.added <= NAMED else 'the last: '}{names})"
+    if moved.replaced:
+        yield f"{moved.replaced:,} replaced"
+    if moved.gone:
+        yield f"{moved.gone:,} gone"
 
 
 def rows(reports: Mapping[str, Report]) -> dict[str, int]:

@@ -42,7 +42,7 @@ def _named(gate: str, report: Report) -> Report:
     """The report with which of two gates of the same subject it is of."""
     which = ""
     if gate == BASE_EXAM:
-        which = "by the evaluation of the base branch"
+        which = f"by {report.exam or 'the evaluation of the base branch'}"
     elif gate.endswith(PROPOSED):
         which = "by the suite that is proposed here"
     if not which:

@@ -1,11 +1,12 @@
 """Gathers what a report is made from: out of the store, the artifacts and the repositories."""
 
-from collections.abc import Mapping
+import asyncio
 from typing import Any, NamedTuple
 
 import structlog
 
 from controller.artifacts import Artifacts
+from controller.buckets.catalog import Catalog
 from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
@@ -13,11 +14,12 @@ from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.pull import line
 from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.plan import Plan
+from controller.machine.runs.plan import Plan, PlannedData
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.plans import Cache, plan_of_pull, plan_of_run
-from controller.reports.changed import rows
+from controller.reports.changed import Before, rows
+from controller.reports.objects import Moved, moved
 from controller.reports.trend import VERSIONS, Past, past
 from controller.store.protocol import Store
 from controller.versions import Versions
@@ -36,13 +38,14 @@ class Shelves(NamedTuple):
     store: Store
     artifacts: Artifacts
     repositories: Repositories
+    datasets: Catalog | None = None
 
 
 class Gathering:
     """Reads the facts. What is lost leaves a gap, and never keeps a report from being made."""
 
     def __init__(self, shelves: Shelves) -> None:
-        self._store, self._artifacts, self._repositories = shelves
+        self._store, self._artifacts, self._repositories, self._datasets = shelves
         self._versions = Versions(shelves.store)
 
     async def run(self, id_: str) -> Run | None:
@@ -151,10 +154,24 @@ class Gathering:
             return None
         return Report.model_validate_json(content)
 
-    async def rows(self, id_: str | None) -> Mapping[str, int]:
-        """The rows that the data gates of an earlier run have read, by dataset."""
-        run = await self.run(id_ or "")
-        return rows(await self.reports(run, await self.graph(run))) if run else {}
+    async def before(self, plan: Plan) -> Before:
+        """What the run had that a plan is compared with: rows, and objects of data that changed."""
+        run = await self.run(plan.compared_with or "")
+        read = rows(await self.reports(run, await self.graph(run))) if run else {}
+        found = {data.name: await self._moved(data) for data in plan.datasets}
+        return Before(read, {name: one for name, one in found.items() if one is not None})
+
+    async def _moved(self, data: PlannedData) -> Moved | None:
+        """How its objects differ; None where it is the same, or one version is forgotten."""
+        if self._datasets is None or not data.was or not data.version or data.was == data.version:
+            return None
+        try:
+            versions = (data.was, data.version)
+            was, now = [await self._datasets.addresses(data.uri, each) for each in versions]
+        except NeedsHuman:
+            return None
+        entries = ((entry for entry, _ in one) for one in (was, now))
+        return await asyncio.to_thread(moved, *entries)
 
     async def past(self, run: Run) -> tuple[Past, ...]:
         """What the model gate measured on the last versions before the run's own, if it made one;

@@ -10,6 +10,8 @@ from validators.verdict import Verdict
 
 BASE_EXAM = "gate.model.base"
 """The gate of what the base branch's own evaluation says of the candidate."""
+TOO_GOOD = "too good to be true"
+"""What the model gate calls a score that real data hardly gives."""
 LONGEST_MESSAGE = 140
 
 _STOPS = {
@@ -80,7 +82,11 @@ def _warned(report: Report) -> Iterator[str]:
     if slices:
         many = f"more than {len(slices)} slices" if more else f"{len(slices)} slices"
         yield f"{many if more or len(slices) > 1 else '1 slice'} worse"
-    if others := sum(check.subject is None for check in warned):
+    others = sum(check.subject is None for check in warned)
+    if any(check.name == TOO_GOOD for check in warned):
+        yield f"⚠️ {TOO_GOOD}"
+        others -= 1
+    if others:
         yield f"{others} warning{'s' * (others > 1)}"
     if not report.enforces:
         yield "no check could stop it"

@@ -6,6 +6,7 @@ import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -269,6 +270,52 @@ def test_explain_says_why_each_step_ran_and_what_it_waits_for(told: Desk) -> Non
     first = json_of(told, "explain", "toy-1")
     assert first["before"] is None
     assert "the first run of its branch" in text_of(told, "explain", "toy-1")
+
+
+def test_explain_calls_a_gate_that_failed_by_its_verdict_and_no_success(told: Desk) -> None:
+    found = {node["name"]: node for node in json_of(told, "explain", "toy-2")["nodes"]}
+    assert found["gate.model"]["verdict"] == "FAIL"
+    assert found["train"]["verdict"] is None
+    lines = text_of(told, "explain", "toy-2").splitlines()
+    (gate,) = (line for line in lines if line.startswith("gate.model"))
+    assert "FAIL" in gate
+    assert "succeeded" not in gate
+
+
+def test_what_gates_said_is_printed_as_a_page_for_a_ci_system_and_as_markdown(told: Desk) -> None:
+    page = text_of(told, "show", "toy-2", "--format", "html")
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "roc_auc is 0.51." in page
+    suites = ElementTree.fromstring(text_of(told, "show", "toy-2", "--format", "junit"))
+    assert suites.tag == "testsuites"
+    assert int(suites.get("failures", "0")) == 1
+    assert "stopped: gate.model (FAIL)" in suites.get("name", "")
+    assert "roc_auc is 0.51." in text_of(told, "show", "toy-2", "--format", "markdown")
+    assert json_of(told, "show", "toy-2") == json.loads(
+        text_of(told, "show", "toy-2", "--format", "json")
+    )
+
+
+def test_a_gate_whose_report_is_lost_is_in_the_page_and_does_not_pass_unseen(told: Desk) -> None:
+    suites = ElementTree.fromstring(text_of(told, "show", "toy-1", "--format", "junit"))
+    said = [case.get("name") for case in suites.iter("testcase")]
+    assert said == ["gate.data.rows", "gate.model"]
+    assert "its report is lost" in text_of(told, "show", "toy-1", "--format", "markdown")
+
+
+def test_of_a_run_that_goes_on_there_is_no_page_yet(told: Desk) -> None:
+    result = told.do("show", "toy-3", "--format", "junit")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "toy-3 is not over" in result.stderr
+
+
+def test_no_form_of_a_report_tells_a_secret(told: Desk) -> None:
+    told.settings.write_text(told.settings.read_text() + "secrets: s.env\n")
+    (told.settings.parent / "s.env").write_text("TOKEN=is 0.51.\n")
+    for form in ("text", "json", "html", "junit", "markdown"):
+        shown = text_of(told, "show", "toy-2", "--format", form)
+        assert "is 0.51." not in shown
+        assert "roc_auc ***" in shown.replace("&#42;", "*")
 
 
 def test_explain_says_that_another_result_upstream_made_a_step_run(told: Desk) -> None:

@@ -19,6 +19,8 @@ from controller.secrets import Secrets
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
+from specs.gates import AbsoluteCheck, Columns, Gates, ModelGate
+from specs.references import StepReference
 from tests.controller.machine.kit import version
 from tests.doubles.github import GitHub, Issue, Repository
 from tests.scenarios.world import run_git
@@ -67,6 +69,7 @@ class Room:
         self.now = 0.0
         self.mirror: Mirror
         self.environments: Environments
+        self.store: SqliteStore
 
     @property
     def pulls(self) -> list[Issue]:
@@ -122,7 +125,7 @@ async def room(tmp_path: Path, github: GitHub) -> AsyncIterator[Room]:
             lambda: made.now,
         ),
     )
-    made.mirror, made.environments = mirror, environments
+    made.mirror, made.environments, made.store = mirror, environments, store
     yield made
     await transport.close()
     await store.close()
@@ -267,3 +270,41 @@ async def test_a_github_that_is_down_is_no_answer(room: Room) -> None:
     (opened,) = await room.proposals.propose(OWNER, propose())
     room.github.fail(LOOK, times=20, status=502)
     assert await room.proposals.look("team", opened.body["pull"], None, at_once=True) is None
+
+
+async def make(room: Room, number: int, limit: float) -> None:
+    """A version whose model gate asks for that much, of a commit that is in the repository."""
+    gate = ModelGate(
+        predictions=StepReference(step="evaluate", output="predictions"),
+        columns=Columns(key="id", label="late", score="p"),
+        checks=(AbsoluteCheck(metric="roc_auc", at_least=limit),),
+    )
+    one = version(number)
+    spec = one.spec.model_copy(update={"gates": Gates(model=gate)})
+    source = one.source.model_copy(update={"commit": await room.mirror.tip("main")})
+    body = one.model_copy(update={"spec": spec, "source": source}).model_dump(mode="json")
+    fact = Fact(key=Key("model", f"mean/{number}"), body=body)
+    await room.store.commit(Change(facts=(fact,)), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [(0.5, "; 1 rule loosened"), (0.6, "; no rule loosened")]
+)
+async def test_a_proposal_says_first_what_was_loosened_since_what_serves(
+    room: Room, limit: float, said: str
+) -> None:
+    await make(room, 3, 0.6)
+    await make(room, 4, limit)
+    await room.proposals.propose(OWNER, propose(4).model_copy(update={"baseline": 3}))
+    text = room.pulls[0].body or ""
+    heading, below, *_ = text.split("\n\n")
+    assert heading.endswith(said)
+    loosened = "### ⚠️ 1 rule was loosened since v3, which serves now"
+    assert (below == loosened) == (limit < 0.6)
+    assert ("**at least 0.6** | **at least 0.5** |" in text) == (limit < 0.6)
+
+
+async def test_a_proposal_whose_rules_cannot_be_compared_any_more_says_so(room: Room) -> None:
+    await room.proposals.propose(OWNER, propose())
+    text = room.pulls[0].body or ""
+    assert "**Whether rules were loosened since v1, which serves now, is not known**" in text

@@ -1,10 +1,17 @@
 """What a reader of a commit finds, and in which order."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from controller.machine.actions import ReportCommit
-from controller.machine.runs.run import Progress
-from controller.reports.build import build
+from controller.machine.pipelines.change import Change
+from controller.machine.runs.plan import Plan, Planned, PlannedData
+from controller.machine.runs.run import Progress, Trigger
+from controller.reports.build import Beside, build
+from controller.reports.changed import Before
+from controller.reports.links import Links
+from controller.reports.objects import Moved
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
 from controller.reports.quoted import fenced
@@ -90,7 +97,7 @@ def test_a_stopped_run_says_the_verdict_the_failing_check_and_what_to_do() -> No
     assert in_order(
         text,
         "❌ stopped: roc_auc 0.512, limit >= 0.6",
-        "flight-delay-12 stopped after 3 min 20 s.",
+        "flight-delay-12 stopped by gate.model (FAIL) after 3 min 20 s.",
         "Nothing is released.",
         "`headgate explain flight-delay-12`",
         "❌ model gate",
@@ -165,3 +172,141 @@ def test_a_quote_shows_no_control_characters() -> None:
 def test_the_baseline_is_named_by_its_version() -> None:
     text = build(action("passed", "passed"), run(SHA, STOPPED.nodes, baseline=3), GRAPH, {}).text
     assert "- baseline v3" in text
+
+
+PULL: Mapping[str, Any] = {
+    "pull": 12,
+    "branch": "pull request 12",
+    "base": "b" * 40,
+    "baseline": 1,
+    "releases": False,
+}
+HUB = Links("https://github.com/octo/flights")
+
+
+def plan(*changes: Change, **facts: Any) -> Plan:
+    """Of a pull request that trains deeper on newer data."""
+    known: Mapping[str, Any] = {
+        "pipeline": "flight-delay",
+        "commit": SHA,
+        "compared_with": "flight-delay-11",
+        "nothing_to_do": False,
+        "nodes": (
+            planned("gate.data.flights", "flights went from aaaaaaaaaaaa to bbbbbbbbbbbb"),
+            planned("train", "params.depth went from 6 to 9", "train.py changed"),
+            planned("evaluate", "train runs before it"),
+        ),
+        "datasets": (
+            PlannedData(
+                name="flights", uri="data/*.csv", version=FLIGHTS, was="sha256:" + "a" * 64
+            ),
+        ),
+        "policy": changes,
+        "policy_base": "b" * 40,
+    }
+    return Plan(**{**known, **facts})
+
+
+def planned(name: str, *why: str) -> Planned:
+    return Planned(name=name, kind="step", what="run", why=why)
+
+
+def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
+    passed = run(SHA, {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}, **PULL)
+    reports = {"gate.data.flights": data_report(), "gate.model": model_report(Verdict.PASS)}
+    beside = Beside(
+        links=HUB,
+        base="main",
+        before=Before({"flights": 110_000}, {"flights": Moved(4, 1, newest=("2024-04.csv",))}),
+    )
+    text = build(action("passed", "x"), passed, GRAPH, reports, plan(), beside=beside).text
+    changed = text.partition("### What changed")[2].partition("<details>")[0]
+    assert in_order(
+        changed,
+        "Compared with `flight-delay-11`",
+        f"https://github.com/octo/flights/compare/{'b' * 40}...{SHA}",
+        "- `params.depth`: `6` → `9` (`train`)",
+        "- `train`: train.py changed",
+        f"- data `flights`: 110,000 → 120,000 rows; 4 objects; 1 new (`2024-04.csv`); "
+        f"version `aaaaaaaaaaaa` → `{short(FLIGHTS)}`",
+    )
+    assert "runs before it" not in changed
+
+
+def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own() -> None:
+    ours = run(SHA, STOPPED.nodes, **PULL)
+    beside = Beside(links=HUB, base="main")
+    text = build(action("stopped", "x"), ours, GRAPH, {}, plan(), beside=beside).text
+    link = f"[`{'b' * 12}`](https://github.com/octo/flights/commit/{'b' * 40})"
+    assert f"Judged by the gates of `main` ({link})" in text
+    accepted = ours.model_copy(update={"accepted": "grace"})
+    text = build(action("stopped", "x"), accepted, GRAPH, {}, plan(), beside=beside).text
+    assert "**Judged by its own rules, accepted by @&#8203;grace for this commit.**" in text
+    assert "Judged by the gates of" not in text
+
+
+def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_out() -> None:
+    leaks = Change(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    nodes = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
+    nodes |= {"base.evaluate": done(3, predictions="q")}
+    nodes |= {"gate.model.base": done(2, Verdict.FAIL, report="z")}
+    reports = {
+        "gate.model": model_report(Verdict.PASS, baseline=0.752),
+        "gate.model.base": model_report(Verdict.FAIL, baseline=0.752),
+    }
+    said = action("stopped", "x").model_copy(update={"pull": 12})
+    report = build(said, run(SHA, nodes, **PULL), GRAPH, reports, plan(leaks))
+    assert report.conclusion == "failure"
+    assert report.title.startswith("stopped: by the evaluation of the base branch, roc_auc 0.752")
+    assert in_order(
+        report.text,
+        "### ⚠️ The exam changed: `evaluate.py`",
+        "**The candidate was also scored by the evaluation of the base branch.**",
+        "| ✅ | the evaluation of this commit | roc_auc 0.8679 | PASS |",
+        "| ❌ | the evaluation of the base | roc_auc 0.512 | FAIL |",
+        f"they comment `/headgate accept {SHA[:12]}`",
+        "**exam: evaluate.py**",
+        "❌ model gate: flight-delay, by the evaluation of the base branch",
+        "✅ model gate: flight-delay",
+    )
+
+
+def test_what_did_not_pass_is_linked_to_the_line_that_asks_for_it_at_the_commit_that_judges() -> (
+    None
+):
+    reports = {"gate.model": model_report(Verdict.FAIL)}
+    beside = Beside(links=HUB)
+    text = build(action("stopped", "x"), STOPPED, GRAPH, reports, beside=beside).text
+    assert f"(https://github.com/octo/flights/blob/{SHA}/ml-pipeline.yaml#L20)" in text
+    assert "https://" not in build(action("stopped", "x"), STOPPED, GRAPH, reports).text
+
+
+def test_why_a_run_began_reads_well_whatever_the_reason() -> None:
+    for why in ("ada asked for it (`/headgate run`)", "commit 0123 on main: Mend it."):
+        one = run(SHA, STOPPED.nodes, trigger=Trigger(kind="manual", why=why))
+        text = plain(build(action("stopped", "x"), one, GRAPH, {}).text)
+        assert f"Why it ran: {why.removesuffix('.')}. It took" not in text
+        assert f"Why it ran: {why.removesuffix('.')}." in text
+        assert "Because of" not in text
+
+
+def test_a_title_is_one_line_of_at_most_200_characters() -> None:
+    long = model_report(Verdict.FAIL)
+    (check,) = long.checks
+    check = check.model_copy(update={"observed": None, "message": "no\nway " * 200})
+    bad = long.model_copy(update={"checks": (check,)})
+    report = build(action("stopped", "x"), STOPPED, GRAPH, {"gate.model": bad})
+    assert len(report.title) <= 200
+    assert "\n" not in report.title
+
+
+def test_no_table_of_a_report_has_more_than_four_columns() -> None:
+    loose = Change(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    going = run(SHA, {"train": Progress(key="k")}, finished=None, **PULL)
+    over = run(SHA, STOPPED.nodes, **PULL)
+    for one in (going, over):
+        state = "running" if one.live else "stopped"
+        text = build(action(state, "x"), one, GRAPH, {}, plan(loose)).text
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        assert rows
+        assert max(row.count("|") - 1 for row in rows) <= 4

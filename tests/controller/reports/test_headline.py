@@ -117,3 +117,11 @@ def test_the_trend_is_a_line_for_each_metric_that_the_gate_asks_for() -> None:
         "0.741 (v2) · 0.744 · 0.752 · 0.7513 · 0.75 (v6) · **0.8679**"
     )
     assert list(trend(model_report(Verdict.PASS), [])) == []
+
+
+def test_a_score_that_is_too_good_to_be_true_is_in_the_headline() -> None:
+    gate = model_report(Verdict.PASS, baseline=0.752)
+    odd = Check(name="too good to be true", verdict=Verdict.WARN, message="It is.", blocks=False)
+    gate = gate.model_copy(update={"checks": (*gate.checks, odd)})
+    said = headline.passed(RUN, {"gate.model": gate}, None)
+    assert said == "roc_auc 0.752 → 0.8679 (+0.1159) against v1; ⚠️ too good to be true"
