@@ -130,9 +130,7 @@ def test_one_that_is_closed_is_gone_for_its_pipelines_and_told_anew_when_it_is_r
     assert remote.told() == [(line(7), sha("p1"))]
 
 
-def test_pipelines_that_it_does_not_touch_or_removes_get_a_status_each() -> (
-    None
-):
+def test_pipelines_that_it_does_not_touch_or_removes_get_a_status_each() -> None:
     remote = Remote()
     remote.open(7, "p1")
     remote.look(more={"pipelines": {}, "untouched": ("mean",), "removed": ("sum",)})
