@@ -176,7 +176,8 @@ class Transport:
             )
 
     def _note(self, what: str, holder: str, reply: Reply) -> None:
-        budget = budget_of(reply.headers)
+        # Who was not let in is told what strangers may ask.
+        budget = budget_of(reply.headers) if reply.status != 401 else None
         if budget and reply.headers.get("x-ratelimit-resource", "core") == "core":
             self.budgets[holder] = budget
         seconds = pause(reply, self.now())

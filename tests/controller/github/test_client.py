@@ -215,16 +215,15 @@ async def test_a_check_that_was_made_although_the_answer_got_lost_is_found_not_d
 
 async def test_a_word_that_is_said_again_is_not_taken_for_the_same_before_another() -> None:
     """A check of that id is there, but what is shown is a newer one that says something else."""
-    there = [
-        a_check(n, id_) | {"name": "headgate policy / mean"} for n, id_ in ((1, "a"), (2, "b"))
-    ]
+    name = "headgate policy / mean"
+    there = [a_check(n, id_) | {"name": name} for n, id_ in enumerate("ab", 1)]
     tries: Iterator[Says | bytes] = iter([b"", Says(201, a_check(3, "a"))])
 
     def answer(asked: Asked) -> Says | bytes:
         return next(tries) if asked.method == "POST" else Says(200, {"check_runs": there})
 
     async with asking(answer) as (_, client, _):
-        check = await client.create_check(REPO, **named, sha=SHA, external_id="a")
+        check = await client.create_check(REPO, name=name, sha=SHA, external_id="a")
         assert check.id == 3
 
 

@@ -6,11 +6,15 @@ from controller.github.auth import Personal
 from controller.github.client import Client
 from controller.github.comment import MARK, parse
 from controller.github.forge import GitHubForge
+from controller.github.marks import Kind, Mark
+from controller.github.marks import parse as parse_mark
 from controller.github.transport import Transport, api_of
-from controller.reports import Annotation
+from controller.reports import Annotation, CommitReport
 from tests.contracts.forge import ForgeContract, Shown
 from tests.controller.github.reporting import NAMES, said
 from tests.doubles.github import GitHub, Repository
+
+KINDS: tuple[Kind, ...] = ("gates", "policy")
 
 
 @pytest.fixture
@@ -77,7 +81,8 @@ async def test_many_annotations_come_in_several_requests_and_once(
 async def test_a_held_commit_asks_for_approval_by_a_button_that_goes_when_it_runs(
     github: GitHub, repository: Repository, commit: str, forge: GitHubForge
 ) -> None:
-    held = said(commit, "held", "Of a fork.", run=None, conclusion="action_required")
+    asks = {"conclusion": "action_required", "asks": "approve"}
+    held = said(commit, "held", "Of a fork.", run=None, **asks)
     await forge.report(held)
     await forge.report(held)
     (check,) = github.check_runs(repository, commit)
@@ -149,6 +154,98 @@ async def test_two_controllers_share_a_check_and_a_comment_and_take_no_conclusio
     assert "It passed." in comment.body
 
 
+async def test_one_head_with_two_bases_has_two_checks_and_two_comments_whoever_ends_first(
+    github: GitHub, repository: Repository, commit: str, client: Client
+) -> None:
+    """Loose rules let it into `team/easy`; that says nothing of main, nor of a watched branch."""
+    github.push(repository, {"other.py": "c"}, branch="team/easy")
+    github.open_pull_request(repository, "deeper", base="team/easy")
+    main: dict[str, object] = {"run": "flight-delay-1", "pull": 1}
+    easy: dict[str, object] = {"run": "flight-delay-2", "pull": 2, "scope": "into team/easy"}
+    trial: dict[str, object] = {"run": "flight-delay-3", "scope": "on trial"}
+    forge = GitHubForge(client, NAMES)
+    for each in (main, easy, trial):
+        await forge.report(said(commit, "running", "It waits.", **{**each, "run": None}))
+        await forge.report(said(commit, "running", "It runs.", **each))
+    ends = {"failed": ("failure", main), "passed": ("success", easy), "skipped": ("neutral", trial)}
+    for state, (conclusion, each) in ends.items():
+        # Also by a controller that was started anew.
+        ended = said(commit, state, f"It {state}.", conclusion=conclusion, **each)
+        await GitHubForge(client, NAMES).report(ended)
+    assert {run.name: run.conclusion for run in github.check_runs(repository)} == {
+        "headgate / flight-delay": "failure",
+        "headgate / flight-delay (into team/easy)": "success",
+        "headgate / flight-delay (on trial)": "neutral",
+    }
+    assert len(github.check_runs(repository)) == 3
+    texts = [github.comments(repository, repository.issues[n])[0].body for n in (1, 2)]
+    assert ["It failed." in text for text in texts] == [True, False]
+    assert ["It passed." in text for text in texts] == [False, True]
+
+
+def of_rules(commit: str, state: str, text: str, **more: object) -> CommitReport:
+    return said(commit, state, text, **{"kind": "policy", "run": None, "pull": 1, **more})
+
+
+async def test_rules_have_a_check_beside_at_one_request_with_a_button_and_no_comment(
+    github: GitHub, repository: Repository, commit: str, forge: GitHubForge
+) -> None:
+    await forge.report(said(commit, "running", "The plan.", run=None))
+    before = len(github.calls())
+    loosened = {"conclusion": "failure", "asks": "accept"}
+    await forge.report(of_rules(commit, "failed", "Loosened.", **loosened))
+    assert len(github.calls()) == before + 1
+    await forge.report(said(commit, "running", "It runs."))
+    await forge.report(said(commit, "passed", "It passed.", conclusion="success"))
+    gates, rules = github.check_runs(repository, commit)
+    assert (gates.name, gates.conclusion) == ("headgate / flight-delay", "success")
+    assert (rules.name, rules.conclusion) == ("headgate policy / flight-delay", "failure")
+    assert [button["identifier"] for button in rules.actions] == ["accept"]
+    assert github.comments(repository, repository.issues[1]) == []
+
+
+async def test_what_is_shown_of_rules_is_what_was_said_last_though_it_was_said_before(
+    github: GitHub, repository: Repository, commit: str, client: Client
+) -> None:
+    """They were accepted, and then the pull request got another base and its own again."""
+    forge = GitHubForge(client, NAMES)
+    loosened = of_rules(commit, "failed", "Loosened.", conclusion="failure", asks="accept")
+    accepted = of_rules(commit, "accepted", "Accepted by ada.", conclusion="success")
+    for report in (loosened, accepted, loosened):
+        # The answer to the first try gets lost, carried out or not.
+        github.fail("POST /repos/{owner}/{repo}/check-runs", drop=True, applied=True)
+        await forge.report(report)
+        shown = github.check_runs(repository, commit)[-1]
+        assert shown.conclusion == report.conclusion
+        github.fail("POST /repos/{owner}/{repo}/check-runs", drop=True)
+        await forge.report(report)
+        assert github.check_runs(repository, commit)[-1].conclusion == report.conclusion
+    # Those of another base are beside these.
+    await forge.report(accepted.model_copy(update={"scope": "into easy"}))
+    newest = {check.name: check.conclusion for check in github.check_runs(repository, commit)}
+    assert newest == {
+        "headgate policy / flight-delay": "failure",
+        "headgate policy / flight-delay (into easy)": "success",
+    }
+
+
+@pytest.mark.parametrize("scope", ["", "into main", "into a/b@c (d)", "on ünï/✓%2F"])
+@pytest.mark.parametrize("kind", ["gates", "policy"])
+def test_a_check_is_known_by_what_it_is_of_and_no_two_are_taken_for_each_other(
+    kind: Kind, scope: str
+) -> None:
+    mark = Mark("a" * 40, "flight-delay", kind, scope, "flight-delay-12")
+    assert parse_mark(str(mark)) == mark
+    others = [
+        Mark("a" * 40, pipeline, other, its, "flight-delay-12")
+        for pipeline in ("flight-delay", "flight", "")
+        for other in KINDS
+        for its in ("", "into", "into main", "into a", "into a/b@c (d)", "on ünï/✓%2F")
+    ]
+    taken = [one for one in others if str(one).startswith(mark.prefix)]
+    assert [one for one in taken if one != mark] == []
+
+
 async def test_a_token_of_a_person_comments_as_that_person_and_leaves_others_alone(
     github: GitHub, repository: Repository, commit: str
 ) -> None:
@@ -172,9 +269,13 @@ async def test_a_person_who_may_not_make_checks_makes_statuses(
     forge = GitHubForge(Client(transport, Personal(github.token("octo"))), NAMES)
     await forge.report(said(commit, "running", "It runs."))
     await forge.report(said(commit, "stopped", "It is stopped.", conclusion="failure"))
+    await forge.report(said(commit, "passed", "Yes.", conclusion="success", scope="into easy"))
+    await forge.report(of_rules(commit, "accepted", "By ada.", conclusion="success"))
     await transport.close()
     assert [(one["context"], one["state"]) for one in github.statuses(repository, commit)] == [
         ("headgate / flight-delay", "pending"),
         ("headgate / flight-delay", "failure"),
+        ("headgate / flight-delay (into easy)", "success"),
+        ("headgate policy / flight-delay", "success"),
     ]
     assert github.check_runs(repository, commit) == []

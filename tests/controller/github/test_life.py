@@ -126,6 +126,10 @@ async def test_tokens_end_answers_are_lost_and_limits_met_and_there_is_one_check
         async with connected(github) as (client, _):
             assert await client.open_pulls(REPO) == ()
             github.end_tokens()
+            assert await client.open_pulls(REPO, reserve=500) == (), (
+                "the limit that a 401 tells of is that of strangers"
+            )
+            github.end_tokens()
             github.fail(CREATE_CHECK, drop=True, applied=True)
             check = await client.create_check(REPO, name="headgate", sha=sha, external_id="run-1")
             assert [run.id for run in github.check_runs(repository)] == [check.id]

@@ -70,6 +70,20 @@ async def test_a_run_that_ended_unheard_gets_its_conclusion_and_its_comment(
     assert await sweep.sweep(time.time()) == 0
 
 
+async def test_the_check_of_another_base_is_ended_by_its_own_run_and_of_rules_none_is_open(
+    github: GitHub, repository: Repository, commit: str,
+    forge: GitHubForge, store: Store, sweep: ChecksSweep,
+) -> None:  # fmt: skip
+    commit = github.push(repository, {"ml-pipeline.yaml": SPEC}, branch="deeper")
+    await forge.report(said(commit, "running", "It runs.", run=RUN))
+    rules = {"kind": "policy", "conclusion": "failure", "asks": "accept"}
+    await forge.report(said(commit, "failed", "Loosened.", run=None, **rules))
+    await know(store, run(commit, {}, scope="into team/easy"))
+    assert await sweep.sweep(time.time()) == 0, "that run is of another check"
+    gates, policy = github.check_runs(repository)
+    assert (gates.conclusion, policy.conclusion) == (None, "failure")
+
+
 async def test_a_run_that_goes_on_is_left_however_long_it_takes(
     github: GitHub, repository: Repository, commit: str,
     forge: GitHubForge, store: Store, sweep: ChecksSweep,

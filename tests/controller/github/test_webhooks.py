@@ -83,10 +83,13 @@ def test_a_command_is_the_comment_that_starts_with_it_on_a_pull_request() -> Non
         author="ada",
         body=" /headgate retry",
     )
+    other = {**comment, "body": "/Headgate Run"}
+    assert hint("issue_comment", action="created", comment=other, issue=on_pull) is not None
     for action, text, where in (
         ("edited", "/headgate approve", on_pull),
         ("deleted", "/headgate approve", on_pull),
         ("created", "what does /headgate do?", on_pull),
+        ("created", "    /headgate plan", on_pull),
         ("created", "/headgate approve", {"number": 3}),
     ):
         other = {**comment, "body": text}

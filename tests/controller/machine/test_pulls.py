@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine.actions import Answer, ReportCommit
+from controller.machine.actions import Answer, ReportCommit, ReportPolicy
 from controller.machine.core import Decision, Message
 from controller.machine.repositories import repository as machine
-from controller.machine.repositories.pull import Command, Heeded, Pull, Verb, line
+from controller.machine.repositories.pull import Command, Heeded, Pull, Right, Verb, line
 from controller.machine.repositories.repository import Commit, Observed, Repository
 from controller.outbox import parsed
 from tests.controller.machine.kit import sha
@@ -31,10 +31,14 @@ class Remote:
     ids: set[tuple[str, str]] = field(default_factory=set)
 
     def open(self, number: int, head: str, **more: Any) -> None:
-        facts = {"base": "main", "title": f"Try {head}", **more}
+        facts = {"base": "main", "title": f"Try {head}", "base_commit": sha("m1"), **more}
         self.pulls[number] = Pull(number=number, head=sha(head), **facts)
 
-    def say(self, number: int, verb: Verb, argument: str = "", *, may: bool = True) -> None:
+    def say(
+        self, number: int, verb: Verb, argument: str = "", *, may: bool = True, **more: Any
+    ) -> None:
+        """`may` is to write, and to accept what is done to every pipeline."""
+        rights = {name: Right(may=may) for name in ("mean", "sum", "max")}
         id_ = len(self.said) + 100
         self.said.append(
             Command(
@@ -43,10 +47,15 @@ class Remote:
                 argument=argument,
                 by="maya" if may else "eve",
                 may=may,
-                pull=number,
-                comment=id_,
+                rights=rights,
+                **{"pull": number, "comment": id_, **more},
             )
         )
+
+    def press(self, verb: Verb, head: str, **more: Any) -> None:
+        """A button of a check of that head."""
+        facts = {"check": "policy", "pipeline": "mean", **more}
+        self.say(0, verb, pull=None, comment=None, commit=sha(head), **facts)
 
     def look(self, *, more: dict[str, Any] | None = None, **facts: Any) -> Decision[Repository]:
         """`more` are facts of the head of each pull request, `facts` of what is observed."""
@@ -78,6 +87,16 @@ class Remote:
     def reports(self) -> list[tuple[str, str, str]]:
         found = [a for a in self.actions if isinstance(a, ReportCommit)]
         return [(a.commit, a.pipeline, a.state) for a in found]
+
+    def policies(self) -> list[tuple[int, str, str, str]]:
+        """Of the last look: pull request, pipeline, whose rules, and who accepted."""
+        found = [a for a in self.actions if isinstance(a, ReportPolicy)]
+        return [(a.pull, a.pipeline, a.scope, a.accepted) for a in found]
+
+    def let(self) -> list[tuple[str, str, str, str]]:
+        """What pipelines were told of as accepted: pipeline, branch, commit and by whom."""
+        found = [m for m in self.messages if m.type == "accepted"]
+        return [(m.to.name, m.body["branch"], m.body["commit"], m.body["by"]) for m in found]
 
 
 def test_a_pull_request_is_told_once_as_a_branch_and_again_when_it_moves() -> None:
@@ -111,12 +130,12 @@ def test_one_that_is_closed_is_gone_for_its_pipelines_and_told_anew_when_it_is_r
     assert remote.told() == [(line(7), sha("p1"))]
 
 
-def test_pipelines_that_it_does_not_touch_or_removes_get_a_terminal_status_each() -> None:
+def test_pipelines_that_it_does_not_touch_or_removes_get_a_status_each() -> None:
     remote = Remote()
     remote.open(7, "p1")
     remote.look(more={"pipelines": {}, "untouched": ("mean",), "removed": ("sum",)})
     assert (sha("p1"), "mean", "skipped") in remote.reports()
-    assert (sha("p1"), "sum", "skipped") in remote.reports()
+    assert (sha("p1"), "sum", "held") in remote.reports()
     assert [m for m in remote.messages if m.body.get("branch") == line(7)] == []
 
 
@@ -181,6 +200,162 @@ def test_a_command_is_answered_once_and_reaches_the_pipelines_of_the_pull_reques
     assert (remote.messages, remote.actions) == ([], [])
 
 
+def test_every_pipeline_of_a_pull_request_has_its_rules_compared_held_or_not() -> None:
+    remote = Remote()
+    facts = {"untouched": ("sum",), "removed": ("max",)}
+    every = [(7, "max", "", ""), (7, "mean", "", ""), (7, "sum", "", "")]
+    remote.open(7, "p1")
+    remote.look(more=facts)
+    assert remote.policies() == every
+    remote.look()
+    assert remote.policies() == []
+    remote.open(7, "f1", fork=True)
+    remote.look(more=facts)
+    assert remote.policies() == every
+
+
+def test_one_head_with_two_bases_has_its_rules_compared_with_each_under_two_names() -> None:
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.open(8, "p1", base="easy", base_commit=sha("e1"))
+    remote.look(more={"pipelines": {}, "removed": ("mean",)})
+    assert remote.policies() == [(7, "mean", "", ""), (8, "mean", "into easy", "")]
+    said = [a for a in remote.actions if isinstance(a, ReportCommit)]
+    assert [(a.pull, a.scope, a.state) for a in said] == [
+        (7, "", "held"), (8, "into easy", "held")
+    ]  # fmt: skip
+
+
+def test_who_has_the_right_accepts_the_very_head_and_the_run_is_judged_anew() -> None:
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.look()
+    for words in ({"may": False}, {"edited": True}, {"early": True}):
+        remote.say(7, "accept", sha("p1")[:12], **words)
+    remote.say(7, "accept", sha("p0"))
+    remote.say(7, "accept", sha("p1")[:6])
+    remote.look()
+    assert (remote.policies(), remote.let()) == ([], [])
+    remote.say(7, "accept", sha("p1")[:7])
+    remote.look()
+    assert remote.policies() == [(7, "mean", "", "maya")]
+    assert remote.let() == [("mean", line(7), sha("p1"), "maya")]
+    assert remote.messages[0].body["pull"]["base_commit"] == sha("m1")
+    remote.say(7, "accept", sha("p1"))
+    remote.look()
+    assert (remote.policies(), remote.let()) == ([], []), "it is accepted already"
+
+
+def test_an_acceptance_is_of_that_commit_that_base_and_while_it_is_open() -> None:
+    leaving: list[dict[str, Any]] = [{"head": "p2"}, {"head": "p1", "base": "easy"}, {}]
+    for other in leaving:
+        remote = Remote()
+        remote.open(7, "p1")
+        remote.look()
+        remote.say(7, "accept", sha("p1"))
+        remote.look()
+        remote.pulls.clear()
+        if other:
+            remote.open(7, **other)
+        remote.look()
+        assert all(by == "" for *_, by in remote.policies())
+        remote.open(7, "p1")
+        remote.look()
+        assert remote.policies() == [(7, "mean", "", "")], "coming back does not bring it back"
+        assert remote.let() == []
+
+
+def test_who_may_accept_for_another_base_accepts_nothing_for_main() -> None:
+    """The author's own branch names the author."""
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.open(8, "p1", base="easy")
+    remote.look()
+    remote.say(8, "accept", sha("p1"))
+    remote.press("accept", "p1", scope="into easy")
+    remote.look()
+    assert remote.policies() == [(8, "mean", "into easy", "maya")]
+    assert remote.let() == [("mean", line(8), sha("p1"), "maya")]
+    remote.open(8, "p1", base="main")
+    remote.look()
+    assert remote.policies() == [(8, "mean", "", "")]
+
+
+def test_twins_with_one_head_and_one_base_are_accepted_together_also_a_later_one() -> None:
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.open(8, "p1")
+    remote.look()
+    remote.say(7, "accept", sha("p1"))
+    remote.look()
+    assert remote.policies() == [(7, "mean", "", "maya"), (8, "mean", "", "maya")]
+    remote.open(9, "p1")
+    remote.look()
+    assert remote.policies() == [(9, "mean", "", "maya")]
+    assert remote.let() == [("mean", line(9), sha("p1"), "maya")]
+    assert [m.type for m in remote.messages] == ["commit_seen", "accepted"]
+
+
+def test_the_button_accepts_its_pipeline_and_pressed_again_or_replayed_nothing_more() -> None:
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.look(more={"pipelines": {"a": "mean", "b": "sum"}})
+    remote.press("accept", "p1")
+    remote.look()
+    assert remote.policies() == [(7, "mean", "", "maya")]
+    remote.press("accept", "p1")
+    remote.look()
+    assert (remote.messages, remote.actions) == ([], [])
+    remote.open(7, "p2")
+    remote.look()
+    remote.press("accept", "p1")
+    remote.look()
+    assert (remote.messages, remote.actions) == ([], [])
+
+
+def test_a_pipeline_that_is_removed_is_held_until_that_is_accepted_and_then_passes() -> None:
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.look(more={"pipelines": {}, "removed": ("mean",)})
+    (held,) = [a for a in remote.actions if isinstance(a, ReportCommit)]
+    assert (held.state, held.asks) == ("held", "accept")
+    assert "removes mean" in held.title
+    assert f"/headgate accept {sha('p1')[:12]}" in held.text
+    remote.press("accept", "p1", check="gates")
+    remote.look()
+    assert remote.policies() == [(7, "mean", "", "maya")]
+    assert remote.reports() == [(sha("p1"), "mean", "accepted")]
+    assert remote.let() == [], "there is nothing to run"
+
+
+def test_a_spec_that_is_broken_beyond_its_name_removes_nothing() -> None:
+    remote = Remote()
+    remote.look()
+    remote.open(7, "p1")
+    remote.look(more={"pipelines": {"": "team"}, "broken": ("",), "removed": ("mean",)})
+    assert remote.reports() == []
+    assert remote.policies() == [(7, "mean", "", "")]
+    assert remote.told() == []
+
+
+def test_of_a_held_fork_nothing_is_accepted_before_it_is_approved() -> None:
+    remote = Remote()
+    remote.open(7, "f1", fork=True)
+    remote.look(more={"removed": ("sum",)})
+    assert [a.asks for a in remote.actions if isinstance(a, ReportCommit)] == ["accept", "approve"]
+    remote.say(7, "accept", sha("f1"))
+    remote.press("accept", "f1")
+    remote.look()
+    assert (remote.policies(), remote.let()) == ([], [])
+    remote.say(7, "approve", sha("f1"))
+    remote.look(more={"removed": ("sum",)})
+    assert [m.type for m in remote.messages] == ["commit_seen"]
+    remote.say(7, "accept", sha("f1"))
+    remote.look()
+    assert remote.policies() == [(7, "mean", "", "maya"), (7, "sum", "", "maya")]
+    assert remote.let() == [("mean", line(7), sha("f1"), "maya")]
+
+
 def test_while_the_forge_is_silent_buttons_are_kept_and_it_is_asked_again_soon() -> None:
     remote = Remote()
     buttons = tuple({"kind": "rerun", "check": n} for n in range(machine.MOST_PRESSED + 5))
@@ -226,3 +401,46 @@ def test_no_word_of_a_stranger_and_no_push_makes_a_pipeline_see_what_nobody_appr
             if message.body.get("branch") == line(7) and message.type != "spec_gone":
                 assert message.body["commit"] in read
     assert {commit for _, commit in remote.told()} <= read
+
+
+moves = st.one_of(
+    st.tuples(st.just("open"), st.sampled_from(HEADS), st.sampled_from(["main", "easy"])),
+    st.tuples(st.just("close"), st.just(""), st.just("")),
+    st.tuples(st.just("accept"), st.sampled_from(HEADS), st.just("")),
+    st.tuples(st.just("refused"), st.sampled_from(HEADS), st.just("")),
+    st.tuples(st.just("pressed"), st.sampled_from(HEADS), st.sampled_from(["", "into easy"])),
+)
+
+
+@given(st.lists(moves, max_size=15))
+def test_what_is_called_accepted_was_accepted_for_that_commit_and_base_since_it_came(
+    story: list[tuple[str, str, str]],
+) -> None:
+    remote = Remote()
+    word: tuple[str, str] | None = None
+    for what, head, base in story:
+        now = remote.pulls.get(7)
+        if what == "open":
+            remote.open(7, head, base=base)
+        elif what == "close":
+            remote.pulls.pop(7, None)
+        elif what == "pressed":
+            remote.press("accept", head, scope=base)
+        else:
+            remote.say(7, "accept", sha(head), may=what == "accept")
+        pull = remote.pulls.get(7)
+        stays = (pull.head, pull.base) if pull else None
+        if now is None or stays != (now.head, now.base):
+            word = None
+        if pull and what in ("accept", "pressed") and sha(head) == pull.head:
+            of_base = base == ("" if pull.base == "main" else "into easy")
+            word = stays if what == "accept" or of_base else word
+        remote.look()
+        for number, _, scope, by in remote.policies():
+            assert number == 7
+            assert not by or (
+                pull and word == stays and scope == ("" if pull.base == "main" else "into easy")
+            )
+        for _, _, commit, _ in remote.let():
+            assert word is not None
+            assert commit == word[0]

@@ -92,6 +92,15 @@ def test_a_force_push_back_to_a_commit_that_was_left_is_told_again() -> None:
         assert remote.news() == [seen(name)]
 
 
+def test_what_is_said_of_a_branch_that_is_not_the_default_one_names_it() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.push("t1", "trial", pipelines={"a": "mean", "b": "mean"})
+    decision = remote.look()
+    (said,) = [a for a in decision.actions if isinstance(a, ReportCommit)]
+    assert (said.scope, said.state, said.commit) == ("on trial", "invalid", sha("t1"))
+
+
 def test_of_two_specs_with_one_name_the_second_is_told_to_take_another() -> None:
     remote = Remote()
     remote.push("c1", pipelines={"a": "mean", "b": "mean", "c": "other"})
@@ -200,3 +209,13 @@ def test_another_default_branch_is_told_though_its_head_was_seen() -> None:
     del remote.heads["main"]
     assert remote.news() == [seen("t1", "trunk"), ("spec_gone", "mean", "main", None)]
     assert remote.told[0].body["default_branch"] == "trunk"
+
+
+def test_a_branch_that_is_the_default_one_no_more_is_told_again_as_others_judge_it() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.push("t1", "trunk")
+    remote.look()
+    remote.default = "trunk"
+    assert remote.news() == [seen("c1"), seen("t1", "trunk")]
+    assert remote.news() == []
