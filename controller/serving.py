@@ -13,7 +13,7 @@ from controller.machine.core import Key, Message
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
-from controller.machine.runs.building import image_of, serve_params
+from controller.machine.runs.building import image_of, serve_params, serve_reads
 from controller.secrets import Secrets
 from controller.shelf import discard_all, use
 from controller.versions import Versions
@@ -85,11 +85,12 @@ class Serving:
         # The server's own, so that what it writes is in no step's or other server's way.
         place = self._home / _code_of(version)
         use(place)
-        folder = await asyncio.to_thread(own_copy, checkout, version.source.folder, place / "code")
+        files, within = serve_reads(version.spec, version.source), version.source.folder
+        folder = await asyncio.to_thread(own_copy, checkout, within, files, place / "code")
         image = await self._image(version, checkout)
         if image is not None:
             folder.chmod(0o755)  # the user of the container is another
-        of_machine = {} if image else await self._virtualenv(version, folder)
+        of_machine = {} if image else await self._virtualenv(version, checkout / within)
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", number),
             run=serve.run,

@@ -338,7 +338,7 @@ class DockerExecutor:
         unseen = live.unseen or booted_since(seen.started or 0.0)
         state, why = meaning(seen, stop_noted(own), unseen)
         if state is not State.SUCCEEDED:
-            why = ends.with_last_words(why, _tail(own / "log"), self._redact)
+            why = ends.with_last_words(why, _tail(own / "log"), own, self._redact)
         self._end(live, state, why, seen)
         with contextlib.suppress(Failure):  # else it is reaped
             await self._engine.remove(seen.id)

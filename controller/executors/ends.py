@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from controller.executors.folders import NOTE, missed
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt, Status
 from specs.failures import NeedsHuman
@@ -32,9 +33,12 @@ def kept(folder: Path) -> Status | None:
         return None
 
 
-def with_last_words(what: str, log: str, redact: Callable[[str], str]) -> str:
-    """Why it failed, and the end of its log without secrets."""
+def with_last_words(what: str, log: str, folder: Path, redact: Callable[[str], str]) -> str:
+    """Why it failed, and the end of its log without secrets. `folder` is the attempt's: where a
+    file of the commit is named that it did not have, that may be why."""
     last = redact(log).strip()[-TAIL:]
+    lacks = missed(folder / NOTE, last)
+    what = f"{what}; {lacks}" if lacks else what
     return f"{what}. Its last words: {last}" if last else what
 
 

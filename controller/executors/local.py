@@ -229,4 +229,6 @@ class LocalExecutor:
             Reason.CANCELLED: "it was cancelled",
             Reason.LOST: "it was lost with its supervisor",
         }.get(exit_.reason, exit_.detail)
-        return with_last_words(what, self._processes.tail(attempt_id, READ), self._redact)
+        return with_last_words(
+            what, self._processes.tail(attempt_id, READ), self._folder(attempt_id), self._redact
+        )

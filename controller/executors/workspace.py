@@ -1,7 +1,7 @@
 """What lies ready before an attempt starts, on the machine that runs it.
 
 checkouts/<commit>/        the commit's files, read-only; shared
-attempts/<id>/code/        the step's own copy of them; the working directory is in it
+attempts/<id>/code/        the step's own copy of those that it reads; it works in there
 attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
 attempts/<id>/outputs/     what the step writes
 attempts/<id>/scratch/     HOME and TMPDIR of the step
@@ -19,7 +19,7 @@ from typing import Protocol
 
 from controller.artifacts import Artifacts
 from controller.buckets.protocol import Contents
-from controller.executors.folders import own_copy
+from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.virtualenvs import Virtualenvs
 from controller.machine.runs.attempt import Attempt
 from controller.secrets import Secrets
@@ -103,7 +103,8 @@ class Workspace:
     async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
         def lay_out() -> Path:
             _make_folders(own, attempt)
-            return own_copy(checkout, attempt.folder, own / "code")
+            note_left_out(checkout, attempt.folder, attempt.files, own / NOTE)
+            return own_copy(checkout, attempt.folder, attempt.files, own / "code")
 
         # Beside each other: all of them wait for the disk, or for a network.
         folder, environment, inputs = await asyncio.gather(
@@ -122,7 +123,7 @@ class Workspace:
             if given.kind == "dataset" and given.access == "path"
         ]
         argv = render(attempt.command, values)
-        return Prepared(argv, folder, environment, reads=(checkout, *dict.fromkeys(pinned)))
+        return Prepared(argv, folder, environment, reads=tuple(dict.fromkeys(pinned)))
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what only the running step needed."""

@@ -46,6 +46,8 @@ class Attempt(Value):
     commit: str
     folder: str
     """The spec's folder in the repository; the working directory of the command."""
+    files: tuple[str, ...] = ()
+    """What the command finds there, by path below that folder; nothing else of the commit."""
     inputs: Mapping[str, Input] = {}
     outputs: Mapping[str, str] = {}
     """File names by output name."""

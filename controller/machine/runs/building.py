@@ -73,6 +73,11 @@ def serve_params(spec: Pipeline) -> dict[str, str]:
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
 
 
+def serve_reads(spec: Pipeline, source: Source) -> dict[str, str]:
+    """The files that the server reads, as its package's digest covers them."""
+    return _reads(spec, source, spec.release.serve.reads) if spec.release else {}
+
+
 def _order(spec: Pipeline) -> list[str]:
     """The steps so that each comes after those it reads from; the spec's order otherwise."""
     done: list[str] = []
@@ -148,7 +153,7 @@ def _serve(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     return {
         "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
         "params": serve_params(spec),
-        "reads": _reads(spec, source, serve.reads),
+        "reads": serve_reads(spec, source),
         "environment": _environment(spec, source, None),
     }
 
