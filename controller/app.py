@@ -13,6 +13,7 @@ import structlog
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.catalog import Catalog
+from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
 from controller.environments import Environments
 from controller.executors.by_kind import ByKind
@@ -81,7 +82,10 @@ class App:
         secrets: Secrets,
         store: SqliteStore,
         ways: Ways = Ways(),  # noqa: B008 - a constant value
+        *,
+        roots: Roots | None = None,
     ) -> None:
+        """`roots` says where datasets of this machine may be, if not the settings do."""
         home = settings.path(base)
         self.settings = settings
         self.ways = ways
@@ -98,7 +102,11 @@ class App:
         bucket_poll = settings.bucket_poll.total_seconds()
         self.stores = Stores(settings.stores)
         self.catalog = Catalog(
-            home / "datasets", self.stores, longest=bucket_poll, clock=ways.clock
+            home / "datasets",
+            self.stores,
+            roots=roots or roots_of(settings, base),
+            longest=bucket_poll,
+            clock=ways.clock,
         )
         self.versions = Versions(store)
         self.deployer = LocalDeployer(home / "serving", redact=secrets.redact, engine=self.engine)
@@ -312,6 +320,12 @@ class App:
         await self.deployer.close()
 
 
+def roots_of(settings: Settings, base: Path) -> Roots:
+    """Where datasets of this machine may be."""
+    allowed = (base / root for root in settings.data_roots)
+    return Roots.of(allowed, settings.path(base), settings.private(base))
+
+
 async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | None = None) -> None:
     """Run a controller until cancelled.
 
@@ -357,7 +371,8 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 def only_one(home: Path) -> Iterator[None]:
     """Hold the home folder's lock."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)  # one that an older controller made, or somebody by hand
         if not any(home.iterdir()):  # it may lie in a checkout, and is not to be committed there
             (home / ".gitignore").write_text("*\n")
         lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)

@@ -15,7 +15,7 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
 from controller.machine.runs.building import image_of, serve_params, serve_reads
 from controller.secrets import Secrets
-from controller.shelf import discard_all, use
+from controller.shelf import discard_all, mode, use
 from controller.versions import Versions
 from deployers.engine import Engine
 from deployers.protocol import Deployer, Desired, Server
@@ -89,7 +89,7 @@ class Serving:
         folder = await asyncio.to_thread(own_copy, checkout, within, files, place / "code")
         image = await self._image(version, checkout)
         if image is not None:
-            folder.chmod(0o755)  # the user of the container is another
+            folder.chmod(mode(0o755))  # the user of the container is another
         of_machine = {} if image else await self._virtualenv(version, checkout / within)
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", number),

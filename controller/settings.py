@@ -154,6 +154,11 @@ class Settings(Spec):
         default=timedelta(seconds=60),
         description="How often datasets are listed, should no event have come.",
     )
+    data_roots: Many[Text] = Field(
+        default=(),
+        description="Folders of this machine that datasets may be read from by absolute addresses; "
+        "relative to the settings' folder. Never `home`, nor what is beside settings and secrets.",
+    )
     keep: Duration = Field(
         default=timedelta(days=30),
         ge=timedelta(hours=1),
@@ -180,3 +185,9 @@ class Settings(Spec):
     def path(self, base: Path) -> Path:
         """The home folder, where `base` is the folder of the settings' file."""
         return (base / self.home).resolve()
+
+    def private(self, base: Path) -> tuple[Path, ...]:
+        """The files with settings, secrets and keys, of which nothing may be read by others."""
+        key = self.github.app.private_key
+        named = (FILE, self.secrets, key)  # a key may be the name of a secret; then there is none
+        return tuple(base / name for name in named if name is not None)

