@@ -59,6 +59,7 @@ from controller.sweep import Sweeper
 from controller.versions import Versions
 from controller.watch import Watch
 from controller.web import server
+from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
@@ -109,9 +110,15 @@ class App:
             clock=ways.clock,
         )
         self.versions = Versions(store)
-        self.deployer = LocalDeployer(home / "serving", redact=secrets.redact, engine=self.engine)
+        self.confinement = self._confined(home, settings.private(base))
+        self.deployer = LocalDeployer(
+            home / "serving",
+            redact=secrets.redact,
+            engine=self.engine,
+            confinement=self.confinement,
+        )
         self.processes = Processes(home / "attempts")
-        virtualenvs = Virtualenvs(home / "environments")
+        virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
         self.endings = Endings(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
@@ -127,6 +134,15 @@ class App:
         self.serving = self._serving(home, virtualenvs)
         self.sweeper = self._sweeper(home, virtualenvs)
 
+    def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
+        """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""
+        folders = (path.parent for path in private)
+        socket = self.engine.address.removeprefix("unix://")
+        return confinement(
+            (home, *folders, *private, Path(socket) if socket.startswith("/") else home),
+            self.settings.run_as,
+        )
+
     def _executors(self, home: Path, virtualenvs: Virtualenvs) -> tuple[DockerExecutor, ByKind]:
         """The one of containers, and that of all steps; they share the slots."""
         workspace = Workspace(
@@ -139,7 +155,9 @@ class App:
         )
         slots, redact = asyncio.Semaphore(self.settings.slots), self.secrets.redact
         containers = DockerExecutor(workspace, self.engine, slots=slots, redact=redact)
-        local = LocalExecutor(workspace, self.processes, slots=slots, redact=redact)
+        local = LocalExecutor(
+            workspace, self.processes, slots=slots, redact=redact, confinement=self.confinement
+        )
         return containers, ByKind(local, containers)
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.executors.folders import own_copy
-from controller.executors.virtualenvs import CannotBuild, Virtualenvs
-from controller.executors.workspace import Checkouts, calm, read_requirements
+from controller.executors.installing import CannotBuild
+from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.workspace import Checkouts, calm, read_requirements, variables_of
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Message
 from controller.machine.environments.environment import server_name
@@ -136,10 +137,7 @@ class Serving:
     async def _virtualenv(self, version: ModelVersion, folder: Path) -> dict[str, str]:
         """The variables by which a process finds what the version requires."""
         env = await self._environment(version, folder)
-        return {
-            "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-            "VIRTUAL_ENV": str(env),
-        }
+        return variables_of(env)
 
     async def _model(self, version: ModelVersion) -> Path:
         """The model under the name that its step wrote it by."""

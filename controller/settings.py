@@ -145,6 +145,16 @@ class Settings(Spec):
     )
     repositories: Many[Repository] = Field(min_length=1, description="What is watched.")
     slots: int = Field(default=2, ge=1, le=256, description="Steps that run at the same time.")
+    run_as: Text | None = Field(
+        default=None,
+        description="The account that local steps and model servers run as, where the controller "
+        "is root; without it, users of their own for each pipeline, and for pull requests.",
+    )
+    untrusted: Literal["confined", "anywhere"] = Field(
+        default="confined",
+        description="Where steps of forks run once somebody approved: where they are confined, in "
+        "containers or by bubblewrap; or anywhere, as the controller's own user.",
+    )
     ports: Mapping[Place, Port] = Field(
         default={},
         description="The port that an environment answers at, by PIPELINE/ENVIRONMENT; "

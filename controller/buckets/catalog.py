@@ -34,6 +34,15 @@ class _Kept(NamedTuple):
     """By `time.monotonic`."""
 
 
+class Addresses(NamedTuple):
+    """Where the objects of a dataset version are, to be read there."""
+
+    folder: Path | None
+    """Of this machine; None for an object store."""
+    objects: Iterator[tuple[ManifestEntry, str]]
+    """Each with its URI."""
+
+
 class Catalog:
     """Remembers the manifest of each dataset version, so that a digest is enough to read it.
 
@@ -132,14 +141,17 @@ class Catalog:
                 self.hint(remote_place_of(uri).uri)
             raise
 
-    async def addresses(self, uri: str, digest: str) -> Iterator[tuple[ManifestEntry, str]]:
-        """Each object of a version, and where it was listed, as a URI. Raises `NeedsHuman` for a
-        version that was never listed here."""
+    async def addresses(self, uri: str, digest: str) -> Addresses:
+        """Where each object of a version is. Raises `NeedsHuman` for a version that was never
+        listed here; of one in the repository, what `pinned` raises."""
         repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
-        bucket = self._bucket(uri)
-        return (
-            (entry, bucket.address(uri, entry.key, repository=repository)) for entry in manifest
-        )
+        if is_remote(uri):
+            remote = ((e, self._remote.address(uri, e.key)) for e in manifest)
+            return Addresses(None, remote)
+        folder = self._local.folder(uri, repository)
+        if folder is None:  # what lies beside it in the checkout is not for whoever reads it
+            folder, _ = await self.pinned(uri, digest)
+        return Addresses(folder, ((e, (folder / e.key).as_uri()) for e in manifest))
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
         """See `Bucket.sweep`; of what was neither listed nor read since, the manifest too."""

@@ -104,6 +104,11 @@ class LocalBucket:
         """See `Bucket`."""
         return (self._place(uri, repository).folder / key).as_uri()
 
+    def folder(self, uri: str, repository: Path | None = None) -> Path | None:
+        """The folder that a dataset's objects are below; None for one in the repository."""
+        place = self._place(uri, repository)
+        return None if place.committed else place.folder
+
     def _place(self, uri: str, repository: Path | None) -> Place:
         """Where it is, if that may be read."""
         place = place_of(uri, repository)

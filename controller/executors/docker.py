@@ -21,12 +21,12 @@ from controller.executors.container import (
     meaning,
     note_stop,
     stop_noted,
-    take_back,
 )
+from controller.executors.ownership import take_back
 from controller.executors.workspace import Workspace
 from controller.machine.core import Waits
 from controller.machine.runs.attempt import Attempt, State, Status
-from deployers.engine import Engine
+from deployers.engine import Engine, owner
 from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.references import TemplateError
 
@@ -328,7 +328,7 @@ class DockerExecutor:
 
     async def _conclude(self, live: _Live, seen: Seen | None) -> None:
         own = self._folder(live.attempt.id)
-        await asyncio.to_thread(take_back, own)
+        await asyncio.to_thread(take_back, own, owner()[0])
         if seen is None:
             state, why = State.LOST, "its container was removed by somebody else"
             if stop_noted(own) is not None:

@@ -51,6 +51,11 @@ async def collect(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
     found = {}
     for name, file in attempt.outputs.items():
         path = folder / "outputs" / file
+        if _leads_away(path, folder):
+            raise NeedsHuman(
+                f"{attempt.node} put a symbolic link in the way of its output {name}: write a file "
+                f"or a folder to {{outputs.{name}}}"
+            )
         if not path.exists():
             raise NeedsHuman(
                 f"{attempt.node} ended well but did not write its output {name}: write it to "
@@ -61,6 +66,11 @@ async def collect(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
     scratch.write_text(json.dumps(found))
     scratch.replace(known)
     return found
+
+
+def _leads_away(path: Path, folder: Path) -> bool:
+    """Whether a link that the attempt left leads elsewhere: what lies there is not what it made."""
+    return path.resolve() != folder.resolve() / path.relative_to(folder)
 
 
 async def redact_log(folder: Path, redact: Callable[[str], str]) -> None:

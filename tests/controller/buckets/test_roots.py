@@ -141,4 +141,4 @@ async def test_what_was_copied_before_it_was_forbidden_is_handed_out_no_more(
     with pytest.raises(NeedsHuman, match="data_roots"):
         await now.pinned(uri, digest)
     with pytest.raises(NeedsHuman, match="data_roots"):
-        list(await now.addresses(uri, digest))
+        await now.addresses(uri, digest)
