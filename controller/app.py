@@ -13,6 +13,7 @@ import structlog
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.catalog import Catalog
+from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
 from controller.environments import Environments
 from controller.executors.by_kind import ByKind
@@ -66,6 +67,7 @@ from controller.sweep import Sweeper
 from controller.versions import Versions
 from controller.watch import Watch
 from controller.web import server
+from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
@@ -89,7 +91,10 @@ class App:
         secrets: Secrets,
         store: SqliteStore,
         ways: Ways = Ways(),  # noqa: B008 - a constant value
+        *,
+        roots: Roots | None = None,
     ) -> None:
+        """`roots` says where datasets of this machine may be, if not the settings do."""
         home = settings.path(base)
         self.settings = settings
         self.ways = ways
@@ -106,12 +111,22 @@ class App:
         bucket_poll = settings.bucket_poll.total_seconds()
         self.stores = Stores(settings.stores)
         self.catalog = Catalog(
-            home / "datasets", self.stores, longest=bucket_poll, clock=ways.clock
+            home / "datasets",
+            self.stores,
+            roots=roots or roots_of(settings, base),
+            longest=bucket_poll,
+            clock=ways.clock,
         )
         self.versions = Versions(store)
-        self.deployer = LocalDeployer(home / "serving", redact=secrets.redact, engine=self.engine)
+        self.confinement = self._confined(home, settings.private(base))
+        self.deployer = LocalDeployer(
+            home / "serving",
+            redact=secrets.redact,
+            engine=self.engine,
+            confinement=self.confinement,
+        )
         self.processes = Processes(home / "attempts")
-        virtualenvs = Virtualenvs(home / "environments")
+        virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
         self.endings = Endings(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
@@ -130,6 +145,15 @@ class App:
         self.serving = self._serving(home, virtualenvs)
         self.sweeper = self._sweeper(home, virtualenvs)
 
+    def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
+        """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""
+        folders = (path.parent for path in private)
+        socket = self.engine.address.removeprefix("unix://")
+        return confinement(
+            (home, *folders, *private, Path(socket) if socket.startswith("/") else home),
+            self.settings.run_as,
+        )
+
     def _executors(self, home: Path, virtualenvs: Virtualenvs) -> tuple[DockerExecutor, ByKind]:
         """The one of containers, and that of all steps; they share the slots."""
         workspace = Workspace(
@@ -142,7 +166,9 @@ class App:
         )
         slots, redact = asyncio.Semaphore(self.settings.slots), self.secrets.redact
         containers = DockerExecutor(workspace, self.engine, slots=slots, redact=redact)
-        local = LocalExecutor(workspace, self.processes, slots=slots, redact=redact)
+        local = LocalExecutor(
+            workspace, self.processes, slots=slots, redact=redact, confinement=self.confinement
+        )
         return containers, ByKind(local, containers)
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
@@ -324,6 +350,12 @@ class App:
         await self.deployer.close()
 
 
+def roots_of(settings: Settings, base: Path) -> Roots:
+    """Where datasets of this machine may be."""
+    allowed = (base / root for root in settings.data_roots)
+    return Roots.of(allowed, settings.path(base), settings.private(base))
+
+
 async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | None = None) -> None:
     """Run a controller until cancelled.
 
@@ -369,7 +401,8 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 def only_one(home: Path) -> Iterator[None]:
     """Hold the home folder's lock."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)  # one that an older controller made, or somebody by hand
         if not any(home.iterdir()):  # it may lie in a checkout, and is not to be committed there
             (home / ".gitignore").write_text("*\n")
         lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)

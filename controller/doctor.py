@@ -142,6 +142,9 @@ def home_folder(home: Path) -> Iterator[Finding]:
         )
         return
     yield ok("home", f"{home} can be written")
+    if home.exists() and exposed(home):
+        mend = f"chmod 700 {home}; `headgate up` does so, too"
+        yield warn("home", f"others than its owner can look into {home}", mend)
     free = shutil.disk_usage(parent).free
     if free < LEAST_SPACE:
         said = f"{free / 2**20:,.0f} MiB are free in {parent}"

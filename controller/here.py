@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.app import App, only_one
+from controller.buckets.roots import Roots
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
 from controller.machine.pipelines.untrusted import Terms, judges_of, without_secrets
@@ -90,7 +91,14 @@ async def at_home(
         _borrow(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)
         store = await SqliteStore.open(home / "state.db")
         try:
-            app = App(settings, home, load_secrets(settings, home, os.environ), store)
+            app = App(
+                settings,
+                home,
+                load_secrets(settings, home, os.environ),
+                store,
+                # Who runs it reads with their own rights, wherever the spec says.
+                roots=Roots(sealed=(home,)),
+            )
             try:
                 await app.sweeper.forget_strangers()
                 yield app

@@ -6,16 +6,17 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.executors.folders import own_copy
-from controller.executors.virtualenvs import CannotBuild, Virtualenvs
-from controller.executors.workspace import Checkouts, calm, read_requirements
+from controller.executors.installing import CannotBuild
+from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.workspace import Checkouts, calm, read_requirements, variables_of
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Message
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
-from controller.machine.runs.nodes import image_of, serve_params
+from controller.machine.runs.nodes import image_of, serve_params, serve_reads
 from controller.secrets import Secrets
-from controller.shelf import discard_all, use
+from controller.shelf import discard_all, mode, use
 from controller.versions import Versions
 from deployers.engine import Engine
 from deployers.protocol import Deployer, Desired, Server
@@ -85,11 +86,12 @@ class Serving:
         # The server's own, so that what it writes is in no step's or other server's way.
         place = self._home / _code_of(version)
         use(place)
-        folder = await asyncio.to_thread(own_copy, checkout, version.source.folder, place / "code")
+        files, within = serve_reads(version.spec, version.source), version.source.folder
+        folder = await asyncio.to_thread(own_copy, checkout, within, files, place / "code")
         image = await self._image(version, checkout)
         if image is not None:
-            folder.chmod(0o755)  # the user of the container is another
-        of_machine = {} if image else await self._virtualenv(version, folder)
+            folder.chmod(mode(0o755))  # the user of the container is another
+        of_machine = {} if image else await self._virtualenv(version, checkout / within)
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", number),
             run=serve.run,
@@ -135,10 +137,7 @@ class Serving:
     async def _virtualenv(self, version: ModelVersion, folder: Path) -> dict[str, str]:
         """The variables by which a process finds what the version requires."""
         env = await self._environment(version, folder)
-        return {
-            "PATH": f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-            "VIRTUAL_ENV": str(env),
-        }
+        return variables_of(env)
 
     async def _model(self, version: ModelVersion) -> Path:
         """The model under the name that its step wrote it by."""

@@ -145,6 +145,16 @@ class Settings(Spec):
     )
     repositories: Many[Repository] = Field(min_length=1, description="What is watched.")
     slots: int = Field(default=2, ge=1, le=256, description="Steps that run at the same time.")
+    run_as: Text | None = Field(
+        default=None,
+        description="The account that local steps and model servers run as, where the controller "
+        "is root; without it, users of their own for each pipeline, and for pull requests.",
+    )
+    untrusted: Literal["confined", "anywhere"] = Field(
+        default="confined",
+        description="Where steps of forks run once somebody approved: where they are confined, in "
+        "containers or by bubblewrap; or anywhere, as the controller's own user.",
+    )
     ports: Mapping[Place, Port] = Field(
         default={},
         description="The port that an environment answers at, by PIPELINE/ENVIRONMENT; "
@@ -153,6 +163,11 @@ class Settings(Spec):
     bucket_poll: Duration = Field(
         default=timedelta(seconds=60),
         description="How often datasets are listed, should no event have come.",
+    )
+    data_roots: Many[Text] = Field(
+        default=(),
+        description="Folders of this machine that datasets may be read from by absolute addresses; "
+        "relative to the settings' folder. Never `home`, nor what is beside settings and secrets.",
     )
     keep: Duration = Field(
         default=timedelta(days=30),
@@ -180,3 +195,9 @@ class Settings(Spec):
     def path(self, base: Path) -> Path:
         """The home folder, where `base` is the folder of the settings' file."""
         return (base / self.home).resolve()
+
+    def private(self, base: Path) -> tuple[Path, ...]:
+        """The files with settings, secrets and keys, of which nothing may be read by others."""
+        key = self.github.app.private_key
+        named = (FILE, self.secrets, key)  # a key may be the name of a secret; then there is none
+        return tuple(base / name for name in named if name is not None)

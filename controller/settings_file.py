@@ -105,7 +105,7 @@ def load_secrets(settings: Settings, base: Path, environ: Mapping[str, str]) -> 
 
 
 def exposed(path: Path) -> bool:
-    """Whether others than the owner can read a file of secrets."""
+    """Whether others than the owner can read a file of secrets, or enter a folder."""
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 

@@ -16,9 +16,18 @@ from secrets import token_hex
 GONE = ".gone-"
 """What the name of an entry begins with while it is being deleted."""
 
+UMASK = 0o077 if os.getuid() else 0o022
+"""What a controller's files are made without. `home` is its own in any case; root's steps are other
+users, who have to read what is laid out for them there."""
+
 # Between "it is there, I use it" and "nobody used it, it goes": one comes first. A controller is
 # one process and has its home for itself, so this is enough.
 _turn = threading.Lock()
+
+
+def mode(bits: int) -> int:
+    """The mode of a file that steps are given, from what all might have."""
+    return bits & ~UMASK
 
 
 def use(path: Path) -> bool:
@@ -74,5 +83,5 @@ def discard_all(folder: Path, before: float, keep: Collection[str] = ()) -> int:
 def remove_tree(folder: Path) -> None:
     """Delete a folder, also one whose folders are read-only."""
     for parent, _, _ in os.walk(folder):
-        Path(parent).chmod(0o755)
+        Path(parent).chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)

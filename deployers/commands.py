@@ -6,12 +6,18 @@ For supervisors: standard library only, and as little of it as will do.
 # ruff: noqa: PTH110, PTH113, PTH118 - pathlib would cost a third of the zygote's start
 
 import contextlib
+import errno
 import os
 import resource
 import signal
 from collections.abc import Iterator
 from typing import Any
 
+_UNSAFE = (
+    "GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH",
+    "MALLOC_TRACE", "NIS_PATH", "NLSPATH", "RESOLV_HOST_CONF", "RES_OPTIONS",
+)  # fmt: skip
+"""With LD_*, what glibc takes away from programs that get rights when they are started."""
 _DEFAULTED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -33,9 +39,16 @@ def spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tup
         step = "cannot set the limits"
         with _limits(spec) as memory:
             step = f"cannot run {spec['argv'][0]!r}"
+            program = _program(spec["argv"][0], environment)
+            argv = spec["argv"]
+            if spec["within"]:
+                _check(program)  # inside, nobody would tell as well what is wrong with it
+                environment, later = _parted(environment)
+                argv = [*spec["within"], *later, *_bound(spec), program, *argv[1:]]
+                program = argv[0]
             pid = os.posix_spawn(
-                _program(spec["argv"][0], environment),
-                spec["argv"],
+                program,
+                argv,
                 environment,
                 file_actions=(
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -77,6 +90,37 @@ def _program(name: str, environment: dict[str, str]) -> str:
     return name
 
 
+def _check(program: str) -> None:
+    """Raises what running a program fails with: it, or what its first line names, is missing or is
+    not for running."""
+    if not os.access(program, os.X_OK) or not os.path.isfile(program):
+        number = errno.EACCES if os.path.exists(program) else errno.ENOENT
+        raise OSError(number, os.strerror(number))
+    with contextlib.suppress(PermissionError), open(program, "rb") as file:  # noqa: PTH123 - above
+        mark, _, words = file.read(256).partition(b"\n")[0].partition(b"#!")
+        if not mark and words and not os.path.exists(words.split()[0]):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _parted(environment: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The variables that what confines a command may see, and words that set the others after it:
+    by those the command's would be loaded into a program that still has all rights."""
+    unsafe = {name for name in environment if name.startswith("LD_") or name in _UNSAFE}
+    words = [f"{name}={environment[name]}" for name in sorted(unsafe)]
+    seen = {name: value for name, value in environment.items() if name not in unsafe}
+    return seen, [_program("env", {}), *words] if words else []
+
+
+def _bound(spec: dict[str, Any]) -> list[str]:
+    """What bounds the memory of a confined command, and not that of what confines it."""
+    most = spec["memory_bytes"]
+    if most is None:
+        return []
+    former = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = most if former == resource.RLIM_INFINITY else min(most, former)
+    return [_program("prlimit", {}), f"--as={most}:{most}", "--"]
+
+
 @contextlib.contextmanager
 def _limits(spec: dict[str, Any]) -> Iterator[int | None]:
     """What is started inside inherits the limits; gives the most memory in bytes, if any."""
@@ -86,7 +130,7 @@ def _limits(spec: dict[str, Any]) -> Iterator[int | None]:
         # By chance, so that two groups of one processor each seldom meet on the same one.
         some = sorted(allowed, key=lambda _: os.urandom(8))[: spec["cpus"]]
         os.sched_setaffinity(0, some)
-    if spec["memory_bytes"] is None:
+    if spec["memory_bytes"] is None or spec["within"]:
         yield None
         return
     former = resource.getrlimit(resource.RLIMIT_AS)

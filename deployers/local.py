@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 
 from deployers import control
+from deployers.confinement import UNCONFINED, Confinement, View, interpreter
 from deployers.container import GIVEN, Order
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.engine import Engine
@@ -35,6 +36,7 @@ _DRAIN = 35.0
 """Seconds that requests in flight are waited for: the router's own time limit and a little."""
 _PROBE = 2.0
 ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
+_SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
 _ROOT = Path(__file__).parents[1]
 _LAST = 2000
 """Characters of a log's end that explain an ending."""
@@ -49,8 +51,14 @@ class LocalDeployer:
     """
 
     def __init__(
-        self, home: Path, *, redact: Callable[[str], str], engine: Engine | None = None
+        self,
+        home: Path,
+        *,
+        redact: Callable[[str], str],
+        engine: Engine | None = None,
+        confinement: Confinement = UNCONFINED,
     ) -> None:
+        self._confinement = confinement
         self._home = home.absolute()
         self._redact = redact
         self._engine = engine
@@ -196,12 +204,9 @@ class LocalDeployer:
             raise NeedsHuman(f"server {server.name}: there is no model file at {server.model}")
         if not Path(server.folder).is_dir():
             raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
-        locale = {"LC_ALL": "C.UTF-8"}
         if server.image is None:
-            environment = {"PATH": os.defpath, **locale, **server.environment}
-            return ProcessSpec(
-                argv=_argv(server, HOST, port), cwd=server.folder, environment=environment
-            )
+            return self._own_process(site, server, port)
+        locale = {"LC_ALL": "C.UTF-8"}
         if self._engine is None:
             raise NeedsHuman(
                 f"server {server.name} has an image, and there is no Docker Engine: set "
@@ -225,6 +230,24 @@ class LocalDeployer:
             argv=(sys.executable, "-m", "deployers.container"),
             cwd=str(_ROOT),
             environment={"PATH": os.defpath, **locale, GIVEN: order.model_dump_json()},
+        )
+
+    def _own_process(self, site: Site, server: Server, port: int) -> ProcessSpec:
+        """Of a server without an image: what it reads it cannot write, as in a container."""
+        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}
+        within: tuple[str, ...] = ()
+        if self._confinement.works:
+            environment = {"HOME": _SCRATCH, "TMPDIR": _SCRATCH, **environment}
+            virtualenv = server.environment.get("VIRTUAL_ENV")
+            programs = interpreter(Path(virtualenv)) if virtualenv else ()
+            view = View(Path(server.folder), (Path(server.folder), Path(server.model), *programs))
+            user = self._confinement.user(site.pipeline, "served")
+            within = self._confinement.within(view, user)
+        return ProcessSpec(
+            argv=_argv(server, HOST, port),
+            cwd=server.folder,
+            within=within,
+            environment=environment,
         )
 
     def _mourn(self, placed: Placed, status: ProcessStatus, process: str) -> Placed:

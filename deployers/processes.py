@@ -66,6 +66,8 @@ class ProcessSpec:
 
     argv: tuple[str, ...]
     cwd: str
+    within: tuple[str, ...] = ()
+    """What confines it: a command that takes `argv` as its last words."""
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     """All variables of the command; nothing is inherited. Handed over by pipe, kept in no file."""
     timeout: float | None = None

@@ -35,6 +35,8 @@ class Site:
 
     folder: Path
     key: str
+    pipeline: str
+    """The first part of the place's name."""
 
     @classmethod
     def of(cls, home: Path, place: str) -> Self:
@@ -42,7 +44,7 @@ class Site:
         words = re.sub(r"[^A-Za-z0-9]+", "-", place)[:40].strip("-")
         digest = hashlib.sha256(place.encode()).hexdigest()[:12]
         key = f"{words}-{digest}" if words else digest
-        return cls(home / key, key)
+        return cls(home / key, key, place.partition("/")[0])
 
     @property
     def router(self) -> str:

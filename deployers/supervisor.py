@@ -156,11 +156,22 @@ class Supervision:
         """Ask the group to end; after `grace` seconds it is killed. The first reason stays."""
         if not self._reason and self._status is None:
             self._reason = reason
+            group = self._group()
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._main, signal.SIGTERM)
-                os.killpg(self._main, signal.SIGCONT)  # one that is stopped would not hear
+                os.killpg(group, signal.SIGTERM)
+                os.killpg(group, signal.SIGCONT)  # one that is stopped would not hear
         due = time.monotonic() + grace
         self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
+
+    def _group(self) -> int:
+        """The group of the command. A confined one is in that of the first process of its
+        namespace, which hears no SIGTERM; what keeps the namespace must not end before it."""
+        if self._spec["within"]:
+            for first in _children(self._main):
+                with contextlib.suppress(ProcessLookupError):
+                    if os.getpgid(first) == first:
+                        return first
+        return self._main
 
     def _reap(self) -> bool:
         """Collect the dead, and kill what must not outlive the command; is anybody left?"""
@@ -183,7 +194,7 @@ class Supervision:
         if self._status is None:  # not reaped, so the number still is this group's
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._main, signal.SIGKILL)
-        for pid in _children():
+        for pid in _children(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -202,6 +213,8 @@ class Supervision:
     def _ending(self) -> dict[str, Any]:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         code = 0 if self._status is None else os.waitstatus_to_exitcode(self._status)
+        if self._spec["within"] and 128 < code <= 128 + signal.NSIG:
+            code = 128 - code  # so it is told of a command that was ended by a signal
         reason, detail = self._reason, self._failure
         if self._failure:
             reason = "could_not_start"
@@ -229,13 +242,12 @@ class Supervision:
         }
 
 
-def _children() -> Iterator[int]:
-    me = os.getpid()
+def _children(of: int) -> Iterator[int]:
     try:
-        with open(f"/proc/{me}/task/{me}/children", "rb") as file:
+        with open(f"/proc/{of}/task/{of}/children", "rb") as file:
             return iter([int(word) for word in file.read().split()])
-    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
-        return (int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == me)
+    except FileNotFoundError:  # it is gone, or a kernel without CONFIG_PROC_CHILDREN
+        return (int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == of)
 
 
 def _parent(pid: str) -> int:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from controller.shelf import discard, discard_all, lay, use
+from controller.shelf import discard, discard_all, lay, mode, use
 from specs.failures import NeedsHuman
 
 COPY_UP_TO = 2**20
@@ -66,9 +66,13 @@ class Objects:
         """
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(handle, "rb", buffering=0) as source:
-            if os.fstat(handle).st_size <= COPY_UP_TO:
-                return self.put_bytes(source.read())
-            return self._write(iter(lambda: source.read(_CHUNK), b""))
+            return self.put_open(source)
+
+    def put_open(self, source: BinaryIO) -> Stored:
+        """`put_file` of a file that is open, from where it stands."""
+        if os.fstat(source.fileno()).st_size <= COPY_UP_TO:
+            return self.put_bytes(source.read())
+        return self._write(iter(lambda: source.read(_CHUNK), b""))
 
     def put_chunks(self, chunks: Iterable[bytes]) -> Stored:
         """Store what comes in chunks, once the last has come. Raises what iterating raises."""
@@ -95,7 +99,7 @@ class Objects:
         try:
             with os.fdopen(handle, "wb", buffering=0) as file:
                 copied = self._copied(digest, file, always=executable)
-                os.fchmod(handle, 0o555 if executable else 0o444)
+                os.fchmod(handle, mode(0o555 if executable else 0o444))
             if not copied:
                 _hard_link(self._place(digest), temporary)
             temporary.replace(destination)
@@ -171,7 +175,7 @@ class Objects:
                     hashed.update(chunk)
                     size += len(chunk)
                     _write_all(file, chunk)
-                os.fchmod(handle, 0o444)
+                os.fchmod(handle, mode(0o444))
                 os.utime(handle, ns=(_STAMP, _STAMP + size))
                 os.fsync(handle)
             digest = "sha256:" + hashed.hexdigest()
@@ -255,4 +259,4 @@ def _hard_link(source: Path, temporary: Path) -> None:
         os.link(source, temporary)
     except OSError:
         shutil.copyfile(source, temporary)
-        temporary.chmod(0o444)
+        temporary.chmod(mode(0o444))

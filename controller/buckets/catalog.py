@@ -15,6 +15,7 @@ from controller.buckets.local import LocalBucket
 from controller.buckets.manifest import StoredManifest
 from controller.buckets.protocol import Bucket, Changed, Listing
 from controller.buckets.remote import RemoteBucket
+from controller.buckets.roots import Roots
 from controller.buckets.stores import Refused, Stores, is_remote
 from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry
@@ -33,6 +34,15 @@ class _Kept(NamedTuple):
     """By `time.monotonic`."""
 
 
+class Addresses(NamedTuple):
+    """Where the objects of a dataset version are, to be read there."""
+
+    folder: Path | None
+    """Of this machine; None for an object store."""
+    objects: Iterator[tuple[ManifestEntry, str]]
+    """Each with its URI."""
+
+
 class Catalog:
     """Remembers the manifest of each dataset version, so that a digest is enough to read it.
 
@@ -45,11 +55,12 @@ class Catalog:
         home: Path,
         stores: Stores | None = None,
         *,
+        roots: Roots = Roots(),  # noqa: B008 - a constant value
         longest: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = home / "manifests"
-        self._local = LocalBucket(home, clock=clock)
+        self._local = LocalBucket(home, roots=roots, clock=clock)
         self._remote = RemoteBucket(self._folder, home, stores or Stores(), clock)
         self._longest = longest
         self._kept: dict[tuple[str, str | None], _Kept] = {}
@@ -130,14 +141,17 @@ class Catalog:
                 self.hint(remote_place_of(uri).uri)
             raise
 
-    async def addresses(self, uri: str, digest: str) -> Iterator[tuple[ManifestEntry, str]]:
-        """Each object of a version, and where it was listed, as a URI. Raises `NeedsHuman` for a
-        version that was never listed here."""
+    async def addresses(self, uri: str, digest: str) -> Addresses:
+        """Where each object of a version is. Raises `NeedsHuman` for a version that was never
+        listed here; of one in the repository, what `pinned` raises."""
         repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
-        bucket = self._bucket(uri)
-        return (
-            (entry, bucket.address(uri, entry.key, repository=repository)) for entry in manifest
-        )
+        if is_remote(uri):
+            remote = ((e, self._remote.address(uri, e.key)) for e in manifest)
+            return Addresses(None, remote)
+        folder = self._local.folder(uri, repository)
+        if folder is None:  # what lies beside it in the checkout is not for whoever reads it
+            folder, _ = await self.pinned(uri, digest)
+        return Addresses(folder, ((e, (folder / e.key).as_uri()) for e in manifest))
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
         """See `Bucket.sweep`; of what was neither listed nor read since, the manifest too."""

@@ -10,8 +10,9 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from controller.artifacts.objects import Objects, explained
 from controller.buckets.pins import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
+from controller.buckets.roots import Roots
 from controller.shelf import discard_all
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
@@ -37,6 +39,8 @@ class Place(NamedTuple):
 
     folder: Path
     glob: str
+    committed: bool
+    """Whether it is in the repository."""
 
 
 def place_of(uri: str, repository: Path | None = None) -> Place:
@@ -57,14 +61,15 @@ def place_of(uri: str, repository: Path | None = None) -> Place:
     fixed = next((i for i, part in enumerate(path.parts) if set(part) & set(MAGIC)), None)
     glob = "**" if fixed is None else "/".join(path.parts[fixed:])
     folder = Path(*path.parts[:fixed]) if fixed is not None else Path(path)
-    if not folder.is_absolute():
+    committed = not folder.is_absolute()
+    if committed:
         if repository is None:
             raise NeedsHuman(f"{uri} is relative, and there is no repository to look in")
         root = repository.resolve()
         folder = (root / folder).resolve()
         if not folder.is_relative_to(root):
             raise NeedsHuman(f"{uri} leads out of the repository by a symbolic link")
-    return Place(folder, glob)
+    return Place(folder, glob, committed)
 
 
 class LocalBucket:
@@ -73,8 +78,15 @@ class LocalBucket:
     Both may raise NeedsHuman: a directory that is missing or may not be read, no space left.
     """
 
-    def __init__(self, cache: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        roots: Roots = Roots(),  # noqa: B008 - a constant value
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._cache = cache
+        self._roots = roots
         self._clock = clock
         self._objects = Objects(cache / "objects")
 
@@ -82,15 +94,27 @@ class LocalBucket:
         self, uri: str, *, repository: Path | None = None, marker: str | None = None
     ) -> Listing:
         """See `Bucket`. Raises NeedsHuman for a symbolic link that leads out of the directory."""
-        return await asyncio.to_thread(self._list, place_of(uri, repository), marker)
+        return await asyncio.to_thread(self._list, self._place(uri, repository), marker)
 
     async def pin(self, uri: str, manifest: Contents, *, repository: Path | None = None) -> Path:
         """See `Bucket`."""
-        return await asyncio.to_thread(self._pin, place_of(uri, repository), manifest)
+        return await asyncio.to_thread(self._pin, self._place(uri, repository), manifest)
 
     def address(self, uri: str, key: str, *, repository: Path | None = None) -> str:
         """See `Bucket`."""
-        return (place_of(uri, repository).folder / key).as_uri()
+        return (self._place(uri, repository).folder / key).as_uri()
+
+    def folder(self, uri: str, repository: Path | None = None) -> Path | None:
+        """The folder that a dataset's objects are below; None for one in the repository."""
+        place = self._place(uri, repository)
+        return None if place.committed else place.folder
+
+    def _place(self, uri: str, repository: Path | None) -> Place:
+        """Where it is, if that may be read."""
+        place = place_of(uri, repository)
+        if not place.committed:
+            self._roots.check(uri, place.folder)
+        return place
 
     def sweep(self, keep: Collection[str], before: float) -> int:
         """See `Bucket`."""
@@ -110,8 +134,9 @@ class LocalBucket:
                 for key, about in _walk(place.folder, place.folder.resolve())
                 if matches(place.glob, key) and not is_left_out(key, marker)
             }
+            self._guard(place, found)
             with closing(_Versions(self._cache / "versions.db")) as versions:
-                entries, unsettled = self._versions(place.folder, found, versions)
+                entries, unsettled = self._versions(place, found, versions)
         return Listing(
             manifest=Manifest(tuple(entries)),
             unsettled=tuple(sorted(unsettled)),
@@ -119,11 +144,11 @@ class LocalBucket:
         )
 
     def _versions(
-        self, folder: Path, found: Mapping[str, os.stat_result], versions: "_Versions"
+        self, place: Place, found: Mapping[str, os.stat_result], versions: "_Versions"
     ) -> tuple[Sequence[ManifestEntry], Sequence[str]]:
         """The entry of each settled object, and the keys of the others."""
         entries, unsettled = [], []
-        known = versions.known(folder)
+        known = versions.known(place.folder)
         fresh: dict[str, tuple[str, str]] = {}
         now = self._clock()
         for key, about in found.items():
@@ -133,40 +158,62 @@ class LocalBucket:
                 if 0 <= now - about.st_mtime < SETTLED_AFTER:
                     unsettled.append(key)
                     continue
-                version = _hashed(folder / key, identity)
+                version = self._hashed(place, key, identity)
                 if version is None:
                     unsettled.append(key)
                     continue
                 fresh[key] = (identity, version)
             entries.append(ManifestEntry(key, about.st_size, version))
-        versions.update(folder, fresh, known.keys() - found.keys())
+        versions.update(place.folder, fresh, known.keys() - found.keys())
         return entries, unsettled
 
     def _pin(self, place: Place, manifest: Contents) -> Path:
+        self._guard(place, (entry.key for entry in manifest))
         target = self._cache / "pins" / manifest.digest.rpartition(":")[2]
         if not is_pinned(target, manifest):
 
             def link(entry: ManifestEntry, inside: Path) -> None:
-                self._copy(place.folder, entry)
+                self._copy(place, entry)
                 self._objects.link(entry.version, inside)
 
             with explained(self._cache):
                 make_pin(target, manifest, link)
         return target
 
-    def _copy(self, folder: Path, entry: ManifestEntry) -> None:
+    def _copy(self, place: Place, entry: ManifestEntry) -> None:
         """See to it that the cache holds the object as it was listed."""
         if self._objects.is_intact(entry.version, touch=True):
             return
-        path = folder / checked_key(entry.key)
+        path = place.folder / checked_key(entry.key)
         try:
-            if not path.resolve().is_relative_to(folder.resolve()):
-                raise Changed(f"{path} is a symbolic link to elsewhere now: list again")
-            stored = self._objects.put_file(path.resolve())
+            with self._open(place, entry.key) as file:
+                stored = self._objects.put_open(file)
         except FileNotFoundError:
             raise Changed(f"{path} was listed and is gone: list again") from None
         if stored.digest != entry.version:
             raise Changed(f"{path} is not any more what was listed: list again")
+
+    def _hashed(self, place: Place, key: str, identity: str) -> str | None:
+        """The digest of the file with this identity; None if it changed meanwhile or is gone."""
+        try:
+            with self._open(place, key) as file:
+                digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+                opened = _identity(os.fstat(file.fileno()))
+            return digest if opened == identity == _identity((place.folder / key).stat()) else None
+        except FileNotFoundError:
+            return None
+
+    def _guard(self, place: Place, keys: Iterable[str]) -> None:
+        """Raises `Outside` for an object that is the controller's own, also if it was read when it
+        was not yet: nothing of it is handed out."""
+        if not place.committed and self._roots.concern(place.folder.resolve()):
+            for key in keys:
+                path = f"{place.folder}/{key}"
+                self._roots.check_file(path, os.path.realpath(path))
+
+    def _open(self, place: Place, key: str) -> FileIO:
+        root = place.folder.resolve()
+        return self._roots.open(place.folder / key, root, checked=not place.committed)
 
 
 class _Versions:
@@ -254,14 +301,3 @@ def is_left_out(key: str, marker: str | None) -> bool:
 def _identity(about: os.stat_result) -> str:
     parts = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
     return "-".join(map(str, parts))
-
-
-def _hashed(path: Path, identity: str) -> str | None:
-    """The digest of the file with this identity; None if it changed meanwhile or is gone."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-            opened = _identity(os.fstat(file.fileno()))
-        return digest if opened == identity == _identity(path.stat()) else None
-    except FileNotFoundError:
-        return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from controller.buckets.protocol import Contents
-from controller.shelf import remove_tree, use
+from controller.shelf import mode, remove_tree, use
 from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
 
@@ -68,15 +68,15 @@ def _replace(scratch: Path, target: Path) -> None:
     new.mkdir(exist_ok=True)
     for folder, _, _ in os.walk(new):
         if Path(folder) != new:
-            Path(folder).chmod(0o555)
+            Path(folder).chmod(mode(0o555))
     # Written after every file in it: whatever is written later shows by its time.
     os.utime(new)
     if target.exists():
-        target.chmod(0o755)  # a folder that is moved is written to, unless root moves it
+        target.chmod(0o700)  # a folder that is moved is written to, unless root moves it
         target.rename(scratch / "old")
     try:
         new.rename(target)
     except OSError:
         if not target.is_dir():
             raise
-    target.chmod(0o555)
+    target.chmod(mode(0o555))

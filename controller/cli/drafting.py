@@ -171,6 +171,7 @@ _SETTINGS = """\
 repositories:
   - name: {name}
     url: "{url}"
+# data_roots: [/data]   # folders of this machine that datasets may name: file:///data/...
 # home: .headgate     # state, artifacts and logs
 # slots: 2            # steps that run at the same time
 """

@@ -31,7 +31,7 @@ from controller.planning import (
 )
 from controller.reports.build import build
 from controller.settings import ObjectStore
-from controller.shelf import remove_tree
+from controller.shelf import UMASK, remove_tree
 from specs.load import Loaded
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
@@ -199,9 +199,11 @@ def _home(checkout: Checkout, given: Path | None, forget: bool) -> Iterator[Path
         folder = Path(tempfile.mkdtemp(prefix="headgate-run-"))
     else:
         folder = given.absolute() if given else git_folder(checkout) / HOME
+    before = os.umask(UMASK)
     try:
         yield folder
     finally:
+        os.umask(before)  # the report is for whoever reads it
         remove_tree(folder if forget else folder / "checkouts")
         for inside, _, _ in os.walk(folder / "datasets"):
             if not os.access(inside, os.W_OK):

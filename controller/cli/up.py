@@ -12,6 +12,7 @@ from controller.cli.reach import Reach, reach
 from controller.logs import set_up
 from controller.secrets import Secrets
 from controller.settings_file import exposed, load_secrets
+from controller.shelf import UMASK
 
 
 @click.command(short_help="Run the controller.")
@@ -25,6 +26,7 @@ def up(ctx: click.Context) -> None:
     Example:
       headgate up
     """
+    os.umask(UMASK)
     here = reach(ctx)
     secrets = load_secrets(here.settings, here.base, os.environ)
     log = here.settings.log

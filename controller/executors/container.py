@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from controller.executors.ownership import WRITABLE, hand_over
 from controller.executors.workspace import Prepared
 from controller.machine.runs.attempt import Attempt, State
 from deployers.bounded_log import BoundedLog
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 4 * 2**20
 """Of a step's output, this much is kept: half from the head, half from the tail."""
-WRITABLE = ("code", "outputs", "scratch")
 _KILLED = (137, 143)
 """Exit codes by SIGKILL and SIGTERM."""
 _UNKNOWN_TO_ENGINE = 255
@@ -81,7 +81,7 @@ def launch(
     name = engine.container(attempt.id)
     with contextlib.suppress(NotFound):
         client.api.remove_container(name, force=True)
-    hand_over(own)
+    hand_over(own, owner())
     program, *arguments = prepared.argv
     try:
         made = client.containers.create(
@@ -112,43 +112,8 @@ def _mounts(own: Path, prepared: Prepared) -> Iterable[Any]:
 
     for name in WRITABLE:
         yield Mount(str(own / name), str(own / name), type="bind")
-    for path in (own / "inputs", *prepared.reads):
+    for path in (own / "inputs", *prepared.data):
         yield Mount(str(path), str(path), type="bind", read_only=True)
-
-
-def hand_over(own: Path) -> None:
-    """Give its folders to the user of the container, where that is another."""
-    mine, theirs = os.getuid(), owner()
-    if theirs[0] != mine:
-        for name in WRITABLE:
-            _give(own / name, mine, theirs)
-
-
-def take_back(own: Path) -> None:
-    """Make the folders the controller's own again, once nothing runs there."""
-    mine, theirs = os.getuid(), owner()
-    if theirs[0] != mine:
-        for name in WRITABLE:
-            _give(own / name, theirs[0], (mine, os.getgid()))
-
-
-def _give(path: Path, old: int, new: tuple[int, int]) -> None:
-    """Change whose a tree is, from the top: a folder of another cannot always be looked into."""
-    try:
-        about = path.lstat()
-    except FileNotFoundError:
-        return
-    folder = path.is_dir() and not path.is_symlink()
-    # A file with other names is a checkout's, too, and stays as it is.
-    if about.st_uid == old and (folder or about.st_nlink == 1):
-        os.chown(path, *new, follow_symlinks=False)
-    if folder:
-        if new[0] == os.getuid():
-            path.chmod(about.st_mode & 0o7777 | 0o700)
-        for entry in list(os.scandir(path)):
-            _give(Path(entry.path), old, new)
-    elif new[0] == os.getuid() and about.st_nlink == 1 and not path.is_symlink():
-        path.chmod(about.st_mode & 0o777 | 0o600)
 
 
 class Output:

@@ -21,12 +21,12 @@ from controller.executors.container import (
     meaning,
     note_stop,
     stop_noted,
-    take_back,
 )
+from controller.executors.ownership import take_back
 from controller.executors.workspace import Workspace
 from controller.machine.core import Waits
 from controller.machine.runs.attempt import Attempt, State, Status
-from deployers.engine import Engine
+from deployers.engine import Engine, owner
 from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.references import TemplateError
 
@@ -328,7 +328,7 @@ class DockerExecutor:
 
     async def _conclude(self, live: _Live, seen: Seen | None) -> None:
         own = self._folder(live.attempt.id)
-        await asyncio.to_thread(take_back, own)
+        await asyncio.to_thread(take_back, own, owner()[0])
         if seen is None:
             state, why = State.LOST, "its container was removed by somebody else"
             if stop_noted(own) is not None:
@@ -338,7 +338,7 @@ class DockerExecutor:
         unseen = live.unseen or booted_since(seen.started or 0.0)
         state, why = meaning(seen, stop_noted(own), unseen)
         if state is not State.SUCCEEDED:
-            why = ends.with_last_words(why, _tail(own / "log"), self._redact)
+            why = ends.with_last_words(why, _tail(own / "log"), own, self._redact)
         self._end(live, state, why, seen)
         with contextlib.suppress(Failure):  # else it is reaped
             await self._engine.remove(seen.id)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from controller.executors.folders import NOTE, missed
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt, Status
 from specs.failures import NeedsHuman
@@ -32,9 +33,12 @@ def kept(folder: Path) -> Status | None:
         return None
 
 
-def with_last_words(what: str, log: str, redact: Callable[[str], str]) -> str:
-    """Why it failed, and the end of its log without secrets."""
+def with_last_words(what: str, log: str, folder: Path, redact: Callable[[str], str]) -> str:
+    """Why it failed, and the end of its log without secrets. `folder` is the attempt's: where a
+    file of the commit is named that it did not have, that may be why."""
     last = redact(log).strip()[-TAIL:]
+    lacks = missed(folder / NOTE, last)
+    what = f"{what}; {lacks}" if lacks else what
     return f"{what}. Its last words: {last}" if last else what
 
 
@@ -47,6 +51,11 @@ async def collect(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
     found = {}
     for name, file in attempt.outputs.items():
         path = folder / "outputs" / file
+        if _leads_away(path, folder):
+            raise NeedsHuman(
+                f"{attempt.node} put a symbolic link in the way of its output {name}: write a file "
+                f"or a folder to {{outputs.{name}}}"
+            )
         if not path.exists():
             raise NeedsHuman(
                 f"{attempt.node} ended well but did not write its output {name}: write it to "
@@ -57,6 +66,11 @@ async def collect(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
     scratch.write_text(json.dumps(found))
     scratch.replace(known)
     return found
+
+
+def _leads_away(path: Path, folder: Path) -> bool:
+    """Whether a link that the attempt left leads elsewhere: what lies there is not what it made."""
+    return path.resolve() != folder.resolve() / path.relative_to(folder)
 
 
 async def redact_log(folder: Path, redact: Callable[[str], str]) -> None:

@@ -1,23 +1,34 @@
-"""A copy of the spec's folder for one reader: what it writes there, nobody else will ever read.
+"""A copy of files of a commit for one reader: what it writes there, nobody else will ever read.
 
 Permissions alone do not keep a shared checkout as it was committed: its owner and root may write
 whatever they say.
 """
 
+import json
 import os
+import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from secrets import token_hex
 
 from controller.artifacts.objects import COPY_UP_TO
+from controller.shelf import mode
+from specs.model import SPEC_FILE
+
+NOTE = "left-out.json"
+"""The file of an attempt that names what its copy is without."""
+MOST_LEFT_OUT = 2000
+"""Names that it holds at most."""
 
 
-def own_copy(checkout: Path, folder: str, target: Path) -> Path:
-    """Lay out the commit at `target` once, and return where the spec's folder is there.
+def own_copy(checkout: Path, folder: str, files: Collection[str], target: Path) -> Path:
+    """Lay out these files of a commit at `target` once, and return where the spec's folder is
+    there. They are named by their paths below the spec's folder.
 
-    The spec's folder is copied; what lies beside it on the way up is linked to the checkout. Files
-    above `COPY_UP_TO` bytes are hard links and stay read-only, so a copy stays cheap. Raises
-    `OSError`.
+    Nothing else of the commit is there, and no way to it: what a step could read beside its files,
+    its cache key would not cover. Files above `COPY_UP_TO` bytes are hard links and stay
+    read-only, so a copy stays cheap. Raises `OSError`.
     """
     inside = target / folder
     if target.exists():
@@ -25,14 +36,15 @@ def own_copy(checkout: Path, folder: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".code-{token_hex(8)}")
     try:
-        source, copy = checkout, scratch
-        for part in Path(folder).parts:
-            copy.mkdir()
-            for entry in os.scandir(source):
-                if entry.name != part:
-                    (copy / entry.name).symlink_to(entry.path)
-            source, copy = source / part, copy / part
-        _copy(str(source), str(copy))
+        source, copy = f"{checkout / folder}", f"{scratch / folder}"
+        made = {copy}
+        os.makedirs(copy)  # noqa: PTH103 - text all the way: this is on the way of every step
+        for path in files:
+            parent = f"{copy}/{path}".rpartition("/")[0]
+            if parent not in made:
+                os.makedirs(parent, exist_ok=True)  # noqa: PTH103 - as above
+                made.add(parent)
+            _copy(f"{source}/{path}", f"{copy}/{path}")
         try:
             scratch.rename(target)
         except OSError:
@@ -44,26 +56,50 @@ def own_copy(checkout: Path, folder: str, target: Path) -> Path:
 
 
 def _copy(source: str, target: str) -> None:
-    os.mkdir(target)  # noqa: PTH102 - text all the way: this is on the way of every step
-    with os.scandir(source) as entries:
-        for entry in entries:
-            to = f"{target}/{entry.name}"
-            if entry.is_symlink():
-                os.symlink(os.readlink(entry.path), to)  # noqa: PTH211, PTH115 - as above
-            elif entry.is_dir():
-                _copy(entry.path, to)
-            else:
-                _copy_file(entry, to)
-
-
-def _copy_file(entry: "os.DirEntry[str]", target: str) -> None:
-    about = entry.stat()
-    if about.st_size > COPY_UP_TO:
+    about = os.lstat(source)
+    if os.path.islink(source):  # noqa: PTH114 - as above
+        os.symlink(os.readlink(source), target)  # noqa: PTH211, PTH115 - as above
+    elif os.path.isdir(source):  # noqa: PTH112 - a submodule: git leaves an empty folder
+        os.mkdir(target)  # noqa: PTH102 - as above
+    elif about.st_size > COPY_UP_TO:
         try:
-            os.link(entry.path, target)
+            os.link(source, target)
         except OSError:  # another file system
-            shutil.copyfile(entry.path, target)
-        return
-    shutil.copyfile(entry.path, target)
-    if about.st_mode & 0o100:
-        os.chmod(target, 0o755)  # noqa: PTH101, S103 - as above; a program stays one
+            shutil.copyfile(source, target)
+    else:
+        shutil.copyfile(source, target)
+        if about.st_mode & 0o100:
+            os.chmod(target, mode(0o755))  # noqa: PTH101 - as above; a program stays one
+
+
+def note_left_out(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
+    """Write down what of the commit such a copy is without, should the reader miss it."""
+    there = {f"{folder}/{path}" if folder else path for path in (*files, SPEC_FILE)}
+    found: list[str] = []
+    for where, _, names in os.walk(checkout):
+        below = os.path.relpath(where, checkout)
+        inside = "" if below == "." else f"{below}/"
+        found += (f"{inside}{name}" for name in names if f"{inside}{name}" not in there)
+        if len(found) >= MOST_LEFT_OUT:
+            break
+    if found:
+        note.write_text(json.dumps(found[:MOST_LEFT_OUT]))
+
+
+def missed(note: Path, words: str) -> str:
+    """A sentence on the first file that was left out and is named in the last words of a reader:
+    by its name, or as a module or its package. Empty where there is none."""
+    try:
+        left_out = json.loads(note.read_text())
+    except FileNotFoundError:
+        return ""
+    for path in left_out:
+        folder, _, name = path.rpartition("/")
+        names = "|".join(map(re.escape, {name, name.removesuffix(".py")}))
+        package = re.escape(folder.rpartition("/")[2] or name)
+        if re.search(rf"(?<![\w-])({names})(?![\w-])|module named '{package}[.']", words):
+            return (
+                f"it sees only the files that its `reads` admits, and {path} of the commit is not "
+                "one of them"
+            )
+    return ""

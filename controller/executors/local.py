@@ -11,9 +11,11 @@ import structlog
 
 from controller.buckets.protocol import Changed
 from controller.executors.ends import READ, collect, keep, kept, redact_log, with_last_words
+from controller.executors.ownership import hand_over, take_back
 from controller.executors.workspace import Workspace
 from controller.machine.core import Waits
 from controller.machine.runs.attempt import Attempt, State, Status
+from deployers.confinement import UNCONFINED, Confinement
 from deployers.processes import Exit, Processes, ProcessSpec, Reason
 from deployers.processes import State as ProcessState
 from specs.failures import Failure, TryAgain
@@ -21,6 +23,8 @@ from specs.references import TemplateError
 
 log = structlog.get_logger("headgate.executor")
 
+USER = "user"
+"""The file of an attempt with the number of the user that its folders were given to."""
 LOOK = 2.0
 """Seconds between looks at a running attempt, should its end not be announced."""
 
@@ -48,7 +52,9 @@ class LocalExecutor:
         *,
         slots: asyncio.Semaphore,
         redact: Callable[[str], str],
+        confinement: Confinement = UNCONFINED,
     ) -> None:
+        self._confinement = confinement
         self._workspace = workspace
         self._processes = processes
         self._slots = slots
@@ -78,6 +84,7 @@ class LocalExecutor:
             return Status(state=State.RUNNING, started=self._started(attempt_id))
         if known.exit is not None:
             self._announce(attempt_id)
+            await self._take_back(attempt_id)
             await redact_log(self._folder(attempt_id), self._redact)
             return self._ended(attempt_id, known.exit)
         refused = kept(self._folder(attempt_id))
@@ -167,11 +174,18 @@ class LocalExecutor:
             self._refuse(attempt.id, f"it cannot be prepared by a fault of Headgate's own ({what})")
 
     async def _prepare_and_start(self, attempt: Attempt) -> None:
+        own = self._folder(attempt.id)
         prepared = await self._workspace.prepare(attempt)
         self._waits.pop(attempt.id, None)
+        pipeline = attempt.run.rpartition("-")[0]
+        user = self._confinement.user(pipeline, "trusted" if attempt.trusted else "proposed")
+        if user is not None:
+            (own / USER).write_text(str(user.uid))
+            await asyncio.to_thread(hand_over, own, (user.uid, user.gid))
         spec = ProcessSpec(
             argv=prepared.argv,
             cwd=str(prepared.folder),
+            within=self._confinement.within(prepared.view(own), user),
             environment=prepared.environment,
             timeout=attempt.timeout,
             memory_bytes=attempt.memory,
@@ -194,6 +208,16 @@ class LocalExecutor:
         waiting = self._waiting.get(attempt_id)
         if waiting is not None:
             waiting.set()
+
+    async def _take_back(self, attempt_id: str) -> None:
+        """Nothing of it runs any more: what was given to its user is the controller's again."""
+        own = self._folder(attempt_id)
+        try:
+            user = int((own / USER).read_text())
+        except FileNotFoundError:
+            return
+        await asyncio.to_thread(take_back, own, user)
+        (own / USER).unlink(missing_ok=True)
 
     def _folder(self, attempt_id: str) -> Path:
         return self._workspace.folder(attempt_id)
@@ -229,4 +253,6 @@ class LocalExecutor:
             Reason.CANCELLED: "it was cancelled",
             Reason.LOST: "it was lost with its supervisor",
         }.get(exit_.reason, exit_.detail)
-        return with_last_words(what, self._processes.tail(attempt_id, READ), self._redact)
+        return with_last_words(
+            what, self._processes.tail(attempt_id, READ), self._folder(attempt_id), self._redact
+        )

@@ -1,7 +1,6 @@
 """Python environments of steps and model servers, built once per content of their requirements."""
 
 import asyncio
-import os
 import platform
 import shutil
 import sys
@@ -9,30 +8,18 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+from controller.executors.installing import Installer
 from controller.shelf import discard, discard_all, use
+from deployers.confinement import UNCONFINED, Confinement
 from specs.digests import digest
-from specs.failures import Failure
-
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy")
-"""What the installer may see of the controller's variables: where packages come from."""
-
-LONGEST = 1800.0
-"""Seconds that one call of the installer may take."""
-
-TAIL = 1500
-"""Characters of the installer's last words that a message quotes."""
-
-
-class CannotBuild(Failure):
-    """The requirements cannot be installed; the message holds the installer's last words."""
 
 
 class Virtualenvs:
     """The environments below one folder. An environment is complete or it is not there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, confinement: Confinement = UNCONFINED) -> None:
         self._folder = folder
+        self._installer = Installer(folder, confinement)
         self._building: dict[str, asyncio.Task[Path]] = {}
 
     def ready(self, requirements: str, python: str | None) -> Path | None:
@@ -78,13 +65,9 @@ class Virtualenvs:
         # the link that makes it known comes last.
         place = self._folder / f"{path.name}.{scratch.name.rpartition('-')[2]}"
         try:
-            await _uv("venv", "-q", "--python", python or sys.executable, str(place))
+            await self._installer.make(place, python or sys.executable)
             if requirements.strip():
-                listed = scratch / "requirements.txt"
-                listed.write_text(requirements)
-                interpreter = str(place / "bin" / "python")
-                arguments = ("-q", "--compile-bytecode", "--python", interpreter, "-r", str(listed))
-                await _uv("pip", "install", *arguments)
+                await self._installer.install(place, requirements, scratch)
             (scratch / "link").symlink_to(place.name)
             (scratch / "link").replace(path)
         except BaseException:
@@ -97,34 +80,3 @@ class Virtualenvs:
 
 def _name(requirements: str) -> str:
     return digest({"requirements": requirements})[7:31]
-
-
-async def _uv(*arguments: str) -> None:
-    from uv import find_uv_bin
-
-    process = await asyncio.create_subprocess_exec(
-        find_uv_bin(),
-        *arguments,
-        env={k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PREFIXES)},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(LONGEST):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        raise CannotBuild(
-            f"installing the requirements took longer than {LONGEST:g} s; is the package index "
-            "within reach?"
-        ) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        words = output.decode(errors="replace").strip()[-TAIL:]
-        raise CannotBuild(
-            "the requirements cannot be installed; mend the file that "
-            f"`environment.requirements` names. The installer said: {words}"
-        )

@@ -1,7 +1,7 @@
 """What lies ready before an attempt starts, on the machine that runs it.
 
 checkouts/<commit>/        the commit's files, read-only; shared
-attempts/<id>/code/        the step's own copy of them; the working directory is in it
+attempts/<id>/code/        the step's own copy of those that it reads; it works in there
 attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
 attempts/<id>/outputs/     what the step writes
 attempts/<id>/scratch/     HOME and TMPDIR of the step
@@ -15,20 +15,27 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from controller.artifacts import Artifacts
+from controller.buckets.catalog import Addresses
 from controller.buckets.protocol import Contents
-from controller.executors.folders import own_copy
+from controller.executors.folders import NOTE, note_left_out, own_copy
+from controller.executors.ownership import WRITABLE
 from controller.executors.virtualenvs import Virtualenvs
 from controller.machine.runs.attempt import Attempt
 from controller.secrets import Secrets
+from deployers.confinement import View, interpreter
 from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
 from specs.load import load
 from specs.model import SPEC_FILE
 from specs.references import render
 from validators.model.request import Request as ModelRequest
+
+REQUEST = "request.json"
+"""The file with what a gate is asked."""
+_ROOT = Path(__file__).parents[2]
 
 
 class Checkouts(Protocol):
@@ -46,9 +53,17 @@ class Datasets(Protocol):
         """The folder that holds exactly the objects of the dataset's version; their manifest."""
         ...
 
-    async def addresses(self, uri: str, digest: str) -> Iterator[tuple[ManifestEntry, str]]:
-        """Each object of the version and where it was listed, as a URI; nothing is copied."""
+    async def addresses(self, uri: str, digest: str) -> Addresses:
+        """Where each object of the version is; nothing is copied that is not in the repository."""
         ...
+
+
+class _Given(NamedTuple):
+    """An input as it lies ready."""
+
+    path: Path
+    data: Path | None
+    """The folder outside of the attempt's own that it is in."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +73,15 @@ class Prepared:
     argv: tuple[str, ...]
     folder: Path
     environment: dict[str, str]
-    reads: tuple[Path, ...] = ()
-    """Folders outside of the attempt's own that it reads."""
+    data: tuple[Path, ...] = ()
+    """Folders and files outside of the attempt's own that it reads."""
+    programs: tuple[Path, ...] = ()
+    """What its programs are made of, on this machine."""
+
+    def view(self, own: Path) -> View:
+        """All that it is to see beside the machine, where `own` is the attempt's folder."""
+        reads = (own / "inputs", own / REQUEST, *self.data, *self.programs)
+        return View(self.folder, reads, tuple(own / name for name in WRITABLE))
 
 
 @dataclass(frozen=True)
@@ -88,51 +110,55 @@ class Workspace:
             return await self._step(attempt, own, checkout)
         _make_folders(own, attempt)
         request = await self._request(attempt, own, checkout / attempt.folder)
-        asked = own / "request.json"
+        asked = own / REQUEST
         asked.write_text(json.dumps(request))
         module = {"data_gate": "validators.data", "model_gate": "validators.model"}
         report = own / "outputs" / attempt.outputs["report"]
         # -P: nothing that lies in the working directory is ever imported.
         argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), str(report))
         # The gates are Headgate's own code: they run in its environment and see no secret.
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(own / "scratch")}
+        scratch = str(own / "scratch")
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
-        return Prepared(argv=argv, folder=own, environment={**environment, **calm()})
+        return Prepared(
+            argv, own, {**environment, **calm()}, data=_read_by(request), programs=_headgate()
+        )
 
     async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
         def lay_out() -> Path:
             _make_folders(own, attempt)
-            return own_copy(checkout, attempt.folder, own / "code")
+            note_left_out(checkout, attempt.folder, attempt.files, own / NOTE)
+            return own_copy(checkout, attempt.folder, attempt.files, own / "code")
 
         # Beside each other: all of them wait for the disk, or for a network.
-        folder, environment, inputs = await asyncio.gather(
+        folder, virtualenv, given = await asyncio.gather(
             asyncio.to_thread(lay_out),
-            self.environment(attempt, checkout / attempt.folder, own),
+            self._virtualenv(attempt, checkout / attempt.folder),
             asyncio.gather(*(self._input(attempt, name, own) for name in attempt.inputs)),
         )
         values = {
             **{f"params.{name}": value for name, value in attempt.params.items()},
             **{f"outputs.{n}": str(own / "outputs" / file) for n, file in attempt.outputs.items()},
-            **{f"inputs.{n}": str(path) for n, path in zip(attempt.inputs, inputs, strict=True)},
+            **{f"inputs.{n}": str(one.path) for n, one in zip(attempt.inputs, given, strict=True)},
         }
-        pinned = [
-            path
-            for path, given in zip(inputs, attempt.inputs.values(), strict=True)
-            if given.kind == "dataset" and given.access == "path"
-        ]
-        argv = render(attempt.command, values)
-        return Prepared(argv, folder, environment, reads=(checkout, *dict.fromkeys(pinned)))
+        return Prepared(
+            render(attempt.command, values),
+            folder,
+            self._environment(attempt, virtualenv, own),
+            data=tuple(dict.fromkeys(one.data for one in given if one.data is not None)),
+            programs=interpreter(virtualenv) if virtualenv else (),
+        )
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what only the running step needed."""
         for name in ("code", "scratch"):
             shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
 
-    async def environment(self, attempt: Attempt, folder: Path, own: Path) -> dict[str, str]:
+    def _environment(self, attempt: Attempt, virtualenv: Path | None, own: Path) -> dict[str, str]:
         """The variables of a step: its own, its secrets, and as little else as possible."""
         return {
-            **await self._programs(attempt, folder),
+            **(variables_of(virtualenv) if virtualenv else {}),
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
             **calm(),
@@ -142,30 +168,28 @@ class Workspace:
             **self.secrets.reveal(attempt.secrets),
         }
 
-    async def _programs(self, attempt: Attempt, folder: Path) -> dict[str, str]:
+    async def _virtualenv(self, attempt: Attempt, folder: Path) -> Path | None:
         """Where its commands are; a container's are where its image says."""
         if attempt.executor == "docker":
-            return {}
+            return None
         text = read_requirements(folder, attempt.requirements)
-        env = await self.virtualenvs.get(text, attempt.python)
-        path = f"{env / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-        return {"PATH": path, "VIRTUAL_ENV": str(env)}
+        return await self.virtualenvs.get(text, attempt.python)
 
-    async def _input(self, attempt: Attempt, name: str, own: Path) -> Path:
+    async def _input(self, attempt: Attempt, name: str, own: Path) -> _Given:
         given = attempt.inputs[name]
         if given.kind == "artifact":
             target = own / "inputs" / name / (given.name or name)
             await self.artifacts.link(given.digest, target)
-            return target
+            return _Given(target, None)
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
-            await asyncio.to_thread(_write_addresses, listing, given.name, found)
-            return listing
+            await asyncio.to_thread(_write_addresses, listing, given.name, found.objects)
+            return _Given(listing, found.folder)
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
-        return folder
+        return _Given(folder, folder)
 
-    async def _request(self, attempt: Attempt, own: Path, folder: Path) -> object:
+    async def _request(self, attempt: Attempt, own: Path, folder: Path) -> dict[str, Any]:
         asked = attempt.request
         if attempt.program == "data_gate":
             given = attempt.inputs["dataset"]
@@ -178,7 +202,7 @@ class Workspace:
                 "suite": {"path": str(folder / suite), "origin": _within(attempt, suite)},
             }
         tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
-        files = {name: str(await self._input(attempt, name, own)) for name in tables}
+        files = {name: str((await self._input(attempt, name, own)).path) for name in tables}
         return _model_request(attempt, files, folder).model_dump(mode="json")
 
 
@@ -214,6 +238,12 @@ def read_requirements(folder: Path, path: str | None) -> str:
         raise NeedsHuman(f"{path} is not UTF-8 text; save it as such") from None
 
 
+def variables_of(virtualenv: Path) -> dict[str, str]:
+    """The variables by which a process finds the programs of an environment."""
+    path = f"{virtualenv / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    return {"PATH": path, "VIRTUAL_ENV": str(virtualenv)}
+
+
 def calm() -> dict[str, str]:
     """Variables that every command gets."""
     return {
@@ -221,6 +251,22 @@ def calm() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",  # nobody would read it a second time
         "PYTHONUNBUFFERED": "1",  # logs can be followed
     }
+
+
+def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
+    """What a gate reads where it lies: its suite, and the folder of the dataset's objects."""
+    if "suite" not in request:
+        return ()
+    objects = request["objects"][:1]
+    pinned = (Path(one["path"]).parents[one["key"].count("/")] for one in objects)
+    return (Path(request["suite"]["path"]), *pinned)
+
+
+def _headgate() -> tuple[Path, ...]:
+    """What Headgate's own gates are made of."""
+    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    own = (_ROOT / package for package in ("validators", "specs"))
+    return (*interpreter(Path(sys.prefix)), *own, *map(Path, paths))
 
 
 def _within(attempt: Attempt, path: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from controller.git.command import Remote, git
-from controller.shelf import remove_tree
+from controller.shelf import mode, remove_tree
 from specs.failures import NeedsHuman
 
 
@@ -46,12 +46,12 @@ def _finish(files: Path, links: Iterable[str], commit: str, target: Path) -> Non
         for name in names:
             entry = Path(folder, name)
             if not entry.is_symlink():
-                entry.chmod(entry.stat().st_mode & 0o555)
+                entry.chmod(mode(entry.stat().st_mode & 0o555))
         if Path(folder) != files:
-            Path(folder).chmod(0o555)
+            Path(folder).chmod(mode(0o555))
     try:
         files.rename(target)  # a folder that is moved is written to, so this one is sealed last
     except OSError:
         if not target.is_dir():
             raise
-    target.chmod(0o555)
+    target.chmod(mode(0o555))

@@ -9,9 +9,10 @@ state that once was.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -138,6 +139,10 @@ class SqliteStore:
             raise newer(str(error), HEAD, self.path) from error
 
     def _connect(self) -> None:
+        with suppress(OSError):  # SQLite says what is wrong with the file
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            for end in ("", "-wal", "-shm"):  # those that it makes have the mode of the first
+                Path(f"{self.path}{end}").chmod(0o600)
         engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
             poolclass=NullPool,

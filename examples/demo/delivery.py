@@ -60,7 +60,6 @@ class Delivery(Protocol):
 class Directory:
     """A `Delivery` into a folder of this machine."""
 
-    settings = ""
     environ: Mapping[str, str] = {}
 
     def __init__(self, folder: Path) -> None:
@@ -69,6 +68,10 @@ class Directory:
     @property
     def uri(self) -> str:
         return f"file://{self._folder}"
+
+    @property
+    def settings(self) -> str:
+        return f"data_roots: [{self._folder}]\n"
 
     def begin(self) -> None:
         self._folder.mkdir(parents=True)

@@ -50,13 +50,15 @@ async def released(
             **parts,
         }
     )
+    tree = await mirror.files(commit)
+    source = Source(repository="team", commit=commit, folder="", files=tree)
     version = ModelVersion(
         pipeline="mean",
         number=1,
         digest=digest("package"),
         model=(await artifacts.put(model)).digest,
         run="mean-1",
-        source=Source(repository="team", commit=commit, folder="", files={}),
+        source=source,
         branch="main",
         datasets={},
         verdicts={},

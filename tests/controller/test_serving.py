@@ -116,6 +116,16 @@ async def test_a_version_is_served_from_its_model_with_its_parameters_and_secret
     }
 
 
+async def test_a_server_sees_the_files_that_it_reads_and_nothing_else_of_the_commit(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, greeting="hi") as (serving, deployer, _):
+        await ready(serving, deployer)
+        (code,) = (tmp_path / "models").glob("*/code")
+        seen = sorted(path.name for path in code.iterdir())
+    assert seen == ["serve.py"], "README.md is in the commit, and not among what it reads"
+
+
 async def test_a_deployment_that_is_applied_again_is_the_same_server(tmp_path: Path) -> None:
     async with site(tmp_path, greeting="hi") as (serving, deployer, _):
         first = await ready(serving, deployer)

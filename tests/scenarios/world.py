@@ -46,6 +46,7 @@ class World:
                 "home": "home",
                 "repositories": [{"name": "team", "url": "remote.git", "poll": "200ms"}],
                 "bucket_poll": "2s",
+                "data_roots": [str(root / "bucket")],
                 "slots": 2,
             }
         )

@@ -38,6 +38,8 @@ class Attempt(Value):
     id: str
     run: str
     node: str
+    trusted: bool = False
+    """Whether its run may release; what a pull request proposes is kept apart from what may."""
     program: Literal["step", "data_gate", "model_gate"] = "step"
     """What runs: a command of the spec, or one of Headgate's gates with `request`."""
     command: str = ""
@@ -46,6 +48,8 @@ class Attempt(Value):
     commit: str
     folder: str
     """The spec's folder in the repository; the working directory of the command."""
+    files: tuple[str, ...] = ()
+    """What the command finds there, by path below that folder; nothing else of the commit."""
     inputs: Mapping[str, Input] = {}
     outputs: Mapping[str, str] = {}
     """File names by output name."""

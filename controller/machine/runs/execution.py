@@ -110,7 +110,9 @@ def _start_ready(
             observed.statuses.get(tried.id, Status(state=State.UNKNOWN)).state is not State.UNKNOWN
         ):
             continue
-        attempt = attempt_of(actual, tried.id, digests).model_copy(update={"run": run.id})
+        attempt = attempt_of(actual, tried.id, digests).model_copy(
+            update={"run": run.id, "trusted": run.releases}
+        )
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
 

@@ -198,4 +198,6 @@ def attempt_of(node: Node, attempt_id: str, digests: Mapping[str, str]) -> Attem
         )
         for name in node.inputs
     }
-    return node.attempt.model_copy(update={"id": attempt_id, "inputs": inputs})
+    # Exactly what the key covers: else what one run may read would decide what others get.
+    files = tuple(node.reads)
+    return node.attempt.model_copy(update={"id": attempt_id, "inputs": inputs, "files": files})

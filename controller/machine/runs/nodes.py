@@ -158,7 +158,7 @@ def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     return {
         "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
         "params": serve_params(spec),
-        "reads": reads_of(spec, source, serve.reads),
+        "reads": serve_reads(spec, source),
         "environment": environment_of(spec, source, None),
     }
 
@@ -169,3 +169,8 @@ def serve_params(spec: Pipeline) -> dict[str, str]:
         return {}
     named = {p.name for p in placeholders(spec.release.serve.run) if p.kind == "params"}
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
+
+
+def serve_reads(spec: Pipeline, source: Source) -> dict[str, str]:
+    """The files that the server reads, as its package's digest covers them."""
+    return reads_of(spec, source, spec.release.serve.reads) if spec.release else {}

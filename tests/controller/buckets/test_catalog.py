@@ -59,7 +59,7 @@ async def test_addresses_are_had_without_a_copy(tmp_path: Path) -> None:
     uri = drop(tmp_path, "1")
     listing = await catalog(tmp_path).list(uri)
     found = await catalog(tmp_path).addresses(uri, listing.manifest.digest)
-    assert [uri for _, uri in found] == [(tmp_path / "bucket" / "a.csv").as_uri()]
+    assert [uri for _, uri in found.objects] == [(tmp_path / "bucket" / "a.csv").as_uri()]
     assert not (tmp_path / "datasets" / "pins").exists()
 
 
@@ -68,7 +68,7 @@ async def test_two_datasets_with_equal_objects_keep_their_own_addresses(tmp_path
     (digest,) = {(await catalog(tmp_path).list(uri)).manifest.digest for uri in uris}
     for uri, name in zip(uris, ("old", "new"), strict=True):
         found = await catalog(tmp_path).addresses(uri, digest)
-        assert [uri for _, uri in found] == [(tmp_path / name / "a.csv").as_uri()]
+        assert [uri for _, uri in found.objects] == [(tmp_path / name / "a.csv").as_uri()]
     (tmp_path / "old" / "a.csv").unlink()
     folder, _ = await catalog(tmp_path).pinned(uris[1], digest)
     assert (folder / "a.csv").read_text() == "1"

@@ -55,7 +55,7 @@ def desk(tmp_path: Path) -> Desk:
     settings = tmp_path / "headgate.yaml"
     settings.write_text("repositories: [{name: toys, url: remote.git, poll: 200ms}]\n")
     home = tmp_path / ".headgate"
-    home.mkdir()
+    home.mkdir(mode=0o700)
 
     def do(*arguments: str) -> Result:
         clean = {name: None for name in os.environ if name.startswith("HEADGATE_")}

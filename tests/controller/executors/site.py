@@ -26,6 +26,7 @@ FOLDER = "models/mean"
 FILES = {
     f"{FOLDER}/said.txt": "committed\n",
     f"{FOLDER}/offline.txt": "--no-index\nno-such-package-of-ours\n",
+    f"{FOLDER}/helpers/secret_sauce.py": "BETTER = 1\n",
     "shared/note.txt": "beside\n",
 }
 
@@ -117,6 +118,7 @@ class LocalSite:
             repository="team",
             commit=self.commit,
             folder=FOLDER,
+            files=("said.txt",),
             timeout=120,
         ).model_copy(update=changes)
 

@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from controller.machine.runs.attempt import State
 from tests.contracts.executor import (
     SECRET,
@@ -58,11 +60,33 @@ async def test_what_cannot_be_prepared_yet_takes_no_slot(site: LocalSite) -> Non
         assert (await run(executor, fine)).state is State.SUCCEEDED
 
 
-async def test_files_beside_the_specs_folder_can_be_read(site: LocalSite) -> None:
-    attempt = site.attempt("cat ../../shared/note.txt")
+async def test_a_step_sees_the_files_that_it_reads_and_nothing_else_of_the_commit(
+    site: LocalSite,
+) -> None:
+    attempt = site.attempt("sh -c 'cd ../..; find . | sort'")
     async with site.open() as executor:
         assert (await run(executor, attempt)).state is State.SUCCEEDED
-        assert await printed(executor, attempt) == "beside\n"
+        seen = (await printed(executor, attempt)).split()
+    assert seen == [".", "./models", "./models/mean", "./models/mean/said.txt"]
+
+
+@pytest.mark.parametrize(
+    ("command", "lacked"),
+    [
+        ("cat ../../shared/note.txt", "shared/note.txt"),
+        ("python3 -c 'import helpers'", "helpers/secret_sauce.py"),
+        ("sh -c 'echo no module named secret_sauce; exit 1'", "helpers/secret_sauce.py"),
+        ("sh -c 'echo no such column: fare; exit 1'", None),
+    ],
+)
+async def test_a_step_that_fails_for_a_file_that_it_does_not_read_is_told_so(
+    site: LocalSite, command: str, lacked: str | None
+) -> None:
+    async with site.open() as executor:
+        status = await run(executor, site.attempt(command))
+    assert status.state is State.FAILED
+    assert ("`reads` admits" in status.message) == (lacked is not None)
+    assert (lacked or "") in status.message
 
 
 async def test_after_its_outputs_are_stored_its_copies_are_deleted(

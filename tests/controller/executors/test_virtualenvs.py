@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.executors.virtualenvs import CannotBuild, Virtualenvs
+from controller.executors.installing import CannotBuild
+from controller.executors.virtualenvs import Virtualenvs
 from controller.machine.runs.attempt import State
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite

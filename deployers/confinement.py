@@ -1,0 +1,304 @@
+"""Keeps processes of pipelines from what is not theirs, by bubblewrap.
+
+A confined process sees the machine read-only. What is the controller's own or somebody's private
+(`Confinement.hidden`) is empty there, and only the folders that it is given are laid over that. It
+has its own process ids, so it can signal nobody; the network is the machine's.
+
+Where the controller is root with its rights, each pipeline's processes are users of their own,
+those of runs that may release others than those of pull requests. Else they are the controller's
+user in a user namespace without any capability. See bwrap(1), setpriv(1), and systemd's UIDS-GIDS
+for which numbers are nobody's.
+"""
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from specs.failures import NeedsHuman
+
+Kind = Literal["users", "namespace", "none"]
+
+FREE = range(65_536, 100_000)
+"""User ids that neither distributions, systemd nor subuid(5) hand out."""
+SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/run", "/root")))  # noqa: S108 - hidden, not used
+"""Folders of everybody's, with sockets and leftovers, and root's own."""
+DEVICES = ("nvidia*", "dri", "kfd")
+"""Those below /dev that compute."""
+MEND = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
+NEEDED = tuple(
+    Path(each).resolve()
+    for each in ("/bin", "/sbin", "/lib", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/local", "/etc",
+                 "/proc", "/sys", "/dev")
+)  # fmt: skip
+"""Folders without which no program runs: whoever keeps something there, it is not hidden whole."""
+_RIGHTS = (0, 1, 6, 7, 21)
+"""CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID, CAP_SETUID and CAP_SYS_ADMIN."""
+_MAPS = ("/proc/self/uid_map", "/proc/self/gid_map")
+_OPEN = "1777"
+_PATIENCE = 20.0
+"""Seconds that a first try may take."""
+
+
+class User(NamedTuple):
+    """Who a confined process is."""
+
+    uid: int
+    gid: int
+    name: str = ""
+    """Of an account; empty for a number that is nobody's."""
+
+
+class View(NamedTuple):
+    """What a process is given beside the machine: absolute paths, the same inside as outside."""
+
+    folder: Path
+    """Where it works."""
+    reads: Sequence[Path] = ()
+    writes: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """How processes are confined here, if they are.
+
+    `private` are folders and files that nobody but the controller may read; `account` is the user
+    that all processes are, where there is one for them.
+    """
+
+    private: tuple[Path, ...] = ()
+    account: User | None = None
+    kind: Kind = "none"
+    why: str = ""
+    """Why they are not confined, or not as other users."""
+    _folders: frozenset[Path] = field(init=False, repr=False)
+    """Folders that are empty inside but for what is given."""
+    _files: frozenset[Path] = field(init=False, repr=False)
+    """Files that cannot be read inside."""
+
+    def __post_init__(self) -> None:
+        there = {path.resolve() for path in (*SHARED, *self.private) if path.exists()}
+        folders = (path for path in there if path.is_dir() and not _is_needed(path))
+        object.__setattr__(self, "_folders", frozenset(folders))
+        object.__setattr__(self, "_files", frozenset(path for path in there if not path.is_dir()))
+
+    @property
+    def works(self) -> bool:
+        """Whether processes are confined at all."""
+        return self.kind != "none"
+
+    def user(self, *name: str) -> User | None:
+        """Who the processes of that name are; None where they are the controller's user."""
+        if self.kind != "users":
+            return None
+        if self.account is not None:
+            return self.account
+        said = "\0".join((*map(str, self.private[:1]), *name))
+        start = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big")
+        ids = (FREE[(start + step) % len(FREE)] for step in range(len(FREE)))
+        uid = next(each for each in ids if _is_nobodys(each))
+        return User(uid, uid)
+
+    def within(self, view: View, user: User | None = None) -> tuple[str, ...]:
+        """What is put before a command so that it runs confined; empty where nothing is."""
+        if not self.works:
+            return ()
+        return (
+            *(_path("bwrap"), "--die-with-parent", "--new-session"),
+            *("--unshare-pid", "--unshare-ipc"),
+            *(("--unshare-user",) if self.kind == "namespace" else ()),
+            *("--cap-drop", "ALL"),
+            *(_become_rights() if user else ()),
+            *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+            *("--perms", _OPEN, "--tmpfs", "/dev/shm"),  # noqa: S108 - its own
+            *(word for device in _devices() for word in ("--dev-bind", device, device)),
+            *self._mounts(view),
+            *("--chdir", str(view.folder), "--"),
+            *(_become(user) if user else ()),
+        )
+
+    def hides(self, path: Path) -> bool:
+        """Whether a path, unless it is given, leads to nothing inside."""
+        return any(each in self._folders for each in (path, *path.parents)) or path in self._files
+
+    def _mounts(self, view: View) -> Iterator[str]:
+        """What is hidden and what is given, outermost first: the innermost decides."""
+        given: dict[Path, tuple[str, ...]] = {}
+        own = self._folders | self._files
+        resolver = Path("/etc/resolv.conf").resolve()  # systemd's is below /run
+        writes = ((path, "--bind") for path in view.writes)
+        for path, how in (*((path, "--ro-bind") for path in (*view.reads, resolver)), *writes):
+            real = path.resolve()
+            for place in {path, real}:  # a path that leads through a link is there by either name
+                wanted = self.hides(place) or (how == "--bind" and place == real)
+                if wanted and place not in own and real.exists():
+                    given[place] = (how, str(real), str(place))
+        steps = {
+            each: ("--dir", str(each))
+            for place in (*given, view.folder / "here")
+            for each in place.parents
+            if self.hides(each)
+        }
+        hidden = {
+            each: ("--perms", _OPEN if each.name == "tmp" else "0755", "--tmpfs", str(each))
+            for each in self._folders
+        }
+        masked = {each: ("--ro-bind", os.devnull, str(each)) for each in self._files}
+        last: dict[Path, bool] = {}  # whether what lies innermost so far, by place, is hidden
+        for place, words in sorted({**steps, **masked, **hidden, **given}.items()):
+            above = next((last[each] for each in place.parents if each in last), False)
+            if place in given:
+                last[place] = False
+            elif place in own:
+                if above:
+                    continue  # it is not there
+                last[place] = True
+            elif not above:
+                continue  # a folder on the way that is there already
+            yield from words
+
+
+def confinement(private: Iterable[Path], account: str | None = None) -> Confinement:
+    """How this controller confines its processes. The first of `private` is its home.
+
+    Raises `NeedsHuman` for an account that is not there, is root's or the controller's own, or
+    that the controller has no right to become.
+    """
+    kind, why = _probed()
+    private = (*private, *_homes())
+    if account is None:
+        return Confinement(private, None, kind, why)
+    try:
+        known = pwd.getpwnam(account)
+    except KeyError:
+        raise NeedsHuman(f"`run_as`: there is no account {account}; create it") from None
+    if known.pw_uid in (0, os.getuid()):
+        raise NeedsHuman(f"`run_as`: {account} is no user of its own; name another account")
+    if kind != "users":
+        raise NeedsHuman(f"`run_as`: only root can run steps as {account}, and by bwrap: {why}")
+    return Confinement(private, User(known.pw_uid, known.pw_gid, account), kind, why)
+
+
+def interpreter(environment: Path) -> tuple[Path, ...]:
+    """What has to be seen for the Python of a virtual environment to run: it, and the Python that
+    it was made of, unless that is somebody's whole folder."""
+    found = [environment]
+    if environment.is_symlink():  # its programs begin with the name of what that leads to
+        found.append(environment.parent / environment.readlink())
+    hops = [environment / "bin" / "python"]
+    while hops[-1].is_symlink():
+        hops.append(Path(os.path.normpath(hops[-1].parent / hops[-1].readlink())))
+    prefix = hops[-1].parent.parent
+    if next(prefix.glob("lib*/python3*"), None) is not None:
+        found.append(prefix)
+    return (*found, *(hop for hop in hops if not any(hop.is_relative_to(each) for each in found)))
+
+
+@cache
+def _probed() -> tuple[Kind, str]:
+    """What works here, tried once; and in words why not more does."""
+    if shutil.which("bwrap") is None:
+        return "none", "bwrap is not on PATH"
+    why = ""
+    if _may_become_others():
+        why = _trial(Confinement(kind="users"), User(FREE[0], FREE[0]))
+        if not why:
+            return "users", ""
+    else:
+        why = "the controller is not root with all its rights"
+    failed = _trial(Confinement(kind="namespace"), None)
+    return ("none", failed) if failed else ("namespace", why)
+
+
+def _trial(tried: Confinement, user: User | None) -> str:
+    """Why a process cannot be confined so; empty where it can."""
+    command = (*tried.within(View(Path("/")), user), "/bin/true")
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            env={"PATH": os.defpath},
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"bwrap does not run: {error}"
+    if done.returncode == 0:
+        return ""
+    return (done.stderr.strip().splitlines() or [f"bwrap ended with {done.returncode}"])[-1][:300]
+
+
+def _may_become_others() -> bool:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return False
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    rights = int(status["CapEff"], 16)
+    return all(rights >> number & 1 for number in _RIGHTS) and all(map(_are_there, _MAPS))
+
+
+def _are_there(file: str) -> bool:
+    """Whether the free ids exist in this user namespace; see user_namespaces(7)."""
+    for line in Path(file).read_text().splitlines():
+        first, _, count = map(int, line.split())
+        if first <= FREE.start and FREE.stop <= first + count:
+            return True
+    return False
+
+
+def _become_rights() -> tuple[str, ...]:
+    """What is left to become another user, and to give up the rest for good."""
+    rights = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+    return tuple(word for right in rights for word in ("--cap-add", right))
+
+
+def _become(user: User) -> tuple[str, ...]:
+    groups = "--init-groups" if user.name else "--clear-groups"
+    return (
+        # Absolute: PATH is the command's own, and this still has rights.
+        *(_path("setpriv"), "--reuid", str(user.uid), "--regid", str(user.gid), groups),
+        *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--"),
+    )
+
+
+@cache
+def _is_nobodys(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return True
+    return False
+
+
+def _devices() -> list[str]:
+    return sorted(str(each) for name in DEVICES for each in Path("/dev").glob(name))
+
+
+@cache
+def _path(program: str) -> str:
+    return shutil.which(program) or program
+
+
+def _homes() -> Iterator[Path]:
+    """The folders that the controller's user calls their own."""
+    if "HOME" in os.environ:
+        yield Path(os.environ["HOME"])
+    with suppress(KeyError):
+        yield Path(pwd.getpwuid(os.getuid()).pw_dir)
+
+
+def _is_needed(folder: Path) -> bool:
+    """Whether nothing would run without what lies in a folder."""
+    return any(folder in (each, *each.parents) for each in NEEDED)
+
+
+UNCONFINED = Confinement()
+"""Processes are whoever starts them, and see what that user sees."""
