@@ -222,7 +222,13 @@ class App:
         )
         pulls = self.github.pulls if self.github else None
         pipelines = PipelineKind(
-            self.store, self.repositories, self.catalog, self.versions, self.artifacts, self.watch
+            self.store,
+            self.repositories,
+            self.catalog,
+            self.versions,
+            self.artifacts,
+            self.watch,
+            confined=self.confinement.works or self.settings.untrusted == "anywhere",
         )
         return Loop(
             self.store,

@@ -170,7 +170,7 @@ class Gathering:
             was, now = [await self._datasets.addresses(data.uri, each) for each in versions]
         except NeedsHuman:
             return None
-        entries = ((entry for entry, _ in one) for one in (was, now))
+        entries = ((entry for entry, _ in one.objects) for one in (was, now))
         return await asyncio.to_thread(moved, *entries)
 
     async def past(self, run: Run) -> tuple[Past, ...]:
