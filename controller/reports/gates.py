@@ -40,14 +40,12 @@ def gates(
 
 def _named(gate: str, report: Report) -> Report:
     """The report with which of two gates of the same subject it is of."""
-    which = ""
-    if gate == BASE_EXAM:
-        which = f"by {report.exam or 'the evaluation of the base branch'}"
-    elif gate.endswith(PROPOSED):
-        which = "by the suite that is proposed here"
-    if not which:
-        return report
-    return report.model_copy(update={"subject": f"{report.subject}, {which}"})
+    if gate == BASE_EXAM and not report.exam:
+        return report.model_copy(update={"exam": "the evaluation of the base branch"})
+    if gate.endswith(PROPOSED):
+        subject = f"{report.subject}, by the suite that is proposed here"
+        return report.model_copy(update={"subject": subject})
+    return report
 
 
 def _places(reports: Mapping[str, Report], graph: Graph | None, links: Links) -> Iterator[str]:

@@ -266,7 +266,7 @@ def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_ou
         "| ❌ | the evaluation of the base | roc_auc 0.512 | FAIL |",
         f"they comment `/headgate accept {SHA[:12]}`",
         "**exam: evaluate.py**",
-        "❌ model gate: flight-delay, by the evaluation of the base branch",
+        "❌ model gate: flight-delay, judged by the evaluation of the base branch",
         "✅ model gate: flight-delay",
     )
 
