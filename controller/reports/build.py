@@ -92,11 +92,8 @@ def build(
         head.append(fenced(action.text))
     tail: list[str] = []
     if ours is not None:
-        head += [about(ours, here=again is not None), *judged_by(ours, beside.base, beside.links)]
-        head += exam(ours, plan, reports, action)
-        if not ours.live and "gate.model" in reports:
-            head += trend(reports["gate.model"], beside.past)
-        head += _failures(ours)
+        head.append(about(ours, here=again is not None))
+        head += [*_judged(ours, action, reports, plan, beside), *_failures(ours)]
         tail = list(_tail(ours, graph, reports, plan, beside))
     elif plan is not None and action.state == "held":
         tail = [render_plan(plan)]
@@ -106,8 +103,8 @@ def build(
         head += loose_ends(ours, graph, reports)
     room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
     whole = again or f"headgate show {action.run}"
-    judged = gates(reports, graph, beside.links, whole, room)
-    text = "\n\n".join(part for part in (*head, *judged, *tail) if part) + "\n"
+    shown = gates(reports, graph, beside.links, whole, room)
+    text = "\n\n".join(part for part in (*head, *shown, *tail) if part) + "\n"
     return CommitReport(
         repository=action.repository,
         commit=action.commit,
@@ -189,6 +186,21 @@ def _worse(worse: Worse | None, action: ReportCommit) -> Iterator[str]:
             "one check for both, so the worse of the two counts; what follows is said of "
             + (f"#{action.pull} alone." if action.pull is not None else "this one alone.")
         )
+
+
+def _judged(
+    run: Run,
+    action: ReportCommit,
+    reports: Mapping[str, Report],
+    plan: Plan | None,
+    beside: Beside,
+) -> Iterator[str]:
+    """By whose rules and exam it is judged, and how its metrics went before."""
+    yield from judged_by(run, beside.base, beside.links)
+    yield from exam(run, plan, reports, action)
+    model = headline.trusted(reports)
+    if not run.live and model is not None:
+        yield from trend(model, beside.past)
 
 
 def _failures(run: Run) -> Iterator[str]:

@@ -34,7 +34,7 @@ def gates(
     named = [_named(name, report) for name, report in ordered.items()]
     text = render(named, "the gates", whole=whole, longest=room).rstrip("\n")
     first, _, rest = text.partition("\n\n")
-    yield rest if first.startswith("## ") else text
+    yield f"**All gates**: {rest}" if first.startswith("## ") else text
     yield from where
 
 

@@ -44,9 +44,11 @@ def passed(
 def _shown(
     run: Run, reports: Mapping[str, Report], plan: Plan | None, compared: bool
 ) -> Iterator[str]:
-    model = reports.get("gate.model")
+    model = trusted(reports)
     if model is not None:
         yield from judged(model, run.baseline, compared=compared)
+        if BASE_EXAM in reports:
+            yield "the exam changed, and this is by that of the base branch"
     elif "model" in run.verdicts:
         yield "all gates passed"
     elif run.verdicts:
@@ -54,6 +56,11 @@ def _shown(
     else:
         yield "all steps ran; it has no gate, so nothing was judged"
     yield from _rules(run, plan)
+
+
+def trusted(reports: Mapping[str, Report]) -> Report | None:
+    """What the model is known by: where the exam changed, by that of the base branch."""
+    return reports.get(BASE_EXAM) or reports.get("gate.model")
 
 
 def judged(report: Report, baseline: int | None, *, compared: bool = True) -> Iterator[str]:

@@ -125,3 +125,17 @@ def test_a_score_that_is_too_good_to_be_true_is_in_the_headline() -> None:
     gate = gate.model_copy(update={"checks": (*gate.checks, odd)})
     said = headline.passed(RUN, {"gate.model": gate}, None)
     assert said == "roc_auc 0.752 → 0.8679 (+0.1159) against v1; ⚠️ too good to be true"
+
+
+def test_where_the_exam_changed_the_number_is_that_of_the_base_branch_s_exam() -> None:
+    (roc, *others) = model_report(Verdict.PASS, baseline=0.752).metrics
+    perfect = roc.model_copy(update={"candidate": 1.0})
+    leaks = model_report(Verdict.PASS, baseline=0.752)
+    leaks = leaks.model_copy(update={"metrics": (perfect, *others)})
+    reports = {"gate.model": leaks, "gate.model.base": model_report(Verdict.PASS, baseline=0.752)}
+    assert headline.passed(RUN, reports, None) == (
+        "roc_auc 0.752 → 0.8679 (+0.1159) against v1; "
+        "the exam changed, and this is by that of the base branch"
+    )
+    (line,) = trend(headline.trusted(reports) or leaks, [Past(1, {"roc_auc": 0.7})])
+    assert line.endswith("**0.8679**")
