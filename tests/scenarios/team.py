@@ -25,15 +25,19 @@ class Team:
     def comments(self, pull: Issue) -> list[str]:
         return [comment.body for comment in self.github.comments(self.repository, pull)]
 
+    def checks(self, sha: str) -> list[CheckRun]:
+        """Those of gates; what becomes of the rules has a check of its own."""
+        runs = self.github.check_runs(self.repository, sha)
+        return [run for run in runs if not run.name.startswith("headgate policy / ")]
+
     def conclusions(self, sha: str) -> list[str | None]:
-        return [run.conclusion for run in self.github.check_runs(self.repository, sha)]
+        return [run.conclusion for run in self.checks(sha)]
 
     async def concluded(self, sha: str, *conclusions: str) -> list[CheckRun]:
         """Wait until the checks of a commit have ended in these ways."""
 
         async def look() -> list[CheckRun] | None:
-            runs = self.github.check_runs(self.repository, sha)
-            return runs if self.conclusions(sha) == [*conclusions] else None
+            return self.checks(sha) if self.conclusions(sha) == [*conclusions] else None
 
         return await self.world.until(look, f"the checks of {sha} to be {conclusions}")
 

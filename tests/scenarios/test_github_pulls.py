@@ -38,7 +38,7 @@ async def test_the_plan_is_there_while_the_run_goes_on_and_progress_makes_no_new
         assert "params.wait went from 0.0 to 7.0" in planned
 
         async def in_progress() -> bool:
-            (run,) = team.github.check_runs(team.repository, sha)
+            (run,) = team.checks(sha)
             return "train" in run.output["title"] and run.status == "in_progress"
 
         await world.until(in_progress, "the check to name the step")
