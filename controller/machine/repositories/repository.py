@@ -139,6 +139,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     look = _Look(before, observed, held, accepted, approved)
     for branch, commit in observed.heads.items():
         look.at(branch, commit)
+    look.actions += look.policies
     look.messages += _left(before, observed, look.pipelines, look.moves)
     targets = _targets(observed, look)
     new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
@@ -201,6 +202,8 @@ class _Look:
         self.moves = before.moves + 1
         self.messages: list[Message] = []
         self.actions: list[Action] = []
+        self.policies: list[Action] = []
+        """They take longest, and come last, so that they hold up nothing else."""
         self.pipelines: dict[str, Mapping[str, str]] = {}
         self.untold: dict[str, Untold] = {}
 
@@ -251,10 +254,10 @@ class _Look:
         untouched = tuple(name for name in commit.untouched if name not in told)
         removed = tuple(name for name in commit.removed if name not in told)
         self.untold[branch] = Untold(untouched=untouched, removed=removed)
-        every = sorted({*told, *untouched, *removed})
-        self.actions += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
         self.actions += telling.untouched(place, pull, untouched)
         self.actions += [telling.removed(place, pull, name, by.get(name, "")) for name in removed]
+        every = sorted({*told, *untouched, *removed})
+        self.policies += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
         if not every:
             title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
             self.actions.append(telling.report(place._replace(pull=None), "", "skipped", title))
