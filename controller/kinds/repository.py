@@ -209,7 +209,8 @@ class RepositoryKind:
         known = {}
         for number, now in pulls.items():
             pull = before.pulls.get(number) if number in fresh else now
-            commit = Commit(sha=pull.head, pull=pull) if pull else None
+            waits = number in fresh
+            commit = Commit(sha=pull.head, pull=pull, waits=waits) if pull else None
             if number in turn:
                 try:
                     pull, commit = now, await self._pull(before.name, now)
