@@ -204,13 +204,14 @@ class Mirror:
         """The first parent of a commit; None for the first of all."""
         return next(iter((await self.commit_info(commit)).parents), None)
 
-    async def fork_point(self, one: str, other: str) -> str | None:
-        """The last commit that both have in their history; None for histories that never met."""
-        arguments = ("merge-base", checked_sha(one), checked_sha(other))
+    async def fork_points(self, one: str, other: str) -> tuple[str, ...]:
+        """The last commits that both have in their history: several where each merged the other's
+        past in its own way, none for histories that never met."""
+        arguments = ("merge-base", "--all", checked_sha(one), checked_sha(other))
 
-        async def ask() -> str | None:
+        async def ask() -> tuple[str, ...]:
             _, out = await git(self._remote, arguments, folder=self._folder, accept=(0, 1))
-            return out.decode().strip() or None
+            return tuple(out.decode().split())
 
         return await self._found(one, lambda: self._found(other, ask))
 

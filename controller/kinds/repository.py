@@ -209,7 +209,8 @@ class RepositoryKind:
         known = {}
         for number, now in pulls.items():
             pull = before.pulls.get(number) if number in fresh else now
-            commit = Commit(sha=pull.head, pull=pull) if pull else None
+            waits = number in fresh
+            commit = Commit(sha=pull.head, pull=pull, waits=waits) if pull else None
             if number in turn:
                 try:
                     pull, commit = now, await self._pull(before.name, now)
@@ -220,16 +221,23 @@ class RepositoryKind:
         return known
 
     async def _pull(self, name: str, pull: Pull) -> Commit:
-        """The new head of a pull request, compared with where it left its base."""
+        """The new head of a pull request, compared with where it left its base. Where it left it
+        more than once, all of them count: what it merged back may undo what the base did since."""
         mirror = self._repositories.mirror(name)
-        since = await mirror.fork_point(pull.base_commit, pull.head)
-        before = await self._repositories.specs(name, since) if since else {}
         after = await self._repositories.specs(name, pull.head)
-        changed = {code.name for f, code in after.items() if touches(before.get(f), code)}
+        points = await mirror.fork_points(pull.base_commit, pull.head)
+        befores = [await self._repositories.specs(name, point) for point in points] or [{}]
+        changed = {
+            code.name
+            for before in befores
+            for f, code in after.items()
+            if touches(before.get(f), code)
+        }
         # A second spec of a name that is taken comes with the first, so that this is said.
         touched = {f: code for f, code in after.items() if code.name in changed}
         untouched = {f: code for f, code in after.items() if f not in touched}
-        left = set(_names(before).values()) - set(_names(after).values())
+        had = {pipeline for before in befores for pipeline in _names(before).values()}
+        left = had - set(_names(after).values())
         return Commit(
             sha=pull.head,
             subject=pull.title,

@@ -48,6 +48,8 @@ class Commit(Value):
     removed: tuple[str, ...] = ()
     """Of a pull request: pipelines of its base whose spec is not in it."""
     pull: Pull | None = None
+    waits: bool = False
+    """Whether it could not be read yet, so that nothing is said of it in this look."""
 
 
 class Untold(Value):
@@ -123,6 +125,8 @@ def is_seen(
     before = repository.pulls.get(pull.number) if pull else None
     if pull is not None and before is not None and before.base != pull.base:
         return False
+    if pull is not None and branch not in repository.untold:
+        return False  # it was told by a Headgate that compared no rules
     if branch in repository.held and any(line(n) == branch for n in approved):
         return False
     was = repository.default_branch or ""
@@ -139,6 +143,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     look = _Look(before, observed, held, accepted, approved)
     for branch, commit in observed.heads.items():
         look.at(branch, commit)
+    look.actions += look.policies
     look.messages += _left(before, observed, look.pipelines, look.moves)
     targets = _targets(observed, look)
     new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
@@ -155,7 +160,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
         state=Repository(
             name=name,
             default_branch=observed.default_branch,
-            heads={branch: commit.sha for branch, commit in observed.heads.items()},
+            heads=look.heads,
             environments=observed.environments or before.environments,
             pipelines=look.pipelines,
             untold=look.untold,
@@ -201,17 +206,23 @@ class _Look:
         self.moves = before.moves + 1
         self.messages: list[Message] = []
         self.actions: list[Action] = []
+        self.policies: list[Action] = []
+        """They take longest, and come last, so that they hold up nothing else."""
+        self.heads: dict[str, str] = {}
         self.pipelines: dict[str, Mapping[str, str]] = {}
         self.untold: dict[str, Untold] = {}
 
     def at(self, branch: str, commit: Commit) -> None:
         """Tell pipelines of the head of a branch, if it is news."""
         before, pull = self.before, commit.pull
-        if is_seen(before, branch, commit.sha, self.default, self.approved, pull):
+        seen = is_seen(before, branch, commit.sha, self.default, self.approved, pull)
+        if seen or commit.waits:
+            self.heads |= {branch: commit.sha} if seen else {}  # else it is still news next time
             self.pipelines[branch] = before.pipelines.get(branch, {})
             if branch in before.untold:
                 self.untold[branch] = before.untold[branch]
             return
+        self.heads[branch] = commit.sha
         named = _names(before, branch, commit)
         place = Place(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
         by: Mapping[str, str] = {}
@@ -251,10 +262,10 @@ class _Look:
         untouched = tuple(name for name in commit.untouched if name not in told)
         removed = tuple(name for name in commit.removed if name not in told)
         self.untold[branch] = Untold(untouched=untouched, removed=removed)
-        every = sorted({*told, *untouched, *removed})
-        self.actions += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
         self.actions += telling.untouched(place, pull, untouched)
         self.actions += [telling.removed(place, pull, name, by.get(name, "")) for name in removed]
+        every = sorted({*told, *untouched, *removed})
+        self.policies += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
         if not every:
             title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
             self.actions.append(telling.report(place._replace(pull=None), "", "skipped", title))

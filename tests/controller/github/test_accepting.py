@@ -24,6 +24,7 @@ from tests.controller.github.reporting import NAMES, said
 from tests.controller.machine.kit import letter
 from tests.doubles.github import GitHub, Issue, Repository
 
+NAMED = ("NAME", "EMAIL")
 KEY = Key("repository", "flights")
 SPEC = """\
 apiVersion: headgate.dev/v1
@@ -284,6 +285,37 @@ async def test_a_spec_that_moves_is_not_removed_and_one_of_a_taken_name_says_so(
     assert room.reports() == [("flight-delay", "", "invalid")]
     seen = [(m.body["folder"], m.body["commit"]) for m in room.messages]
     assert seen == [("", sha)], "the first of the name is the pipeline, as after a merge"
+
+
+async def test_what_was_merged_before_cannot_bring_back_quietly_what_main_has_left(
+    room: Room,
+) -> None:
+    """A head that merges an old branch as main did, but keeps the old files, differs from main
+    and not from that branch, which git takes for the place where they parted as it is later."""
+    git, github, repository = room.repository.git, room.github, room.repository
+    author, before = ("dev", "dev@example.com"), git.heads()["main"]
+    older = github.push(repository, {"notes.md": "old\n"}, "old", parent=before)
+    dated = {
+        "GIT_COMMITTER_DATE": "2090-01-01T00:00:00Z",
+        "GIT_AUTHOR_DATE": "2090-01-01T00:00:00Z",
+    }
+    who = {f"GIT_{role}_{part}": "dev" for role in ("AUTHOR", "COMMITTER") for part in NAMED}
+    tree = f"{older}^{{tree}}"
+    old = git.run("commit-tree", tree, "-p", before, given=b"Old", **who, **dated).strip()
+    better = github.push(repository, {"train.py": "better\n"})
+    merged = github.push(
+        repository, {"train.py": "better\n", "notes.md": "old\n"}, "merging", parent=better
+    )
+    main = git.commit_tree(f"{merged}^{{tree}}", [better, old], "Merge old", author)
+    git.set_ref("refs/heads/main", main, better)
+    head = git.commit_tree(tree, [better, old], "Merge old, too", author)
+    git.set_ref("refs/heads/quiet", head)
+    github.open_pull_request(repository, "quiet")
+    await room.look()
+    assert [(m.type, m.body["commit"]) for m in room.messages if m.body.get("pull")] == [
+        ("commit_seen", head)
+    ]
+    assert ("flight-delay", "", "skipped") not in room.reports()
 
 
 async def test_while_nobody_says_who_may_what_was_asked_is_asked_again(room: Room) -> None:

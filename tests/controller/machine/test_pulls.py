@@ -161,6 +161,19 @@ def test_a_fork_is_held_until_its_very_head_is_approved_and_then_told_once() -> 
     assert remote.told() == []
 
 
+def test_one_whose_turn_has_not_come_is_as_it_was_and_told_when_it_comes() -> None:
+    """It was approved, but others are read first."""
+    remote = Remote()
+    remote.open(7, "f1", fork=True)
+    remote.look()
+    remote.say(7, "approve", sha("f1"))
+    remote.look(more={"pipelines": {}, "waits": True})
+    assert remote.reports() == []
+    assert remote.messages == []
+    assert remote.told() == [(line(7), sha("f1"))]
+    assert remote.told() == []
+
+
 def test_a_new_push_to_a_fork_is_held_again_and_what_ran_of_the_older_is_gone() -> None:
     remote = Remote()
     remote.open(7, "f1", fork=True)
@@ -212,6 +225,17 @@ def test_every_pipeline_of_a_pull_request_has_its_rules_compared_held_or_not() -
     remote.open(7, "f1", fork=True)
     remote.look(more=facts)
     assert remote.policies() == every
+
+
+def test_what_was_open_before_rules_were_compared_is_told_once_more() -> None:
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.look()
+    assert remote.state is not None
+    remote.state = remote.state.model_copy(update={"untold": {}})
+    assert remote.told() == [(line(7), sha("p1"))]
+    assert remote.policies() == [(7, "mean", "", "")]
+    assert remote.told() == []
 
 
 def test_one_head_with_two_bases_has_its_rules_compared_with_each_under_two_names() -> None:
