@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.machine.core import Key
 from tests.doubles.github.state import Issue
 from tests.scenarios.team import SPEC, Team
 from tests.scenarios.test_gates import GATED, points
@@ -63,6 +64,16 @@ class Author:
         sha = self.world.push(f"Change {branch}")
         github, repository = self.team.github, self.team.repository
         return github.open_pull_request(repository, branch, title=branch), sha
+
+    async def noticed(self) -> None:
+        """Wait until the head of main was seen, so that it is what judges."""
+        head = run_git(self.world.work, "rev-parse", "main")
+
+        async def look() -> bool:
+            record = await self.world.store.get(Key("repository", "team"))
+            return record is not None and record.body["heads"].get("main") == head
+
+        await self.world.until(look, "main to be looked at")
 
     async def checked(self, sha: str, name: str) -> tuple[str, str]:
         """Wait for the conclusion of a check; with its title."""
@@ -168,6 +179,7 @@ async def test_easier_data_is_judged_beside_the_data_of_the_base_and_by_its_suit
     (world.root / "easy").mkdir()
     rows = [f"{n},{n % 2 * 0.98 + 0.01},{n % 2}" for n in range(1000)]
     (world.root / "easy" / "a.csv").write_text("\n".join(["id,x,label", *rows]) + "\n")
+    world.configure(data_roots=[str(world.bucket), str(world.root / "easy")])
     async with world.controller():
         await world.serves(1)
         author.begin("easy-data")
@@ -207,6 +219,7 @@ async def test_a_judge_that_is_switched_off_is_a_rule_and_the_next_one_is_not_wa
         run_git(world.work, "switch", "-q", "main")
         run_git(world.work, "merge", "-q", "off")
         run_git(world.work, "push", "-q", "origin", "main")
+        await author.noticed()
         author.begin("worse")
         author.edit(WORSE, (GATES, ""))
         _, sha = author.open("worse")
@@ -233,6 +246,7 @@ async def test_a_spec_that_is_deleted_and_comes_back_without_gates_is_judged_by_
         team.github.merge(team.repository, pull)
         run_git(world.work, "switch", "-q", "main")
         run_git(world.work, "pull", "-q", "--ff-only", "origin", "main")
+        await author.noticed()
         author.begin("again")
         (world.work / SPEC).write_text(spec.replace(GATES, "").replace(*WORSE))
         _, again = author.open("again")
