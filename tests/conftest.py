@@ -4,6 +4,7 @@ the same examples however busy the machine is."""
 import pytest
 from hypothesis import HealthCheck, settings
 
+from deployers.confinement import confinement
 from tests import engine
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
@@ -22,12 +23,24 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Skips where processes cannot be confined in a namespace."""
+    found = confinement(())
+    if not found.works:
+        pytest.skip(f"no bubblewrap: {found.why}")
+
+
 def pytest_unconfigure() -> None:
     """End the engines that were started for these tests."""
     engine.end()
 
 
-NEEDS = {"docker": "a Docker Engine", "s3": "a server of an object store"}
+NEEDS = {
+    "bwrap": "bubblewrap",
+    "docker": "a Docker Engine",
+    "s3": "a server of an object store",
+}
 """What tests of a marker are skipped without."""
 
 

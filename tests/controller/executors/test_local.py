@@ -26,6 +26,16 @@ class TestLocalExecutor(ExecutorContract):
     """Runs the whole contract."""
 
 
+@pytest.mark.bwrap
+class TestConfinedExecutor(ExecutorContract):
+    """Runs the whole contract over steps that are confined."""
+
+    @pytest.fixture
+    def site(self, confined_site: LocalSite) -> LocalSite:
+        """A place whose steps are confined."""
+        return confined_site
+
+
 async def test_an_attempt_whose_supervisor_is_killed_is_lost_and_nothing_of_it_runs_on(
     site: LocalSite, tmp_path: Path
 ) -> None:
