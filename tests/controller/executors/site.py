@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ from controller.git import Mirror
 from controller.kinds.code import Repositories
 from controller.machine.runs.attempt import Attempt, Input
 from controller.secrets import Secrets
-from deployers.confinement import Confinement, Kind, User, View
+from deployers.confinement import Kind
 from deployers.processes import Processes
 from tests.contracts.executor import SECRET, lines
 from tests.controller.git_server import Person
+from tests.told import ToldConfinement
 
 ROOT = Path(__file__).parents[3]
 FOLDER = "models/mean"
@@ -56,16 +56,6 @@ asyncio.run(main())
 def make_team(folder: Path) -> str:
     """A remote with one commit below `folder`, for many sites; the commit."""
     return Person(folder / "ada").push(FILES)
-
-
-@dataclass(frozen=True)
-class ToldConfinement(Confinement):
-    """One whose processes also reach the folder in which steps tell the tests."""
-
-    told: Path = Path("/nowhere")
-
-    def within(self, view: View, user: User | None = None) -> tuple[str, ...]:
-        return super().within(view._replace(writes=(*view.writes, self.told)), user)
 
 
 def environments() -> Iterator[str]:
