@@ -5,12 +5,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from deployers.confinement import confinement
-from tests import engine
+from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
-engine.begin()  # it needs the rights that the tests do not have
+engine.begin()  # both need the rights that the tests do not have
+rights.begin()
 become_ordinary()
 
 settings.register_profile(
@@ -34,6 +35,7 @@ def namespaces() -> None:
 def pytest_unconfigure() -> None:
     """End the engines that were started for these tests."""
     engine.end()
+    rights.end()
 
 
 NEEDS = {

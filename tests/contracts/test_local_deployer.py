@@ -104,9 +104,10 @@ class TestLocalDeployer(DeployerContract):
 
 
 @pytest.mark.bwrap
+@pytest.mark.usefixtures("namespaces")
 class TestConfinedDeployer(DeployerContract):
     @pytest.fixture
-    def target(self, tmp_path: Path, namespaces: None) -> Target:
+    def target(self, tmp_path: Path) -> Target:
         return local_target(tmp_path, kind="namespace")
 
 
