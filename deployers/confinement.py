@@ -94,6 +94,14 @@ class Confinement:
         """Whether processes are confined at all."""
         return self.kind != "none"
 
+    @property
+    def lacking(self) -> str:
+        """What it means that processes are not confined, and why they are not."""
+        return (
+            "local steps and model servers are not confined, so they can read what the controller "
+            f"can, its secrets and state included ({self.why})"
+        )
+
     def user(self, *name: str) -> User | None:
         """Who the processes of that name are; None where they are the controller's user."""
         if self.kind != "users":

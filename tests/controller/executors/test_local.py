@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.machine.runs.attempt import State
+from specs.failures import NeedsHuman
 from tests.contracts.executor import (
     SECRET,
     ExecutorContract,
@@ -161,6 +162,33 @@ async def test_of_an_attempt_that_ended_the_log_is_kept_without_secrets(site: Lo
     assert SECRET.encode() not in b"".join(
         each.read_bytes() for each in path.parent.iterdir() if each.is_file()
     )
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "ln -s {secret} $OUT",
+        "rm -r $(dirname $OUT); ln -s {folder} $(dirname $OUT)",
+        "mkdir $OUT; ln -s {secret} $OUT/x",
+        "mkdir $OUT; ln -s {folder} $OUT/x",
+        "mkfifo $OUT",
+        "mkdir $OUT; mkfifo $OUT/x",
+    ],
+)
+async def test_what_leads_out_of_its_outputs_or_is_no_file_is_not_stored(
+    site: LocalSite, tmp_path: Path, leave: str
+) -> None:
+    secret = tmp_path / "private" / "model"
+    secret.parent.mkdir()
+    secret.write_text(SECRET)
+    script = f"OUT={{outputs.model}}; {leave.format(secret=secret, folder=secret.parent)}"
+    attempt = site.attempt(f"sh -c '{script}'", outputs={"model": "deep/model"})
+    async with site.open() as executor:
+        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        with pytest.raises(NeedsHuman, match=r"symbolic link|socket, pipe or device"):
+            await executor.collect(attempt)
+    kept = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    assert not any(SECRET in path.read_text() for path in kept)
 
 
 async def test_a_step_has_the_processors_that_the_spec_gives_it(site: LocalSite) -> None:
