@@ -204,7 +204,7 @@ def interpreter(environment: Path) -> tuple[Path, ...]:
     while hops[-1].is_symlink():
         hops.append(Path(os.path.normpath(hops[-1].parent / hops[-1].readlink())))
     prefix = hops[-1].parent.parent
-    if next(prefix.glob("lib*/python3*"), None) is not None:
+    if list(prefix.glob("lib*/python3*")):
         found.append(prefix)
     return (*found, *(hop for hop in hops if not any(hop.is_relative_to(each) for each in found)))
 

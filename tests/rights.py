@@ -55,9 +55,9 @@ def begin() -> None:
 def end() -> None:
     """Let the keeper end, and wait for it."""
     if _keeper is not None:
-        assert _keeper.stdin is not None
-        _keeper.stdin.close()
-        _keeper.wait()
+        with _keeper:
+            assert _keeper.stdin is not None
+            _keeper.stdin.close()
         Path(os.environ.pop(KEEPER)).parent.rmdir()
 
 

