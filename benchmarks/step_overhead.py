@@ -1,4 +1,5 @@
-"""What a step costs above its process: a chain of 100 no-ops, against a bare shell loop.
+"""What a step costs above its process: a chain of 100 no-ops, against a bare shell loop; and what
+it costs to be confined.
 
 Each step is a small shell that writes its number to its output, and reads what the step before
 it wrote, so that one ends before the next begins and nothing comes from the cache. The loop runs
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.common import Project, Row, until
 from controller.machine.runs.run import Run
+from deployers.confinement import View, confinement
 
 STEPS = 100
 ROUNDS = 5
@@ -74,6 +76,31 @@ async def chain(root: Path) -> list[float]:
     return found
 
 
+def confining(folder: Path) -> float | None:
+    """How many times as long the same commands take one by one when each is confined."""
+    found = confinement(())
+    if not found.works:
+        return None
+    within = found.within(View(folder, writes=(folder,)), found.user("bench"))
+    if found.kind == "users":
+        folder.chmod(0o777)
+    plain = ["sh", "-c", 'echo "$1" > "$2"', "sh", "0"]
+    times: dict[tuple[str, ...], list[float]] = {(): [], within: []}
+    for step in range(STEPS):
+        for before, each in times.items():
+            began = time.perf_counter()
+            subprocess.run(
+                [*before, *plain, f"{folder}/{len(before)}.{step}"],
+                check=True,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+            )
+            each.append(time.perf_counter() - began)
+    bare, confined = map(statistics.median, times.values())
+    print(f"  confined   {confined * 1e3:6.2f} ms a process, {bare * 1e3:.2f} ms without")
+    return confined / bare
+
+
 def main() -> list[Row]:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as name:
@@ -81,6 +108,8 @@ def main() -> list[Row]:
         bare = statistics.median(loop(folder) for _ in range(ROUNDS)) / STEPS * 1e3
         (folder / "project").mkdir()
         runs = asyncio.run(chain(folder / "project"))
+        (folder / "confined").mkdir()
+        times = confining(folder / "confined")
     step = statistics.median(runs) / STEPS * 1e3
     spread = [run / STEPS * 1e3 for run in (min(runs), max(runs))]
     print(f"a chain of {STEPS} steps, {len(runs)} runs")
@@ -89,6 +118,8 @@ def main() -> list[Row]:
     print(f"  overhead   {step - bare:6.2f} ms")
     rows = [Row("a step of a chain", step, "ms", "a bare shell loop", bare)]
     rows += [Row("overhead per step", step - bare, "ms", "the aim", 10.0, "below 1")]
+    if times is not None:
+        rows += [Row("a confined process", times, "times", "the same without", 1.0)]
     return rows
 
 

@@ -22,6 +22,7 @@ from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.settings_lint import doubts
 from controller.store.sqlite import SqliteStore
+from deployers.confinement import MEND, confinement
 from specs.failures import Failure
 from specs.model import Pipeline
 
@@ -39,6 +40,7 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     home = settings.path(base)
     for finding in (*python(), *packages(), *variables(os.environ), *_secrets(settings, base)):
         yield finding
+    yield confined(settings)
     for doubt in doubts(settings, names_of(settings)):
         yield warn("settings", doubt.message, f"expected {doubt.mend}")
     for finding in home_folder(home):
@@ -126,6 +128,20 @@ def _secrets(settings: Settings, base: Path) -> Iterator[Finding]:
         yield warn("secrets", f"others can read {path}", f"chmod 600 {path}")
     else:
         yield ok("secrets", f"{path} can be read by its owner only")
+
+
+def confined(settings: Settings) -> Finding:
+    """Whether local steps and model servers are kept from what is not theirs."""
+    try:
+        found = confinement((), settings.run_as)
+    except Failure as failure:
+        return bad("confinement", str(failure), "correct `run_as` in the settings")
+    if not found.works:
+        return warn("confinement", found.lacking, MEND)
+    if found.kind == "namespace":
+        return ok("confinement", "local steps and servers run in namespaces, by bwrap")
+    who = settings.run_as or "users of their own"
+    return ok("confinement", f"local steps and servers run as {who}, by bwrap")
 
 
 def home_folder(home: Path) -> Iterator[Finding]:

@@ -94,6 +94,14 @@ class Confinement:
         """Whether processes are confined at all."""
         return self.kind != "none"
 
+    @property
+    def lacking(self) -> str:
+        """What it means that processes are not confined, and why they are not."""
+        return (
+            "local steps and model servers are not confined, so they can read what the controller "
+            f"can, its secrets and state included ({self.why})"
+        )
+
     def user(self, *name: str) -> User | None:
         """Who the processes of that name are; None where they are the controller's user."""
         if self.kind != "users":
@@ -196,7 +204,7 @@ def interpreter(environment: Path) -> tuple[Path, ...]:
     while hops[-1].is_symlink():
         hops.append(Path(os.path.normpath(hops[-1].parent / hops[-1].readlink())))
     prefix = hops[-1].parent.parent
-    if next(prefix.glob("lib*/python3*"), None) is not None:
+    if list(prefix.glob("lib*/python3*")):
         found.append(prefix)
     return (*found, *(hop for hop in hops if not any(hop.is_relative_to(each) for each in found)))
 

@@ -4,12 +4,14 @@ the same examples however busy the machine is."""
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import engine
+from deployers.confinement import confinement
+from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
-engine.begin()  # it needs the rights that the tests do not have
+engine.begin()  # both need the rights that the tests do not have
+rights.begin()
 become_ordinary()
 
 settings.register_profile(
@@ -22,12 +24,25 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Skips where processes cannot be confined in a namespace."""
+    found = confinement(())
+    if not found.works:
+        pytest.skip(f"no bubblewrap: {found.why}")
+
+
 def pytest_unconfigure() -> None:
     """End the engines that were started for these tests."""
     engine.end()
+    rights.end()
 
 
-NEEDS = {"docker": "a Docker Engine", "s3": "a server of an object store"}
+NEEDS = {
+    "bwrap": "bubblewrap",
+    "docker": "a Docker Engine",
+    "s3": "a server of an object store",
+}
 """What tests of a marker are skipped without."""
 
 

@@ -17,8 +17,9 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check settings, git, the remotes, GitHub, the home folder, the state and the packages; the
-    object stores of artifacts and datasets, their queues, and the Docker Engine where one is used.
+    """Check settings, git, the remotes, GitHub, the home folder, the state, the packages, and what
+    confines steps; the object stores of artifacts and datasets, their queues, and the Docker Engine
+    where one is used.
 
     Each finding names the mend. The exit code is 1 if there is an error. Writing is tried by a
     push that changes nothing, and by an object that is deleted again.

@@ -13,6 +13,7 @@ from controller.logs import set_up
 from controller.secrets import Secrets
 from controller.settings_file import exposed, load_secrets
 from controller.shelf import UMASK
+from deployers.confinement import MEND, confinement
 
 
 @click.command(short_help="Run the controller.")
@@ -35,6 +36,9 @@ def up(ctx: click.Context) -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     if here.settings.secrets and exposed(here.base / here.settings.secrets):
         click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)
+    confined = confinement((), here.settings.run_as)
+    if not confined.works:
+        click.echo(f"Warning: {confined.lacking}; {MEND}.", err=True)
     asyncio.run(_serve(here, secrets))
 
 

@@ -144,6 +144,7 @@ def _lay_out(place: _Place) -> None:
     """Give all that it writes to the user that installs."""
     place.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place.user is not None:
+        place.scratch.chmod(0o755)  # entered before anybody becomes that user
         for tree in (place.environment, place.scratch):
             give(tree, os.getuid(), (place.user.uid, place.user.gid))
         os.chown(place.cache, place.user.uid, place.user.gid)

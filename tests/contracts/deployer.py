@@ -36,6 +36,8 @@ class Target:
     """Apply in another process until it is observed, and kill that process with SIGKILL."""
     living: Callable[[], list[str]]
     """What runs of the target on this machine."""
+    process: Callable[[str], int]
+    """The process id of the running server of that name."""
 
 
 async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> None:
@@ -170,7 +172,7 @@ class DeployerContract:
     ) -> None:
         stable, canary = target.server("v1"), target.server("v2")
         seen = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1.0))
-        os.kill((await ask(address(seen))).json()["pid"], signal.SIGSTOP)
+        os.kill(target.process("v2"), signal.SIGSTOP)
         await applied(deployer, Desired(stable=stable))
         assert (await deployer.observe(PLACE)).stable == "v1"
         assert {answer.json()["model"] for answer in await flood(address(seen), 50)} == {"v1"}
@@ -209,8 +211,8 @@ class DeployerContract:
         stable, canary = target.server("v1"), target.server("v2")
         desired = Desired(stable=stable, canary=canary, canary_weight=0.5, seed=7)
         seen = await converge(deployer, desired)
-        pids = {a.json()["model"]: a.json()["pid"] for a in await flood(address(seen), 40, 1)}
-        os.kill(pids["v2"], signal.SIGKILL)
+        await flood(address(seen), 40, 1)
+        os.kill(target.process("v2"), signal.SIGKILL)
         await until_not_alive(deployer, "v2")
         before = len(await records(deployer))
         answers = await flood(address(seen), 100)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from deployers.confinement import Kind
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer, Desired, Server
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.world import living
+from tests.told import ToldConfinement
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,9 +25,12 @@ from pathlib import Path
 from deployers.local import LocalDeployer
 from deployers.protocol import Desired
 from tests.contracts.deployer import converge
+from tests.told import ToldConfinement
 
 async def main():
-    deployer = LocalDeployer(Path(sys.argv[1]), redact=str)
+    home = Path(sys.argv[1])
+    confinement = ToldConfinement((home,), kind=sys.argv[2], told=home.parent)
+    deployer = LocalDeployer(home, redact=str, confinement=confinement)
     await converge(deployer, Desired.model_validate_json(sys.stdin.read()))
     print("converged", flush=True)
     await asyncio.sleep(1000)
@@ -34,12 +39,13 @@ asyncio.run(main())
 """
 
 
-def local_target(tmp_path: Path) -> Target:
+def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
     """A target below a folder of its own."""
+    confinement = ToldConfinement((tmp_path / "home",), kind=kind, told=tmp_path)
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Deployer]:
-        deployer = LocalDeployer(tmp_path / "home", redact=str)
+        deployer = LocalDeployer(tmp_path / "home", redact=str, confinement=confinement)
         try:
             yield deployer
         finally:
@@ -47,7 +53,7 @@ def local_target(tmp_path: Path) -> Target:
 
     async def apply_and_die(desired: Desired) -> None:
         controller = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CONTROLLER, str(tmp_path / "home"), cwd=ROOT,
+            sys.executable, "-c", CONTROLLER, str(tmp_path / "home"), kind, cwd=ROOT,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert controller.stdin is not None
@@ -62,8 +68,13 @@ def local_target(tmp_path: Path) -> Target:
         zygote = "supervisor.main"  # it ends with the deployer; supervisors look alike
         return [line for line in living(tmp_path) if zygote not in line]
 
+    def process(name: str) -> int:
+        (line,) = (one for one in running() if f"{name}.json" in one and "bwrap" not in one)
+        return int(line.partition(":")[0])
+
     return Target(
         open=opened,
+        process=process,
         server=lambda name, **said: local_server(tmp_path, name, **said),
         apply_and_die=apply_and_die,
         living=running,
@@ -82,7 +93,7 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
         folder=str(tmp_path),
         ready="/healthz",
         predict="/predict",
-        environment={"TOKEN": "hush-hush"},
+        environment={"TOKEN": "hush-hush", "VIRTUAL_ENV": sys.prefix},
     )
 
 
@@ -90,6 +101,14 @@ class TestLocalDeployer(DeployerContract):
     @pytest.fixture
     def target(self, tmp_path: Path) -> Target:
         return local_target(tmp_path)
+
+
+@pytest.mark.bwrap
+@pytest.mark.usefixtures("namespaces")
+class TestConfinedDeployer(DeployerContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return local_target(tmp_path, kind="namespace")
 
 
 async def test_two_places_of_one_home_do_not_meet(tmp_path: Path) -> None:

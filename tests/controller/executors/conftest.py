@@ -25,6 +25,14 @@ def site(tmp_path: Path, team: tuple[Path, str]) -> Iterator[LocalSite]:
 
 
 @pytest.fixture
+def confined_site(tmp_path: Path, team: tuple[Path, str], namespaces: None) -> Iterator[LocalSite]:
+    """A place whose steps are confined."""
+    made = LocalSite(tmp_path, *team, kind="namespace")
+    yield made
+    made.tear_down()
+
+
+@pytest.fixture
 def docker_site(
     tmp_path: Path, team: tuple[Path, str], docker_host: str, python_image: str
 ) -> Iterator[DockerSite]:

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from controller.git import Mirror
 from controller.kinds.code import Repositories
 from controller.machine.runs.attempt import Attempt, Input
 from controller.secrets import Secrets
+from deployers.confinement import Kind
 from deployers.processes import Processes
 from tests.contracts.executor import SECRET, lines
 from tests.controller.git_server import Person
+from tests.told import ToldConfinement
 
 ROOT = Path(__file__).parents[3]
 FOLDER = "models/mean"
@@ -38,7 +40,8 @@ from tests.contracts.executor import becomes
 from tests.controller.executors.site import LocalSite
 
 async def main():
-    site = LocalSite(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    root, team, commit, kind = sys.argv[1:]
+    site = LocalSite(Path(root), Path(team), commit, kind)
     attempt = Attempt.model_validate_json(sys.stdin.read())
     async with site.open() as executor:
         await executor.start(attempt)
@@ -55,11 +58,18 @@ def make_team(folder: Path) -> str:
     return Person(folder / "ada").push(FILES)
 
 
+def environments() -> Iterator[str]:
+    """The variables of every process that lives."""
+    for each in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            yield each.read_bytes().decode(errors="replace")
+
+
 class LocalSite:
     """See `tests.contracts.executor.Site`. `team` holds what many sites share."""
 
-    def __init__(self, root: Path, team: Path, commit: str) -> None:
-        self._root, self._team, self.commit = root, team, commit
+    def __init__(self, root: Path, team: Path, commit: str, kind: Kind = "none") -> None:
+        self._root, self._team, self.commit, self._kind = root, team, commit, kind
         self.folder = root / "told"
         self._bucket = root / "bucket"
         for folder in (self.folder, self._bucket):
@@ -70,6 +80,7 @@ class LocalSite:
         self.repositories = Repositories({"team": mirror}, team / "checkouts")
         self.secrets = Secrets({"KEY": SECRET})
         self.virtualenvs = Virtualenvs(team / "environments")
+        self.confinement = ToldConfinement((root / "attempts",), kind=kind, told=self.folder)
 
     @property
     def workspace(self) -> Workspace:
@@ -90,6 +101,7 @@ class LocalSite:
                 processes,
                 slots=asyncio.Semaphore(slots),
                 redact=self.secrets.redact,
+                confinement=self.confinement,
             )
             try:
                 yield executor
@@ -98,7 +110,8 @@ class LocalSite:
 
     async def start_and_die(self, attempt: Attempt) -> None:
         controller = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CONTROLLER, str(self._root), str(self._team), self.commit,
+            sys.executable, "-c", CONTROLLER,
+            str(self._root), str(self._team), self.commit, self._kind,
             cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert controller.stdin is not None
@@ -142,6 +155,8 @@ class LocalSite:
         return (await self.artifacts.read_bytes(digest)).decode()
 
     def lives(self, pid_file: Path) -> bool:
+        if self._kind != "none":  # inside it has another number
+            return any(str(self._root / "attempts") in each for each in environments())
         try:
             (pid,) = lines(pid_file)
         except ValueError:

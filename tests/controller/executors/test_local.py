@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.machine.runs.attempt import State
+from specs.failures import NeedsHuman
 from tests.contracts.executor import (
     SECRET,
     ExecutorContract,
@@ -24,6 +25,16 @@ from tests.controller.executors.site import LocalSite
 
 class TestLocalExecutor(ExecutorContract):
     """Runs the whole contract."""
+
+
+@pytest.mark.bwrap
+class TestConfinedExecutor(ExecutorContract):
+    """Runs the whole contract over steps that are confined."""
+
+    @pytest.fixture
+    def site(self, confined_site: LocalSite) -> LocalSite:
+        """A place whose steps are confined."""
+        return confined_site
 
 
 async def test_an_attempt_whose_supervisor_is_killed_is_lost_and_nothing_of_it_runs_on(
@@ -151,6 +162,33 @@ async def test_of_an_attempt_that_ended_the_log_is_kept_without_secrets(site: Lo
     assert SECRET.encode() not in b"".join(
         each.read_bytes() for each in path.parent.iterdir() if each.is_file()
     )
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "ln -s {secret} $OUT",
+        "rm -r $(dirname $OUT); ln -s {folder} $(dirname $OUT)",
+        "mkdir $OUT; ln -s {secret} $OUT/x",
+        "mkdir $OUT; ln -s {folder} $OUT/x",
+        "mkfifo $OUT",
+        "mkdir $OUT; mkfifo $OUT/x",
+    ],
+)
+async def test_what_leads_out_of_its_outputs_or_is_no_file_is_not_stored(
+    site: LocalSite, tmp_path: Path, leave: str
+) -> None:
+    secret = tmp_path / "private" / "model"
+    secret.parent.mkdir()
+    secret.write_text(SECRET)
+    script = f"OUT={{outputs.model}}; {leave.format(secret=secret, folder=secret.parent)}"
+    attempt = site.attempt(f"sh -c '{script}'", outputs={"model": "deep/model"})
+    async with site.open() as executor:
+        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        with pytest.raises(NeedsHuman, match=r"symbolic link|socket, pipe or device"):
+            await executor.collect(attempt)
+    kept = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    assert not any(SECRET in path.read_text() for path in kept)
 
 
 async def test_a_step_has_the_processors_that_the_spec_gives_it(site: LocalSite) -> None:
