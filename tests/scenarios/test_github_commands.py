@@ -109,7 +109,7 @@ async def test_buttons_run_once_however_often_their_webhook_comes(team: Team, wo
         hooks.double("check_run")
         team.github.click_rerun(team.repository, check, "maya")
         checks = await team.concluded(sha, "success", "success")
-        assert "mean-3" in checks[1].output["title"]
+        assert "mean-3 passed" in checks[1].output["summary"]
 
         # GitHub tells of what became of checks, too; of these, the last press is replayed.
         pressed = [one for one in hooks.sent if b'"rerequested"' in one.body][-1]

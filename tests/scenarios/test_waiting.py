@@ -1,5 +1,6 @@
 """Stores that refuse, go away or change under a run: what waits, who hears, what `status` says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -135,8 +136,7 @@ READER = '''"""Reads the objects itself, by the addresses that it is given."""
 
 import argparse
 import json
-import os
-import time
+import socket
 from pathlib import Path
 
 arguments = argparse.ArgumentParser()
@@ -146,36 +146,52 @@ arguments.add_argument("--out", type=Path, required=True)
 arguments.add_argument("--wait", type=float, default=0.0)
 given = arguments.parse_args()
 objects = json.loads(given.data.read_text())["objects"]
-Path("GATE/began").touch()
-while not Path("GATE/go").exists():
-    time.sleep(0.02)
+with socket.create_connection(("127.0.0.1", PORT)) as gate:  # it sees no file of the story's
+    gate.recv(1)
 given.out.write_text(json.dumps({"mean": sum(one["size"] for one in objects)}))
 '''
 
 
-def read_by_uri(world: World) -> None:
+class Gate:
+    """Where the step says that it began, and is told to go on."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def come(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.began.set()
+        await self.go.wait()
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.fixture
+async def gate(world: World) -> AsyncIterator[Gate]:
     """The step gets addresses; it begins, and ends once it may."""
-    (world.root / "gate").mkdir()
-    (world.work / "train.py").write_text(READER.replace("GATE", str(world.root / "gate")))
-    spec = world.work / "ml-pipeline.yaml"
-    old = "inputs: {numbers: datasets.numbers}"
-    assert old in spec.read_text()
-    spec.write_text(spec.read_text().replace(old, f"{old}\n    access: {{numbers: uri}}"))
+    made = Gate()
+    async with await asyncio.start_server(made.come, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        (world.work / "train.py").write_text(READER.replace("PORT", str(port)))
+        spec = world.work / "ml-pipeline.yaml"
+        old = "inputs: {numbers: datasets.numbers}"
+        assert old in spec.read_text()
+        spec.write_text(spec.read_text().replace(old, f"{old}\n    access: {{numbers: uri}}"))
+        yield made
 
 
-async def begun(world: World) -> bool:
-    return (world.root / "gate" / "began").exists()
+async def begun(gate: Gate) -> bool:
+    return gate.began.is_set()
 
 
 async def test_an_object_replaced_while_a_step_reads_it_by_its_address_begins_the_run_anew(
-    world: World, moto: Moto
+    world: World, moto: Moto, gate: Gate
 ) -> None:
-    read_by_uri(world)
     lake = Lake(world, moto, moto.url)
     async with world.controller():
-        await world.until(lambda: begun(world), "the step to begin")
+        await world.until(lambda: begun(gate), "the step to begin")
         lake.put("a.csv", 7, 8, 9, 10)
-        (world.root / "gate" / "go").touch()
+        gate.go.set()
         stale = await world.ended(1)
         run = await world.ended(2)
     assert stale.outcome == "failed"
@@ -187,15 +203,14 @@ async def test_an_object_replaced_while_a_step_reads_it_by_its_address_begins_th
 
 
 async def test_an_object_that_only_came_does_not_undo_what_a_step_read_by_address(
-    world: World, moto: Moto
+    world: World, moto: Moto, gate: Gate
 ) -> None:
-    read_by_uri(world)
     lake = Lake(world, moto, moto.url)
     async with world.controller():
-        await world.until(lambda: begun(world), "the step to begin")
+        await world.until(lambda: begun(gate), "the step to begin")
         lake.put("0-before.csv", 4)
         lake.put("z-after.csv", 5)
-        (world.root / "gate" / "go").touch()
+        gate.go.set()
         run = await world.ended(1)
     assert run.outcome == "passed"
     assert run.nodes["train"].phase == "succeeded"
