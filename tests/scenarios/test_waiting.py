@@ -1,5 +1,6 @@
 """Stores that refuse, go away or change under a run: what waits, who hears, what `status` says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from controller.machine.runs.run import Run
 from controller.machine.trouble import Trouble
 from controller.outbox import parsed
 from tests.scenarios.test_s3 import Lake
-from tests.scenarios.world import World
+from tests.scenarios.world import PATIENCE, World
 from tests.servers.faults import Faults
 from tests.servers.moto import Moto, demand_credentials, take_any_credentials
 
@@ -135,8 +136,7 @@ READER = '''"""Reads the objects itself, by the addresses that it is given."""
 
 import argparse
 import json
-import os
-import time
+import socket
 from pathlib import Path
 
 arguments = argparse.ArgumentParser()
@@ -146,36 +146,48 @@ arguments.add_argument("--out", type=Path, required=True)
 arguments.add_argument("--wait", type=float, default=0.0)
 given = arguments.parse_args()
 objects = json.loads(given.data.read_text())["objects"]
-Path("GATE/began").touch()
-while not Path("GATE/go").exists():
-    time.sleep(0.02)
+socket.create_connection(("127.0.0.1", GATE)).recv(1)
 given.out.write_text(json.dumps({"mean": sum(one["size"] for one in objects)}))
 '''
 
 
-def read_by_uri(world: World) -> None:
+class Gate:
+    """Where steps say that they began, and wait until they may go on."""
+
+    def __init__(self) -> None:
+        self.began, self.go = asyncio.Event(), asyncio.Event()
+
+    async def wait(self, _: asyncio.StreamReader, step: asyncio.StreamWriter) -> None:
+        self.began.set()
+        await self.go.wait()
+        step.close()
+
+
+@pytest.fixture
+async def gate(world: World) -> AsyncIterator[Gate]:
     """The step gets addresses; it begins, and ends once it may."""
-    (world.root / "gate").mkdir()
-    (world.work / "train.py").write_text(READER.replace("GATE", str(world.root / "gate")))
+    made = Gate()
+    listening = await asyncio.start_server(made.wait, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    (world.work / "train.py").write_text(READER.replace("GATE", str(port)))
     spec = world.work / "ml-pipeline.yaml"
     old = "inputs: {numbers: datasets.numbers}"
     assert old in spec.read_text()
     spec.write_text(spec.read_text().replace(old, f"{old}\n    access: {{numbers: uri}}"))
-
-
-async def begun(world: World) -> bool:
-    return (world.root / "gate" / "began").exists()
+    yield made
+    made.go.set()
+    listening.close()
+    await listening.wait_closed()
 
 
 async def test_an_object_replaced_while_a_step_reads_it_by_its_address_begins_the_run_anew(
-    world: World, moto: Moto
+    world: World, moto: Moto, gate: Gate
 ) -> None:
-    read_by_uri(world)
     lake = Lake(world, moto, moto.url)
     async with world.controller():
-        await world.until(lambda: begun(world), "the step to begin")
+        await asyncio.wait_for(gate.began.wait(), PATIENCE)
         lake.put("a.csv", 7, 8, 9, 10)
-        (world.root / "gate" / "go").touch()
+        gate.go.set()
         stale = await world.ended(1)
         run = await world.ended(2)
     assert stale.outcome == "failed"
@@ -187,15 +199,14 @@ async def test_an_object_replaced_while_a_step_reads_it_by_its_address_begins_th
 
 
 async def test_an_object_that_only_came_does_not_undo_what_a_step_read_by_address(
-    world: World, moto: Moto
+    world: World, moto: Moto, gate: Gate
 ) -> None:
-    read_by_uri(world)
     lake = Lake(world, moto, moto.url)
     async with world.controller():
-        await world.until(lambda: begun(world), "the step to begin")
+        await asyncio.wait_for(gate.began.wait(), PATIENCE)
         lake.put("0-before.csv", 4)
         lake.put("z-after.csv", 5)
-        (world.root / "gate" / "go").touch()
+        gate.go.set()
         run = await world.ended(1)
     assert run.outcome == "passed"
     assert run.nodes["train"].phase == "succeeded"
