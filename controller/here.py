@@ -116,30 +116,7 @@ async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
 
     Raises `NeedsHuman` for data that is not there.
     """
-    datasets = await _datasets(app, asked)
-    terms = Terms(rules=asked.rules)
-    if asked.rules:
-        besides, lacking = await _base_data(app, asked, asked.rules)
-        datasets |= besides
-        terms = Terms(rules=asked.rules.model_copy(update={"lacking": lacking}))
-    spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
-    rules = judges_of(terms)
-    graph = build(spec, asked.source, rules=rules, no_baseline=NO_BASELINE)
-    number = await _tidy(app, asked.spec.metadata.name) + 1
-    run = Run(
-        id=f"{asked.spec.metadata.name}-{number}",
-        number=number,
-        pipeline=asked.spec.metadata.name,
-        repository=REPOSITORY,
-        commit=asked.source.commit,
-        branch=asked.branch,
-        folder=asked.source.folder,
-        trigger=Trigger(kind="manual", why=asked.why),
-        datasets=datasets,
-        fingerprint=fingerprint(graph, datasets),
-        base=rules.source.commit if rules else None,
-        created=time.time(),
-    )
+    run, graph = await _begin(app, asked)
     told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
 
     async def tell(_owner: Key, action: ReportCommit) -> tuple[Message, ...]:
@@ -175,6 +152,35 @@ async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
     record = await app.store.get(Key("run", run.id))
     assert record is not None, "it was told to have ended"
     return Played(parsed(Run, record.body), graph, told.result())
+
+
+async def _begin(app: App, asked: Asked) -> tuple[Run, Graph]:
+    """What is to be run, on the data that is there now."""
+    datasets = await _datasets(app, asked)
+    terms = Terms(rules=asked.rules)
+    if asked.rules:
+        besides, lacking = await _base_data(app, asked, asked.rules)
+        datasets |= besides
+        terms = Terms(rules=asked.rules.model_copy(update={"lacking": lacking}))
+    spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
+    rules = judges_of(terms)
+    graph = build(spec, asked.source, rules=rules, no_baseline=NO_BASELINE)
+    number = await _tidy(app, asked.spec.metadata.name) + 1
+    run = Run(
+        id=f"{asked.spec.metadata.name}-{number}",
+        number=number,
+        pipeline=asked.spec.metadata.name,
+        repository=REPOSITORY,
+        commit=asked.source.commit,
+        branch=asked.branch,
+        folder=asked.source.folder,
+        trigger=Trigger(kind="manual", why=asked.why),
+        datasets=datasets,
+        fingerprint=fingerprint(graph, datasets),
+        base=rules.source.commit if rules else None,
+        created=time.time(),
+    )
+    return run, graph
 
 
 def _start(run: Run, graph: Graph) -> Change:
