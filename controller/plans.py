@@ -159,23 +159,36 @@ async def plan_of_run(
         run.datasets,
         commit=run.commit,
         history=await history_of(cache.store, run.pipeline, run.id),
-        policy=await compare(repositories.mirror(run.repository), code, base),
+        policy=await compare(repositories, code, base, run.base or ""),
         besides=run.id,
     )
 
 
-async def compare(mirror: Mirror, code: Code, base: Code | None) -> Policy:
-    """How the rules of a commit differ from those of its base, suites and all."""
+async def compare(repositories: Repositories, code: Code, base: Code | None, tip: str) -> Policy:
+    """How a pull request's commit changes the rules of its base, suites and all; `tip` is the head
+    of the base branch. What only the base changed since they parted is not the commit's doing: a
+    merge keeps it."""
     if base is None or code.spec is None:
         return Policy()
     if base.spec is None:
         commit = base.source.commit
         why = "has no valid spec here, so the rules of this commit are its own"
         return Policy(notes=(f"the base {commit[:12]} {why}",))
+    mirror = repositories.mirror(code.source.repository)
     before = Rules(spec=base.spec, source=base.source)
     after = Rules(spec=code.spec, source=code.source)
-    suites = await _suites(mirror, before, after)
-    return Policy(base.source.commit, changes(before, after, suites))
+    found = changes(before, after, await _suites(mirror, before, after))
+    own: set[str] = set()
+    parted = await mirror.fork_points(tip, code.source.commit)
+    for commit in parted:
+        earlier = await repositories.named(code.source.repository, commit, code.name or "")
+        if earlier is None or earlier.spec is None:
+            return Policy(base.source.commit, found)  # it had no rules that could have stayed
+        there = Rules(spec=earlier.spec, source=earlier.source)
+        own |= {one.rule for one in changes(there, after, await _suites(mirror, there, after))}
+    if parted:
+        found = tuple(change for change in found if change.rule in own)
+    return Policy(base.source.commit, found)
 
 
 async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> Policy:
@@ -226,6 +239,6 @@ async def plan_of_pull(
         known,
         commit=commit,
         history=history,
-        policy=await compare(repositories.mirror(repository), code, base),
+        policy=await compare(repositories, code, base, pull.base_commit),
         problems=unknown,
     )

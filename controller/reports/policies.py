@@ -40,7 +40,7 @@ class PolicyApplier:
             raise Ignore(f"{pipeline} is on neither side of #{action.pull}")
         found = Policy()
         if head is not None:
-            found = await compare(self._repositories.mirror(repository), head, base)
+            found = await compare(self._repositories, head, base, action.base_commit)
         links = self._links.get(repository, NOWHERE)
         # Before a form escapes them, and once more for what only became a secret's text by it.
         hide, redact = self._secrets.redacted, self._secrets.redact

@@ -35,3 +35,8 @@ def plain(value: Any) -> str:
     if value is None:
         return "none"
     return short(value) if isinstance(value, str) and value.startswith("sha256:") else str(value)
+
+
+def rose(was: float | None, now: float | None) -> bool:
+    """Whether an upper limit lets more through, or is gone."""
+    return was is not None and (now is None or now > was)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controller.machine.pipelines.change import Change, plain
+from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.runs.graph import Rules
 from specs.release import Canary, Release, Smoke
 from specs.values import format_percent
@@ -85,7 +85,7 @@ def _canary(before: Canary, after: Canary) -> Iterator[Change]:
         if was.get(name) == now.get(name):
             continue
         old, new = _limits(was.get(name)), _limits(now.get(name))
-        looser = any(_rose(limit, new.get(key)) for key, limit in old.items())
+        looser = any(rose(limit, new.get(key)) for key, limit in old.items())
         yield Change(
             rule=f"{ROLLOUT}.signals.{name}", was=_words(old), now=_words(new), loosens=looser
         )
@@ -127,10 +127,6 @@ def _is_steeper(before: Canary, after: Canary) -> bool:
     """Whether more of the traffic meets the candidate sooner."""
     pairs = zip(before.steps, after.steps, strict=False)
     return len(after.steps) < len(before.steps) or any(now > was for was, now in pairs)
-
-
-def _rose(was: float | None, now: float | None) -> bool:
-    return was is not None and (now is None or now > was)
 
 
 def _limits(signal: Any) -> dict[str, float]:

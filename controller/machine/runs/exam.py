@@ -107,7 +107,7 @@ def data_of(spec: Pipeline, source: Source, rules: Rules) -> dict[str, str]:
 def lacks(spec: Pipeline, source: Source, rules: Rules) -> tuple[str, ...]:
     """The base's datasets that have to be had besides the spec's, to examine a candidate as the
     base does; none while the exam is the same."""
-    if not is_apart(rules.spec) or not changed(spec, source, rules):
+    if not is_apart(rules.spec) or not changed(spec, source, rules):  # nothing could be run on it
         return ()
     used = data_of(spec, source, rules).items()
     return tuple(name for name, called in used if called.startswith(IN_BASE))

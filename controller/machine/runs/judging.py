@@ -210,7 +210,7 @@ def model_gates(of: Judged, held: Held, guarded: Guarded) -> Iterator[Node]:
     none = "its spec does not say where the predictions are that the gate of its base judges"
     yield _model_gate(of, _Question("gate.model", gate, candidate, none), held, challenger)
     rules = of.rules
-    if rules and exam.is_apart(rules.spec) and exam.changed(of.spec, of.source, rules):
+    if rules and exam.changed(of.spec, of.source, rules):
         yield from _by_the_base(of, rules, held, guarded)
 
 
@@ -220,13 +220,12 @@ def _by_the_base(of: Judged, rules: Rules, held: Held, guarded: Guarded) -> Iter
     assert gate is not None
     data = exam.data_of(of.spec, of.source, rules)
     steps = exam.steps_of(rules.spec, gate.predictions)
-    missing = [name for name, called in data.items() if called.startswith(IN_BASE)]
-    why = [f"{name}: {rules.lacking[name]}" for name in missing if name in rules.lacking]
+    why = _why_not(rules, data)
     asked = _Question(
         "gate.model.base",
         gate,
         None if why else From(node=IN_BASE + gate.predictions.step, output=gate.predictions.output),
-        f"the data of the base cannot be had ({'; '.join(why)})",
+        why,
         f"the evaluation of {rules}, on its data",
     )
     challenger = None
@@ -240,6 +239,20 @@ def _by_the_base(of: Judged, rules: Rules, held: Held, guarded: Guarded) -> Iter
         if challenger:
             yield challenger
     yield _model_gate(of, asked, held, challenger)
+
+
+def _why_not(rules: Rules, data: Mapping[str, str]) -> str:
+    """Why the base cannot examine a candidate; empty if it can."""
+    if not exam.is_apart(rules.spec):
+        model = rules.spec.model
+        step = model.step if model else "none"
+        return (
+            f"steps.{step} both trains and makes the predictions, so there is no other evaluation "
+            "that could examine its model; let a step of its own evaluate it"
+        )
+    missing = [name for name, called in data.items() if called.startswith(IN_BASE)]
+    gone = [f"{name}: {rules.lacking[name]}" for name in missing if name in rules.lacking]
+    return f"the data of the base cannot be had ({'; '.join(gone)})" if gone else ""
 
 
 def _base_step(

@@ -36,9 +36,9 @@ ROLLOUT = "release.production.canary"
 COMMITS = "triggers.commits"
 SWITCH = "triggers.pull_requests.enabled"
 LOOSER = [
-    ("      - {metric: roc_auc, at_least: 0.6}\n", "", "gates.model: roc_auc by itself"),
-    ("at_least: 0.6", "at_least: 0.5", "gates.model: roc_auc by itself"),
-    ("at_least: 0.6", "at_least: 0.6, severity: warn", "gates.model: roc_auc by itself"),
+    ("      - {metric: roc_auc, at_least: 0.6}\n", "", "gates.model: limit of roc_auc"),
+    ("at_least: 0.6", "at_least: 0.5", "gates.model: limit of roc_auc"),
+    ("at_least: 0.6", "at_least: 0.6, severity: warn", "gates.model: limit of roc_auc"),
     ("baseline_by: 0.01", "baseline_by: 0.02", "gates.model: roc_auc against the baseline"),
     ("by: 0.01}", "by: 0.01, confidence: 0.6}", "gates.model: roc_auc against the baseline"),
     (", expectations: suite.yaml", "", "datasets.rows.expectations"),
@@ -80,7 +80,7 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
 @pytest.mark.parametrize(
     ("was", "now", "rule"),
     [
-        ("at_least: 0.6", "at_least: 0.7", "gates.model: roc_auc by itself"),
+        ("at_least: 0.6", "at_least: 0.7", "gates.model: limit of roc_auc"),
         ("baseline_by: 0.01", "baseline_by: 0.001", "gates.model: roc_auc against the baseline"),
         ("not_worse_by: 20%", "not_worse_by: 10%", f"{ROLLOUT}.signals.latency_p99"),
         ("minimum_bake: 1m", "minimum_bake: 2m", f"{ROLLOUT}.minimum_bake"),
@@ -129,7 +129,7 @@ def test_more_secrets_for_code_that_nobody_has_merged_loosen(
 def test_an_added_check_is_no_loosening() -> None:
     more = "      - {metric: f1, at_least: 0.1}\n      - {metric: roc_auc, at_least: 0.6}\n"
     found = between("      - {metric: roc_auc, at_least: 0.6}\n", more)
-    assert found == [("gates.model: f1 by itself", False)]
+    assert found == [("gates.model: limit of f1", False)]
 
 
 def test_a_gate_that_is_removed_loosens_once_per_check() -> None:
