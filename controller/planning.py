@@ -11,8 +11,9 @@ from typing import NamedTuple
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
 from controller.git.values import parse_tree
+from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.data import place
-from controller.machine.pipelines.policy import changes
+from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.untrusted import Terms, graph_of
 from controller.machine.runs.building import build
@@ -270,7 +271,12 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     rules = rules_at(checkout, other, name, base or "") if other and name else None
     if rules is not None and rules.source.below == source.below:
         rules = None
-    policy = _compare(checkout, source, loaded, rules)
+    policy = Policy()
+    if rules is not None and loaded.pipeline is not None and other is not None:
+        mine = Rules(spec=loaded.pipeline, source=source)
+        found = _changes(checkout, rules, mine)
+        head = commit or commit_of(checkout, "HEAD")
+        policy = Policy(rules.source.commit, of_its_own(found, _since(checkout, other, head, mine)))
     return Gathered(checkout, source, loaded, policy, rules)
 
 
@@ -303,16 +309,29 @@ def _is_spec(path: str) -> bool:
     return path.rpartition("/")[2] == SPEC_FILE
 
 
-def _compare(checkout: Checkout, source: Source, loaded: Loaded, rules: Rules | None) -> Policy:
-    if rules is None or loaded.pipeline is None:
-        return Policy()
+def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[Change, ...]]:
+    """How the rules differ from those where `head` left `base`; nothing where they have no past in
+    common, or there were none."""
+    name, found = mine.spec.metadata.name, []
+    try:
+        parted = _git(checkout.top, "merge-base", "--all", base, head).decode().split()
+    except NeedsHuman:  # git fails where there is none
+        return []
+    for commit in parted:
+        there = rules_at(checkout, commit, name)
+        if there is None or there.source.commit != commit:
+            return []
+        found.append(_changes(checkout, there, mine))
+    return found
+
+
+def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[Change, ...]:
     suites: dict[Pair, Pair] = {}
-    for datasets, (was, now) in suites_to_compare(rules.spec, loaded.pipeline).items():
-        old, new = _text(checkout, rules.source, was), _text(checkout, source, now)
+    for datasets, (was, now) in suites_to_compare(before.spec, after.spec).items():
+        old, new = _text(checkout, before.source, was), _text(checkout, after.source, now)
         if old is not None and new is not None:
             suites[datasets] = old, new
-    after = Rules(spec=loaded.pipeline, source=source)
-    return Policy(rules.source.commit, changes(rules, after, suites))
+    return changes(before, after, suites)
 
 
 def _text(checkout: Checkout, source: Source, path: str) -> str | None:

@@ -12,7 +12,7 @@ from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import versions
 from controller.machine.pipelines.pipeline import Pipeline
-from controller.machine.pipelines.policy import changes
+from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.untrusted import Terms, graph_of, rules_of
 from controller.machine.pipelines.version import ModelVersion
@@ -178,17 +178,14 @@ async def compare(repositories: Repositories, code: Code, base: Code | None, tip
     before = Rules(spec=base.spec, source=base.source)
     after = Rules(spec=code.spec, source=code.source)
     found = changes(before, after, await _suites(mirror, before, after))
-    own: set[str] = set()
-    parted = await mirror.fork_points(tip, code.source.commit)
-    for commit in parted:
+    since = []
+    for commit in await mirror.fork_points(tip, code.source.commit):
         earlier = await repositories.named(code.source.repository, commit, code.name or "")
         if earlier is None or earlier.spec is None:
             return Policy(base.source.commit, found)  # it had no rules that could have stayed
         there = Rules(spec=earlier.spec, source=earlier.source)
-        own |= {one.rule for one in changes(there, after, await _suites(mirror, there, after))}
-    if parted:
-        found = tuple(change for change in found if change.rule in own)
-    return Policy(base.source.commit, found)
+        since.append(changes(there, after, await _suites(mirror, there, after)))
+    return Policy(base.source.commit, of_its_own(found, since))
 
 
 async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> Policy:

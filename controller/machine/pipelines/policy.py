@@ -4,7 +4,7 @@ A rule is loosened if a candidate could pass now that was stopped before, or if 
 known: of what is examined, by what, on which data, by whom it is released, and who is told.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from controller.machine.pipelines.change import Change, plain
 from controller.machine.pipelines.policy_gates import Pair, gate_changes
@@ -29,6 +29,13 @@ def changes(
         *_people(before.spec, after.spec),
     )
     return tuple(sorted(dict.fromkeys(found), key=lambda change: not change.loosens))
+
+
+def of_its_own(found: Sequence[Change], since: Sequence[Sequence[Change]]) -> tuple[Change, ...]:
+    """What a commit itself changes of its base's rules: `since` has how it differs from each place
+    where the two parted. What only the base changed is left out, as a merge keeps it."""
+    own = {change.rule for changes_ in since for change in changes_}
+    return tuple(change for change in found if not since or change.rule in own)
 
 
 def _triggers(before: Pipeline, after: Pipeline) -> Iterator[Change]:
