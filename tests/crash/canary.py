@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections import Counter
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -94,7 +93,7 @@ def end(folder: Path) -> object:
             return {
                 "left": (await store.owed(), await store.inbox()),
                 "releases": world.releases(),
-                "trained": Counter((folder / "home" / "trained").read_text().split()),
+                "trained": pipeline.trained(folder),
                 "serves": env.stable.version,
                 "versions": sorted(r.key.name for r in await store.list("model")),
             }

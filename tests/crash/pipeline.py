@@ -27,9 +27,8 @@ LOOK, QUIET = 0.02, 0.6
 """Seconds: between looks, and for which nothing may be left to do."""
 
 WITNESS = """
-attempt = given.out.parents[1]  # HOME/attempts/ID/outputs/model.json
-with (attempt.parents[1] / "trained").open("a") as log:
-    log.write(attempt.name + "\\n")
+with (given.out.parent / "witness").open("a") as log:  # beside what is stored of it
+    log.write(given.out.parents[1].name + "\\n")
 """
 
 _TIMES = re.compile(r"\b1[0-9]{9}\.[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)?")
@@ -112,7 +111,7 @@ def end(folder: Path) -> object:
                     for record in await store.list(kind)
                 },
                 "left": (await store.owed(), await store.inbox()),
-                "trained": Counter((folder / "home" / "trained").read_text().split()),
+                "trained": trained(folder),
                 "releases": {name: world.releases(name) for name in ("staging", "production")},
                 "processes": _running(folder),
             }
@@ -120,6 +119,12 @@ def end(folder: Path) -> object:
             await world.tear_down()
 
     return asyncio.run(read())
+
+
+def trained(folder: Path) -> Counter[str]:
+    """How often the step of each attempt was run, as it says itself."""
+    witnesses = (folder / "home" / "attempts").glob("*/outputs/witness")
+    return Counter(line for each in witnesses for line in each.read_text().split())
 
 
 def _normal(body: dict[str, Any]) -> Any:
