@@ -21,7 +21,7 @@ from specs.lint_images import lint_images
 from specs.load import Loaded
 from specs.model import Pipeline
 from specs.problems import Problem
-from specs.references import SECRET
+from specs.references import SECRET, StepReference
 from specs.release import Canary
 from specs.values import format_duration, format_percent
 
@@ -120,6 +120,8 @@ def _baseline(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[P
     """The baseline is judged by running the step that makes the predictions on its model."""
     paired = [i for i, check in enumerate(gate.checks) if isinstance(check, PairedCheck)]
     step = pipeline.steps.get(gate.predictions.step)
+    if not paired and "model" in loaded.names():
+        yield from _another(loaded, pipeline, gate)
     if not paired or step is None or "model" not in loaded.names():
         if paired and "model" not in loaded.names():
             message = "a comparison with the baseline needs `model`, the output that is the model"
@@ -136,6 +138,26 @@ def _baseline(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[P
             "run for the baseline",
             expected=f"a step that makes {gate.predictions} and has {pipeline.model} as an input",
         )
+
+
+def _another(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
+    """One model would be judged, and another released."""
+    model, steps = pipeline.model, [gate.predictions.step]
+    for name in steps:  # it grows: all that the predictions come from
+        step = pipeline.steps.get(name)
+        inputs = loaded.names("steps", name, "inputs")
+        if model is None or step is None or len(inputs) > len(step.inputs):
+            return  # what is missing is told elsewhere
+        if name == model.step or model in step.inputs.values():
+            return
+        read = [one.step for one in step.inputs.values() if isinstance(one, StepReference)]
+        steps += [one for one in read if one not in steps]
+    yield loaded.problem(
+        "another-model",
+        ("gates", "model", "predictions"),
+        f"`{gate.predictions}` does not come from `{model}`, the model that is released",
+        expected=f"predictions of a step that has {model} as an input",
+    )
 
 
 def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:

@@ -301,7 +301,8 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
                 "candidate": candidate,
                 "exam": asked["exam"],
                 "baseline": baseline,
-                "same_model": asked["baseline_model"] == attempt.inputs["model"].digest,
+                "same_model": "model" in attempt.inputs
+                and asked["baseline_model"] == attempt.inputs["model"].digest,
                 "gate": asked["gate"],
                 "file": loaded.file,
                 "where": where,

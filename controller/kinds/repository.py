@@ -72,7 +72,9 @@ class RepositoryKind:
         commits: dict[str, Commit] = {}
         for branch in heads.keys() - reported:
             sha = heads[branch]
-            found = None if seen(branch, sha) else await self._branch(before, branch, sha, default)
+            found = None
+            if not seen(branch, sha):
+                found = await self._branch(before, branch, sha, default, heads[default])
             if found is not None or seen(branch, sha):
                 commits[branch] = found or Commit(sha=sha)
         fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
@@ -169,16 +171,23 @@ class RepositoryKind:
                 found[pipeline] = await self._pulls.right(name, command.by, who)
         return found
 
+    async def _watched(self, name: str, head: str) -> dict[str, tuple[str, ...]]:
+        """Globs of the branches that count, by pipeline: as the default branch says it, since runs
+        of a branch get the secrets that it asks for."""
+        specs = await self._repositories.specs(name, head)
+        return {code.name: code.branches for code in specs.values() if code.name}
+
     async def _branch(
-        self, before: Repository, branch: str, sha: str, default: str
+        self, before: Repository, branch: str, sha: str, default: str, head: str
     ) -> Commit | None:
-        """The new head of a branch, if commits of it count."""
+        """The new head of a branch, if commits of it count; `head` is the default branch's."""
         told = before.pipelines.get(branch, {})
+        watched = {} if branch == default else await self._watched(before.name, head)
         wanting = {
             folder: code
             for folder, code in (await self._repositories.specs(before.name, sha)).items()
             if branch == default
-            or _admits(code.branches, branch)
+            or _admits(watched.get(code.name or "", ()), branch)
             or (code.spec is None and folder in told)  # broken, it may not say so any more
         }
         if not wanting and branch != default:

@@ -56,6 +56,12 @@ class PolicyApplier:
         """The pipeline in the pull request; a spec that is too broken to say its name has that
         which it had in its folder."""
         repository, commit = action.repository, action.commit
+        specs = await self._repositories.specs(repository, commit)
+        twins = [folder or "." for folder, code in specs.items() if code.name == action.pipeline]
+        if len(twins) > 1:
+            why = f"two specs are named {action.pipeline}: {' and '.join(twins[:2])}"
+            source = specs[twins[0] if twins[0] != "." else ""].source
+            return Code(source=source, name=action.pipeline, problems=why, problem_count=1)
         found = await self._repositories.named(repository, commit, action.pipeline)
         if found is not None or base is None:
             return found

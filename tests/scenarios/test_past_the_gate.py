@@ -120,14 +120,13 @@ async def test_a_head_with_two_bases_has_a_check_and_a_comment_for_each(
 async def test_a_branch_that_is_watched_does_not_answer_for_a_pull_request(
     author: Author, world: World
 ) -> None:
-    """Its own spec says that it is watched, and has no gates."""
+    """Main has it watched, and its own spec has no gates."""
+    author.edit(("triggers:\n", "triggers:\n  commits: {branches: [twin]}\n"))
     world.push("Add the pipeline")
     async with world.controller():
         await world.serves(1)
         author.begin("worse")
-        author.edit(
-            WORSE, (GATES, ""), ("triggers:\n", "triggers:\n  commits: {branches: [twin]}\n")
-        )
+        author.edit(WORSE, (GATES, ""))
         _, sha = author.open("worse")
         run_git(world.work, "push", "-q", "origin", "HEAD:refs/heads/twin")
         assert (await author.checked(sha, f"{GATE} (on twin)"))[0] == "success"

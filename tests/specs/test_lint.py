@@ -320,3 +320,37 @@ def test_a_step_with_an_image_of_its_own_leaves_that_of_the_environment(key: str
 
 def test_asking_for_local_processes_is_right() -> None:
     assert check(edit(more="environment: {executor: local}\n"), FILE).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("released", "is_wrong"),
+    [("steps.train.model", False), ("steps.package.model", True)],
+)
+def test_the_model_that_is_released_is_the_one_that_is_judged(
+    released: str, is_wrong: bool
+) -> None:
+    text = f"""\
+apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {{name: toy}}
+steps:
+  train: {{run: "train {{outputs.model}}", outputs: {{model: model.json}}}}
+  package:
+    run: package {{inputs.model}} {{outputs.model}}
+    inputs: {{model: steps.train.model}}
+    outputs: {{model: model.json}}
+  score:
+    run: score {{inputs.model}} {{outputs.rows}}
+    inputs: {{model: steps.train.model}}
+    outputs: {{rows: rows.csv}}
+model: {released}
+gates:
+  model:
+    predictions: steps.score.rows
+    columns: {{key: id, label: y, score: p}}
+    checks: [{{metric: roc_auc, at_least: 0.6}}]
+"""
+    found = [
+        one.code for one in check(text, "ml-pipeline.yaml").problems if one.severity == "error"
+    ]
+    assert found == ["another-model"] * is_wrong

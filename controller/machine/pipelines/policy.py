@@ -50,8 +50,11 @@ def _triggers(before: Pipeline, after: Pipeline) -> Iterator[Change]:
     }
     for name, (old, new) in pairs.items():
         if old != new:
-            # Without runs of pull requests, nobody is told what is merged.
+            # Without runs of pull requests, nobody is told what is merged; and runs of more
+            # branches get the secrets that those ask for.
             looser = name == "pull_requests.enabled" and not new
+            if name == "commits.branches":
+                looser = not set(now.commits.branches) <= set(was.commits.branches)
             yield Change(rule=f"triggers.{name}", was=plain(old), now=plain(new), loosens=looser)
 
 

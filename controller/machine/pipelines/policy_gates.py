@@ -1,6 +1,6 @@
 """PURE. How what judges data and candidates changed between two specs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.pipelines.suites import between
@@ -9,6 +9,7 @@ from controller.machine.runs.graph import Rules
 from controller.machine.runs.judging import suites_for
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck
 from specs.model import Pipeline
+from specs.references import DatasetReference
 from specs.values import format_percent
 
 Check = AbsoluteCheck | PairedCheck
@@ -43,6 +44,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     differ, as `suites_to_compare` names them."""
     yield from _suites(before.spec, after.spec, suites)
     yield from _addresses(before.spec, after.spec)
+    yield from _training(before.spec, after.spec)
     yield from _model_gate(before.spec.gates.model, after.spec.gates.model)
     addresses = {f"datasets.{name}.uri" for name in before.spec.datasets}  # told above
     for what, was, now in exam.changed(after.spec, after.source, before):
@@ -69,7 +71,7 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
                 yield Change(rule=rule, was=was, now=now, loosens=True)
         known = before.datasets.get(name)
         was = (known.expectations or "no suite") if known else "no such dataset"
-        if not bases and was != now and (known or not now):
+        if not bases and was != (now or "no suite") and (known or not now):
             yield Change(rule=rule, was=was, now=now or "no suite", loosens=False)
     for name, dataset in before.datasets.items():
         if dataset.expectations and name not in kept:
@@ -83,6 +85,49 @@ def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:
         now = after.datasets.get(name)
         if now is not None and was.uri != now.uri:
             yield Change(rule=f"datasets.{name}.uri", was=was.uri, now=now.uri, loosens=True)
+
+
+def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+    """What the model is made of: data that a suite looked at, and not the data of its exam."""
+    was, now = _trains_on(before), _trains_on(after)
+    suited = {name for name in was if before.datasets[name].expectations}
+    for name in sorted(now - was):
+        bare = not after.datasets[name].expectations and not suites_for(name, after, before)
+        if suited and bare and not _twin(name, after, before):
+            rule = f"datasets.{name}: trains the model"
+            yield Change(rule=rule, was="no", now="yes, without a suite", loosens=True)
+    followed = {base for name in now for base in suites_for(name, after, before)}
+    for name in sorted(suited - now - followed):
+        rule = f"datasets.{name}: trains the model"
+        yield Change(rule=rule, was="yes, behind its suite", now="no", loosens=True)
+    if before.gates.model is not None:
+        leaked = (now & _examines(after)) - (was & _examines(before))
+        for name in sorted(leaked):
+            rule = f"datasets.{name}: trains the model"
+            now_ = "yes, and the model is examined on it"
+            yield Change(rule=rule, was="no", now=now_, loosens=True)
+
+
+def _twin(name: str, after: Pipeline, before: Pipeline) -> bool:
+    """Whether the base trains on data without a suite at that very address."""
+    uri = after.datasets[name].uri
+    return any(before.datasets[each].uri == uri for each in _trains_on(before))
+
+
+def _trains_on(spec: Pipeline) -> set[str]:
+    """The datasets that the model comes from."""
+    return _datasets_of(spec, exam.steps_of(spec, spec.model)) if spec.model else set()
+
+
+def _examines(spec: Pipeline) -> set[str]:
+    """The datasets that the predictions come from, but by way of the model."""
+    gate = spec.gates.model
+    return _datasets_of(spec, exam.steps_of(spec, gate.predictions)) if gate else set()
+
+
+def _datasets_of(spec: Pipeline, steps: Iterable[str]) -> set[str]:
+    origins = (origin for step in steps for origin in spec.steps[step].inputs.values())
+    return {origin.dataset for origin in origins if isinstance(origin, DatasetReference)}
 
 
 def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[Change]:

@@ -31,11 +31,13 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
 
 
 def _serve(before: Release, after: Release) -> Iterator[Change]:
-    for name in ("run", "ready", "predict", "env", "secrets", "startup_deadline"):
+    for name in ("run", "env", "reads", "ready", "predict", "secrets", "startup_deadline"):
         was, now = getattr(before.serve, name), getattr(after.serve, name)
         if was != now:
+            # Another command may serve another model than the one that was examined.
+            looser = name in ("run", "env", "reads")
             rule = f"release.serve.{name}"
-            yield Change(rule=rule, was=plain(was), now=plain(now), loosens=False)
+            yield Change(rule=rule, was=plain(was), now=plain(now), loosens=looser)
 
 
 def _smoke(before: Release, after: Release) -> Iterator[Change]:

@@ -127,7 +127,12 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
         return pipeline
     before = pipeline.pulls.get(branch)
     moved = pull is not None and before is not None and before.base != pull.base
-    accepted = {name: one for name, one in pipeline.accepted.items() if name != branch or not moved}
+    # Of another commit or for another base it is no more, also if the head comes back.
+    accepted = {
+        name: one
+        for name, one in pipeline.accepted.items()
+        if name != branch or (one.commit == commit and not moved)
+    }
     pipeline = pipeline.model_copy(
         update={
             "accepted": accepted,

@@ -234,7 +234,9 @@ class _Look:
             self.actions += telling.held(place, pull, sorted(set(named.values())))
             return
         self.actions += telling.twice(place, named)
-        self.pipelines[branch] = {folder: named[folder] for folder in telling.first(named)}
+        # Of a pull request neither: it could choose by a folder's name whose rules are its own.
+        taken = telling.first(named) if pull is None else telling.alone(named)
+        self.pipelines[branch] = {folder: named[folder] for folder in taken}
         for folder, pipeline in self.pipelines[branch].items():
             self.messages.append(
                 _seen(before.name, pipeline, folder, branch, commit, self.default, self.moves)

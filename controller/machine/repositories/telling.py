@@ -99,6 +99,12 @@ def first(named: Mapping[str, str]) -> list[str]:
     return [folder for at, folder in enumerate(named) if named[folder] not in names[:at]]
 
 
+def alone(named: Mapping[str, str]) -> list[str]:
+    """The folders whose spec is the only one of its name."""
+    names = list(named.values())
+    return [folder for folder, name in named.items() if names.count(name) == 1]
+
+
 def policy(place: Place, pull: Pull, pipeline: str, by: str) -> ReportPolicy:
     """How a pull request changes the rules of a pipeline; `by` is who accepted that."""
     return ReportPolicy(

@@ -74,12 +74,15 @@ def suites_for(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
     """The base's datasets whose suites go for a dataset of a pull request: that of the same name,
     those of the same address or one within it, and those that the same input of a step read.
 
-    A suite that would go for none of its datasets goes for those that have none themselves: data
-    does not become good by another name.
+    A dataset that has none itself is judged by those of what a step reads no more in its place; and
+    by those that would go for none of the datasets: data does not become good by another name.
     """
     found = _related(name, spec, base)
     if found or spec.datasets[name].expectations:
         return found
+    replaced = _replaced(name, spec, base)
+    if replaced:
+        return replaced
     others = (_related(each, spec, base) for each in spec.datasets)
     kept = {one for related in others for one in related}
     return tuple(b for b, d in base.datasets.items() if d.expectations and b not in kept)
@@ -107,6 +110,19 @@ def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
             or (not known and _within(dataset.uri, uri))
         )
     )
+
+
+def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
+    """The base's datasets with a suite that a step read and does not read any more, now that it
+    reads this one."""
+    found: set[str] = set()
+    for step, now in spec.steps.items():
+        before = base.steps.get(step)
+        if before is None or DatasetReference(name) not in now.inputs.values():
+            continue
+        left = set(before.inputs.values()) - set(now.inputs.values())
+        found |= {each.dataset for each in left if isinstance(each, DatasetReference)}
+    return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
 
 
 def _within(one: str, other: str) -> bool:
@@ -171,8 +187,8 @@ def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
     """The model gate in force: that of `rules` with what the spec asks for beyond it; the spec's
     own without rules, or if they have none.
 
-    It reads the base's columns of the predictions, wherever the spec makes them; those that its own
-    gate names only where nothing of the base's name is made any more.
+    It reads the base's columns of the predictions, wherever the spec makes them: whoever chooses
+    which column is the score chooses the score.
     """
     theirs, own = rules.spec.gates.model if rules else None, spec.gates.model
     if rules is None or theirs is None:
@@ -181,8 +197,6 @@ def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
     asked = theirs.model_copy(update={"predictions": made}) if made else theirs
     if own is None:
         return asked
-    if made == own.predictions != theirs.predictions:
-        asked = asked.model_copy(update={"columns": own.columns})
     more = {
         name: tuple(dict.fromkeys((*getattr(theirs, name), *getattr(own, name))))
         for name in ("checks", "slices")
@@ -193,8 +207,12 @@ def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
 def model_gates(of: Judged, held: Held, guarded: Guarded) -> Iterator[Node]:
     """The model gate with what it needs: the baseline's evaluation on the candidate's data; and,
     where a pull request changes the exam, the same by the exam of its base."""
-    gate, model = judged_by(of.spec, of.rules), of.spec.model
-    if gate is None or model is None:
+    gate = judged_by(of.spec, of.rules)
+    if gate is None:
+        return
+    if of.spec.model is None:
+        none = "its spec names no `model`, which the gate of its base judges"
+        yield _model_gate(of, _Question("gate.model", gate, None, none), held, None)
         return
     made = exam.predictions_of(of.spec, of.rules) if of.rules else gate.predictions
     if of.rules is None or of.rules.spec.gates.model is None:
@@ -344,9 +362,10 @@ class _Question(NamedTuple):
 
 def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | None) -> Node:
     baseline, none = held
-    assert of.spec.model is not None
-    inputs = {"model": From(node=of.spec.model.step, output=of.spec.model.output)}
+    inputs: dict[str, From] = {}
     files: dict[str, str] = {}
+    if of.spec.model is not None:
+        inputs["model"] = From(node=of.spec.model.step, output=of.spec.model.output)
     if asked.candidate is not None:
         inputs["candidate"] = asked.candidate
         maker = of.rules.spec if asked.exam and of.rules else of.spec

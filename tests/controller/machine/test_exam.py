@@ -148,6 +148,19 @@ def test_the_bases_checks_judge_the_predictions_of_a_step_by_another_name() -> N
     assert made.attempt.request["gate"]["checks"][0]["at_least"] == 0.6
 
 
+def test_a_pull_request_does_not_choose_which_column_is_the_score() -> None:
+    cheat = ("gates.model.columns", {"key": "id", "label": "late", "score": "late"})
+    made = graph(*renamed(), GATE, cheat).by_name["gate.model"]
+    assert made.attempt.request["gate"]["columns"]["score"] == "p"
+
+
+def test_a_candidate_without_a_model_cannot_be_judged() -> None:
+    made = graph(("model", None), ("gates", {}), ("release", None))
+    gate = made.by_name["gate.model"]
+    assert gate.inputs == {}
+    assert "names no `model`" in gate.attempt.request["no_candidate"]
+
+
 # -- the base's exam -------------------------------------------------------------------------------
 
 

@@ -246,6 +246,21 @@ def test_accepting_a_commit_that_is_not_the_head_any_more_does_nothing() -> None
     assert team.pipeline.accepted == {}
 
 
+def test_what_was_accepted_of_a_commit_is_over_with_the_next_push_also_if_it_comes_back() -> None:
+    team = reviewed()
+    commit = team.propose("p1", LOOSE, ("params.depth", 7))
+    team.accept(commit)
+    team.turn()
+    team.end("cancelled")
+    team.propose("p2", LOOSE, ("params.depth", 8))
+    team.turn()
+    team.propose("p1", LOOSE, ("params.depth", 7))
+    team.turn()
+    team.end("cancelled")
+    team.turn()
+    assert (team.last_run.commit, team.last_run.accepted) == (commit, "")
+
+
 def test_what_was_accepted_for_one_base_is_not_for_another() -> None:
     team = reviewed()
     team.push("c0", LOOSE, branch="lenient")

@@ -54,6 +54,13 @@ LOOSER = [
     ("minimum_bake: 1m", "minimum_bake: 1m, false_promotion: 20%", f"{ROLLOUT}.false_promotion"),
     ("minimum_bake: 1m", "minimum_bake: 1m, false_rollback: 0.1%", f"{ROLLOUT}.false_rollback"),
     ("[5%, 50%]", "[5%]", f"{ROLLOUT}.steps"),
+    ("python serve.py", "python -O serve.py", "release.serve.run"),
+    ("reads: [serve.py]", "reads: [serve.py, bad.json]", "release.serve.reads"),
+    (
+        "depth: 3}",
+        "depth: 3}\ntriggers: {commits: {branches: [mine]}}",
+        "triggers.commits.branches",
+    ),
     ("[5%, 50%]", "[5%, 90%]", f"{ROLLOUT}.steps"),
     ("score: score}\n", "score: score}\n    threshold: 0.4\n", "gates.model.threshold"),
     ("score: score}\n", "score: other}\n", "gates.model.columns"),
@@ -87,7 +94,7 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
         ("{get: /healthz},", "{get: /healthz}, {get: /},", "release.staging.smoke"),
         ("minimum_bake: 1m", "minimum_bake: 1m, deadline: 9h", f"{ROLLOUT}.deadline"),
         ("[5%, 50%]", "[1%, 5%, 50%]", f"{ROLLOUT}.steps"),
-        ("python serve.py", "python -O serve.py", "release.serve.run"),
+        ("reads: [serve.py]}", "reads: [serve.py], ready: /up}", "release.serve.ready"),
         ("{name: toy}", "{name: toy, owners: ['@me']}", "metadata.owners"),
         ("depth: 3}", "depth: 3}\nnotify: [{to: 'json://me'}]", "notify"),
         (
@@ -237,3 +244,50 @@ def test_a_suite_that_goes_for_nothing_any_more_is_told() -> None:
     gone = gone.replace("{inputs.rows}", "{inputs.others}")
     found = {c.rule: (c.now, c.loosens) for c in changes(spec(FULL), spec(gone))}
     assert found["datasets.rows.expectations"] == ("no such dataset", True)
+
+
+# -- what the model is made of ---------------------------------------------------------------------
+
+HELD_OUT = FULL.replace("\nparams:", '\n  held-out: {uri: "held-out/*.csv"}\nparams:').replace(
+    "rows: datasets.rows}\n    outputs: {pred", "rows: datasets.held-out}\n    outputs: {pred"
+)
+TRAINS = "    inputs: {rows: datasets.rows}\n"
+
+
+@pytest.mark.parametrize(
+    ("new", "inputs", "expected"),
+    [
+        ('  fresh: {uri: "fresh/*.csv"}\n', "{rows: datasets.fresh}", "fresh"),
+        ('  fresh: {uri: "fresh/*.csv"}\n', "{more: datasets.fresh, rows: datasets.rows}", "fresh"),
+        ("", "{rows: datasets.held-out}", "held-out"),
+        ("", "{more: datasets.held-out, rows: datasets.rows}", "held-out"),
+    ],
+)
+def test_training_on_data_that_no_suite_looked_at_or_on_the_exam_loosens(
+    new: str, inputs: str, expected: str
+) -> None:
+    text = HELD_OUT.replace("\nparams:", f"\n{new}params:")
+    text = text.replace(TRAINS, f"    inputs: {inputs}\n", 1)
+    if "rows:" not in inputs:
+        text = text.replace("{inputs.rows}", "{inputs.more}", 1)
+    loosened = [c.rule for c in changes(spec(HELD_OUT), spec(text)) if c.loosens]
+    assert any(rule.startswith(f"datasets.{expected}") for rule in loosened), loosened
+
+
+def test_a_step_that_makes_the_rows_itself_in_place_of_data_with_a_suite_loosens() -> None:
+    fetch = "  fetch: {run: 'fetch {outputs.rows}', outputs: {rows: rows.csv}}\n"
+    text = HELD_OUT.replace("steps:\n", f"steps:\n{fetch}", 1)
+    text = text.replace(TRAINS, "    inputs: {rows: steps.fetch.rows}\n", 1)
+    loosened = {c.rule: c.now for c in changes(spec(HELD_OUT), spec(text)) if c.loosens}
+    assert loosened["datasets.rows: trains the model"] == "no"
+
+
+def test_more_data_behind_a_suite_of_its_own_does_not() -> None:
+    more = '  more: {uri: "more/*.csv", expectations: more.yaml}\n'
+    text = HELD_OUT.replace("\nparams:", f"\n{more}params:")
+    text = text.replace(TRAINS, "    inputs: {rows: datasets.rows, more: datasets.more}\n", 1)
+    assert not [c for c in changes(spec(HELD_OUT), spec(text)) if c.loosens]
+
+
+def test_data_without_a_suite_that_stays_as_it_is_is_no_change() -> None:
+    assert changes(spec(HELD_OUT), spec(HELD_OUT)) == ()
