@@ -9,9 +9,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
-from controller.doctor_specs import examine_specs, specs_of
+from controller.doctor_specs import examine_specs, specs_of, teams_of
 from controller.doctor_stores import examine_stores
 from controller.environments import BRANCH
 from controller.findings import Finding, bad, ok, warn
@@ -46,15 +47,16 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in home_folder(home):
         yield finding
     yield await state(home)
-    specs: list[Pipeline] = []
+    specs: dict[str, list[Pipeline]] = {each.name: [] for each in settings.repositories}
     for repository in settings.repositories:
-        async for finding in remote(repository, repository.address(base), specs):
+        async for finding in remote(repository, repository.address(base), specs[repository.name]):
             yield finding
-    async for finding in examine_github(settings, base, os.environ):
+    teams = {name: teams_of(found) for name, found in specs.items()}
+    async for finding in examine_github(settings, base, os.environ, teams):
         yield finding
     async for finding in examine_stores(settings, home):
         yield finding
-    async for finding in examine_specs(settings, home, specs):
+    async for finding in examine_specs(settings, home, [*chain(*specs.values())]):
         yield finding
 
 

@@ -33,6 +33,11 @@ async def specs_of(mirror: Mirror, commit: str) -> list[Pipeline]:
     return found
 
 
+def teams_of(specs: Iterable[Pipeline]) -> list[str]:
+    """The teams that may accept changed rules, each `@organisation/team`."""
+    return sorted({who for spec in specs for who in spec.policy.approvers if "/" in who})
+
+
 async def examine_specs(
     settings: Settings, home: Path, specs: Sequence[Pipeline]
 ) -> AsyncIterator[Finding]:

@@ -1,7 +1,7 @@
 """Looks at what Headgate needs of GitHub, as the app or person that the settings name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -17,9 +17,12 @@ from controller.github.needs import (
     PERMISSIONS,
     Need,
     calls_an_hour,
+    elsewhere,
     lacking,
     lacks_scope,
     missing_events,
+    needs_of,
+    sees_teams,
 )
 from controller.github.pulls import RESERVE
 from controller.github.transport import Token
@@ -43,11 +46,14 @@ _READ_BY = {
 }
 """What can be read of a repository with each permission."""
 
+Teams = Mapping[str, Sequence[str]]
+"""By repository, the teams that its specs name in `policy.approvers`."""
+
 T = TypeVar("T")
 
 
 async def examine_github(
-    settings: Settings, base: Path, environ: Mapping[str, str]
+    settings: Settings, base: Path, environ: Mapping[str, str], teams: Teams
 ) -> AsyncIterator[Finding]:
     """Every finding, good ones included; none if the settings name neither an app nor a token."""
     try:
@@ -64,7 +70,7 @@ async def examine_github(
         return
     try:
         looks = _as_app if isinstance(there.auth, App) else _as_person
-        async for finding in looks(settings, there):
+        async for finding in looks(settings, there, teams):
             yield finding
         if there.names:
             yield await _webhook(settings, there, secrets)
@@ -104,7 +110,7 @@ async def _self(
 # As an app
 
 
-async def _as_app(settings: Settings, there: Connection) -> AsyncIterator[Finding]:
+async def _as_app(settings: Settings, there: Connection, teams: Teams) -> AsyncIterator[Finding]:
     auth = there.auth
     assert isinstance(auth, App), "the caller has looked"
 
@@ -118,13 +124,16 @@ async def _as_app(settings: Settings, there: Connection) -> AsyncIterator[Findin
     yield ok("github", f"{there.transport.api} takes the key of app {app.slug} of {app.owner}")
     page = settings_page(settings.github.url, app)
     seen: set[int] = set()
-    for full in there.names.values():
+    for name, full in there.names.items():
         installed = await _installation(auth, app, full)
         if isinstance(installed, Finding):
             yield installed
             continue
         heard = settings.github.webhook.secret is not None
-        for finding in granted(full, app, installed, page, heard=heard):
+        needs = needs_of(teams.get(name, ()))
+        for finding in granted(full, app, installed, page, needs, heard=heard):
+            yield finding
+        for finding in _unseen(full, teams.get(name, ())):
             yield finding
         if installed.id not in seen and not installed.suspended:
             seen.add(installed.id)
@@ -154,7 +163,13 @@ async def _installation(auth: App, app: AppItself, full: str) -> Installation | 
 
 
 def granted(
-    full: str, app: AppItself, it: Installation, page: str, *, heard: bool
+    full: str,
+    app: AppItself,
+    it: Installation,
+    page: str,
+    needs: Sequence[Need],
+    *,
+    heard: bool,
 ) -> Iterator[Finding]:
     """What an installation may do, and with `heard` what it is told."""
     what = f"github {full}"
@@ -163,8 +178,8 @@ def granted(
             what, f"the installation is suspended since {it.suspended}", f"resume it: {it.url}"
         )
         return
-    lacks = lacking(it.permissions)
-    unasked = {need.name for need in lacking(app.permissions)}
+    lacks = lacking(it.permissions, needs)
+    unasked = {need.name for need in lacking(app.permissions, needs)}
     for need in lacks:
         mend = f"accept the app's new permissions: {it.url}"
         if need.name in unasked:
@@ -172,10 +187,18 @@ def granted(
         say = bad if need.vital else warn
         yield say(what, f"the app lacks {need} ({need.why})", mend)
     if not lacks:
-        yield ok(what, f"the app is installed and may {', '.join(map(str, PERMISSIONS))}")
+        yield ok(what, f"the app is installed and may {', '.join(map(str, needs))}")
     if heard and (missing := missing_events(app.events)):
         said = f"webhooks of {', '.join(missing)} are not sent; that is noticed by polling only"
         yield warn(what, said, f"subscribe to them: {page}/permissions")
+
+
+def _unseen(full: str, teams: Sequence[str]) -> Iterator[Finding]:
+    """Teams that nobody can be known to be in."""
+    if others := elsewhere(full, teams):
+        said = f"who is in {', '.join(others)} cannot be seen: the app is in another organisation"
+        mend = f"name people or teams of {full.partition('/')[0]} in `policy.approvers`"
+        yield warn(f"github {full}", said, mend)
 
 
 async def _limit(there: Connection, full: str) -> Finding:
@@ -253,7 +276,7 @@ async def _delivered(auth: App, page: str) -> Finding:
 # As a person
 
 
-async def _as_person(settings: Settings, there: Connection) -> AsyncIterator[Finding]:
+async def _as_person(settings: Settings, there: Connection, teams: Teams) -> AsyncIterator[Finding]:
     token = await there.auth.token("")
     found = await _self(there, settings, lambda: there.transport.ask("GET", "/user", token))
     if isinstance(found, Finding):
@@ -272,6 +295,10 @@ async def _as_person(settings: Settings, there: Connection) -> AsyncIterator[Fin
     scopes = found.headers.get("x-oauth-scopes")
     for full in there.names.values():
         yield await _reached(settings, there, token, full, login, scopes)
+    asked = sorted({team for name in there.names for team in teams.get(name, ())})
+    if asked and scopes is not None and not sees_teams(_split(scopes)):
+        said = f"the token lacks the scope `read:org`, to see who is in {', '.join(asked)}"
+        yield warn("github", said, f"grant it: {settings.github.url.rstrip('/')}/settings/tokens")
     if there.names:
         full = login
         yield await _asked("github limit", "see the message", lambda: _budget(there, token, full))
@@ -279,6 +306,10 @@ async def _as_person(settings: Settings, there: Connection) -> AsyncIterator[Fin
 
 def _day(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).date().isoformat()
+
+
+def _split(scopes: str) -> list[str]:
+    return [scope.strip() for scope in scopes.split(",")]
 
 
 async def _reached(
@@ -300,8 +331,7 @@ async def _reached(
         if not access.push:
             return bad(what, f"{login} may not write there", f"give {login} the role Write there")
         if scopes is not None:
-            given = [scope.strip() for scope in scopes.split(",")]
-            lacks = lacks_scope(given, private=access.private)
+            lacks = lacks_scope(_split(scopes), private=access.private)
             if lacks:
                 said = f"the token lacks the scope `{lacks}`"
                 return bad(what, said, f"grant it: {page}")

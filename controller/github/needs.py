@@ -1,6 +1,6 @@
 """PURE. What Headgate needs on GitHub, and what of it was not granted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 LEVELS = ("none", "read", "write", "admin")
@@ -38,6 +38,21 @@ EVENTS = ("push", "pull_request", "check_run", "check_suite", "issue_comment")
 """`installation` and `installation_repositories` are sent to every app."""
 
 
+def needs_of(teams: Sequence[str]) -> tuple[Need, ...]:
+    """Those of a repository whose specs name `teams`, each `@organisation/team`, as approvers."""
+    if not teams:
+        return PERMISSIONS
+    why = f"who is in {', '.join(teams)} and may accept changed rules"
+    return (*PERMISSIONS, Need("members", "read", why, vital=False))
+
+
+def elsewhere(full: str, teams: Iterable[str]) -> list[str]:
+    """The teams of other organisations than that of the repository `full`, `owner/name`: the app
+    is installed in that one, and is told of no other's members."""
+    owner = full.partition("/")[0].lower()
+    return [team for team in teams if team.removeprefix("@").partition("/")[0].lower() != owner]
+
+
 def lacking(granted: Mapping[str, str], needs: Iterable[Need] = PERMISSIONS) -> list[Need]:
     """The needs that `granted`, levels by name, does not meet."""
     return [need for need in needs if not _meets(granted.get(need.name, "none"), need.level)]
@@ -62,3 +77,8 @@ def lacks_scope(scopes: Iterable[str], *, private: bool) -> str | None:
     if "repo" in scopes or (not private and "public_repo" in scopes):
         return None
     return "repo" if private else "public_repo"
+
+
+def sees_teams(scopes: Iterable[str]) -> bool:
+    """Whether a classic token with these is told who is in a team."""
+    return not {"read:org", "write:org", "admin:org"}.isdisjoint(scopes)

@@ -68,7 +68,6 @@ class ReportPolicy(Action):
     """
 
     type: Literal["report_policy"] = "report_policy"
-    lane: ClassVar[str] = "report"
     repository: str
     commit: str
     pipeline: str
@@ -81,6 +80,11 @@ class ReportPolicy(Action):
     """See `ReportCommit.scope`."""
     accepted: str = ""
     """By whom the changed rules were accepted for this commit."""
+
+    @property
+    def lane(self) -> str:
+        """The check's own: of what is to be said there, only the last is wanted."""
+        return f"policy {self.commit} {self.pipeline} {self.scope}".rstrip()
 
 
 class Answer(Action):

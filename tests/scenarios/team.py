@@ -30,6 +30,11 @@ class Team:
         runs = self.github.check_runs(self.repository, sha)
         return [run for run in runs if not run.name.startswith("headgate policy / ")]
 
+    def policies(self, sha: str) -> list[str | None]:
+        """How the checks of what becomes of the rules ended, the newest last."""
+        runs = self.github.check_runs(self.repository, sha)
+        return [run.conclusion for run in runs if run.name.startswith("headgate policy / ")]
+
     def conclusions(self, sha: str) -> list[str | None]:
         return [run.conclusion for run in self.checks(sha)]
 

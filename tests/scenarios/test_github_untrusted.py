@@ -122,3 +122,59 @@ async def test_a_pull_request_gets_the_secrets_that_main_marks_and_a_fork_gets_n
         await team.commented(theirs, f"/headgate approve {head[:12]}")
         team.github.comment(team.repository, theirs, f"/headgate approve {head}", "maya")
         assert await sees(team, 3, theirs) == ""
+
+
+async def test_a_fork_is_approved_and_judged_before_its_rules_can_be_accepted(
+    team: Team, world: World
+) -> None:
+    world.push("Add the pipeline")
+    team.github.grant(team.repository, "maya", "write")
+    team.github.grant(team.repository, "adele", "admin")
+    text = (world.work / SPEC).read_text()
+    looser = text.replace(AGAINST, "").replace("at_least: 0.6", "at_least: 0.1")
+    async with world.controller():
+        await world.serves(1)
+        fork = Fork(team)
+
+        def push(noise: str) -> str:
+            changed = {SPEC: looser.replace("noise: 0.0", noise)}
+            return team.github.push(fork.repository, changed, "idea", "stranger")
+
+        def say(text: str, author: str) -> None:
+            team.github.comment(team.repository, pull, text, author)
+
+        async def ruled(sha: str, conclusion: str) -> None:
+            async def look() -> bool:
+                return team.policies(sha)[-1:] == [conclusion]
+
+            await world.until(look, f"the policy check of {sha} to say {conclusion}")
+
+        sha = push("noise: 9.0")
+        pull = fork.propose()
+        await team.concluded(sha, "action_required")
+        await ruled(sha, "failure")
+        say(f"/headgate accept {sha}", "adele")
+        await team.commented(pull, "approve that very commit first")
+        assert await world.run(2) is None, "nothing ran"
+
+        say(f"/headgate approve {sha}", "maya")
+        await team.concluded(sha, "action_required", "failure")
+        comment = await team.commented(pull, "mean-2 stopped")
+        assert "This loosens 2 rules" in comment
+        assert (await world.ended(2)).nodes["gate.model"].verdict == "FAIL"
+        say(f"/headgate accept {sha}", "maya")
+        await team.commented(pull, "Sorry @maya")
+        assert await world.run(3) is None
+        assert "success" not in team.policies(sha), (
+            "the word that came too early counts for nothing"
+        )
+
+        say(f"/headgate accept {sha}", "adele")
+        await team.concluded(sha, "action_required", "failure", "success")
+        assert "adele" in bold(await team.commented(pull, "mean-3 passed"))
+        await ruled(sha, "success")
+
+        again = push("noise: 8.0")
+        await team.concluded(again, "action_required")
+        await ruled(again, "failure")
+        assert await world.run(4) is None, "another commit needs both words again"

@@ -4,9 +4,10 @@ that concerns.
 A pull request is told to its pipelines as one more branch, `pull request 12`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from controller.machine.actions import ReportPolicy
 from controller.machine.core import Action, Decision, Key, Message, Value
 from controller.machine.repositories import accepting, telling
 from controller.machine.repositories.accepting import Target
@@ -143,7 +144,6 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     look = _Look(before, observed, held, accepted, approved)
     for branch, commit in observed.heads.items():
         look.at(branch, commit)
-    look.actions += look.policies
     look.messages += _left(before, observed, look.pipelines, look.moves)
     targets = _targets(observed, look)
     new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
@@ -174,8 +174,14 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
         ),
         actions=tuple(look.actions),
         messages=tuple(look.messages),
+        withdraw=_overtaken(look.actions),
         requeue_after=0.0 if observed.more else SOON if observed.unheard else LOOK,
     )
+
+
+def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:
+    """Lanes whose older words on rules are not wanted any more: an acceptance comes and goes."""
+    return tuple(sorted({one.lane for one in actions if isinstance(one, ReportPolicy)}))
 
 
 def concerned(before: Repository, branch: str, commit: Commit) -> tuple[str, ...]:
@@ -206,8 +212,6 @@ class _Look:
         self.moves = before.moves + 1
         self.messages: list[Message] = []
         self.actions: list[Action] = []
-        self.policies: list[Action] = []
-        """They take longest, and come last, so that they hold up nothing else."""
         self.heads: dict[str, str] = {}
         self.pipelines: dict[str, Mapping[str, str]] = {}
         self.untold: dict[str, Untold] = {}
@@ -267,7 +271,7 @@ class _Look:
         self.actions += telling.untouched(place, pull, untouched)
         self.actions += [telling.removed(place, pull, name, by.get(name, "")) for name in removed]
         every = sorted({*told, *untouched, *removed})
-        self.policies += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
+        self.actions += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
         if not every:
             title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
             self.actions.append(telling.report(place._replace(pull=None), "", "skipped", title))

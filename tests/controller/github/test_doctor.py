@@ -3,11 +3,13 @@
 import asyncio
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.doctor import examine
 from controller.findings import Finding
 from controller.github.doctor import examine_github, settings_page
 from controller.github.needs import (
@@ -17,6 +19,7 @@ from controller.github.needs import (
     lacking,
     lacks_scope,
     missing_events,
+    needs_of,
 )
 from controller.github.values import AppItself
 from controller.settings import Settings
@@ -41,7 +44,9 @@ class Found(list[Finding]):
         return self.of("error") + self.of("warning")
 
 
-async def look(url: str, folder: Path, secrets: dict[str, str], **github: Any) -> Found:
+async def look(
+    url: str, folder: Path, secrets: dict[str, str], teams: Sequence[str] = (), **github: Any
+) -> Found:
     settings = Settings.model_validate(
         {
             "repositories": [{"name": "flights", "url": "remote.git", "github": REPO}],
@@ -49,7 +54,9 @@ async def look(url: str, folder: Path, secrets: dict[str, str], **github: Any) -
         }
     )
     environ = {f"HEADGATE_SECRET_{name}": value for name, value in secrets.items()}
-    return Found([finding async for finding in examine_github(settings, folder, environ)])
+    by_repository = {"flights": teams}
+    looked = examine_github(settings, folder, environ, by_repository)
+    return Found([finding async for finding in looked])
 
 
 async def as_app(github: GitHub, folder: Path, **more: Any) -> Found:
@@ -106,6 +113,58 @@ async def test_each_permission_that_lacks_is_named_with_the_page_that_grants_it(
     assert message == "the app lacks deployments: write (what staging and production run)"
     page = f"{github.url}/settings/apps/headgate/permissions"
     assert mend == f"grant it: {page}, then accept it: {accept}"
+
+
+async def test_an_app_that_may_not_see_the_team_that_a_spec_names_is_told_of_and_works(
+    github: GitHub, bare: Repository, tmp_path: Path
+) -> None:
+    github.app(permissions=LEAST)
+    installation = github.install(bare, permissions=LEAST)
+    assert "members" not in str((await as_app(github, tmp_path)).troubles), "nobody asks for it"
+    found = await as_app(github, tmp_path, teams=["@Octo/risk"])
+    assert found.of("error") == []
+    (message, mend), _ = found.of("warning")
+    assert message == (
+        "the app lacks members: read (who is in @Octo/risk and may accept changed rules)"
+    )
+    page = f"{github.url}/settings/apps/headgate/permissions"
+    accept = f"{github.url}/settings/installations/{installation.id}"
+    assert mend == f"grant it: {page}, then accept it: {accept}"
+    github.hub.the_app().permissions["members"] = "read"
+    installation.permissions["members"] = "read"
+    found = await as_app(github, tmp_path, teams=["@Octo/risk"])
+    assert "members: read" in "\n".join(message for message, _ in found.of("ok"))
+    found = await as_app(github, tmp_path, teams=["@octo/risk", "@acme/risk"])
+    (message, mend), _ = found.of("warning")
+    assert message.startswith("who is in @acme/risk cannot be seen")
+    assert "teams of octo" in mend
+
+
+SPEC = """\
+apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {name: flight-delay}
+steps: {train: {run: "true"}}
+policy: {approvers: ["@ada", "@octo/risk"]}
+"""
+
+
+async def test_the_teams_are_those_of_the_specs_at_the_default_branch(
+    github: GitHub, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    github.push(repository, {"ml-pipeline.yaml": SPEC})
+    monkeypatch.setenv("HEADGATE_SECRET_KEY", github.private_key)
+    app = {"id": github.hub.the_app().id, "private_key": "KEY"}
+    settings = Settings.model_validate(
+        {
+            "home": "home",
+            "repositories": [{"name": "flights", "url": str(repository.git.path), "github": REPO}],
+            "github": {"url": github.url, "app": app},
+        }
+    )
+    found = Found([finding async for finding in examine(settings, tmp_path)])
+    said = "the app lacks members: read (who is in @octo/risk and may accept changed rules)"
+    assert said in [message for message, _ in found.of("warning")]
 
 
 async def test_an_app_that_is_not_installed_or_suspended_is_an_error(
@@ -291,7 +350,13 @@ async def test_a_classic_token_is_judged_by_its_scopes_and_its_end(tmp_path: Pat
         assert mend.endswith("/settings/tokens")
         assert found.of("warning")[0][0] == "the token ends on 2020-02-03"
         little.answer = says_of_ada({"X-OAuth-Scopes": "repo"})
-        found = await look(little.api, tmp_path, {"PAT": "ghp_x"}, token="PAT")
+        teams = ["@octo/risk"]
+        found = await look(little.api, tmp_path, {"PAT": "ghp_x"}, teams, token="PAT")
+        message, _ = found.of("warning")[0]
+        assert message == "the token lacks the scope `read:org`, to see who is in @octo/risk"
+        little.answer = says_of_ada({"X-OAuth-Scopes": "repo, read:org"})
+        found = await look(little.api, tmp_path, {"PAT": "ghp_x"}, teams, token="PAT")
+    assert "read:org" not in str(found.troubles)
     assert found.of("error") == []
     assert ("this GitHub has none", "") in found.of("ok")
 
@@ -329,7 +394,7 @@ def test_an_organizations_app_has_its_settings_there() -> None:
 def test_the_document_has_every_permission_with_its_level_and_every_event() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (read|write) \|", text, re.MULTILINE)
-    assert dict(rows) == LEAST
+    assert dict(rows) == {need.name: need.level for need in needs_of(["@acme/risk"])}
     assert all(f"`{event}`" in text for event in EVENTS)
 
 
