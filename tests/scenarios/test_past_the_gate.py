@@ -126,11 +126,15 @@ async def test_a_branch_that_is_watched_does_not_answer_for_a_pull_request(
     async with world.controller():
         await world.serves(1)
         author.begin("worse")
-        author.edit(WORSE, (GATES, ""))
+        author.edit(WORSE, (GATES, ""), ("[twin]", "[twin, evil]"))
         _, sha = author.open("worse")
-        run_git(world.work, "push", "-q", "origin", "HEAD:refs/heads/twin")
+        for name in ("evil", "twin"):
+            run_git(world.work, "push", "-q", "origin", f"HEAD:refs/heads/{name}")
         assert (await author.checked(sha, f"{GATE} (on twin)"))[0] == "success"
         assert (await author.checked(sha, GATE))[0] == "failure"
+        pipeline = await world.pipeline()
+    assert pipeline is not None
+    assert "evil" not in pipeline.heads, "only main says which branches are run"
 
 
 async def test_renaming_what_evaluates_and_dropping_its_checks_drops_nothing(
@@ -348,3 +352,34 @@ async def test_an_edited_file_of_data_in_the_repository_is_another_exam(
         run = await world.ended(2)
     assert run.datasets.keys() >= {"held-out", "base.held-out"}
     assert run.nodes["gate.model.base"].verdict == "FAIL"
+
+
+async def test_a_second_spec_of_a_name_takes_over_no_check(author: Author, world: World) -> None:
+    """It would be the first of the two by its folder's name, and judge by its own rules one day."""
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        author.begin("twins")
+        (world.work / "a").mkdir()
+        for file in ("ml-pipeline.yaml", "train.py", "evaluate.py", "serve.py", "suite.yaml"):
+            shutil.copy(world.work / file, world.work / "a" / file)
+        _, sha = author.open("twins")
+        conclusion, title = await author.checked(sha, GATE)
+        assert (conclusion, (await author.checked(sha, POLICY))[0]) == ("failure", "failure")
+        assert "two specs are named mean" in title
+        assert await world.run(2) is None
+
+
+async def test_a_spec_without_model_gates_and_release_passes_nothing(
+    author: Author, world: World
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        author.begin("bare")
+        path = world.work / SPEC
+        bare = path.read_text().partition("release:")[0].replace(GATES, "").replace(*WORSE)
+        path.write_text(bare.replace("model: steps.train.model\n\n", ""))
+        _, sha = author.open("bare")
+        assert (await author.checked(sha, GATE))[0] == "failure"
+        assert (await author.checked(sha, POLICY))[0] == "failure"
