@@ -7,7 +7,8 @@ from controller.buckets.catalog import Catalog
 from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
-from controller.machine.runs.run import Run, why_ended
+from controller.machine.runs.ended import report_end
+from controller.machine.runs.run import Run
 from controller.reports.build import Beside, Worse, build, is_worse
 from controller.reports.changed import Before
 from controller.reports.gathering import Gathering, Shelves
@@ -62,7 +63,7 @@ class ReportApplier:
         for each in siblings if run is not None and not run.live else ():
             if not each.live:
                 others = [one for one in siblings if one is not each] + ([run] if run else [])
-                await self._forge.report(await self._report(_end(each, action), each, others))
+                await self._forge.report(await self._report(report_end(each), each, others))
         return ()
 
     async def _report(
@@ -119,20 +120,4 @@ def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> Wo
 def _did(run: Run) -> str:
     return {"stopped": "was stopped", "failed": "failed", "cancelled": "was cancelled"}.get(
         run.outcome, run.outcome
-    )
-
-
-def _end(run: Run, like: ReportCommit) -> ReportCommit:
-    """How a run ended, said again."""
-    assert run.outcome != "running", "the caller has looked"
-    why = why_ended(run)
-    return ReportCommit(
-        repository=run.repository,
-        commit=run.commit,
-        pipeline=run.pipeline,
-        scope=like.scope,
-        state=run.outcome,
-        title=f"{run.id} {run.outcome}" + (f": {why}" if why else ""),
-        run=run.id,
-        pull=run.pull,
     )

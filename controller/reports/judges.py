@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from controller.machine.actions import ReportCommit
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
-from controller.reports.headline import BASE_EXAM, checked, four
+from controller.reports.headline import BASE_EXAM, checked, limits_on
 from controller.reports.links import Links
 from controller.reports.table import table
-from validators.figures import clip
+from validators.figures import clip, significant
 from validators.render.markdown import code, escape
 from validators.report import Report
 
@@ -63,8 +63,11 @@ def exam(
 
 def _row(who: str, report: Report | None, run: Run, gate: str) -> list[str]:
     verdict = run.nodes[gate].verdict if gate in run.nodes else None
-    found = [one for one in checked(report) if one.candidate is not None] if report else []
-    said = f"{found[0].metric} {four(found[0].candidate or 0.0)}" if found else "nothing"
+    said = "nothing"
+    for one in checked(report)[:1] if report else ():
+        if report is not None and one.candidate is not None:
+            value = significant(one.candidate, limits_on(one.metric, report))
+            said = f"{one.metric} {value}"
     icon = "✅" if verdict is not None and verdict.passes else "❌"
     return [icon, who, escape(said), str(verdict or "none")]
 

@@ -112,8 +112,7 @@ def spans(text: str) -> list[tuple[str, bool]]:
 
 def evidence(check: Check) -> dict[str, str]:
     """What the verdict rests on, by name, only what is known; cleaned."""
-    limits = _numbers(check.limit or "")
-    beside = [*limits, *(-one for one in limits)]
+    beside = limits_of(check)
     facts = {
         "observed": _value(check.observed, beside),
         "limit": check.limit,
@@ -146,10 +145,13 @@ def _words(text: str) -> set[str]:
     return {word.strip(".,") for word in re.findall(r"[^\s()`;:%]+", clean(text))}
 
 
-def _numbers(limit: str) -> list[float]:
-    """The numbers that a limit names."""
-    found = re.findall(r"\d[\d,]{0,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?", limit[:LONGEST_TEXT])
-    return [float(one.replace(",", "")) for one in found]
+def limits_of(check: Check) -> list[float]:
+    """The numbers that its limit names, of either sign: a value beside one shows on which side it
+    is."""
+    limit = (check.limit or "")[:LONGEST_TEXT]
+    found = re.findall(r"\d[\d,]{0,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?", limit)
+    numbers = [float(one.replace(",", "")) for one in found]
+    return [*numbers, *(-one for one in numbers)]
 
 
 def _value(value: float | str | None, limits: Sequence[float] = ()) -> str | None:
