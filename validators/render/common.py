@@ -96,6 +96,16 @@ def counts(reports: Sequence[Report]) -> str:
     return ", ".join(parts) or "no checks"
 
 
+def tally(reports: Sequence[Report]) -> str:
+    """The same of several gates, with how many they and their checks are: `2 gates, 6 checks: 1
+    warned, 5 passed`."""
+    if len(reports) < 2:
+        return counts(reports)
+    checks = sum(len(report.checks) for report in reports)
+    many = f"{len(reports)} gates, {checks:,} check{'s' * (checks != 1)}"
+    return f"{many}: {counts(reports)}" if checks else f"{len(reports)} gates, no checks"
+
+
 def clean(text: str) -> str:
     """The text without characters that act instead of being read, and not longer than allowed."""
     safe = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
