@@ -61,6 +61,10 @@ class Policy(NamedTuple):
     """The commit that they are compared with."""
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
+    """Who may accept the changes, as the base's spec says; none: who administers the repository."""
+    folder: str = ""
+    """Where the base has its spec."""
 
 
 async def history_of(store: Store, pipeline: str, besides: str | None = None) -> History:
@@ -131,6 +135,8 @@ async def plan_of(
         baseline_model=model,
         policy=policy.changes,
         policy_base=policy.base,
+        policy_folder=policy.folder,
+        approvers=policy.approvers,
         seconds=longest_path(graph, nodes),
         notes=(*notes, *policy.notes),
     )
@@ -175,7 +181,12 @@ async def compare(mirror: Mirror, code: Code, base: Code | None) -> Policy:
     before = Rules(spec=base.spec, source=base.source)
     after = Rules(spec=code.spec, source=code.source)
     suites = await _suites(mirror, before, after)
-    return Policy(base.source.commit, changes(before, after, suites))
+    return Policy(
+        base.source.commit,
+        changes(before, after, suites),
+        approvers=base.spec.policy.approvers,
+        folder=base.source.folder,
+    )
 
 
 async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> Policy:
