@@ -61,6 +61,10 @@ class Policy(NamedTuple):
     """The commit that they are compared with."""
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
+    """Who may accept the changes, as the base's spec says; none: who administers the repository."""
+    folder: str = ""
+    """Where the base has its spec."""
 
 
 async def history_of(store: Store, pipeline: str, besides: str | None = None) -> History:
@@ -131,6 +135,8 @@ async def plan_of(
         baseline_model=model,
         policy=policy.changes,
         policy_base=policy.base,
+        policy_folder=policy.folder,
+        approvers=policy.approvers,
         seconds=longest_path(graph, nodes),
         notes=(*notes, *policy.notes),
     )
@@ -178,14 +184,27 @@ async def compare(repositories: Repositories, code: Code, base: Code | None, tip
     before = Rules(spec=base.spec, source=base.source)
     after = Rules(spec=code.spec, source=code.source)
     found = changes(before, after, await _suites(mirror, before, after))
-    since = []
-    for commit in await mirror.fork_points(tip, code.source.commit):
-        earlier = await repositories.named(code.source.repository, commit, code.name or "")
+    found = of_its_own(found, await _since(repositories, tip, after))
+    return Policy(
+        base.source.commit,
+        found,
+        approvers=base.spec.policy.approvers,
+        folder=base.source.folder,
+    )
+
+
+async def _since(repositories: Repositories, tip: str, after: Rules) -> list[tuple[Change, ...]]:
+    """How a commit's rules differ from those where it left the branch at `tip`, at each place where
+    it did; nothing where there were none, or they have no past in common."""
+    source, name = after.source, after.spec.metadata.name
+    mirror, found = repositories.mirror(source.repository), []
+    for commit in await mirror.fork_points(tip, source.commit):
+        earlier = await repositories.named(source.repository, commit, name)
         if earlier is None or earlier.spec is None:
-            return Policy(base.source.commit, found)  # it had no rules that could have stayed
+            return []
         there = Rules(spec=earlier.spec, source=earlier.source)
-        since.append(changes(there, after, await _suites(mirror, there, after)))
-    return Policy(base.source.commit, of_its_own(found, since))
+        found.append(changes(there, after, await _suites(mirror, there, after)))
+    return found
 
 
 async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> Policy:

@@ -7,9 +7,9 @@ from weakref import WeakValueDictionary
 
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
 from controller.github.comment import Sticky, cut
-from controller.github.marks import mark_of, name_of
+from controller.github.marks import mark_of
 from controller.github.values import Check
-from controller.reports.protocol import Annotation, CommitReport
+from controller.reports.protocol import Annotation, CommitReport, name_of
 from specs.failures import NeedsHuman
 
 LONGEST_TITLE = 255

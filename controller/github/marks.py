@@ -1,12 +1,10 @@
 """PURE. What a check run is known by: the external id that Headgate gives it."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from controller.reports.protocol import CommitReport
+from controller.reports.protocol import CommitReport, Kind
 from specs.digests import digest, short
-
-Kind = Literal["gates", "policy"]
 
 _POLICY = "policy:"
 
@@ -50,11 +48,3 @@ def parse(text: str) -> Mark:
     name, _, scope = name.partition("@")
     pipeline = name.removeprefix(_POLICY)
     return Mark(commit, pipeline, "gates" if pipeline == name else "policy", unquote(scope), run)
-
-
-def name_of(pipeline: str, kind: Kind = "gates", scope: str = "") -> str:
-    """What a check is called; branch protection asks for it by this name."""
-    name = "headgate policy" if kind == "policy" else "headgate"
-    if pipeline:
-        name += f" / {pipeline}"
-    return f"{name} ({scope})" if scope else name

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from controller.environment_file import path_of
 from controller.environments import BRANCH
 from controller.github.client import LONGEST_DESCRIPTION, Client
-from controller.github.marks import name_of
 from controller.machine.actions import ReportDeployment, ReportRelease
 from controller.machine.core import Key, Message
+from controller.reports.protocol import name_of
 from specs.failures import Ignore
 from validators.figures import clip
 

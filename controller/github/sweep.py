@@ -19,7 +19,8 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.repository import Repository
-from controller.machine.runs.run import Run, why_ended
+from controller.machine.runs.ended import report_end
+from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import Ignore
@@ -91,7 +92,7 @@ class ChecksSweep:
             if run.live:
                 return False
             try:
-                await self._report(Key("run", run.id), _end(run))
+                await self._report(Key("run", run.id), report_end(run))
             except Ignore as reason:  # a later run of the commit tells how it stands
                 await self._cancel(at, check, f"{run.id} is overtaken", str(reason))
             return True
@@ -123,18 +124,3 @@ class ChecksSweep:
         await self._client.update_check(
             at, check.id, status="completed", conclusion="cancelled", output=output
         )
-
-
-def _end(run: Run) -> ReportCommit:
-    assert run.outcome != "running", "the caller has looked"
-    why = why_ended(run)
-    return ReportCommit(
-        repository=run.repository,
-        commit=run.commit,
-        pipeline=run.pipeline,
-        state=run.outcome,
-        title=f"{run.id} {run.outcome}" + (f": {why}" if why else ""),
-        scope=run.scope,
-        run=run.id,
-        pull=run.pull,
-    )

@@ -45,12 +45,11 @@ def _why(run: Run) -> str:
     return prose(run.trigger.why.strip().removesuffix("."))
 
 
-def inputs(run: Run, graph: Graph | None, links: Links) -> Iterator[str]:
-    """What the run is of: code, data, baseline, and the model that came out."""
+def inputs(run: Run, graph: Graph | None, links: Links, *, compared: bool = False) -> Iterator[str]:
+    """What the run is of: code, data, baseline, and the model that came out. What a pull request
+    changes is linked unless it is `compared` elsewhere."""
     lines = [f"- commit {links.commit(run.commit)} {_of(run)}"]
-    if run.base is not None and not run.accepted:
-        lines.append(f"- gates and release policy of {links.commit(run.base)}, of the base branch")
-    if run.base is not None:
+    if run.base is not None and not compared:
         lines.append(f"- what it changes: {links.changes(run.base, run.commit)}")
     datasets = sorted(run.datasets.items())
     lines += [f"- dataset {code(name)} {code(short(v))}" for name, v in datasets[:MOST_DATASETS]]

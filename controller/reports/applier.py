@@ -7,7 +7,8 @@ from controller.buckets.catalog import Catalog
 from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
-from controller.machine.runs.run import Run, why_ended
+from controller.machine.runs.ended import report_end
+from controller.machine.runs.run import Run
 from controller.reports.build import Beside, Worse, build, is_worse
 from controller.reports.changed import Before
 from controller.reports.gathering import Gathering, Shelves
@@ -58,11 +59,14 @@ class ReportApplier:
         if run is not None and action.state == "running" and not run.live:
             raise Ignore(f"{run.id} is over, and its end is reported")
         siblings = await self._gathering.siblings(action)
-        await self._forge.report(await self._report(action, run, siblings))
-        for each in siblings if run is not None and not run.live else ():
+        await self._forge.report(await self._report(action, run, siblings.runs))
+        if run is None or run.live:
+            return ()
+        every = (*siblings.runs, run) if siblings.counts else siblings.runs
+        for each in siblings.runs:
             if not each.live:
-                others = [one for one in siblings if one is not each] + ([run] if run else [])
-                await self._forge.report(await self._report(_end(each, action), each, others))
+                others = [one for one in every if one is not each]
+                await self._forge.report(await self._report(report_end(each), each, others))
         return ()
 
     async def _report(
@@ -104,35 +108,19 @@ class ReportApplier:
 
 
 def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> Worse | None:
-    """The sibling that ended worse than this run, if this is over."""
+    """The sibling that ended worse than this run, if this is over; or one that goes on, where
+    this has nothing bad to say: until that is over, too, the check of both says nothing."""
     if run is None or run.live or action.state == "running":
         return None
     found = None
     least = _ENDED[run.outcome]
     for each in siblings:
         conclusion = _ENDED[each.outcome]
-        if conclusion is not None and each.pull is not None and is_worse(conclusion, least):
+        if each.pull is not None and is_worse(conclusion, least):
             found, least = Worse(each.pull, each.id, _did(each), conclusion), conclusion
     return found
 
 
 def _did(run: Run) -> str:
-    return {"stopped": "was stopped", "failed": "failed", "cancelled": "was cancelled"}.get(
-        run.outcome, run.outcome
-    )
-
-
-def _end(run: Run, like: ReportCommit) -> ReportCommit:
-    """How a run ended, said again."""
-    assert run.outcome != "running", "the caller has looked"
-    why = why_ended(run)
-    return ReportCommit(
-        repository=run.repository,
-        commit=run.commit,
-        pipeline=run.pipeline,
-        scope=like.scope,
-        state=run.outcome,
-        title=f"{run.id} {run.outcome}" + (f": {why}" if why else ""),
-        run=run.id,
-        pull=run.pull,
-    )
+    did = {"stopped": "was stopped", "cancelled": "was cancelled", "running": "still runs"}
+    return did.get(run.outcome, run.outcome)

@@ -14,8 +14,8 @@ from controller.reports.changed import Before, changed
 from controller.reports.gates import gates, loose_ends
 from controller.reports.judges import exam, judged_by
 from controller.reports.links import NOWHERE, Links
-from controller.reports.plan import policy, render_plan
-from controller.reports.protocol import LONGEST, CommitReport, Conclusion
+from controller.reports.plan import policy, steps_of
+from controller.reports.protocol import LONGEST, CommitReport, Conclusion, name_of
 from controller.reports.quoted import fenced
 from controller.reports.rules import count
 from controller.reports.steps import steps
@@ -23,7 +23,7 @@ from controller.reports.trend import Past, trend
 from controller.reports.ways import broken, ways
 from controller.reports.words import fit
 from validators.figures import clip
-from validators.render.markdown import code, escape
+from validators.render.markdown import code, escape, prose
 from validators.report import Report
 
 LONGEST_TITLE = 200
@@ -37,16 +37,19 @@ _ICONS: Mapping[Conclusion | None, str] = {
     "cancelled": "⏹️",
     "action_required": "✋",
 }
-_WORST_FIRST: Sequence[Conclusion] = ("failure", "action_required", "cancelled")
+_WORST_FIRST: Sequence[Conclusion | None] = ("failure", "action_required", "cancelled", None)
 
 
 class Worse(NamedTuple):
-    """Another open pull request with the same head and base, whose latest run ended worse."""
+    """Another open pull request with the same head and base, whose latest run ended worse, or goes
+    on while there is nothing bad to say yet."""
 
     pull: int
     run: str
     outcome: str
-    conclusion: Conclusion
+    """What its run did, as the rest of a sentence: `was stopped`."""
+    conclusion: Conclusion | None
+    """None: that is not known yet."""
 
 
 class Beside(NamedTuple):
@@ -88,19 +91,18 @@ def build(
     title = clip(title.partition("\n")[0], LONGEST_TITLE)
     head = [f"## {_ICONS[conclusion]} {escape(title)}"]
     head += _worse(beside.worse, action)
-    if action.text:
-        head.append(fenced(action.text))
+    head += _words(action)
     tail: list[str] = []
     if ours is not None:
         head.append(about(ours, here=again is not None))
-        head += [*_judged(ours, action, reports, plan, beside), *_failures(ours)]
+        head += [*_judged(ours, reports, plan, beside), *_failures(ours)]
+        head += loose_ends(ours, graph, reports) if not ours.live else ()
         tail = list(_tail(ours, graph, reports, plan, beside))
     elif plan is not None and action.state == "held":
-        tail = [render_plan(plan)]
+        check = name_of(action.pipeline, "policy", action.scope)
+        head += policy(plan, check=check if action.pull is not None else "")
+        tail = [steps_of(plan)]
     head += ways(action, run, again)
-    if ours is not None and not ours.live:
-        head += policy(plan, ours.accepted) if plan else ()
-        head += loose_ends(ours, graph, reports)
     room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
     whole = again or f"headgate show {action.run}"
     shown = gates(reports, graph, beside.links, whole, room)
@@ -173,34 +175,44 @@ def is_worse(one: Conclusion | None, other: Conclusion | None) -> bool:
 
     def place(conclusion: Conclusion | None) -> int:
         known = conclusion in _WORST_FIRST
-        return -_WORST_FIRST.index(conclusion) if conclusion and known else -len(_WORST_FIRST)
+        return -_WORST_FIRST.index(conclusion) if known else -len(_WORST_FIRST)
 
     return place(one) > place(other)
 
 
 def _worse(worse: Worse | None, action: ReportCommit) -> Iterator[str]:
     if worse is not None:
+        decided = worse.conclusion is not None
+        counts = "the worse of the two counts" if decided else "it waits until both are over"
         yield (
             f"**The check of this commit says what #{worse.pull} says**, a pull request with the "
             f"same head and the same base: its run {code(worse.run)} {worse.outcome}. GitHub shows "
-            "one check for both, so the worse of the two counts; what follows is said of "
+            f"one check for both, so {counts}; what follows is said of "
             + (f"#{action.pull} alone." if action.pull is not None else "this one alone.")
         )
 
 
+def _words(action: ReportCommit) -> Iterator[str]:
+    """What else was said: sentences of our own with names in them, or what a program printed."""
+    if action.state in ("held", "accepted"):
+        yield from map(prose, filter(None, action.text.split("\n\n")))
+    elif action.text:
+        yield fenced(action.text)
+
+
 def _judged(
     run: Run,
-    action: ReportCommit,
     reports: Mapping[str, Report],
     plan: Plan | None,
     beside: Beside,
 ) -> Iterator[str]:
-    """By whose rules and exam it is judged, and how its metrics went before."""
-    yield from judged_by(run, beside.base, beside.links)
-    yield from exam(run, plan, reports, action)
+    """By whose rules and exam it is judged, how its metrics went before, and what it loosens."""
+    yield from judged_by(run, plan, beside.base, beside.links)
     model = headline.trusted(reports)
     if not run.live and model is not None:
         yield from trend(model, beside.past)
+    yield from exam(run, plan, reports)
+    yield from policy(plan, run, links=beside.links) if plan else ()
 
 
 def _failures(run: Run) -> Iterator[str]:
@@ -221,13 +233,14 @@ def _tail(
 ) -> Iterator[str]:
     """What is read last: what changed, the steps, the inputs."""
     if plan is not None and run.live:
-        yield render_plan(plan, run)  # it names the inputs, too
+        yield steps_of(plan, run)  # it names the inputs, too
         return
-    if plan is not None:
-        yield from changed(plan, reports, beside.before, beside.links, run.base)
+    moved = [*changed(plan, reports, beside.before, beside.links, run.base)] if plan else []
+    yield from moved
     nodes = plan.nodes if plan else ()
     why = {node.name: node.why for node in nodes if node.what == "run"}
-    story = [*steps(run, graph, planned=run.live, why=why), *inputs(run, graph, beside.links)]
+    made_from = inputs(run, graph, beside.links, compared=bool(moved))
+    story = [*steps(run, graph, planned=run.live, why=why), *made_from]
     if run.outcome in ("passed", "stopped"):
         inner = "\n\n".join(story)
         name = "Steps, and what it was made from"

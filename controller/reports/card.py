@@ -6,14 +6,14 @@ from typing import NamedTuple
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.version import ModelVersion
 from controller.reports.gates import gates
-from controller.reports.headline import four, judged, loosened, signed
+from controller.reports.headline import judged, loosened
 from controller.reports.links import NOWHERE
 from controller.reports.protocol import LONGEST
 from controller.reports.rules import count, rules
 from controller.reports.table import table
 from specs.digests import short
-from validators.figures import number, percent
-from validators.render.common import duration
+from validators.figures import number, percent, signed, significant
+from validators.render.common import duration, limits_of
 from validators.render.markdown import code, escape, prose
 from validators.report import Check, Measured, Report
 from validators.verdict import worst
@@ -166,16 +166,18 @@ def _slice(check: Check) -> str:
 
 
 def _values(check: Check) -> str:
-    known = isinstance(check.observed, float)
-    now = four(check.observed) if isinstance(check.observed, float) else check.observed or ""
-    if known and isinstance(check.baseline, float):
-        return f"{four(check.baseline)} → {now}"
-    return escape(str(now))
+    if not isinstance(check.observed, float):
+        return escape(str(check.observed or ""))
+    limits = limits_of(check)
+    now = significant(check.observed, limits)
+    if isinstance(check.baseline, float):
+        return f"{significant(check.baseline, limits)} → {now}"
+    return now
 
 
 def _moved(was: float | None, now: float | None) -> str:
-    shown = "undefined" if now is None else four(now)
-    return shown if was is None else f"{four(was)} → {shown}"
+    shown = "undefined" if now is None else significant(now)
+    return shown if was is None else f"{significant(was)} → {shown}"
 
 
 def _difference(one: Measured) -> list[str]:

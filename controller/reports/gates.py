@@ -31,15 +31,17 @@ def gates(
     ordered = arranged(reports)
     where = [*_places(ordered, graph, links)]
     room = max(longest - sum(map(len, where)) - 2, LEAST_ROOM)
-    named = [_named(name, report) for name, report in ordered.items()]
+    named = [_named(name, report, reports) for name, report in ordered.items()]
     text = render(named, "the gates", whole=whole, longest=room).rstrip("\n")
     first, _, rest = text.partition("\n\n")
-    yield f"**All gates**: {rest}" if first.startswith("## ") else text
+    yield rest if first.startswith("## ") else text
     yield from where
 
 
-def _named(gate: str, report: Report) -> Report:
+def _named(gate: str, report: Report, reports: Mapping[str, Report]) -> Report:
     """The report with which of two gates of the same subject it is of."""
+    if gate == "gate.model" and BASE_EXAM in reports:
+        return report.model_copy(update={"exam": "the evaluation of this commit"})
     if gate == BASE_EXAM and not report.exam:
         return report.model_copy(update={"exam": "the evaluation of the base branch"})
     if gate.endswith(PROPOSED):
@@ -82,7 +84,7 @@ def loose_ends(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> 
 def completed(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> tuple[Report, ...]:
     """The reports, and one in place of each that is not there: a program that reads them must not
     take the gates that passed for all that there is to a run that is over."""
-    found = list(arranged(reports).values())
+    found = [_named(name, report, reports) for name, report in arranged(reports).items()]
     if run.live:
         return tuple(found)
     for gate, progress in _unreported(run, graph, reports):

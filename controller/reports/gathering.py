@@ -11,7 +11,7 @@ from controller.kinds.code import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
 from controller.machine.pipelines.pipeline import Pipeline
-from controller.machine.repositories.pull import line
+from controller.machine.repositories.pull import line, scope_of
 from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
@@ -39,6 +39,15 @@ class Shelves(NamedTuple):
     artifacts: Artifacts
     repositories: Repositories
     datasets: Catalog | None = None
+
+
+class Siblings(NamedTuple):
+    """Pull requests that share a check."""
+
+    counts: bool
+    """Whether the pull request itself is open and still has that head."""
+    runs: tuple[Run, ...]
+    """The latest of each other."""
 
 
 class Gathering:
@@ -76,26 +85,27 @@ class Gathering:
         ]
         return max(runs, default=(0, None))[1]
 
-    async def siblings(self, action: ReportCommit) -> list[Run]:
-        """The latest runs of other open pull requests that have the same head and base."""
+    async def siblings(self, action: ReportCommit) -> Siblings:
+        """The latest runs of open pull requests that have this commit as their head and the same
+        base; without the pull request's own."""
         if action.pull is None or not action.pipeline:
-            return []
-        pulls = (await self.repository(action.repository)).pulls
-        ours = pulls.get(action.pull)
-        if ours is None or ours.head != action.commit:
-            return []
-        others = {
-            line(number)
-            for number, pull in pulls.items()
-            if number != action.pull and (pull.head, pull.base) == (ours.head, ours.base)
+            return Siblings(False, ())
+        known = await self.repository(action.repository)
+        default = known.default_branch or ""
+        alike = {
+            number
+            for number, pull in known.pulls.items()
+            if pull.head == action.commit and scope_of(line(number), pull, default) == action.scope
         }
+        others = {line(number) for number in alike - {action.pull}}
         last: dict[str, Run] = {}
         for body in await self._bodies(action) if others else ():
             if body.get("branch") in others:
                 run = parsed(Run, body)
-                known = last.get(run.branch)
-                last[run.branch] = max(run, known or run, key=lambda one: one.number)
-        return [last[branch] for branch in sorted(last)]
+                before = last.get(run.branch, run)
+                last[run.branch] = max(run, before, key=lambda one: one.number)
+        runs = tuple(last[branch] for branch in sorted(last))
+        return Siblings(action.pull in alike, runs)
 
     async def _bodies(self, action: ReportCommit) -> list[dict[str, Any]]:
         """The runs of the pipeline for that commit."""

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
-from validators.figures import clip
+from validators.figures import clip, signed, significant
+from validators.render.common import limits_of
 from validators.report import Check, Measured, Report
 from validators.verdict import Verdict
 
@@ -20,18 +21,6 @@ _STOPS = {
     Verdict.ERROR: "stopped, as it cannot be judged",
     Verdict.SKIPPED: "stopped, as nothing was judged",
 }
-
-
-def four(value: float) -> str:
-    """Four significant digits: no reader compares more."""
-    if not value or 0.001 <= abs(value) < 1000:
-        return f"{value:.4g}"
-    return f"{value:.3g}" if abs(value) < 0.001 else f"{value:,.0f}"
-
-
-def signed(value: float) -> str:
-    """A difference."""
-    return ("+" if value > 0 else "") + four(value)
 
 
 def passed(
@@ -67,19 +56,26 @@ def judged(report: Report, baseline: int | None, *, compared: bool = True) -> It
     """What a model gate has shown that let the model pass: the first metric that it asks for, and
     what it warns of."""
     one = checked(report)[:1]
-    yield _measured(one[0], baseline, compared) if one else "the model passed its gate"
+    yield _measured(one[0], report, baseline, compared) if one else "the model passed its gate"
     yield from _warned(report)
 
 
-def _measured(one: Measured, baseline: int | None, compared: bool) -> str:
-    now = "undefined" if one.candidate is None else four(one.candidate)
+def _measured(one: Measured, report: Report, baseline: int | None, compared: bool) -> str:
+    limits = limits_on(one.metric, report)
+    now = "undefined" if one.candidate is None else significant(one.candidate, limits)
     if one.candidate is not None and one.baseline is not None:
-        moved = f"{one.metric} {four(one.baseline)} → {now}"
+        moved = f"{one.metric} {significant(one.baseline, limits)} → {now}"
         difference = signed(one.candidate - one.baseline)
         return f"{moved} ({difference})" + (f" against v{baseline}" if baseline else "")
     if baseline is not None:
         return f"{one.metric} {now}, not compared with v{baseline}"
     return f"{one.metric} {now}, " + ("the first model" if compared else "compared with no model")
+
+
+def limits_on(metric: str, report: Report) -> list[float]:
+    """The numbers that checks of a metric hold it against."""
+    checks = (check for check in report.checks if check.name.partition(" ")[0] == metric)
+    return [limit for check in checks for limit in limits_of(check)]
 
 
 def _warned(report: Report) -> Iterator[str]:
@@ -146,13 +142,14 @@ def _missed(check: Check, report: Report, run: Run) -> str:
     if isinstance(check.observed, float) and report.gate == "model":
         metric = check.name.partition(" ")[0]
         where = f" for {check.subject}" if check.subject else ""
-        value, baseline = four(check.observed), check.baseline
+        limits = limits_of(check)
+        value, baseline = significant(check.observed, limits), check.baseline
         if baseline is None and check.subject is None:  # of a limit, which needs none
             baseline = next((m.baseline for m in report.metrics if m.metric == metric), None)
         if isinstance(baseline, float):
             against = f" against v{run.baseline}" if run.baseline else ""
-            difference = signed(check.observed - baseline)
-            value = f"{four(baseline)} → {value} ({difference}){against}"
+            difference = signed(check.observed - baseline, limits)
+            value = f"{significant(baseline, limits)} → {value} ({difference}){against}"
         return f"{metric} {value}{where}{limit}"
     message = check.message.replace("`", "")
     return clip(f"{report.subject}: {message}", LONGEST_MESSAGE).removesuffix(".")

@@ -2,38 +2,48 @@
 
 from collections.abc import Iterator, Mapping
 
-from controller.machine.actions import ReportCommit
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
-from controller.reports.headline import BASE_EXAM, checked, four
+from controller.reports.headline import BASE_EXAM, checked, limits_on
 from controller.reports.links import Links
+from controller.reports.rules import EXAM
 from controller.reports.table import table
-from validators.figures import clip
+from validators.figures import clip, significant
 from validators.render.markdown import code, escape
 from validators.report import Report
 
-EXAM = "exam: "
-"""Begins the rule of a change to what evaluates, or to the data that it evaluates on."""
 MOST = 5
 
 
-def judged_by(run: Run, base: str, links: Links) -> Iterator[str]:
-    """Whose gates these are. `base` is the name of the pull request's base branch, if it is known;
-    nothing for a run that is of no pull request."""
+def judged_by(run: Run, plan: Plan | None, base: str, links: Links) -> Iterator[str]:
+    """Whose gates these are, and where they were found if not where one would look. `base` is the
+    name of the pull request's base branch, if it is known; nothing for a run that is of no pull
+    request."""
     if run.accepted:
         who = escape(f"@{run.accepted.removeprefix('@')}")
         yield f"**Judged by its own rules, accepted by {who} for this commit.**"
     elif run.base is not None:
         branch = code(base) if base else "the base branch"
-        yield (
-            f"Judged by the gates of {branch} ({links.commit(run.base)}), which are found by the "
-            "pipeline's name."
+        yield f"Judged by the gates of {branch} ({links.commit(run.base)})" + (
+            f"; {_elsewhere(run, plan, links)}." if plan and _is_elsewhere(run, plan) else "."
         )
 
 
-def exam(
-    run: Run, plan: Plan | None, reports: Mapping[str, Report], action: ReportCommit
-) -> Iterator[str]:
+def _is_elsewhere(run: Run, plan: Plan) -> bool:
+    known = plan.policy_base is not None
+    return known and (plan.policy_base, plan.policy_folder) != (run.base, run.folder)
+
+
+def _elsewhere(run: Run, plan: Plan, links: Links) -> str:
+    """Where the base's rules were found by the pipeline's name."""
+    folder = code(plan.policy_folder or ".")
+    if plan.policy_base != run.base:
+        was = links.commit(plan.policy_base or "")
+        return f"it has no valid spec of this name any more, so these are the last it had ({was})"
+    return f"there its spec is in {folder}, found by the pipeline's name"
+
+
+def exam(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator[str]:
     """That what evaluates changed, what both evaluations say, and the way out where the base's
     does not pass."""
     rules = [change.rule for change in plan.policy] if plan else []
@@ -58,21 +68,23 @@ def exam(
         yield table(["", "Scored by", "Found", "Verdict"], rows)
     verdict = run.nodes[BASE_EXAM].verdict
     if verdict is not None and not verdict.passes and not run.live:
-        yield _way_out(action)
+        yield _way_out()
 
 
 def _row(who: str, report: Report | None, run: Run, gate: str) -> list[str]:
     verdict = run.nodes[gate].verdict if gate in run.nodes else None
-    found = [one for one in checked(report) if one.candidate is not None] if report else []
-    said = f"{found[0].metric} {four(found[0].candidate or 0.0)}" if found else "nothing"
+    said = "nothing"
+    for one in checked(report)[:1] if report else ():
+        if report is not None and one.candidate is not None:
+            value = significant(one.candidate, limits_on(one.metric, report))
+            said = f"{one.metric} {value}"
     icon = "✅" if verdict is not None and verdict.passes else "❌"
     return [icon, who, escape(said), str(verdict or "none")]
 
 
-def _way_out(action: ReportCommit) -> str:
-    accept = code(f"/headgate accept {action.commit[:12]}")
+def _way_out() -> str:
     return (
-        "What the changed exam says counts only once somebody with the right has read the change: "
-        f"they comment {accept}, and this commit is judged by its own rules. Or take the change "
-        "of the exam out of this pull request, and let it be merged by itself first."
+        "What the changed exam says counts only once somebody with the right has read the change "
+        "and accepted it: then this commit is judged by its own rules. Or take the change of the "
+        "exam out of this pull request, and let it be merged by itself first."
     )

@@ -28,10 +28,19 @@ class Links(NamedTuple):
         named = code(f"{path}:{line}" if line else path)
         return self._link(named, f"blob/{sha}/{quote(path, safe='/')}{at}")
 
+    def file(self, text: str, sha: str, path: str) -> str:
+        """A file at a commit under `text`, words of our own, in Markdown."""
+        return self._at(text, f"blob/{sha}/{quote(path, safe='/')}")
+
     def _link(self, text: str, path: str) -> str:
-        # Brackets of a name would end the link's text, and what is no commit has no page.
-        fits = self.web and text.startswith("`") and not re.search(r"[\[\]()\s]", path)
-        return f"[{text}]({self.web}/{path})" if fits and "[" not in text else text
+        # Brackets of a name would end the link's text.
+        fits = text.startswith("`") and "[" not in text
+        return self._at(text, path) if fits else text
+
+    def _at(self, text: str, path: str) -> str:
+        # What is no commit has no page.
+        fits = self.web and not re.search(r"[\[\]()\s]", path)
+        return f"[{text}]({self.web}/{path})" if fits else text
 
 
 NOWHERE = Links()

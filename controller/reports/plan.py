@@ -4,41 +4,68 @@ from collections.abc import Iterator
 
 from controller.machine.runs.plan import Plan, Planned
 from controller.machine.runs.run import NEW, Run
-from controller.reports.rules import LONGEST_CELL, count, rules
-from controller.reports.steps import ICONS, MOST
+from controller.reports.links import NOWHERE, Links
+from controller.reports.protocol import name_of
+from controller.reports.rules import LONGEST_CELL, Side, Where, count, may_accept, rules
+from controller.reports.steps import ICONS, MOST, brief, in_full
 from controller.reports.table import table
 from specs.digests import short
 from validators.figures import clip
 from validators.render.common import duration
-from validators.render.markdown import code, escape
+from validators.render.markdown import code, escape, prose
 
 MOST_ROWS = 50
 """Datasets and gates that are shown of each."""
 
 
 def render_plan(plan: Plan, run: Run | None = None) -> str:
-    """The plan; beside each step stands how far it is in `run`, if there is one."""
-    rules_ = policy(plan, run.accepted if run else "")
-    return "\n\n".join([*rules_, "### Plan", *_head(plan), *_steps(plan, run), *_rest(plan)])
+    """The rules that change and the plan; beside each step stands how far it is in `run`, if there
+    is one."""
+    return "\n\n".join([*policy(plan, run), steps_of(plan, run)])
 
 
-def policy(plan: Plan, accepted: str = "") -> Iterator[str]:
+def steps_of(plan: Plan, run: Run | None = None) -> str:
+    """What runs, and on what."""
+    return "\n\n".join(["### Plan", *_head(plan), *_steps(plan, run), *_rest(plan)])
+
+
+def policy(
+    plan: Plan, run: Run | None = None, check: str = "", links: Links = NOWHERE
+) -> Iterator[str]:
     """The rules that differ from the base branch's, what loosens them first and in bold; nothing
-    where none does. `accepted` is who accepted them for this commit."""
+    where none does. `check` is the name of the check of the rules; it is known of a pull request's
+    run, too."""
     if not plan.policy or plan.policy_base is None:
         return
-    base = code(plan.policy_base[:12])
+    if run is not None and run.pull is not None:
+        check = name_of(run.pipeline, "policy", run.scope)
     loosened = count(plan.policy)
-    stay = f"The gates of the base branch ({base}) stay in force until this is merged."
-    if accepted:
-        who = escape(f"@{accepted.removeprefix('@')}")
+    # A pull request's report has said already, and linked, which commit that is.
+    base = "" if check else f" ({code(plan.policy_base[:12])})"
+    stay = f"The gates of the base branch{base} stay in force until this is merged."
+    if run is not None and run.accepted:
+        who = escape(f"@{run.accepted.removeprefix('@')}")
         stay = f"They are in force for this commit, as {who} has accepted them."
     if loosened:
         what = "a rule" if loosened == 1 else f"{loosened} rules"
         yield f"### ⚠️ This loosens {what}\n\n> **{stay}**"
+        if check:
+            yield f"**{_accept(plan, run, check)}**"
     else:
         yield f"### Rules that change\n\nNone is loosened. {stay}"
-    yield from rules(plan.policy)
+    where = None
+    if run is not None:
+        base_side = Side(plan.policy_base, plan.policy_folder)
+        where = Where(links, base_side, Side(run.commit, run.folder))
+    yield from rules(plan.policy, where=where)
+
+
+def _accept(plan: Plan, run: Run | None, check: str) -> str:
+    """Whether the check of the rules passes, and what makes it."""
+    if run is not None and run.accepted:
+        return f"{code(check)} passes with that."
+    who, accept = escape(may_accept(plan.approvers)), f"/headgate accept {plan.commit[:12]}"
+    return f"{code(check)} fails until {who} comments {code(accept)}."
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -72,15 +99,16 @@ def _steps(plan: Plan, run: Run | None) -> Iterator[str]:
     rows = [_step(node, run) for node in plan.nodes[:MOST]]
     yield table(["", "Step", "About", "Why"], rows, right=(2,))
     yield from _more(len(plan.nodes), "steps", MOST)
+    yield from in_full([(node.name, node.why) for node in plan.nodes[:MOST]])
 
 
 def _step(node: Planned, run: Run | None) -> list[str]:
     phase = run.nodes.get(node.name, NEW).phase if run else "running"
     icon = ICONS["cached" if node.what == "cached" else phase]
     about = duration(round(node.seconds, 1)) if node.seconds else ""
-    why = "; ".join(node.why)
+    why = brief(node.why)
     what = f"cached, {why}" if node.what == "cached" else f"runs: {why}"
-    return [icon, code(node.name), about, escape(clip(what, LONGEST_CELL))]
+    return [icon, code(node.name), about, escape(what)]
 
 
 def _rest(plan: Plan) -> Iterator[str]:
@@ -90,13 +118,16 @@ def _rest(plan: Plan) -> Iterator[str]:
         rows = [
             [
                 code(data.name),
-                code(short(data.version)) if data.version else escape(data.problem or "unknown"),
+                code(short(data.version)) if data.version else "unknown",
                 "the same" if data.was == data.version else code(short(data.was or "")) or "none",
             ]
             for data in plan.datasets[:MOST_ROWS]
         ]
         yield table(["Dataset", "Version", before], rows)
         yield from _more(len(plan.datasets), "datasets")
+        unknown = [data for data in plan.datasets[:MOST_ROWS] if data.problem and not data.version]
+        if unknown:
+            yield "\n".join(f"- {code(one.name)}: {prose(one.problem or '')}" for one in unknown)
     if plan.gates:
         lines = []
         for gate in plan.gates[:MOST_ROWS]:

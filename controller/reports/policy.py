@@ -1,23 +1,19 @@
 """PURE. How a pull request changes the rules of a pipeline: a report of its own, which fails until
 somebody with the right accepts what it loosens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from controller.machine.actions import ReportPolicy
-from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
 from controller.plans import Policy
 from controller.reports.links import Links
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion, ReportState
-from controller.reports.rules import count, rules, said
-from specs.model import Pipeline
+from controller.reports.rules import Side, Where, count, may_accept, rules, said
 from validators.figures import clip
 from validators.render.markdown import code, escape
 
 LONGEST_TITLE = 200
-LONGEST_NAMES = 110
-ADMINISTRATORS = "those who administer the repository"
 
 
 class Compared(NamedTuple):
@@ -47,7 +43,7 @@ def policy_report(action: ReportPolicy, compared: Compared, links: Links) -> Com
         f"## {'❌' if verdict.fails else '✅'} {escape(title)}",
         *(_how_to_accept(action, compared.base) if verdict.asks else ()),
         *_about(action, compared, links),
-        *rules(compared.policy.changes),
+        *rules(compared.policy.changes, where=_where(compared, links)),
     ]
     text = "\n\n".join(parts) + "\n"
     return CommitReport(
@@ -64,6 +60,15 @@ def policy_report(action: ReportPolicy, compared: Compared, links: Links) -> Com
         conclusion=conclusion,
         pull=action.pull,
     )
+
+
+def _where(compared: Compared, links: Links) -> Where | None:
+    if compared.base is None or compared.head is None:
+        return None
+    was, now = (
+        Side(one.source.commit, one.source.folder) for one in (compared.base, compared.head)
+    )
+    return Where(links, was, now)
 
 
 def _asks(compared: Compared) -> bool:
@@ -83,28 +88,20 @@ def _judged(action: ReportPolicy, compared: Compared) -> _Verdict:
     if head is None:
         what = f"removes {action.pipeline} with all its rules"
     elif count(policy.changes):
-        what = _loosened(policy.changes)
+        what = said(policy.changes)
     else:
         changed = len(policy.changes)
         return _Verdict("no rule loosened" + (f" ({changed} changed)" if changed else ""), False)
     if action.accepted:
         return _Verdict(f"{what}, accepted by @{action.accepted.removeprefix('@')}", False)
-    return _Verdict(f"{what}; waits for {may_accept(base.spec)} to accept this commit", True, True)
-
-
-def _loosened(changes: Sequence[Change]) -> str:
-    return clip(said(changes), LONGEST_NAMES)
-
-
-def may_accept(spec: Pipeline) -> str:
-    """Who may accept that rules are loosened, as plain text."""
-    return " or ".join(spec.policy.approvers) or ADMINISTRATORS
+    who = may_accept(base.spec.policy.approvers)
+    return _Verdict(f"{what}; waits for {who} to accept this commit", True, True)
 
 
 def _how_to_accept(action: ReportPolicy, base: Code | None) -> Iterator[str]:
     assert base is not None, "without rules there is nothing to accept"
     assert base.spec is not None
-    who = escape(may_accept(base.spec))
+    who = escape(may_accept(base.spec.policy.approvers))
     accept = code(f"/headgate accept {action.commit[:12]}")
     yield (
         f"**This check fails until it is accepted for this very commit** by {who}: comment "
@@ -127,12 +124,12 @@ def _about(action: ReportPolicy, compared: Compared, links: Links) -> Iterator[s
         return
     at = links.commit(base.source.commit)
     yield (
-        f"Compared with the rules of {code(action.base)} ({at}), found by the pipeline's name"
+        f"Compared with the rules of {code(action.base)} ({at})"
         + (
             "."
             if base.source.commit == action.base_commit
-            else f": its last valid spec there, which {links.commit(action.base_commit)} does not "
-            "have any more."
+            else ", found by the pipeline's name: its last valid spec there, which "
+            f"{links.commit(action.base_commit)} does not have any more."
         )
     )
     if head is None:

@@ -14,6 +14,8 @@ ReportState = Literal[
 ]
 """`skipped`: nothing to run. `held`: until somebody with the right approves that commit, or accepts
 the rules that it loosens. `accepted`: nothing is judged, as somebody with the right has said."""
+Kind = Literal["gates", "policy"]
+"""What the run and its gates say, or how a pull request changes the rules: two checks."""
 Conclusion = Literal["success", "failure", "neutral", "cancelled", "action_required"]
 
 
@@ -35,8 +37,7 @@ class CommitReport(Value):
     commit: str
     pipeline: str
     """Empty where the repository has none."""
-    kind: Literal["gates", "policy"] = "gates"
-    """What the run and its gates say, or how a pull request changes the rules: two checks."""
+    kind: Kind = "gates"
     scope: str = ""
     """See `ReportCommit.scope`: part of the check's name."""
     asks: Literal["", "approve", "accept"] = ""
@@ -55,6 +56,14 @@ class CommitReport(Value):
     step: str | None = None
     """Only tells how far a run is: the step that runs now. Nothing else has changed since the
     last report, so what is kept for good need not say it."""
+
+
+def name_of(pipeline: str, kind: Kind = "gates", scope: str = "") -> str:
+    """What a check is called; branch protection asks for it by this name."""
+    name = "headgate policy" if kind == "policy" else "headgate"
+    if pipeline:
+        name += f" / {pipeline}"
+    return f"{name} ({scope})" if scope else name
 
 
 class Forge(Protocol):

@@ -1,16 +1,42 @@
 """PURE. Rules that changed, what loosens them first and in bold."""
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from controller.machine.pipelines.change import Change
 from controller.reports.headline import loosened
+from controller.reports.links import NOWHERE, Links
 from controller.reports.table import table
 from validators.figures import clip
-from validators.render.markdown import escape
+from validators.render.markdown import escape, prose
 
 LONGEST_CELL = 300
+LONGEST_NAMES = 110
+"""Characters of the names in a line."""
 MOST = 50
 """Rules that are shown."""
+ADMINISTRATORS = "somebody who administers the repository"
+EXAM = "exam: "
+"""Begins the rule of a change to what evaluates, or to the data that it evaluates on."""
+
+_CONTENT = re.compile(r"[0-9a-f]{12}(?= |$)")
+"""How the content of a file of an exam is told, which says nothing to a reader."""
+
+
+class Side(NamedTuple):
+    """A commit that has rules, and the folder of their spec there."""
+
+    commit: str
+    folder: str
+
+
+class Where(NamedTuple):
+    """Where the files of both sides are looked at."""
+
+    links: Links
+    base: Side
+    head: Side
 
 
 def count(changes: Sequence[Change]) -> int:
@@ -19,22 +45,57 @@ def count(changes: Sequence[Change]) -> int:
 
 
 def said(changes: Sequence[Change]) -> str:
-    """`2 rules loosened: a, b`, as plain text."""
-    names = [change.rule for change in changes if change.loosens]
-    return loosened(len(names)) + (f": {', '.join(names)}" if names else "")
+    """`2 rules loosened: a, b`, as plain text; of many names the first, each of them whole."""
+    names = [clip(change.rule, LONGEST_NAMES) for change in changes if change.loosens]
+    if not names:
+        return loosened(0)
+    shown = len(names)
+    while shown > 1 and len(", ".join(names[:shown])) > LONGEST_NAMES:
+        shown -= 1
+    more = f" and {len(names) - shown} more" if shown < len(names) else ""
+    return f"{loosened(len(names))}: {', '.join(names[:shown])}{more}"
 
 
-def rules(changes: Sequence[Change], was: str = "On the base", now: str = "Here") -> Iterator[str]:
-    """Each with what it was and is."""
+def may_accept(approvers: Sequence[str]) -> str:
+    """Who may accept that rules are loosened, as plain text; `approvers` are those of the base."""
+    return " or ".join(approvers) or ADMINISTRATORS
+
+
+def rules(
+    changes: Sequence[Change],
+    was: str = "On the base",
+    now: str = "Here",
+    where: Where | None = None,
+) -> Iterator[str]:
+    """Each with what it was and is; a file of the exam is linked to `where` it is looked at."""
     if not changes:
         return
     ordered = sorted(changes, key=lambda change: not change.loosens)
-    yield table(["", "Rule", was, now], [_row(change) for change in ordered[:MOST]])
+    yield table(["", "Rule", was, now], [_row(change, where) for change in ordered[:MOST]])
     if len(ordered) > MOST:
         yield f"_{len(ordered) - MOST} more rules: `headgate plan --json` has them all._"
 
 
-def _row(change: Change) -> list[str]:
+def _row(change: Change, where: Where | None) -> list[str]:
     mark, bold = ("⚠️", "**") if change.loosens else ("", "")
-    cells = (escape(clip(text, LONGEST_CELL)) for text in (change.rule, change.was, change.now))
-    return [mark, *(f"{bold}{cell}{bold}" for cell in cells)]
+    was, now = change.was, change.now
+    path = change.rule.removeprefix(EXAM)
+    if path != change.rule and not path.startswith("steps."):
+        sides = (where.base, where.head) if where else (None, None)
+        links = where.links if where else NOWHERE
+        cells = [
+            _content(said, word, path, links, side)
+            for said, word, side in zip((was, now), ("as it was", "changed"), sides, strict=True)
+        ]
+    else:
+        cells = [escape(clip(text, LONGEST_CELL)) for text in (was, now)]
+    return [mark, *(f"{bold}{cell}{bold}" for cell in (escape(change.rule), *cells))]
+
+
+def _content(said: str, word: str, path: str, links: Links, side: Side | None) -> str:
+    """A file at one side under a word, in place of the digest of its content."""
+    content = _CONTENT.match(said)
+    if content is None:
+        return prose(clip(said, LONGEST_CELL))
+    at = "/".join(filter(None, (side.folder, path))) if side else ""
+    return (links.file(word, side.commit, at) if side else word) + prose(said[content.end() :])

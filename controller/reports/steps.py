@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from controller.machine.runs.graph import Graph, Node
-from controller.machine.runs.run import Progress, Run
+from controller.machine.runs.run import NEW, Progress, Run
 from controller.reports.table import table
 from validators.figures import clip
 from validators.render.common import duration
@@ -11,6 +11,11 @@ from validators.render.markdown import code, escape
 
 MOST = 100
 """Rows; a pipeline with more is shown by `headgate show`."""
+
+LONGEST_CELL = 60
+"""Characters of reasons that a cell has room for."""
+LONGEST = 600
+"""Characters of all reasons of a step."""
 
 ICONS = {
     "waiting": "▫️",
@@ -27,23 +32,41 @@ def steps(
 ) -> Iterator[str]:
     """A table in the order of the graph; nothing where the graph is gone.
 
-    `why` has the reasons for which nodes run, by node, where they are known.
+    `why` has the reasons for which nodes run, by node, where they are known; those for which a cell
+    has no room stand in what changed.
     """
     if graph is None or not graph.nodes:
         return
-    rows = [_row(run, node, planned, (why or {}).get(node.name, ())) for node in graph.nodes[:MOST]]
+    reasons = why or {}
+    rows = [_row(run, node, planned, reasons.get(node.name, ())) for node in graph.nodes[:MOST]]
     shown = table(["", "Step", "Took", "Why"], rows, right=(2,))
     more = len(graph.nodes) - MOST
     left = f"\n\n_{more} more: {code(f'headgate show {run.id}')}_" if more > 0 else ""
     yield f"### {'Plan' if planned else 'Steps'}\n\n{shown}{left}"
 
 
+def brief(reasons: Sequence[str]) -> str:
+    """The reasons in a cell: as many as fit whole, and how many there are beside them."""
+    for shown in range(len(reasons), 0, -1):
+        more = f" and {len(reasons) - shown} more" if shown < len(reasons) else ""
+        if len(said := "; ".join(reasons[:shown]) + more) <= LONGEST_CELL:
+            return said
+    return f"{len(reasons)} reason{'s' * (len(reasons) != 1)}" if reasons else ""
+
+
+def in_full(reasons: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """The reasons of steps for which a cell has no room."""
+    long = [(name, "; ".join(each)) for name, each in reasons if brief(each) != "; ".join(each)]
+    if long:
+        yield "\n".join(f"- {code(name)}: {escape(clip(said, LONGEST))}" for name, said in long)
+
+
 def _row(run: Run, node: Node, planned: bool, reasons: Sequence[str]) -> list[str]:
-    progress = run.nodes.get(node.name, Progress())
+    progress = run.nodes.get(node.name, NEW)
     stopped = progress.verdict is not None and not progress.verdict.passes
     icon = "❌" if stopped else ICONS[progress.phase]
     why = _planned(run, node, progress) if planned else _happened(progress, reasons)
-    return [icon, code(node.name), _took(progress), escape(clip(why, 300))]
+    return [icon, code(node.name), _took(progress), escape(why)]
 
 
 def _planned(run: Run, node: Node, progress: Progress) -> str:
@@ -51,9 +74,9 @@ def _planned(run: Run, node: Node, progress: Progress) -> str:
     if progress.done:
         return _happened(progress)
     if progress.key is None:
-        waits = [need for need in node.needs if not run.nodes.get(need, Progress()).done]
+        waits = [need for need in node.needs if not run.nodes.get(need, NEW).done]
         return f"waits for {', '.join(waits)}" if waits else "waits"
-    return "runs: nothing made before is from the same code, parameters and inputs"
+    return "runs: nothing made before is of the same"
 
 
 def _happened(progress: Progress, reasons: Sequence[str] = ()) -> str:
@@ -62,7 +85,7 @@ def _happened(progress: Progress, reasons: Sequence[str] = ()) -> str:
     tries = len(progress.attempts)
     match progress.phase:
         case "cached":
-            said = f"cached: nothing that it reads has changed since {progress.cached_from}"
+            said = f"cached from {progress.cached_from}"
         case "failed":
             said = "failed for good"
         case "skipped":
@@ -70,7 +93,7 @@ def _happened(progress: Progress, reasons: Sequence[str] = ()) -> str:
             culprit, failed, _ = (progress.skipped or "").partition(" did not succeed")
             said = f"skipped: {culprit}{failed}"
         case "succeeded":
-            said = f"ran: {'; '.join(reasons)}" if reasons else ""
+            said = f"ran: {brief(reasons)}" if reasons else ""
         case _:
             said = "not over"
     again = f"attempt {tries}" if tries > 1 else ""

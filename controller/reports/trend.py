@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.reports.headline import checked, four
+from controller.reports.headline import checked
+from validators.figures import significant
 from validators.render.markdown import escape
 from validators.report import Report
 
@@ -31,12 +32,12 @@ def trend(report: Report, versions: Sequence[Past]) -> Iterator[str]:
         known = [each for each in versions[-VERSIONS:] if one.metric in each.values]
         if not known or one.candidate is None:
             continue
-        values = [four(each.values[one.metric]) for each in known]
+        values = [significant(each.values[one.metric]) for each in known]
         values[0] += f" (v{known[0].version})"
         if len(values) > 1:
             values[-1] += f" (v{known[-1].version})"
         many = f"last {_COUNTS[len(known)]} versions" if len(known) > 1 else "version before"
-        line = " · ".join([*values, f"**{four(one.candidate)}**"])
+        line = " · ".join([*values, f"**{significant(one.candidate)}**"])
         yield f"{escape(one.metric)} over the {many}, then here: {line}"
 
 

@@ -6,6 +6,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.runs.graph import is_evidence
 from controller.machine.runs.run import Run
 from validators.render.markdown import code
+from validators.verdict import Verdict
 
 
 def ways(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
@@ -15,24 +16,32 @@ def ways(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[s
             yield f"The same on your machine: {code(again)}"
         return
     found = [" · ".join(code(command) for command in _commands(action, run))]
-    if action.pull is not None and (comment := _comment(action)):
+    if action.pull is not None and (comment := _comment(action, run)):
         found.append(f"comment {code(comment)}")
     if said := " · or ".join(way for way in found if way):
         yield f"Next: {said}"
 
 
-def _comment(action: ReportCommit) -> str | None:
+def _comment(action: ReportCommit, run: Run | None) -> str | None:
     match action.state:
         case "running" if action.run:
             return "/headgate cancel"
         case "failed":
             return "/headgate retry"
-        case "cancelled" | "skipped" | "stopped":
+        case "cancelled" | "skipped":
+            return "/headgate run"
+        case "stopped" if run is not None and not _is_worse(run):
             return "/headgate run"
         case "held" if action.asks:
             return f"/headgate {action.asks} {action.commit[:12]}"
         case _:
             return None
+
+
+def _is_worse(run: Run) -> bool:
+    """Whether a gate has found the candidate or the data wanting: a further run of the same finds
+    the same. What could not be judged or decided may be another time."""
+    return any(verdict is Verdict.FAIL for verdict in run.verdicts.values())
 
 
 def broken(run: Run | None) -> str:

@@ -24,6 +24,7 @@ from validators.render.common import (
     short_digest,
     spans,
     subject_of,
+    tally,
 )
 from validators.render.metrics import Turn, table
 from validators.verdict import Verdict
@@ -36,7 +37,7 @@ def render(reports: Reports, title: str) -> str:
     """The whole page; every text is escaped by the template engine."""
     every = as_reports(reports)
     return _template().render(
-        reports=every, title=title, verdict=overall(every), counts_all=counts(every)
+        reports=every, title=title, verdict=overall(every), counts_all=tally(every)
     )
 
 

@@ -96,6 +96,16 @@ def counts(reports: Sequence[Report]) -> str:
     return ", ".join(parts) or "no checks"
 
 
+def tally(reports: Sequence[Report]) -> str:
+    """The same of several gates, with how many they and their checks are: `2 gates, 6 checks: 1
+    warned, 5 passed`."""
+    if len(reports) < 2:
+        return counts(reports)
+    checks = sum(len(report.checks) for report in reports)
+    many = f"{len(reports)} gates, {checks:,} check{'s' * (checks != 1)}"
+    return f"{many}: {counts(reports)}" if checks else f"{len(reports)} gates, no checks"
+
+
 def clean(text: str) -> str:
     """The text without characters that act instead of being read, and not longer than allowed."""
     safe = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
@@ -112,8 +122,7 @@ def spans(text: str) -> list[tuple[str, bool]]:
 
 def evidence(check: Check) -> dict[str, str]:
     """What the verdict rests on, by name, only what is known; cleaned."""
-    limits = _numbers(check.limit or "")
-    beside = [*limits, *(-one for one in limits)]
+    beside = limits_of(check)
     facts = {
         "observed": _value(check.observed, beside),
         "limit": check.limit,
@@ -146,10 +155,13 @@ def _words(text: str) -> set[str]:
     return {word.strip(".,") for word in re.findall(r"[^\s()`;:%]+", clean(text))}
 
 
-def _numbers(limit: str) -> list[float]:
-    """The numbers that a limit names."""
-    found = re.findall(r"\d[\d,]{0,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?", limit[:LONGEST_TEXT])
-    return [float(one.replace(",", "")) for one in found]
+def limits_of(check: Check) -> list[float]:
+    """The numbers that its limit names, of either sign: a value beside one shows on which side it
+    is."""
+    limit = (check.limit or "")[:LONGEST_TEXT]
+    found = re.findall(r"\d[\d,]{0,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?", limit)
+    numbers = [float(one.replace(",", "")) for one in found]
+    return [*numbers, *(-one for one in numbers)]
 
 
 def _value(value: float | str | None, limits: Sequence[float] = ()) -> str | None:

@@ -24,6 +24,7 @@ from validators.render.common import (
     short_digest,
     spans,
     subject_of,
+    tally,
     unsaid,
 )
 from validators.render.metrics import Row, Turn, table
@@ -94,7 +95,7 @@ def _text(
     reports: Sequence[Report], title: str, kept: set[tuple[int, int]], whole: str | None
 ) -> str:
     verdict = overall(reports)
-    parts = [f"## {_ICONS[verdict]} {escape(headline(verdict, title))}", f"{counts(reports)}."]
+    parts = [f"## {_ICONS[verdict]} {escape(headline(verdict, title))}", f"{tally(reports)}."]
     left_out = sum(len(report.checks) for report in reports) - len(kept)
     if left_out:
         parts.append(_cut(left_out, whole))

@@ -108,7 +108,7 @@ def _kept(
     if wanted.asked or terms.accepted or says.triggers.pull_requests.enabled:
         return None
     title = "not judged: triggers.pull_requests is off; `/headgate run` judges it"
-    text = f"A check that says nothing must not let a model through: {title}."
+    text = "A check that says nothing must not let a model through, so this one waits."
     return report(pipeline, branch, wanted.commit, "held", title, text=text)
 
 

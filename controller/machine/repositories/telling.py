@@ -57,11 +57,10 @@ def removed(place: Place, pull: Pull, pipeline: str, by: str) -> ReportCommit:
         return report(place, pipeline, "accepted", f"{title}; its environments keep what runs")
     title = f"#{pull.number} removes {pipeline}: somebody with the right has to accept that"
     text = (
-        f"With its spec go the rules that judge {pipeline}; its environments keep what runs. "
-        f"Whom `policy.approvers` of its spec on {pull.base} names or, without any, who "
-        "administers the repository comments\n\n"
-        f"    /headgate accept {place.commit[:12]}\n\n"
-        "or presses the button of this check. A new push needs a new word."
+        f"With its spec go the rules that judge `{pipeline}`; its environments keep what runs. "
+        f"Whom `policy.approvers` of its spec on `{pull.base}` names or, without any, who "
+        "administers the repository accepts that for this very commit, by a comment or the button "
+        "of this check. A new push needs a new word."
     )
     return report(place, pipeline, "held", title, text=text, asks="accept")
 
@@ -71,9 +70,9 @@ def held(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportC
     short = place.commit[:12]
     text = (
         "This comes from a fork, so nothing of it runs until somebody who may write here has read "
-        f"it and comments\n\n    /headgate approve {short}\n\n"
-        "A new push needs a new approval. Its run gets no secrets, and is judged by the gates of "
-        f"{pull.base}."
+        "it and approves this very commit, by a comment or the button of this check. A new push "
+        "needs a new approval.\n\n"
+        f"Its run gets no secrets, and is judged by the gates of `{pull.base}`."
     )
     for pipeline in pipelines:
         title = f"waits for a maintainer to approve {short}"

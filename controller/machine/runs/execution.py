@@ -7,6 +7,7 @@ from controller.machine.actions import CancelAttempt, ReportCommit, StartAttempt
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, Waits
 from controller.machine.runs.absorb import absorb, inputs_of
 from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.ended import report_end
 from controller.machine.runs.graph import Graph, Node, attempt_of, package_of
 from controller.machine.runs.run import NEW, Hit, Observed, Progress, Run, Tried, why_ended
 from validators.verdict import Verdict, worst
@@ -40,7 +41,7 @@ def decide(
         if all(run.nodes.get(n.name, NEW).done for n in observed.graph.nodes):
             run = run.model_copy(update={"finished": now, "waits_for": None})
     if run.finished is not None:
-        end = (_report_end(run),)
+        end = (report_end(run),)
         return Decision(
             state=run,
             actions=(*begun, *actions, *end),
@@ -208,30 +209,6 @@ def _tell_progress(run: Run, graph: Graph, now: float) -> tuple[Run, tuple[Actio
     title = f"{run.id} runs {step} ({done} of {len(graph.nodes)} done)"
     told = _report_begin(run).model_copy(update={"title": title, "step": step})
     return run.model_copy(update={"told": step, "told_at": now}), (told,)
-
-
-_TITLES: Mapping[str, str] = {
-    "passed": "passed",
-    "failed": "failed: {why}",
-    "stopped": "stopped by {why}",
-    "cancelled": "cancelled: {why}",
-}
-
-
-def _report_end(run: Run) -> ReportCommit:
-    outcome = run.outcome
-    assert outcome != "running"
-    title = _TITLES[outcome].format(why=why_ended(run))
-    return ReportCommit(
-        repository=run.repository,
-        commit=run.commit,
-        pipeline=run.pipeline,
-        state=outcome,
-        title=f"{run.id} {title}",
-        run=run.id,
-        pull=run.pull,
-        scope=run.scope,
-    )
 
 
 def _stale(run: Run, graph: Graph) -> list[str]:

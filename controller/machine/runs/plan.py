@@ -86,6 +86,10 @@ class Plan(Value):
     policy: tuple[Change, ...] = ()
     policy_base: str | None = None
     """The commit whose rules the plan's are compared with."""
+    policy_folder: str = ""
+    """The folder of their spec there."""
+    approvers: tuple[str, ...] = ()
+    """Who may accept what loosens them; none: who administers the repository."""
     seconds: float | None = None
     """About how long the run takes, along its longest path; None where nobody knows."""
     notes: tuple[str, ...] = ()

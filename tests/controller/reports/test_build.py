@@ -80,9 +80,9 @@ def test_while_it_runs_the_plan_says_what_runs_what_is_cached_and_why() -> None:
         "flight-delay-12 runs",
         "If it passes, its model goes to staging",
         "`gate.data.flights`",
-        "PASS; cached: nothing that it reads has changed since flight-delay-11",
+        "PASS; cached from flight-delay-11",
         "`train`",
-        "runs: nothing made before is from the same code, parameters and inputs",
+        "runs: nothing made before is of the same",
         "`gate.model`",
         "waits for train, evaluate",
         f"dataset `flights` `{short(FLIGHTS)}`",
@@ -264,11 +264,16 @@ def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_ou
         "**The candidate was also scored by the evaluation of the base branch.**",
         "| ✅ | the evaluation of this commit | roc_auc 0.8679 | PASS |",
         "| ❌ | the evaluation of the base | roc_auc 0.512 | FAIL |",
-        f"they comment `/headgate accept {SHA[:12]}`",
+        "has read the change and accepted it",
+        "This loosens a rule",
+        f"comments `/headgate accept {SHA[:12]}`",
         "**exam: evaluate.py**",
+        "Next: ",
+        "2 gates, 2 checks: 1 failed, 1 passed.",
         "❌ model gate: flight-delay, judged by the evaluation of the base branch",
-        "✅ model gate: flight-delay",
+        "✅ model gate: flight-delay, judged by the evaluation of this commit",
     )
+    assert report.text.count("/headgate accept") == 1
 
 
 def test_what_did_not_pass_is_linked_to_the_line_that_asks_for_it_at_the_commit_that_judges() -> (

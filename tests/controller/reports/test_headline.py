@@ -1,11 +1,8 @@
 """The verdict in a line: the number that decided, what warned, and whether a rule was loosened."""
 
-import pytest
-
 from controller.machine.pipelines.change import Change
 from controller.machine.runs.plan import Plan
 from controller.reports import headline
-from controller.reports.headline import four
 from controller.reports.trend import Past, trend
 from tests.controller.reports.stories import data_report, done, model_report, run
 from tests.controller.reports.test_build import SHA, STOPPED
@@ -100,12 +97,18 @@ def test_model_gates_come_before_those_of_the_data_but_what_stops_comes_first() 
     assert list(headline.arranged(worse)) == ["gate.data.flights", "gate.model"]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.86791, "0.8679"), (0.75, "0.75"), (12345.6, "12,346"), (0.000123456, "0.000123"), (0, "0")],
-)
-def test_four_digits_are_enough(value: float, text: str) -> None:
-    assert four(value) == text
+def test_a_number_beside_its_limit_reads_on_the_side_on_which_it_is() -> None:
+    gate = model_report(Verdict.FAIL, baseline=0.752)
+    (check,) = gate.checks
+    close = gate.model_copy(update={"checks": (check.model_copy(update={"observed": 0.59996}),)})
+    said = headline.stopped(STOPPED, {"gate.model": close})
+    assert said == "stopped: roc_auc 0.752 → 0.59996 (-0.152), limit >= 0.6"
+    (roc, *others) = gate.metrics
+    just = roc.model_copy(update={"candidate": 0.60004, "baseline": None})
+    passes = model_report(Verdict.PASS).model_copy(update={"metrics": (just, *others)})
+    assert headline.passed(run(SHA, NODES), {"gate.model": passes}, None) == (
+        "roc_auc 0.60004, the first model"
+    )
 
 
 def test_the_trend_is_a_line_for_each_metric_that_the_gate_asks_for() -> None:

@@ -176,7 +176,8 @@ async def test_the_report_has_the_plan_while_it_runs_and_the_rules_to_the_end(
     text = await note("passed")
     assert "This loosens 2 rules" in text
     assert "Gates that apply" not in text
-    assert f"gates and release policy of `{world.base[:12]}`, of the base branch" in text
+    assert text.count(world.base[:12]) == 2, "in whose gates judged, and in what is compared"
+    assert "`headgate policy / flight-delay` fails until somebody who administers the" in text
     assert "what it trained is not trained again" in text
 
 
@@ -191,3 +192,15 @@ async def test_a_base_whose_spec_is_broken_is_held_to_the_last_rules_that_it_had
     assert plan is not None
     assert plan.policy_base == world.base
     assert "This loosens 2 rules" in render_plan(plan)
+
+
+async def test_who_may_accept_is_as_the_base_says_whatever_the_pull_request_says(
+    world: World,
+) -> None:
+    base = world.ada.push({"ml-pipeline.yaml": SPEC + 'policy: {approvers: ["@grace"]}\n'})
+    own = LOOSENED["ml-pipeline.yaml"] + 'policy: {approvers: ["@mallory"]}\n'
+    going, graph = await world.pull({"ml-pipeline.yaml": own})
+    going = going.model_copy(update={"base": base})
+    plan = await plan_of_run(world.cache, world.repositories, going, graph)
+    assert plan is not None
+    assert plan.approvers == ("@grace",)

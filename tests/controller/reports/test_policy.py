@@ -106,7 +106,7 @@ async def test_a_pull_request_cannot_name_its_own_approvers(desk: Desk) -> None:
     report = await desk.said({"ml-pipeline.yaml": own})
     assert report.conclusion == "failure"
     waits = report.title.partition("waits for ")[2]
-    assert waits == "those who administer the repository to accept this commit"
+    assert waits == "somebody who administers the repository to accept this commit"
 
 
 async def test_a_spec_that_moves_and_loosens_is_held_to_the_rules_it_had_elsewhere(

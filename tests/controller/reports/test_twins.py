@@ -1,6 +1,7 @@
 """One commit in several places: each says its own, and the worst of those that share a check."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,8 @@ class Desk:
             "gate.model": done(2, verdict, report=kept.digest),
         }
         where = {"pull": pull, "branch": f"pull request {pull}"} if pull else {}
-        one = run(self.head, nodes, number=number, baseline=1, **{**where, **facts})
+        known: dict[str, Any] = {"nodes": nodes, "baseline": 1, **where, **facts}
+        one = run(self.head, number=number, **known)
         await keep(self.store, one)
         return one
 
@@ -131,6 +133,46 @@ async def test_what_passed_first_is_said_again_once_its_twin_is_stopped_and_once
         (13, "success"),
         (12, "success"),
     ]
+
+
+async def test_no_success_is_shown_while_the_twin_still_runs_and_it_is_once_that_is_over(
+    desk: Desk,
+) -> None:
+    await desk.open(12)
+    await desk.open(13)
+    going = await desk.ran(13, 13, Verdict.PASS, finished=None, nodes={})
+    await desk.say(await desk.ran(12, 12, Verdict.PASS))
+    assert desk.shown.last.conclusion is None
+    assert desk.shown.last.title.startswith("#13 with the same head still runs; here: roc_auc")
+    assert "so it waits until both are over" in desk.shown.last.text
+    await desk.say(await desk.ran(going.number, 13, Verdict.PASS))
+    assert [(one.pull, one.conclusion) for one in desk.shown.reports[-2:]] == [
+        (13, "success"),
+        (12, "success"),
+    ]
+
+
+async def test_what_fails_is_said_though_the_twin_still_runs(desk: Desk) -> None:
+    await desk.open(12)
+    await desk.open(13)
+    await desk.ran(13, 13, Verdict.PASS, finished=None, nodes={})
+    await desk.say(await desk.ran(12, 12, Verdict.FAIL))
+    assert desk.shown.last.conclusion == "failure"
+    assert desk.shown.last.title.startswith("stopped: ")
+
+
+async def test_a_twin_that_is_closed_while_it_runs_keeps_no_check_open(desk: Desk) -> None:
+    await desk.open(12)
+    await desk.open(13)
+    going = await desk.ran(13, 13, Verdict.PASS, finished=None, nodes={})
+    await desk.say(await desk.ran(12, 12, Verdict.PASS))
+    del desk.pulls[13]
+    await desk.open(12)
+    closed = await desk.ran(going.number, 13, Verdict.PASS, cancelled="#13 is closed", nodes={})
+    await desk.say(closed)
+    said = desk.shown.last
+    assert (said.pull, said.conclusion) == (12, "success")
+    assert said.title.startswith("roc_auc")
 
 
 async def test_a_pull_request_that_is_closed_or_has_moved_on_counts_no_more(desk: Desk) -> None:
