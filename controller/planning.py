@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
+from controller.git.links import followed, parse_texts, short_enough, texts_wanted
 from controller.git.values import parse_tree
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.data import place
@@ -30,6 +31,7 @@ from specs.model import Pipeline as Spec
 from specs.problems import has_errors
 
 WORK_TREE = "the work tree"
+_LIST = ("ls-tree", "-r", "-z", "--full-tree")
 LOOK_BACK = 200
 """Commits that changed a spec, among which the last rules of a pipeline that is gone are sought."""
 
@@ -70,7 +72,7 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
         }
         _git(checkout.top, "add", "--all", extra=extra)
         tree = _git(checkout.top, "write-tree", extra=extra).decode().strip()
-        return parse_tree(_git(checkout.top, "ls-tree", "-r", "-z", tree, extra=extra))
+        return _files(checkout, tree, extra)
 
 
 def git_folder(checkout: Checkout) -> Path:
@@ -87,8 +89,19 @@ def about(checkout: Checkout, commit: str) -> tuple[str, str]:
 
 
 def files_at(checkout: Checkout, commit: str) -> dict[str, str]:
-    """The files of a commit."""
-    return parse_tree(_git(checkout.top, "ls-tree", "-r", "-z", "--full-tree", commit))
+    """The files of a commit, as `Mirror.files` has them."""
+    return _files(checkout, commit, {})
+
+
+def _files(checkout: Checkout, tree: str, extra: Mapping[str, str]) -> dict[str, str]:
+    files = parse_tree(_git(checkout.top, *_LIST, tree, extra=extra))
+    wanted = "\n".join(texts_wanted(files)).encode()
+    if not wanted:
+        return files
+    about = _git(checkout.top, "cat-file", "--batch-check", extra=extra, stdin=wanted)
+    small = "\n".join(short_enough(about)).encode()
+    texts = parse_texts(_git(checkout.top, "cat-file", "--batch", extra=extra, stdin=small))
+    return followed(files, texts)
 
 
 def commit_of(checkout: Checkout, revision: str) -> str:
@@ -123,7 +136,16 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     path = source.within(SPEC_FILE)
     if path not in files:
         return None
-    return check(_git(checkout.top, "show", f"{commit}:{path}"), path, source.below.keys())
+    return check(_read(checkout, commit, path) or b"", path, source.below.keys())
+
+
+def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
+    """A file at a commit, through links that stay inside, as `Mirror.read` has it."""
+    asked = f"{commit}:{path}\n".encode("utf-8", "surrogateescape")
+    out = _git(checkout.top, "cat-file", "--batch", "--follow-symlinks", stdin=asked)
+    about, _, rest = out.partition(b"\n")
+    kind, size = about.split(b" ")[1:3] if about.count(b" ") == 2 else (b"", b"")
+    return rest[: int(size)] if kind == b"blob" else None
 
 
 async def plan(
@@ -215,13 +237,16 @@ async def _version(
     return None, problem
 
 
-def _git(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> bytes:
+def _git(
+    folder: Path, *arguments: str, extra: Mapping[str, str] | None = None, stdin: bytes = b""
+) -> bytes:
     """git in somebody's clone, with their own configuration. Raises NeedsHuman."""
     command: Sequence[str] = ("git", "-c", "core.quotePath=false", *arguments)
     try:
         done = subprocess.run(
             command,
             cwd=folder,
+            input=stdin,
             capture_output=True,
             check=False,
             env=os.environ | {"LC_ALL": "C"} | dict(extra or {}),
@@ -342,6 +367,7 @@ def _text(checkout: Checkout, source: Source, path: str) -> str | None:
     try:
         if source.commit == WORK_TREE:
             return (checkout.top / inside).read_text()
-        return _git(checkout.top, "show", f"{source.commit}:{inside}").decode()
+        content = _read(checkout, source.commit, inside)
+        return content.decode() if content is not None else None
     except (OSError, UnicodeDecodeError):
         return None

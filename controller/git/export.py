@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from controller.git.command import Remote, git
+from controller.git.links import is_link
 from controller.shelf import mode, remove_tree
 from specs.failures import NeedsHuman
+
+_AS_COMMITTED = "-text -crlf !eol -ident !filter !working-tree-encoding"
 
 
 async def export(
@@ -17,20 +20,33 @@ async def export(
     """Write `commit` to `target`, by way of a folder beside it. Two may race: one result.
 
     checkout-index and not archive: the latter leaves out what .gitattributes marks
-    `export-ignore`, and a step must see the files that were committed.
+    `export-ignore`, and a step must see the files that were committed; byte by byte, since digests
+    are of these.
     """
-    links = [path for path, what in tree.items() if what.startswith("symlink:")]
+    links = [path for path, what in tree.items() if is_link(what)]
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=target.parent))
     try:
-        files, index = scratch / "files", {"GIT_INDEX_FILE": str(scratch / "index")}
+        files, own = scratch / "files", scratch / "git"
         files.mkdir()
-        await git(remote, ("read-tree", commit), folder=mirror, extra=index)
+        extra = {"GIT_INDEX_FILE": str(scratch / "index"), **_without_attributes(own, mirror)}
+        await git(remote, ("read-tree", commit), folder=own, extra=extra)
         out = ("--work-tree", str(files), "checkout-index", "--all", "--quiet")
-        await git(remote, out, folder=mirror, extra=index)
+        await git(remote, out, folder=own, extra=extra)
         await asyncio.to_thread(_finish, files, links, commit, target)
     finally:
         await asyncio.to_thread(remove_tree, scratch)
+
+
+def _without_attributes(own: Path, mirror: Path) -> dict[str, str]:
+    """A repository with the mirror's objects, in which no file is converted as it is laid out; what
+    a git command on it has to be told."""
+    for folder in ("info", "refs"):
+        (own / folder).mkdir(parents=True)
+    (own / "HEAD").write_text("ref: refs/heads/none\n")
+    # These outrank all that the tree says: gitattributes(5).
+    (own / "info" / "attributes").write_text(f"* {_AS_COMMITTED}\n")
+    return {"GIT_OBJECT_DIRECTORY": str(mirror / "objects")}
 
 
 def _finish(files: Path, links: Iterable[str], commit: str, target: Path) -> None:

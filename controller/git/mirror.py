@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from controller.git import export
 from controller.git.command import Corrupt, Missing, Remote, git
+from controller.git.links import followed, parse_texts, short_enough, texts_wanted
 from controller.git.values import (
     LOG_FORMAT,
     Author,
@@ -158,9 +159,26 @@ class Mirror:
         return await self._found(commit, read)
 
     async def files(self, commit: str) -> dict[str, str]:
-        """Every path in the commit's tree and what stands there: see `parse_tree`."""
+        """Every path in the commit's tree and what stands there: see `parse_tree` and, for links,
+        `followed`."""
         arguments = ("ls-tree", "-r", "-z", "--full-tree", checked_sha(commit))
-        return await self._found(commit, lambda: self._parsed(parse_tree, arguments))
+
+        async def read() -> dict[str, str]:
+            files = await self._parsed(parse_tree, arguments)
+            wanted = texts_wanted(files)
+            if not wanted:
+                return files
+            texts = await self._texts(wanted)
+            # A hostile tree may take seconds; nothing else has to wait for it.
+            return await asyncio.to_thread(followed, files, texts)
+
+        return await self._found(commit, read)
+
+    async def _texts(self, wanted: Sequence[str]) -> dict[str, str]:
+        """What links say, by the ids of their blobs; without what is too long for one."""
+        about = await self._git("cat-file", "--batch-check", stdin="\n".join(wanted).encode())
+        small = "\n".join(short_enough(about)).encode()
+        return parse_texts(await self._git("cat-file", "--batch", stdin=small))
 
     async def commit_info(self, commit: str) -> CommitInfo:
         """Who, when, what and the trailers of one commit."""

@@ -70,7 +70,7 @@ def parse_tree(output: bytes) -> dict[str, str]:
     """Read what `git ls-tree -r -z` printed: path to what stands there.
 
     A plain file is its blob's id. The rest carries a word before it, because it is something
-    else or behaves otherwise: `exec:`, `symlink:` or `submodule:`.
+    else or behaves otherwise: `exec:`, `symlink:` (the id of its text) or `submodule:`.
     """
     words = {"100755": "exec:", "120000": "symlink:", "160000": "submodule:"}
     found = {}

@@ -57,6 +57,31 @@ async def test_the_tree_names_links_executables_and_submodules(ada: Person, mirr
     assert await mirror.read(ada.head("main"), "link") == b"x", "a link inside is followed"
 
 
+async def test_an_edit_of_what_a_link_leads_to_is_seen_at_the_link(
+    ada: Person, mirror: Mirror, tmp_path: Path
+) -> None:
+    (ada.clone / "held-out").symlink_to("shared")
+    (ada.clone / "requirements.txt").symlink_to("conf/req.txt")
+    first = await mirror.files(ada.push({"conf/req.txt": "1", "shared/a.csv": "1"}))
+    second = await mirror.files(ada.push({"conf/req.txt": "2", "shared/a.csv": "1"}))
+    sha = ada.push({"conf/req.txt": "2", "shared/a.csv": "2"})
+    third = await mirror.files(sha)
+    assert first["requirements.txt"] != second["requirements.txt"] == third["requirements.txt"]
+    assert first["held-out"] == second["held-out"] != third["held-out"]
+    laid_out = await mirror.materialise(sha, tmp_path / "trees")
+    assert (laid_out / "held-out").readlink() == Path("shared")
+    assert (laid_out / "requirements.txt").read_text() == "2"
+
+
+async def test_a_blob_that_is_no_links_text_is_not_read_as_one(ada: Person, mirror: Mirror) -> None:
+    ada.push({"a": "1"})
+    blob = run_git(ada.clone, "hash-object", "-w", "--stdin", stdin=b"x/" * 10_000)
+    run_git(ada.clone, "update-index", "--add", "--cacheinfo", f"120000,{blob},link")
+    run_git(ada.clone, "commit", "-q", "-m", "A long link")
+    run_git(ada.clone, "push", "-q", "origin", "HEAD:main")
+    assert (await mirror.files(ada.head("main")))["link"] == f"symlink:{blob}"
+
+
 async def test_history_tells_authors_trailers_and_paths(ada: Person, mirror: Mirror) -> None:
     ada.push({"a": "1"}, "First\n\nBecause.")
     second = ada.push({"b": "1"}, "Second: ä\n\nBody line\nmore\n\nHeadgate-Run: 12\nSigned: me")
@@ -87,6 +112,32 @@ async def test_a_commit_is_exported_once_read_only_and_whole(
     assert (trees / sha / "train.py").stat().st_mode & 0o222 == 0
     assert (trees / sha).stat().st_mode & 0o222 == 0
     assert list(trees.iterdir()) == [trees / sha], "nothing half-made is left"
+
+
+async def test_what_is_laid_out_is_what_was_committed_whatever_attributes_say(
+    ada: Person, mirror: Mirror, tmp_path: Path
+) -> None:
+    files = {"data.csv": "id,x\n1,1e+05\n", "run.sh": "#!/bin/sh\n", "train.py": "# $Id$\n"}
+    (ada.clone / "link").symlink_to("data.csv")
+    ada.push(files)
+    run_git(ada.clone, "update-index", "--chmod=+x", "run.sh")
+    attributes = (
+        "data.csv working-tree-encoding=UTF-7\n",
+        "*.sh text eol=crlf\n",
+        "sub/*.txt crlf eol=crlf\n",
+        "train.py ident filter=lfs\n",
+    )
+    (ada.clone / ".gitattributes").write_text("".join(attributes))
+    (ada.clone / "sub").mkdir()
+    (ada.clone / "sub" / "a.txt").write_text("a\n")
+    run_git(ada.clone, "add", ".gitattributes", "sub")
+    run_git(ada.clone, "commit", "-q", "-m", "Convert all")
+    run_git(ada.clone, "push", "-q", "origin", "HEAD:main")
+    laid_out = await mirror.materialise(ada.head("main"), tmp_path / "trees")
+    found = {name: (laid_out / name).read_bytes().decode() for name in (*files, "sub/a.txt")}
+    assert found == {**files, "sub/a.txt": "a\n"}
+    assert (laid_out / "run.sh").stat().st_mode & 0o100
+    assert (laid_out / "link").is_symlink()
 
 
 @pytest.mark.parametrize("by_way_of", [None, "here"])

@@ -109,6 +109,29 @@ async def test_a_changed_work_tree_has_the_ids_that_committing_it_would_give(
     assert found == await mirror.files(person.push({}))
 
 
+async def test_links_have_the_same_ids_in_a_work_tree_and_cover_what_they_lead_to(
+    tmp_path: Path,
+) -> None:
+    person = Person(tmp_path)
+    (person.clone / "requirements.txt").symlink_to("conf/req.txt")
+    before = files_at(checkout_of(person.clone), person.push({**FILES, "conf/req.txt": "one\n"}))
+    (person.clone / "conf/req.txt").write_text("two\n")
+    found = work_tree(checkout_of(person.clone))
+    assert found["requirements.txt"] != before["requirements.txt"]
+    mirror = Mirror(str(person.remote), tmp_path / "mirror")
+    assert found == await mirror.files(person.push({}))
+
+
+def test_a_suite_behind_a_link_is_compared_by_its_rules(desk: Desk) -> None:
+    (desk.person.clone / "suite.yaml").symlink_to("suites/rows.yaml")
+    others = {name: text for name, text in FILES.items() if name != "suite.yaml"}
+    base = desk.person.push({**others, "suites/rows.yaml": SUITE})
+    (desk.person.clone / "suites/rows.yaml").write_text("name: rows\nexpectations: []\n")
+    made = plan(desk, "--base", base)
+    assert any(change["loosens"] and "suite" in change["rule"] for change in made["policy"]), made
+    assert plan(desk, "--base", base, "--commit", desk.person.push({}))["policy"] == made["policy"]
+
+
 def test_without_a_state_everything_runs_and_the_plan_says_why(desk: Desk) -> None:
     desk.person.push(FILES)
     made = plan(desk)

@@ -115,15 +115,18 @@ def lacks(spec: Pipeline, source: Source, rules: Rules) -> tuple[str, ...]:
 
 def in_repository(source: Source, uri: str) -> dict[str, str] | None:
     """The files of a dataset that is in the repository, with their digests; None for one that is
-    elsewhere."""
+    elsewhere. A folder on its way that is a symbolic link stands for all that it leads to."""
     if "://" in uri or uri.startswith("/"):
         return None
-    path = uri.removeprefix("./").removesuffix("/")
-    globs = (path, f"{path}/**")
+    parts = [part for part in uri.split("/") if part not in ("", ".")]
+    path = "/".join(parts)
+    globs = (path, f"{path}/**") if parts else ("**",)
+    ways = ["/".join(parts[:end]) for end in range(1, len(parts))]
     return {
         name: content
         for name, content in source.below.items()
         if any(matches(glob, name) for glob in globs)
+        or (content.startswith("symlink:") and any(matches(way, name) for way in ways))
     }
 
 

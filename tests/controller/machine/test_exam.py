@@ -9,7 +9,7 @@ from controller.machine.runs.exam import changed, lacks, predictions_of
 from controller.machine.runs.graph import From, Graph, Rules, Source, key_of
 from specs.digests import digest
 from specs.references import StepReference
-from tests.controller.machine.kit import baseline, source, spec
+from tests.controller.machine.kit import baseline, sha, source, spec
 
 BY_ITSELF = ("datasets.numbers.uri", "numbers/*.csv")
 SPLIT: tuple[tuple[str, Any], ...] = (
@@ -103,6 +103,23 @@ def test_data_in_the_repository_is_the_exam_by_its_content() -> None:
     parts = changed(spec(BY_ITSELF), with_data("easy"), rules)
     assert [part.what for part in parts] == ["numbers/test.csv"]
     assert lacks(spec(BY_ITSELF), with_data("easy"), rules) == ("numbers",)
+
+
+@pytest.mark.parametrize("uri", ["numbers/*.csv", "./numbers/", "numbers/*/test.csv"])
+def test_data_behind_a_linked_folder_is_the_exam_by_what_the_link_leads_to(uri: str) -> None:
+    by_itself = ("datasets.numbers.uri", uri)
+    rules = Rules(spec=spec(by_itself), source=with_link("fair"), branch="main")
+    assert changed(spec(by_itself), with_link("fair"), rules) == ()
+    parts = changed(spec(by_itself), with_link("easy"), rules)
+    assert [part.what for part in parts] == ["numbers"]
+    assert lacks(spec(by_itself), with_link("easy"), rules) == ("numbers",)
+
+
+def with_link(leads_to: str) -> Source:
+    """The folder of the data is a link to another, which no address names."""
+    at = source("c2")
+    link = f"symlink:{sha('shared')}:{leads_to}"
+    return at.model_copy(update={"files": {**at.files, "numbers": link}})
 
 
 def with_data(content: str) -> Source:
