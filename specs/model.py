@@ -59,7 +59,8 @@ class CommitTrigger(Spec):
         description="Globs below the spec's folder; the last that matches decides, `!` excludes.",
     )
     branches: Many[Text] = Field(
-        default=(), description="Globs of watched branches, as the default branch says; without any, that alone."
+        default=(),
+        description="Globs of watched branches, as the default branch says it; else it alone.",
     )
 
 
