@@ -299,10 +299,15 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     policy = Policy()
     if rules is not None and loaded.pipeline is not None and other is not None:
         mine = Rules(spec=loaded.pipeline, source=source)
-        found = _changes(checkout, rules, mine)
-        head = commit or commit_of(checkout, "HEAD")
-        policy = Policy(rules.source.commit, of_its_own(found, _since(checkout, other, head, mine)))
+        policy = policy_of(checkout, mine, commit or commit_of(checkout, "HEAD"), rules, other)
     return Gathered(checkout, source, loaded, policy, rules)
+
+
+def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> Policy:
+    """What `mine`, of the commit `head` or of a work tree on it, itself changes of the rules of the
+    commit `base`."""
+    found = _changes(checkout, rules, mine)
+    return Policy(rules.source.commit, of_its_own(found, _since(checkout, base, head, mine)))
 
 
 def rules_at(

@@ -15,9 +15,10 @@ from controller import here, logs
 from controller.cli import running
 from controller.cli.failures import Failed
 from controller.cli.reach import find_settings, read_settings
-from controller.cli.running import CODES, Ended
+from controller.cli.running import Ended
 from controller.cli.shown import read_reports
 from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.plan import Plan
 from controller.planning import (
     Checkout,
     about,
@@ -25,6 +26,7 @@ from controller.planning import (
     commit_of,
     files_at,
     git_folder,
+    policy_of,
     rules_at,
     spec_at,
     work_tree,
@@ -52,6 +54,11 @@ WORDS = 16_000
     help="The commit whose gates judge, as a pull request's base does; by default its own.",
 )
 @click.option(
+    "--accept-rules",
+    is_flag=True,
+    help="Pass although the commit loosens rules of --base.",
+)
+@click.option(
     "--home",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
@@ -76,6 +83,7 @@ def run(
     path: Path,
     commit: str,
     base: str | None,
+    accept_rules: bool,
     home: Path | None,
     forget: bool,
     report: Path | None,
@@ -87,8 +95,9 @@ def run(
     production is known here, so comparisons with it are skipped, and say so. The secrets that
     steps name come from HEADGATE_SECRET_NAME variables.
 
-    The exit code is 0 if the gates let it pass, 4 if one stops it, 5 if a step fails, 1 if the
-    spec is invalid, and 130 after Ctrl-C, which leaves no process; a second one hurries.
+    The exit code is 0 if the gates let it pass, 4 if one stops it, 5 if a step fails, 6 if it
+    passes but loosens rules of --base and --accept-rules is not given, 1 if the spec is invalid,
+    and 130 after Ctrl-C, which leaves no process; a second one hurries.
 
     \b
     Example:
@@ -96,6 +105,8 @@ def run(
     """
     if forget and home is not None:
         raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+    if accept_rules and base is None:
+        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
@@ -109,6 +120,7 @@ def run(
         why=f"`headgate run` of {sha[:12]}: {subject}",
         rules=_rules(checkout, base, spec.metadata.name) if base else None,
     )
+    plan = _rules_that_change(asked, base) if base else None
     left_out = _left_out(checkout, files) if commit == "HEAD" else []
     logs.set_up(level="ERROR")
     guard = running.Guard(form == "github")
@@ -117,14 +129,15 @@ def run(
         with _home(checkout, home, forget) as folder:
             ended = asyncio.run(_play(asked, folder))
         running.finish(ended)
+        code = running.judge_rules(ended.played.run, plan, accept_rules)
     again = f"headgate run {checkout.folder or '.'} --commit {sha[:12]}"
     played = ended.played
-    told = build(played.end, played.run, played.graph, ended.reports, again=again)
+    told = build(played.end, played.run, played.graph, ended.reports, plan, again=again)
     if report is not None:
         report.write_text(told.text, encoding="utf-8")
     if form == "github":
         running.tell_github(told, ended.verdict, report, os.environ)
-    sys.exit(CODES[played.run.outcome])
+    sys.exit(code)
 
 
 def _stores() -> Sequence[ObjectStore]:
@@ -181,6 +194,25 @@ def _valid(loaded: Loaded | None, path: Path, commit: str) -> Spec:
 def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:
     """The gates of the pipeline at that commit; None where it never had any."""
     return rules_at(checkout, commit_of(checkout, base), name, base, here.REPOSITORY)
+
+
+def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
+    """A plan that says nothing but how the commit changes the rules of its base; None where the
+    base never had any."""
+    if asked.rules is None:
+        return None
+    commit, checkout = asked.source.commit, asked.checkout
+    mine = Rules(spec=asked.spec, source=asked.source)
+    policy = policy_of(checkout, mine, commit, asked.rules, commit_of(checkout, base))
+    return Plan(
+        pipeline=asked.spec.metadata.name,
+        commit=commit,
+        compared_with=None,
+        nothing_to_do=False,
+        nodes=(),
+        policy=policy.changes,
+        policy_base=policy.base,
+    )
 
 
 def _left_out(checkout: Checkout, files: Mapping[str, str]) -> list[str]:

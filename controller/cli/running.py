@@ -17,6 +17,7 @@ from controller.cli.views import NodeView, run_view
 from controller.cli.words import clean, lasting, one_line
 from controller.here import Played, Watcher
 from controller.machine.runs.graph import Graph
+from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run, why_ended
 from controller.reports import CommitReport
 from controller.reports.actions import annotations, summary
@@ -27,6 +28,8 @@ from validators.verdict import Verdict, worst
 
 CODES = {"passed": 0, "stopped": 4, "failed": 5, "cancelled": 130}
 """The exit code of each outcome."""
+LOOSENED = 6
+"""The exit code of a run that passed, of a commit that loosens rules which nobody accepts."""
 LINES = 30
 """Of a failed step's log."""
 
@@ -146,6 +149,30 @@ def finish(ended: Ended) -> None:
         out.print(Text(why, "yellow"))
     out.print()
     out.print(_outcome(run), soft_wrap=True)
+
+
+def judge_rules(run: Run, plan: Plan | None, accepted: bool) -> int:
+    """Say which rules of its base a run that passed loosens; the exit code of the whole."""
+    loosened = [change for change in plan.policy if change.loosens] if plan else []
+    if plan is None or run.outcome != "passed" or not loosened:
+        return CODES[run.outcome]
+    out = console()
+    rules = "a rule" if len(loosened) == 1 else f"{len(loosened)} rules"
+    base = (plan.policy_base or "")[:12]
+    end = ", which --accept-rules accepts:" if accepted else ":"
+    out.print(f"But it loosens {rules} of the base {base}{end}", soft_wrap=True)
+    for change in loosened:
+        was, now = one_line(change.was, 100), one_line(change.now, 100)
+        line = f"  {one_line(change.rule, 200)}: {was} → {now}"
+        out.print(line, soft_wrap=True, markup=False, highlight=False)
+    if accepted:
+        return CODES["passed"]
+    out.print(
+        "Take that back; or have it accepted by somebody who may: --accept-rules does (in the "
+        "action, the input accept-rules).",
+        soft_wrap=True,
+    )
+    return LOOSENED
 
 
 def _outcome(run: Run) -> str:

@@ -149,7 +149,7 @@ def evaluate(text: str, context: Mapping[str, Any]) -> str:
 def _expression(text: str, context: Mapping[str, Any]) -> str:
     for name in text.split("||"):
         value: Any = context
-        assert re.fullmatch(r" *(inputs|steps|github\.event)(\.[a-z_]+)+ *", name), name
+        assert re.fullmatch(r" *(inputs|steps|github\.event)(\.[a-z_][a-z_-]*)+ *", name), name
         for part in name.strip().split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value:

@@ -36,8 +36,8 @@ def work(tmp_path: Path) -> Path:
 def test_a_good_model_passes_and_its_report_is_the_jobs_summary(work: Path, tmp_path: Path) -> None:
     change(work, "ml-pipeline.yaml", ", expectations: suite.yaml", "")
     base = commit(work, "Judge the model only")
-    change(work, "ml-pipeline.yaml", "at_least: 0.6", "at_least: 0.55")
-    commit(work, "Ask for less")
+    change(work, "ml-pipeline.yaml", "at_least: 0.6", "at_least: 0.65")
+    commit(work, "Ask for more")
 
     done = job(work, tmp_path / "temp", base)
 
@@ -49,8 +49,33 @@ def test_a_good_model_passes_and_its_report_is_the_jobs_summary(work: Path, tmp_
     assert report.startswith("## ✅ roc_auc ")
     assert "mean-1 passed after" in report
     assert "no model in production is known here" in report
-    assert "loosens a rule" in done.summary
+    assert "no rule loosened" in done.summary
     assert done.annotations == []
+
+
+def test_a_good_model_of_a_commit_that_asks_for_less_passes_only_once_that_is_accepted(
+    work: Path, tmp_path: Path
+) -> None:
+    change(work, "ml-pipeline.yaml", ", expectations: suite.yaml", "")
+    base = commit(work, "Judge the model only")
+    change(work, "ml-pipeline.yaml", "at_least: 0.6", "at_least: 0.55")
+    commit(work, "Ask for less")
+
+    done = job(work, tmp_path / "temp", base)
+
+    assert not done.passed
+    assert done.outputs["verdict"] == "PASS", "of its gates"
+    assert "But it loosens a rule of the base" in done.log
+    assert "accept-rules" in done.log
+    report = Path(done.outputs["report"]).read_text()
+    assert report in done.summary
+    assert "1 rule loosened" in report.partition("\n")[0]
+    assert "### ⚠️ This loosens a rule" in report
+
+    again = job(work, tmp_path / "again", base, **{"accept-rules": "true"})
+    assert again.passed, again.log
+    assert "1 rule loosened" in again.summary, "which is said all the same"
+    assert not job(work, tmp_path / "odd", base, **{"accept-rules": "yes; true"}).passed
 
 
 def test_poisoned_data_fails_the_job_at_the_lines_of_the_suite_that_the_change_drops(

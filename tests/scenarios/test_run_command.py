@@ -1,5 +1,6 @@
 """`headgate run`: a commit's pipeline on a laptop, without a controller."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ import pexpect
 import pytest
 
 from tests.actions.clone import HEADGATE, change, clone, commit, headgate
-from tests.scenarios.world import PATIENCE, PIPELINE
+from tests.scenarios.test_gates import GATED, points
+from tests.scenarios.world import PATIENCE, PIPELINE, run_git
 
 NUMBERS = "value\n1\n2\n3\n"
 
@@ -41,6 +43,67 @@ def test_equal_steps_are_cached_from_one_run_to_the_next_and_forgotten_on_demand
     assert "0 ran, 1 cached" in again.stdout
     assert "as in mean-1" in again.stdout
     assert "1 ran, 0 cached" in headgate(work, "run", "--forget").stdout
+
+
+def test_a_commit_that_takes_gates_and_release_out_passes_only_where_that_is_accepted(
+    tmp_path: Path,
+) -> None:
+    work = clone(tmp_path, GATED, a=points(0, 2000))
+    change(work, "ml-pipeline.yaml", ", expectations: suite.yaml", "")
+    base = commit(work, "Judge the model only")
+    take_out(work, "gates", "release")
+    commit(work, "Ask for nothing")
+
+    done = headgate(work, "run", "--base", base, "--report", "report.md")
+
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert "Passed: " in done.stdout
+    assert "But it loosens 3 rules of the base" in done.stdout
+    assert "\n  gates.model: limit of roc_auc: at least 0.6 → removed\n" in done.stdout
+    assert "--accept-rules" in done.stdout
+    assert "This loosens 3 rules" in (work / "report.md").read_text()
+    accepted = headgate(work, "run", "--base", base, "--accept-rules")
+    assert accepted.returncode == 0
+    assert "which --accept-rules accepts" in accepted.stdout
+    assert headgate(work, "run").returncode == 0, "by its own rules"
+    take_out(work, "model")
+    commit(work, "Have no model at all")
+    # Whether its gate can judge it then is for the run to say: it is no pass, either way.
+    assert headgate(work, "run", "--base", base).returncode in (4, 6)
+
+
+def take_out(work: Path, *parts: str) -> None:
+    """Remove whole parts of the spec, each with what is below it."""
+    spec = work / "ml-pipeline.yaml"
+    text = spec.read_text()
+    for part in parts:
+        text, count = re.subn(rf"^{part}:.*\n(?:[ ].*\n)*", "", text, flags=re.MULTILINE)
+        assert count == 1, part
+    spec.write_text(text)
+
+
+def test_what_only_the_base_has_tightened_since_is_nothing_that_the_commit_loosens(
+    tmp_path: Path,
+) -> None:
+    work = clone(tmp_path, GATED, a=points(0, 2000))
+    change(work, "ml-pipeline.yaml", ", expectations: suite.yaml", "")
+    commit(work, "Judge the model only")
+    change(work, "ml-pipeline.yaml", "at_least: 0.6", "at_least: 0.65")
+    tightened = commit(work, "Ask for more")
+    run_git(work, "checkout", "-q", "-b", "topic", "HEAD^")
+    change(work, "train.py", "import argparse", "import argparse  # for its options")
+    commit(work, "Say it another way")
+
+    done = headgate(work, "run", "--base", tightened)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "loosens" not in done.stdout
+
+
+def test_accepting_needs_a_base(work: Path) -> None:
+    done = headgate(work, "run", "--accept-rules")
+    assert done.returncode == 2
+    assert "needs one" in done.stderr
 
 
 def test_a_failed_step_shows_the_end_of_its_log_and_not_the_secret_in_it(work: Path) -> None:
