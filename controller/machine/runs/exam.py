@@ -186,7 +186,7 @@ class _Comparison:
             if old is not None and new is not None and not any(models):
                 yield from self.outputs(old, new)
                 return
-        yield Part(where, str(was or "none"), str(now or "none"))
+        yield Part(where, _origin(self._before.spec, was), _origin(self._after.spec, now))
 
     def _data(self, was: str, now: str) -> Iterator[Part]:
         old, new = self._before.spec.datasets[was].uri, self._after.spec.datasets[now].uri
@@ -202,6 +202,12 @@ class _Comparison:
 def is_model(spec: Pipeline, origin: From) -> bool:
     model = spec.model
     return model is not None and (origin.node, origin.output) == (model.step, model.output)
+
+
+def _origin(spec: Pipeline, origin: From | None) -> str:
+    if origin is None:
+        return "none"
+    return f"the model ({origin})" if is_model(spec, origin) else str(origin)
 
 
 def _output(origin: From) -> StepReference | None:
