@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -86,9 +87,13 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
     model = tmp_path / f"{name}.json"
     gate = {"wait_for": f"{model}.gate"} if gated else {}
     model.write_text(json.dumps({"name": name, **gate, **said}))
+    # In the server's own folder: a confined one may not see where these tests lie.
+    script = tmp_path / "serve.py"
+    if not script.exists():
+        shutil.copy(model_server_path(), script)
     return Server(
         name=name,
-        run=f"{sys.executable} {model_server_path()} {{model}} {{port}} {{host}}",
+        run=f"{sys.executable} {script} {{model}} {{port}} {{host}}",
         model=str(model),
         folder=str(tmp_path),
         ready="/healthz",
