@@ -93,7 +93,6 @@ async def test_a_step_cannot_read_the_home_of_the_controllers_user(tried: Tried)
     assert there, "nothing to hide"
     seen = set((await tried.say(f"ls -A {home}")).split())
     assert not there & seen - {".pyenv", ".local", *home.parts}, "but for the way to its Python"
-    assert seen < there
 
 
 @pytest.mark.parametrize("place", ["/run", "/tmp", "/var/tmp"])
