@@ -1,61 +1,191 @@
-"""Whether five fields are a crontab line. When it fires is the schedule source's business."""
+"""What a crontab line of five fields means: the days it names, and the times on them.
+
+Lint and clock read a line by this one parser, so what the lint admits the clock can run.
+"""
 
 import re
-from typing import Final
+from calendar import isleap
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+RARELY: Final = 8
+"""Years. A line must name a day at least so often: the 29th of February comes so around 2100."""
 
 _MONTHS: Final = (
-    "JAN",
-    "FEB",
-    "MAR",
-    "APR",
-    "MAY",
-    "JUN",
-    "JUL",
-    "AUG",
-    "SEP",
-    "OCT",
-    "NOV",
-    "DEC",
+    *("", "JAN", "FEB", "MAR", "APR", "MAY", "JUN"),
+    *("JUL", "AUG", "SEP", "OCT", "NOV", "DEC"),
 )
-_DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
-_FIELDS: Final[tuple[tuple[str, int, int, tuple[str, ...]], ...]] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day", 1, 31, ()),
-    ("month", 1, 12, ("", *_MONTHS)),
-    ("weekday", 0, 7, _DAYS),
+
+class _Field(NamedTuple):
+    name: str
+    least: int
+    most: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> frozenset[int]:
+        return frozenset(range(self.least, self.most + 1))
+
+
+_FIELDS: Final = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day", 1, 31),
+    _Field("month", 1, 12, _MONTHS),
+    _Field("weekday", 0, 6, _WEEKDAYS),
 )
 _ITEM: Final = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([0-9]{1,4}))?", re.ASCII)
 
 
-def cron_fault(line: str) -> str | None:
-    """What keeps `line` from being a crontab line (minute hour day month weekday); None if nothing.
+class CronError(ValueError):
+    """What keeps a line from being a crontab line that comes. `str()` is for the user."""
 
-    Names are JAN-DEC and SUN-SAT; Sunday is 0 and 7, as POSIX crontab has it.
+
+class Cron(NamedTuple):
+    """The numbers that each field names; Sunday is 0."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    either: bool
+    """A day is named by its number or its weekday, as both are given; else it takes both."""
+
+    @property
+    def hourly(self) -> bool:
+        """Whether the line is for every hour."""
+        return self.hours == _FIELDS[1].values
+
+    def times(self) -> list[int]:
+        """The times of a day, in minutes since midnight, in order."""
+        return [
+            60 * hour + minute for hour in sorted(self.hours) for minute in sorted(self.minutes)
+        ]
+
+    def names(self, day: date) -> bool:
+        """Whether the line is for `day`."""
+        if day.month not in self.months:
+            return False
+        by_number, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        return by_number or by_weekday if self.either else by_number and by_weekday
+
+
+@lru_cache(maxsize=256)  # the clock asks again at each look
+def parse(line: str) -> Cron:
+    """Read minute, hour, day, month and weekday, as crontab(5) has them; raises CronError.
+
+    Names are JAN-DEC and SUN-SAT; Sunday is 0 and 7. Where day and weekday are both given, either
+    is enough. A step that is longer than what it steps over is refused: who writes `*/90` for the
+    minute means something that no crontab line can say.
     """
-    fields = line.split()
-    if len(fields) != len(_FIELDS):
-        return f"it has {len(fields)} fields; expected minute, hour, day, month and weekday"
-    for text, (name, least, most, names) in zip(fields, _FIELDS, strict=True):
-        for item in text.split(","):
-            if not _fits(item, least, most, names):
-                return f"`{item}` is no {name}; expected {least} to {most}, *, a-b or */n"
+    texts = line.split()
+    if len(texts) != len(_FIELDS):
+        raise CronError(
+            f"it has {len(texts)} fields; expected minute, hour, day, month and weekday"
+        )
+    minutes, hours, days, months, weekdays = (
+        frozenset(number for item in text.split(",") for number in _numbers(item, field))
+        for text, field in zip(texts, _FIELDS, strict=True)
+    )
+    either = not (texts[2].startswith("*") or texts[4].startswith("*"))
+    cron = Cron(minutes, hours, days, months, weekdays, either)
+    _check_that_it_comes(cron)
+    return cron
+
+
+def cron_fault(line: str) -> str | None:
+    """What keeps `line` from being a crontab line that comes; None if nothing."""
+    try:
+        parse(line)
+    except CronError as fault:
+        return str(fault)
     return None
 
 
-def _fits(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:
+def _numbers(item: str, field: _Field) -> Iterator[int]:
+    """The numbers that one item of a field stands for."""
+    first, last, step = _span(item, field)
+    if step is not None and step > last - first:
+        raise CronError(
+            f"`{item}` in the {field.name} is {first} alone: its step is longer than the way from "
+            f"{first} to {last}; write `{first}`"
+        )
+    weekday = field.names == _WEEKDAYS
+    for number in range(first, last + 1, step or 1):
+        yield number % 7 if weekday else number
+
+
+def _span(item: str, field: _Field) -> tuple[int, int, int | None]:
+    """First, last and step of an item; `a/n` goes on to the end of the field."""
+    weekday = field.names == _WEEKDAYS
+    most = 7 if weekday else field.most
     found = _ITEM.fullmatch(item)
+    fault = CronError(
+        f"`{item}` is no {field.name}; expected {field.least} to {most}, *, a-b or */n"
+    )
     if found is None or (found[3] is not None and int(found[3]) == 0):
-        return False
-    ends = [_number(word, names) for word in (found[1], found[2]) if word is not None]
-    if names == _DAYS and len(ends) == 2 and ends[1] == 0:
-        ends[1] = 7  # FRI-SUN: a range that ends with Sunday ends the week.
-    known = [end for end in ends if end is not None and least <= end <= most]
-    return len(known) == len(ends) and known == sorted(known)
+        raise fault
+    step = int(found[3]) if found[3] is not None else None
+    if found[1] is None:
+        return field.least, field.most, step
+    first = _number(found[1], field.names)
+    last = first if found[2] is None else _number(found[2], field.names)
+    if weekday and found[2] is not None and last == 0:
+        last = 7  # FRI-SUN: a range that ends with Sunday ends the week.
+    if first is None or last is None or not field.least <= first <= last <= most:
+        raise fault
+    if found[2] is None and step is not None:
+        last = max(first, field.most)
+    return first, last, step
 
 
 def _number(word: str, names: tuple[str, ...]) -> int | None:
     if word.upper() in names:
         return names.index(word.upper())
     return int(word) if word.isdecimal() and len(word) <= 4 else None
+
+
+def _check_that_it_comes(cron: Cron) -> None:
+    """Raise CronError unless the line names a day in any eight years, whenever they begin."""
+    if cron.either:
+        return
+    if not any(day <= _longest(month) for day in cron.days for month in cron.months):
+        raise CronError(f"it never comes: no month that it names has a day {min(cron.days)}")
+    if cron.weekdays == _FIELDS[4].values:
+        return
+    # Years begin on one of seven weekdays and are leap years or not; after 400 all comes again.
+    kinds = {_kind(year): _first_and_last(cron, year) for year in range(2000, 2028)}
+    ends = [(year, kinds[_kind(year)]) for year in range(2000, 2400 + 2 * RARELY)]
+    named = [(year, days) for year, days in ends if days is not None]
+    seldom = CronError(
+        f"it comes less often than every {RARELY} years: one of day and weekday begins with "
+        "`*`, so a day must fit both; write `*` alone for the weekday, or name more days"
+    )
+    if not named:
+        raise seldom
+    for (year, (_, last)), (later, (first, _)) in pairwise(named):
+        if (later, first) > (year + RARELY, last):
+            raise seldom
+
+
+def _kind(year: int) -> tuple[bool, int]:
+    return isleap(year), date(year, 1, 1).weekday()
+
+
+def _first_and_last(cron: Cron, year: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Month and day of the first and the last day in `year` that the line names."""
+    start = date(year, 1, 1)
+    days = [start + timedelta(days=number) for number in range(365 + isleap(year))]
+    named = [(day.month, day.day) for day in days if cron.names(day)]
+    return (named[0], named[-1]) if named else None
+
+
+def _longest(month: int) -> int:
+    """The days that a month has at most."""
+    return 29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31

@@ -65,7 +65,7 @@ def _schedule(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     fault = cron_fault(schedule.cron)
     if fault is not None:
         path = ("triggers", "schedule", "cron")
-        yield loaded.problem("cron", path, f"`{schedule.cron}` is no cron line: {fault}")
+        yield loaded.problem("cron", path, f"`{schedule.cron}` is no schedule: {fault}")
     try:
         ZoneInfo(schedule.timezone)
     except (KeyError, ValueError, OSError):

@@ -1,81 +1,37 @@
 """Runs by the clock: a crontab line in a time zone, exactly one message per time that is due."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.combining import OrTrigger
-from apscheduler.triggers.cron import CronTrigger
 
 from controller.machine.core import Key, Message
-from specs.failures import Failure
+from specs.cron import RARELY, Cron, CronError, parse
+from specs.failures import Failure, NeedsHuman
 
 TYPE = "schedule_due"
 
 BETWEEN_LOOKS = timedelta(minutes=1)
 """Longer than any two looks at the clock are apart."""
 
+_MINUTE = timedelta(minutes=1)
+
+FURTHEST = timedelta(days=366 * (RARELY + 1))
+"""How far back a missed time is looked for: any line that can be read comes within it."""
+
 log = structlog.get_logger()
-
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-# How far back a missed time is looked for: in steps, so that no step has many times in it.
-_WINDOWS = tuple(timedelta(hours=hours) for hours in (1, 24, 24 * 31, 24 * 366, 24 * 366 * 8))
-
-
-def trigger_of(cron: str, timezone: str) -> BaseTrigger:
-    """APScheduler's trigger for a crontab line that `specs.cron` accepts.
-
-    Two things are read as crontab(5) has them and not as APScheduler does: Sunday is weekday 0
-    and 7, and where day and weekday are both given, either is enough.
-    """
-    minute, hour, day, month, weekday = cron.split()
-    zone = ZoneInfo(timezone)
-
-    def fields(day: str, weekday: str) -> CronTrigger:
-        return CronTrigger(
-            minute=minute,
-            hour=hour,
-            day=day,
-            month=month.lower(),
-            day_of_week=weekday,
-            timezone=zone,
-        )
-
-    if day.startswith("*") or weekday.startswith("*"):
-        return fields(day, _weekdays(weekday))
-    return OrTrigger([fields(day, "*"), fields("*", _weekdays(weekday))])
-
-
-def _weekdays(field: str) -> str:
-    """The weekdays of a crontab field by name, such as `sun,mon` for `0-1`."""
-    if field == "*":
-        return field
-    names: list[str] = []
-    for item in field.lower().split(","):
-        span, _, step = item.partition("/")
-        first, dash, last = ("0", "-", "6") if span == "*" else span.partition("-")
-        start = _weekday(first)
-        stop = _weekday(last) if dash else 6 if step else start
-        stop += 7 * (stop < start)
-        names += [_WEEKDAYS[day % 7] for day in range(start, stop + 1, int(step or 1))]
-    return ",".join(dict.fromkeys(names))
-
-
-def _weekday(text: str) -> int:
-    return int(text) if text.isdigit() else _WEEKDAYS.index(text)
 
 
 class Crontab(NamedTuple):
-    """A crontab line (five fields, as `specs.cron` accepts them) in an IANA time zone.
+    """A crontab line (five fields, as `specs.cron` reads them) in an IANA time zone.
 
-    An hour that the clock skips is made up for right after; one that it repeats counts once,
-    unless the line is for every hour.
+    A time that the clock skips is made up for at the first moment after; one that it repeats
+    counts once. Only a line for every hour has the hours as they come: none is made up for, and
+    one that is repeated counts twice.
     """
 
     cron: str
@@ -84,28 +40,74 @@ class Crontab(NamedTuple):
     def latest_due(self, after: datetime, now: datetime) -> datetime | None:
         """The latest time after `after` and not after `now` that is due, in UTC, or None.
 
-        Many missed times are one: a run for the latest does for all. Looks back eight years.
+        Many missed times are one: a run for the latest does for all. Looks back nine years.
+        Raises NeedsHuman where the line cannot be read.
         """
-        trigger = trigger_of(self.cron, self.timezone)
-        after, now = after.astimezone(UTC), now.astimezone(UTC)
-        for window in _WINDOWS:
-            start = max(after, now - window)
-            times = list(self._times(trigger, start, now))
-            if times:
-                return times[-1]
-            if start == after:
-                break
+        try:
+            cron = parse(self.cron)
+        except CronError as fault:
+            raise NeedsHuman(f"the schedule `{self.cron}` cannot run: {fault}") from fault
+        zone = ZoneInfo(self.timezone)
+        now = now.astimezone(UTC)
+        after = max(after.astimezone(UTC), now - FURTHEST)
+        latest = _latest_hourly if cron.hourly else _latest_on
+        for day in _days_back(after.astimezone(zone).date(), now.astimezone(zone).date()):
+            if cron.names(day):
+                due = latest(cron, day, zone, now)
+                if due is not None:
+                    return due if due > after else None
         return None
 
-    def _times(self, trigger: BaseTrigger, start: datetime, now: datetime) -> Iterator[datetime]:
-        """The times after `start` and not after `now`. In UTC: wall time goes back in autumn."""
-        hourly = self.cron.split()[1].startswith("*")
-        while due := trigger.get_next_fire_time(None, start + timedelta(microseconds=1)):
-            start = due.astimezone(UTC)
-            if start > now:
-                return
-            if hourly or not due.fold:
-                yield start
+
+def _days_back(first: date, last: date) -> Iterator[date]:
+    """From `last` back to the day before `first`: what a day has skipped is due on the next."""
+    for number in range((last - first).days + 2):
+        yield last - timedelta(days=number)
+
+
+def _latest_on(cron: Cron, day: date, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """The latest time of `day` that is not after `now`."""
+    times = cron.times()
+    # What the clock skips comes after the gap and of what it repeats the first counts, so that
+    # the moments are in the order of the times.
+    passed = bisect_right(times, now, key=lambda minute: _moment(day, minute, zone))
+    return _moment(day, times[passed - 1], zone) if passed else None
+
+
+def _latest_hourly(cron: Cron, day: date, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """The same for a line for every hour: the clock is followed back, minute by minute."""
+    start = _moment(day, 0, zone)
+    end = _moment(day + timedelta(days=1), 0, zone)
+    moment = min(now, end - _MINUTE).replace(second=0, microsecond=0)
+    while moment >= start:
+        here = moment.astimezone(zone)
+        if here.date() == day and here.minute in cron.minutes:
+            return moment
+        moment -= _MINUTE
+    return None
+
+
+def _moment(day: date, minute: int, zone: ZoneInfo) -> datetime:
+    """When `zone`'s clock first shows a time of `day`, in UTC; if never, when it skips it."""
+    wanted = datetime.combine(day, time(minute // 60, minute % 60))
+    moment = wanted.replace(tzinfo=zone).astimezone(UTC)
+    if _shown(moment, zone) == wanted:
+        return moment
+    # In a gap: the old offset puts the time after the change and the new one before.
+    before = int(wanted.replace(tzinfo=zone, fold=1).timestamp())
+    return datetime.fromtimestamp(
+        before
+        + bisect_right(
+            range(int(moment.timestamp()) - before),
+            wanted,
+            key=lambda ahead: _shown(datetime.fromtimestamp(before + ahead, UTC), zone),
+        ),
+        UTC,
+    )
+
+
+def _shown(moment: datetime, zone: ZoneInfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None)
 
 
 def message_for(pipeline: str, due: datetime) -> Message:
@@ -152,30 +154,28 @@ class ScheduleSource:
 
     async def keys(self) -> AsyncIterator[Key]:
         """The pipeline's key, after each message that was sent to it."""
-        woken = asyncio.Event()
-        woken.set()
-        scheduler = AsyncIOScheduler(timezone=UTC)
-        trigger = trigger_of(*self._crontab)
-        scheduler.add_job(_set, trigger, args=(woken,), coalesce=True, misfire_grace_time=None)
-        scheduler.start()
+        while True:
+            sent = await self._look()
+            if sent:
+                yield Key("pipeline", self._pipeline)
+            # Lines are due at whole minutes; looked at more often, as the clock may be set.
+            left = 60 - self._clock().timestamp() % 60
+            await asyncio.sleep(min(left, self._wake_every))
+
+    async def _look(self) -> bool:
+        """Send what is due; what fails is told as this source's problem, and tried again."""
         try:
-            while True:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), self._wake_every)
-                woken.clear()
-                try:
-                    sent = await self.send_due()
-                    self._problem = None
-                except Failure as error:
-                    self._problem = str(error)
-                    log.warning(
-                        "schedule cannot be sent", pipeline=self._pipeline, problem=str(error)
-                    )
-                    continue
-                if sent:
-                    yield Key("pipeline", self._pipeline)
-        finally:
-            scheduler.shutdown(wait=False)
+            sent = await self.send_due()
+        except Failure as error:
+            self._problem = str(error)
+            log.warning("schedule cannot be sent", pipeline=self._pipeline, problem=str(error))
+        except Exception as error:
+            self._problem = f"the schedule of {self._pipeline} failed: {error!r}; it is tried again"
+            log.exception("schedule failed", pipeline=self._pipeline)
+        else:
+            self._problem = None
+            return sent
+        return False
 
     async def send_due(self) -> bool:
         """Send the latest time that is due and was not sent yet; whether there was one."""
@@ -190,8 +190,3 @@ class ScheduleSource:
         await self._send(message_for(self._pipeline, due))
         self._last = due
         return True
-
-
-async def _set(woken: asyncio.Event) -> None:
-    """Wake the source. A coroutine, so that APScheduler calls it in the loop and not a thread."""
-    woken.set()

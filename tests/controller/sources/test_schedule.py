@@ -1,8 +1,12 @@
 """When a crontab line is due: restarts, missed times and the two odd nights of the year."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.machine.core import Message
 from controller.sources.schedule import Crontab, ScheduleSource
@@ -20,13 +24,21 @@ def utc(text: str) -> datetime:
         ("0 4 * * 1", "2026-03-01 00:00", "2026-03-25 00:00", "2026-03-23 03:00"),
         ("0 4 * * 0", "2026-02-28 00:00", "2026-03-01 12:00", "2026-03-01 03:00"),
         ("0 4 * * 7", "2026-02-28 00:00", "2026-03-01 12:00", "2026-03-01 03:00"),
-        # Spring: 02:30 does not exist on the 29th and is made up for.
-        ("30 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", "2026-03-29 01:30"),
-        ("30 2 * * *", "2026-03-29 01:30", "2026-03-30 00:29", None),
+        # Spring: 02:30 does not exist on the 29th and is made up for at 03:00, once.
+        ("30 2 * * *", "2026-03-28 12:00", "2026-03-29 00:59", None),
+        ("30 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", "2026-03-29 01:00"),
+        ("30 2 * * *", "2026-03-29 01:00", "2026-03-30 00:29", None),
+        ("*/20 2 * * *", "2026-03-29 01:00", "2026-03-29 23:00", None),
+        ("0 */2 * * *", "2026-03-29 00:00", "2026-03-29 01:30", "2026-03-29 01:00"),
+        ("0 2,3 * * *", "2026-03-29 01:00", "2026-03-29 23:00", None),
+        ("30 * * * *", "2026-03-29 00:30", "2026-03-29 01:29", None),
+        ("30 * * * *", "2026-03-29 00:30", "2026-03-29 02:00", "2026-03-29 01:30"),
         # Autumn: 02:30 comes twice on the 25th and counts once; a line for every hour, twice.
         ("30 2 * * *", "2026-10-24 12:00", "2026-10-25 12:00", "2026-10-25 00:30"),
         ("30 2 * * *", "2026-10-25 00:30", "2026-10-26 01:29", None),
         ("30 * * * *", "2026-10-25 00:30", "2026-10-25 01:31", "2026-10-25 01:30"),
+        ("30 0-23 * * *", "2026-10-25 00:30", "2026-10-25 01:31", "2026-10-25 01:30"),
+        ("0 */2 * * *", "2026-10-25 00:00", "2026-10-25 01:59", None),
         # Day and weekday: either is enough, as crontab(5) has it.
         ("0 12 13 * 5", "2026-11-01 00:00", "2026-11-06 12:00", "2026-11-06 11:00"),
         ("* * * * *", "2020-01-01 00:00", "2026-03-02 02:59", "2026-03-02 02:59"),
@@ -36,6 +48,85 @@ def utc(text: str) -> datetime:
 def test_the_latest_time_that_is_due(cron: str, after: str, now: str, due: str | None) -> None:
     found = Crontab(cron, "Europe/Berlin").latest_due(utc(after), utc(now))
     assert found == (utc(due) if due else None)
+
+
+@pytest.mark.parametrize(
+    ("cron", "timezone", "after", "now", "due"),
+    [
+        # Midnight does not exist: 00:00 is 01:00.
+        ("0 0 * * *", "Africa/Cairo", "2026-04-23 12:00", "2026-04-24 12:00", "2026-04-23 22:00"),
+        ("0 0 * * *", "Africa/Cairo", "2026-04-23 12:00", "2026-04-23 21:59", None),
+        ("0 0 * * *", "Africa/Cairo", "2026-04-23 22:00", "2026-04-24 20:59", None),
+        ("0 0 * * *", "Africa/Cairo", "2026-04-23 22:00", "2026-04-24 21:00", "2026-04-24 21:00"),
+        ("0 0 * * *", "America/Havana", "2026-03-08 00:00", "2026-03-08 20:00", "2026-03-08 05:00"),
+        ("0 0 * * *", "America/Havana", "2026-03-08 05:00", "2026-03-09 03:59", None),
+        ("0 0 * * *", "Asia/Beirut", "2026-03-28 12:00", "2026-03-29 12:00", "2026-03-28 22:00"),
+        ("0 0 * * *", "Asia/Beirut", "2026-03-28 22:00", "2026-03-29 20:59", None),
+        (
+            *("15,45 0 * * *", "America/Santiago"),
+            *("2026-09-06 03:00", "2026-09-06 12:00", "2026-09-06 04:00"),
+        ),
+        ("15,45 0 * * *", "America/Santiago", "2026-09-06 04:00", "2026-09-07 03:14", None),
+        (
+            *("0 0 6 9 *", "America/Santiago"),
+            *("2026-01-01 00:00", "2027-01-01 00:00", "2026-09-06 04:00"),
+        ),
+        ("0 0 * * SUN", "Asia/Beirut", "2026-03-28 12:00", "2026-03-28 22:00", "2026-03-28 22:00"),
+        # Midnight comes twice in Havana and 23:00 in Santiago: each counts once, the first time.
+        ("0 0 * * *", "America/Havana", "2026-10-31 12:00", "2026-11-01 20:00", "2026-11-01 04:00"),
+        ("0 0 * * *", "America/Havana", "2026-11-01 04:00", "2026-11-02 04:59", None),
+        (
+            *("30 23 * * *", "America/Santiago"),
+            *("2026-04-04 12:00", "2026-04-05 12:00", "2026-04-05 02:30"),
+        ),
+        ("30 23 * * *", "America/Santiago", "2026-04-05 02:30", "2026-04-06 03:29", None),
+        (
+            *("30 * * * *", "America/Santiago"),
+            *("2026-04-05 02:30", "2026-04-05 03:59", "2026-04-05 03:30"),
+        ),
+        # Half an hour is skipped; and once a whole day was.
+        (
+            *("15 2 * * *", "Australia/Lord_Howe"),
+            *("2026-10-03 12:00", "2026-10-04 00:00", "2026-10-03 15:30"),
+        ),
+        ("0 12 30 * *", "Pacific/Apia", "2011-12-01 00:00", "2012-01-15 00:00", "2011-12-30 10:00"),
+    ],
+)  # fmt: skip
+def test_a_time_that_the_clock_skips_or_repeats_counts_once(
+    cron: str, timezone: str, after: str, now: str, due: str | None
+) -> None:
+    found = Crontab(cron, timezone).latest_due(utc(after), utc(now))
+    assert found == (utc(due) if due else None)
+
+
+ZONES = (
+    "Africa/Cairo",
+    "America/Havana",
+    "Asia/Beirut",
+    "America/Santiago",
+    "Europe/Berlin",
+    "UTC",
+)
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.integers(0, 59),
+    st.integers(0, 23),
+    st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001
+)
+def test_a_daily_line_comes_every_day_of_every_zone_once(
+    timezone: str, minute: int, hour: int, start: datetime
+) -> None:
+    crontab = Crontab(f"{minute} {hour} * * *", timezone)
+    now = start.replace(tzinfo=UTC)
+    days = []
+    for _ in range(400):
+        due = crontab.latest_due(now - timedelta(days=2), now)
+        assert due is not None
+        days.append(due.astimezone(ZoneInfo(timezone)).date())
+        now = due - timedelta(microseconds=1)
+    assert days == [days[0] - timedelta(days=number) for number in range(400)]
 
 
 async def test_what_was_missed_is_sent_once_and_not_again_after_a_restart() -> None:
@@ -79,3 +170,33 @@ async def test_a_clock_set_back_to_just_after_a_time_that_is_due_misses_nothing(
     assert not await source.send_due()
     now = utc("2026-03-01 12:00")
     assert not await source.send_due(), "what was due long before is not made up for"
+
+
+@pytest.mark.parametrize(
+    ("crontab", "words"),
+    [
+        (Crontab("0 0 31 2 *"), "the schedule `0 0 31 2 *` cannot run: it never comes"),
+        (Crontab("0 4 * * *", "Mars/Base"), "No time zone found with key Mars/Base"),
+    ],
+)
+async def test_a_schedule_that_cannot_run_says_so_and_goes_on_looking(
+    crontab: Crontab, words: str
+) -> None:
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    looks = asyncio.Queue[None]()
+
+    def clock() -> datetime:
+        looks.put_nowait(None)
+        return utc("2026-03-05 12:00")
+
+    source = ScheduleSource("fares", crontab, send, utc("2026-03-01"), clock=clock, wake_every=0.01)
+    keys = source.keys()
+    waiting = asyncio.ensure_future(anext(keys))
+    for _ in range(6):
+        await asyncio.wait_for(looks.get(), 10)
+    assert not waiting.done()
+    assert words in (source.problem or "")
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
