@@ -30,6 +30,8 @@ NEEDS_SCORE: Final = frozenset({"roc_auc", "average_precision", "log_loss", "bri
 NEEDS_PREDICTION: Final = frozenset({"mean_absolute_error", "root_mean_squared_error", "r2"})
 
 Severity = Literal["block", "warn"]
+SmallSlices = Literal["ignore", "warn", "block"]
+"""What a value with too few rows does to a check with `slice`, from the loosest on."""
 
 
 class AbsoluteCheck(Spec):
@@ -139,6 +141,16 @@ class ModelGate(Spec):
     minimum_slice_rows: int = Field(
         default=100, ge=1, description="A slice with fewer rows is reported and not judged."
     )
+    small_slices: SmallSlices = Field(
+        default="warn",
+        description=(
+            "What a value with too few rows does to a check with `slice`: `block` stops the "
+            "candidate where the check would, `warn` only warns, `ignore` leaves it to a note."
+        ),
+    )
+    """Almost every column has rare values, and no change of the model gives them rows: to block by
+    default would stop good candidates until somebody turns the check off. Silence would let a
+    value that nobody judged pass for one that passed, so it warns."""
 
 
 class Gates(Spec):

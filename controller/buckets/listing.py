@@ -7,14 +7,16 @@ the last one found says where to cut the keys into parts that are listed at the 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from controller.buckets.local import MAGIC, is_left_out
-from controller.buckets.manifest import ManifestWriter, Row, Sorter, StoredManifest
-from controller.buckets.stores import Stores, address_of
+from controller.buckets.manifest import ManifestWriter, Sorter, StoredManifest
+from controller.buckets.protocol import Changed
+from controller.buckets.stores import Stores, address_of, odd_key
 from specs.failures import NeedsHuman
 from specs.globs import matches
 
@@ -29,6 +31,8 @@ PARTS = 8
 LEAST = 20_000
 """Keys that a part should have at least: twenty requests."""
 _CHUNK = 1000
+_BEFORE_SLASH = ".\U0010ffff"
+"""Comes before every key that begins with a slash, and after every one that begins before it."""
 
 
 class RemotePlace(NamedTuple):
@@ -48,6 +52,14 @@ class RemotePlace(NamedTuple):
     def key(self, below: str) -> str:
         """The key in the bucket of an object of the dataset."""
         return f"{self.folder}/{below}" if self.folder else below
+
+
+class Found(NamedTuple):
+    """What a listing found."""
+
+    manifest: StoredManifest
+    newest: datetime | None
+    """When the newest object of the dataset was written, as the store says; None without one."""
 
 
 def remote_place_of(uri: str) -> RemotePlace:
@@ -76,16 +88,19 @@ def listed(
     stores: Stores,
     folder: Path,
     last: StoredManifest | None,
-) -> StoredManifest:
+) -> Found:
     """The objects that are there, as a manifest below `folder`. `last` is what was there before.
 
     Objects of no bytes are left out: they are what tools put for folders, and hold no data.
-    Raises what `Stores.failing` raises, and OSError. Blocking.
+    Raises NeedsHuman for a key that cannot be read, what `Stores.failing` raises, and OSError.
+    Blocking.
     """
     # Only below a folder is what obstore says of a key in the order of the keys: it drops a slash
     # at the begin. And Azure cannot begin in the middle.
     can_cut = place.folder and not place.root.startswith("az://")
     cuts = last.cuts(PARTS, LEAST) if last and can_cut else []
+    if not place.folder:
+        _refuse_leading_slash(place, marker, stores)
     try:
         return _in_parts(place, marker, stores, folder, cuts)
     except _UnorderedError:  # some stores keep no order; then only the whole is sure to be all
@@ -114,12 +129,16 @@ class _UnorderedError(Exception):
 
 def _in_parts(
     place: RemotePlace, marker: str | None, stores: Stores, folder: Path, cuts: Sequence[str]
-) -> StoredManifest:
+) -> Found:
     store = stores.store(place.uri)
+    newest: list[datetime] = []
 
     def work(after: str | None, until: str | None) -> None:
         for chunk in _chunks(store, place, after, until, stores):
-            sorter.add(_rows(chunk, place, marker))
+            meant = _meant(chunk, place, marker)
+            sorter.add((key, meta["size"], version_of(meta)) for key, meta in meant)
+            if meant:
+                newest.append(max(meta["last_modified"] for _, meta in meant))
 
     ends = list(pairwise([None, *(place.key(cut) for cut in cuts), None]))
     with closing(Sorter(folder)) as sorter:
@@ -128,7 +147,7 @@ def _in_parts(
         try:
             for row in sorter.rows():
                 writer.add(row)
-            return writer.done()
+            return Found(writer.done(), max(newest, default=None))
         except ValueError as error:
             raise NeedsHuman(
                 f"{place.uri} has keys that cannot be told apart: {error}; rename "
@@ -180,10 +199,53 @@ def _chunks(
         yield within
 
 
-def _rows(chunk: Iterable["ObjectMeta"], place: RemotePlace, marker: str | None) -> list[Row]:
+def _refuse_leading_slash(place: RemotePlace, marker: str | None, stores: Stores) -> None:
+    """Raises NeedsHuman for an object of the dataset at the bucket's root whose key begins with a
+    slash. obstore says such a key without it (0.12), and so can never read it: what cannot be
+    found by the key that is said is one. It costs two requests where all keys are meant."""
+    store = stores.store(place.uri)
+    missed = ""
+    for _ in range(2):  # one that was deleted meanwhile is not listed again
+        found = _first_unreadable(store, place, marker, stores)
+        if found is None:
+            return
+        if found == missed:
+            raise NeedsHuman(odd_key(place.root, f"/{found}"))
+        missed = found
+
+
+def _first_unreadable(
+    store: "Store", place: RemotePlace, marker: str | None, stores: Stores
+) -> str | None:
+    """The dataset's first key from the slash onwards, if it is listed and not found: those with a
+    slash come before all others."""
+    import obstore
+
+    with stores.failing(place.uri):
+        stream = obstore.list(store, offset=_BEFORE_SLASH, chunk_size=_CHUNK)
+    while True:
+        with stores.failing(place.uri):
+            chunk = next(stream, ())
+        for meta in chunk:
+            if not _meant([meta], place, marker):
+                continue
+            try:
+                with stores.failing(place.root, meta["path"]):
+                    obstore.head(store, meta["path"])
+            except Changed:
+                return meta["path"]
+            return None
+        if not chunk:
+            return None
+
+
+def _meant(
+    chunk: Iterable["ObjectMeta"], place: RemotePlace, marker: str | None
+) -> list[tuple[str, "ObjectMeta"]]:
+    """The objects of the dataset, each with its key below the folder."""
     skip = len(place.folder) + 1 if place.folder else 0
     every = place.glob == "**"
-    rows = []
+    meant = []
     for meta in chunk:
         key = meta["path"][skip:]
         if (
@@ -192,5 +254,5 @@ def _rows(chunk: Iterable["ObjectMeta"], place: RemotePlace, marker: str | None)
             and not is_left_out(key, marker)
             and not (key[0] == "." or "/." in key)
         ):
-            rows.append((key, meta["size"], version_of(meta)))
-    return rows
+            meant.append((key, meta))
+    return meant

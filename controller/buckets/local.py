@@ -29,6 +29,9 @@ from specs.globs import matches
 SETTLED_AFTER = 1.0
 """Seconds without a write after which a file counts as written. Whether the whole dataset is
 complete is for `quiet` or the marker to say; this only keeps half a file from being hashed."""
+EMPTY_SETTLED_AFTER = 30.0
+"""The same for a file of no bytes that is not in the repository: whoever writes it may just have
+created it. One that stays empty is data, such as the labels of an image with nothing in it."""
 
 _TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".inprogress", "~")
 MAGIC = "*?["
@@ -125,6 +128,8 @@ class LocalBucket:
     def _list(self, place: Place, marker: str | None) -> Listing:
         self._cache.mkdir(parents=True, exist_ok=True)
         with explained(place.folder):
+            # Before the objects are listed: what was written before the marker is listed then.
+            marked = _written(place.folder / marker) if marker is not None else None
             if not place.folder.is_dir():
                 raise NeedsHuman(
                     f"{place.folder} is not a directory: create it, or correct the dataset's `uri`"
@@ -135,18 +140,26 @@ class LocalBucket:
                 if matches(place.glob, key) and not is_left_out(key, marker)
             }
             self._guard(place, found)
+            newest = max((about.st_mtime_ns for about in found.values()), default=0)
+            is_marked = marked is not None and newest <= marked
             with closing(_Versions(self._cache / "versions.db")) as versions:
-                entries, unsettled = self._versions(place, found, versions)
+                entries, unsettled = self._versions(place, found, versions, complete=is_marked)
         return Listing(
             manifest=Manifest(tuple(entries)),
             unsettled=tuple(sorted(unsettled)),
-            marked=None if marker is None else (place.folder / marker).is_file(),
+            marked=None if marker is None else is_marked,
         )
 
     def _versions(
-        self, place: Place, found: Mapping[str, os.stat_result], versions: "_Versions"
+        self,
+        place: Place,
+        found: Mapping[str, os.stat_result],
+        versions: "_Versions",
+        *,
+        complete: bool,
     ) -> tuple[Sequence[ManifestEntry], Sequence[str]]:
-        """The entry of each settled object, and the keys of the others."""
+        """The entry of each settled object, and the keys of the others. `complete`: whoever wrote
+        them says that they are whole, so that an empty one is meant to be."""
         entries, unsettled = [], []
         known = versions.known(place.folder)
         fresh: dict[str, tuple[str, str]] = {}
@@ -155,7 +168,9 @@ class LocalBucket:
             identity = _identity(about)
             version = known[key][1] if key in known and known[key][0] == identity else None
             if version is None:
-                if 0 <= now - about.st_mtime < SETTLED_AFTER:
+                is_filling = not (about.st_size or complete or place.committed)
+                quiet = EMPTY_SETTLED_AFTER if is_filling else SETTLED_AFTER
+                if 0 <= now - about.st_mtime < quiet:
                     unsettled.append(key)
                     continue
                 version = self._hashed(place, key, identity)
@@ -292,10 +307,26 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield key, about
 
 
+def _written(marker: Path) -> int | None:
+    """When the marker was written, in nanoseconds since the epoch; None if it is not there."""
+    try:
+        about = marker.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return about.st_mtime_ns if stat.S_ISREG(about.st_mode) else None
+
+
 def is_left_out(key: str, marker: str | None) -> bool:
-    """Whether it is a marker, or by its name still being written."""
-    name = key.rpartition("/")[2]
-    return name in ("_SUCCESS", marker) or key == marker or name.lower().endswith(_TEMPORARY)
+    """Whether it is a marker, or by its name still being written or a program's own: `_temporary`
+    is the folder of what Hadoop and Spark have not committed, `~$book.xlsx` Excel's lock."""
+    *folders, name = key.split("/")
+    return (
+        name in ("_SUCCESS", marker)
+        or key == marker
+        or name.lower().endswith(_TEMPORARY)
+        or name.startswith("~$")
+        or "_temporary" in folders
+    )
 
 
 def _identity(about: os.stat_result) -> str:

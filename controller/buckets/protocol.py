@@ -37,7 +37,7 @@ class Listing(NamedTuple):
     unsettled: tuple[str, ...]
     """Objects that are being written; the manifest is without them."""
     marked: bool | None
-    """Whether the marker is there; None: no marker was asked for."""
+    """Whether the marker is there, and no object is newer; None: no marker was asked for."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -95,24 +96,29 @@ class RemoteBucket:
 
     def _list(self, uri: str, marker: str | None) -> tuple[manifests.StoredManifest, bool | None]:
         place = remote_place_of(uri)
+        # Before the objects are listed: what was written before the marker is listed then.
+        marked = None if marker is None else self._written(place, marker)
         with explained(self._folder):
             newest = self._folder / "latest" / hashlib.sha256(uri.encode()).hexdigest()
             last = manifests.read(self._folder, newest.read_text()) if use(newest) else None
             found = listed(place, marker, self._stores, self._folder, last)
-            if last is None or last.digest != found.digest:
-                _write(newest, found.digest)
-        return found, None if marker is None else self._is_there(place, marker)
+            if last is None or last.digest != found.manifest.digest:
+                _write(newest, found.manifest.digest)
+        if marker is None:
+            return found.manifest, None
+        return found.manifest, marked is not None and not _is_later(found.newest, marked)
 
-    def _is_there(self, place: RemotePlace, marker: str) -> bool:
+    def _written(self, place: RemotePlace, marker: str) -> datetime | None:
+        """When the marker was written; None if it is not there."""
         import obstore
 
         key = place.key(marker)
         try:
             with self._stores.failing(place.root, key):
-                obstore.head(self._stores.store(place.uri), key)
+                # Not its head alone: an answer without a body does not say why it refuses.
+                return obstore.get(self._stores.store(place.uri), key).meta["last_modified"]
         except Changed:
-            return False
-        return True
+            return None
 
     async def _download(self, place: RemotePlace, manifest: Contents) -> None:
         waiting = iter(manifest)
@@ -183,6 +189,11 @@ def _condition(version: str) -> "GetOptions":
 def _is_meant(got: "GetResult", version: str) -> bool:
     # Asked for by its version, an object may be told without it.
     return version.startswith("version:") or version_of({**got.meta, "version": None}) == version
+
+
+def _is_later(newest: datetime | None, marked: datetime) -> bool:
+    """Whether an object came after the marker. To the second: finer is not what a header says."""
+    return newest is not None and newest.replace(microsecond=0) > marked.replace(microsecond=0)
 
 
 def _folders(folder: Path) -> list[Path]:

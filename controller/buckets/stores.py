@@ -254,7 +254,12 @@ def _status(said: str) -> str:
 
 def _odd_key(said: str, what: str) -> str:
     found = re.search(r'[Pp]ath "((?:[^"\\]|\\.){1,200})"', said)
-    named = f" {found[1]!r}" if found else ""
+    return odd_key(what, found[1] if found else "")
+
+
+def odd_key(what: str, key: str) -> str:
+    """Says that an object in `what` cannot be read for its key; empty: one that is not known."""
+    named = f" {key!r}" if key else ""
     return (
         f"{what} has an object{named} whose key is no path (an empty part, '.', '..' or a control "
         "character): rename it, or keep it out of the dataset's folder"

@@ -74,7 +74,7 @@ def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> N
             raise Failed(f"{found.id} has ended already: it {found.outcome}.")
         why = f"aborted by {who()}" + (f": {reason}" if reason else "")
         key = Key("run", found.id)  # its pipeline may be listing a dataset, or waiting for one
-        if await ask(store, here.home, key, "cancel", wait=not no_wait, reason=why):
+        if await ask(store, here.home, key, "cancel", {"reason": why}, wait=not no_wait):
             click.echo(f"{found.id} is being stopped; `headgate show {found.id}` shows it.")
 
     with_store(ctx, run)

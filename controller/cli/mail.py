@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -36,7 +36,7 @@ def no_wait_option(command: F) -> F:
     )(command)
 
 
-async def send(store: Store, to: Key, type_: str, **body: Any) -> str:
+async def send(store: Store, to: Key, type_: str, body: Mapping[str, Any]) -> str:
     """Send a message with an id of its own, which is returned."""
     id_ = f"cli/{uuid4()}"
     message = Message(to=to, id=id_, type=type_, body={"by": who(), **body})
@@ -54,10 +54,12 @@ async def heeded(store: Store, to: Key, id_: str, patience: float = PATIENCE) ->
     return True
 
 
-async def ask(store: Store, home: Path, to: Key, type_: str, *, wait: bool, **body: Any) -> bool:
+async def ask(
+    store: Store, home: Path, to: Key, type_: str, body: Mapping[str, Any], *, wait: bool
+) -> bool:
     """Send, wait, and say so when nobody heeds it yet; whether it was heeded."""
     pid = controller_pid(home)
-    id_ = await send(store, to, type_, **body)
+    id_ = await send(store, to, type_, body)
     if pid is None:
         click.echo(
             "Noted. No controller runs here now; it is done when one does (`headgate up`).",

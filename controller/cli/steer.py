@@ -50,7 +50,7 @@ async def steer(
         raise Failed(f"{env.place}: {why_not}")
     said = {name: value for name, value in body.items() if value is not None}
     key = Key("environment", env.place)
-    if await ask(store, here.home, key, verb, wait=wait, **said):
+    if await ask(store, here.home, key, verb, said, wait=wait):
         after = await known(store, "environment", env.place, Environment, "environment")
         click.echo(describe(after))
 

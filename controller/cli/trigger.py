@@ -59,7 +59,7 @@ async def request(
         raise no_such("watched branch", target, list(before.heads))
     key = Key("pipeline", before.name)
     body = {"kind": kind, "why": why, "branch": target, "force": force}
-    if not await ask(store, here.home, key, "trigger", wait=wait, **body):
+    if not await ask(store, here.home, key, "trigger", body, wait=wait):
         return
     after = await known(store, "pipeline", before.name, Pipeline, "pipeline")
     click.echo(outcome(before, after, target))

@@ -3,11 +3,14 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
 
 from controller.machine.core import Key, Message
 from specs.cron import RARELY, Cron, CronError, parse
@@ -154,13 +157,23 @@ class ScheduleSource:
 
     async def keys(self) -> AsyncIterator[Key]:
         """The pipeline's key, after each message that was sent to it."""
-        while True:
-            sent = await self._look()
-            if sent:
-                yield Key("pipeline", self._pipeline)
-            # Lines are due at whole minutes; looked at more often, as the clock may be set.
-            left = 60 - self._clock().timestamp() % 60
-            await asyncio.sleep(min(left, self._wake_every))
+        woken = asyncio.Event()
+        woken.set()
+        # Lines are due at whole minutes; which, `Crontab` says. Looked at more often, as the clock
+        # may be set.
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        minutely = CronTrigger(minute="*", timezone=UTC)
+        scheduler.add_job(_set, minutely, args=(woken,), coalesce=True, misfire_grace_time=None)
+        scheduler.start()
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), self._wake_every)
+                woken.clear()
+                if await self._look():
+                    yield Key("pipeline", self._pipeline)
+        finally:
+            scheduler.shutdown(wait=False)
 
     async def _look(self) -> bool:
         """Send what is due; what fails is told as this source's problem, and tried again."""
@@ -190,3 +203,8 @@ class ScheduleSource:
         await self._send(message_for(self._pipeline, due))
         self._last = due
         return True
+
+
+async def _set(woken: asyncio.Event) -> None:
+    """Wake the source. A coroutine, so that APScheduler calls it in the loop and not a thread."""
+    woken.set()

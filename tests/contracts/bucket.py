@@ -26,6 +26,14 @@ class Scene(Protocol):
         ...
 
 
+class DatedScene(Scene, Protocol):
+    """One where the time can be chosen at which an object was written."""
+
+    def put_at(self, second: int, key: str) -> None:
+        """Write an object at that second of a time that is past."""
+        ...
+
+
 def keys(listing: Listing) -> list[str]:
     return [entry.key for entry in listing.manifest]
 
@@ -70,7 +78,9 @@ class BucketContract:
     ) -> None:
         scene.put("a.csv", "1")
         before = await scene.bucket.list(scene.uri(), marker="_SUCCESS")
-        for key in (".hidden", ".x/y.csv", "b.csv.part", "c.csv~", "d.TMP", "_SUCCESS"):
+        names = (".hidden", ".x/y.csv", "b.csv.part", "c.csv~", "d.TMP", "~$book.xlsx")
+        spark = ("_temporary/0/part-1.csv", "dt=1/_temporary/0/part-1.csv", "_SUCCESS")
+        for key in (*names, *spark):
             scene.put(key, "x")
         after = await scene.bucket.list(scene.uri(), marker="_SUCCESS")
         assert keys(after) == keys(before) == ["a.csv"]
@@ -148,3 +158,27 @@ class BucketContract:
         later = other.stat().st_ctime + 60
         assert scene.bucket.sweep({second.digest.partition(":")[2]}, later) == 1
         assert (one.exists(), other.exists()) == (False, True)
+
+
+class MarkerContract:
+    """What a marker means; of the buckets whose times a test can choose."""
+
+    async def test_a_marker_counts_only_if_no_object_of_the_dataset_is_newer(
+        self, scene: DatedScene
+    ) -> None:
+        async def marked(glob: str = "*.csv") -> bool | None:
+            return (await scene.bucket.list(scene.uri(glob), marker="_SUCCESS")).marked
+
+        scene.put_at(1, "a.csv")
+        assert await marked() is False
+        scene.put_at(2, "_SUCCESS")
+        assert await marked()
+        scene.put_at(3, "notes.txt")
+        assert await marked(), "no object of the dataset"
+        scene.put_at(4, "b.csv")
+        assert await marked() is False, "it is left from the delivery before"
+        assert await marked("a*.csv")
+        scene.put_at(4, "_SUCCESS")
+        assert await marked(), "as new as the newest object is new enough"
+        scene.put_at(5, "b.csv")
+        assert await marked() is False

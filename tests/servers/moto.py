@@ -4,6 +4,7 @@ import json
 import math
 import uuid
 from contextlib import ExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.ports import reserved_port
@@ -32,6 +33,14 @@ def _set_auth(after: float) -> None:
 
     settings.INITIAL_NO_AUTH_ACTION_COUNT = after
     ActionAuthenticatorMixin.request_count = 0
+
+
+def date_object(bucket: str, key: str, written: datetime) -> None:
+    """Have an object of any server here written at another time (UTC, without a zone)."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys[key].last_modified = written
 
 
 def s3_event(bucket: str, key: str) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from validators.model.classes import NUMBER
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NONE: Final = "(none)"
 """The name of a value that is not there."""
 
-_NUMBER: Final = re.compile(r"[+-]?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.(\d+))?)?(?:Z|[+-]00:?00)?", re.ASCII
 )
@@ -64,7 +65,7 @@ def _value(text: str) -> Hashable:
         return None
     if lower in ("true", "false"):
         return Decimal(lower == "true")
-    if _NUMBER.fullmatch(text):
+    if NUMBER.fullmatch(text):
         return Decimal(text)
     if moment := _MOMENT.fullmatch(text):
         day, time, fraction = moment.groups()

@@ -210,25 +210,63 @@ def _per_value(
         answer(check, measured[subset.name, check.metric], subset.name, where, request.file)
         for subset in column.judged
     ]
+    small = _small(request, check, where, column)
     answers.sort(key=lambda one: -one.verdict.rank)
     shown = [one for one in answers if one.verdict is not Verdict.PASS][: 2 * LISTED]
     rest = answers[len(shown) :]
     if not rest:
-        return shown
+        return [*shown, *small]
+    values = f"{len(rest)} {'value' if len(rest) == 1 else 'values'} of {column.column}"
+    which = f"the {values} with enough rows" if column.small else f"all {values}"
     verdict = worst(one.verdict for one in rest)
     together = Check(
         name=name_of(check),
         verdict=verdict,
         message=f"{check.metric} for the rest of {column.column} ({len(rest)}): {verdict} at worst."
         if shown
-        else f"{check.metric} for all {len(rest)} values of {column.column}: {limit_of(check)}.",
+        else f"{check.metric} for {which}: {limit_of(check)}.",
         subject=column.column,
         limit=limit_of(check),
         n=sum(one.n or 0 for one in rest),
         blocks=check.severity == "block",
         where=where,
     )
-    return [*shown, together]
+    return [*shown, together, *small]
+
+
+def _small(
+    request: Request, check: SpecCheck, where: Location | None, column: SliceColumn
+) -> list[Check]:
+    """What the check says of the values with too few rows: nobody knows, whatever the model did."""
+    weight = request.gate.small_slices
+    if weight == "ignore":
+        return []
+    blocks = weight == "block" and check.severity == "block"
+    reasons = [
+        (f"{column.column}={one.name}", f"was not judged: {one.why}")
+        for one in column.small[:LISTED]
+    ]
+    more = len(column.small) - LISTED
+    if more > 0:
+        values = "value" if more == 1 else "values"
+        reason = f"was not judged for {more} more {values} of {column.column}: too few rows"
+        reasons.append((column.column, reason))
+    return [
+        Check(
+            name=name_of(check),
+            verdict=by_severity(Verdict.INCONCLUSIVE, blocks),
+            message=f"{check.metric} {reason}.",
+            subject=subject,
+            limit=limit_of(check),
+            blocks=blocks,
+            next_step=(
+                f"Evaluate on more rows of it, or say in {request.file} by small_slices what such "
+                "a value does."
+            ),
+            where=where,
+        )
+        for subject, reason in reasons
+    ]
 
 
 def _screening(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validators.model.classes import alike, is_number, kind_of
 from validators.model.metrics import METRICS, Task
 from validators.model.rows import Predictions, Unusable
 from validators.verdict import Verdict
@@ -54,7 +55,7 @@ class Outcome:
 
 def is_binary(values: NDArray[Any]) -> bool:
     """Whether there is nothing but 0 and 1."""
-    return values.dtype == np.float64 and bool(np.isin(values, (0.0, 1.0)).all())
+    return is_number(values) and bool(np.isin(values, (0.0, 1.0)).all())
 
 
 def outcome(rows: Predictions, task: Task, threshold: float) -> Outcome:
@@ -67,8 +68,10 @@ def outcome(rows: Predictions, task: Task, threshold: float) -> Outcome:
         return Outcome(task, label, said=said)
     for name, values in (("label", rows.label), ("prediction", rows.prediction)):
         if values is not None and task is Task.BINARY and not is_binary(values):
-            raise Unusable(f"the {name} has values other than 0 and 1 (or true and false)")
-        if values is not None and values.dtype != np.float64:
+            raise Unusable(
+                f"the {name} has values other than 0 and 1 (or true and false){_types(rows)}"
+            )
+        if values is not None and not is_number(values):
             raise Unusable(f"the {name} is text, expected a number")
     said = rows.prediction
     if said is None and rows.score is not None:
@@ -76,9 +79,22 @@ def outcome(rows: Predictions, task: Task, threshold: float) -> Outcome:
     return Outcome(task, rows.label, score=rows.score, said=said)
 
 
+def _types(rows: Predictions) -> str:
+    """Of label and prediction, where they differ: the end of a sentence."""
+    if rows.prediction is None or is_number(rows.label) == is_number(rows.prediction):
+        return ""
+    return f"; the label is {kind_of(rows.label)}, the prediction is {kind_of(rows.prediction)}"
+
+
 def _numbered(label: NDArray[Any], said: NDArray[Any] | None) -> tuple[Floats, Floats | None]:
-    if said is not None and label.dtype != said.dtype:
-        label, said = label.astype(str).astype(object), said.astype(str).astype(object)
+    if said is not None:
+        types = kind_of(label), kind_of(said)
+        label, said = alike(label, said)
+        if types[0] != types[1] and not np.isin(label, said).any():
+            raise Unusable(
+                f"the label is {types[0]} and the prediction is {types[1]}, and no value is in "
+                "both: let the step that writes them name the classes in one way"
+            )
     classes, numbers = np.unique(
         label if said is None else np.concatenate([label, said]), return_inverse=True
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from specs.gates import Columns
 from validators.model.categories import Categories, categories, differing
+from validators.model.classes import alike, as_numbers
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Predictions:
 
     keys: "pa.ChunkedArray"
     label: NDArray[Any]
-    """Float64 for numbers and booleans, else text."""
+    """Float64 for numbers and booleans, also those written as text, else text."""
     score: NDArray[np.float64] | None
     prediction: NDArray[Any] | None
     slices: dict[str, "Categories"]
@@ -72,12 +73,11 @@ def load(
     if problems:
         raise Unusable("; ".join(problems))
     table = table.sort_by(columns.key)
-    named = {name: _array(table[name]) for name in (columns.prediction,) if name}
     return Predictions(
         keys=table[columns.key],
-        label=_array(table[columns.label]),
+        label=as_numbers(_array(table[columns.label])),
         score=_array(table[columns.score]) if columns.score else None,
-        prediction=named.get(columns.prediction or ""),
+        prediction=as_numbers(_array(table[columns.prediction])) if columns.prediction else None,
         slices={
             name: categories(_as_text(_without_nan(table[name])))
             for name in slices
@@ -123,7 +123,8 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
 
 def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
     """What the two say otherwise of the same rows, and of how many."""
-    counts = {"the label": int((candidate.label != baseline.label).sum())}
+    ours, theirs = alike(candidate.label, baseline.label)
+    counts = {"the label": int((ours != theirs).sum())}
     for name in candidate.slices.keys() & baseline.slices.keys():
         counts[name] = differing(candidate.slices[name], baseline.slices[name])
     return [f"about {what} of {_count(n, 'row')}" for what, n in sorted(counts.items()) if n]

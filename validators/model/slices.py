@@ -22,13 +22,23 @@ LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Small:
+    """A value with too few rows to be judged."""
+
+    name: str
+    rows: int
+    why: str
+    """What it has and what it would need."""
+
+
+@dataclass(frozen=True, slots=True)
 class SliceColumn:
     """A column and the values of it that have enough rows."""
 
     column: str
     judged: tuple[Subset, ...] = ()
-    small: tuple[str, ...] = ()
-    """Values with too few rows, each with its count; they are named and not judged."""
+    small: tuple[Small, ...] = ()
+    """They are named and not judged."""
     refused: str | None = None
     """Why the column cannot be a slice."""
 
@@ -41,7 +51,7 @@ class SliceColumn:
         return (
             f"{self.column}: {count} {'value' if count == 1 else 'values'} with too few rows "
             f"(fewer than {fewest}, or 10 of a class) not judged: "
-            f"{', '.join(self.small[:LISTED])}{more}."
+            f"{', '.join(f'{one.name} ({one.rows:,})' for one in self.small[:LISTED])}{more}."
         )
 
 
@@ -54,11 +64,12 @@ def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColum
         )
     counts = np.bincount(of.codes, minlength=len(of.values))
     by_value = np.split(np.argsort(of.codes, kind="stable"), np.cumsum(counts)[:-1])
-    judged, small = [], []
+    judged: list[Subset] = []
+    small: list[Small] = []
     for name, indices, count in zip(_names(of.values), by_value, counts, strict=True):
         subset = Subset(indices, f"{column}={name}")
-        if why_too_few(subset.of(rows), fewest):
-            small.append(f"{name} ({count:,})")
+        if why := why_too_few(subset.of(rows), fewest):
+            small.append(Small(name, int(count), why))
         else:
             judged.append(subset)
     return SliceColumn(column, tuple(judged), tuple(small))

@@ -19,7 +19,7 @@ class Listing(Value):
     settled: bool = True
     """False while an object is being written."""
     marked: bool = False
-    """Whether the marker file is there."""
+    """Whether the marker file is there, and no object is newer."""
     problem: str | None = None
     waits: Waits | None = None
     """The object store that is away or refuses, if that is the problem."""

@@ -1,13 +1,14 @@
 """PURE. How what judges data and candidates changed between two specs."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import get_args
 
 from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.pipelines.suites import between
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Rules
 from controller.machine.runs.judging import suites_for
-from specs.gates import AbsoluteCheck, ModelGate, PairedCheck
+from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.model import Pipeline
 from specs.references import DatasetReference
 from specs.values import format_percent
@@ -153,7 +154,15 @@ def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[C
 
 def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
     """What a gate looks at, beside its checks."""
-    for name in ("predictions", "columns", "threshold", "slices", "minimum_slice_rows"):
+    strict = get_args(SmallSlices)
+    for name in (
+        "predictions",
+        "columns",
+        "threshold",
+        "slices",
+        "minimum_slice_rows",
+        "small_slices",
+    ):
         was, now = getattr(before, name), getattr(after, name)
         if was == now:
             continue
@@ -161,6 +170,7 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
         looser = {
             "slices": not set(before.slices) <= set(after.slices),
             "minimum_slice_rows": after.minimum_slice_rows > before.minimum_slice_rows,
+            "small_slices": strict.index(after.small_slices) < strict.index(before.small_slices),
         }.get(name, True)
         yield Change(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
 

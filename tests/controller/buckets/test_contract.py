@@ -1,6 +1,7 @@
 """The contract over local directories and over S3."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from controller.buckets.protocol import Bucket
 from controller.buckets.remote import RemoteBucket
 from controller.buckets.stores import Stores
 from controller.settings import ObjectStore
-from tests.contracts.bucket import BucketContract, Scene
-from tests.servers.moto import Moto
+from tests.contracts.bucket import BucketContract, DatedScene, MarkerContract
+from tests.servers.moto import Moto, date_object
 
 
 class LocalScene:
@@ -34,6 +35,10 @@ class LocalScene:
         self._time += 1
         os.utime(path, (self._time, self._time))
 
+    def put_at(self, second: int, key: str) -> None:
+        self.put(key, f"{second}")
+        os.utime(self._lake / key, (1_700_000_000 + second,) * 2)
+
     def delete(self, key: str) -> None:
         (self._lake / key).unlink()
 
@@ -54,23 +59,28 @@ class S3Scene:
     def put(self, key: str, text: str) -> None:
         self._client.put_object(Bucket=self._name, Key=f"lake/{key}", Body=text.encode())
 
+    def put_at(self, second: int, key: str) -> None:
+        self.put(key, f"{second}")
+        written = datetime(2026, 1, 1, 0, 0, second)  # noqa: DTZ001 - moto keeps no zone
+        date_object(self._name, f"lake/{key}", written)
+
     def delete(self, key: str) -> None:
         self._client.delete_object(Bucket=self._name, Key=f"lake/{key}")
 
 
-class TestLocalBucket(BucketContract):
+class TestLocalBucket(BucketContract, MarkerContract):
     """Local directories."""
 
     @pytest.fixture
-    def scene(self, tmp_path: Path) -> Scene:
+    def scene(self, tmp_path: Path) -> DatedScene:
         return LocalScene(tmp_path)
 
 
 @pytest.mark.usefixtures("aws")
-class TestS3Bucket(BucketContract):
+class TestS3Bucket(BucketContract, MarkerContract):
     """An S3 server."""
 
     @pytest.fixture(params=[False, True], ids=["plain", "versioned"])
-    def scene(self, request: pytest.FixtureRequest, tmp_path: Path, moto: Moto) -> Scene:
+    def scene(self, request: pytest.FixtureRequest, tmp_path: Path, moto: Moto) -> DatedScene:
         bucket = moto.bucket(versioned=request.param)
         return S3Scene(tmp_path, moto.client("s3"), bucket, moto.url)

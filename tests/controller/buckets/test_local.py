@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.buckets.local import SETTLED_AFTER, LocalBucket, place_of
+from controller.buckets.local import EMPTY_SETTLED_AFTER, SETTLED_AFTER, LocalBucket, place_of
 from controller.buckets.protocol import Changed, Listing
 from specs.digests import digest
 from specs.failures import NeedsHuman
@@ -107,6 +107,31 @@ async def test_a_file_that_is_being_written_is_unsettled(
     assert keys(listing) == ["2013-01.parquet", "deep/er/2013-02.parquet"]
     clock.ahead = 60
     assert "2013-03.parquet" in keys(await bucket.list(f"{lake}/**/*.parquet"))
+
+
+async def test_an_empty_file_is_being_written_until_it_stayed_empty_for_a_while(
+    bucket: LocalBucket, lake: Path, clock: Clock
+) -> None:
+    write(lake / "2013-03.parquet", "")
+    clock.ahead = SETTLED_AFTER + 1
+    listing = await bucket.list(f"{lake}/*.parquet")
+    assert (listing.unsettled, keys(listing)) == (("2013-03.parquet",), ["2013-01.parquet"])
+    clock.ahead = EMPTY_SETTLED_AFTER + 1
+    listing = await bucket.list(f"{lake}/*.parquet")
+    assert (listing.unsettled, len(listing.manifest)) == ((), 2)
+
+
+async def test_an_empty_file_is_meant_to_be_where_a_marker_or_a_commit_says_so(
+    bucket: LocalBucket, lake: Path, clock: Clock
+) -> None:
+    write(lake / "2013-03.parquet", "")
+    clock.ahead = SETTLED_AFTER + 1
+    committed = await bucket.list("lake/*.parquet", repository=lake.parent)
+    assert (committed.unsettled, len(committed.manifest)) == ((), 2)
+    write(lake / "2013-04.parquet", "")
+    write(lake / "_SUCCESS", "")
+    delivered = await bucket.list(f"{lake}/*.parquet", marker="_SUCCESS")
+    assert (delivered.unsettled, len(delivered.manifest)) == ((), 3)
 
 
 async def test_hidden_and_temporary_files_and_the_marker_are_no_data(

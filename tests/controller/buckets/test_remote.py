@@ -84,6 +84,24 @@ async def test_a_key_that_is_no_path_is_named(lake: Lake) -> None:
         await lake.catalog.list(lake.uri)
 
 
+@pytest.mark.parametrize("odd", ["/b.csv", "/-b.csv", "/deep/b.csv"])
+async def test_a_key_at_the_root_that_begins_with_a_slash_is_named_by_the_listing(
+    lake: Lake, odd: str
+) -> None:
+    root = f"s3://{lake.name}"
+    for key in (".hidden", "-a.csv", "0.csv", "z.csv"):
+        lake.client.put_object(Bucket=lake.name, Key=key, Body=b"1")
+    lake.client.put_object(Bucket=lake.name, Key="/", Body=b"")
+    assert len((await lake.catalog.list(root)).manifest) == 3
+    lake.client.put_object(Bucket=lake.name, Key=odd, Body=b"1")
+    lake.catalog.hint(root)
+    with pytest.raises(NeedsHuman, match=rf"'{odd}' whose key is no path.*rename it"):
+        await lake.catalog.list(root)
+    assert len((await lake.catalog.list(f"{root}/*.parquet")).manifest) == 0
+    lake.client.delete_object(Bucket=lake.name, Key=odd)
+    assert len((await lake.catalog.list(root)).manifest) == 3
+
+
 async def test_a_known_dataset_is_listed_in_parts_and_found_whole(
     lake: Lake, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:

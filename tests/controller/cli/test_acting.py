@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from controller.cli import SECTIONS, main
 from controller.cli.reach import controller_pid
 from controller.machine.core import Key, Letter
-from controller.store.protocol import Store
+from controller.store.protocol import Change, Store
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk
 
@@ -69,6 +71,59 @@ def test_without_a_controller_the_request_waits_in_the_state_and_that_is_said(
     assert (letter.message.to, letter.message.type) == (Key(*to), type_)
     assert body.items() <= letter.message.body.items()
     assert letter.message.body["by"]
+
+
+RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
+    ("trigger", "--branch"): ("toy", "--branch", "main"),
+    ("trigger", "--force"): ("toy", "--force"),
+    ("trigger", "--reason"): ("toy", "--reason", "why not"),
+    ("trigger", "--no-wait"): ("toy", "--no-wait"),
+    ("retry", "--reason"): ("toy/staging", "--reason", "mended"),
+    ("retry", "--no-wait"): ("toy/staging", "--no-wait"),
+    ("abort", "--reason"): ("toy", "--reason", "slow"),
+    ("abort", "--no-wait"): ("toy", "--no-wait"),
+    ("approve", "--reason"): ("toy", "--reason", "looked at it"),
+    ("approve", "--no-wait"): ("toy", "--no-wait"),
+    ("promote", "--reason"): ("toy", "--reason", "tonight"),
+    ("promote", "--no-wait"): ("toy", "--no-wait"),
+    ("rollback", "--to"): ("toy", "--to", "3"),
+    ("rollback", "--reason"): ("toy", "--reason", "bad"),
+    ("rollback", "--no-wait"): ("toy", "--no-wait"),
+    ("pause", "--reason"): ("toy", "--reason", "lunch"),
+    ("pause", "--no-wait"): ("toy", "--no-wait"),
+    ("resume", "--no-wait"): ("toy/staging", "--no-wait"),
+}
+"""How each verb is run with each of its options."""
+
+
+def options_of_verbs() -> list[tuple[str, str]]:
+    """Each verb with each of its options, as click knows them."""
+    context = click.Context(main)
+    verbs = {name: main.get_command(context, name) for name in SECTIONS["Act"]}
+    return [
+        (name, each.opts[-1])
+        for name, verb in verbs.items()
+        if verb is not None
+        for each in verb.params
+        if isinstance(each, click.Option)
+    ]
+
+
+@pytest.mark.parametrize(("verb", "option"), options_of_verbs())
+def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, option: str) -> None:
+    """A new option wants a run in the table."""
+    bad = seeds.canary(2).model_copy(update={"approval": True})
+    stopped = seeds.environment("staging", paused="ada", stopped=bad)
+    told.keep(seeds.put("environment", "toy/staging", stopped))
+    told.keep(Change(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
+    if verb == "approve":
+        waits = seeds.environment(stable=seeds.version(1).ref, rollout=bad)
+        told.keep(seeds.put("environment", "toy/production", waits, revision=1))
+    result = told.do(verb, *RUNS_OF_VERBS[verb, option])
+    assert result.exit_code == 0, result.stderr
+    (letter,) = letters(told)
+    given = RUNS_OF_VERBS[verb, option][2:]
+    assert all(str(value) in map(str, letter.message.body.values()) for value in given)
 
 
 def test_asking_twice_is_two_requests(told: Desk) -> None:

@@ -63,6 +63,7 @@ LOOSER = [
     ),
     ("[5%, 50%]", "[5%, 90%]", f"{ROLLOUT}.steps"),
     ("score: score}\n", "score: score}\n    threshold: 0.4\n", "gates.model.threshold"),
+    ("score: score}\n", "score: score}\n    small_slices: ignore\n", "gates.model.small_slices"),
     ("score: score}\n", "score: other}\n", "gates.model.columns"),
     ("data/*.csv", "easy/*.csv", "datasets.rows.uri"),
     ("[evaluate.py]", "[evaluate.py, train.py]", "exam: train.py"),
@@ -88,6 +89,7 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
     ("was", "now", "rule"),
     [
         ("at_least: 0.6", "at_least: 0.7", "gates.model: limit of roc_auc"),
+        ("score: score}\n", "score: score}\n    small_slices: block\n", "gates.model.small_slices"),
         ("baseline_by: 0.01", "baseline_by: 0.001", "gates.model: roc_auc against the baseline"),
         ("not_worse_by: 20%", "not_worse_by: 10%", f"{ROLLOUT}.signals.latency_p99"),
         ("minimum_bake: 1m", "minimum_bake: 2m", f"{ROLLOUT}.minimum_bake"),

@@ -58,6 +58,7 @@ class Bench:
     folder: Path
     checks: Sequence[Mapping[str, Any]] = (AUC_LIMIT, AUC_PAIRED)
     slices: Sequence[str] = ()
+    small_slices: str | None = None
     columns: Mapping[str, str] | None = None
     same_model: bool = False
     none_because: NoBaseline | None = None
@@ -70,6 +71,7 @@ class Bench:
             "columns": self.columns or {"key": "id", "label": "late", "score": "p"},
             "checks": [dict(check) for check in self.checks],
             "slices": list(self.slices),
+            **({"small_slices": self.small_slices} if self.small_slices else {}),
         }
         return Request(
             subject="flight-delay 7",

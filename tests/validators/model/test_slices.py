@@ -65,6 +65,56 @@ def test_a_slice_check_without_a_value_large_enough_decides_nothing(bench: Bench
     assert "no value of carrier has enough rows" in report.checks[1].message
 
 
+def _one_region_is_small_and_all_wrong() -> dict[str, object]:
+    ids = np.arange(1060)
+    label = ids % 2
+    return {
+        "id": ids,
+        "y": label,
+        "yhat": np.where(ids < 60, 1 - label, label),
+        "region": np.where(ids < 60, "north", "south"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("small_slices", "severity", "verdict"),
+    [
+        (None, "block", Verdict.WARN),
+        ("warn", "block", Verdict.WARN),
+        ("block", "block", Verdict.INCONCLUSIVE),
+        ("block", "warn", Verdict.WARN),
+        ("ignore", "block", Verdict.PASS),
+    ],
+)
+def test_a_value_with_too_few_rows_never_passes_for_one_that_was_judged(
+    tmp_path: Path, small_slices: str | None, severity: str, verdict: Verdict
+) -> None:
+    check = {"metric": "accuracy", "at_least": 0.9, "slice": "region", "severity": severity}
+    columns = {"key": "id", "label": "y", "prediction": "yhat"}
+    regions = Bench(tmp_path, checks=(check,), columns=columns, small_slices=small_slices)
+    report = regions.judge(_one_region_is_small_and_all_wrong())
+    assert report.verdict is verdict
+    name = "accuracy at least 0.9, each region"
+    judged = one(report, name, "region")
+    assert judged.verdict is Verdict.PASS
+    assert "the 1 value of region with enough rows" in judged.message
+    small = [check for check in report.checks if check.subject == "region=north"]
+    assert [check.verdict for check in small] == ([] if small_slices == "ignore" else [verdict])
+    assert all("60 rows, at least 100 are needed" in check.message for check in small)
+    assert any("north (60)" in note for note in report.notes)
+
+
+def test_many_values_with_too_few_rows_are_counted_beyond_the_first_five(bench: Bench) -> None:
+    table = flights()
+    rare = np.array([f"rare {number % 8}" for number in range(80)])
+    table["carrier"] = np.concatenate([rare, table["carrier"][80:].astype(rare.dtype)])
+    limit = bench.asking({"metric": "roc_auc", "at_least": 0.5, "slice": "carrier"})
+    report = limit.judge(table)
+    warned = [check for check in report.checks if check.verdict is Verdict.WARN]
+    assert len(warned) == 6
+    assert "3 more values of carrier" in warned[-1].message
+
+
 def test_a_column_of_identifiers_is_no_slice(bench: Bench) -> None:
     table = flights()
     table["carrier"] = [f"tail {number}" for number in table["id"]]
