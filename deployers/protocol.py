@@ -4,7 +4,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from specs.traffic import Exchange
+from specs.traffic import Exchange, Waiting
 
 
 class Value(BaseModel):
@@ -94,6 +94,8 @@ class Traffic(Value):
     """Pass this as `after` to go on."""
     dropped: int = 0
     """How many records between `after` and the first were lost to the memory bound."""
+    waiting: tuple[Waiting, ...] = ()
+    """The requests in flight as the batch was read."""
 
 
 class Deployer(Protocol):

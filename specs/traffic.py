@@ -33,8 +33,22 @@ class Exchange(NamedTuple):
     """Seconds from arrival to the last byte, or the age at which waiting ended."""
     unit: str | None = None
     """What the draw was made for (a session, a user); None when each request is its own."""
+    size: int = 0
+    """Bytes of the answer's body, as the server sent it."""
+    content: str = ""
+    """The media type of the answer, in lower case and without parameters; empty without one."""
 
     @property
     def failed(self) -> bool:
         """Whether the server failed its caller. A refused request (4xx) is the caller's doing."""
         return self.status == NO_ANSWER or self.status >= 500
+
+
+class Waiting(NamedTuple):
+    """One request that has no whole answer yet; it becomes an `Exchange` when it ends."""
+
+    arm: Arm
+    probability: float
+    age: float
+    """Seconds since it arrived: its latency will be at least that."""
+    unit: str | None = None
