@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -204,6 +205,7 @@ class App:
             home / "checkouts",
             self.engine,
             self._reap,
+            self.deployer.forget_logs,
         )
 
     async def _reap(self) -> int:
@@ -255,7 +257,10 @@ class App:
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
         notifier = NotifyApplier(
-            AppriseNotifier(), self.secrets, self.github.issues.tell if self.github else None
+            AppriseNotifier(),
+            self.secrets,
+            self.github.issues.tell if self.github else None,
+            self.settings.name or socket.gethostname(),
         )
         return {
             StartAttempt: self._start,

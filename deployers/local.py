@@ -4,7 +4,8 @@ A server with an image is a container, for which a process stands (`deployers.co
 
 Below the home folder every place has one of its own, with the router's file and socket and a
 file for each server; the processes of all places are in `processes/`. Whatever was started is
-found again from there, by this controller or the next.
+found again from there, by this controller or the next. What a server wrote outlives it, in
+`ended/`.
 """
 
 import asyncio
@@ -22,10 +23,11 @@ from deployers import control
 from deployers.confinement import UNCONFINED, Confinement, View, interpreter
 from deployers.container import GIVEN, Order
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
+from deployers.ended_logs import EndedLogs
 from deployers.engine import Engine
 from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
-from deployers.site import HOST, Placed, Site, free_port, is_free
+from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
 from specs.references import TemplateError, render
 from specs.traffic import Arm, Exchange
@@ -63,6 +65,7 @@ class LocalDeployer:
         self._redact = redact
         self._engine = engine
         self._processes = Processes(self._home / "processes")
+        self._ended = EndedLogs(self._home / ENDED)
         self._client = httpx.AsyncClient(
             timeout=_PROBE,
             trust_env=False,
@@ -141,7 +144,13 @@ class LocalDeployer:
             # The router first: it answers what is in flight, and for that it needs the servers.
             await self._end([site.router], _DRAIN)
             await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
+            self._ended.forget_site(site)
             shutil.rmtree(site.folder, ignore_errors=True)
+
+    def forget_logs(self, before: float) -> int:
+        """Delete the logs of servers that ended before then, in seconds since the epoch; how many.
+        Blocking."""
+        return self._ended.forget(before)
 
     async def reap(self) -> int:
         """Remove the containers of servers whose process is gone; how many. Raises `Failure` where
@@ -187,7 +196,7 @@ class LocalDeployer:
                 name=server.name, port=free_port(), ready=server.ready, predict=server.predict
             )
         if status.exit is not None:
-            placed = self._mourn(placed, status, process)
+            placed = self._mourn(site, placed, status, process)
         if placed.leaving is not None:
             placed = placed.model_copy(update={"leaving": None})
         site.save(placed)
@@ -250,7 +259,7 @@ class LocalDeployer:
             environment=environment,
         )
 
-    def _mourn(self, placed: Placed, status: ProcessStatus, process: str) -> Placed:
+    def _mourn(self, site: Site, placed: Placed, status: ProcessStatus, process: str) -> Placed:
         """Write down how a server ended, and make room for its next start."""
         assert status.exit is not None
         crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED)
@@ -263,7 +272,7 @@ class LocalDeployer:
                 "port": placed.port if is_free(placed.port) else free_port(),
             }
         )
-        self._processes.remove(process)
+        self._ended.put_away(self._processes, site, process)
         return placed
 
     def _last_words(self, status: ProcessStatus, process: str) -> str:
@@ -411,7 +420,7 @@ class LocalDeployer:
             process = site.server(placed.name)
             self._processes.stop(process, _GRACE)
             if not self._runs(site, placed.name):
-                self._processes.remove(process)
+                self._ended.put_away(self._processes, site, process)
                 site.forget(placed.name)
         return not any(placed.leaving is not None for placed in site.placed().values())
 

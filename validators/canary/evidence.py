@@ -5,32 +5,41 @@ from typing import Final
 
 from validators.canary.judgement import Decision, Evidence, Judgement, Served
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST
+from validators.canary.state import State
+from validators.canary.tail import Tail, tail_of
+from validators.figures import milliseconds, percent, relative, rounded
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
 _MILLION: Final = log(1e6)
 
 
-def report(judgement: Judgement, subject: str) -> Report:
+def report(judgement: Judgement, subject: str, state: State | None = None) -> Report:
     """The judgement as a report: PASS exactly when it promotes, FAIL exactly when it rolls back.
 
-    Signals first, the guilty one at the top; then what has to hold for any decision.
+    Signals first, the guilty one at the top; then what has to hold for any decision. With the
+    state that was judged, a latency says in which part of the distribution it is worse.
     """
-    signals = tuple(_signal(judgement, each) for each in judgement.evidence)
+    signals = tuple(_signal(judgement, each, state) for each in judgement.evidence)
     return Report(
         gate="canary",
         subject=subject,
         checks=(*signals, _records(judgement), _bake(judgement), _fresh(judgement)),
-        notes=(headline(judgement),),
+        notes=(headline(judgement, state),),
     )
 
 
-def headline(judgement: Judgement) -> str:
-    """The decision in a sentence or two, with what it waits for."""
+def headline(judgement: Judgement, state: State | None = None) -> str:
+    """What the judge says in a sentence or two, with what it waits for.
+
+    That the evidence lets it pass does not say that it is promoted: it may have weights to grow
+    through, or be paused.
+    """
     policy, first = judgement.policy, judgement.evidence[0]
     if judgement.decision is Decision.ROLLBACK:
-        guilty = [each.signal for each in judgement.evidence if each.guilty]
-        what = " and ".join(guilty) or f"its signals together, {first.signal} most of all"
+        guilty = [_named(each.signal, state) for each in judgement.evidence if each.guilty]
+        most = _named(first.signal, state)
+        what = " and ".join(guilty) or f"its signals together, {most} most of all"
         return (
             f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
             f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
@@ -45,8 +54,8 @@ def headline(judgement: Judgement) -> str:
         )
     if judgement.decision is Decision.PROMOTE:
         return (
-            "Promoted: every signal is shown to be within its margin. A canary that is worse by "
-            f"a margin gets there at most once in {1 / policy.false_promotion:,.0f}."
+            "Every signal is shown to be within its margin: a canary that is worse by a margin "
+            f"gets there at most once in {1 / policy.false_promotion:,.0f}."
         )
     late = judgement.decision is Decision.INCONCLUSIVE
     return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
@@ -59,7 +68,14 @@ def odds(log_e: float) -> str:
     value = exp(log_e)
     if value < 0.005:
         return "below 0.01"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return rounded(value, 2)
+
+
+def figure(signal: str, value: float | str | None) -> str:
+    """What a signal showed, in its unit: `1.3 %`, `131 ms`; empty where it is not known."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return milliseconds(value) if signal.startswith("latency") else percent(value)
 
 
 def duration(seconds: float) -> str:
@@ -85,7 +101,7 @@ def _missing(judgement: Judgement) -> str:
             return f"{' and '.join(open_)} not yet shown to be within the margin"
         total = judgement.canary.requests + judgement.stable.requests
         pace = total / judgement.window if judgement.window else 0.0
-        when = f" ({duration(more / pace)} at {pace:,.3g} a second)" if pace else ""
+        when = f" ({duration(more / pace)} at {rounded(pace)} a second)" if pace else ""
         return (
             f"about {more:,} more requests{when} show that {' and '.join(open_)} "
             f"{'is' if len(open_) == 1 else 'are'} within the margin, if the canary is like stable"
@@ -95,10 +111,18 @@ def _missing(judgement: Judgement) -> str:
     return "fresh traffic"
 
 
-def _signal(judgement: Judgement, evidence: Evidence) -> Check:
+def _named(signal: str, state: State | None) -> str:
+    """The signal, with the part of the distribution that convicts."""
+    tail = tail_of(state, signal) if state is not None else None
+    return f"{signal} ({tail.name})" if tail else signal
+
+
+def _signal(judgement: Judgement, evidence: Evidence, state: State | None) -> Check:
     policy, signal = judgement.policy, evidence.signal
-    observed, baseline, limit, message = _measured(judgement, signal)
     verdict = _verdict(judgement, evidence)
+    blames = state is not None and verdict is Verdict.FAIL
+    tail = tail_of(state, signal) if state is not None and blames else None
+    observed, baseline, limit, message = _measured(judgement, signal, tail)
     convicts, acquits = 1 / policy.false_rollback, 1 / policy.false_promotion
     weighed = {
         Verdict.FAIL: f"evidence that it is worse {odds(evidence.log_worse)}, "
@@ -134,39 +158,42 @@ def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
     return Verdict.PASS if believed else Verdict.INCONCLUSIVE
 
 
-def _measured(judgement: Judgement, signal: str) -> tuple[float | None, float | None, str, str]:
+def _measured(
+    judgement: Judgement, signal: str, tail: Tail | None
+) -> tuple[float | None, float | None, str, str]:
     """Canary's value, stable's value, the limit and the comparison in words."""
     policy, canary, stable = judgement.policy, judgement.canary, judgement.stable
     if signal in (ERRORS, ERRORS_AT_MOST):
         failed = f"the canary failed {_share(canary)}, stable {_share(stable)}"
         if signal == ERRORS:
             points = 100 * (policy.errors_margin or 0.0)
-            limit = f"not worse by more than {points:.3g} points"
+            limit = f"not worse by more than {rounded(points)} points"
         else:
-            limit = f"<= {100 * (policy.errors_at_most or 0.0):.3g} %"
+            limit = f"<= {percent(policy.errors_at_most or 0.0)}"
         return canary.error_rate, stable.error_rate, limit, failed
     own = next(each for each in policy.latencies if each.name == signal)
     values = [getattr(arm, own.statistic) for arm in (canary, stable)]
-    limit = f"not worse by more than {100 * own.margin:.3g} %"
+    limit = f"no quantile slower by more than {percent(own.margin)}"
     if values[0] is None or values[1] is None:
         return None, values[1], limit, f"the {own.statistic} latency is not known of both yet"
     spread = f"mean/p50/p90/p99 of the canary {_spread(canary)}, of stable {_spread(stable)}"
-    return values[0], values[1], limit, f"{spread}: {own.statistic} {_slower(*values)}"
+    message = f"{spread}: {own.statistic} {_slower(*values)}"
+    return values[0], values[1], limit, f"{tail}; {message}" if tail else message
 
 
 def _spread(arm: Served) -> str:
     values = (arm.mean, arm.p50, arm.p90, arm.p99)
-    return "/".join(f"{1000 * (value or 0.0):,.3g}" for value in values) + " ms"
+    return "/".join(rounded(1000 * (value or 0.0)) for value in values) + " ms"
 
 
 def _slower(canary: float, stable: float) -> str:
-    return f"{100 * (canary / stable - 1):+.3g} %" if stable > 0 else "not comparable"
+    return relative(canary / stable - 1) if stable > 0 else "not comparable"
 
 
 def _share(arm: Served) -> str:
     if arm.error_rate is None:
         return "0 of 0 requests"
-    return f"{arm.errors:,} of {arm.requests:,} requests ({100 * arm.error_rate:.2g} %)"
+    return f"{arm.errors:,} of {arm.requests:,} requests ({percent(arm.error_rate)})"
 
 
 def _next_step(judgement: Judgement, evidence: Evidence, verdict: Verdict) -> str | None:

@@ -7,9 +7,22 @@ from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environments import deployments, proposal
-from controller.machine.environments.alerts import over, refuse, tell, watch_stable
+from controller.machine.environments.alerts import (
+    over,
+    refuse,
+    rollback_done,
+    tell,
+    watch_stable,
+)
+from controller.machine.environments.background import background, serves
 from controller.machine.environments.branch import renew_write, say_what_runs
-from controller.machine.environments.ending import give_up, promote, stop, written
+from controller.machine.environments.ending import (
+    give_up,
+    promote,
+    report_of,
+    stop,
+    written,
+)
 from controller.machine.environments.environment import (
     Environment,
     Observed,
@@ -107,8 +120,9 @@ def _take_up(env: Environment, out: Out) -> Environment:
 
 def _has_converged(env: Environment, observed: Observed, out: Out) -> Environment:
     stable = observed.versions.get(env.stable.version) if env.stable else None
-    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
+    goes_on = incidents.ended(env.pipeline, env.name, serves(env, observed))
     env = over(env, stable, "deploy", goes_on, out)
+    env = rollback_done(env, observed, out)
     return env.model_copy(update={"refused": None})
 
 
@@ -201,7 +215,8 @@ def _promoting(
         env = env.model_copy(update={"rollout": rollout})
         judgement = rollout.judgement
         if judgement is not None and judgement.decision is Judged.ROLLBACK:
-            return stop(env, rollout, "rolled_back", headline(judgement), observed, out, now)
+            why = headline(judgement, rollout.judge)
+            return stop(env, rollout, "rolled_back", why, observed, out, now)
     if rollout.decided is None or env.write is None:
         return promote(env, rollout, observed, out, now, by=rollout.by, why=rollout.why)
     return renew_write(env, out)
@@ -287,7 +302,8 @@ def _canary(
     judgement = rollout.judgement
     assert judgement is not None
     if judgement.decision is Judged.ROLLBACK:
-        return stop(env, rollout, "rolled_back", headline(judgement), observed, out, now)
+        why = headline(judgement, rollout.judge)
+        return stop(env, rollout, "rolled_back", why, observed, out, now)
     if judgement.decision is Judged.INCONCLUSIVE:
         return _undecided(env, rollout, version, observed, out, now)
     if env.paused is not None:
@@ -314,7 +330,16 @@ def _undecided(
     if rollout.held is not None:
         return env
     env = moved(env, rollout, held=why)
-    incident = incidents.held(env.pipeline, env.name, rollout.version, env.stable, why)
+    report = report_of(rollout)
+    incident = incidents.held(
+        env.pipeline,
+        env.name,
+        rollout.version,
+        serves(env, observed),
+        why,
+        [report] if report else [],
+        background(env, rollout, observed, now, "held"),
+    )
     return tell(env, version, "stuck", rollout.id, incident, out)
 
 
@@ -336,5 +361,5 @@ def _action_failed(
         env = env.model_copy(update={"refused": now})
     number = env.stable or (rollout.version if rollout else None)
     version = observed.versions.get(number.version) if number else None
-    incident = incidents.stuck(env.pipeline, env.name, env.stable, reason)
+    incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), reason)
     return tell(env, version, "stuck", f"{kind}", incident, out)

@@ -71,6 +71,10 @@ class Rollout(Value):
     cursor: Cursor | None = None
     judge: State | None = None
     judgement: Judgement | None = None
+    first_failed: float | None = None
+    """When the first request came that the canary failed."""
+    doubted: float | None = None
+    """Since when the evidence speaks against the canary, without a break."""
     held: str | None = None
     """Why it waits for a person."""
     decided: float | None = None
@@ -116,6 +120,8 @@ class Ended(Value):
     outcome: Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
     reason: str
     at: float
+    beside: Ref | None = None
+    """What served when it ended, before what it brought."""
 
 
 def smoke_of(spec: Spec) -> bool:
@@ -146,8 +152,18 @@ def watch(rollout: Rollout, exchanges: Sequence[Exchange], now: float) -> Rollou
     """
     assert rollout.judge is not None
     began = rollout.judge.began
-    state = update(rollout.judge, [each for each in exchanges if each.at >= began])
-    return rollout.model_copy(update={"judge": state, "judgement": judge(state, now)})
+    new = [each for each in exchanges if each.at >= began]
+    state = update(rollout.judge, new)
+    judgement = judge(state, now)
+    failed = [each.at for each in new if each.arm is Arm.CANARY and each.failed]
+    return rollout.model_copy(
+        update={
+            "judge": state,
+            "judgement": judgement,
+            "first_failed": rollout.first_failed or min(failed, default=None),
+            "doubted": (rollout.doubted or now) if judgement.log_worse > 0 else None,
+        }
+    )
 
 
 def grow(rollout: Rollout, version: ModelVersion, now: float) -> Rollout:

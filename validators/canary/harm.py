@@ -1,0 +1,36 @@
+"""Whom a canary hurt: of the requests that it was judged by, how many failed or were slow."""
+
+from validators.canary.judgement import Judgement, Served
+from validators.canary.state import State
+from validators.canary.tail import tail_of
+from validators.figures import milliseconds, percent
+
+
+def harm(judgement: Judgement, state: State) -> str:
+    """`14 of 412 requests to the canary failed (3.4 %; of stable's 0.03 %), ...`.
+
+    Slow answers are counted where a latency is what convicts: beyond the time at which it shows.
+    """
+    canary = judgement.canary
+    if not canary.requests:
+        return "none, as no request had reached it"
+    said = [f"{_failed(canary)} ({_shares(canary, judgement.stable)})"]
+    for one in judgement.evidence:
+        tail = tail_of(state, one.signal) if one.guilty else None
+        if tail is not None:
+            said.append(
+                f"{tail.canary.slower:,} of {tail.canary.answers:,} answers took longer than "
+                f"{milliseconds(tail.allowed)}"
+            )
+    return "; ".join(said)
+
+
+def _failed(arm: Served) -> str:
+    plural = "s" * (arm.requests != 1)
+    return f"{arm.errors:,} of {arm.requests:,} request{plural} to the canary failed"
+
+
+def _shares(canary: Served, stable: Served) -> str:
+    rate = percent(canary.error_rate or 0.0)
+    known = stable.error_rate is not None
+    return f"{rate}; of stable's {percent(stable.error_rate or 0.0)}" if known else rate
