@@ -228,6 +228,21 @@ def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> 
     )
 
 
+def brought_back(
+    pipeline: str, environment: str, version: Ref, was: Ref | None, by: str, why: str
+) -> Incident:
+    """A person went back to a version that had served before."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} is back at v{version.version}",
+        what=f"{version} serves all traffic again. Why: {_sentence(why)} Asked for by {by}.",
+        was=str(was) if was else None,
+        now=str(version),
+        commands=(f"headgate releases {pipeline}",),
+    )
+
+
 def stuck(pipeline: str, environment: str, now: Ref | str | None, why: str) -> Incident:
     """Something that should work by itself does not."""
     return Incident(
@@ -320,7 +335,7 @@ def refused(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {kept if needs_human else f'a change of {environment} was refused'}",
-        what=_stopped(why),
+        what=_sentence(why),
         now=now,
         needs_human=needs_human,
         commands=(f"headgate releases {pipeline}", f"headgate models {pipeline}"),
@@ -351,14 +366,11 @@ def _look_up(place: str, background: Background, version: Ref) -> tuple[str, ...
 
 
 def _sentence(text: str) -> str:
-    """What somebody gave as a reason, with its capital and its full stop."""
-    text = _stopped(text)
-    return text[:1].upper() + text[1:]
-
-
-def _stopped(text: str) -> str:
-    """With its full stop; it may begin with a person's name."""
+    """What somebody gave as a reason, with its full stop; and its capital, where it begins with a
+    word and not with a version or a file."""
     text = text.strip().rstrip(":")
+    first = text.partition(" ")[0]
+    text = text[:1].upper() + text[1:] if first.isalpha() else text
     return text + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 

@@ -108,7 +108,10 @@ def _lists(incident: Incident) -> Iterator[tuple[str, list[str]]]:
         yield "Why:", [_because(one) for one in incident.evidence]
     background = incident.background
     if background and background.differs:
-        yield f"Differs from {background.beside}:", [clip(one, 300) for one in background.differs]
+        yield (
+            f"Differs from {clip(background.beside, 100)}:",
+            [clip(one, 300) for one in background.differs],
+        )
 
 
 def _signed(incident: Incident, status: Status, alert: str) -> str:

@@ -106,7 +106,10 @@ def settle(
     )
     released = rollout.kind == "release"
     env = resolve(env, version, rollout.version, was, out, released=released)
-    incident = incidents.promoted(env.pipeline, env.name, rollout.version, was)
+    place = (env.pipeline, env.name, rollout.version, was)
+    incident = incidents.promoted(*place)
+    if rollout.kind == "revert":
+        incident = incidents.brought_back(*place, rollout.by, rollout.why)
     env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
     if env.name == "staging" and rollout.kind == "release":
         out.messages.append(

@@ -46,6 +46,10 @@ from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
 from validators.report import Report
 
+_FAILED = {
+    "deploy": "What should run there cannot be deployed",
+    "write_environment": "Git does not take the commit that says what runs there",
+}
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
 SMOKE_DEADLINE = 600.0
@@ -163,7 +167,7 @@ def _heed(
             return promote(env, rollout, observed, out, now, by=by, why=_said("promoted", body))
         case "promote" if rollout:  # the CLI said so, unless it came between
             version = observed.versions.get(rollout.version.version)
-            why = f"{by} cannot promote yet: {rollout.not_yet()}"
+            why = f"not promoted, though {by} asked for it: {rollout.not_yet()}"
             return refuse(env, why, version, observed, out, f"promote/{rollout.id}")
         case "pause":
             return env.model_copy(update={"paused": who(body)})
@@ -361,5 +365,6 @@ def _action_failed(
         env = env.model_copy(update={"refused": now})
     number = env.stable or (rollout.version if rollout else None)
     version = observed.versions.get(number.version) if number else None
-    incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), reason)
+    why = f"{_FAILED[kind]}: {reason}"
+    incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), why)
     return tell(env, version, "stuck", f"{kind}", incident, out)

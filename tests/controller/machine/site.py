@@ -6,7 +6,7 @@ so that a story of hours takes milliseconds and can go wrong at any point.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from controller.environment_file import EnvironmentFile, Model
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
@@ -21,6 +21,7 @@ from specs.traffic import Arm, Exchange
 from tests.controller.machine.kit import report, sha
 from validators.verdict import Verdict
 
+S = TypeVar("S", bound="Site")
 WriteMode = Literal["works", "is down", "pushes and dies", "is refused"]
 
 
@@ -320,7 +321,7 @@ class Site:
         self.inbox.append(Letter(number=self._numbers, message=message, at=self.now))
 
 
-def running(site: Site, *numbers: int) -> Site:
+def running(site: S, *numbers: int) -> S:
     """The site once these versions were released one after another."""
     for number in numbers:
         site.release(number)

@@ -225,7 +225,7 @@ def test_what_is_told_under_a_canary_says_who_has_which_share_of_the_traffic() -
         held.now
         == f"{one.versions[1].ref} for 50 % of the requests, {one.versions[2].ref} for 50 %"
     )
-    assert [line.signal for line in held.evidence][0] == "errors"
+    assert held.evidence[0].signal == "errors"
     assert "evidence that it is worse" in held.evidence[0].note
     one.edit(version=99)
     one.run(2)
@@ -468,7 +468,7 @@ def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
     assert one.serves == 1
     told = one.told[-1]
     assert told.event == "refused"
-    assert "ada cannot promote yet: the server of v2 is not ready" in told.incident.what
+    assert "Not promoted, though ada asked for it: the server of v2 is not" in told.incident.what
 
 
 def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
