@@ -91,14 +91,16 @@ def rolled_back(
     reports: Sequence[Report],
     background: Background,
 ) -> Incident:
-    """A version was taken out of an environment."""
+    """A version was taken out of an environment, or back before any request could reach it."""
     place = f"{pipeline}/{environment}"
+    served = bool(background.hurt)
+    did = "rolled back" if served else "will not get"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: {environment} rolled back v{bad.version}",
+        title=f"{pipeline}: {environment} {did} v{bad.version}",
         what=f"{_sentence(why)} {_QUARANTINED.format(short(bad.digest))}",
-        was=str(bad),
+        was=str(bad) if served else None,
         now=str(now) if now else "nothing: there was no version before it",
         needs_human=now is None,
         evidence=evidence(reports),

@@ -1,7 +1,7 @@
 """PURE. An incident in words: what a person who was just woken reads, and what a program does."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -30,12 +30,18 @@ def subject(incident: Incident, status: Status) -> str:
 
 
 def text(incident: Incident, status: Status, alert: str) -> str:
-    """The body as plain text; the subject is not said again."""
+    """The body as plain text; the subject is not said again.
+
+    What matters first comes first: many services cut what is long.
+    """
     parts = [clip(incident.what, 1_000), "\n".join(_state(incident, status))]
-    for title, lines in _lists(incident):
-        parts.append("\n".join([title, *(f"- {line}" for line in lines)]))
+    if incident.evidence:
+        parts.append(_listed("Why:", (_because(one) for one in incident.evidence)))
     if incident.commands:
         parts.append("\n".join(["Commands:", *(f"  {line}" for line in incident.commands)]))
+    title, differs = _differs(incident)
+    if differs:
+        parts.append(_listed(title, differs))
     parts.append(_signed(incident, status, alert))
     return "\n\n".join(parts) + "\n"
 
@@ -44,11 +50,14 @@ def markdown(incident: Incident, status: Status, alert: str) -> str:
     """The same for chats."""
     parts = [_harmless(clip(incident.what, 1_000))]
     parts.append("\n".join(f"- {_bold(line)}" for line in _state(incident, status)))
-    for title, lines in _lists(incident):
-        parts.append("\n".join([_harmless(title), "", *(f"- {_bold(line)}" for line in lines)]))
+    if incident.evidence:
+        parts.append(_listed("Why:\n", (_bold(_because(one)) for one in incident.evidence)))
     if incident.commands:
         commands = "\n".join(incident.commands).replace("```", "")
         parts.append(f"```\n{commands}\n```")
+    title, differs = _differs(incident)
+    if differs:
+        parts.append(_listed(f"{_harmless(title)}\n", (_bold(line) for line in differs)))
     parts.append(_harmless(_signed(incident, status, alert)))
     return "\n\n".join(parts) + "\n"
 
@@ -102,16 +111,16 @@ def _times(moments: tuple[Moment, ...]) -> str:
     return ", ".join(said)
 
 
-def _lists(incident: Incident) -> Iterator[tuple[str, list[str]]]:
-    """What has a line each, with its title: the evidence, what differs."""
-    if incident.evidence:
-        yield "Why:", [_because(one) for one in incident.evidence]
-    background = incident.background
-    if background and background.differs:
-        yield (
-            f"Differs from {clip(background.beside, 100)}:",
-            [clip(one, 300) for one in background.differs],
-        )
+def _differs(incident: Incident) -> tuple[str, list[str]]:
+    """What the version has that the one which serves has not, with a title."""
+    if incident.background is None:
+        return "", []
+    lines = [clip(one, 300) for one in incident.background.differs]
+    return f"Differs from {clip(incident.background.beside, 100)}:", lines
+
+
+def _listed(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([title, *(f"- {line}" for line in lines)])
 
 
 def _signed(incident: Incident, status: Status, alert: str) -> str:

@@ -1,5 +1,8 @@
 """Measured numbers: four digits, and none that reads as what it is not."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,3 +102,16 @@ def test_a_relative_change_has_a_sign_and_no_exponent(change: float, text: str) 
 def test_no_number_that_a_woken_person_reads_has_an_exponent(value: float) -> None:
     for text in (rounded(value), rounded(value, 2), relative(value), milliseconds(value)):
         assert "e" not in text
+
+
+def test_no_other_place_writes_so_few_digits_that_a_hundred_gets_an_exponent() -> None:
+    """`{:.2g}` makes `1e+02` of 99.7; `rounded` does not. A p value is never that large."""
+    few = re.compile(r":[+,]*\.[1-3]g\}")
+    root = Path(__file__).parents[2]
+    found = [
+        path.relative_to(root).as_posix()
+        for package in ("controller", "deployers", "specs", "validators")
+        for path in sorted((root / package).rglob("*.py"))
+        if few.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["validators/model/slices.py"]

@@ -164,6 +164,16 @@ def no_way_back() -> Told:
     return one
 
 
+def before_any_traffic() -> Told:
+    one = running(told(), 1)
+    one.never_ready = {2}
+    one.release(2)
+    one.run(3)
+    one.say("rollback", by="ada", reason="it was pushed by mistake")
+    one.run(3)
+    return one
+
+
 def approval() -> Told:
     one = running(told(), 1)
     asks = ("release.production.approval", "pull-request")
@@ -184,6 +194,7 @@ def git_refuses() -> Told:
 STORIES: Mapping[str, Callable[[], Told]] = {
     "rolled-back": rolled_back,
     "rolled-back-slow": slow,
+    "rolled-back-before-traffic": before_any_traffic,
     "did-not-start": did_not_start,
     "did-not-start-first": nothing_before,
     "held": held,
