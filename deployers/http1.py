@@ -22,6 +22,8 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _IDEMPOTENT = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"))
+_MEDIA_TYPE = 100
+"""The longest that is told; registered ones are shorter."""
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -44,6 +46,15 @@ class Request:
     def repeatable(self, predict: bytes) -> bool:
         """Whether sending it twice does no harm; asking for a prediction does none."""
         return self.method in _IDEMPOTENT or self.target.partition(b"?")[0] == predict
+
+
+def media_type(headers: Headers) -> str:
+    """What an answer says that it is: in lower case, without parameters, printable, bounded."""
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            text = value.partition(b";")[0].strip().lower().decode("ascii", errors="replace")
+            return "".join(char if char.isprintable() else "?" for char in text[:_MEDIA_TYPE])
+    return ""
 
 
 def _end_to_end(headers: Headers) -> Headers:

@@ -28,7 +28,7 @@ from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
 from deployers.site import HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
 from specs.references import TemplateError, render
-from specs.traffic import Arm, Exchange
+from specs.traffic import Arm, Exchange, Waiting
 
 _GRACE = 10.0
 """Seconds that a server without traffic gets to end."""
@@ -122,16 +122,15 @@ class LocalDeployer:
             raise TryAgain(f"the router of {place} does not answer", after=1.0) from error
         first = page["first"]
         exchanges = tuple(
-            Exchange(number, at, Arm(arm), probability, status, latency, unit)
-            for number, (at, arm, probability, status, latency, unit) in enumerate(
-                page["records"], first
-            )
+            Exchange(number, at, Arm(arm), *rest)
+            for number, (at, arm, *rest) in enumerate(page["records"], first)
         )
         return Traffic(
             epoch=page["epoch"],
             exchanges=exchanges,
             next=first + len(exchanges),
             dropped=first - page["start"],
+            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page["waiting"]),
         )
 
     async def remove(self, place: str) -> None:

@@ -95,7 +95,8 @@ class Traffic(Value):
     dropped: int = 0
     """How many records between `after` and the first were lost to the memory bound."""
     waiting: tuple[Waiting, ...] = ()
-    """The requests in flight as the batch was read."""
+    """The requests without a whole answer as the batch was read, oldest first; where there are
+    more than a target can tell (a router of this machine: 4,096), the younger ones are left out."""
 
 
 class Deployer(Protocol):

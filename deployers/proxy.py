@@ -20,10 +20,12 @@ from deployers import http1
 from deployers.assignment import assign, pseudonym
 from deployers.records import Record, Ring
 from deployers.upstream import ServerConnection, Upstream
-from specs.traffic import NO_ANSWER, Arm
+from specs.traffic import NO_ANSWER, Arm, Waiting
 
 UNIT_HEADER = b"headgate-unit"
 """A caller's header that keeps its session with one arm."""
+_MOST_WAITING = 4096
+"""Requests in flight that are told of at a time: the oldest, as they say most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Proxy:
         self.ring = Ring()
         self.closing = False
         self.callers: set[CallerConnection] = set()
+        self.drawn: dict[Call, None] = {}
+        """The requests that were drawn and have no record yet, in the order they arrived in."""
         self.loop = asyncio.get_running_loop()
         self.drained: Callable[[Upstream], None] = Upstream.close
         """Called whenever a server has no request in flight."""
@@ -75,6 +79,11 @@ class Proxy:
 
     def request_id(self) -> bytes:
         return f"{self._prefix}-{next(self._ids):x}".encode()
+
+    def waiting(self) -> list[Waiting]:
+        """The oldest of the requests that have no record yet, oldest first."""
+        now = time.monotonic()
+        return [call.waits(now) for call in itertools.islice(self.drawn, _MOST_WAITING)]
 
     def sweep(self) -> None:
         """Close the connections of callers that have been silent for too long."""
@@ -88,9 +97,9 @@ class Call:
     """One request on its way: its draw, its attempts, its answer, its record."""
 
     __slots__ = (
-        "_answering", "_arm", "_at", "_begun", "_caller", "_chunked", "_connection", "_done",
-        "_id", "_out", "_probability", "_proxy", "_recorded", "_repeated", "_request", "_server",
-        "_status", "_timer", "_unit",
+        "_answering", "_arm", "_at", "_begun", "_caller", "_chunked", "_connection", "_content",
+        "_done", "_id", "_out", "_probability", "_proxy", "_recorded", "_repeated", "_request",
+        "_server", "_size", "_status", "_timer", "_unit",
     )  # fmt: skip
 
     def __init__(self, proxy: Proxy, caller: "CallerConnection", request: http1.Request) -> None:
@@ -106,7 +115,7 @@ class Call:
         self._connection: ServerConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._out: list[bytes] = []
-        self._status = NO_ANSWER
+        self._status, self._size, self._content = NO_ANSWER, 0, ""
         self._answering = self._chunked = self._done = self._recorded = self._repeated = False
 
     def begin(self) -> None:
@@ -115,9 +124,14 @@ class Call:
             self._answer_self(503, "no model server is deployed here yet")
             return
         self._server.in_flight += 1
+        self._proxy.drawn[self] = None
         limit = self._proxy.limits.answer_seconds
         self._timer = self._proxy.loop.call_later(limit, self._expire)
         self._send(self._server.take())
+
+    def waits(self, now: float) -> Waiting:
+        """How it stands; `now` is by the monotonic clock."""
+        return Waiting(self._arm, self._probability, now - self._begun, self._unit)
 
     def _send(self, connection: "ServerConnection | None") -> None:
         if connection is None:
@@ -191,6 +205,7 @@ class Call:
     def head(self, status: int, headers: http1.Headers, *, sized: bool, empty: bool) -> None:
         """The head of the answer came."""
         self._status, self._answering = status, True
+        self._content = http1.media_type(headers)
         self._chunked = not sized and not empty and self._request.chunks
         if not sized and not empty and not self._chunked:
             self._request.keep_alive = False  # the end of the connection ends the answer
@@ -199,6 +214,7 @@ class Call:
         self._out.append(http1.head(status, headers, keep_alive=keep, chunked=self._chunked))
 
     def body(self, data: bytes) -> None:
+        self._size += len(data)
         if self._chunked:
             self._out += (b"%x\r\n" % len(data), data, b"\r\n")
         else:
@@ -253,9 +269,13 @@ class Call:
         if not self._recorded:
             self._recorded = True
             latency = time.monotonic() - self._begun
+            self._proxy.drawn.pop(self, None)
             self._proxy.ring.add(
-                Record(self._at, self._arm, self._probability, status, latency, self._unit)
-            )
+                Record(
+                    self._at, self._arm, self._probability, status, latency, self._unit,
+                    self._size, self._content,
+                )
+            )  # fmt: skip
 
 
 class CallerConnection(asyncio.Protocol):

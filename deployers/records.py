@@ -16,6 +16,8 @@ class Record(NamedTuple):
     status: int
     latency: float
     unit: str | None
+    size: int = 0
+    content: str = ""
 
 
 class Page(NamedTuple):

@@ -58,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"ok and more")
+            case "/page":
+                self.answer(200, b"<p>page</p>", "Text/HTML; charset=utf-8")
             case "/die":
                 os._exit(9)
             case _:
@@ -76,8 +78,10 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_HEAD = do_PUT = do_GET  # noqa: N815 - the library's names
 
-    def answer(self, status: int, body: bytes) -> None:
+    def answer(self, status: int, body: bytes, content: str = "") -> None:
         self.send_response(status)
+        if content:
+            self.send_header("Content-Type", content)
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()

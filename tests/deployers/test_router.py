@@ -63,7 +63,7 @@ class World:
     async def statuses(self) -> list[int]:
         """The recorded status of each request so far."""
         page = await control.ask(self.folder, "traffic", epoch=None, after=0)
-        return [status for _, _, _, status, _, _ in page["records"]]
+        return [record[3] for record in page["records"]]
 
     def close(self) -> None:
         self.processes.close()
