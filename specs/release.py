@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from specs.base import MOST_GLOBS, HttpPath, Many, RelativePath, Spec, Text, Variable
-from specs.values import Duration, Percent
+from specs.values import Duration, Percent, Size
+
+ANSWER_WITHIN: Final = timedelta(seconds=30)
+IDLE: Final = timedelta(seconds=60)
+LARGEST_REQUEST: Final = 16 << 20
+LONGEST_WAIT: Final = timedelta(hours=1)
+"""For a server, at most: one that leaves is waited for as long."""
+LARGEST: Final = 128 << 20
+"""Bytes that a request may be allowed at most: half of what a router holds of all of them."""
 
 
 class Serve(Spec):
@@ -27,6 +35,25 @@ class Serve(Spec):
     )
     startup_deadline: Duration = Field(
         default=timedelta(minutes=1), description="The longest wait until the server is ready."
+    )
+    answer_within: Duration = Field(
+        default=ANSWER_WITHIN,
+        gt=timedelta(0),
+        le=LONGEST_WAIT,
+        description="The longest wait for the first byte of an answer; then it is a failure.",
+    )
+    idle: Duration = Field(
+        default=IDLE,
+        gt=timedelta(0),
+        le=LONGEST_WAIT,
+        description="The longest wait for the next byte of an answer that has begun; while bytes "
+        "come, a stream lives on.",
+    )
+    largest_request: Size = Field(
+        default=LARGEST_REQUEST,
+        gt=0,
+        le=LARGEST,
+        description="The largest body of a request; a larger one is refused with 413.",
     )
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
     secrets: Many[Variable] = Field(

@@ -30,8 +30,14 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
         yield from _canary(was.production.canary, now.production.canary)
 
 
+_SERVE = (
+    "run", "env", "reads", "ready", "predict", "secrets", "startup_deadline", "answer_within",
+    "idle", "largest_request",
+)  # fmt: skip
+
+
 def _serve(before: Release, after: Release) -> Iterator[Change]:
-    for name in ("run", "env", "reads", "ready", "predict", "secrets", "startup_deadline"):
+    for name in _SERVE:
         was, now = getattr(before.serve, name), getattr(after.serve, name)
         if was != now:
             # Another command may serve another model than the one that was examined.
