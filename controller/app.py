@@ -124,6 +124,8 @@ class App:
             redact=secrets.redact,
             engine=self.engine,
             confinement=self.confinement,
+            silence=settings.router.silence.total_seconds(),
+            trusted=settings.router.trusted_proxies,
         )
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)

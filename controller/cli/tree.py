@@ -19,6 +19,7 @@ from controller.cli.views import (
     TroubleView,
 )
 from controller.cli.words import ago, bar, lasting, one_line, share, short
+from validators.canary.policy import SIZE
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ def _figure(signal: str, value: float | str | None) -> str:
         return "-"
     if isinstance(value, str):
         return value
+    if signal == SIZE:
+        return f"{value:,.0f} B"
     return f"{1000 * value:,.3g} ms" if signal.startswith("latency") else share(value)
 
 

@@ -246,7 +246,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
     judgement = rollout.judgement
     signals: tuple[SignalView, ...] = ()
     if judgement is not None:
-        named = {each.signal for each in judgement.evidence}
+        named = {each.signal for each in judgement.every}
         signals = tuple(
             SignalView(
                 signal=check.name,
