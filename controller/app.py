@@ -119,14 +119,7 @@ class App:
         )
         self.versions = Versions(store)
         self.confinement = self._confined(home, settings.private(base))
-        self.deployer = LocalDeployer(
-            home / "serving",
-            redact=secrets.redact,
-            engine=self.engine,
-            confinement=self.confinement,
-            silence=settings.router.silence.total_seconds(),
-            trusted=settings.router.trusted_proxies,
-        )
+        self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
@@ -146,6 +139,17 @@ class App:
         )
         self.serving = self._serving(home, virtualenvs)
         self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _deployer(self, home: Path) -> LocalDeployer:
+        router = self.settings.router
+        return LocalDeployer(
+            home / "serving",
+            redact=self.secrets.redact,
+            engine=self.engine,
+            confinement=self.confinement,
+            silence=router.silence.total_seconds(),
+            trusted=router.trusted_proxies,
+        )
 
     def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
         """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""

@@ -286,6 +286,9 @@ def _canary(
         return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
     rollout = _judged(rollout, observed, now)
     env = env.model_copy(update={"rollout": rollout})
+    if observed.deployed.silence is not None:  # without traffic it does not bake
+        env = moved(env, rollout, step_since=now)
+        rollout = env.rollout or rollout
     judgement = rollout.judgement
     assert judgement is not None
     if judgement.decision is Judged.ROLLBACK:

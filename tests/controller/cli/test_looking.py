@@ -23,7 +23,7 @@ from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import Site
 from tests.controller.cli import seeds
-from tests.controller.cli.conftest import Desk
+from tests.controller.cli.conftest import Desk, silent_router
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -179,6 +179,17 @@ def test_status_names_where_an_environment_answers(told: Desk) -> None:
     routing = control.Routing(port=4711)
     (folder / control.STATE).write_text(routing.model_dump_json())
     assert "http://127.0.0.1:4711" in text_of(told, "status")
+
+
+def test_status_says_that_a_canary_has_no_traffic_as_nobody_watches_it(told: Desk) -> None:
+    with silent_router(told.home, "toy/production"):
+        text = " ".join(text_of(told, "status").replace("│", " ").split())
+        [pipeline] = Snapshot.model_validate_json(text_of(told, "status", "--json")).pipelines
+    assert "the router took the canary's traffic away at " in text
+    assert "no word from a controller that can save for 0.1 s; stable serves all" in text
+    production = next(one for one in pipeline.environments if one.name == "production")
+    assert production.silence is not None
+    assert production.rollout is None or production.rollout.weight == 0.0
 
 
 def test_the_tree_is_a_pure_function_of_its_snapshot(told: Desk) -> None:

@@ -16,7 +16,7 @@ from controller.machine.environments.environment import Branch, Environment, Obs
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.outbox import parsed
 from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus, Traffic
+from deployers.protocol import ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
 from tests.controller.machine.kit import report, sha
 from validators.verdict import Verdict
@@ -51,6 +51,8 @@ class Site:
     fails_smoke: set[int] = field(default_factory=set)
     load: int = 20
     """Requests per turn."""
+    silence: Silence | None = None
+    """Set it: the router takes the canary's traffic, until a deployment after that."""
     fetched: int = 0
     """How many of the commits the mirror has: a push does not fetch."""
 
@@ -237,7 +239,7 @@ class Site:
     # -- the world -----------------------------------------------------------------------------
 
     def _deploy(self, want: Deploy) -> None:
-        self.deployed = want
+        self.deployed, self.silence = want, None
         self.deploys.append(want)
         wanted = [n for n in (want.stable, want.canary) if n is not None]
         self.ready = {n: self.ready.get(n, False) for n in wanted}
@@ -249,7 +251,7 @@ class Site:
         if deployed is None or deployed.stable is None:
             return
         for i in range(self.load):
-            rho = deployed.canary_weight
+            rho = 0.0 if self.silence else deployed.canary_weight
             to_canary = rho > 0 and (i * rho) % 1 + rho >= 1
             number = deployed.canary if to_canary else deployed.stable
             self.exchanges.append(
@@ -290,7 +292,8 @@ class Site:
             address="http://router",
             stable=server(want.stable),
             canary=server(want.canary),
-            canary_weight=want.canary_weight,
+            canary_weight=0.0 if self.silence else want.canary_weight,
+            silence=self.silence,
         )
 
     def _branch(self) -> Branch | None:
