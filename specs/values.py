@@ -109,7 +109,7 @@ def parse_cpu(value: object) -> float:
 def parse_status(value: object) -> str:
     """Read `5xx`, `422` or `no_answer`. Raises ValueError for what no request can fail with."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if text in ("2xx", "200", "1xx"):
+    if isinstance(text, str) and text in ("2xx", "200", "1xx"):
         raise ValueError(f"expected what a failed request ends with; {text} is none")
     if not isinstance(text, str) or not _STATUS.fullmatch(text):
         raise ValueError(

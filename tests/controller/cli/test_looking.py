@@ -120,7 +120,8 @@ def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> N
     assert "● production  v1" in shown
     assert "canary  ━────" in shown
     assert "5 %  of 5 % → 50 %" in shown
-    assert "errors       canary 0 %" in shown
+    assert "errors          canary 0 %" in shown
+    assert "refusals        canary 0 %" in shown
     assert "quarantined v3" in shown
     assert "paused by ada" in shown
     assert "pinned by commit aaaaaaaaaa" in shown
@@ -147,6 +148,10 @@ def test_status_as_json_is_the_snapshot(told: Desk) -> None:
     assert {signal.signal: signal.n for signal in rollout.signals} == {
         "errors": 20,
         "latency_p99": 20,
+        "refusals": 20,
+        "other_statuses": 20,
+        "content": 20,
+        "size": 20,
     }
     assert pipeline.environments[0].since == 1005.0
     assert view.failing[0].error == "the hook is gone"

@@ -48,6 +48,10 @@ class Site:
     never_ready: set[int] = field(default_factory=set)
     faulty: set[int] = field(default_factory=set)
     """Versions that answer with 500."""
+    refusing: set[int] = field(default_factory=set)
+    """Versions that answer with 422."""
+    pages: set[int] = field(default_factory=set)
+    """Versions that answer with an HTML page."""
     fails_smoke: set[int] = field(default_factory=set)
     load: int = 20
     """Requests per turn."""
@@ -260,10 +264,21 @@ class Site:
                     at=self.now,
                     arm=Arm.CANARY if to_canary else Arm.STABLE,
                     probability=rho,
-                    status=500 if number in self.faulty else 200,
+                    status=500
+                    if number in self.faulty
+                    else 422
+                    if number in self.refusing
+                    else 200,
                     latency=0.01,
+                    size=50,
+                    content="text/html" if number in self.pages else "application/json",
                 )
             )
+
+    def _status(self, number: int | None) -> int:
+        if number in self.faulty:
+            return 500
+        return 422 if number in self.refusing else 200
 
     def _traffic(self) -> Traffic | None:
         rollout = self.state.rollout if self.state else None
