@@ -31,6 +31,7 @@ from validators.canary import (
 )
 from validators.canary.bets import RATIOS, Outcome, ratio
 from validators.canary.forecasting import informed
+from validators.canary.policy import STATUSES
 
 Floats = NDArray[np.float64]
 
@@ -152,13 +153,18 @@ class Paths:
         return both
 
     def worse(self) -> Floats:
-        """log of the mean E over the policy's signals."""
-        paths = []
-        for signal in self.state.policy.signals:
-            wealth = self.errors() if signal == "errors" else self.latency()
-            paths.append(self.evidence(wealth, signal))
-        mean: Floats = _log_sum(np.stack(paths, axis=1)) - np.log(len(paths))
+        """log of the mean E over the policy's signals, as the policy weighs them."""
+        policy = self.state.policy
+        paths = [self.evidence(self.wealth(signal), signal) for signal in policy.signals]
+        weights = np.log(np.asarray(policy.weights) / sum(policy.weights))
+        mean: Floats = _log_sum(np.stack(paths, axis=1) + weights)
         return mean
+
+    def wealth(self, signal: str) -> Floats:
+        """The wealth of the bet on a signal; nobody is refused here."""
+        if signal in STATUSES:
+            return np.zeros((SECONDS, len(RATIOS)))
+        return self.errors() if signal == "errors" else self.latency()
 
     def check(self) -> None:
         """Compare with the product at the end of the canary."""
@@ -202,6 +208,7 @@ def canaries(world: World, policy: Policy, budget: float, seed: int = 0) -> Iter
 BOTH = Policy(latencies=(Latency(statistic="p99", margin=0.0),), deadline=SECONDS)
 MARGIN = Policy(deadline=SECONDS)
 ERRORS = Policy(latencies=(), deadline=SECONDS)
+ALONE = ERRORS.model_copy(update={"refusals_margin": None, "others_margin": None})
 PLAIN = Policy(latencies=(), deadline=60)
 TAIL = Policy(
     errors_margin=None, latencies=(Latency(statistic="p99", margin=0.0),), deadline=SECONDS
@@ -267,6 +274,7 @@ def detection(budget: float) -> None:
     late = {"errors": (0.001, 0.01), "since": 900.0}
     rows: list[tuple[str, Policy, dict[str, Any]]] = [
         ("errors 0.1 -> 1 %", ERRORS, {"errors": (0.001, 0.01)}),
+        ("errors 0.1 -> 1 %, no statuses watched", ALONE, {"errors": (0.001, 0.01)}),
         ("errors 0.1 -> 1 %, with latency", MARGIN, {"errors": (0.001, 0.01)}),
         ("errors 0.1 -> 5 %", ERRORS, {"errors": (0.001, 0.05)}),
         ("slowest 2 % + 50 % (margin 0)", TAIL, {"tail": 1.5}),

@@ -120,12 +120,7 @@ class App:
         )
         self.versions = Versions(store)
         self.confinement = self._confined(home, settings.private(base))
-        self.deployer = LocalDeployer(
-            home / "serving",
-            redact=secrets.redact,
-            engine=self.engine,
-            confinement=self.confinement,
-        )
+        self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
@@ -145,6 +140,17 @@ class App:
         )
         self.serving = self._serving(home, virtualenvs)
         self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _deployer(self, home: Path) -> LocalDeployer:
+        router = self.settings.router
+        return LocalDeployer(
+            home / "serving",
+            redact=self.secrets.redact,
+            engine=self.engine,
+            confinement=self.confinement,
+            silence=router.silence.total_seconds(),
+            trusted=router.trusted_proxies,
+        )
 
     def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
         """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""
@@ -205,7 +211,7 @@ class App:
             home / "checkouts",
             self.engine,
             self._reap,
-            self.deployer.forget_logs,
+            self.deployer.ended.forget,
         )
 
     async def _reap(self) -> int:

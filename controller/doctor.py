@@ -22,6 +22,7 @@ from controller.github.doctor import examine_github
 from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.settings_lint import doubts
+from controller.silences import silences, why
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
 from specs.failures import Failure
@@ -47,6 +48,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in home_folder(home):
         yield finding
     yield await state(home)
+    for finding in await unwatched(home):
+        yield finding
     specs: dict[str, list[Pipeline]] = {each.name: [] for each in settings.repositories}
     for repository in settings.repositories:
         async for finding in remote(repository, repository.address(base), specs[repository.name]):
@@ -195,6 +198,15 @@ async def state(home: Path) -> Finding:
         said = f"{len(failing)} effects fail, first {first.owner} {first.action['type']}"
         return warn("state", f"{said}: {first.error}", "mend what it names; it is tried again")
     return ok("state", "the store can be read")
+
+
+async def unwatched(home: Path) -> list[Finding]:
+    """The canaries that have no traffic, as no controller watches them."""
+    mend = "start `headgate up`; if it runs, its log names what it cannot save"
+    return [
+        bad(f"canary {silent.server}", why(silent.silence), mend)
+        for silent in (await silences(home)).values()
+    ]
 
 
 async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> AsyncIterator[Finding]:

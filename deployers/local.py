@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -30,12 +30,14 @@ from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
 from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
 from specs.references import TemplateError, render
-from specs.traffic import Arm, Exchange
+from specs.traffic import Arm, Exchange, Waiting
 
 _GRACE = 10.0
 """Seconds that a server without traffic gets to end."""
-_DRAIN = 35.0
-"""Seconds that requests in flight are waited for: the router's own time limit and a little."""
+_DRAIN = 5.0
+"""Seconds that requests in flight are waited for when an answer would have had to begin."""
+_ROUTER_GRACE = 35.0
+"""Seconds that a router gets to end: as long as it goes on answering, and a little."""
 _PROBE = 2.0
 ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
 _SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
@@ -49,7 +51,8 @@ _READ = 16 * _LAST
 class LocalDeployer:
     """The `Deployer` of one machine. One at a time may apply to a home folder.
 
-    `redact` hides the secrets in a text; what a server wrote is told only through it.
+    `redact` hides the secrets in a text; what a server wrote is told only through it. `silence` and
+    `trusted` are for the routers, see `deployers.control.Routing`.
     """
 
     def __init__(
@@ -59,13 +62,17 @@ class LocalDeployer:
         redact: Callable[[str], str],
         engine: Engine | None = None,
         confinement: Confinement = UNCONFINED,
+        silence: float = control.SILENCE,
+        trusted: Sequence[str] = control.LOOPBACK,
     ) -> None:
         self._confinement = confinement
         self._home = home.absolute()
         self._redact = redact
+        self._told = {"silence": silence, "trusted": tuple(trusted)}
+        """What every router is told."""
         self._engine = engine
         self._processes = Processes(self._home / "processes")
-        self._ended = EndedLogs(self._home / ENDED)
+        self.ended = EndedLogs(self._home / ENDED)
         self._client = httpx.AsyncClient(
             timeout=_PROBE,
             trust_env=False,
@@ -114,6 +121,8 @@ class LocalDeployer:
             stable=_reached(routing.stable, placed),
             canary=_reached(routing.canary, placed),
             canary_weight=routing.weight,
+            silence=router.silence,
+            configured=routing == routing.model_copy(update=self._told),
         )
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
@@ -125,16 +134,15 @@ class LocalDeployer:
             raise TryAgain(f"the router of {place} does not answer", after=1.0) from error
         first = page["first"]
         exchanges = tuple(
-            Exchange(number, at, Arm(arm), probability, status, latency, unit)
-            for number, (at, arm, probability, status, latency, unit) in enumerate(
-                page["records"], first
-            )
+            Exchange(number, at, Arm(arm), *rest)
+            for number, (at, arm, *rest) in enumerate(page["records"], first)
         )
         return Traffic(
             epoch=page["epoch"],
             exchanges=exchanges,
             next=first + len(exchanges),
             dropped=first - page["start"],
+            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page["waiting"]),
         )
 
     async def remove(self, place: str) -> None:
@@ -142,15 +150,10 @@ class LocalDeployer:
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
             # The router first: it answers what is in flight, and for that it needs the servers.
-            await self._end([site.router], _DRAIN)
+            await self._end([site.router], _ROUTER_GRACE)
             await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
-            self._ended.forget_site(site)
+            self.ended.forget_site(site)
             shutil.rmtree(site.folder, ignore_errors=True)
-
-    def forget_logs(self, before: float) -> int:
-        """Delete the logs of servers that ended before then, in seconds since the epoch; how many.
-        Blocking."""
-        return self._ended.forget(before)
 
     async def reap(self) -> int:
         """Remove the containers of servers whose process is gone; how many. Raises `Failure` where
@@ -193,7 +196,11 @@ class LocalDeployer:
         placed = site.placed().get(server.name)
         if placed is None:
             placed = Placed(
-                name=server.name, port=free_port(), ready=server.ready, predict=server.predict
+                name=server.name,
+                port=free_port(),
+                ready=server.ready,
+                predict=server.predict,
+                bounds=server.bounds,
             )
         if status.exit is not None:
             placed = self._mourn(site, placed, status, process)
@@ -272,7 +279,7 @@ class LocalDeployer:
                 "port": placed.port if is_free(placed.port) else free_port(),
             }
         )
-        self._ended.put_away(self._processes, site, process)
+        self.ended.put_away(self._processes, site, process)
         return placed
 
     def _last_words(self, status: ProcessStatus, process: str) -> str:
@@ -353,7 +360,7 @@ class LocalDeployer:
             canary=_next(desired.canary, None, ready),
             seed=desired.seed,
             port=desired.port or now.port,
-        )
+        ).model_copy(update=self._told)
         if routing.canary is None and now.canary is not None and desired.canary is not None:
             routing = routing.model_copy(update={"canary": _kept(desired.canary, now.canary)})
         weight = desired.canary_weight if routing.canary is not None else 0.0
@@ -361,7 +368,9 @@ class LocalDeployer:
         if routing == now:
             return
         try:
-            await control.ask(site.folder, "route", routing=routing.model_dump())
+            # A router of an older Headgate goes on; what it does not know is left out if it can be.
+            order = routing.model_dump(exclude_defaults=True)
+            await control.ask(site.folder, "route", routing=order)
         except RouterRefusedError as error:
             raise NeedsHuman(f"the router refused its routing: {error}") from error
 
@@ -388,7 +397,13 @@ class LocalDeployer:
             placed = site.placed().get(server.name) if server is not None else None
             if placed is None or not self._runs(site, placed.name):
                 continue
-            backend = Backend(name=placed.name, host=HOST, port=placed.port, predict=placed.predict)
+            backend = Backend(
+                name=placed.name,
+                host=HOST,
+                port=placed.port,
+                predict=placed.predict,
+                bounds=placed.bounds,
+            )
             if backend in routed or not await self._probe(placed):
                 found[placed.name] = backend
         return found
@@ -415,12 +430,13 @@ class LocalDeployer:
             # Without an answer from the router nobody knows what is in flight.
             used = router is None or placed.name in router.in_flight
             routed = router is not None and placed.name in _names(router.routing)
-            if routed or (used and time.time() < placed.leaving + _DRAIN):
+            patience = placed.bounds.answer_within + _DRAIN
+            if routed or (used and time.time() < placed.leaving + patience):
                 continue
             process = site.server(placed.name)
             self._processes.stop(process, _GRACE)
             if not self._runs(site, placed.name):
-                self._ended.put_away(self._processes, site, process)
+                self.ended.put_away(self._processes, site, process)
                 site.forget(placed.name)
         return not any(placed.leaving is not None for placed in site.placed().values())
 

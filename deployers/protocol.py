@@ -4,6 +4,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.traffic import Exchange, Waiting
 
 
@@ -11,6 +12,26 @@ class Value(BaseModel):
     """Base of this room's values: frozen, and strict about their fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Bounds(Value):
+    """What the traffic router lets one request take, in seconds and bytes."""
+
+    answer_within: float = ANSWER_WITHIN.total_seconds()
+    """From the whole request to the first byte of its answer."""
+    idle: float = IDLE.total_seconds()
+    """From one byte of an answer to the next."""
+    largest_request: int = LARGEST_REQUEST
+    """Of the body."""
+
+
+class Silence(Value):
+    """That a router took the canary's traffic away by itself: nobody watched it any more."""
+
+    since: float
+    """When it did so, in seconds since the epoch."""
+    limit: float
+    """Seconds without word from a controller after which it does."""
 
 
 class Server(Value):
@@ -38,6 +59,7 @@ class Server(Value):
     """HTTP path that answers 200 once the server can serve."""
     predict: str
     """HTTP path that predictions are asked at."""
+    bounds: Bounds = Bounds()
 
 
 class Desired(Value):
@@ -78,6 +100,12 @@ class Observed(Value):
     """The name of the server that the router sends each arm to."""
     canary: str | None = None
     canary_weight: float = 0.0
+    """The share in force: 0 while the router keeps all from a canary that nobody watches."""
+    silence: Silence | None = None
+    """Given while it does that; the next `apply` after a page of traffic was acknowledged ends it.
+    """
+    configured: bool = True
+    """Whether the router is set up as this deployer was told; `apply` makes it so."""
 
     def server(self, name: str) -> ServerStatus | None:
         """The status of the server of that name, or None."""
@@ -95,7 +123,8 @@ class Traffic(Value):
     dropped: int = 0
     """How many records between `after` and the first were lost to the memory bound."""
     waiting: tuple[Waiting, ...] = ()
-    """The requests in flight as the batch was read."""
+    """The requests without a whole answer as the batch was read, oldest first; where there are
+    more than a target can tell (a router of this machine: 4,096), the younger ones are left out."""
 
 
 class Deployer(Protocol):
@@ -117,7 +146,11 @@ class Deployer(Protocol):
         ...
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
-        """Records later than `after` of that epoch; of another epoch, from its beginning."""
+        """Records later than `after` of that epoch; of another epoch, from its beginning.
+
+        `after` has to come from what is saved: that it moves on is the word that a canary is being
+        watched. Without it for a while, a canary beside a stable server loses its traffic.
+        """
         ...
 
     async def remove(self, place: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from deployers.protocol import Value
+from deployers.protocol import Bounds, Value
 
 HOST = "127.0.0.1"
 ENDED = "ended"
@@ -21,6 +21,7 @@ class Placed(Value):
     port: int
     ready: str
     predict: str
+    bounds: Bounds = Bounds()
     crashes: int = 0
     """How often it ended by itself since it was placed."""
     not_before: float = 0.0

@@ -189,6 +189,14 @@ def _canary(loaded: Loaded, canary: Canary) -> Iterator[Problem]:
                 f"the weights do not grow: {format_percent(weight)} after {format_percent(before)}"
             )
             yield loaded.problem("weight", (*path, "steps", place), message)
+    counts = canary.signals.errors.counts if canary.signals.errors is not None else ()
+    for place, status in enumerate(counts):
+        here = (*path, "signals", "errors", "counts", place)
+        if status in counts[:place]:
+            yield loaded.problem("duplicate", here, f"`{status}` is listed twice")
+        elif status[0].isdigit() and not status.endswith("xx") and f"{status[0]}xx" in counts:
+            message = f"`{status}` is one of `{status[0]}xx`, which counts as an error already"
+            yield loaded.problem("no-effect", here, message, severity="warning")
     if canary.deadline < canary.minimum_bake:
         yield loaded.problem(
             "deadline",

@@ -19,7 +19,8 @@ from controller.cli.views import (
     TroubleView,
 )
 from controller.cli.words import ago, bar, lasting, one_line, short
-from validators.canary.evidence import figure
+from controller.silences import why
+from validators.canary.figures import figure
 from validators.figures import percent
 from validators.verdict import Verdict
 
@@ -174,6 +175,8 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
 
     if view.unready_since is not None:
         yield Text(f"does not answer as ready for {lasting(now - view.unready_since)}", "red")
+    if view.silence is not None:
+        yield Text(f"{why(view.silence)}; stable serves all", "red")
     if view.paused:
         yield Text(f"paused by {one_line(view.paused, 60)}", "yellow")
     if view.pinned:

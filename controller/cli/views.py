@@ -13,6 +13,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Progress, Run, why_ended
 from controller.machine.trouble import Trouble
 from controller.store.protocol import Owed
+from deployers.protocol import Silence
 from validators.canary import Decision
 from validators.canary.evidence import headline, report
 from validators.figures import percent
@@ -100,6 +101,8 @@ class EnvironmentView(Value):
     """When that version came into service."""
     address: str | None = None
     """Where it answers, if that is known here."""
+    silence: Silence | None = None
+    """Given while the router keeps all traffic from the canary, as no controller gives it word."""
     rollout: RolloutView | None = None
     stopped: Ref | None = None
     """The version of the last rollout that did not end in a promotion."""
@@ -220,6 +223,7 @@ def environment_view(
     version: ModelVersion | None,
     ended: Sequence[Ended] = (),
     address: str | None = None,
+    silence: Silence | None = None,
 ) -> EnvironmentView:
     """An environment; `version` is the rollout's, `ended` its ended rollouts, newest first."""
     since = next(
@@ -228,11 +232,14 @@ def environment_view(
     rollout = None
     if env.rollout is not None and version is not None:
         rollout = _rollout_view(env, env.rollout, version)
+        if silence is not None:
+            rollout = rollout.model_copy(update={"weight": 0.0})
     return EnvironmentView(
         name=env.name,
         stable=env.stable,
         since=since,
         address=address,
+        silence=silence,
         rollout=rollout,
         stopped=env.stopped.version if env.stopped else None,
         quarantine=env.quarantine,
@@ -250,7 +257,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
     judgement = rollout.judgement
     signals: tuple[SignalView, ...] = ()
     if judgement is not None:
-        named = {each.signal for each in judgement.evidence}
+        named = {each.signal for each in judgement.every}
         signals = tuple(
             SignalView(
                 signal=check.name,

@@ -6,7 +6,7 @@ from controller.machine.actions import Background, Evidence, Incident
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run, why_ended
 from specs.digests import short
-from validators.canary.evidence import figure
+from validators.canary.figures import figure
 from validators.figures import significant
 from validators.report import Check, Report
 from validators.verdict import Verdict

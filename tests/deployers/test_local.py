@@ -114,9 +114,9 @@ async def test_what_a_server_wrote_outlives_it_until_its_time_is_over(
 
     await eventually(gone)
     assert "the canary was here" in log.read_text()
-    assert deployer.forget_logs(time.time() - 3600) == 0
+    assert deployer.ended.forget(time.time() - 3600) == 0
     assert log.exists()
-    assert deployer.forget_logs(time.time() + 3600) == 1
+    assert deployer.ended.forget(time.time() + 3600) == 1
     assert not log.exists()
 
 

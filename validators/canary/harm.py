@@ -1,31 +1,36 @@
 """Whom a canary hurt: of the requests that it was judged by, how many failed or were slow."""
 
-from validators.canary.judgement import Judgement, Served
+from validators.canary.figures import figures
+from validators.canary.judgement import Evidence, Judgement, Served
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST
 from validators.canary.state import State
-from validators.canary.tail import tail_of
+from validators.canary.tail import convicting
 from validators.figures import milliseconds, percent
 
 
 def harm(judgement: Judgement, state: State) -> str:
     """`14 of 412 requests to the canary failed (3.4 %; of stable's 0.03 %), ...`.
 
-    Slow answers are counted where a latency is what convicts: beyond the time at which it shows.
-    What convicts comes first.
+    What convicts comes first: how many were refused, say, or slow beyond the time that shows it.
     """
     canary = judgement.canary
     if not canary.requests:
         return "none, as no request had reached it"
     failed = f"{_failed(canary)} ({_shares(canary, judgement.stable)})"
-    tails = (tail_of(state, one.signal) for one in judgement.evidence if one.guilty)
-    slow = [
+    guilty = [each for each in judgement.evidence if each.guilty]
+    others = [each for each in guilty if each.signal not in (ERRORS, ERRORS_AT_MOST)]
+    said = [_hurt(judgement, state, each) for each in others]
+    return "; ".join([*said, failed] if len(others) == len(guilty) else [failed, *said])
+
+
+def _hurt(judgement: Judgement, state: State, evidence: Evidence) -> str:
+    tail = convicting(state, evidence)
+    if tail is None:
+        return figures(judgement, evidence.signal).words
+    return (
         f"{tail.canary.slower:,} of {tail.canary.answers:,} answers of the canary took longer than "
         f"{milliseconds(tail.allowed)}"
-        for tail in tails
-        if tail is not None
-    ]
-    errs = any(one.guilty and one.signal in (ERRORS, ERRORS_AT_MOST) for one in judgement.evidence)
-    return "; ".join([failed, *slow] if errs else [*slow, failed])
+    )
 
 
 def _failed(arm: Served) -> str:

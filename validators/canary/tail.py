@@ -11,6 +11,8 @@ from typing import NamedTuple
 from specs.traffic import Arm
 from validators.canary import families, latency
 from validators.canary.bets import log_sum
+from validators.canary.judgement import Evidence
+from validators.canary.record import is_current
 from validators.canary.state import State
 from validators.figures import milliseconds, percent
 
@@ -66,20 +68,36 @@ class Tail(NamedTuple):
         )
 
 
+def convicting(state: State | None, evidence: Evidence) -> Tail | None:
+    """The part of the distribution that the evidence of a judgement is of.
+
+    None where the state holds less than was judged: requests in flight are not kept.
+    """
+    tail = tail_of(state, evidence.signal) if state is not None else None
+    if state is None or tail is None:
+        return None
+    kept = families.log_evidence(state, evidence.signal)
+    return tail if kept > evidence.log_worse - log(2) else None
+
+
 def tail_of(state: State, signal: str) -> Tail | None:
     """Where that latency signal has the most evidence against the canary.
 
     None while there are no bins, and so no bets, or for a signal that is no latency.
     """
-    if state.bins is None or not any(own.name == signal for own in state.policy.latencies):
+    if (
+        state.bins is None
+        or not is_current(state)
+        or not any(own.name == signal for own in state.policy.latencies)
+    ):
         return None
     plain, restarted = _gains(state, signal)
     levels = latency.levels()
-    known = [level for level in dict.fromkeys(levels) if level is not None]
-    best = max([*known, None], key=lambda one: _together(one, levels, plain, restarted))
+    tails = [level for level in dict.fromkeys(levels) if level is not None]
+    best = max([*tails, None], key=lambda one: _together(one, levels, plain, restarted))
     everywhere = best is None
     if best is None:
-        best = max(known, key=lambda one: _together(one, levels, plain, restarted))
+        best = max(tails, key=lambda one: _together(one, levels, plain, restarted))
     late = _of(best, levels, restarted) > _of(best, levels, plain) + log(2)
     return _tail(state, signal, best, everywhere=everywhere, late=late)
 

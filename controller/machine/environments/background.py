@@ -43,11 +43,11 @@ def _since(rollout: Rollout, now: float, ended: str) -> tuple[Moment, ...]:
     began = rollout.judge.began if rollout.judge else None
     judged = rollout.judgement.evidence if rollout.judgement else ()
     guilty = [each.signal for each in judged if each.guilty]
-    slow = bool(guilty) and all(signal.startswith("latency") for signal in guilty)
+    errs = not guilty or any(signal.startswith("errors") for signal in guilty)
     moments = (
         ("its server was started", rollout.deployed if began is None else None),
         ("canary began", began),
-        ("first failed request", None if slow else rollout.first_failed),
+        ("first failed request", rollout.first_failed if errs else None),
         ("evidence against it since", rollout.doubted),
         (ended, now),
     )

@@ -161,6 +161,7 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
         have.stable == stable
         and have.canary == canary
         and have.canary_weight == want.canary_weight
+        and have.configured
         and all(name in servers and servers[name].alive for name in wanted)
         and (not wanted or have.address is not None)
         and servers.keys() <= set(wanted)

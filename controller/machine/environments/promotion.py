@@ -36,6 +36,7 @@ from controller.machine.environments.rollout import (
     Rollout,
     begin_canary,
     grow,
+    is_judged,
     may_promote,
     watch,
 )
@@ -214,7 +215,7 @@ def _promoting(
     """Decide, unless it is paused; while git does not take the commit, go on judging."""
     if rollout.decided is None and rollout.kind == "release" and env.paused is not None:
         return env
-    if rollout.judge is not None:
+    if is_judged(rollout):
         rollout = _judged(rollout, observed, now)
         env = env.model_copy(update={"rollout": rollout})
         judgement = rollout.judgement
@@ -232,7 +233,8 @@ def _judged(rollout: Rollout, observed: Observed, now: float) -> Rollout:
     if traffic is None:
         return watch(rollout, (), now)
     cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
-    return watch(rollout.model_copy(update={"cursor": cursor}), traffic.exchanges, now)
+    rollout = rollout.model_copy(update={"cursor": cursor})
+    return watch(rollout, traffic.exchanges, now, traffic.waiting)
 
 
 def _start(
@@ -294,7 +296,7 @@ def _canary(
     now: float,
 ) -> Environment:
     """Let the judge look, and do as it says; without a word from it, grow or wait."""
-    if rollout.judge is None:
+    if not is_judged(rollout):
         traffic = observed.traffic
         history = traffic.exchanges if traffic is not None else ()
         if traffic is not None:
@@ -303,12 +305,15 @@ def _canary(
         return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
     rollout = _judged(rollout, observed, now)
     env = env.model_copy(update={"rollout": rollout})
+    if observed.deployed.silence is not None:  # without traffic it does not bake
+        env = moved(env, rollout, step_since=now)
+        rollout = env.rollout or rollout
     judgement = rollout.judgement
     assert judgement is not None
     if judgement.decision is Judged.ROLLBACK:
         why = headline(judgement, rollout.judge)
         return stop(env, rollout, "rolled_back", why, observed, out, now)
-    if judgement.decision is Judged.INCONCLUSIVE:
+    if judgement.decision is Judged.INCONCLUSIVE or rollout.differs:
         return _undecided(env, rollout, version, observed, out, now)
     if env.paused is not None:
         return env
@@ -325,11 +330,14 @@ def _undecided(
     out: Out,
     now: float,
 ) -> Environment:
-    """The deadline came before a decision: hold, or roll back, as the spec says."""
+    """The deadline came before a decision: hold, or roll back, as the spec says. A canary whose
+    answers differ is held at once, and is rolled back at the deadline if that is what it says."""
     assert version.spec.release is not None
-    assert rollout.judgement is not None
-    why = headline(rollout.judgement)
-    if version.spec.release.production.canary.on_inconclusive == "rollback":
+    judgement = rollout.judgement
+    assert judgement is not None
+    why = headline(judgement)
+    late = judgement.window >= judgement.policy.deadline
+    if late and version.spec.release.production.canary.on_inconclusive == "rollback":
         return stop(env, rollout, "rolled_back", why, observed, out, now)
     if rollout.held is not None:
         return env

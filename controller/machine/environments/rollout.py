@@ -18,9 +18,9 @@ from typing import Literal
 from controller.machine.core import Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import Pipeline as Spec
-from specs.traffic import Arm, Exchange
+from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import Decision as Judged
-from validators.canary import Judgement, Policy, State, begin, judge, update
+from validators.canary import Judgement, Policy, State, begin, is_current, judge, update
 from validators.report import Report
 
 Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
@@ -77,6 +77,8 @@ class Rollout(Value):
     """Since when the evidence speaks against the canary, without a break."""
     held: str | None = None
     """Why it waits for a person."""
+    differs: bool = False
+    """Whether its answers were found to differ from stable's; from then on a person promotes it."""
     decided: float | None = None
     """When it was decided to promote it."""
 
@@ -142,24 +144,40 @@ def begin_canary(
     assert version.spec.release is not None
     policy = Policy.from_spec(version.spec.release.production.canary)
     return rollout.model_copy(
-        update={"judge": begin(policy, history, now), "step": 0, "step_since": now}
+        update={
+            "judge": begin(policy, history, now),
+            "judgement": None,
+            "held": None,
+            "step": 0,
+            "step_since": now,
+            "step_seq": 0,
+        }
     )
 
 
-def watch(rollout: Rollout, exchanges: Sequence[Exchange], now: float) -> Rollout:
-    """Take in new records and judge. Of a request that came before it began, this canary knows
-    nothing: a late answer may be an earlier canary's.
+def is_judged(rollout: Rollout) -> bool:
+    """Whether it has a judge, and not that of an earlier Headgate, which counted less: such a
+    canary is begun anew, as what was not counted cannot be made up."""
+    return rollout.judge is not None and is_current(rollout.judge)
+
+
+def watch(
+    rollout: Rollout, exchanges: Sequence[Exchange], now: float, waiting: Sequence[Waiting] = ()
+) -> Rollout:
+    """Take in new records and judge, with what waits for its answer. Of a request that came before
+    it began, this canary knows nothing: a late answer may be an earlier canary's.
     """
     assert rollout.judge is not None
     began = rollout.judge.began
     new = [each for each in exchanges if each.at >= began]
     state = update(rollout.judge, new)
-    judgement = judge(state, now)
+    judgement = judge(state, now, waiting)
     failed = [each.at for each in new if each.arm is Arm.CANARY and each.failed]
     return rollout.model_copy(
         update={
             "judge": state,
             "judgement": judgement,
+            "differs": rollout.differs or judgement.decision is Judged.HOLD,
             "first_failed": rollout.first_failed or min(failed, default=None),
             "doubted": (rollout.doubted or now) if judgement.log_worse > 0 else None,
         }

@@ -168,6 +168,6 @@ def report(
         title=title,
         run=run,
         text=text,
-        pull=pull.number if pull else None,
+        pull=pull.told if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
     )

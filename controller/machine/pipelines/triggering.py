@@ -157,6 +157,9 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
         out.actions.append(
             report(pipeline, branch, waiting.commit, "cancelled", f"superseded by {commit[:12]}")
         )
+    if pull is not None and pull.queued:
+        why = f"merge group {commit[:12]} of #{pull.number} into {pull.base}"
+        return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
     if pull is not None:
         why = f"commit {commit[:12]} of pull request #{pull.number}: {pull.title}".rstrip(": ")
         return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
@@ -182,7 +185,9 @@ def _accept(pipeline: Pipeline, body: Mapping[str, Any], now: float) -> Pipeline
     accepted = Accepted(commit=body["commit"], by=body["by"])
     pipeline = pipeline.model_copy(update={"accepted": {**pipeline.accepted, branch: accepted}})
     why = f"{body['by']} accepted the rules of {body['commit'][:12]}"
-    return want(pipeline, branch, Trigger(kind="manual", why=why, by=body["by"]), now, force=True)
+    trigger = Trigger(kind="manual", why=why, by=body["by"])
+    # Of a merge group, what the pull request's run said by the same rules counts.
+    return want(pipeline, branch, trigger, now, force=not pipeline.pulls[branch].queued)
 
 
 def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: Out) -> Pipeline:

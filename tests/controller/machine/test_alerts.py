@@ -3,6 +3,8 @@
 import pytest
 
 from controller.machine.actions import Deploy
+from controller.machine.environments.environment import Environment
+from controller.outbox import parsed
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
@@ -383,6 +385,82 @@ def test_a_canary_that_gets_no_traffic_is_rolled_back_where_the_spec_says_so() -
     one.run(70)
     assert one.serves == 1
     assert [q.version for q in one.env.quarantine] == [2]
+
+
+def test_a_canary_that_refuses_everything_is_rolled_back_though_only_errors_are_named() -> None:
+    one = running(site(), 1)
+    one.refusing = {2}
+    one.release(2)
+    one.run(20)
+    assert one.serves == 1
+    (quarantined,) = one.env.quarantine
+    assert "worse than stable in refusals" in quarantined.reason
+
+
+def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person_decides() -> None:
+    one = running(site(), 1)
+    one.pages = {2}
+    one.release(2)
+    one.run(30)
+    assert (one.serves, one.env.rollout is not None) == (1, True)
+    (told,) = [n for n in one.told if n.status == "firing"]
+    assert told.alert == "mean/production/stuck/mean-production-2"
+    assert "differ from stable's in content" in told.incident.what
+    assert "the canary's answers are text/html" in told.incident.what
+    one.say("promote", by="ada")
+    one.run(4)
+    assert one.serves == 2
+
+
+def test_a_canary_that_was_held_is_not_promoted_by_itself_when_its_answers_look_right_again() -> (
+    None
+):
+    one = running(site(), 1)
+    one.pages = {2}
+    one.release(2)
+    one.run(10)
+    assert one.env.rollout is not None
+    assert one.env.rollout.differs
+    one.pages = set()
+    one.run(200)
+    assert one.serves == 1
+    one.faulty = {2}
+    one.run(20)
+    assert [q.version for q in one.env.quarantine] == [2], "it is judged all the same"
+
+
+def test_a_held_canary_is_rolled_back_at_the_deadline_where_the_spec_says_so() -> None:
+    one = running(site(), 1)
+    two = version(2, ("release.production.canary.on_inconclusive", "rollback"))
+    one.versions = {**one.versions, 2: two}
+    one.pages = {2}
+    one.release(2)
+    one.run(30)
+    assert not one.env.quarantine
+    one.run(40)
+    assert [q.version for q in one.env.quarantine] == [2]
+
+
+def test_a_canary_that_an_earlier_headgate_judged_is_begun_anew() -> None:
+    one = running(site(), 1)
+    one.release(2)
+    one.run(3)
+    stored = one.env.plain()
+    judge = stored["rollout"]["judge"]
+    for name in ("format", "usual", "answers", "seen", "base_statuses"):
+        judge.pop(name, None)
+    for name in ("counts", "refusals_margin", "others_margin", "content_margin", "size_margin"):
+        del judge["policy"][name]
+    for stratum in judge["strata"]:
+        for arm in ("stable", "canary"):
+            stratum[arm] = {"requests": 9, "errors": 0, "latencies": []}
+    one.state = parsed(Environment, stored)
+    one.run(1)
+    assert one.env.rollout is not None
+    assert one.env.rollout.judge is not None
+    assert one.env.rollout.judge.began == one.now
+    one.run(20)
+    assert one.serves == 2
 
 
 def test_a_quarantined_version_is_refused_until_it_is_retried() -> None:

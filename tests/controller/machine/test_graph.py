@@ -117,7 +117,7 @@ def test_a_baseline_that_cannot_run_on_this_data_is_said_to_the_gate(
     graph = build(spec(), source("c2"), baseline(1, *changes))
     assert "baseline.evaluate" not in graph.by_name
     request = graph.by_name["gate.model"].attempt.request
-    assert request["no_baseline"] == "version 1 has no evaluation that could run on this data"
+    assert request["no_baseline"] == "v1 has no evaluation that could run on this data"
 
 
 def test_a_baseline_that_reads_an_output_which_the_candidate_does_not_make_is_left_out() -> None:

@@ -5,7 +5,8 @@ import pytest
 from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import requests
 from validators.canary import Latency, Policy, begin, forecast, judge, report, update
-from validators.canary.evidence import duration, figure, odds
+from validators.canary.evidence import duration, odds
+from validators.canary.figures import figure
 from validators.canary.forecasting import informed
 from validators.verdict import Verdict
 
@@ -84,7 +85,7 @@ def test_evidence_is_a_number_people_read(log_e: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("failing", "said"),
     [
-        (1.0, "the canary failed {n} of {n} requests (100 %)"),
+        (1.0, "the canary answered 500 to {n} of {n} requests (100 %)"),
         (0.0, "the canary failed 0 of {n} requests (0 %)"),
     ],
 )
