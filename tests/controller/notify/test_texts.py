@@ -79,7 +79,7 @@ def slow() -> Told:
     began = one.now + 3.0
     one.exchanges = [each._replace(at=one.now + each.at) for each in history()]
     one.exchanges = [each._replace(seq=n) for n, each in enumerate(one.exchanges)]
-    coming = [each._replace(at=began + each.at) for each in slowed(0.005, 50.0)]
+    coming = [each._replace(at=began + each.at) for each in slowed(0.004, 50.0)]
     one.release(2)
     one.run(3)
     while one.env.rollout is not None and coming:
