@@ -65,8 +65,9 @@ class Split:
     @property
     def largest_request(self) -> int:
         """What is read of a request's body before it is drawn who gets it."""
-        servers = [server for server in (self.stable, self.canary) if server is not None]
-        return max((each.bounds.largest_request for each in servers), default=LARGEST_REQUEST)
+        stable = self.stable.bounds.largest_request if self.stable is not None else 0
+        canary = self.canary.bounds.largest_request if self.canary is not None else 0
+        return max(stable, canary) or LARGEST_REQUEST
 
     def server(self, arm: Arm) -> Upstream | None:
         return self.canary if arm is Arm.CANARY else self.stable

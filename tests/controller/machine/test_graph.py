@@ -187,6 +187,23 @@ def test_a_package_is_the_model_with_its_server_and_environment() -> None:
     assert package != package_of(build(spec(), source()), digest("another"))
 
 
+@pytest.mark.parametrize(
+    ("setting", "usual", "other"),
+    [
+        ("answer_within", "30s", "31s"),
+        ("idle", "1m", "2m"),
+        ("largest_request", "16Mi", "1Mi"),
+    ],
+)
+def test_a_limit_of_requests_makes_another_package_unless_it_is_the_usual_one(
+    setting: str, usual: str, other: str
+) -> None:
+    model, where = digest("a model"), f"release.serve.{setting}"
+    package = package_of(build(spec(), source()), model)
+    assert package == package_of(build(spec((where, usual)), source()), model)
+    assert package != package_of(build(spec((where, other)), source()), model)
+
+
 def test_a_parameter_that_the_server_is_given_is_part_of_the_package() -> None:
     model, run = digest("a model"), "serve {model} {port} {params.depth}"
     given = spec(("release.serve.run", run))

@@ -112,6 +112,17 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
         ("minimum_bake: 1m", "minimum_bake: 1m, deadline: 9h", f"{ROLLOUT}.deadline"),
         ("[5%, 50%]", "[1%, 5%, 50%]", f"{ROLLOUT}.steps"),
         ("reads: [serve.py]}", "reads: [serve.py], ready: /up}", "release.serve.ready"),
+        (
+            "reads: [serve.py]}",
+            "reads: [serve.py], answer_within: 1m}",
+            "release.serve.answer_within",
+        ),
+        ("reads: [serve.py]}", "reads: [serve.py], idle: 1m30s}", "release.serve.idle"),
+        (
+            "reads: [serve.py]}",
+            "reads: [serve.py], largest_request: 1Mi}",
+            "release.serve.largest_request",
+        ),
         ("{name: toy}", "{name: toy, owners: ['@me']}", "metadata.owners"),
         ("depth: 3}", "depth: 3}\nnotify: [{to: 'json://me'}]", "notify"),
         (
