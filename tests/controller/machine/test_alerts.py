@@ -239,6 +239,8 @@ def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person
     assert told.alert == "mean/production/stuck/mean-production-2"
     assert "differ from stable's in content" in told.incident.what
     assert "the canary's answers are text/html" in told.incident.what
+    for command in ("headgate promote mean/production", "headgate rollback mean/production"):
+        assert command in told.incident.commands
     one.say("promote", by="ada")
     one.run(4)
     assert one.serves == 2
