@@ -210,8 +210,28 @@ def _refuse_leading_slash(place: RemotePlace, marker: str | None, stores: Stores
         if found is None:
             return
         if found == missed:
-            raise NeedsHuman(odd_key(place.root, f"/{found}"))
+            at_end = ends_with_slash(store, found, place, stores)
+            raise NeedsHuman(odd_key(place.root, f"{found}/" if at_end else f"/{found}"))
         missed = found
+
+
+def ends_with_slash(store: "Store", key: str, place: RemotePlace, stores: Stores) -> bool:
+    """Whether what is listed as `key` has a slash at its end, which obstore does not say (0.12):
+    then it comes later in the listing than `key` would."""
+    import obstore
+
+    with stores.failing(place.uri):
+        stream = obstore.list(store, place.folder or None, offset=key, chunk_size=_CHUNK)
+    while True:
+        with stores.failing(place.uri):
+            chunk = next(stream, ())
+        for meta in chunk:
+            if meta["path"] == key and meta["size"]:
+                return True
+            if meta["path"] > f"{key}/":
+                return False
+        if not chunk:
+            return False
 
 
 def _first_unreadable(

@@ -12,13 +12,19 @@ from weakref import WeakValueDictionary
 
 from controller.artifacts.objects import Objects, explained
 from controller.buckets import manifest as manifests
-from controller.buckets.listing import RemotePlace, listed, remote_place_of, version_of
+from controller.buckets.listing import (
+    RemotePlace,
+    ends_with_slash,
+    listed,
+    remote_place_of,
+    version_of,
+)
 from controller.buckets.pins import is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
-from controller.buckets.stores import Stores
+from controller.buckets.stores import Stores, odd_key
 from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry, digest
-from specs.failures import TryAgain
+from specs.failures import NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -153,9 +159,14 @@ class RemoteBucket:
         import obstore
 
         key = place.key(entry.key)
-        with self._stores.failing(place.root, key):
-            store = self._stores.store(place.uri)
-            got = obstore.get(store, key, options=_condition(entry.version))
+        store = self._stores.store(place.uri)
+        try:
+            with self._stores.failing(place.root, key):
+                got = obstore.get(store, key, options=_condition(entry.version))
+        except Changed:
+            if ends_with_slash(store, key, place, self._stores):
+                raise NeedsHuman(odd_key(place.root, f"{key}/")) from None
+            raise
         # A store that ignores conditions still says what it hands out.
         if not _is_meant(got, entry.version):
             raise Changed(f"{place.root}/{key} is not any more what was listed: list again")
