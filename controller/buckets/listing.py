@@ -58,8 +58,9 @@ class Found(NamedTuple):
     """What a listing found."""
 
     manifest: StoredManifest
-    newest: datetime | None
-    """When the newest object of the dataset was written, as the store says; None without one."""
+    newest: tuple[datetime, str] | None
+    """When the newest object of the dataset was written, as the store says, and its key; None
+    without one."""
 
 
 def remote_place_of(uri: str) -> RemotePlace:
@@ -131,14 +132,14 @@ def _in_parts(
     place: RemotePlace, marker: str | None, stores: Stores, folder: Path, cuts: Sequence[str]
 ) -> Found:
     store = stores.store(place.uri)
-    newest: list[datetime] = []
+    newest: list[tuple[datetime, str]] = []
 
     def work(after: str | None, until: str | None) -> None:
         for chunk in _chunks(store, place, after, until, stores):
             meant = _meant(chunk, place, marker)
             sorter.add((key, meta["size"], version_of(meta)) for key, meta in meant)
             if meant:
-                newest.append(max(meta["last_modified"] for _, meta in meant))
+                newest.append(max((meta["last_modified"], key) for key, meta in meant))
 
     ends = list(pairwise([None, *(place.key(cut) for cut in cuts), None]))
     with closing(Sorter(folder)) as sorter:

@@ -19,6 +19,7 @@ from controller.buckets.listing import (
     remote_place_of,
     version_of,
 )
+from controller.buckets.local import why_unmarked
 from controller.buckets.pins import is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
 from controller.buckets.stores import Stores, odd_key
@@ -59,9 +60,7 @@ class RemoteBucket:
         marker: str | None = None,
     ) -> Listing:
         """See `Bucket`. Objects of no bytes are left out, too. The manifest is on the disk."""
-        at = self._clock()
-        manifest, marked = await asyncio.to_thread(self._list, uri, marker)
-        return Listing(manifest, unsettled=(), marked=marked, at=at)
+        return await asyncio.to_thread(self._list, uri, marker, self._clock())
 
     async def pin(
         self,
@@ -100,7 +99,7 @@ class RemoteBucket:
         self._objects.sweep((), before)  # a pinned folder has its own links or copies
         return gone
 
-    def _list(self, uri: str, marker: str | None) -> tuple[manifests.StoredManifest, bool | None]:
+    def _list(self, uri: str, marker: str | None, at: float) -> Listing:
         place = remote_place_of(uri)
         # Before the objects are listed: what was written before the marker is listed then.
         marked = None if marker is None else self._written(place, marker)
@@ -110,9 +109,15 @@ class RemoteBucket:
             found = listed(place, marker, self._stores, self._folder, last)
             if last is None or last.digest != found.manifest.digest:
                 _write(newest, found.manifest.digest)
-        if marker is None:
-            return found.manifest, None
-        return found.manifest, marked is not None and not _is_later(found.newest, marked)
+        when, key = found.newest or (None, "")
+        is_marked = marked is not None and not _is_later(when, marked)
+        return Listing(
+            manifest=found.manifest,
+            unsettled=(),
+            marked=None if marker is None else is_marked,
+            unmarked=why_unmarked(marker, key if marked is not None else None, is_marked),
+            at=at,
+        )
 
     def _written(self, place: RemotePlace, marker: str) -> datetime | None:
         """When the marker was written; None if it is not there."""
