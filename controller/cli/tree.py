@@ -124,6 +124,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
     if view.invalid:
         said = f"the spec is invalid: {one_line(view.invalid, 400)}"
         tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
+    if view.held_back:
+        tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
     for environment in view.environments:
         node = tree.add(_environment_line(environment, now))
         if environment.rollout is not None:

@@ -128,6 +128,9 @@ class PipelineView(Value):
     commit: str | None
     invalid: str | None = None
     """What is wrong with the spec at that commit; nothing runs before it is mended."""
+    held_back: str | None = None
+    """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
+    _SUCCESS is older than b.csv`."""
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -302,6 +305,7 @@ def pipeline_view(
         branch=pipeline.default_branch,
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
+        held_back=pipeline.held_back,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.git import Mirror
+from controller.git.lfs import is_installed
+from controller.git.pointers import absent
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import Source
 from specs.failures import NeedsHuman
@@ -122,15 +124,16 @@ class Repositories:
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        loaded = await asyncio.to_thread(check, text, path, source.below.keys())
+        missing = absent(source.below, is_installed())
+        loaded = await asyncio.to_thread(check, text, path, source.below.keys(), missing)
         problems = tuple(
             replace(each, severity="error") if each.code == ELSEWHERE else each
             for each in loaded.problems
         )
         if loaded.pipeline is not None:
-            images, missing = await self._resolved(loaded, loaded.pipeline)
+            images, unknown = await self._resolved(loaded, loaded.pipeline)
             source = source.model_copy(update={"images": images})
-            problems = (*problems, *missing)
+            problems = (*problems, *unknown)
         sketch = loaded.sketch
         name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
         name = name or slug(folder.rpartition("/")[2] or repository)

@@ -73,6 +73,8 @@ LOOSER = [
     ("[5%, 50%]", "[5%, 90%]", f"{ROLLOUT}.steps"),
     ("score: score}\n", "score: score}\n    threshold: 0.4\n", "gates.model.threshold"),
     ("score: score}\n", "score: score}\n    small_slices: ignore\n", "gates.model.small_slices"),
+    ("score: score}\n", "score: score}\n    task: binary\n", "gates.model.task"),
+    ("score: score}\n", "score: score}\n    positive: 0\n", "gates.model.positive"),
     ("score: score}\n", "score: other}\n", "gates.model.columns"),
     ("data/*.csv", "easy/*.csv", "datasets.rows.uri"),
     ("[evaluate.py]", "[evaluate.py, train.py]", "exam: train.py"),
