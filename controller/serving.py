@@ -107,6 +107,8 @@ class Serving:
             },
             ready=serve.ready,
             predict=serve.predict,
+            hung_after=serve.hung_after.total_seconds(),
+            startup=serve.startup_deadline.total_seconds(),
         )
 
     async def _image(self, version: ModelVersion, checkout: Path) -> str | None:

@@ -16,25 +16,33 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import httpx
-
 from deployers import control
 from deployers.confinement import UNCONFINED, Confinement, View, interpreter
 from deployers.container import GIVEN, Order
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.engine import Engine
+from deployers.health import Health, Probe, patience_of
+from deployers.liveness import Patience
 from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
 from deployers.site import HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
 from specs.references import TemplateError, render
-from specs.traffic import Arm, Exchange
+from specs.traffic import NO_ANSWER, Arm, Exchange
 
 _GRACE = 10.0
 """Seconds that a server without traffic gets to end."""
 _DRAIN = 35.0
 """Seconds that requests in flight are waited for: the router's own time limit and a little."""
-_PROBE = 2.0
+_HUNG = 1.0
+"""Seconds that a server which hangs gets to end: it was silent for long, and callers wait. One in a
+container gets `_GRACE`, as it is the keeper that has to take it away."""
+_ANSWERS = 5.0
+"""Seconds for an answer of the router's control socket."""
+_ROUTER = Patience(15.0, 15.0)
+"""How long a router may leave its control socket unanswered."""
+_KILLED = 10.0
+"""Seconds in which a process is gone once it was killed, unless the kernel itself holds it."""
 ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
 _SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
 _ROOT = Path(__file__).parents[1]
@@ -63,12 +71,7 @@ class LocalDeployer:
         self._redact = redact
         self._engine = engine
         self._processes = Processes(self._home / "processes")
-        self._client = httpx.AsyncClient(
-            timeout=_PROBE,
-            trust_env=False,
-            # An open connection would keep a server from ending.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._health = Health()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
 
@@ -81,7 +84,10 @@ class LocalDeployer:
         wanted = {s.name: s for s in (desired.stable, desired.canary) if s is not None}
         async with self._locks.setdefault(place, asyncio.Lock()):
             try:
+                await self._end_hung_router(site)
                 self._start_router(site, desired.port)
+                if desired.stable is not None:
+                    await self._end_hung(site, desired.stable)
                 problem = self._start_all(site, wanted)
                 await self._route(site, desired)
                 self._dismiss(site, wanted)
@@ -95,13 +101,14 @@ class LocalDeployer:
     async def observe(self, place: str) -> Observed:
         """What runs at the place, asked of the processes, the servers and the router."""
         site = self._site(place)
+        router = await self._router(site)
+        self._look_at_router(site, router)
         servers = await asyncio.gather(
-            *(self._server_status(site, one) for one in site.placed().values())
+            *(self._server_status(site, one, router) for one in site.placed().values())
         )
         placed = site.placed()
         if any(one.leaving is not None for one in placed.values()):
             self._retire_later(place)  # perhaps the controller that dismissed them was killed
-        router = await self._router(site)
         if router is None:
             return Observed(servers=tuple(servers))
         routing = router.routing
@@ -160,7 +167,7 @@ class LocalDeployer:
             task.cancel()
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
         self._processes.close()
-        await self._client.aclose()
+        await self._health.close()
 
     def _site(self, place: str) -> Site:
         return Site.of(self._home / "places", place)
@@ -184,7 +191,12 @@ class LocalDeployer:
         placed = site.placed().get(server.name)
         if placed is None:
             placed = Placed(
-                name=server.name, port=free_port(), ready=server.ready, predict=server.predict
+                name=server.name,
+                port=free_port(),
+                ready=server.ready,
+                predict=server.predict,
+                hung_after=server.hung_after,
+                startup=server.startup,
             )
         if status.exit is not None:
             placed = self._mourn(placed, status, process)
@@ -253,33 +265,61 @@ class LocalDeployer:
     def _mourn(self, placed: Placed, status: ProcessStatus, process: str) -> Placed:
         """Write down how a server ended, and make room for its next start."""
         assert status.exit is not None
-        crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED)
+        crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED or placed.hung != "")
         pause = min(0.5 * 2.0**crashes, 60.0) if crashes > placed.crashes else 0.0
         placed = placed.model_copy(
             update={
                 "crashes": crashes,
                 "not_before": status.exit.finished + pause,
-                "last": self._last_words(status, process),
+                "last": self._last_words(status, process, placed.hung),
+                "hung": "",
                 "port": placed.port if is_free(placed.port) else free_port(),
             }
         )
+        self._health.forget(process)
         self._processes.remove(process)
         return placed
 
-    def _last_words(self, status: ProcessStatus, process: str) -> str:
+    async def _end_hung(self, site: Site, server: Server) -> None:
+        """End a server that hangs, so that it is started again."""
+        placed, process = site.placed().get(server.name), site.server(server.name)
+        if placed is None or not self._health.hangs(process, patience_of(placed)):
+            return
+        if not placed.hung:
+            why = f"it ran and answered nobody for {placed.hung_after:g} s or longer, and was ended"
+            site.save(placed.model_copy(update={"hung": why}))
+        await self._kill(process, _HUNG if server.image is None else _GRACE)
+
+    async def _kill(self, process: str, grace: float) -> None:
+        """End a process that hangs. Raises TryAgain where not even SIGKILL does."""
+        self._processes.stop(process, grace)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace + _KILLED):
+                while self._processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
+                    await asyncio.sleep(0.02)
+                self._health.forget(process)
+                return
+        raise TryAgain(
+            f"{process} hangs and is not ended by SIGKILL; what does the kernel log say?"
+        )
+
+    def _last_words(self, status: ProcessStatus, process: str, hung: str = "") -> str:
         assert status.exit is not None
         ended = status.exit
         how = f"exit code {ended.code}" if ended.reason == "exited" else ended.detail
+        how = hung or how
         log = self._redact(self._processes.tail(process, _READ)).strip()[-_LAST:]
         return f"{how}; its log ends:\n{log}" if log else f"{how}; it wrote no log"
 
-    async def _server_status(self, site: Site, placed: Placed) -> ServerStatus:
+    async def _server_status(
+        self, site: Site, placed: Placed, router: RouterStatus | None
+    ) -> ServerStatus:
         process = site.server(placed.name)
         status = self._processes.status(process)
-        alive = status.state is State.RUNNING
+        alive, hung = status.state is State.RUNNING, False
         trouble = ""
         if alive:
-            trouble = await self._probe(placed)
+            trouble, hung = await self._look(site, placed, router)
         elif status.exit is not None:
             trouble = f"it ended: {self._last_words(status, process)}"
         elif placed.last:
@@ -295,19 +335,25 @@ class LocalDeployer:
             ready=alive and not trouble,
             address=f"http://{HOST}:{placed.port}" if alive else None,
             detail=trouble or (f"started again {_times(placed.crashes)}" if placed.crashes else ""),
+            hung=hung,
         )
 
-    async def _probe(self, placed: Placed) -> str:
-        """Why a running server is not ready; empty if it is."""
-        try:
-            answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
-        except httpx.TimeoutException:
-            return f"{placed.ready} did not answer within {_PROBE:g} s"
-        except httpx.HTTPError:
-            return f"it does not answer on port {placed.port} yet"
-        if answer.status_code == 200:
-            return ""
-        return f"{placed.ready} answered {answer.status_code}"
+    async def _look(
+        self, site: Site, placed: Placed, router: RouterStatus | None
+    ) -> tuple[str, bool]:
+        """Why a running server is not ready, and whether it hangs where it has to serve."""
+        process = site.server(placed.name)
+        probe = await self._health.probe(placed)
+        serves = _arm_of(placed.name, router) is Arm.STABLE
+        self._health.look(process, probe, _answered(router) if serves else 0)
+        if not serves or not probe.trouble:
+            return probe.trouble, False
+        if probe.answered:
+            return f"{probe.trouble}; it lives, and is not started again", False
+        patience = patience_of(placed)
+        said = self._health.silence(process, patience)
+        said = said or "it answered callers meanwhile, and is not started again"
+        return f"{probe.trouble}; {said}", self._health.hangs(process, patience)
 
     # The router
 
@@ -328,9 +374,19 @@ class LocalDeployer:
             process, ProcessSpec(argv=argv, cwd=str(_ROOT), environment=environment)
         )
 
+    def _look_at_router(self, site: Site, status: RouterStatus | None) -> None:
+        """A router that hangs answers no caller either."""
+        if self._processes.status(site.router).state is State.RUNNING:
+            self._health.look(site.router, Probe("", answered=status is not None), 0)
+
+    async def _end_hung_router(self, site: Site) -> None:
+        if self._health.hangs(site.router, _ROUTER):
+            await self._kill(site.router, _HUNG)
+
     async def _router(self, site: Site) -> RouterStatus | None:
         try:
-            return RouterStatus.model_validate(await control.ask(site.folder, "status"))
+            found = await control.ask(site.folder, "status", seconds=_ANSWERS)
+            return RouterStatus.model_validate(found)
         except OSError:
             return None
 
@@ -358,15 +414,16 @@ class LocalDeployer:
 
     async def _await_router(self, site: Site) -> RouterStatus:
         """The router's word; a new one takes a fraction of a second to give it."""
-        for _ in range(100):
-            status = await self._router(site)
-            if status is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWERS):
+                while (status := await self._router(site)) is None:
+                    known = self._processes.status(site.router)
+                    if known.exit is not None:
+                        detail = self._processes.tail(site.router, 500).strip()
+                        why = detail or known.exit.detail
+                        raise TryAgain(f"the router ended: {why}", after=1.0)
+                    await asyncio.sleep(0.05)
                 return status
-            known = self._processes.status(site.router)
-            if known.exit is not None:
-                detail = self._processes.tail(site.router, 500).strip()
-                raise TryAgain(f"the router ended: {detail or known.exit.detail}", after=1.0)
-            await asyncio.sleep(0.05)
         raise TryAgain("the router does not answer its control socket", after=1.0)
 
     async def _ready(self, site: Site, desired: Desired, now: Routing) -> dict[str, Backend]:
@@ -380,7 +437,7 @@ class LocalDeployer:
             if placed is None or not self._runs(site, placed.name):
                 continue
             backend = Backend(name=placed.name, host=HOST, port=placed.port, predict=placed.predict)
-            if backend in routed or not await self._probe(placed):
+            if backend in routed or not (await self._health.probe(placed)).trouble:
                 found[placed.name] = backend
         return found
 
@@ -447,6 +504,20 @@ def _reached(backend: Backend | None, placed: Mapping[str, Placed]) -> str | Non
     """The server that the router really sends to: one that moved to another port is not it."""
     there = placed.get(backend.name) if backend else None
     return there.name if there and backend and there.port == backend.port else None
+
+
+def _arm_of(name: str, router: RouterStatus | None) -> Arm | None:
+    """Which share of the traffic a server has."""
+    routing = router.routing if router is not None else Routing()
+    if routing.stable is not None and routing.stable.name == name:
+        return Arm.STABLE
+    return Arm.CANARY if routing.canary is not None and routing.canary.name == name else None
+
+
+def _answered(router: RouterStatus | None) -> int:
+    """How many requests stable servers answered since the router began, whatever they said."""
+    counts = router.answers.get(Arm.STABLE, {}) if router is not None else {}
+    return sum(count for status, count in counts.items() if status != str(NO_ANSWER))
 
 
 def _names(routing: Routing) -> Iterator[str]:

@@ -38,6 +38,10 @@ class Server(Value):
     """HTTP path that answers 200 once the server can serve."""
     predict: str
     """HTTP path that predictions are asked at."""
+    hung_after: float = 30.0
+    """Seconds without a sign of life after which it is started again while it is the stable one."""
+    startup: float = 60.0
+    """The same until its first sign of life, if that is longer."""
 
 
 class Desired(Value):
@@ -66,6 +70,9 @@ class ServerStatus(Value):
     """`http://host:port` of the server itself, past the router; for smoke tests."""
     detail: str = ""
     """Why it is not ready: exit code, last answer, the last lines of its log, redacted."""
+    hung: bool = False
+    """Whether it runs, has the stable traffic and answers nobody any more: applying what is desired
+    starts it again. Of a canary that is the judge's to say."""
 
 
 class Observed(Value):
@@ -106,6 +113,9 @@ class Deployer(Protocol):
 
     async def apply(self, place: str, desired: Desired) -> None:
         """Converge on `desired`. Idempotent; returns before servers are ready.
+
+        A stable server that hangs is ended and started again. A canary is not: what it does to its
+        callers is the judge's evidence, and a rollback ends it.
 
         A server that leaves the desired state gets no new requests and ends when those in
         flight are answered. Raises `specs.failures.TryAgain` or `NeedsHuman`.

@@ -28,6 +28,12 @@ class Serve(Spec):
     startup_deadline: Duration = Field(
         default=timedelta(minutes=1), description="The longest wait until the server is ready."
     )
+    hung_after: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=5),
+        description="A server in production that answers neither `ready` nor a caller for so long "
+        "is started again.",
+    )
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the server as environment variables."

@@ -158,6 +158,7 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
         and have.canary == canary
         and have.canary_weight == want.canary_weight
         and all(name in servers and servers[name].alive for name in wanted)
+        and not (stable and servers[stable].hung)
         and (not wanted or have.address is not None)
         and servers.keys() <= set(wanted)
     )

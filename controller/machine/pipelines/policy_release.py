@@ -5,7 +5,7 @@ from typing import Any
 
 from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.runs.graph import Rules
-from specs.release import Canary, Release, Smoke
+from specs.release import Canary, Release, Serve, Smoke
 from specs.values import format_percent
 
 ROLLOUT = "release.production.canary"
@@ -31,7 +31,7 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
 
 
 def _serve(before: Release, after: Release) -> Iterator[Change]:
-    for name in ("run", "env", "reads", "ready", "predict", "secrets", "startup_deadline"):
+    for name in Serve.model_fields:
         was, now = getattr(before.serve, name), getattr(after.serve, name)
         if was != now:
             # Another command may serve another model than the one that was examined.

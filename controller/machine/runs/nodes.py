@@ -156,7 +156,7 @@ def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
         return None
     serve = spec.release.serve
     return {
-        "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
+        "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "hung_after", "reads"}),
         "params": serve_params(spec),
         "reads": serve_reads(spec, source),
         "environment": environment_of(spec, source, None),
