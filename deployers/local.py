@@ -17,17 +17,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from deployers import control
-from deployers.confinement import UNCONFINED, Confinement, View, interpreter
-from deployers.container import GIVEN, Order
+from deployers.confinement import UNCONFINED, Confinement
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.engine import Engine
 from deployers.health import Health, Probe, patience_of
 from deployers.liveness import Patience
 from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
+from deployers.server_command import Commands
 from deployers.site import HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
-from specs.references import TemplateError, render
 from specs.traffic import NO_ANSWER, Arm, Exchange
 
 _GRACE = 10.0
@@ -43,8 +42,6 @@ _ROUTER = Patience(15.0, 15.0)
 """How long a router may leave its control socket unanswered."""
 _KILLED = 10.0
 """Seconds in which a process is gone once it was killed, unless the kernel itself holds it."""
-ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
-_SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
 _ROOT = Path(__file__).parents[1]
 _LAST = 2000
 """Characters of a log's end that explain an ending."""
@@ -66,10 +63,10 @@ class LocalDeployer:
         engine: Engine | None = None,
         confinement: Confinement = UNCONFINED,
     ) -> None:
-        self._confinement = confinement
         self._home = home.absolute()
         self._redact = redact
         self._engine = engine
+        self._commands = Commands(engine, confinement)
         self._processes = Processes(self._home / "processes")
         self._health = Health()
         self._locks: dict[str, asyncio.Lock] = {}
@@ -208,59 +205,7 @@ class LocalDeployer:
         if status.state is State.NEW and not is_free(placed.port):
             placed = placed.model_copy(update={"port": free_port()})
             site.save(placed)
-        self._processes.start(process, self._server_process(site, server, placed.port))
-
-    def _server_process(self, site: Site, server: Server, port: int) -> ProcessSpec:
-        """The process of a server. Raises NeedsHuman if it can't be one."""
-        if not Path(server.model).exists():
-            raise NeedsHuman(f"server {server.name}: there is no model file at {server.model}")
-        if not Path(server.folder).is_dir():
-            raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
-        if server.image is None:
-            return self._own_process(site, server, port)
-        locale = {"LC_ALL": "C.UTF-8"}
-        if self._engine is None:
-            raise NeedsHuman(
-                f"server {server.name} has an image, and there is no Docker Engine: set "
-                "`docker.host` in the settings"
-            )
-        process = site.server(server.name)
-        order = Order(
-            host=self._engine.address,
-            name=self._engine.container(process),
-            labels=self._engine.labels("server", process),
-            image=server.image,
-            argv=_argv(server, ANYWHERE, port),
-            folder=server.folder,
-            model=server.model,
-            environment={**locale, **server.environment},
-            port=port,
-            network=f"headgate-{site.key}-{self._engine.home}",
-            lock=str(site.folder / "network.lock"),
-        )
-        return ProcessSpec(
-            argv=(sys.executable, "-m", "deployers.container"),
-            cwd=str(_ROOT),
-            environment={"PATH": os.defpath, **locale, GIVEN: order.model_dump_json()},
-        )
-
-    def _own_process(self, site: Site, server: Server, port: int) -> ProcessSpec:
-        """Of a server without an image: what it reads it cannot write, as in a container."""
-        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}
-        within: tuple[str, ...] = ()
-        if self._confinement.works:
-            environment = {"HOME": _SCRATCH, "TMPDIR": _SCRATCH, **environment}
-            virtualenv = server.environment.get("VIRTUAL_ENV")
-            programs = interpreter(Path(virtualenv)) if virtualenv else ()
-            view = View(Path(server.folder), (Path(server.folder), Path(server.model), *programs))
-            user = self._confinement.user(site.pipeline, "served")
-            within = self._confinement.within(view, user)
-        return ProcessSpec(
-            argv=_argv(server, HOST, port),
-            cwd=server.folder,
-            within=within,
-            environment=environment,
-        )
+        self._processes.start(process, self._commands.of(site, server, placed.port))
 
     def _mourn(self, placed: Placed, status: ProcessStatus, process: str) -> Placed:
         """Write down how a server ended, and make room for its next start."""
@@ -534,13 +479,3 @@ def _next(
 def _kept(server: Server, now: Backend) -> Backend | None:
     """A canary that has its arm keeps it although it is not ready: its failures are the signal."""
     return now if now.name == server.name else None
-
-
-def _argv(server: Server, host: str, port: int) -> tuple[str, ...]:
-    """The server's command. Raises NeedsHuman for a template that cannot be filled in."""
-    params = {f"params.{name}": value for name, value in server.params.items()}
-    given = {"model": server.model, "host": host, "port": str(port)}
-    try:
-        return tuple(render(server.run, {**params, **given}))
-    except TemplateError as error:
-        raise NeedsHuman(f"server {server.name}: {error}") from error
