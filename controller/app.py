@@ -55,6 +55,7 @@ from controller.reports import (
     ReportApplier,
 )
 from controller.reports.links import on_github
+from controller.saving import Saving
 from controller.secrets import Secrets
 from controller.serving import Serving
 from controller.settings import Repository, Settings
@@ -110,13 +111,7 @@ class App:
         self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
         bucket_poll = settings.bucket_poll.total_seconds()
         self.stores = Stores(settings.stores)
-        self.catalog = Catalog(
-            home / "datasets",
-            self.stores,
-            roots=roots or roots_of(settings, base),
-            longest=bucket_poll,
-            clock=ways.clock,
-        )
+        self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
         self.confinement = self._confined(home, settings.private(base))
         self.deployer = LocalDeployer(
@@ -143,7 +138,17 @@ class App:
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
         )
         self.serving = self._serving(home, virtualenvs)
+        self.notifier, self.saving = self._telling()
         self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _catalog(self, home: Path, roots: Roots) -> Catalog:
+        return Catalog(
+            home / "datasets",
+            self.stores,
+            roots=roots,
+            longest=self.settings.bucket_poll.total_seconds(),
+            clock=self.ways.clock,
+        )
 
     def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
         """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""
@@ -190,6 +195,12 @@ class App:
             return None
         shelves = Shelves(self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
         return OnGitHub(connection, self.settings.github.url, shelves)
+
+    def _telling(self) -> tuple[NotifyApplier, Saving]:
+        """What tells people what is owed to them, and what tells them past the store."""
+        issues = self.github.issues.tell if self.github else None
+        notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues)
+        return notifier, Saving(self.store, notifier.apply, self.settings.notify)
 
     def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
         return Sweeper(
@@ -254,9 +265,6 @@ class App:
         return Loop(self.store, {"run": runs}, appliers)
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
-        notifier = NotifyApplier(
-            AppriseNotifier(), self.secrets, self.github.issues.tell if self.github else None
-        )
         return {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
@@ -265,7 +273,7 @@ class App:
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
             ReportPolicy: self.policies.apply,
-            Send: notifier.apply,
+            Send: self.notifier.apply,
             **(self.github.appliers() if self.github else NOWHERE),
         }
 
@@ -327,7 +335,10 @@ class App:
 
         secret = self.secrets.expand(f"${{{webhook.secret}}}")
         listening = server.listen(webhook.host, webhook.port, [secret])
-        await server.serve(server.application([secret], self.github.concerns, send), listening)
+        application = server.application(
+            [secret], self.github.concerns, send, ails=lambda: bool(self.saving.trouble)
+        )
+        await server.serve(application, listening)
 
     async def forget_old(self) -> None:
         """Forget the letters that nobody can send again."""
@@ -385,6 +396,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
             tasks.create_task(app.hear_endings(loop))
             tasks.create_task(app.hear_hints(loop))
             tasks.create_task(app.hear_webhooks(loop))
+            tasks.create_task(app.saving.watch())
             tasks.create_task(_every(DAY, app.forget_old))
             tasks.create_task(_every(DAY, app.sweep))
             tasks.create_task(_every(HOUR, app.sweep_checks))
