@@ -65,6 +65,7 @@ from controller.sources.sqs import queues_of
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.sweep import Sweeper
+from controller.troubles import KIND as TROUBLE
 from controller.versions import Versions
 from controller.watch import Watch
 from controller.web import server
@@ -133,7 +134,7 @@ class App:
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watch(self.send, bucket_poll, ways.clock, ways.wake_every)
+        self.watch = Watch(self.send, bucket_poll, ways)
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
         )
@@ -388,6 +389,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()
+        app.watch.restore(one.key for one in await store.list(TROUBLE, live=True))
         for each in settings.repositories:
             app.poll(each)
         await app.queues.listen(loop.wake)

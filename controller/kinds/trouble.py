@@ -23,7 +23,7 @@ class TroubleKind:
         if not inbox or (state is not None and not state.over):
             return Observed()
         kind, _, name = key.name.partition("/")
-        if kind == "repository":
+        if kind in ("repository", "git", "pulls"):  # itself, or a source that looks at it
             records = await self._store.list("pipeline")
             records = [one for one in records if one.body.get("repository") == name]
             to = [address for one in records for address in await named(self._store, one)]
