@@ -47,6 +47,7 @@ from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
 from controller.queues import Queues
+from controller.renaming import Watched, heed_names
 from controller.reports import (
     Forge,
     ForgeByRepository,
@@ -230,6 +231,7 @@ class App:
             self.repositories,
             self.branches,
             self.secrets.redact,
+            self.settings.ports,
             self.github.proposals if self.github else None,
         )
         pulls = self.github.pulls if self.github else None
@@ -242,13 +244,15 @@ class App:
             self.watch,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
         )
+        runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
+        names = [*self.mirrors]
         return Loop(
             self.store,
             {
-                "repository": RepositoryKind(self.repositories, pulls),
-                "pipeline": Addressed(pipelines, everyone),
-                "run": RunKind(self.store, self.executor, self.artifacts, self.endings),
-                "environment": Addressed(environments, everyone),
+                "repository": Watched(RepositoryKind(self.repositories, pulls), names),
+                "pipeline": Watched(Addressed(pipelines, everyone), names),
+                "run": Watched(runs, names),
+                "environment": Watched(Addressed(environments, everyone), names),
                 "trouble": Addressed(TroubleKind(self.store), everyone),
             },
             self._appliers(environments),
@@ -385,7 +389,12 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         stack.enter_context(only_one(home))
         store = await SqliteStore.open(home / "state.db")
         stack.push_async_callback(store.close)
-        app = App(settings, base, secrets, store, ways or Ways())
+        ways = ways or Ways()
+        addresses = {
+            each.name: Mirror(each.address(base), home).url for each in settings.repositories
+        }
+        await heed_names(store, addresses, home / "mirrors", ways.clock())
+        app = App(settings, base, secrets, store, ways)
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()

@@ -19,6 +19,7 @@ from controller.findings import Finding, bad, ok, warn
 from controller.git import Mirror
 from controller.github.connect import names_of
 from controller.github.doctor import examine_github
+from controller.renaming import resting
 from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.settings_lint import doubts
@@ -47,6 +48,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in home_folder(home):
         yield finding
     yield await state(home)
+    async for finding in unwatched(settings, home):
+        yield finding
     specs: dict[str, list[Pipeline]] = {each.name: [] for each in settings.repositories}
     for repository in settings.repositories:
         async for finding in remote(repository, repository.address(base), specs[repository.name]):
@@ -195,6 +198,23 @@ async def state(home: Path) -> Finding:
         said = f"{len(failing)} effects fail, first {first.owner} {first.action['type']}"
         return warn("state", f"{said}: {first.error}", "mend what it names; it is tried again")
     return ok("state", "the store can be read")
+
+
+async def unwatched(settings: Settings, home: Path) -> AsyncIterator[Finding]:
+    """The repositories that the state knows and the settings do not name."""
+    path = home / "state.db"
+    if not path.exists():
+        return
+    with suppress(Failure):  # the finding before says why not
+        store = await SqliteStore.open(path)
+        try:
+            names = await resting(store, [each.name for each in settings.repositories])
+        finally:
+            await store.close()
+        for name in names:
+            said = "it is in the state and not in the settings, so its pipelines rest"
+            mend = "if only its name changed, give it the old one again; else nothing need be done"
+            yield warn(f"repository {name}", said, mend)
 
 
 async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> AsyncIterator[Finding]:

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import httpx
 
+from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
 from deployers.site import HOST, Placed
+from specs.traffic import NO_ANSWER, Arm
 
 PROBE = 2.0
 """Seconds for an answer of the ready path."""
@@ -79,3 +81,17 @@ class Health:
 def patience_of(placed: Placed) -> Patience:
     """How long a server may be silent."""
     return Patience(placed.hung_after, placed.startup)
+
+
+def arm_of(name: str, router: RouterStatus | None) -> Arm | None:
+    """Which share of the traffic a server has."""
+    routing = router.routing if router is not None else Routing()
+    if routing.stable is not None and routing.stable.name == name:
+        return Arm.STABLE
+    return Arm.CANARY if routing.canary is not None and routing.canary.name == name else None
+
+
+def answered(router: RouterStatus | None) -> int:
+    """How many requests stable servers answered since the router began, whatever they said."""
+    counts = router.answers.get(Arm.STABLE, {}) if router is not None else {}
+    return sum(count for status, count in counts.items() if status != str(NO_ANSWER))

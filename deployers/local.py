@@ -20,14 +20,14 @@ from deployers import control
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.engine import Engine
-from deployers.health import Health, Probe, patience_of
+from deployers.health import Health, Probe, answered, arm_of, patience_of
 from deployers.liveness import Patience
 from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
 from deployers.server_command import Commands
 from deployers.site import HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
-from specs.traffic import NO_ANSWER, Arm, Exchange
+from specs.traffic import Arm, Exchange
 
 _GRACE = 10.0
 """Seconds that a server without traffic gets to end."""
@@ -90,6 +90,7 @@ class LocalDeployer:
                 self._dismiss(site, wanted)
                 if not await self._retire(site):
                     self._retire_later(place)
+                await self._move(site, desired.port)
                 if problem is not None:
                     raise problem
             except OSError as error:
@@ -289,8 +290,8 @@ class LocalDeployer:
         """Why a running server is not ready, and whether it hangs where it has to serve."""
         process = site.server(placed.name)
         probe = await self._health.probe(placed)
-        serves = _arm_of(placed.name, router) is Arm.STABLE
-        self._health.look(process, probe, _answered(router) if serves else 0)
+        serves = arm_of(placed.name, router) is Arm.STABLE
+        self._health.look(process, probe, answered(router) if serves else 0)
         if not serves or not probe.trouble:
             return probe.trouble, False
         if probe.answered:
@@ -311,8 +312,10 @@ class LocalDeployer:
             self._processes.remove(process)
         site.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = site.folder / control.STATE
-        if not state.exists():
-            state.write_text(Routing(port=port or 0).model_dump_json())
+        known = Routing.model_validate_json(state.read_bytes()) if state.exists() else None
+        if known is None or port not in (None, known.port):  # where it was may be taken by now
+            routing = (known or Routing()).model_copy(update={"port": port or 0})
+            state.write_text(routing.model_dump_json())
         argv = (sys.executable, "-m", "deployers.router", "--folder", str(site.folder))
         environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
         self._processes.start(
@@ -344,7 +347,7 @@ class LocalDeployer:
             stable=_next(desired.stable, now.stable, ready),
             canary=_next(desired.canary, None, ready),
             seed=desired.seed,
-            port=desired.port or now.port,
+            port=now.port,
         )
         if routing.canary is None and now.canary is not None and desired.canary is not None:
             routing = routing.model_copy(update={"canary": _kept(desired.canary, now.canary)})
@@ -357,6 +360,24 @@ class LocalDeployer:
         except RouterRefusedError as error:
             raise NeedsHuman(f"the router refused its routing: {error}") from error
 
+    async def _move(self, site: Site, port: int | None) -> None:
+        """Have the router listen at another port; last, so that one that is taken holds up nothing.
+
+        Raises TryAgain where a person has to free it.
+        """
+        now = (await self._await_router(site)).routing
+        if port in (None, now.port):
+            return
+        moved = now.model_copy(update={"port": port})
+        try:
+            await control.ask(site.folder, "route", routing=moved.model_dump())
+        except RouterRefusedError as error:
+            raise TryAgain(
+                f"the port {port} cannot be had, so it goes on to answer at {now.port}: {error}. "
+                "Free that port, or name another in `ports` of the settings",
+                human=True,
+            ) from error
+
     async def _await_router(self, site: Site) -> RouterStatus:
         """The router's word; a new one takes a fraction of a second to give it."""
         with contextlib.suppress(TimeoutError):
@@ -366,7 +387,8 @@ class LocalDeployer:
                     if known.exit is not None:
                         detail = self._processes.tail(site.router, 500).strip()
                         why = detail or known.exit.detail
-                        raise TryAgain(f"the router ended: {why}", after=1.0)
+                        taken = "cannot listen" in why  # which a person has to mend
+                        raise TryAgain(f"the router ended: {why}", after=1.0, human=taken)
                     await asyncio.sleep(0.05)
                 return status
         raise TryAgain("the router does not answer its control socket", after=1.0)
@@ -449,20 +471,6 @@ def _reached(backend: Backend | None, placed: Mapping[str, Placed]) -> str | Non
     """The server that the router really sends to: one that moved to another port is not it."""
     there = placed.get(backend.name) if backend else None
     return there.name if there and backend and there.port == backend.port else None
-
-
-def _arm_of(name: str, router: RouterStatus | None) -> Arm | None:
-    """Which share of the traffic a server has."""
-    routing = router.routing if router is not None else Routing()
-    if routing.stable is not None and routing.stable.name == name:
-        return Arm.STABLE
-    return Arm.CANARY if routing.canary is not None and routing.canary.name == name else None
-
-
-def _answered(router: RouterStatus | None) -> int:
-    """How many requests stable servers answered since the router began, whatever they said."""
-    counts = router.answers.get(Arm.STABLE, {}) if router is not None else {}
-    return sum(count for status, count in counts.items() if status != str(NO_ANSWER))
 
 
 def _names(routing: Routing) -> Iterator[str]:

@@ -28,6 +28,7 @@ class EnvironmentKind:
         repositories: Repositories,
         branches: Mapping[str, Environments],
         redact: Callable[[str], str],
+        ports: Mapping[str, int],
         proposals: Proposals | None = None,
     ) -> None:
         self._versions = versions
@@ -35,6 +36,7 @@ class EnvironmentKind:
         self._repositories = repositories
         self._branches = branches
         self._redact = redact
+        self._ports = ports
         self._proposals = proposals
 
     async def observe(
@@ -52,6 +54,7 @@ class EnvironmentKind:
             deployed=await self._deployed(key.name),
             traffic=await self._traffic(key.name, state),
             branch=branch,
+            port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
             proposal=await self._proposal(state, inbox, branch, tip),
         )
@@ -69,6 +72,7 @@ class EnvironmentKind:
     async def write(self, owner: Key, action: WriteEnvironment) -> Sequence[Message]:
         """Apply `WriteEnvironment`."""
         file = action.file
+        self._repositories.mirror(action.repository)  # that there is one; its branch is beside it
         branch = self._branches[action.repository]
         place = (file.environment, file.pipeline)
         before = await branch.present(*place, at=action.seen) if action.seen else None

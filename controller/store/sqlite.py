@@ -25,6 +25,7 @@ from controller.store import rows, statements
 from controller.store.faults import explained, newer
 from controller.store.migrations import HEAD, NewerSchema, migrate
 from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record
+from controller.store.renaming import rename
 from specs.failures import Failure
 
 T = TypeVar("T")
@@ -124,6 +125,10 @@ class SqliteStore:
         sender may repeat itself.
         """
         return await self._run(self._prune, before)
+
+    async def rename_repository(self, old: str, new: str) -> None:
+        """Call a repository otherwise in all that is stored. For a controller before its loop."""
+        await self._save(self._rename, old, new)
 
     async def _select(
         self, query: Select[*tuple[Any, ...]], parameters: rows.Parameters
@@ -235,6 +240,10 @@ class SqliteStore:
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:
             connection.exec_driver_sql("PRAGMA user_version = 0")  # of no meaning; it is a write
+
+    def _rename(self, old: str, new: str) -> None:
+        with self._writing(forced=True) as connection:
+            rename(connection, old, new)
 
     def _prune(self, before: float) -> int:
         with self._writing(forced=False) as connection:

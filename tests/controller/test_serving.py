@@ -68,7 +68,7 @@ async def site(
             Virtualenvs(root / "environments"), secrets, root / "models", {},
         )  # fmt: skip
         branches = {"team": Environments(v1.repositories.mirror("team"))}
-        kind = EnvironmentKind(v1.versions, deployer, v1.repositories, branches, secrets.redact)
+        kind = EnvironmentKind(v1.versions, deployer, v1.repositories, branches, secrets.redact, {})
         try:
             yield serving, deployer, kind
         finally:
