@@ -70,6 +70,7 @@ from controller.troubles import KIND as TROUBLE
 from controller.versions import Versions
 from controller.watch import Watch
 from controller.web import server
+from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
@@ -232,6 +233,7 @@ class App:
             self.branches,
             self.secrets.redact,
             self.settings.ports,
+            self.ways.clock,
             self.github.proposals if self.github else None,
         )
         pulls = self.github.pulls if self.github else None
@@ -389,7 +391,7 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         stack.enter_context(only_one(home))
         store = await SqliteStore.open(home / "state.db")
         stack.push_async_callback(store.close)
-        ways = ways or Ways()
+        ways = ways or Ways(clock=Steady(await last_moment(store)))
         addresses = {
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
@@ -412,6 +414,13 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
             tasks.create_task(_every(DAY, app.sweep))
             tasks.create_task(_every(HOUR, app.sweep_checks))
             tasks.create_task(loop.run())
+
+
+async def last_moment(store: SqliteStore) -> float:
+    """When the life before this one saved last, so that this one begins no earlier; unless that is
+    a day or more in the future, as then its clock was wrong and not this one."""
+    last = await store.latest()
+    return last if last < time.time() + DAY else 0.0
 
 
 async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:

@@ -118,7 +118,7 @@ class Watch:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._ways.clock(), UTC)
+        return datetime.fromtimestamp(self._ways.wall(), UTC)
 
     def _stop(self, kind: str, name: str) -> None:
         self._sources.pop((kind, name), None)

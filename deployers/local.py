@@ -12,11 +12,11 @@ import contextlib
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from deployers import control
+from deployers.clock import Steady
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.engine import Engine
@@ -36,6 +36,8 @@ _DRAIN = 35.0
 _HUNG = 1.0
 """Seconds that a server which hangs gets to end: it was silent for long, and callers wait. One in a
 container gets `_GRACE`, as it is the keeper that has to take it away."""
+_LONGEST_PAUSE = 60.0
+"""Seconds before a server that ended is started again; more is of another clock."""
 _ANSWERS = 5.0
 """Seconds for an answer of the router's control socket."""
 _ROUTER = Patience(15.0, 15.0)
@@ -69,6 +71,7 @@ class LocalDeployer:
         self._commands = Commands(engine, confinement)
         self._processes = Processes(self._home / "processes")
         self._health = Health()
+        self._clock = Steady()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
 
@@ -137,6 +140,7 @@ class LocalDeployer:
             exchanges=exchanges,
             next=first + len(exchanges),
             dropped=first - page["start"],
+            now=page.get("now"),
         )
 
     async def remove(self, place: str) -> None:
@@ -201,7 +205,7 @@ class LocalDeployer:
         if placed.leaving is not None:
             placed = placed.model_copy(update={"leaving": None})
         site.save(placed)
-        if status.state is State.RUNNING or placed.not_before > time.time():
+        if status.state is State.RUNNING or 0 < placed.not_before - self._clock() <= _LONGEST_PAUSE:
             return
         if status.state is State.NEW and not is_free(placed.port):
             placed = placed.model_copy(update={"port": free_port()})
@@ -212,11 +216,11 @@ class LocalDeployer:
         """Write down how a server ended, and make room for its next start."""
         assert status.exit is not None
         crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED or placed.hung != "")
-        pause = min(0.5 * 2.0**crashes, 60.0) if crashes > placed.crashes else 0.0
+        pause = min(0.5 * 2.0**crashes, _LONGEST_PAUSE) if crashes > placed.crashes else 0.0
         placed = placed.model_copy(
             update={
                 "crashes": crashes,
-                "not_before": status.exit.finished + pause,
+                "not_before": min(status.exit.finished, self._clock()) + pause,
                 "last": self._last_words(status, process, placed.hung),
                 "hung": "",
                 "port": placed.port if is_free(placed.port) else free_port(),
@@ -417,7 +421,7 @@ class LocalDeployer:
         """Write down which servers are not wanted any more."""
         for placed in site.placed().values():
             if placed.name not in wanted and placed.leaving is None:
-                site.save(placed.model_copy(update={"leaving": time.time()}))
+                site.save(placed.model_copy(update={"leaving": self._clock()}))
 
     async def _retire(self, site: Site) -> bool:
         """End the dismissed servers that have nothing in flight; are all of them gone?"""
@@ -430,7 +434,7 @@ class LocalDeployer:
             # Without an answer from the router nobody knows what is in flight.
             used = router is None or placed.name in router.in_flight
             routed = router is not None and placed.name in _names(router.routing)
-            if routed or (used and time.time() < placed.leaving + _DRAIN):
+            if routed or (used and 0 <= self._clock() - placed.leaving < _DRAIN):
                 continue
             process = site.server(placed.name)
             self._processes.stop(process, _GRACE)

@@ -101,6 +101,8 @@ class Traffic(Value):
     """Pass this as `after` to go on."""
     dropped: int = 0
     """How many records between `after` and the first were lost to the memory bound."""
+    now: float | None = None
+    """The router's time as the batch was read: what the moments in it are to be compared with."""
     waiting: tuple[Waiting, ...] = ()
     """The requests in flight as the batch was read."""
 

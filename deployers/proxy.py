@@ -18,6 +18,7 @@ import httptools
 
 from deployers import http1
 from deployers.assignment import assign, pseudonym
+from deployers.clock import Steady
 from deployers.records import Record, Ring
 from deployers.upstream import ServerConnection, Upstream
 from specs.traffic import NO_ANSWER, Arm
@@ -67,6 +68,7 @@ class Proxy:
         self.ring = Ring()
         self.closing = False
         self.callers: set[CallerConnection] = set()
+        self.clock = Steady()
         self.loop = asyncio.get_running_loop()
         self.drained: Callable[[Upstream], None] = Upstream.close
         """Called whenever a server has no request in flight."""
@@ -98,7 +100,7 @@ class Call:
         self._id = request.header(b"x-request-id") or proxy.request_id()
         unit = request.header(UNIT_HEADER)
         self._unit = None if unit is None else pseudonym(unit)
-        self._at, self._begun = time.time(), time.monotonic()
+        self._at, self._begun = proxy.clock(), time.monotonic()
         split = proxy.split
         self._probability = split.probability
         self._arm = assign(split.seed, self._probability, self._at, self._unit)

@@ -159,7 +159,13 @@ class Router:
     def _traffic(self, epoch: str | None, after: int) -> dict[str, Any]:
         start = after if epoch == self._epoch else 0
         page = self._proxy.ring.page(start)
-        return {"epoch": self._epoch, "first": page.first, "records": page.records, "start": start}
+        return {
+            "epoch": self._epoch,
+            "first": page.first,
+            "records": page.records,
+            "start": start,
+            "now": self._proxy.clock(),
+        }
 
     async def _finish(self) -> None:
         """Take no new connection, and give requests in flight their time."""

@@ -118,6 +118,11 @@ class SqliteStore:
         """True if another process has committed since the last call; cheap enough to poll."""
         return await self._run(self._changed)
 
+    async def latest(self) -> float:
+        """When an object was saved last, in seconds since the epoch; 0 if none ever was."""
+        (found,) = await self._select(statements.NEWEST, {})
+        return float(found[0] or 0.0)
+
     async def prune(self, before: float) -> int:
         """Forget letters heeded before that time, and say how many they were.
 
