@@ -56,8 +56,10 @@ async def heed_names(
             was=old,
             repository=there[0],
         )
-    facts = [Fact(key=Key(ADDRESS, n), body={"url": url}) for n, url in addresses.items()]
-    await store.commit(Change(facts=tuple(facts)), now)
+    news = {name: url for name, url in addresses.items() if before.get(name) != url}
+    if news:  # else it begins without a write, also on a full disk
+        facts = [Fact(key=Key(ADDRESS, name), body={"url": url}) for name, url in news.items()]
+        await store.commit(Change(facts=tuple(facts)), now)
 
 
 class Watched(Generic[State, Observed]):

@@ -14,7 +14,7 @@ import pytest
 
 from deployers.local import LocalDeployer
 from deployers.protocol import Desired, ServerStatus
-from deployers.site import Placed, Site
+from deployers.site import Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
 from tests.contracts.test_local_deployer import local_server
@@ -118,6 +118,17 @@ async def test_a_server_that_keeps_dying_is_started_again_with_growing_pauses(
             assert status.detail.startswith(f"it ended {('once', '2 times')[crashes - 1]}")
         pauses.append(placed.not_before)
     assert pauses[1] - pauses[0] >= 2.0  # the second pause alone is that long
+
+
+async def test_a_pause_that_another_clock_put_hours_ahead_is_over(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=local_server(tmp_path, "v1"))
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+    later = time.time() + 7200
+    site.save(Placed(name="v1", port=free_port(), ready="/healthz", predict="/predict",
+                     crashes=1, not_before=later))  # fmt: skip
+    assert (await converge(deployer, desired)).stable == "v1"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from controller.cli.tree import render
 from controller.doctor import examine
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port
-from tests.scenarios.world import World
+from tests.scenarios.world import World, run_git
 
 # Apprise's reader of PGP keys imports it, whatever service is asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -87,6 +87,21 @@ async def test_a_repository_that_is_gone_from_the_settings_rests_and_that_is_sai
     async with without_faults(world):
         world.push("Shift it", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
         await world.serves(2, "staging")
+
+
+async def test_a_repository_that_moved_is_looked_at_where_it_is_now(world: World) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+    world.remote.rename(world.root / "moved.git")
+    world.remote = world.root / "moved.git"
+    run_git(world.work, "remote", "set-url", "origin", str(world.remote))
+    world.configure(repositories=[{**TEAM, "name": "team", "url": "moved.git"}])
+    async with without_faults(world):
+        commit = world.push("Shift it", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+        run = await world.ended(2)
+        assert (run.outcome, run.commit) == ("passed", commit)
+        assert "mean" in world.note(commit)
 
 
 async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
