@@ -268,7 +268,7 @@ async def _version(
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
-            catalog = Catalog(Path(scratch), stores, clock=lambda: 0.0)
+            catalog = Catalog(Path(scratch), stores, wall=lambda: 0.0)
             listing = await catalog.list(uri, repository=folder)
         if len(listing.manifest):
             return listing.manifest.digest, None

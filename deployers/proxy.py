@@ -16,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Protocol
 
 from deployers import http1
+from deployers.clock import Steady
 from deployers.records import Ring
 from deployers.upstream import Upstream
 from specs.release import LARGEST, LARGEST_REQUEST
@@ -122,6 +123,7 @@ class Proxy:
         """In the order they arrived in."""
         self.held = 0
         """Bytes of the bodies of requests that are read or not answered yet."""
+        self.clock = Steady()
         self.loop = asyncio.get_running_loop()
         self.drained: Callable[[Upstream], None] = lambda _: None
         """Called whenever a server has no request in flight."""

@@ -59,6 +59,12 @@ class Serve(Spec):
         default=LARGEST_REQUEST,
         description="The largest body of a request; a larger one is refused with 413.",
     )
+    hung_after: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=5),
+        description="A server in production that answers neither `ready` nor a caller for so long "
+        "is started again.",
+    )
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the server as environment variables."

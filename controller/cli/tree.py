@@ -19,6 +19,7 @@ from controller.cli.views import (
     TroubleView,
 )
 from controller.cli.words import ago, bar, lasting, one_line, share, short
+from controller.renaming import RESTS
 from controller.silences import why
 from validators.canary.policy import SIZE
 from validators.verdict import Verdict
@@ -70,7 +71,11 @@ def render(view: Snapshot) -> "RenderableType":
 
     parts: list[RenderableType] = []
     for pipeline in view.pipelines:
-        parts += [_pipeline(pipeline, view.at), Text("")]
+        tree = _pipeline(pipeline, view.at)
+        if pipeline.repository in view.resting:
+            said = f"it rests with its repository {pipeline.repository}: {RESTS}"
+            tree.add(Text.assemble(("! ", "bold yellow"), (said, "yellow")))
+        parts += [tree, Text("")]
     if not view.pipelines:
         parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
     parts += [_trouble(trouble, view.at) for trouble in view.troubles]

@@ -169,6 +169,8 @@ class Snapshot(Value):
     """Those that stand, the oldest first."""
     controller: int | None = None
     """The controller's process, if one runs."""
+    resting: tuple[str, ...] = ()
+    """Repositories that are not in the settings any more."""
 
 
 def run_view(run: Run, graph: Graph | None = None) -> RunView:

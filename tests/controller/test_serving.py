@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -72,7 +73,9 @@ async def site(
             Virtualenvs(root / "environments"), secrets, root / "models", {},
         )  # fmt: skip
         branches = {"team": Environments(v1.repositories.mirror("team"))}
-        kind = EnvironmentKind(v1.versions, deployer, v1.repositories, branches, secrets.redact)
+        kind = EnvironmentKind(
+            v1.versions, deployer, v1.repositories, branches, secrets.redact, {}, time.time
+        )
         try:
             yield serving, deployer, kind
         finally:
