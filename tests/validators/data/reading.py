@@ -11,16 +11,15 @@ import pyarrow.parquet as pq
 from validators.data.request import ObjectFile, Reading
 from validators.data.tables import Loaded, load
 
-Content = str | Mapping[str, Any] | pa.Table
-
 
 def read(
     folder: Path,
-    files: Mapping[str, Content],
+    files: Mapping[str, Any],
     wanted: frozenset[str] | None = None,
     **reading: Any,
 ) -> Loaded:
-    """What the gate reads of these files, by key: texts, or the columns of a Parquet file."""
+    """What the gate reads of these files, by key: texts, tables, or the columns of tables, which
+    are written as Parquet."""
     objects = []
     for number, (key, content) in enumerate(files.items()):
         path = folder / str(number)  # as in a content-addressed cache: only the key tells the kind
