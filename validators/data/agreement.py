@@ -1,6 +1,6 @@
 """The values that the objects of a dataset have of one column, as values of one type."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,17 @@ def agreed(columns: Mapping[str, Column], wished: ColumnType | None) -> Any:
     kind = None if unfit else _kind_of(list(found.values()), wished)
     if kind is None:
         return Disagreement(types, unfit)
-    cast = {key: exactly(values, kind) for key, values in found.items()}
+    as_kind = _nearest_double if wished == "double" else exactly
+    cast = {key: as_kind(values, kind) for key, values in found.items()}
     unfit = tuple(key for key, values in cast.items() if values is None)
     return Disagreement(types, unfit) if unfit else cast
+
+
+def together(columns: Sequence[Any]) -> Any:
+    """All values of some columns of strings."""
+    import pyarrow as pa
+
+    return pa.chunked_array([part for column in columns for part in column.chunks], pa.string())
 
 
 def _as_they_look(columns: Mapping[str, Column]) -> dict[str, Any]:
@@ -44,7 +52,7 @@ def _as_they_look(columns: Mapping[str, Column]) -> dict[str, Any]:
         looks = pa.string()  # what is text in one file is text in all
     else:
         quoted = any(column.source == "quoted" for column in columns.values())
-        looks = texts.type_of(untyped, only_times=quoted)
+        looks = texts.type_of(together(untyped), only_times=quoted)
     return {
         key: column.values if column.source == "typed" else texts.read_as(column.values, looks)
         for key, column in columns.items()
@@ -63,7 +71,8 @@ def _as_said(columns: Mapping[str, Column], wished: ColumnType) -> dict[str, Any
     written = [each for each in values.values() if pa.types.is_string(each.type)]
     kind = _fixed(wished)
     if kind is None:
-        kind = texts.decimal_of(written) if wished == "decimal" else texts.time_of(written)
+        every = together(written)
+        kind = texts.decimal_of(every) if wished == "decimal" else texts.time_of(every)
     return {
         key: texts.read_as(each, kind) if pa.types.is_string(each.type) else each
         for key, each in values.items()
@@ -83,6 +92,14 @@ def _kind_of(values: list[Any], wished: ColumnType | None) -> Any:
     if wished == "decimal":
         return kind if pa.types.is_decimal(kind) else pa.decimal128(38, 0)
     return kind if pa.types.is_timestamp(kind) else pa.timestamp("us")
+
+
+def _nearest_double(values: Any, kind: Any) -> Any:
+    """Numbers as doubles: who asks for them knows that they have about 16 digits."""
+    from pyarrow import types
+
+    number = types.is_integer(values.type) or types.is_decimal(values.type)
+    return values.cast(kind, safe=False) if number else exactly(values, kind)
 
 
 def _fixed(wished: ColumnType | None) -> Any:

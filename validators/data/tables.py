@@ -7,7 +7,7 @@ from typing import Any
 
 from specs.explain import nearest
 from specs.model import ColumnType
-from validators.data.agreement import Disagreement, agreed
+from validators.data.agreement import Disagreement, agreed, together
 from validators.data.common_types import is_text
 from validators.data.files import Column, Part, Unreadable, read
 from validators.data.partitions import contradicted, partitions_of, with_partitions
@@ -128,7 +128,7 @@ def _note_of_nulls(name: str, columns: Mapping[str, Column]) -> list[str]:
     untyped = [column.values for column in columns.values() if column.source == "text"]
     if len(untyped) < len(columns):
         return []
-    found = word_of_null(untyped)
+    found = word_of_null(together(untyped))
     if found is None:
         return []
     word, count = found

@@ -92,11 +92,7 @@ def test_the_gate_judges_what_the_files_say(tmp_path: Path) -> None:
     assert found["missing"] == [("FAIL", "`country`: 1 of 2 values are null (50 %), none allowed")]
     assert found["twice"] == [("FAIL", "`a.csv` has more than one column `x`")]
     (clash, left) = found["digits"]
-    assert clash == (
-        "FAIL",
-        "column `x` is int64 in `a.parquet`; double in `b.parquet`, and no one type holds all "
-        "these values",
-    )
-    assert left[0] == "ERROR"
+    assert (clash[0], left[0]) == ("FAIL", "ERROR")
+    assert clash[1].startswith("column `x` is int64 in `a.parquet`; double in `b.parquet`")
     assert "no rows" not in " ".join(message for _, message in found["digits"])
     assert found["settled"] == [("FAIL", "`x`: 1 of 2 values are null (50 %), none allowed")]

@@ -169,6 +169,12 @@ def test_a_type_of_the_spec_never_cuts_a_value(
     assert loaded.clashing == {"x"}
 
 
+def test_who_asks_for_doubles_gets_the_nearest(tmp_path: Path) -> None:
+    files: dict[str, Any] = {"a.parquet": {"x": [2**53 + 1]}, "b.parquet": {"x": [0.5]}}
+    loaded = read(tmp_path, files, types={"x": "double"})
+    assert column(loaded) == ("double", [2.0**53, 0.5])
+
+
 def test_a_type_for_a_column_that_is_not_there_is_told(tmp_path: Path) -> None:
     (check,) = read(tmp_path, {"a.csv": "zip\n1\n"}, types={"zipp": "string"}).checks
     assert (check.verdict, check.blocks) == (Verdict.WARN, False)
