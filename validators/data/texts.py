@@ -19,6 +19,8 @@ _WORDS_OF_NULL: Final = (
     "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "none",
     "nil", "-", "?", "\\N",
 )  # fmt: skip
+_ROOM: Final = 1e15
+"""A double has room for the digits before the point of every number that is smaller."""
 _LOOK_FIRST: Final = 1000
 """Values that are looked at before all are: most columns of texts show themselves at once."""
 
@@ -48,11 +50,14 @@ def read_as(values: Any, kind: Any) -> Any:
     if pa.types.is_string(kind):
         return values
     bare = pc.utf8_trim(values, characters=" \t")
+    if pa.types.is_decimal(kind) and not all_match(bare, _digits(kind)):
+        return None
     if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         # For Arrow 0x1F is a whole number, and +1 is none.
-        if not all_match(bare, rf"[+-]?{_digits(kind)}"):
+        if pc.any(pc.match_substring(bare, "x", ignore_case=True)).as_py():
             return None
-        bare = pc.replace_substring_regex(bare, r"^\+", "")
+        if pc.any(pc.starts_with(bare, "+")).as_py():
+            bare = pc.replace_substring_regex(bare, r"^\+", "")
     try:
         return bare.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -60,14 +65,10 @@ def read_as(values: Any, kind: Any) -> Any:
 
 
 def _digits(kind: Any) -> str:
-    """The form of what has room in a whole number or a decimal: of a text with more digits than its
-    precision, Arrow (26.0) may make another number without a word."""
-    from pyarrow import types
-
-    if types.is_integer(kind):
-        return "[0-9]+"
+    """The form of what has room in a decimal: of a text with more digits, Arrow's cast (26.0) may
+    make another number without a word."""
     before = f"[0-9]{{0,{kind.precision - kind.scale}}}"
-    return rf"{before}(?:\.[0-9]{{0,{kind.scale}}})?"
+    return rf"[+-]?{before}(?:\.[0-9]{{0,{kind.scale}}})?"
 
 
 def decimal_of(values: Any) -> Any:
@@ -82,8 +83,10 @@ def decimal_of(values: Any) -> Any:
 def time_of(values: Any) -> Any:
     """The timestamp that the strings are read as, with a zone if all have one."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    unit = "ns" if _any_match(values, r"\.[0-9]{7}") else "us"
+    fine = pc.any(pc.match_substring_regex(values, r"\.[0-9]{7}")).as_py()
+    unit = "ns" if fine else "us"
     return pa.timestamp(unit, "UTC") if all_match(values, _ZONED) else pa.timestamp(unit)
 
 
@@ -114,12 +117,6 @@ def all_match(values: Any, pattern: str) -> bool:
     )
 
 
-def _any_match(values: Any, pattern: str) -> bool:
-    import pyarrow.compute as pc
-
-    return bool(pc.any(pc.match_substring_regex(values, pattern), min_count=0).as_py())
-
-
 def _truths(values: Any) -> Any:
     import pyarrow as pa
 
@@ -129,18 +126,21 @@ def _truths(values: Any) -> Any:
 
 def _numbers(values: Any) -> Any:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if all_match(values, _WHOLE):
         short = read_as(values, pa.int64()) is not None
         return pa.int64() if short else pa.decimal128(38, 0)
-    if not all_match(values, f"{_NUMBER}|{_BARE_EXPONENT}"):
-        return None
-    # 12e4 alone may be a code; among numbers with a point it is one of them.
-    if _any_match(values, rf"^{_BLANK}{_BARE_EXPONENT}") and not _any_match(values, r"\."):
-        return None
-    if not _any_match(values, rf"^{_BLANK}-?[0-9]{{16}}"):
+    if not all_match(values, _NUMBER):
+        # 12e4 alone may be a code; among numbers with a point it is one of them.
+        with_point = pc.any(pc.match_substring(values, ".")).as_py()
+        if not with_point or not all_match(values, f"{_NUMBER}|{_BARE_EXPONENT}"):
+            return None
+    doubles = read_as(values, pa.float64())
+    if doubles is None or pc.max(pc.abs(doubles)).as_py() < _ROOM:
         return pa.float64()
-    # A double has not room for them.
+    if not pc.any(pc.match_substring_regex(values, rf"^{_BLANK}-?[0-9]{{16}}")).as_py():
+        return pa.float64()
     return decimal_of(values) if all_match(values, _PLAIN) else None
 
 
