@@ -12,7 +12,7 @@ from validators.data.common_types import is_text
 from validators.data.files import Column, Part, Unreadable, read
 from validators.data.partitions import contradicted, partitions_of, with_partitions
 from validators.data.request import ObjectFile, Reading
-from validators.data.texts import word_of_null
+from validators.data.texts import words_of_null
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -68,17 +68,18 @@ def load(
         *missing_columns(headers, wanted, leave_out),
         *_unknown_types(reading.types, names),
     ]
-    return _joined(parts, names, reading.types, checks)
+    return _joined(parts, names, reading, checks)
 
 
 def _joined(
     parts: Mapping[str, Part],
     names: Sequence[str],
-    types: Mapping[str, ColumnType],
+    reading: Reading,
     checks: Sequence[Check],
 ) -> Loaded:
     import pyarrow as pa
 
+    types = reading.types
     found: dict[str, Any] = {}
     clashes: dict[str, Check] = {}
     notes: list[str] = []
@@ -102,7 +103,7 @@ def _joined(
             kind,
         )
         if name not in types and is_text(kind):
-            notes += _note_of_nulls(name, columns)
+            notes += _note_of_nulls(name, columns, reading.nulls)
     if not found and names:
         found[names[0]] = pa.nulls(rows)  # without a column there would be no rows
     every = (*checks, *clashes.values())
@@ -123,18 +124,18 @@ def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:
     return _check("one type everywhere", message, name, next_step=step)
 
 
-def _note_of_nulls(name: str, columns: Mapping[str, Column]) -> list[str]:
-    """That a column is text for the one word in it that may mean null."""
+def _note_of_nulls(name: str, columns: Mapping[str, Column], nulls: Sequence[str]) -> list[str]:
+    """That a column is text for words alone that may mean null."""
     untyped = [column.values for column in columns.values() if column.source == "text"]
     if len(untyped) < len(columns):
         return []
-    found = word_of_null(together(untyped))
-    if found is None:
+    words, count = words_of_null(together(untyped))
+    if not words:
         return []
-    word, count = found
-    values = f"{count:,} value{'s' * (count != 1)}"
-    said = f"`{name}` is text for {values} `{word}` alone. If that means null, say so: "
-    return [f'{said}`nulls: ["", "{word}"]` of the dataset.']
+    values = f"{count:,} value{'s' * (count != 1)} ({', '.join(words)})"
+    mend = ", ".join(f"'{word}'" for word in (*nulls, *words))
+    said = f"`{name}` is text for {values} alone; if that means null: "
+    return [f"{said}`nulls: [{mend}]` in the dataset."]
 
 
 # -- what is wrong with the objects ----------------------------------------------------------------

@@ -90,20 +90,19 @@ def time_of(values: Any) -> Any:
     return pa.timestamp(unit, "UTC") if all_match(values, _ZONED) else pa.timestamp(unit)
 
 
-def word_of_null(values: Any) -> tuple[str, int] | None:
-    """The one word for "nothing" but for which the strings would be something else, and how many of
-    them it is; None if there is no such word."""
+def words_of_null(values: Any) -> tuple[list[str], int]:
+    """The words for "nothing" but for which the strings would be something else, and how many of
+    them these are; none where that is not so."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     words = pc.is_in(values, value_set=pa.array(_WORDS_OF_NULL))
     found = pc.unique(values.filter(words)).to_pylist()
-    if len(found) != 1:
-        return None
-    kind = type_of(values.filter(pc.invert(words)), only_times=False)
-    if pa.types.is_string(kind) or pa.types.is_null(kind):
-        return None
-    return found[0], pc.sum(words).as_py()
+    if found:
+        kind = type_of(values.filter(pc.invert(words)), only_times=False)
+        if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
+            return found, pc.sum(words).as_py()
+    return [], 0
 
 
 def all_match(values: Any, pattern: str) -> bool:

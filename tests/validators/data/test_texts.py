@@ -191,10 +191,12 @@ def test_the_spec_says_which_texts_are_null(tmp_path: Path) -> None:
 
 
 def test_numbers_that_one_word_makes_text_are_told_of(tmp_path: Path) -> None:
-    loaded = read(tmp_path, {"a.csv": "x,y\n1,NA\nNA,b\n", "b.csv": "x,y\n2,c\nNA,d\n"})
-    (note,) = loaded.notes
-    assert note.startswith("`x` is text for 2 values `NA` alone.")
-    assert '`nulls: ["", "NA"]`' in note
+    files = {"a.csv": "x,y\n1,NA\nNA,b\n", "b.csv": "x,y\n2,c\n\\N,d\n"}
+    (note,) = read(tmp_path, files, nulls=("", "?")).notes
+    assert note == (
+        r"`x` is text for 2 values (NA, \N) alone; if that means null: `nulls: "
+        r"['', '?', 'NA', '\N']` in the dataset."
+    )
 
 
 def test_rows_are_there_although_their_only_column_cannot_be_judged(tmp_path: Path) -> None:
