@@ -80,7 +80,7 @@ def read(one: ObjectFile, wanted: frozenset[str] | None, nulls: Collection[str])
         raise Unreadable("was not fetched to this machine", Verdict.ERROR) from None
     except PermissionError:
         raise Unreadable("may not be read by this user", Verdict.ERROR) from None
-    except (pa.ArrowException, OSError, ValueError, plain_csv.Error) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError, plain_csv.Error) as error:
         raise Unreadable(f"is not readable as {NAMED[form.kind]}{_where(str(error))}") from None
 
 
@@ -95,6 +95,7 @@ def _where(message: str) -> str:
         f"{counts[2]} fields instead of {counts[1]}" if counts else "",
         f"`{changed[1]}` is a {changed[2]} before and a {changed[3]} there" if changed else "",
         f"`{twice[1]}` is there twice" if twice else "",
+        "it is not UTF-8" if re.search("(?i)utf-?8", message) else "",
     ]
     found = ", ".join(part for part in parts if part)
     return f" ({found})" if found else ""
@@ -179,11 +180,10 @@ def _head(path: Path, form: Form, delimiter: str) -> tuple[list[str], bool]:
         _open(path, form) as stream,
         io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text,
     ):
-        lines = (line for line in plain_csv.reader(text, delimiter=delimiter) if line)
-        names = next(lines, None)
+        names = next(filter(None, plain_csv.reader(text, delimiter=delimiter)), None)
         if names is None:
             raise Unreadable("is an empty file")
-        return names, next(lines, None) is None
+        return names, not any(line.strip("\r\n") for line in text)
 
 
 def _in_blocks(read_with: Callable[[int], Any]) -> Any:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from tests.validators.data.reading import column, read
-from validators.data.tables import Loaded
+from validators.data.request import ObjectFile
+from validators.data.tables import Loaded, load
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -66,6 +67,7 @@ def test_a_kind_that_cannot_be_read_is_an_error_that_names_those_that_can(
         ('[{"a": 1}] MARKER', "something after its JSON array"),
         ('{"a": 1}\n{"a": "MARKER"}', "`a` is a number before and a string there"),
         ('{"a": 1, "a": "MARKER"}', "`a` is there twice"),
+        ('[{"a": ' + "[" * 100_000 + "MARKER", "is not readable as JSON"),
     ],
 )
 def test_json_that_is_broken_says_where_and_quotes_nothing(
@@ -75,6 +77,18 @@ def test_json_that_is_broken_says_where_and_quotes_nothing(
     assert check.verdict is Verdict.FAIL
     assert why in check.message
     assert "MARKER" not in check.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("key", "encoding"),
+    [("a.csv", "latin-1"), ("a.csv", "utf-16"), ("a.tsv", "utf-16"), ("a.json", "latin-1")],
+)
+def test_a_text_in_another_encoding_is_told_so(key: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "0"
+    path.write_bytes(('[{"x": "é"}]' if key == "a.json" else "x,y\né,1\n").encode(encoding))
+    check = _only(load([ObjectFile(key=key, path=str(path))], None))
+    assert check.verdict is Verdict.FAIL
+    assert check.message.endswith("(it is not UTF-8)")
 
 
 def test_an_empty_array_has_no_rows_and_no_say(tmp_path: Path) -> None:
