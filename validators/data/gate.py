@@ -40,7 +40,7 @@ def judge(request: Request) -> Report:
     notes: list[str] = []
     checks: Sequence[Check] = flaws
     if suite.expectations:
-        loaded = load(request.objects, columns_to_read(suite.expectations), request.reading)
+        loaded = load(request.objects, columns_to_read(suite.expectations), reading=request.reading)
         checks, notes = _judged(suite.expectations, loaded, origin, provenance)
         checks = [*flaws, *loaded.checks, *checks]
         notes = [_size(loaded, len(request.objects)), *loaded.notes, *notes]

@@ -36,9 +36,13 @@ class Loaded:
 def load(
     objects: Sequence[ObjectFile],
     wanted: frozenset[str] | None,
+    everywhere: frozenset[str] | None = frozenset(),
     reading: Reading = Reading(),  # noqa: B008 - a constant value
 ) -> Loaded:
-    """Read the wanted columns (None: all) of all objects."""
+    """Read the wanted columns (None: all) of all objects.
+
+    Every object has to have those and, without their being read, those of `everywhere`.
+    """
     if not objects:
         return Loaded(checks=(_check("objects", "no object belongs to this dataset version"),))
     broken: list[Check] = []
@@ -62,10 +66,11 @@ def load(
     headers = {key: part.header for key, part in parts.items() if part.header}
     leave_out = {key for key, part in parts.items() if part.leaves_out}
     names = tuple(dict.fromkeys(name for header in headers.values() for name in header))
+    required = None if wanted is None or everywhere is None else wanted | everywhere
     checks = [
         *_twice(doubled),
         *_said_twice(apart),
-        *missing_columns(headers, wanted, leave_out),
+        *missing_columns(headers, required, leave_out),
         *_unknown_types(reading.types, names),
     ]
     return _joined(parts, names, reading, checks)

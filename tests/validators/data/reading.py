@@ -30,7 +30,7 @@ def read(
             table = content if isinstance(content, pa.Table) else pa.table(dict(content))
             pq.write_table(table, path)
         objects.append(ObjectFile(key=key, path=str(path)))
-    return load(objects, wanted, Reading(**reading))
+    return load(objects, wanted, reading=Reading(**reading))
 
 
 def column(loaded: Loaded, name: str = "x") -> tuple[str, list[object]]:

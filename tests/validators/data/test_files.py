@@ -387,3 +387,12 @@ def test_a_folder_in_some_keys_only_is_a_column_that_the_others_lack(tmp_path: P
     check = _only(read(tmp_path, files, frozenset({"dt"})))
     assert check.verdict is Verdict.FAIL
     assert "column `dt` is missing in `b.csv`" in check.message
+
+
+def test_a_column_may_be_needed_in_every_file_without_being_read(tmp_path: Path) -> None:
+    for number, text in enumerate(("x,y\n1,2\n", "x\n3\n")):
+        (tmp_path / str(number)).write_text(text)
+    objects = [ObjectFile(key=f"{n}.csv", path=str(tmp_path / str(n))) for n in range(2)]
+    loaded = load(objects, frozenset({"x"}), frozenset({"y"}))
+    assert _only(loaded).verdict is Verdict.FAIL
+    assert loaded.table.column_names == ["x"]
