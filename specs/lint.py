@@ -58,6 +58,7 @@ def lint(
             _steps(loaded, pipeline),
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
+            _readings(loaded, pipeline),
             lint_policy(loaded, pipeline),
             lint_files(loaded, pipeline, files, absent) if files is not None else (),
         )
@@ -263,4 +264,21 @@ def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message = f"no step reads `datasets.{name}`"
             yield loaded.problem(
                 "unused", ("datasets", name), message, severity="warning", at_key=True
+            )
+
+
+def _readings(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+    """What is said of how a dataset is read, and says nothing or something else."""
+    for name, dataset in pipeline.datasets.items():
+        path = ("datasets", name)
+        for key in ("types", "nulls"):
+            if dataset.expectations is None and key in dataset.model_fields_set:
+                message = f"`{key}` goes for the suite, and `datasets.{name}` has no `expectations`"
+                yield loaded.problem(
+                    "no-effect", (*path, key), message, severity="warning", at_key=True
+                )
+        if dataset.nulls and "" not in dataset.nulls:
+            message = f'`{shown((*path, "nulls"))}` lacks "": an empty field is a text then'
+            yield loaded.problem(
+                "nulls", (*path, "nulls"), message, severity="warning", at_key=True
             )

@@ -230,6 +230,26 @@ def test_a_release_without_a_model_or_a_gate_is_told() -> None:
     ]
 
 
+SUITE = "expectations: expectations.yaml"
+
+
+def test_how_a_dataset_is_read_says_nothing_without_a_suite() -> None:
+    problem = only(edit((SUITE, "types: {zip: string}")))
+    assert (problem.code, problem.severity) == ("no-effect", "warning")
+    assert problem.path == "datasets.flights.types"
+
+
+@pytest.mark.parametrize("nulls", ["[NA]", "[NA, n/a]"])
+def test_other_nulls_than_the_empty_field_are_asked_about(nulls: str) -> None:
+    problem = only(edit((SUITE, f"{SUITE}, nulls: {nulls}")))
+    assert (problem.path, problem.severity) == ("datasets.flights.nulls", "warning")
+
+
+@pytest.mark.parametrize("nulls", ["[]", "['', NA]"])
+def test_no_nulls_at_all_or_more_of_them_are_no_problem(nulls: str) -> None:
+    assert check(edit((SUITE, f"{SUITE}, nulls: {nulls}")), FILE).problems == ()
+
+
 def test_missing_files_are_named_with_the_nearest() -> None:
     files = ("train.py", "evaluate.py", "serve.py", "expectation.yaml")
     problem = only(SMALLEST, files)

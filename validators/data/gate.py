@@ -40,10 +40,10 @@ def judge(request: Request) -> Report:
     notes: list[str] = []
     checks: Sequence[Check] = flaws
     if suite.expectations:
-        loaded = load(request.objects, columns_to_read(suite.expectations))
+        loaded = load(request.objects, columns_to_read(suite.expectations), reading=request.reading)
         checks, notes = _judged(suite.expectations, loaded, origin, provenance)
         checks = [*flaws, *loaded.checks, *checks]
-        notes.insert(0, _size(loaded, len(request.objects)))
+        notes = [_size(loaded, len(request.objects)), *loaded.notes, *notes]
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")

@@ -55,6 +55,8 @@ def test_a_file_changes_the_keys_of_those_that_read_it(
         ("environment.python", "3.12", {"train", "evaluate"}),
         ("steps.evaluate.reads", ["*.py"], {"evaluate"}),
         ("gates.model.threshold", 0.4, {"gate.model"}),
+        ("datasets.numbers.types", {"zip": "string"}, {"gate.data.numbers"}),
+        ("datasets.numbers.nulls", ["", "NA"], {"gate.data.numbers"}),
         ("release.production.approval", "pull-request", set()),
         ("metadata.owners", ["@me"], set()),
     ],

@@ -43,6 +43,16 @@ LOOSER = [
     ("by: 0.01}", "by: 0.01, confidence: 0.6}", "gates.model: roc_auc against the baseline"),
     (", expectations: suite.yaml", "", "datasets.rows.expectations"),
     ("expectations: suite.yaml", "expectations: other.yaml", "datasets.rows.expectations"),
+    (
+        "expectations: suite.yaml",
+        "expectations: suite.yaml, nulls: ['', n/a]",
+        "datasets.rows.nulls",
+    ),
+    (
+        "expectations: suite.yaml",
+        "expectations: suite.yaml, types: {zip: string}",
+        "datasets.rows.types",
+    ),
     ("pull-request", "automatic", "release.production.approval"),
     ("{get: /healthz}, ", "", "release.staging.smoke"),
     ("not_worse_by: 1%", "not_worse_by: 2%", f"{ROLLOUT}.signals.errors"),
