@@ -45,8 +45,15 @@ class _Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
         self.verdict = verdict
 
 
-def load(objects: Sequence[ObjectFile], wanted: frozenset[str] | None) -> Loaded:
-    """Read the wanted columns (None: all) of all objects."""
+def load(
+    objects: Sequence[ObjectFile],
+    wanted: frozenset[str] | None,
+    everywhere: frozenset[str] | None = frozenset(),
+) -> Loaded:
+    """Read the wanted columns (None: all) of all objects.
+
+    Every object has to have those and, without their being read, those of `everywhere`.
+    """
     if not objects:
         return Loaded(checks=(_check("objects", "no object belongs to this dataset version"),))
     broken: list[Check] = []
@@ -59,7 +66,8 @@ def load(objects: Sequence[ObjectFile], wanted: frozenset[str] | None) -> Loaded
             broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
     if broken:
         return Loaded(checks=tuple(broken))
-    drift = missing_columns(headers, wanted)
+    required = None if wanted is None or everywhere is None else wanted | everywhere
+    drift = missing_columns(headers, required)
     clashing, clashes = _clashes(tables)
     columns = tuple(dict.fromkeys(name for header in headers.values() for name in header))
     return Loaded(_joined(tables, clashing), columns, clashing, (*drift, *clashes))

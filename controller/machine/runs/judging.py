@@ -18,7 +18,7 @@ from specs.gates import ModelGate
 from specs.model import Pipeline
 from specs.references import DatasetReference
 
-GATES_VERSION = 3
+GATES_VERSION = 4
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
 PROPOSED = ".proposed"
 """What the name of a data gate ends with whose suite only the pull request has."""
