@@ -110,7 +110,11 @@ def answers(
             continue
         asked.setdefault(_Asked(condition, columns_named(one)), {})[place] = one
     for group, several in asked.items():
-        yield from _of_engine(left[group.condition], group, several)
+        try:
+            yield from list(_of_engine(left[group.condition], group, several))
+        except Exception as error:  # as above, and no reason for all other checks to be lost
+            raised = type(error).__name__
+            yield from (Outcome(place, success=False, raised=raised) for place in several)
 
 
 def _outcome(rows: Rows, one: Expectation) -> Outcome | None:

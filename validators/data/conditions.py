@@ -300,8 +300,8 @@ def _mask(condition: Condition, table: Any) -> Any:
             return pc.is_in(column, value_set=_read(name, members, list(values), column.type))
         case Compare():
             return _compared(condition, table)
-        case Query(text=text):
-            return _queried(text, table)
+        case Query(text=text, columns=columns):
+            return _queried(text, table.select(list(columns)))
 
 
 def _queried(text: str, table: Any) -> Any:

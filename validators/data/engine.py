@@ -5,6 +5,7 @@ verdicts. Its import takes seconds, so it waits until there is something to judg
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -101,16 +102,24 @@ def _built(expectation: Expectation, place: int) -> Any:
     ).to_domain_obj()
 
 
-def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[Outcome]:
-    """Hold a pandas frame against expectations that are no misfits, keyed by place."""
+@functools.cache
+def _source() -> Any:
+    """Where frames are handed in; it takes a quarter of a second to make."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context.data_sources.add_pandas("gate")
+
+
+def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[Outcome]:
+    """Hold a pandas frame against expectations that are no misfits, keyed by place."""
+    import great_expectations as gx
+
+    source = _source()
     batch = (
-        context.data_sources.add_pandas("gate")
-        .add_dataframe_asset("dataset")
+        source.add_dataframe_asset(f"dataset-{len(source.assets)}")  # of its own: none is shared
         .add_batch_definition_whole_dataframe("version")
         .get_batch({"dataframe": frame})
     )

@@ -42,7 +42,9 @@ def judge(request: Request) -> Report:
     checks: Sequence[Check] = flaws
     if suite.expectations:
         needed = suite.expectations
-        loaded = load(request.objects, columns_to_read(needed), columns_everywhere(needed))
+        loaded = load(
+            request.objects, columns_to_read(needed), everywhere=columns_everywhere(needed)
+        )
         checks, notes = _judged(suite.expectations, loaded, origin, provenance)
         checks = [*flaws, *loaded.checks, *checks]
         notes.insert(0, _size(loaded, len(request.objects)))

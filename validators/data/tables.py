@@ -48,6 +48,7 @@ class _Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
 def load(
     objects: Sequence[ObjectFile],
     wanted: frozenset[str] | None,
+    *,
     everywhere: frozenset[str] | None = frozenset(),
 ) -> Loaded:
     """Read the wanted columns (None: all) of all objects.

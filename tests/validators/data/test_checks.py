@@ -16,6 +16,7 @@ from validators.data.checks import (
 )
 from validators.data.outcome import Outcome, exception_class, outcome_of
 from validators.data.suite import Expectation, Severity
+from validators.data.words import words_for
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -285,6 +286,16 @@ COLUMN = {"name": "b"}
 )
 def test_the_columns_that_a_condition_names_are_read(one: Expectation, named: str) -> None:
     assert columns_to_read([one]) == frozenset("a" + named)
+
+
+def test_a_condition_that_is_an_object_is_told_as_people_write_it() -> None:
+    parts = [
+        {"type": "comparison", "column": COLUMN, "operator": "NOT_IN", "parameter": [1, 2]},
+        {"type": "comparison", "column": COLUMN, "operator": ">", "parameter": "x"},
+        {"type": "nullity", "column": COLUMN, "is_null": False},
+    ]
+    said = words_for(_where({"type": "and", "conditions": parts})).limit
+    assert said == "unique values where b not in [1, 2] and b > 'x' and b is not null"
 
 
 def test_a_column_misspelt_in_a_condition_is_blamed_on_the_condition() -> None:

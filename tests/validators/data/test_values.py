@@ -452,12 +452,13 @@ def _conditions() -> Iterator[Case]:
         "price + 1 > 2.15",
         "single == 0.2",
     ]
-    for condition in left:
+    for at, condition in enumerate(left):
         where = {"row_condition": condition, "condition_parser": "pandas"}
         about = {"column": "few", **where}
         yield Case(PASS, "column_values_to_be_between", {**about, "min_value": 2})
         yield Case(FAIL, "column_values_to_be_between", {**about, "max_value": 1})
-        yield Case(PASS, "column_values_to_match_regex", {**about, "regex": "^[23]$"})
+        if at % 5 == 0:  # each is a frame of its own for Great Expectations
+            yield Case(PASS, "column_values_to_match_regex", {**about, "regex": "^[23]$"})
     objects: list[Any] = [
         {
             "type": "comparison",
