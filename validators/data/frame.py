@@ -24,10 +24,12 @@ def _settled(column: Any) -> Any:
 
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.cast(column.type.storage_type)
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if plain := _plain(column.type):
-        column = column.cast(plain)
+        column = column.cast(plain, safe=False)  # a day of milliseconds may hold a time of day
     if pa.types.is_floating(column.type):
         zero = pa.scalar(0, column.type)
         missing = pa.scalar(None, column.type)
@@ -43,6 +45,8 @@ def _plain(kind: Any) -> Any:
         return pa.float32()
     if pa.types.is_string_view(kind):
         return pa.large_string()
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.binary()
     if pa.types.is_binary_view(kind):
         return pa.large_binary()
     if pa.types.is_date64(kind):
