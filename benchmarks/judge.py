@@ -133,6 +133,10 @@ class Paths:
                 self.second[chosen] * 2 * size + place[chosen], minlength=SECONDS * 2 * size
             ).reshape(SECONDS, 2 * size)
             total += counts @ _latency_gains(bins, float(share))
+        for i in np.flatnonzero(traffic.failed):
+            passed = latency.passed(bins, float(traffic.latency[i] / scale[i]))
+            arm = bool(traffic.canary[i])
+            total[self.second[i]] += _failed_gains(bins, float(traffic.share[i]), arm, passed)
         return np.cumsum(total, axis=0)
 
     def evidence(self, wealth: Floats, signal: str) -> Floats:
@@ -183,6 +187,15 @@ def _latency_gains(bins: latency.Bins, share: float) -> Floats:
     size = len(bins.reference)
     ends = np.eye(2 * size, dtype=int).tolist()
     return np.asarray([latency.wealth(bins, [(share, e[:size], e[size:])]) for e in ends])
+
+
+@lru_cache(maxsize=256)
+def _failed_gains(bins: latency.Bins, share: float, canary: bool, passed: int) -> Floats:
+    """What each expert gains by one failed request whose age has passed so many thresholds."""
+    end = [int(i == passed) for i in range(latency.PASSES)]
+    none = [0] * latency.PASSES
+    unended = (share, none, end) if canary else (share, end, none)
+    return np.asarray(latency.wealth(bins, [], [unended]))
 
 
 def _log_sum(logs: Floats) -> Floats:

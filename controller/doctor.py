@@ -19,6 +19,7 @@ from controller.findings import Finding, bad, ok, warn
 from controller.git import Mirror
 from controller.github.connect import names_of
 from controller.github.doctor import examine_github
+from controller.renaming import resting
 from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.settings_lint import doubts
@@ -49,6 +50,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
         yield finding
     yield await state(home)
     for finding in await unwatched(home):
+        yield finding
+    async for finding in rests(settings, home):
         yield finding
     specs: dict[str, list[Pipeline]] = {each.name: [] for each in settings.repositories}
     for repository in settings.repositories:
@@ -207,6 +210,23 @@ async def unwatched(home: Path) -> list[Finding]:
         bad(f"canary {silent.server}", why(silent.silence), mend)
         for silent in (await silences(home)).values()
     ]
+
+
+async def rests(settings: Settings, home: Path) -> AsyncIterator[Finding]:
+    """The repositories that the state knows and the settings do not name."""
+    path = home / "state.db"
+    if not path.exists():
+        return
+    with suppress(Failure):  # the finding before says why not
+        store = await SqliteStore.open(path)
+        try:
+            names = await resting(store, [each.name for each in settings.repositories])
+        finally:
+            await store.close()
+        for name in names:
+            said = "it is in the state and not in the settings, so its pipelines rest"
+            mend = "if only its name changed, give it the old one again; else nothing need be done"
+            yield warn(f"repository {name}", said, mend)
 
 
 async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> AsyncIterator[Finding]:

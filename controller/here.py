@@ -310,8 +310,7 @@ async def _version(app: App, uri: str, folder: Path, marker: str | None) -> str:
         raise NeedsHuman(f"there is no object at {uri}; put the data there, or correct `uri`")
     if listing.marked is False:
         raise NeedsHuman(
-            f"{uri} is not complete: its marker {marker} is not there, or older than an object: "
-            "write it once the data is"
+            f"{uri} is not complete: {listing.unmarked}; write the marker once the data is"
         )
     return listing.manifest.digest
 

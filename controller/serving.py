@@ -112,6 +112,8 @@ class Serving:
                 idle=serve.idle.total_seconds(),
                 largest_request=serve.largest_request,
             ),
+            hung_after=serve.hung_after.total_seconds(),
+            startup=serve.startup_deadline.total_seconds(),
         )
 
     async def _image(self, version: ModelVersion, checkout: Path) -> str | None:

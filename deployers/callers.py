@@ -95,7 +95,7 @@ class CallerConnection(asyncio.Protocol):
             self.call.choke(choked=False)
 
     def on_message_begin(self) -> None:
-        self._request, self._since = http1.Request(), self.heard
+        self._since = self.heard
 
     def on_url(self, url: bytes) -> None:
         self._request.target += url

@@ -28,7 +28,7 @@ class Call:
         self._id = request.header(b"x-request-id") or proxy.request_id()
         unit = request.header(UNIT_HEADER)
         self._unit = None if unit is None else pseudonym(unit)
-        self._at, self._begun = time.time(), time.monotonic()
+        self._at, self._begun = proxy.clock(), time.monotonic()
         self._heard = self._begun
         split = proxy.split
         self._probability = split.probability

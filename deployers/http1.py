@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 
 Headers = list[tuple[bytes, bytes]]
@@ -87,9 +88,14 @@ def media_type(headers: Headers) -> str:
     """What an answer says that it is: in lower case, without parameters, printable, bounded."""
     for name, value in headers:
         if name.lower() == b"content-type":
-            text = value.partition(b";")[0].strip().lower().decode("ascii", errors="replace")
-            return "".join(char if char.isprintable() else "?" for char in text[:_MEDIA_TYPE])
+            return _media_type(value)
     return ""
+
+
+@lru_cache(maxsize=256)
+def _media_type(value: bytes) -> str:
+    text = value.partition(b";")[0].strip().lower().decode("ascii", errors="replace")
+    return "".join(char if char.isprintable() else "?" for char in text[:_MEDIA_TYPE])
 
 
 def _end_to_end(headers: Headers) -> Headers:

@@ -60,6 +60,10 @@ class Server(Value):
     predict: str
     """HTTP path that predictions are asked at."""
     bounds: Bounds = Bounds()
+    hung_after: float = 30.0
+    """Seconds without a sign of life after which it is started again while it is the stable one."""
+    startup: float = 60.0
+    """The same until its first sign of life, if that is longer."""
 
 
 class Desired(Value):
@@ -88,6 +92,9 @@ class ServerStatus(Value):
     """`http://host:port` of the server itself, past the router; for smoke tests."""
     detail: str = ""
     """Why it is not ready: exit code, last answer, the last lines of its log, redacted."""
+    hung: bool = False
+    """Whether it runs, has the stable traffic and answers nobody any more: applying what is desired
+    starts it again. Of a canary that is the judge's to say."""
 
 
 class Observed(Value):
@@ -122,6 +129,8 @@ class Traffic(Value):
     """Pass this as `after` to go on."""
     dropped: int = 0
     """How many records between `after` and the first were lost to the memory bound."""
+    now: float | None = None
+    """The router's time as the batch was read: what the moments in it are to be compared with."""
     waiting: tuple[Waiting, ...] = ()
     """The requests without a whole answer as the batch was read, oldest first; where there are
     more than a target can tell (a router of this machine: 4,096), the younger ones are left out."""
@@ -135,6 +144,9 @@ class Deployer(Protocol):
 
     async def apply(self, place: str, desired: Desired) -> None:
         """Converge on `desired`. Idempotent; returns before servers are ready.
+
+        A stable server that hangs is ended and started again. A canary is not: what it does to its
+        callers is the judge's evidence, and a rollback ends it.
 
         A server that leaves the desired state gets no new requests and ends when those in
         flight are answered. Raises `specs.failures.TryAgain` or `NeedsHuman`.

@@ -16,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Protocol
 
 from deployers import http1
+from deployers.clock import Steady
 from deployers.records import Ring
 from deployers.upstream import Upstream
 from specs.release import LARGEST, LARGEST_REQUEST
@@ -65,8 +66,9 @@ class Split:
     @property
     def largest_request(self) -> int:
         """What is read of a request's body before it is drawn who gets it."""
-        servers = [server for server in (self.stable, self.canary) if server is not None]
-        return max((each.bounds.largest_request for each in servers), default=LARGEST_REQUEST)
+        stable = self.stable.bounds.largest_request if self.stable is not None else 0
+        canary = self.canary.bounds.largest_request if self.canary is not None else 0
+        return max(stable, canary) or LARGEST_REQUEST
 
     def server(self, arm: Arm) -> Upstream | None:
         return self.canary if arm is Arm.CANARY else self.stable
@@ -121,6 +123,7 @@ class Proxy:
         """In the order they arrived in."""
         self.held = 0
         """Bytes of the bodies of requests that are read or not answered yet."""
+        self.clock = Steady()
         self.loop = asyncio.get_running_loop()
         self.drained: Callable[[Upstream], None] = lambda _: None
         """Called whenever a server has no request in flight."""

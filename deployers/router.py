@@ -131,7 +131,7 @@ class Router:
         routing = self._routing
         shared = routing.stable is not None and routing.canary is not None and routing.weight > 0
         if shared and self._word.is_missed(routing.silence, time.monotonic()):
-            self._silent = time.time()
+            self._silent = self._proxy.clock()
             self._split()
 
     def status(self) -> RouterStatus:
@@ -214,6 +214,7 @@ class Router:
             "records": page.records,
             "start": start,
             "waiting": self._proxy.waiting(),
+            "now": self._proxy.clock(),
         }
 
     async def _finish(self) -> None:

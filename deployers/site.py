@@ -30,6 +30,11 @@ class Placed(Value):
     """How it ended the last time."""
     leaving: float | None = None
     """Since when it is not wanted any more."""
+    hung_after: float = 30.0
+    startup: float = 60.0
+    """Both as the server's."""
+    hung: str = ""
+    """Why it was ended, if that is because it hung."""
 
 
 @dataclass(frozen=True, slots=True)

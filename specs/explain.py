@@ -27,6 +27,17 @@ _KINDS: Final = {
     "model_type": "a mapping",
 }
 
+_OTHER_NAMES: Final = {
+    **dict.fromkeys(("str", "text", "varchar", "char", "object", "category"), "string"),
+    **dict.fromkeys(("int", "integer", "int32", "long", "bigint"), "int64"),
+    **dict.fromkeys(("float", "float32", "float64", "number", "real"), "double"),
+    **dict.fromkeys(("numeric", "money"), "decimal"),
+    "boolean": "bool",
+    **dict.fromkeys(("day", "date32"), "date"),
+    **dict.fromkeys(("datetime", "datetime64", "time", "timestamptz"), "timestamp"),
+}
+"""What types are called elsewhere, and here."""
+
 _LIMITS: Final = {"le": "at most", "lt": "less than", "ge": "at least", "gt": "more than"}
 
 _PATTERNS: Final = {
@@ -216,7 +227,9 @@ def _suggestion(error: ErrorDetails, node: Node | None) -> str | None:
     if node is None or not isinstance(node.plain, str):
         return None
     if error["type"] == "literal_error":
-        return nearest(node.plain, _choices(error))
+        choices = _choices(error)
+        other = _OTHER_NAMES.get(node.plain.lower())
+        return other if other in choices else nearest(node.plain, choices)
     if error.get("ctx", {}).get("pattern") == PIPELINE_PATTERN:
         return slug(node.plain)
     return None

@@ -31,6 +31,7 @@ API_VERSION = "headgate.dev/v1"
 
 ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
+ColumnType = Literal["string", "int64", "double", "decimal", "bool", "date", "timestamp"]
 NotifyEvent = Literal[
     "rollback",
     "gate_failed",
@@ -115,6 +116,14 @@ class Dataset(Spec):
     )
     expectations: RelativePath | None = Field(
         default=None, description="The file of a Great Expectations suite, JSON or YAML."
+    )
+    types: Mapping[Text, ColumnType] = Field(
+        default={},
+        description="The types of columns, by name, for the suite; without it, as they look.",
+    )
+    nulls: Many[str] = Field(
+        default=("",),
+        description="The texts of CSV and TSV that are null; by default the empty one.",
     )
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from specs.base import MOST_GLOBS, HttpPath, Many, RelativePath, Spec, Text, Variable
-from specs.values import Duration, Percent, Size, Status
+from specs.values import Duration, Percent, Size, Status, format_size
 
 ANSWER_WITHIN: Final = timedelta(seconds=30)
 IDLE: Final = timedelta(seconds=60)
@@ -16,6 +16,12 @@ LONGEST_WAIT: Final = timedelta(hours=1)
 """For a server, at most: one that leaves is waited for as long."""
 LARGEST: Final = 128 << 20
 """Bytes that a request may be allowed at most: half of what a router holds of all of them."""
+
+
+def _is_affordable(size: int) -> int:
+    if not 0 < size <= LARGEST:
+        raise ValueError(f"expected a size above 0 and of at most {format_size(LARGEST)}")
+    return size
 
 
 class Serve(Spec):
@@ -49,11 +55,15 @@ class Serve(Spec):
         description="The longest wait for the next byte of an answer that has begun; while bytes "
         "come, a stream lives on.",
     )
-    largest_request: Size = Field(
+    largest_request: Annotated[Size, AfterValidator(_is_affordable)] = Field(
         default=LARGEST_REQUEST,
-        gt=0,
-        le=LARGEST,
         description="The largest body of a request; a larger one is refused with 413.",
+    )
+    hung_after: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=5),
+        description="A server in production that answers neither `ready` nor a caller for so long "
+        "is started again.",
     )
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
     secrets: Many[Variable] = Field(

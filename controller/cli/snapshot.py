@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from controller.cli.reach import controller_pid, values
@@ -27,6 +27,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
 from controller.machine.trouble import Trouble
 from controller.outbox import parsed
+from controller.renaming import resting
 from controller.silences import silences
 from controller.store.protocol import Store
 from controller.versions import Versions
@@ -38,8 +39,11 @@ HISTORY = 50
 """How many ended rollouts of an environment are looked through for the one that serves."""
 
 
-async def snapshot(store: Store, home: Path | None = None) -> Snapshot:
-    """The state at this moment. `home` lets it say whether a controller runs, and addresses."""
+async def snapshot(
+    store: Store, home: Path | None = None, names: Sequence[str] | None = None
+) -> Snapshot:
+    """The state at this moment. `home` lets it say whether a controller runs, and addresses;
+    `names`, of the repositories in the settings, which pipelines rest."""
     pipelines = sorted(values(await store.list("pipeline"), Pipeline), key=lambda p: p.name)
     versions = Versions(store)
     addresses = _addresses(home, pipelines) if home else {}
@@ -52,6 +56,7 @@ async def snapshot(store: Store, home: Path | None = None) -> Snapshot:
         failing=tuple(owed_view(owed) for owed in await store.owed() if owed.error),
         troubles=tuple(await _troubles(store)),
         controller=controller_pid(home) if home else None,
+        resting=await resting(store, names) if names is not None else (),
     )
 
 

@@ -19,6 +19,7 @@ from controller.cli.views import (
     TroubleView,
 )
 from controller.cli.words import ago, bar, lasting, one_line, short
+from controller.renaming import RESTS
 from controller.silences import why
 from validators.canary.figures import figure
 from validators.figures import percent
@@ -71,7 +72,11 @@ def render(view: Snapshot) -> "RenderableType":
 
     parts: list[RenderableType] = []
     for pipeline in view.pipelines:
-        parts += [_pipeline(pipeline, view.at), Text("")]
+        tree = _pipeline(pipeline, view.at)
+        if pipeline.repository in view.resting:
+            said = f"it rests with its repository {pipeline.repository}: {RESTS}"
+            tree.add(Text.assemble(("! ", "bold yellow"), (said, "yellow")))
+        parts += [tree, Text("")]
     if not view.pipelines:
         parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
     parts += [_trouble(trouble, view.at) for trouble in view.troubles]
@@ -125,6 +130,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
     if view.invalid:
         said = f"the spec is invalid: {one_line(view.invalid, 400)}"
         tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
+    if view.held_back:
+        tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
     for environment in view.environments:
         node = tree.add(_environment_line(environment, now))
         if environment.rollout is not None:

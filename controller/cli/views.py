@@ -132,6 +132,9 @@ class PipelineView(Value):
     commit: str | None
     invalid: str | None = None
     """What is wrong with the spec at that commit; nothing runs before it is mended."""
+    held_back: str | None = None
+    """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
+    _SUCCESS is older than b.csv`."""
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -170,6 +173,8 @@ class Snapshot(Value):
     """Those that stand, the oldest first."""
     controller: int | None = None
     """The controller's process, if one runs."""
+    resting: tuple[str, ...] = ()
+    """Repositories that are not in the settings any more."""
 
 
 def run_view(run: Run, graph: Graph | None = None) -> RunView:
@@ -325,6 +330,7 @@ def pipeline_view(
         branch=pipeline.default_branch,
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
+        held_back=pipeline.held_back,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),

@@ -200,6 +200,7 @@ class Workspace:
                 "version": given.digest,
                 "objects": [{"key": e.key, "path": str(pinned / e.key)} for e in manifest],
                 "suite": {"path": str(folder / suite), "origin": _within(attempt, suite)},
+                "reading": asked.get("reading", {}),  # none in an attempt of an older controller
             }
         tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
         files = {name: str((await self._input(attempt, name, own)).path) for name in tables}

@@ -20,6 +20,9 @@ from validators.figures import clip
 LONGEST = 200
 """Characters of a commit's subject and of its author's name."""
 
+SAME = 2.0
+"""Seconds by which the router's clock may seem to differ because an answer takes a while."""
+
 
 class EnvironmentKind:
     """A `Kind`: asks the deployer, the router and git."""
@@ -33,6 +36,8 @@ class EnvironmentKind:
         repositories: Repositories,
         branches: Mapping[str, Environments],
         redact: Callable[[str], str],
+        ports: Mapping[str, int],
+        clock: Callable[[], float],
         proposals: Proposals | None = None,
     ) -> None:
         self._versions = versions
@@ -40,6 +45,8 @@ class EnvironmentKind:
         self._repositories = repositories
         self._branches = branches
         self._redact = redact
+        self._ports = ports
+        self._clock = clock
         self._proposals = proposals
         self._origins: dict[tuple[str, str], Origin] = {}
         """By repository and commit: commits never change."""
@@ -59,6 +66,7 @@ class EnvironmentKind:
             deployed=await self._deployed(key.name),
             traffic=await self._traffic(key.name, state),
             branch=branch,
+            port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
             proposal=await self._proposal(state, inbox, branch, tip),
             origins=await self._origins_of(state, found),
@@ -77,6 +85,7 @@ class EnvironmentKind:
     async def write(self, owner: Key, action: WriteEnvironment) -> Sequence[Message]:
         """Apply `WriteEnvironment`."""
         file = action.file
+        self._repositories.mirror(action.repository)  # that there is one; its branch is beside it
         branch = self._branches[action.repository]
         place = (file.environment, file.pipeline)
         before = await branch.present(*place, at=action.seen) if action.seen else None
@@ -176,8 +185,9 @@ class EnvironmentKind:
         cursor = rollout.cursor
         try:
             if cursor is None:
-                return await self._history(place)
-            return await self._deployer.traffic(place, cursor.epoch, cursor.after)
+                return by_clock(await self._history(place), self._clock())
+            page = await self._deployer.traffic(place, cursor.epoch, cursor.after)
+            return by_clock(page, self._clock())
         except TryAgain:
             return None  # missing data is no evidence either way
 
@@ -195,6 +205,16 @@ class EnvironmentKind:
 
 class _Moved(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the file since it was looked at."""
+
+
+def by_clock(traffic: Traffic, now: float) -> Traffic:
+    """The records with moments of a clock that says `now`: the router has one of its own, and the
+    machine's may have been set since either began."""
+    apart = now - traffic.now if traffic.now is not None else 0.0
+    if abs(apart) < SAME:
+        return traffic
+    moved = tuple(each._replace(at=each.at + apart) for each in traffic.exchanges)
+    return traffic.model_copy(update={"exchanges": moved, "now": now})
 
 
 def _repository(inbox: Sequence[Letter]) -> str:

@@ -295,11 +295,11 @@ def held(
     """
     place = f"{pipeline}/{environment}"
     incident = _waits(pipeline, environment, version, now, why, "promote")
-    look_up = _look_up(place, background, version)
+    more = (f"headgate rollback {place}", *_look_up(place, background, version))
     return incident.model_copy(
         update={
             "evidence": figures(reports),
-            "commands": (*incident.commands, *look_up),
+            "commands": (*incident.commands, *more),
             "background": background,
         }
     )

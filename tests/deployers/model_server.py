@@ -23,6 +23,8 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if url.path == "/healthz":
+            while Path(f"{sys.argv[1]}.busy").exists():
+                time.sleep(0.01)
             ready = "wait_for" not in MODEL or Path(MODEL["wait_for"]).exists()
             self.answer(200 if ready else 503, b"")
             return

@@ -78,3 +78,18 @@ async def the_story(gated: World, oncall: Webhook) -> None:
     assert env is not None
     assert env.stable is not None
     assert env.stable.version == 1
+
+
+async def test_a_change_of_how_data_is_read_is_judged_anew(gated: World) -> None:
+    """`NA` is a text until the spec says otherwise."""
+    gated.put("b.csv", "id,x,label\nNA,0.5,1\n")
+    gated.push("Add the pipeline")
+    async with gated.controller():
+        first = await gated.ended(1)
+        assert first.nodes["gate.data.points"].verdict == "PASS"
+        suite = "expectations: suite.yaml"
+        nulls = f'{suite}, nulls: ["", NA]'
+        gated.push("Say that NA is null", ml_pipeline__yaml=(suite, nulls))
+        second = await gated.ended(2)
+        assert second.nodes["gate.data.points"].phase != "cached"
+        assert second.nodes["gate.data.points"].verdict == "FAIL"

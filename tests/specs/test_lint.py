@@ -107,6 +107,19 @@ def test_a_placeholder_that_is_not_there_is_pointed_at() -> None:
         ([("{metric: roc_auc,", "{metric: roc_auc, slice: a,")],
          "unknown-reference", "gates.model.checks[0].slice"),
         ([("score: p}", "prediction: p}")], "missing-column", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p, prediction: q}\n    task: multiclass")],
+         "task", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p, prediction: q}\n    task: regression")],
+         "task", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p}\n    task: multiclass"),
+          ("metric: roc_auc", "metric: accuracy")], "missing-column", "gates.model.task"),
+        ([("score: p}", "prediction: p}\n    task: regression\n    positive: 1"),
+          ("metric: roc_auc", "metric: r2")], "task", "gates.model.positive"),
+        ([("score: p}", "prediction: p}\n    positive: 1"), ("metric: roc_auc", "metric: r2")],
+         "task", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p, prediction: q}"),
+          ("[{metric: roc_auc,", "[{metric: r2, at_least: 0}, {metric: roc_auc,")],
+         "task", "gates.model.checks[1].metric"),
         ([("not_worse_than_baseline_by: 0.005", "at_most: 0.9")],
          "reversed-limit", "gates.model.checks[0]"),
         ([("not_worse_than_baseline_by: 0.005", "at_least: 0.9, severity: warn")],
@@ -215,6 +228,26 @@ def test_a_release_without_a_model_or_a_gate_is_told() -> None:
         ("error", "missing-key"),
         ("warning", "no-gate"),
     ]
+
+
+SUITE = "expectations: expectations.yaml"
+
+
+def test_how_a_dataset_is_read_says_nothing_without_a_suite() -> None:
+    problem = only(edit((SUITE, "types: {zip: string}")))
+    assert (problem.code, problem.severity) == ("no-effect", "warning")
+    assert problem.path == "datasets.flights.types"
+
+
+@pytest.mark.parametrize("nulls", ["[NA]", "[NA, n/a]"])
+def test_other_nulls_than_the_empty_field_are_asked_about(nulls: str) -> None:
+    problem = only(edit((SUITE, f"{SUITE}, nulls: {nulls}")))
+    assert (problem.path, problem.severity) == ("datasets.flights.nulls", "warning")
+
+
+@pytest.mark.parametrize("nulls", ["[]", "['', NA]"])
+def test_no_nulls_at_all_or_more_of_them_are_no_problem(nulls: str) -> None:
+    assert check(edit((SUITE, f"{SUITE}, nulls: {nulls}")), FILE).problems == ()
 
 
 def test_missing_files_are_named_with_the_nearest() -> None:

@@ -74,6 +74,34 @@ def test_the_nearest_valid_value_is_offered(old: str, new: str, path: str, advic
 
 
 @pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("strng", "string"),
+        ("text", "string"),
+        ("VARCHAR", "string"),
+        ("integer", "int64"),
+        ("float", "double"),
+        ("datetime", "timestamp"),
+    ],
+)
+def test_a_type_of_a_column_that_is_none_gets_the_name_that_it_has_here(
+    said: str, meant: str
+) -> None:
+    expectations = "expectations: expectations.yaml"
+    problem = only(SMALLEST.replace(expectations, f"{expectations}, types: {{zip: {said}}}"))
+    assert (problem.code, problem.path) == ("wrong-value", "datasets.flights.types.zip")
+    assert problem.nearest == meant
+    assert problem.expected == "one of string, int64, double, decimal, bool, date, timestamp"
+
+
+def test_a_number_that_is_to_mean_null_is_shown_with_its_quotes() -> None:
+    expectations = "expectations: expectations.yaml"
+    problem = only(SMALLEST.replace(expectations, f"{expectations}, nulls: ['', -999]"))
+    assert problem.path == "datasets.flights.nulls[1]"
+    assert problem.expected == 'text: write "-999" in quotes'
+
+
+@pytest.mark.parametrize(
     ("more", "path", "expected"),
     [
         ("triggers: {data: {datasets: flights}}", "triggers.data.datasets", "a list"),
@@ -103,6 +131,23 @@ def test_one_mistake_is_one_problem(more: str, path: str, expected: str) -> None
     assert problem.path == path
     assert problem.expected is not None
     assert problem.expected.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("largest_request: 129Mi", "a size above 0 and of at most 128Mi"),
+        ("largest_request: 0", "a size above 0 and of at most 128Mi"),
+        ("answer_within: 2h", "at most 1 hour"),
+        ("answer_within: 0s", "more than 0 seconds"),
+        ("idle: 0s", "more than 0 seconds"),
+        ("idle: 61m", "at most 1 hour"),
+    ],
+)
+def test_the_limits_of_requests_have_bounds(limit: str, expected: str) -> None:
+    problem = only(SMALLEST.replace("serve: {", f"serve: {{{limit}, "))
+    assert problem.path == f"release.serve.{limit.partition(':')[0]}"
+    assert problem.expected == expected
 
 
 @pytest.mark.parametrize(

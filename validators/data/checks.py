@@ -7,6 +7,8 @@ from typing import Any
 
 from specs.explain import nearest
 from specs.problems import Problem
+from validators.data.conditions import columns_of, condition_of
+from validators.data.literals import Unfit
 from validators.data.outcome import Misfit, Outcome
 from validators.data.suite import Expectation
 from validators.data.words import subject_of, tolerance, words_for
@@ -23,13 +25,15 @@ class Facts:
     columns: tuple[str, ...]
     types: Mapping[str, str] = field(default_factory=dict)
     """The type of each column that was read, by name."""
-    ranges: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """Least and greatest value of numeric and date columns that left their range."""
     clashing: frozenset[str] = frozenset()
 
 
+# Answered by the names of the columns alone.
+_BY_NAME = ("expect_table_column", "expect_column_to_exist")
+
+
 def columns_named(expectation: Expectation) -> tuple[str, ...]:
-    """The columns without which it cannot be evaluated."""
+    """The columns that it is about."""
     kwargs = expectation.kwargs
     named = [kwargs.get(key) for key in ("column", "column_A", "column_B")]
     if not expectation.type.startswith("expect_table_"):
@@ -38,16 +42,54 @@ def columns_named(expectation: Expectation) -> tuple[str, ...]:
     return tuple(name for name in named if isinstance(name, str))
 
 
+def _of_condition(expectation: Expectation) -> tuple[str, ...]:
+    """The columns that say which rows it is about; none if what it says cannot be read."""
+    try:
+        return columns_of(condition_of(expectation.kwargs))
+    except Unfit:
+        return ()
+
+
+def columns_needed(expectation: Expectation) -> tuple[str, ...]:
+    """The columns without which it cannot be evaluated."""
+    return tuple(dict.fromkeys((*columns_named(expectation), *_of_condition(expectation))))
+
+
 def columns_to_read(expectations: Sequence[Expectation]) -> frozenset[str] | None:
     """The columns that the suite needs, or None when it has to see all of them."""
+    needed: set[str] = set()
     for one in expectations:
-        if one.kwargs.get("row_condition"):
-            return None  # a condition may name any column
-        if one.type.startswith("expect_table_column"):
-            return None  # about the columns themselves
+        if one.type.startswith(_BY_NAME):
+            continue
         if not columns_named(one) and not one.type.startswith("expect_table_row_count"):
             return None  # a type we know nothing about
-    return frozenset(name for one in expectations for name in columns_named(one))
+        needed.update(columns_needed(one))
+    return frozenset(needed)
+
+
+def columns_everywhere(expectations: Sequence[Expectation]) -> frozenset[str] | None:
+    """The columns that no object may lack though they need not be read; None: all of them."""
+    needed: set[str] = set()
+    for one in expectations:
+        if one.type == "expect_column_to_exist":
+            needed.update(columns_named(one))
+        elif one.type.startswith(_BY_NAME):
+            listed = one.kwargs.get("column_set")
+            if one.kwargs.get("exact_match") is not False or not isinstance(listed, list):
+                return None
+            needed.update(str(name) for name in listed)
+    return frozenset(needed)
+
+
+def can_be_asked(expectation: Expectation, facts: Facts) -> bool:
+    """Whether the columns that it needs are there, and of one type each."""
+    return not (_missing(expectation, facts) or _clashing(expectation, facts))
+
+
+def _clashing(expectation: Expectation, facts: Facts) -> list[str]:
+    if expectation.type.startswith(_BY_NAME):
+        return []
+    return [name for name in columns_needed(expectation) if name in facts.clashing]
 
 
 def problem_check(problem: Problem) -> Check:
@@ -108,39 +150,69 @@ def check_of(expectation: Expectation, outcome: Outcome | None, facts: Facts, or
         limit=limit,
         n=_n(outcome, facts),
         blocks=blocks,
-        next_step=_next_step(expectation, outcome, facts),
+        next_step=_next_step(expectation, outcome, facts, origin),
         where=_where(expectation, origin),
     )
 
 
 def _judged(expectation: Expectation, outcome: Outcome | None, facts: Facts) -> tuple[Verdict, str]:
     if missing := _missing(expectation, facts):
-        listed = ", ".join(f"`{name}`" for name in missing)
-        are = "columns {} are" if len(missing) > 1 else "column {} is"
-        return Verdict.FAIL, f"{are.format(listed)} missing from the dataset"
-    if clashing := [name for name in columns_named(expectation) if name in facts.clashing]:
+        return Verdict.FAIL, _lost(expectation, missing)
+    if clashing := _clashing(expectation, facts):
         return (
             Verdict.ERROR,
             f"not evaluated: the objects disagree about the type of `{clashing[0]}`",
         )
     if outcome is None:
         return Verdict.ERROR, "Great Expectations gave no result for this expectation"
+    if outcome.refused:
+        return Verdict.ERROR, f"not evaluated: {outcome.refused}{_held(expectation, facts)}"
     if outcome.raised:
-        held = " and ".join(
-            f"`{name}` holds {facts.types[name]}"
-            for name in columns_named(expectation)
-            if name in facts.types
-        )
-        because = f"; {held}" if held else ""
         what = expectation.type
-        return Verdict.ERROR, f"`{what}` could not be evaluated ({outcome.raised}){because}"
+        held = _held(expectation, facts)
+        return Verdict.ERROR, f"`{what}` could not be evaluated ({outcome.raised}){held}"
+    if outcome.nothing:
+        return _checked_nothing(expectation, outcome.nothing)
     if outcome.success:
         return Verdict.PASS, _passed(expectation, outcome)
-    return Verdict.FAIL, _failed(expectation, outcome, facts)
+    return Verdict.FAIL, _failed(expectation, outcome)
+
+
+def _lost(expectation: Expectation, missing: Sequence[str]) -> str:
+    listed = ", ".join(f"`{name}`" for name in missing)
+    are = "columns {} are" if len(missing) > 1 else "column {} is"
+    named = columns_named(expectation)
+    if any(name in named for name in missing):
+        return f"{are.format(listed)} missing from the dataset"
+    are = (
+        "columns {}, which its condition names, are"
+        if len(missing) > 1
+        else ("column {}, which its condition names, is")
+    )
+    return f"{are.format(listed)} missing from the dataset"
+
+
+def _held(expectation: Expectation, facts: Facts) -> str:
+    """The types of the columns that it is about."""
+    held = " and ".join(
+        f"`{name}` holds {facts.types[name]}"
+        for name in columns_needed(expectation)
+        if name in facts.types
+    )
+    return f"; {held}" if held else ""
+
+
+def _checked_nothing(expectation: Expectation, why: str) -> tuple[Verdict, str]:
+    """A check of nothing decides nothing, unless its author says that it may be one."""
+    limit = words_for(expectation).limit
+    said = f"{_quoted(expectation)}: {limit}: checked nothing, because {why}"
+    if expectation.may_be_empty:
+        return Verdict.PASS, f"{said}; its `may_be_empty` allows that"
+    return Verdict.INCONCLUSIVE, said
 
 
 def _missing(expectation: Expectation, facts: Facts) -> list[str]:
-    return [name for name in columns_named(expectation) if name not in facts.columns]
+    return [name for name in columns_needed(expectation) if name not in facts.columns]
 
 
 def _quoted(expectation: Expectation) -> str:
@@ -165,7 +237,7 @@ def _passed(expectation: Expectation, outcome: Outcome) -> str:
     return f"{_quoted(expectation)}: {limit}, as expected"
 
 
-def _failed(expectation: Expectation, outcome: Outcome, facts: Facts) -> str:
+def _failed(expectation: Expectation, outcome: Outcome) -> str:
     limit, missed = words_for(expectation)
     about = _quoted(expectation)
     if outcome.names is not None:
@@ -179,11 +251,19 @@ def _failed(expectation: Expectation, outcome: Outcome, facts: Facts) -> str:
             f"{about}: {outcome.unexpected:,} of {outcome.evaluated:,} {rows} {missed} "
             f"({share}), {limits}"
         )
-        if span := _span(expectation, facts):
-            message += f"; found {span}"
+        if outcome.span:
+            low, high = (_found(expectation, end) for end in outcome.span)
+            message += f"; found {low} to {high}"
         return message
+    lacking = clip(", ".join(outcome.lacking), 120)
     if outcome.unexpected is not None:
-        return f"{about}: {outcome.unexpected:,} distinct values are not allowed; expected {limit}"
+        also = f"; {lacking} missing" if lacking else ""
+        return (
+            f"{about}: {outcome.unexpected:,} distinct values are not allowed{also}; "
+            f"expected {limit}"
+        )
+    if lacking:
+        return f"{about}: {lacking} missing; expected {limit}"
     if outcome.observed is not None:
         return f"{about}: expected {limit}, found {_found(expectation, outcome.observed)}"
     return f"{about}: expected {limit}, which does not hold"
@@ -202,15 +282,6 @@ def _column_names(expectation: Expectation, names: Sequence[str]) -> str:
     return f"the table's columns: {clip(said, 300)}"
 
 
-def _span(expectation: Expectation, facts: Facts) -> str | None:
-    if not expectation.type.endswith("_to_be_between"):
-        return None
-    found = facts.ranges.get(str(expectation.kwargs.get("column")))
-    if not found:
-        return None
-    return f"{_found(expectation, found[0])} to {_found(expectation, found[1])}"
-
-
 def _found(expectation: Expectation, value: Any) -> str:
     """What the data has, as it lies to the bounds that the suite sets."""
     if not isinstance(value, float):
@@ -224,6 +295,8 @@ def _observed(
 ) -> float | str | None:
     if outcome is None:
         return "missing" if _missing(expectation, facts) else None
+    if outcome.nothing:
+        return "nothing"
     if outcome.unexpected is not None:
         if outcome.evaluated:
             return f"{outcome.unexpected:,} ({percent(outcome.unexpected / outcome.evaluated)})"
@@ -233,18 +306,28 @@ def _observed(
 
 
 def _n(outcome: Outcome | None, facts: Facts) -> int | None:
-    if outcome is None or outcome.raised:
+    if outcome is None or outcome.raised or outcome.refused:
         return None
-    return facts.rows if outcome.evaluated is None else outcome.evaluated
+    if outcome.nothing:
+        return 0
+    if outcome.evaluated is not None:
+        return outcome.evaluated
+    return facts.rows if outcome.n is None else outcome.n
 
 
-def _next_step(expectation: Expectation, outcome: Outcome | None, facts: Facts) -> str | None:
+def _next_step(
+    expectation: Expectation, outcome: Outcome | None, facts: Facts, origin: str
+) -> str | None:
     for name in _missing(expectation, facts):
         if meant := nearest(name, list(facts.columns)):
             return f"The dataset has `{meant}`: was the column renamed, or is the suite wrong?"
         return f"Restore `{name}` in the data, or take its expectations out of the suite."
     if outcome is not None and outcome.raised:
         return "Choose an expectation that suits the type of the column."
+    if outcome is not None and outcome.refused:
+        return f"Mend {_place(origin, expectation.line)}."
+    if outcome is not None and outcome.nothing and not expectation.may_be_empty:
+        return "Mend its condition or the data; if that may be, add `meta: {may_be_empty: true}`."
     return None
 
 

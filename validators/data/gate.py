@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from specs.problems import Problem
 from specs.tree import MOST_BYTES
 from validators.data import engine
+from validators.data.answers import READS_LIMITS, answers
 from validators.data.checks import (
     Facts,
+    can_be_asked,
     check_of,
-    columns_named,
+    columns_everywhere,
     columns_to_read,
     misfit_check,
     missing_notes,
@@ -40,10 +41,13 @@ def judge(request: Request) -> Report:
     notes: list[str] = []
     checks: Sequence[Check] = flaws
     if suite.expectations:
-        loaded = load(request.objects, columns_to_read(suite.expectations))
+        needed = suite.expectations
+        loaded = load(
+            request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
+        )
         checks, notes = _judged(suite.expectations, loaded, origin, provenance)
         checks = [*flaws, *loaded.checks, *checks]
-        notes.insert(0, _size(loaded, len(request.objects)))
+        notes = [_size(loaded, len(request.objects)), *loaded.notes, *notes]
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -100,7 +104,7 @@ def _judged(
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
     for place, one in enumerate(expectations):
-        if found := engine.misfit(one):
+        if found := engine.misfit(one, reads_limits=one.type in READS_LIMITS):
             misfits[place] = found
         else:
             fit[place] = one
@@ -117,35 +121,12 @@ def _judged(
 def _evaluated(
     fit: Mapping[int, Expectation], loaded: Loaded
 ) -> tuple[Facts, Mapping[int, Outcome]]:
-    possible = {
-        place: one
-        for place, one in fit.items()
-        if all(
-            name in loaded.columns and name not in loaded.clashing for name in columns_named(one)
-        )
-    }
-    frame = loaded.table.to_pandas()
-    outcomes = {one.place: one for one in engine.evaluate(frame, possible)} if possible else {}
-    left = {
-        str(one.kwargs["column"])
-        for place, one in possible.items()
-        if place in outcomes
-        and not outcomes[place].success
-        and one.type == "expect_column_values_to_be_between"
-    }
     facts = Facts(
-        rows=len(frame),
+        rows=loaded.table.num_rows,
         columns=loaded.columns,
-        types={name: str(kind) for name, kind in frame.dtypes.items()},
-        ranges={name: span for name in left if (span := _range(frame[name]))},
+        types={field.name: str(field.type).removeprefix("large_") for field in loaded.table.schema},
         clashing=loaded.clashing,
     )
-    return facts, outcomes
-
-
-def _range(column: Any) -> tuple[Any, Any] | None:
-    """Least and greatest value, of numbers and dates only: a text would be a raw value."""
-    if column.dtype.kind not in "iufM":
-        return None
-    low, high = column.min(), column.max()
-    return (low.item(), high.item()) if hasattr(low, "item") else (low, high)
+    possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
+    found = answers(loaded.table, loaded.columns, possible)
+    return facts, {one.place: one for one in found}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 
@@ -24,8 +25,18 @@ class Outcome:
     """How many values (or distinct values) miss it."""
     evaluated: int | None = None
     """Out of how many, nulls not counted unless the expectation is about nulls."""
-    observed: float | str | date | None = None
+    observed: float | str | date | Decimal | None = None
     """An aggregate: number, date or type name."""
+    span: tuple[Any, Any] | None = None
+    """Least and greatest value of a numeric or date column that left its range."""
+    lacking: tuple[str, ...] = ()
+    """The members of the suite's set that the column does not have."""
+    n: int | None = None
+    """How many values, or rows, were looked at; None for what is about the table."""
+    nothing: str | None = None
+    """Why nothing was checked, e.g. no row meets the condition; None if something was."""
+    refused: str | None = None
+    """Why what the suite says cannot be read as the column's type, with the mend."""
     names: tuple[str, ...] | None = None
     """The columns of the table, for expectations about columns."""
     raised: str | None = None

@@ -1,8 +1,11 @@
 """What the data gate is asked: a pure function of the files that this names."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from specs.model import ColumnType
 
 
 class _Part(BaseModel):
@@ -13,7 +16,8 @@ class ObjectFile(_Part):
     """One pinned object of the dataset version, as it lies on this machine."""
 
     key: Annotated[str, Field(min_length=1)]
-    """Its name in the bucket; reports use it, and its ending tells the format."""
+    """Its name below the dataset's folder; reports use it, its ending tells the format, and its
+    folders called `name=value` are columns."""
     path: Annotated[str, Field(min_length=1)]
 
 
@@ -26,6 +30,15 @@ class SuiteFile(_Part):
     """Its name in the repository, for annotations on its lines."""
 
 
+class Reading(_Part):
+    """How the dataset is to be read, as the spec says."""
+
+    types: Mapping[str, ColumnType] = {}
+    """The type of a column, over what its files say or look like."""
+    nulls: tuple[str, ...] = ("",)
+    """The texts that mean null where a format has no null of its own."""
+
+
 class Request(_Part):
     """Judge one dataset version by one suite."""
 
@@ -34,3 +47,4 @@ class Request(_Part):
     """The digest of the manifest; the verdict holds for it and nothing else."""
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
+    reading: Reading = Reading()

@@ -39,6 +39,8 @@ class Expectation:
     severity: Severity = "critical"
     line: int | None = None
     column: int | None = None
+    may_be_empty: bool = False
+    """Whether it holds where there is nothing to check: `meta: {may_be_empty: true}`."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,15 @@ class _Reader:
         if severity not in SEVERITIES:
             allowed = ", ".join(SEVERITIES)
             self._add("severity", "unknown severity", (*path, "severity"), severity, allowed)
+        meta = item.get("meta")
+        empty = meta.get("may_be_empty", False) if isinstance(meta, dict) else False
+        if not isinstance(empty, bool):
+            where = (*path, "meta", "may_be_empty")
+            self._add("type", "`may_be_empty` is true or false", where, empty, "true or false")
         if len(self._problems) > before or not isinstance(kind, str):
             return None
         line, column = locate(self._tree, path) if self._tree.root else (None, None)
-        return Expectation(kind, kwargs, cast("Severity", severity), line, column)
+        return Expectation(kind, kwargs, cast("Severity", severity), line, column, bool(empty))
 
     def _keys(self, mapping: dict[str, Any], known: tuple[str, ...], path: Path) -> None:
         for key in mapping:

@@ -1,27 +1,20 @@
-"""Read the objects of a dataset version as one table, and say which object does not fit.
+"""The objects of a dataset version as one table, and which object does not fit."""
 
-Nothing that Arrow says about a broken file is passed on: its messages quote the data.
-"""
-
-import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from validators.data.request import ObjectFile
+from specs.explain import nearest
+from specs.model import ColumnType
+from validators.data.agreement import Disagreement, agreed, together
+from validators.data.common_types import is_text
+from validators.data.files import Column, Part, Unreadable, read
+from validators.data.partitions import contradicted, partitions_of, with_partitions
+from validators.data.request import ObjectFile, Reading
+from validators.data.texts import words_of_null
 from validators.report import Check
 from validators.verdict import Verdict
-
-_FORMATS: Final = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-}
-_NAMED: Final = {"parquet": "Parquet", "csv": "CSV", "jsonl": "JSON lines"}
 
 
 @dataclass(frozen=True)
@@ -29,40 +22,128 @@ class Loaded:
     """What could be read. `table` is None when nothing can be judged; then a check says why."""
 
     table: Any = None
-    """A `pyarrow.Table`."""
+    """A `pyarrow.Table`; a column that clashes has only nulls in it."""
     columns: tuple[str, ...] = ()
     """Every column that any object has, also those that were not read."""
     clashing: frozenset[str] = frozenset()
-    """Columns left out because the objects disagree about their type."""
+    """Columns that have no one type for all the objects."""
     checks: tuple[Check, ...] = ()
     """What is wrong with the objects themselves."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of how they were read."""
 
 
-class _Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
-    def __init__(self, why: str, verdict: Verdict = Verdict.FAIL) -> None:
-        super().__init__(why)
-        self.why = why
-        self.verdict = verdict
+def load(
+    objects: Sequence[ObjectFile],
+    wanted: frozenset[str] | None,
+    everywhere: frozenset[str] | None = frozenset(),
+    reading: Reading = Reading(),  # noqa: B008 - a constant value
+) -> Loaded:
+    """Read the wanted columns (None: all) of all objects.
 
-
-def load(objects: Sequence[ObjectFile], wanted: frozenset[str] | None) -> Loaded:
-    """Read the wanted columns (None: all) of all objects."""
+    Every object has to have those and, without their being read, those of `everywhere`.
+    """
     if not objects:
         return Loaded(checks=(_check("objects", "no object belongs to this dataset version"),))
     broken: list[Check] = []
-    headers: dict[str, tuple[str, ...]] = {}
-    tables: dict[str, Any] = {}
+    parts: dict[str, Part] = {}
+    doubled: dict[str, list[str]] = defaultdict(list)
+    apart: dict[str, list[str]] = defaultdict(list)
     for one in objects:
         try:
-            headers[one.key], tables[one.key] = _read(one, wanted)
-        except _Unreadable as error:
+            part = read(one, wanted, reading.nulls)
+        except Unreadable as error:
             broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
+            continue
+        folders = partitions_of(one.key, reading.nulls)
+        for name in part.doubled:
+            doubled[name].append(one.key)
+        for name in contradicted(part, folders):
+            apart[name].append(one.key)
+        parts[one.key] = with_partitions(part, folders, wanted)
     if broken:
         return Loaded(checks=tuple(broken))
-    drift = missing_columns(headers, wanted)
-    clashing, clashes = _clashes(tables)
-    columns = tuple(dict.fromkeys(name for header in headers.values() for name in header))
-    return Loaded(_joined(tables, clashing), columns, clashing, (*drift, *clashes))
+    headers = {key: part.header for key, part in parts.items() if part.header}
+    leave_out = {key for key, part in parts.items() if part.leaves_out}
+    names = tuple(dict.fromkeys(name for header in headers.values() for name in header))
+    required = None if wanted is None or everywhere is None else wanted | everywhere
+    checks = [
+        *_twice(doubled),
+        *_said_twice(apart),
+        *missing_columns(headers, required, leave_out),
+        *_unknown_types(reading.types, names),
+    ]
+    return _joined(parts, names, reading, checks)
+
+
+def _joined(
+    parts: Mapping[str, Part],
+    names: Sequence[str],
+    reading: Reading,
+    checks: Sequence[Check],
+) -> Loaded:
+    import pyarrow as pa
+
+    types = reading.types
+    found: dict[str, Any] = {}
+    clashes: dict[str, Check] = {}
+    notes: list[str] = []
+    rows = sum(part.rows for part in parts.values())
+    for name in names:
+        columns = {key: part.columns[name] for key, part in parts.items() if name in part.columns}
+        if not columns:
+            continue
+        values = agreed(columns, types.get(name))
+        if isinstance(values, Disagreement):
+            clashes[name] = _clash(name, values, types.get(name))
+            found[name] = pa.nulls(rows)
+            continue
+        kind = next(iter(values.values())).type
+        found[name] = pa.chunked_array(
+            [
+                chunk
+                for key, part in parts.items()
+                for chunk in (values[key].chunks if key in values else [pa.nulls(part.rows, kind)])
+            ],
+            kind,
+        )
+        if name not in types and is_text(kind):
+            notes += _note_of_nulls(name, columns, reading.nulls)
+    if not found and names:
+        found[names[0]] = pa.nulls(rows)  # without a column there would be no rows
+    every = (*checks, *clashes.values())
+    return Loaded(pa.table(found), tuple(names), frozenset(clashes), every, tuple(notes))
+
+
+def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:
+    if why.unfit:
+        message = f"column `{name}` cannot be read as {wished} in {_listed(why.unfit)}"
+        step = f"Mend the values, or `types: {{{name}: ...}}` of the dataset."
+        return _check("type as said", message, name, next_step=step)
+    by_type: dict[str, list[str]] = {}
+    for key, kind in why.types.items():
+        by_type.setdefault(kind, []).append(key)
+    said = "; ".join(f"{kind} in {_listed(keys)}" for kind, keys in by_type.items())
+    message = f"column `{name}` is {said}, and no one type holds all these values"
+    step = f"Write the column alike everywhere, or say its type: `types: {{{name}: string}}`."
+    return _check("one type everywhere", message, name, next_step=step)
+
+
+def _note_of_nulls(name: str, columns: Mapping[str, Column], nulls: Sequence[str]) -> list[str]:
+    """That a column is text for words alone that may mean null."""
+    untyped = [column.values for column in columns.values() if column.source == "text"]
+    if len(untyped) < len(columns):
+        return []
+    words, count = words_of_null(together(untyped))
+    if not words:
+        return []
+    values = f"{count:,} value{'s' * (count != 1)} ({', '.join(words)})"
+    mend = ", ".join(f"'{word}'" for word in (*nulls, *words))
+    said = f"`{name}` is text for {values} alone; if that means null: "
+    return [f"{said}`nulls: [{mend}]` in the dataset."]
+
+
+# -- what is wrong with the objects ----------------------------------------------------------------
 
 
 def _check(
@@ -85,88 +166,15 @@ def _check(
     )
 
 
-def _read(one: ObjectFile, wanted: frozenset[str] | None) -> tuple[tuple[str, ...], Any]:
-    import pyarrow as pa
-
-    suffixes = [suffix.lower() for suffix in Path(one.key).suffixes]
-    packed = bool(suffixes) and suffixes[-1] == ".gz"
-    ending = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
-    form = _FORMATS.get(ending)
-    if form is None:
-        raise _Unreadable(
-            f"has no ending that says its format; expected one of {', '.join(_FORMATS)}",
-            Verdict.ERROR,
-        )
-    path = Path(one.path)
-    try:
-        if path.stat().st_size == 0:
-            raise _Unreadable("is an empty file")
-        if form == "parquet":
-            return _parquet(path, wanted)
-        return _text(path, wanted, form, "gzip" if packed else None)
-    except FileNotFoundError:
-        raise _Unreadable("was not fetched to this machine", Verdict.ERROR) from None
-    except PermissionError:
-        raise _Unreadable("may not be read by this user", Verdict.ERROR) from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _Unreadable(f"is not readable as {_NAMED[form]}{_where(str(error))}") from None
-
-
-def _where(message: str) -> str:
-    """The parts of Arrow's message that are about the file and hold none of its data."""
-    counts = re.search(r"Expected (\d+) columns, got (\d+)", message)
-    row = re.search(r"[Rr]ow #?(\d+)", message)
-    parts = [
-        f"row {row[1]}" if row else "",
-        f"{counts[2]} fields instead of {counts[1]}" if counts else "",
-    ]
-    found = ", ".join(part for part in parts if part)
-    return f" ({found})" if found else ""
-
-
-def _pick(header: Sequence[str], wanted: frozenset[str] | None) -> list[str]:
-    """The columns to read; one at least, or the rows could not be counted."""
-    if wanted is None:
-        return list(header)
-    return [name for name in header if name in wanted] or list(header[:1])
-
-
-def _parquet(path: Path, wanted: frozenset[str] | None) -> tuple[tuple[str, ...], Any]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        header = tuple(file.schema_arrow.names)
-        return header, file.read(columns=_pick(header, wanted))
-
-
-def _text(
-    path: Path, wanted: frozenset[str] | None, form: str, compression: str | None
-) -> tuple[tuple[str, ...], Any]:
-    import pyarrow as pa
-    from pyarrow import csv, json
-
-    if form == "jsonl":
-        with pa.input_stream(str(path), compression=compression) as stream:
-            table = json.read_json(stream)
-        return tuple(table.column_names), table.select(_pick(table.column_names, wanted))
-    with (
-        pa.input_stream(str(path), compression=compression) as stream,
-        csv.open_csv(stream) as reader,
-    ):
-        header = tuple(reader.schema.names)
-    with pa.input_stream(str(path), compression=compression) as stream:
-        options = csv.ConvertOptions(
-            include_columns=_pick(header, wanted), strings_can_be_null=True
-        )
-        return header, csv.read_csv(stream, convert_options=options)
-
-
 def missing_columns(
-    headers: Mapping[str, Sequence[str]], wanted: frozenset[str] | None
+    headers: Mapping[str, Sequence[str]],
+    wanted: frozenset[str] | None,
+    leave_out: Collection[str] = (),
 ) -> list[Check]:
     """One check per column that some objects have and others lack.
 
-    A column that the suite names blocks; any other is a warning.
+    A column that the suite names blocks; any other is a warning, and so is one that only objects
+    lack whose rows may leave out what is null.
     """
     checks = []
     for name in dict.fromkeys(name for header in headers.values() for name in header):
@@ -179,11 +187,13 @@ def missing_columns(
             if len(lacking) <= len(having)
             else f"column `{name}` is only in {_listed(having)}"
         )
-        blocks = wanted is None or name in wanted
+        message += f" ({len(having)} of {len(headers)} objects have it)"
+        is_null = all(key in leave_out for key in lacking)
+        blocks = (wanted is None or name in wanted) and not is_null
         checks.append(
             _check(
                 "same columns everywhere",
-                f"{message} ({len(having)} of {len(headers)} objects have it)",
+                f"{message}; where it is missing, it counts as null" if is_null else message,
                 name,
                 Verdict.FAIL if blocks else Verdict.WARN,
                 blocks=blocks,
@@ -193,38 +203,51 @@ def missing_columns(
     return checks
 
 
+def _twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
+    """Columns that the suite does not name: those that it does cannot be read at all."""
+    return [
+        _check(
+            "columns once",
+            f"there is more than one column `{name}` in {_listed(keys)}",
+            name,
+            Verdict.WARN,
+            blocks=False,
+            next_step="Write each column once, under a name of its own.",
+        )
+        for name, keys in doubled.items()
+    ]
+
+
+def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
+    """Columns of which the file says one thing and its folder another: programs differ in which of
+    them they ask."""
+    return [
+        _check(
+            "folders and columns",
+            f"column `{name}` has other values than the folder says in {_listed(keys)}; here the "
+            "column counts, for Spark and DuckDB the folder",
+            name,
+            Verdict.WARN,
+            blocks=False,
+            next_step=f"Leave `{name}` out of the files, or name the folder otherwise.",
+        )
+        for name, keys in apart.items()
+    ]
+
+
+def _unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> list[Check]:
+    checks = []
+    for name in types:
+        if name not in names:
+            meant = nearest(name, names)
+            message = f"`types` of the dataset says what `{name}` is, and there is no such column"
+            message += f"; did you mean `{meant}`?" if meant else ""
+            step = "Mend `types` in the spec."
+            check = _check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
+            checks.append(check)
+    return checks
+
+
 def _listed(keys: Sequence[str]) -> str:
     shown = ", ".join(f"`{key}`" for key in keys[:3])
     return shown + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-def _clashes(tables: Mapping[str, Any]) -> tuple[frozenset[str], list[Check]]:
-    import pyarrow as pa
-
-    by_type: dict[str, dict[Any, list[str]]] = {}
-    for key, table in tables.items():
-        for field in table.schema:
-            by_type.setdefault(field.name, {}).setdefault(field.type, []).append(key)
-    clashing, checks = set(), []
-    for name, types in by_type.items():
-        try:
-            pa.unify_schemas(
-                [pa.schema([(name, kind)]) for kind in types], promote_options="permissive"
-            )
-        except pa.ArrowException:
-            clashing.add(name)
-            said = "; ".join(f"{kind} in {_listed(keys)}" for kind, keys in types.items())
-            checks.append(_check("one type everywhere", f"column `{name}` is {said}", name))
-    return frozenset(clashing), checks
-
-
-def _joined(tables: Mapping[str, Any], clashing: frozenset[str]) -> Any:
-    import pyarrow as pa
-
-    return pa.concat_tables(
-        [
-            table.drop_columns([n for n in table.column_names if n in clashing])
-            for table in tables.values()
-        ],
-        promote_options="permissive",
-    )

@@ -169,8 +169,23 @@ def words_for(expectation: Expectation) -> Words:
     if allowed := tolerance(expectation):
         limit += f" in at least {percent(1 - allowed)}"
     if condition := expectation.kwargs.get("row_condition"):
-        limit += f" where {clip(str(condition), 60)}"
+        limit += f" where {clip(_condition(condition), 60)}"
     return Words(limit, missed)
+
+
+def _condition(said: object) -> str:
+    """A condition as its author would write it, be it text or an object of Great Expectations."""
+    match said:
+        case {"type": "comparison", "column": {"name": name}, "operator": sign, "parameter": value}:
+            written = repr(value) if isinstance(value, str) else str(value)
+            return f"{name} {str(sign).lower().replace('_', ' ')} {written}"
+        case {"type": "nullity", "column": {"name": name}, "is_null": is_null}:
+            return f"{name} is {'' if is_null else 'not '}null"
+        case {"type": "and" | "or" as join, "conditions": [*parts]}:
+            return f" {join} ".join(_condition(part) for part in parts)
+        case {"pass_through_filter": text}:
+            return str(text)
+    return str(said)
 
 
 def tolerance(expectation: Expectation) -> float:

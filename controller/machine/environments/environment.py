@@ -99,6 +99,8 @@ class Observed(Value):
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
     branch: Branch | None = None
+    port: int | None = None
+    """Where it has to answer, if the settings say so."""
     proposes: bool = False
     """Whether a release can be proposed as a pull request there."""
     proposal: Proposed | None = None
@@ -163,10 +165,16 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
         and have.canary_weight == want.canary_weight
         and have.configured
         and all(name in servers and servers[name].alive for name in wanted)
+        and not (stable and servers[stable].hung)
         and (not wanted or have.address is not None)
+        and _answers_at(have.address, observed.port)
         and servers.keys() <= set(wanted)
     )
     return () if as_wanted else (want,)
+
+
+def _answers_at(address: str | None, port: int | None) -> bool:
+    return address is None or port is None or address.endswith(f":{port}")
 
 
 def named(file: EnvironmentFile | None) -> Ref | None:

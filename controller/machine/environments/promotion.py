@@ -53,6 +53,8 @@ _FAILED = {
 }
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
+UNREADY = 2.0
+"""The same while what should serve does not: it may have to be started again."""
 SMOKE_DEADLINE = 600.0
 REFUSED = 60.0
 """Seconds until a deployment that failed for good is asked for again."""
@@ -134,7 +136,7 @@ def _has_converged(env: Environment, observed: Observed, out: Out) -> Environmen
 def _cadence(env: Environment, now: float) -> float:
     rollout = env.rollout
     if rollout is None:
-        return IDLE
+        return IDLE if env.unready_since is None else UNREADY
     if rollout.ready == now:
         return AT_ONCE  # the next phase asks for an observation of its own
     if rollout.deployed is not None and rollout.ready is None:

@@ -83,6 +83,8 @@ class Pipeline(Value):
     """What keeps a wanted run from starting."""
     invalid: str | None = None
     """What is wrong with the spec at the head of the default branch."""
+    held_back: str | None = None
+    """What data of the default branch counts for nothing yet, and why."""
 
 
 class Observed(Value):

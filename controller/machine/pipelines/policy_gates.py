@@ -1,5 +1,6 @@
 """PURE. How what judges data and candidates changed between two specs."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
@@ -44,6 +45,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     """All that changed in who judges, by what and on what; `suites` has the texts of suites that
     differ, as `suites_to_compare` names them."""
     yield from _suites(before.spec, after.spec, suites)
+    yield from _readings(before.spec, after.spec)
     yield from _addresses(before.spec, after.spec)
     yield from _training(before.spec, after.spec)
     yield from _model_gate(before.spec.gates.model, after.spec.gates.model)
@@ -78,6 +80,24 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
         if dataset.expectations and name not in kept:
             rule, was = f"datasets.{name}.expectations", dataset.expectations
             yield Change(rule=rule, was=was, now="no such dataset", loosens=True)
+
+
+def _readings(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+    """How the values are read that a suite judges: what is null, or text, meets other limits."""
+    for name, now in after.datasets.items():
+        bases = suites_for(name, after, before) or ((name,) if name in before.datasets else ())
+        for was in (before.datasets[base] for base in bases):
+            judged = was.expectations is not None
+            if was.types != now.types:
+                rule, old, new = f"datasets.{name}.types", plain(was.types), plain(now.types)
+                yield Change(rule=rule, was=old, now=new, loosens=judged)
+            if was.nulls != now.nulls:
+                rule, old, new = f"datasets.{name}.nulls", _quoted(was.nulls), _quoted(now.nulls)
+                yield Change(rule=rule, was=old, now=new, loosens=judged)
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(map(json.dumps, texts)) or "none"
 
 
 def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:
@@ -158,6 +178,8 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
     for name in (
         "predictions",
         "columns",
+        "task",
+        "positive",
         "threshold",
         "slices",
         "minimum_slice_rows",
@@ -166,12 +188,14 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
         was, now = getattr(before, name), getattr(after, name)
         if was == now:
             continue
-        # Other predictions, columns or thresholds are another exam, which may be an easier one.
+        # Other predictions, columns or classes are another exam, which may be an easier one.
         looser = {
             "slices": not set(before.slices) <= set(after.slices),
             "minimum_slice_rows": after.minimum_slice_rows > before.minimum_slice_rows,
             "small_slices": strict.index(after.small_slices) < strict.index(before.small_slices),
         }.get(name, True)
+        if name == "positive":  # a label, no setting: 1.0 is no percentage, and true not "on"
+            was, now = (None if each is None else str(each) for each in (was, now))
         yield Change(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
 
 

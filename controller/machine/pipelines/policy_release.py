@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.runs.graph import Rules
-from specs.release import Canary, Release, Signals, Smoke, limit_of
+from specs.release import Canary, Release, Serve, Signals, Smoke, limit_of
 from specs.values import format_percent
 
 ROLLOUT = "release.production.canary"
@@ -29,14 +29,8 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
         yield from _canary(was.production.canary, now.production.canary)
 
 
-_SERVE = (
-    "run", "env", "reads", "ready", "predict", "secrets", "startup_deadline", "answer_within",
-    "idle", "largest_request",
-)  # fmt: skip
-
-
 def _serve(before: Release, after: Release) -> Iterator[Change]:
-    for name in _SERVE:
+    for name in Serve.model_fields:
         was, now = getattr(before.serve, name), getattr(after.serve, name)
         if was != now:
             # Another command may serve another model than the one that was examined.

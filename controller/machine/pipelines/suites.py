@@ -48,19 +48,22 @@ def _by_subject(
     return found
 
 
-def _meaning(one: Expectation) -> tuple[str, Mapping[str, Any]]:
+def _meaning(one: Expectation) -> tuple[str, bool, Mapping[str, Any]]:
     """All but its place and its notes."""
-    return one.severity, one.kwargs
+    return one.severity, one.may_be_empty, one.kwargs
 
 
 def _said(one: Expectation) -> str:
     weaker = "" if one.severity == "critical" else f" ({one.severity}: does not stop)"
-    return words_for(one).limit + weaker
+    empty = ", or nothing to check" if one.may_be_empty else ""
+    return words_for(one).limit + empty + weaker
 
 
 def _is_looser(was: Expectation, now: Expectation) -> bool:
     """Whether what did not meet the one could meet the other; taken for so in case of doubt."""
     if _SEVERITIES.index(now.severity) < _SEVERITIES.index(was.severity):
+        return True
+    if now.may_be_empty and not was.may_be_empty:
         return True
     names = was.kwargs.keys() | now.kwargs.keys()
     if any(was.kwargs.get(name) != now.kwargs.get(name) for name in names.difference(_LIMITS)):

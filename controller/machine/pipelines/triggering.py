@@ -9,7 +9,7 @@ from controller.machine import incidents
 from controller.machine.core import Decision, Key, Letter, Message, Waits
 from controller.machine.pipelines import candidate
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import UNSETTLED, doubt, look, versions
+from controller.machine.pipelines.data import UNSETTLED, doubt, held_back, look, versions
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
     Accepted,
@@ -45,6 +45,7 @@ def decide(
         update={
             "waits_for": "; ".join(waits) or None,
             "invalid": _invalid(pipeline, observed),
+            "held_back": _held_back(pipeline, observed),
         }
     )
     soon = bool(pipeline.wanted.keys() - pipeline.active.keys())
@@ -69,6 +70,14 @@ def _invalid(pipeline: Pipeline, observed: Observed) -> str | None:
         return code.problems or "it cannot be read"
     more = f" (and {code.problem_count - 1} more)" if code.problem_count > 1 else ""
     return f"{one.file}:{one.line}:{one.column}: {one.message}{more}"
+
+
+def _held_back(pipeline: Pipeline, observed: Observed) -> str | None:
+    head = pipeline.heads.get(pipeline.default_branch, "")
+    code = observed.code.get(head)
+    if code is None or code.spec is None or pipeline.gone is not None:
+        return None
+    return held_back(pipeline.data, code.spec, head, observed.listings.get(head, {}))
 
 
 def _stores(observed: Observed) -> Waits | None:

@@ -15,10 +15,10 @@ from controller.machine.runs.exam import IN_BASE
 from controller.machine.runs.graph import Baseline, From, Node, Rules, Source
 from controller.machine.runs.nodes import file_name, step_node
 from specs.gates import ModelGate
-from specs.model import Pipeline
+from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference
 
-GATES_VERSION = 3
+GATES_VERSION = 4
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
 PROPOSED = ".proposed"
 """What the name of a data gate ends with whose suite only the pull request has."""
@@ -59,7 +59,7 @@ def data_gates(of: Judged) -> list[Node]:
         if dataset.expectations and name not in rules.lacking:
             called = f"{IN_BASE}{name}"
             gate = f"gate.{IN_BASE}data.{name}"
-            found.append(_data_gate(gate, called, dataset.uri, dataset.expectations, rules.source))
+            found.append(_data_gate(gate, called, dataset.uri, dataset, rules.source))
     return found
 
 
@@ -143,27 +143,38 @@ def _place(uri: str) -> tuple[str, ...]:
 
 
 def _of_dataset(of: Judged, name: str) -> Iterator[Node]:
-    own, uri = of.spec.datasets[name].expectations, of.spec.datasets[name].uri
+    own = of.spec.datasets[name]
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
-    judged: set[str | None] = set()
+    judged: list[tuple[str | None, Dataset]] = []
     gate = f"gate.data.{name}"
     if of.rules:
         for at, base in enumerate(bases):
-            theirs = of.rules.spec.datasets[base].expectations
-            assert theirs is not None, "only datasets with a suite are related"
+            theirs = of.rules.spec.datasets[base]
             called = gate if at == 0 else f"{gate}.of.{base}"
-            yield _data_gate(called, name, uri, theirs, of.rules.source)
-            judged.add(of.rules.source.below.get(theirs))
-    if own and of.source.below.get(own) not in judged:
-        yield _data_gate(f"{gate}{PROPOSED}" if bases else gate, name, uri, own, of.source)
+            yield _data_gate(called, name, own.uri, theirs, of.rules.source)
+            judged.append((of.rules.source.below.get(theirs.expectations or ""), theirs))
+    suite = of.source.below.get(own.expectations or "")
+    if own.expectations and not any(
+        suite == theirs and is_read_alike(own, base) for theirs, base in judged
+    ):
+        yield _data_gate(f"{gate}{PROPOSED}" if bases else gate, name, own.uri, own, of.source)
 
 
-def _data_gate(node: str, name: str, uri: str, suite: str, source: Source) -> Node:
+def is_read_alike(one: Dataset, other: Dataset) -> bool:
+    """Whether the gate reads the same values of the same objects."""
+    return (one.types, one.nulls) == (other.types, other.nulls)
+
+
+def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: Source) -> Node:
+    """The gate for the data at `uri`, read and judged as `rules` says, which is of `source`."""
+    suite = rules.expectations
+    assert suite is not None, "only a dataset with a suite has a gate"
+    reading = {"types": dict(rules.types), "nulls": list(rules.nulls)}
     return Node(
         name=node,
         kind="data_gate",
         inputs={"dataset": From(dataset=name)},
-        definition={"gate": GATES_VERSION},
+        definition={"gate": GATES_VERSION, **reading},
         reads={suite: source.below.get(suite, "missing")},
         attempt=Attempt(
             id="",
@@ -176,7 +187,7 @@ def _data_gate(node: str, name: str, uri: str, suite: str, source: Source) -> No
             inputs={"dataset": Input(kind="dataset", digest="", name=name, uri=uri)},
             outputs={"report": "report.json"},
             timeout=3600,
-            request={"dataset": name, "suite": suite},
+            request={"dataset": name, "suite": suite, "reading": reading},
         ),
         retries=1,
     )

@@ -171,7 +171,7 @@ def _unserved(serve: Serve) -> set[str]:
     plain = Serve.model_fields
     limits = ("answer_within", "idle", "largest_request")
     usual = {name for name in limits if getattr(serve, name) == plain[name].default}
-    return {"startup_deadline", "reads", *usual}
+    return {"startup_deadline", "hung_after", "reads", *usual}
 
 
 def serve_params(spec: Pipeline) -> dict[str, str]:

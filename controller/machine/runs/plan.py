@@ -261,7 +261,13 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
         "environment": _environment,
         "baseline": _baseline,
     }
-    names = {"run": "the command", "checks": "the gate's checks", "gate": "Headgate's gate"}
+    names = {
+        "run": "the command",
+        "checks": "the gate's checks",
+        "gate": "Headgate's gate",
+        "types": "the dataset's `types`",
+        "nulls": "the dataset's `nulls`",
+    }
     for name in dict.fromkeys([*was, *now]):
         if was.get(name) == now.get(name):
             continue

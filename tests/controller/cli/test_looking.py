@@ -178,6 +178,14 @@ def test_status_says_what_stands_still_since_when_and_how_to_mend_it(told: Desk)
     assert (shown.of, shown.reason, shown.since) == (trouble.of, trouble.reason, trouble.since)
 
 
+def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> None:
+    why = "dataset rows has newer data, and its marker _SUCCESS is older than b.csv"
+    desk.keep(seeds.put("pipeline", "toy", seeds.pipeline(held_back=why)))
+    assert why in " ".join(text_of(desk, "status").split())
+    (pipeline,) = Snapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
+    assert pipeline.held_back == why
+
+
 def test_status_names_where_an_environment_answers(told: Desk) -> None:
     folder = Site.of(told.home / "serving" / "places", "toy/production").folder
     folder.mkdir(parents=True)

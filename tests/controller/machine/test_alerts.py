@@ -1,10 +1,22 @@
 """Who is woken, how often, and when it is over."""
 
+from typing import Any
+
 import pytest
 
-from controller.machine.actions import Deploy
-from controller.machine.environments.environment import Environment
+from controller.machine.actions import Deploy, Notify
+from controller.machine.environments.alerts import watch_stable
+from controller.machine.environments.environment import (
+    Environment,
+    Observed,
+    Out,
+    converge,
+    desired,
+    server_name,
+)
 from controller.outbox import parsed
+from deployers.protocol import Observed as Deployed
+from deployers.protocol import ServerStatus
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
@@ -407,6 +419,8 @@ def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person
     assert told.alert == "mean/production/stuck/mean-production-2"
     assert "differ from stable's in content" in told.incident.what
     assert "the canary's answers are text/html" in told.incident.what
+    for command in ("headgate promote mean/production", "headgate rollback mean/production"):
+        assert command in told.incident.commands
     one.say("promote", by="ada")
     one.run(4)
     assert one.serves == 2
@@ -581,3 +595,66 @@ def test_model_null_stops_serving_and_a_later_wish_serves_again() -> None:
     one.edit(version=1)
     one.run(5)
     assert one.serves == 1
+
+
+WORDS = [
+    (None, None, "does not run, and is being started again."),
+    ({"alive": False, "detail": "it ended"}, None, "does not run, and is being started again: it "),
+    ({"alive": False, "detail": "it ended"}, 1.0, "does not run, and cannot be started as things "),
+    ({"alive": True, "detail": "slow", "hung": True}, None, "hangs and is being restarted: slow"),
+    ({"alive": True, "detail": "503"}, None, "does not answer as ready: 503"),
+]
+
+
+@pytest.mark.parametrize(("server", "refused", "said"), WORDS)
+def test_a_restart_is_only_said_where_there_is_one(
+    server: dict[str, Any] | None, refused: float | None, said: str
+) -> None:
+    env = running(site(), 1).env.model_copy(update={"unready_since": 0.0, "refused": refused})
+    name = server_name(env.place, 1)
+    servers = (ServerStatus(name=name, ready=False, **server),) if server else ()
+    out = Out()
+    watch_stable(env, Observed(deployed=Deployed(servers=servers, stable=name)), out, 1000.0)
+    (told,) = (action for action in out.actions if isinstance(action, Notify))
+    assert f"The server of {env.stable} {said}" in told.incident.what
+    restarts = any(isinstance(one, Deploy) for one in converge(env, observed_with(name, servers)))
+    assert restarts is ("start" in said)
+
+
+def observed_with(name: str, servers: tuple[ServerStatus, ...]) -> Observed:
+    return Observed(deployed=Deployed(servers=servers, stable=name, address="http://router"))
+
+
+def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() -> None:
+    env = running(site(), 1).env
+    name = server_name(env.place, 1)
+    hung = ServerStatus(name=name, alive=True, ready=False, hung=True)
+    ready = ServerStatus(name=name, alive=True, ready=True)
+    out = Out()
+    for at, server in enumerate((hung, hung, ready, ready)):
+        env = watch_stable(env, observed_with(name, (server,)), out, float(at))
+    told = [action for action in out.actions if isinstance(action, Notify)]
+    assert [notify.status for notify in told] == ["firing", "resolved"]
+    assert env.unready_since is None
+
+
+def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> None:
+    one = running(site(), 1)
+    one.release(2)
+    one.run(2)
+    env = one.env
+    assert env.rollout is not None
+    stable, canary = server_name(env.place, 1), server_name(env.place, 2)
+    want = desired(env, one.versions)
+    servers = (
+        ServerStatus(name=stable, alive=True, ready=True),
+        ServerStatus(name=canary, alive=True, ready=False, detail="/healthz did not answer"),
+    )
+    seen = Deployed(
+        servers=servers,
+        stable=stable,
+        canary=canary,
+        canary_weight=want.canary_weight,
+        address="http://router",
+    )
+    assert converge(env, Observed(deployed=seen, versions=one.versions)) == ()

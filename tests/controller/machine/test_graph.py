@@ -55,6 +55,8 @@ def test_a_file_changes_the_keys_of_those_that_read_it(
         ("environment.python", "3.12", {"train", "evaluate"}),
         ("steps.evaluate.reads", ["*.py"], {"evaluate"}),
         ("gates.model.threshold", 0.4, {"gate.model"}),
+        ("datasets.numbers.types", {"zip": "string"}, {"gate.data.numbers"}),
+        ("datasets.numbers.nulls", ["", "NA"], {"gate.data.numbers"}),
         ("release.production.approval", "pull-request", set()),
         ("metadata.owners", ["@me"], set()),
     ],
@@ -185,6 +187,23 @@ def test_a_package_is_the_model_with_its_server_and_environment() -> None:
     assert package != package_of(build(spec(), source("c2", serve__py="new")), model)
     assert package != package_of(build(spec(), source("c2", requirements__txt="new")), model)
     assert package != package_of(build(spec(), source()), digest("another"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "usual", "other"),
+    [
+        ("answer_within", "30s", "31s"),
+        ("idle", "1m", "2m"),
+        ("largest_request", "16Mi", "1Mi"),
+    ],
+)
+def test_a_limit_of_requests_makes_another_package_unless_it_is_the_usual_one(
+    setting: str, usual: str, other: str
+) -> None:
+    model, where = digest("a model"), f"release.serve.{setting}"
+    package = package_of(build(spec(), source()), model)
+    assert package == package_of(build(spec((where, usual)), source()), model)
+    assert package != package_of(build(spec((where, other)), source()), model)
 
 
 def test_a_parameter_that_the_server_is_given_is_part_of_the_package() -> None:

@@ -43,6 +43,16 @@ LOOSER = [
     ("by: 0.01}", "by: 0.01, confidence: 0.6}", "gates.model: roc_auc against the baseline"),
     (", expectations: suite.yaml", "", "datasets.rows.expectations"),
     ("expectations: suite.yaml", "expectations: other.yaml", "datasets.rows.expectations"),
+    (
+        "expectations: suite.yaml",
+        "expectations: suite.yaml, nulls: ['', n/a]",
+        "datasets.rows.nulls",
+    ),
+    (
+        "expectations: suite.yaml",
+        "expectations: suite.yaml, types: {zip: string}",
+        "datasets.rows.types",
+    ),
     ("pull-request", "automatic", "release.production.approval"),
     ("{get: /healthz}, ", "", "release.staging.smoke"),
     ("not_worse_by: 1%", "not_worse_by: 2%", f"{ROLLOUT}.signals.errors"),
@@ -73,6 +83,8 @@ LOOSER = [
     ("[5%, 50%]", "[5%, 90%]", f"{ROLLOUT}.steps"),
     ("score: score}\n", "score: score}\n    threshold: 0.4\n", "gates.model.threshold"),
     ("score: score}\n", "score: score}\n    small_slices: ignore\n", "gates.model.small_slices"),
+    ("score: score}\n", "score: score}\n    task: binary\n", "gates.model.task"),
+    ("score: score}\n", "score: score}\n    positive: 0\n", "gates.model.positive"),
     ("score: score}\n", "score: other}\n", "gates.model.columns"),
     ("data/*.csv", "easy/*.csv", "datasets.rows.uri"),
     ("[evaluate.py]", "[evaluate.py, train.py]", "exam: train.py"),
@@ -112,6 +124,17 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
         ("minimum_bake: 1m", "minimum_bake: 1m, deadline: 9h", f"{ROLLOUT}.deadline"),
         ("[5%, 50%]", "[1%, 5%, 50%]", f"{ROLLOUT}.steps"),
         ("reads: [serve.py]}", "reads: [serve.py], ready: /up}", "release.serve.ready"),
+        (
+            "reads: [serve.py]}",
+            "reads: [serve.py], answer_within: 1m}",
+            "release.serve.answer_within",
+        ),
+        ("reads: [serve.py]}", "reads: [serve.py], idle: 1m30s}", "release.serve.idle"),
+        (
+            "reads: [serve.py]}",
+            "reads: [serve.py], largest_request: 1Mi}",
+            "release.serve.largest_request",
+        ),
         ("{name: toy}", "{name: toy, owners: ['@me']}", "metadata.owners"),
         ("depth: 3}", "depth: 3}\nnotify: [{to: 'json://me'}]", "notify"),
         (

@@ -31,6 +31,7 @@ def found(was: str, now: str) -> list[tuple[str, str, str, bool]]:
         ("min_value: 1, ", "", "month"),
         ("[EWR, JFK]", "[EWR, JFK, LGA]", "origin"),
         ("{column: id}}", "{column: id}, severity: warning}", "id"),
+        ("{column: id}}", "{column: id}, meta: {may_be_empty: true}}", "id"),
     ],
 )
 def test_an_expectation_that_asks_for_less_loosens(was: str, now: str, column: str) -> None:

@@ -125,6 +125,16 @@ def test_a_suite_is_read_at_the_commit_that_it_is_of() -> None:
     }
 
 
+def test_the_suite_of_the_base_judges_what_the_base_reads() -> None:
+    lenient = spec(("datasets.numbers.nulls", ["", "bad"]))
+    graph = build(lenient, source("c2"), rules=base(("datasets.numbers.types", {"zip": "string"})))
+    read = {name: graph.by_name[name].attempt.request["reading"] for name in gates(graph)}
+    assert read == {
+        "gate.data.numbers": {"types": {"zip": "string"}, "nulls": [""]},
+        "gate.data.numbers.proposed": {"types": {}, "nulls": ["", "bad"]},
+    }
+
+
 def test_a_dataset_that_the_base_does_not_know_is_judged_by_its_own_suite() -> None:
     more = ("datasets.more", {"uri": "file:///more/*.csv", "expectations": "more.yaml"})
     assert "gate.data.more" in build(spec(more), source("c2"), rules=base()).by_name

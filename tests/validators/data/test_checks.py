@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from validators.data.checks import Facts, check_of, columns_to_read, missing_notes, numbered
+from validators.data.checks import (
+    Facts,
+    check_of,
+    columns_everywhere,
+    columns_to_read,
+    missing_notes,
+    numbered,
+)
 from validators.data.outcome import Outcome, exception_class, outcome_of
 from validators.data.suite import Expectation, Severity
+from validators.data.words import words_for
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -85,16 +93,10 @@ def test_nulls_do_not_count_among_the_values_of_a_set() -> None:
 
 
 def test_a_range_says_what_was_found() -> None:
-    facts = Facts(rows=10, columns=("dep_delay",), ranges={"dep_delay": (-99, 2000.7)})
-    result = {"element_count": 10, "unexpected_count": 2, "missing_count": 0}
-    check = _check(
-        "expect_column_values_to_be_between",
-        result,
-        facts=facts,
-        column="dep_delay",
-        min_value=-60,
-        max_value=1440,
-    )
+    kind = "expect_column_values_to_be_between"
+    one = Expectation(kind, {"column": "dep_delay", "min_value": -60, "max_value": 1440})
+    outcome = Outcome(0, success=False, unexpected=2, evaluated=10, span=(-99, 2000.7))
+    check = check_of(one, outcome, FACTS, "expectations/flights.yaml")
     assert check.message == (
         "`dep_delay`: 2 of 10 values are outside -60 to 1,440 (20 %), none allowed; "
         "found -99 to 2,001"
@@ -213,13 +215,100 @@ def test_only_the_columns_that_the_suite_names_are_read() -> None:
 @pytest.mark.parametrize(
     "one",
     [
-        Expectation("expect_table_columns_to_match_set", {"column_set": ["a"]}),
-        Expectation("expect_column_values_to_be_unique", {"column": "a", "row_condition": "b>1"}),
         Expectation("expect_something_else", {}),
+        Expectation("unexpected_rows_expectation", {"unexpected_rows_query": "select 1"}),
     ],
 )
 def test_all_columns_are_read_where_any_may_matter(one: Expectation) -> None:
     assert columns_to_read([one]) is None
+    assert columns_everywhere([one]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "everywhere"),
+    [
+        (
+            "table_columns_to_match_set",
+            {"column_set": ["a", "b"], "exact_match": False},
+            {"a", "b"},
+        ),
+        ("table_columns_to_match_set", {"column_set": ["a", "b"]}, None),
+        ("table_columns_to_match_ordered_list", {"column_list": ["a", "b"]}, None),
+        ("table_column_count_to_equal", {"value": 2}, None),
+        ("column_to_exist", {"column": "a"}, {"a"}),
+    ],
+)
+def test_what_is_about_names_reads_no_column(
+    kind: str, kwargs: dict[str, Any], everywhere: set[str] | None
+) -> None:
+    one = Expectation(f"expect_{kind}", kwargs)
+    assert columns_to_read([one]) == frozenset()
+    assert columns_everywhere([one]) == everywhere
+
+
+def _where(condition: object, parser: str | None = None) -> Expectation:
+    kwargs = {"column": "a", "row_condition": condition, "condition_parser": parser}
+    return Expectation("expect_column_values_to_be_unique", kwargs)
+
+
+COLUMN = {"name": "b"}
+
+
+@pytest.mark.parametrize(
+    ("one", "named"),
+    [
+        (_where("b > 1", "pandas"), "b"),
+        (_where("b > 1"), "b"),
+        (_where("b > 1 & c == 'b d'", "pandas"), "bc"),
+        (_where("1 < b < c", "pandas"), "bc"),
+        (_where("b in ['x', 'y'] or not c.isnull()", "pandas"), "bc"),
+        (_where("b.str.len() > sin(c) + 1", "pandas"), "bc"),
+        (_where("`b` == 'c > d & `e`'", "pandas"), "b"),
+        (_where("b", "pandas"), "b"),
+        (_where('col("b") >= 5', "great_expectations"), "b"),
+        (_where('col("b").notNull()'.lower(), "great_expectations__experimental__"), "b"),
+        (_where({"type": "comparison", "column": COLUMN, "operator": "IN", "parameter": [1]}), "b"),
+        (
+            _where(
+                {
+                    "type": "and",
+                    "conditions": [
+                        {"type": "nullity", "column": COLUMN, "is_null": True},
+                        {"type": "pass_through", "pass_through_filter": "c > 1"},
+                    ],
+                }
+            ),
+            "bc",
+        ),
+        (_where("", "pandas"), ""),
+        (_where("b >", "pandas"), ""),  # said when it is evaluated
+    ],
+)
+def test_the_columns_that_a_condition_names_are_read(one: Expectation, named: str) -> None:
+    assert columns_to_read([one]) == frozenset("a" + named)
+
+
+def test_a_condition_that_is_an_object_is_told_as_people_write_it() -> None:
+    parts = [
+        {"type": "comparison", "column": COLUMN, "operator": "NOT_IN", "parameter": [1, 2]},
+        {"type": "comparison", "column": COLUMN, "operator": ">", "parameter": "x"},
+        {"type": "nullity", "column": COLUMN, "is_null": False},
+    ]
+    said = words_for(_where({"type": "and", "conditions": parts})).limit
+    assert said == "unique values where b not in [1, 2] and b > 'x' and b is not null"
+
+
+def test_a_column_misspelt_in_a_condition_is_blamed_on_the_condition() -> None:
+    one = Expectation(
+        "expect_column_values_to_not_be_null",
+        {"column": "dep_delay", "row_condition": "carier == 'AA'", "condition_parser": "pandas"},
+    )
+    check = check_of(one, None, FACTS, "suite.yaml")
+    assert check.verdict is Verdict.FAIL
+    assert check.message == (
+        "column `carier`, which its condition names, is missing from the dataset"
+    )
+    assert "`carrier`" in (check.next_step or "")
 
 
 def test_equal_expectations_get_names_of_their_own() -> None:

@@ -112,6 +112,14 @@ POISON_SUITE = [
 ]
 
 
+UA = {"row_condition": "carrier == 'UA' and day > '2013-01-01'", "condition_parser": "pandas"}
+CONDITIONS = [
+    _expect("column_values_to_not_be_null", column="dep_delay", **UA),
+    _expect("table_columns_to_match_set", column_set=["carrier", "day"], exact_match=False),
+    _expect("column_values_to_be_unique", column="flight_id", row_condition="carier == 'UA'"),
+]
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder per scenario, each with the report that the gate wrote."""
@@ -128,6 +136,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 def _make(root: Path) -> None:
     without = {name: values for name, values in GOOD.items() if name != "carrier"}
+    grown = {**GOOD, "tail": ["N1"] * 100}
     broken = [
         _expect("column_values_to_be_inset", column="carrier"),
         _expect("column_values_to_be_between", column="dep_delay", min_vlue=0),
@@ -141,6 +150,7 @@ def _make(root: Path) -> None:
         _request(root / "gone", {"2013-01.parquet": without}),
         _request(root / "drifted", {"2013-01.parquet": GOOD, "2013-02.parquet": without}),
         _request(root / "broken-suite", {"2013-01.parquet": GOOD}, broken),
+        _request(root / "grown", {"2013-01.parquet": GOOD, "2013-02.parquet": grown}, CONDITIONS),
         _request(root / "advice", {"2013-04.parquet": POISONED}, advice),
     ]
     _run([sys.executable, "-c", MANY, *map(str, made)])
@@ -192,8 +202,10 @@ def test_an_expectation_that_does_not_suit_the_column_is_an_error(runs: Path) ->
     report = _report(runs / "poisoned")
     check = _about(report, "carrier: maximum ≤ 5")
     assert check.verdict is Verdict.ERROR
-    assert "TypeError" in check.message
-    assert "`carrier` holds" in check.message
+    assert check.message == (
+        "not evaluated: `max_value`: `5` is a number and not text: put it in quotes; "
+        "`carrier` holds string"
+    )
     assert _about(report, "carrier: values ≤ 5").verdict is Verdict.ERROR
 
 
@@ -218,6 +230,19 @@ def test_a_column_lost_in_one_object_names_the_object(runs: Path) -> None:
     assert check.verdict is Verdict.FAIL
     assert "missing in `2013-02.parquet`" in check.message
     assert _about(report, "carrier: no nulls").observed == "100 (50 %)"
+
+
+def test_a_condition_does_not_make_a_new_column_stop_the_newest_month(runs: Path) -> None:
+    new, condition, names, misspelt = _report(runs / "grown").checks
+    assert (new.verdict, new.blocks) == (Verdict.WARN, False)
+    assert new.subject == "tail"
+    assert condition.verdict is names.verdict is Verdict.PASS
+    assert condition.n == 100
+    assert misspelt.verdict is Verdict.FAIL
+    assert misspelt.message == (
+        "column `carier`, which its condition names, is missing from the dataset"
+    )
+    assert "`carrier`" in (misspelt.next_step or "")
 
 
 def test_a_wrong_entry_of_the_suite_is_an_error_on_its_line_with_the_right_name(

@@ -78,6 +78,15 @@ def test_an_unknown_severity_names_those_that_there_are() -> None:
     assert problem.expected == "critical, warning, info"
 
 
+def test_whether_there_may_be_nothing_to_check_is_true_or_false() -> None:
+    problem = _one(YAML.replace("why: minutes", "may_be_empty: sometimes"))
+    assert problem.path == "expectations[1].meta.may_be_empty"
+    assert problem.expected == "true or false"
+    text = YAML.replace("why: minutes", "may_be_empty: true")
+    first, second, *_ = read_suite(text, "suite.yaml").expectations
+    assert (first.may_be_empty, second.may_be_empty) == (False, True)
+
+
 def test_the_form_before_1_0_is_recognised() -> None:
     text = YAML.replace("name: flights", "expectation_suite_name: flights")
     problem = _one(text)

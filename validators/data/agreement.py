@@ -1,0 +1,115 @@
+"""The values that the objects of a dataset have of one column, as values of one type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specs.model import ColumnType
+from validators.data import texts
+from validators.data.common_types import common_type, exactly, is_text
+from validators.data.files import Column
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Why there is no one type for the values."""
+
+    types: Mapping[str, str]
+    """The type that the values of each object have, or look like; by key."""
+    unfit: tuple[str, ...] = ()
+    """The objects whose values are not of the type that the spec says."""
+
+
+def agreed(columns: Mapping[str, Column], wished: ColumnType | None) -> Any:
+    """The values by key, `pyarrow.ChunkedArray`s of one type, or a `Disagreement`."""
+    found = _as_said(columns, wished) if wished else _as_they_look(columns)
+    types = {key: str(values.type) for key, values in found.items() if values is not None}
+    unfit = tuple(key for key, values in found.items() if values is None)
+    kind = None if unfit else _kind_of(list(found.values()), wished)
+    if kind is None:
+        return Disagreement(types, unfit)
+    as_kind = _nearest_double if wished == "double" else exactly
+    cast = {key: as_kind(values, kind) for key, values in found.items()}
+    unfit = tuple(key for key, values in cast.items() if values is None)
+    return Disagreement(types, unfit) if unfit else cast
+
+
+def together(columns: Sequence[Any]) -> Any:
+    """All values of some columns of strings."""
+    import pyarrow as pa
+
+    return pa.chunked_array([part for column in columns for part in column.chunks], pa.string())
+
+
+def _as_they_look(columns: Mapping[str, Column]) -> dict[str, Any]:
+    """The values with the types that their files give them; those without a type as what all of
+    them look like."""
+    import pyarrow as pa
+
+    untyped = [column.values for column in columns.values() if column.source != "typed"]
+    typed = [column.values.type for column in columns.values() if column.source == "typed"]
+    if any(map(is_text, typed)):
+        looks = pa.string()  # what is text in one file is text in all
+    else:
+        quoted = any(column.source == "quoted" for column in columns.values())
+        looks = texts.type_of(together(untyped), only_times=quoted)
+    return {
+        key: column.values if column.source == "typed" else texts.read_as(column.values, looks)
+        for key, column in columns.items()
+    }
+
+
+def _as_said(columns: Mapping[str, Column], wished: ColumnType) -> dict[str, Any]:
+    """The values, of which texts are read as the type that the spec says; None for an object that
+    has others."""
+    import pyarrow as pa
+
+    values = {
+        key: exactly(column.values, pa.string()) if is_text(column.values.type) else column.values
+        for key, column in columns.items()
+    }
+    written = [each for each in values.values() if pa.types.is_string(each.type)]
+    kind = _fixed(wished)
+    if kind is None:
+        every = together(written)
+        kind = texts.decimal_of(every) if wished == "decimal" else texts.time_of(every)
+    return {
+        key: texts.read_as(each, kind) if pa.types.is_string(each.type) else each
+        for key, each in values.items()
+    }
+
+
+def _kind_of(values: list[Any], wished: ColumnType | None) -> Any:
+    """The one Arrow type for the values; None if there is none."""
+    import pyarrow as pa
+
+    fixed = _fixed(wished)
+    if fixed is not None:
+        return fixed
+    kind = common_type(values)
+    if kind is None or wished is None:
+        return kind
+    if wished == "decimal":
+        return kind if pa.types.is_decimal(kind) else pa.decimal128(38, 0)
+    return kind if pa.types.is_timestamp(kind) else pa.timestamp("us")
+
+
+def _nearest_double(values: Any, kind: Any) -> Any:
+    """Numbers as doubles: who asks for them knows that they have about 16 digits."""
+    from pyarrow import types
+
+    number = types.is_integer(values.type) or types.is_decimal(values.type)
+    return values.cast(kind, safe=False) if number else exactly(values, kind)
+
+
+def _fixed(wished: ColumnType | None) -> Any:
+    """The Arrow type of a name in the spec; None for one that depends on the values."""
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+        "date": pa.date32(),
+    }.get(wished or "")

@@ -1,0 +1,180 @@
+"""The answer to each expectation: from Arrow where a value's type decides, else from Great
+Expectations.
+
+Great Expectations 1.24 over pandas compares texts with days, rounds limits to floats, and fails on
+decimals and zones; docs/data-gate.md lists what was seen. So what depends on how a value meets a
+member or a limit is answered here, and Great Expectations is asked for the rest (patterns, lengths,
+formats, distributions), one column at a time, without its nulls.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from validators.data import engine, of_columns, of_records, of_statistics
+from validators.data.checks import columns_named
+from validators.data.conditions import Condition, condition_of, rows_meeting
+from validators.data.frame import frame_of, settled
+from validators.data.literals import Unfit
+from validators.data.outcome import Outcome
+from validators.data.rows import Rows
+from validators.data.suite import Expectation
+
+_Answer = Callable[[Rows, Mapping[str, Any]], Outcome]
+
+_OF_VALUES: Final[Mapping[str, _Answer]] = {
+    "expect_column_values_to_be_between": of_columns.between,
+    "expect_column_values_to_be_in_set": of_columns.in_set,
+    "expect_column_values_to_not_be_in_set": of_columns.not_in_set,
+    "expect_column_distinct_values_to_be_in_set": of_columns.distinct_in_set,
+    "expect_column_distinct_values_to_contain_set": of_columns.distinct_contain_set,
+    "expect_column_distinct_values_to_equal_set": of_columns.distinct_equal_set,
+    "expect_column_most_common_value_to_be_in_set": of_columns.most_common_in_set,
+    "expect_column_values_to_be_unique": of_columns.unique,
+    "expect_column_values_to_be_increasing": of_columns.increasing,
+    "expect_column_values_to_be_decreasing": of_columns.decreasing,
+    "expect_column_min_to_be_between": of_statistics.least,
+    "expect_column_max_to_be_between": of_statistics.greatest,
+    "expect_column_mean_to_be_between": of_statistics.mean,
+    "expect_column_median_to_be_between": of_statistics.median,
+    "expect_column_stdev_to_be_between": of_statistics.deviation,
+    "expect_column_sum_to_be_between": of_statistics.total_between,
+    "expect_column_quantile_values_to_be_between": of_statistics.quantiles,
+    "expect_column_unique_value_count_to_be_between": of_statistics.distinct_count,
+    "expect_column_proportion_of_unique_values_to_be_between": of_statistics.distinct_share,
+    "expect_column_value_z_scores_to_be_less_than": of_statistics.z_scores,
+    "expect_column_values_to_not_be_outliers": of_statistics.no_outliers,
+}
+"""About the values of one column that are not null."""
+_OF_ROWS: Final[Mapping[str, _Answer]] = {
+    "expect_column_values_to_be_null": of_columns.null,
+    "expect_column_values_to_not_be_null": of_columns.not_null,
+    "expect_column_proportion_of_non_null_values_to_be_between": of_statistics.non_null_share,
+    "expect_column_values_to_be_of_type": of_columns.of_type,
+    "expect_column_type_to_be": of_columns.of_type,
+    "expect_column_values_to_be_in_type_list": of_columns.in_type_list,
+}
+"""About one column, its nulls included."""
+_OF_PAIRS: Final[Mapping[str, _Answer]] = {
+    "expect_column_pair_values_to_be_equal": of_records.equal_pair,
+    "expect_column_pair_values_a_to_be_greater_than_b": of_records.greater_pair,
+    "expect_column_pair_values_to_be_in_set": of_records.pair_in_set,
+}
+_OF_RECORDS: Final[Mapping[str, _Answer]] = {
+    "expect_compound_columns_to_be_unique": of_records.unique_together,
+    "expect_select_column_values_to_be_unique_within_record": of_records.unique_in_record,
+    "expect_multicolumn_values_to_be_equal": of_records.equal_in_record,
+    "expect_multicolumn_sum_to_equal": of_records.sum_in_record,
+}
+_OF_TABLE: Final[Mapping[str, _Answer]] = {
+    "expect_table_row_count_to_be_between": of_records.row_count,
+    "expect_table_row_count_to_equal": of_records.row_count,
+    "expect_table_column_count_to_be_between": of_records.column_count,
+    "expect_table_column_count_to_equal": of_records.column_count,
+    "expect_table_columns_to_match_set": of_records.column_set,
+    "expect_table_columns_to_match_ordered_list": of_records.ordered_columns,
+    "expect_column_to_exist": of_records.column_exists,
+}
+
+
+class _Asked(NamedTuple):
+    """What Great Expectations is asked about at once."""
+
+    condition: Condition | None
+    columns: tuple[str, ...]
+
+
+def answers(
+    table: Any, names: tuple[str, ...], expectations: Mapping[int, Expectation]
+) -> Iterator[Outcome]:
+    """An outcome for each of the expectations, which are keyed by their place in the suite.
+
+    `names` are all columns of the dataset; `table` has those that were read.
+    """
+    every = Rows(settled(table), names, {field.name: field.type for field in table.schema})
+    left: dict[Condition | None, Rows] = {None: every}
+    asked: dict[_Asked, dict[int, Expectation]] = {}
+    for place, one in expectations.items():
+        try:
+            condition = condition_of(one.kwargs)
+            if condition not in left:
+                met = rows_meeting(condition, every.table) if condition else every.table
+                left[condition] = dataclasses.replace(every, table=met)
+            outcome = _outcome(left[condition], one)
+        except Unfit as error:
+            outcome = Outcome(place, success=False, refused=str(error))
+        except Exception as error:  # of any kind: its message quotes the data
+            outcome = Outcome(place, success=False, raised=type(error).__name__)
+        if outcome is not None:
+            yield dataclasses.replace(outcome, place=place)
+            continue
+        asked.setdefault(_Asked(condition, columns_named(one)), {})[place] = one
+    for group, several in asked.items():
+        try:
+            yield from list(_of_engine(left[group.condition], group, several))
+        except Exception as error:  # as above, and no reason for all other checks to be lost
+            raised = type(error).__name__
+            yield from (Outcome(place, success=False, raised=raised) for place in several)
+
+
+def _outcome(rows: Rows, one: Expectation) -> Outcome | None:
+    """The answer, or None if Great Expectations has to give it."""
+    kwargs = one.kwargs
+    if table_answer := _OF_TABLE.get(one.type):
+        return table_answer(rows, kwargs)
+    if len(rows) == 0:
+        return _nothing("no row meets its condition")
+    if answer := _OF_ROWS.get(one.type):
+        return answer(rows, kwargs)
+    if answer := _OF_PAIRS.get(one.type):
+        names = [kwargs["column_A"], kwargs["column_B"]]
+        ignored = kwargs.get("ignore_row_if") or "both_values_are_missing"
+        return _of_records(answer, rows, kwargs, names, ignored)
+    if answer := _OF_RECORDS.get(one.type):
+        ignored = kwargs.get("ignore_row_if") or "all_values_are_missing"
+        return _of_records(answer, rows, kwargs, kwargs["column_list"], ignored)
+    if isinstance(kwargs.get("column"), str):
+        column = rows.column(kwargs)
+        if column.null_count == len(column):
+            return _nothing(f"all {len(column):,} values of `{kwargs['column']}` are null")
+    if answer := _OF_VALUES.get(one.type):
+        return answer(rows, kwargs)
+    return None
+
+
+def _of_records(
+    answer: _Answer, rows: Rows, kwargs: Mapping[str, Any], names: list[str], ignored: object
+) -> Outcome:
+    left = rows.with_values(names, ignored)
+    if len(left) == 0:
+        return _nothing(f"none of {len(rows):,} rows has values in its columns")
+    return answer(left, kwargs)
+
+
+def _nothing(why: str) -> Outcome:
+    return Outcome(place=0, success=False, n=0, nothing=why)
+
+
+def _of_engine(rows: Rows, group: _Asked, several: Mapping[int, Expectation]) -> Iterator[Outcome]:
+    table = rows.table
+    if group.columns:
+        table = table.select(list(group.columns))
+    if len(group.columns) == 1:
+        table = table.drop_null()
+    plain = {
+        place: dataclasses.replace(
+            one,
+            kwargs={
+                key: value
+                for key, value in one.kwargs.items()
+                if key not in ("row_condition", "condition_parser")
+            },
+        )
+        for place, one in several.items()
+    }
+    for outcome in engine.evaluate(frame_of(table), plain):
+        yield dataclasses.replace(outcome, n=table.num_rows)
+
+
+READS_LIMITS: Final = frozenset((*_OF_VALUES, *_OF_PAIRS, *_OF_RECORDS))
+"""What reads its members and limits here, so that Great Expectations need not take their form."""

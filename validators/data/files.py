@@ -1,0 +1,309 @@
+"""Read one object of a dataset version: which columns it has, and the values of some.
+
+Nothing that Arrow says about a broken file is passed on: its messages quote the data.
+"""
+
+import csv as plain_csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from validators.data.kinds import NAMED, Form, form_of
+from validators.data.request import ObjectFile
+from validators.verdict import Verdict
+
+Source = Literal["typed", "text", "quoted"]
+"""What a file says of the type of its values: it has one; it has none; they are texts, which in
+JSON days and times are, too."""
+
+_BLOCKS: Final = (1 << 20, 1 << 26, 1 << 30)
+"""Bytes that Arrow reads at once; a row has to fit in."""
+_EXACT: Final = 2.0**53
+"""Up to here a double has a value for every whole number."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Some rows of a column."""
+
+    values: Any
+    """A `pyarrow.ChunkedArray`; of strings, unless it is typed."""
+    source: Source = "typed"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one object holds."""
+
+    header: tuple[str, ...]
+    """All its columns, each once."""
+    rows: int
+    columns: Mapping[str, Column]
+    """Those of them that were wanted."""
+    doubled: tuple[str, ...] = ()
+    """Columns that were not wanted and are there more than once."""
+    leaves_out: bool = False
+    """Whether its rows may leave a column out, which is null then."""
+
+
+class Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
+    """Why an object cannot be read, as the end of a sentence about it."""
+
+    def __init__(self, why: str, verdict: Verdict = Verdict.FAIL) -> None:
+        super().__init__(why)
+        self.why = why
+        self.verdict = verdict
+
+
+def read(one: ObjectFile, wanted: frozenset[str] | None, nulls: Collection[str]) -> Part:
+    """Read the wanted columns (None: all) of an object. Raises `Unreadable`."""
+    import pyarrow as pa
+
+    form = form_of(one.key)
+    if isinstance(form, str):
+        raise Unreadable(form, Verdict.ERROR)
+    path = Path(one.path)
+    try:
+        if path.stat().st_size == 0:
+            raise Unreadable("is an empty file")
+        if form.kind == "parquet":
+            return _parquet(path, wanted)
+        if form.kind == "json":
+            return _json(path, form, wanted)
+        return _delimited(path, form, wanted, nulls)
+    except FileNotFoundError:
+        raise Unreadable("was not fetched to this machine", Verdict.ERROR) from None
+    except PermissionError:
+        raise Unreadable("may not be read by this user", Verdict.ERROR) from None
+    except (pa.ArrowException, OSError, ValueError, RecursionError, plain_csv.Error) as error:
+        raise Unreadable(f"is not readable as {NAMED[form.kind]}{_where(str(error))}") from None
+
+
+def _where(message: str) -> str:
+    """The parts of Arrow's message that are about the file and hold none of its data."""
+    counts = re.search(r"Expected (\d+) columns, got (\d+)", message)
+    changed = re.search(r"Column\(/(.+?)\) changed from (\w+) to (\w+)", message)
+    twice = re.search(r"Column\(/(.+?)\) was specified twice", message)
+    row = re.search(r"[Rr]ow #?(\d+)", message)
+    parts = [
+        f"row {row[1]}" if row else "",
+        f"{counts[2]} fields instead of {counts[1]}" if counts else "",
+        f"`{changed[1]}` is a {changed[2]} before and a {changed[3]} there" if changed else "",
+        f"`{twice[1]}` is there twice" if twice else "",
+        "it is not UTF-8" if re.search("(?i)utf-?8", message) else "",
+    ]
+    found = ", ".join(part for part in parts if part)
+    return f" ({found})" if found else ""
+
+
+def _pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str], tuple[str, ...]]:
+    """The columns to read, and those that are there more than once and are not read.
+
+    Raises `Unreadable` where one of these is wanted: nobody can say which of them is meant.
+    """
+    doubled = tuple(name for name, count in Counter(names).items() if count > 1)
+    meant = [name for name in doubled if wanted is None or name in wanted]
+    if meant:
+        raise Unreadable(f"has more than one column {', '.join(f'`{name}`' for name in meant)}")
+    return [name for name in names if wanted is None or name in wanted], doubled
+
+
+def _parquet(path: Path, wanted: frozenset[str] | None) -> Part:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        picked, doubled = _pick(names, wanted)
+        table = file.read(columns=picked)
+    columns = {name: Column(table[name]) for name in picked}
+    return Part(tuple(dict.fromkeys(names)), table.num_rows, columns, doubled)
+
+
+# -- CSV and TSV -----------------------------------------------------------------------------------
+
+
+def _delimited(
+    path: Path, form: Form, wanted: frozenset[str] | None, nulls: Collection[str]
+) -> Part:
+    """Every value as the text that it is: what they are is for all files to say together."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    delimiter = "\t" if form.kind == "tsv" else ","
+    names, is_empty = _head(path, form, delimiter)
+    picked, doubled = _pick(names, wanted)
+    header = tuple(dict.fromkeys(names))
+    if is_empty:
+        none = pa.chunked_array([pa.array([], pa.string())])
+        return Part(header, 0, {name: Column(none, "text") for name in picked}, doubled)
+    # One column is read in any case, to count the rows.
+    chosen = picked or [name for name in header if name not in doubled][:1]
+    if not chosen:
+        raise Unreadable("has no column that is there once")
+    options = csv.ConvertOptions(
+        include_columns=chosen,
+        column_types=dict.fromkeys(chosen, pa.string()),
+        null_values=list(nulls),
+        strings_can_be_null=True,
+    )
+    # Without it, Arrow takes a quoted line break for the end of a row wherever a block ends.
+    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+
+    def at_once(block: int) -> Any:
+        with _open(path, form) as stream:
+            return csv.read_csv(
+                stream,
+                read_options=csv.ReadOptions(block_size=block),
+                parse_options=parsing,
+                convert_options=options,
+            )
+
+    table = _in_blocks(at_once)
+    columns = {name: Column(table[name], "text") for name in picked}
+    return Part(header, table.num_rows, columns, doubled)
+
+
+def _open(path: Path, form: Form) -> Any:
+    import pyarrow as pa
+
+    return pa.input_stream(str(path), compression="gzip" if form.packed else None)
+
+
+def _head(path: Path, form: Form, delimiter: str) -> tuple[list[str], bool]:
+    """The names of the columns, and whether nothing follows."""
+    with (
+        _open(path, form) as stream,
+        io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text,
+    ):
+        names = next(filter(None, plain_csv.reader(text, delimiter=delimiter)), None)
+        if names is None:
+            raise Unreadable("is an empty file")
+        return names, not any(line.strip("\r\n") for line in text)
+
+
+def _in_blocks(read_with: Callable[[int], Any]) -> Any:
+    """What is read with the first size of blocks that holds every row."""
+    import pyarrow as pa
+
+    for block in _BLOCKS[:-1]:
+        try:
+            return read_with(block)
+        except pa.ArrowInvalid as error:
+            if "straddl" not in str(error):
+                raise
+    return read_with(_BLOCKS[-1])
+
+
+# -- JSON ------------------------------------------------------------------------------------------
+
+
+def _json(path: Path, form: Form, wanted: frozenset[str] | None) -> Part:
+    """Lines, or an array. Days and times are read as the texts that they are, and whole numbers
+    that a double does not hold as decimals."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    lines = _lines_of_array(path, form)
+    if lines == b"":
+        return Part((), 0, {}, leaves_out=True)
+    table = _rows(path, form, lines, {})
+    picked, _ = _pick(table.column_names, wanted)
+    found = {name: table[name] for name in picked}
+    as_texts = {
+        name: kind for name, of in found.items() if (kind := _without_times(of.type)) != of.type
+    }
+    if as_texts:
+        again = _rows(path, form, lines, as_texts)
+        found |= {name: again[name] for name in as_texts}
+    for name in picked:
+        if types.is_floating(found[name].type) and _is_beyond(found[name]):
+            try:
+                whole = _rows(path, form, lines, {name: pa.decimal128(38, 0)})
+            except pa.ArrowInvalid:
+                continue  # it has fractions, too
+            found[name] = whole[name]
+    columns = {
+        name: Column(values, "quoted" if types.is_string(values.type) else "typed")
+        for name, values in found.items()
+    }
+    return Part(tuple(table.column_names), table.num_rows, columns, leaves_out=True)
+
+
+def _rows(path: Path, form: Form, lines: bytes | None, only: Mapping[str, Any]) -> Any:
+    """The table of the lines, which are the file's own if none are given; with `only`, these
+    columns as these types."""
+    import pyarrow as pa
+    from pyarrow import json as arrow
+
+    parsing = (
+        arrow.ParseOptions(
+            explicit_schema=pa.schema(list(only.items())), unexpected_field_behavior="ignore"
+        )
+        if only
+        else None
+    )
+
+    def at_once(block: int) -> Any:
+        options = arrow.ReadOptions(block_size=block)
+        with _open(path, form) if lines is None else pa.BufferReader(lines) as stream:
+            return arrow.read_json(stream, read_options=options, parse_options=parsing)
+
+    return _in_blocks(at_once)
+
+
+def _lines_of_array(path: Path, form: Form) -> bytes | None:
+    """The elements of a JSON array, one a line; None for a file that is none."""
+    with _open(path, form) as stream:
+        start = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not start.startswith(b"["):
+            return None
+    with _open(path, form) as stream:
+        text = stream.read().decode("utf-8-sig")
+    decode, blank = json.JSONDecoder().raw_decode, re.compile(r"[ \t\r\n]*")
+
+    def skip(at: int) -> int:
+        found = blank.match(text, at)
+        return found.end() if found else at
+
+    rows: list[str] = []
+    at = skip(text.index("[") + 1)
+    while text[at : at + 1] != "]" or rows:
+        element, end = decode(text, at)
+        if not isinstance(element, dict):
+            raise Unreadable(f"is a JSON array whose element {len(rows) + 1} is no object")
+        # A line break is never within a text of JSON.
+        rows.append(text[at:end].replace("\r", " ").replace("\n", " "))
+        at = skip(end)
+        if text[at : at + 1] == "]":
+            break
+        if text[at : at + 1] != ",":
+            raise Unreadable(f"is a JSON array that breaks off after element {len(rows)}")
+        at = skip(at + 1)
+    if skip(at + 1) != len(text):
+        raise Unreadable("has something after its JSON array")
+    return "\n".join(rows).encode()
+
+
+def _without_times(kind: Any) -> Any:
+    """The type with texts where Arrow saw times, at any depth."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_timestamp(kind):
+        return pa.string()
+    if types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_without_times(kind.value_type)))
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_without_times(field.type)) for field in kind])
+    return kind
+
+
+def _is_beyond(column: Any) -> bool:
+    import pyarrow.compute as pc
+
+    return (pc.max(pc.abs(column)).as_py() or 0) >= _EXACT

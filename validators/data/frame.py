@@ -1,0 +1,88 @@
+"""From an Arrow table to what is compared, and to what Great Expectations sees of it.
+
+What Arrow knows stays: no integer with nulls becomes a float, no decimal a float, no day a time.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def settled(table: Any) -> Any:
+    """The table with one way to write each value, so that equal values are equal.
+
+    NaN is null, -0.0 is 0.0, zones are UTC, and a column that is encoded is decoded.
+    """
+    import pyarrow as pa
+
+    columns = {name: _settled(table.column(name)) for name in table.column_names}
+    return pa.table(columns) if columns else table
+
+
+def _settled(column: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(column.type.storage_type)
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if plain := _plain(column.type):
+        column = column.cast(plain, safe=False)  # a day of milliseconds may hold a time of day
+    if pa.types.is_floating(column.type):
+        zero = pa.scalar(0, column.type)
+        missing = pa.scalar(None, column.type)
+        column = pc.if_else(pc.is_nan(column), missing, pc.add(column, zero))
+    return column
+
+
+def _plain(kind: Any) -> Any:
+    """The type that Arrow can compute with, of one that it can only hold."""
+    import pyarrow as pa
+
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.binary()
+    if pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if pa.types.is_date64(kind):
+        return pa.date32()
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    if pa.types.is_timestamp(kind) and kind.tz not in (None, "UTC"):
+        return pa.timestamp(kind.unit, "UTC")
+    return None
+
+
+def frame_of(table: Any, *, numbers: bool = False) -> Any:
+    """A pandas frame without loss. With `numbers`, decimals are floats and days are times: for
+    arithmetic."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if numbers:
+        fields = [
+            pa.field(one.name, pa.float64() if pa.types.is_decimal(one.type) else one.type)
+            for one in table.schema
+        ]
+        table = table.cast(pa.schema(fields))
+    nullable: Mapping[Any, Any] = {
+        pa.bool_(): pd.BooleanDtype(),
+        **{
+            getattr(pa, name.lower())(): getattr(pd, f"{name}Dtype")()
+            for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+        },
+    }
+    with_nulls = {
+        one.type
+        for one, column in zip(table.schema, table.columns, strict=True)
+        if column.null_count
+    }
+    return table.to_pandas(
+        date_as_object=not numbers,
+        types_mapper=lambda kind: nullable.get(kind) if kind in with_nulls else None,
+    )

@@ -1,0 +1,66 @@
+"""The columns that an object's folders are, as Hive and Spark lay tables out.
+
+`dt=2024-05-01/country=DE/part-0.parquet` has the columns `dt` and `country`, whose values are
+texts that may look like something else, as those of a CSV.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+from validators.data.agreement import Disagreement, agreed
+from validators.data.files import Column, Part
+
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def partitions_of(key: str, nulls: Collection[str]) -> dict[str, str | None]:
+    """The columns and their values; of two folders of one name the inner one counts. `key` is below
+    the dataset's folder: what is above it is the same for all objects, and no column."""
+    pairs = (folder.partition("=") for folder in key.split("/")[:-1])
+    return {unquote(name): _value(text, nulls) for name, found, text in pairs if found and name}
+
+
+def _value(text: str, nulls: Collection[str]) -> str | None:
+    value = unquote(text)
+    return None if text == _NULL or value in nulls else value
+
+
+def with_partitions(part: Part, of: dict[str, str | None], wanted: frozenset[str] | None) -> Part:
+    """The part with these columns, too; one that the file has itself stays as it is there."""
+    import pyarrow as pa
+
+    def repeated(value: str | None) -> Any:
+        if value is None:
+            return pa.nulls(part.rows, pa.string())
+        return pa.repeat(pa.scalar(value), part.rows)
+
+    new = {name: value for name, value in of.items() if name not in part.header}
+    columns = {
+        name: Column(pa.chunked_array([repeated(value)]), "text")
+        for name, value in new.items()
+        if wanted is None or name in wanted
+    }
+    header = (*part.header, *new)
+    return replace(part, header=header, columns={**part.columns, **columns})
+
+
+def contradicted(part: Part, of: dict[str, str | None]) -> list[str]:
+    """The columns that the file has with another value than the folder has."""
+    return [name for name in of if name in part.columns and not _is(part.columns[name], of[name])]
+
+
+def _is(column: Column, told: str | None) -> bool:
+    """Whether every value is what the folder says."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if told is None or column.values.null_count:
+        return told is None and column.values.null_count == len(column.values)
+    text = Column(pa.chunked_array([pa.array([told])]), "text")
+    both = agreed({"file": column, "folder": text}, None)
+    if isinstance(both, Disagreement):
+        return False
+    same = pc.equal(both["file"], both["folder"][0])
+    return bool(pc.all(same, min_count=0).as_py())

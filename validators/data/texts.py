@@ -1,0 +1,153 @@
+"""What the texts of a column without types are: numbers, days, times, or just texts.
+
+All values of the dataset decide together, never those of one file. A text becomes something else
+only where it says nothing that is lost by it: 02134 and +1 stay what they are.
+"""
+
+from typing import Any, Final
+
+_BLANK: Final = r"[ \t]*"
+_WHOLE: Final = r"-?(0|[1-9][0-9]*)"
+_POINT: Final = rf"({_WHOLE}\.[0-9]*|-?\.[0-9]+)"
+_NUMBER: Final = rf"({_POINT}([eE][+-]?[0-9]+)?|{_WHOLE}([eE][+-][0-9]+)?)"
+_BARE_EXPONENT: Final = rf"{_WHOLE}[eE][0-9]+"
+_PLAIN: Final = rf"({_POINT}|{_WHOLE})"
+_DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME: Final = rf"{_DAY}[ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,9}})?)?"
+_ZONED: Final = rf"{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+_WORDS_OF_NULL: Final = (
+    "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "none",
+    "nil", "-", "?", "\\N",
+)  # fmt: skip
+_ROOM: Final = 1e15
+"""A double has room for the digits before the point of every number that is smaller."""
+_LOOK_FIRST: Final = 1000
+"""Values that are looked at before all are: most columns of texts show themselves at once."""
+
+
+def type_of(values: Any, *, only_times: bool) -> Any:
+    """The Arrow type that all these strings are values of; null where there are none. With
+    `only_times`, days and times are looked for alone: whoever writes JSON has had numbers."""
+    import pyarrow as pa
+
+    if values.null_count == len(values):
+        return pa.null()
+    for guess in (_times,) if only_times else (_numbers, _truths, _times):
+        kind = guess(values)
+        if kind is not None and read_as(values, kind) is not None:
+            return kind
+    return pa.string()
+
+
+def read_as(values: Any, kind: Any) -> Any:
+    """The strings read as an Arrow type, which is null where there are none; None where
+    a value is no such thing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if values.null_count == len(values):
+        return pa.chunked_array([pa.nulls(len(values))])
+    if pa.types.is_string(kind):
+        return values
+    bare = pc.utf8_trim(values, characters=" \t")
+    if pa.types.is_decimal(kind) and not all_match(bare, _digits(kind)):
+        return None
+    if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        # For Arrow 0x1F is a whole number, and +1 is none.
+        if pc.any(pc.match_substring(bare, "x", ignore_case=True)).as_py():
+            return None
+        if pc.any(pc.starts_with(bare, "+")).as_py():
+            bare = pc.replace_substring_regex(bare, r"^\+", "")
+    try:
+        return bare.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _digits(kind: Any) -> str:
+    """The form of what has room in a decimal: of a text with more digits, Arrow's cast (26.0) may
+    make another number without a word."""
+    before = f"[0-9]{{0,{kind.precision - kind.scale}}}"
+    return rf"[+-]?{before}(?:\.[0-9]{{0,{kind.scale}}})?"
+
+
+def decimal_of(values: Any) -> Any:
+    """The decimal that holds every digit after the point of the strings."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    after = pc.replace_substring_regex(pc.utf8_trim(values, characters=" \t"), r"^[^.]*\.?", "")
+    return pa.decimal128(38, min(pc.max(pc.utf8_length(after)).as_py() or 0, 38))
+
+
+def time_of(values: Any) -> Any:
+    """The timestamp that the strings are read as, with a zone if all have one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    fine = pc.any(pc.match_substring_regex(values, r"\.[0-9]{7}")).as_py()
+    unit = "ns" if fine else "us"
+    return pa.timestamp(unit, "UTC") if all_match(values, _ZONED) else pa.timestamp(unit)
+
+
+def words_of_null(values: Any) -> tuple[list[str], int]:
+    """The words for "nothing" but for which the strings would be something else, and how many of
+    them these are; none where that is not so."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = pc.is_in(values, value_set=pa.array(_WORDS_OF_NULL))
+    found = pc.unique(values.filter(words)).to_pylist()
+    if found:
+        kind = type_of(values.filter(pc.invert(words)), only_times=False)
+        if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
+            return found, pc.sum(words).as_py()
+    return [], 0
+
+
+def all_match(values: Any, pattern: str) -> bool:
+    """Whether all strings that are there are of this form, blanks around them aside."""
+    import pyarrow.compute as pc
+
+    whole = f"^{_BLANK}(?:{pattern}){_BLANK}$"
+    return all(
+        pc.all(pc.match_substring_regex(part, whole), min_count=0).as_py()
+        for part in (values.slice(0, _LOOK_FIRST), values)
+    )
+
+
+def _truths(values: Any) -> Any:
+    import pyarrow as pa
+
+    words = "true|false|True|False|TRUE|FALSE"
+    return pa.bool_() if all_match(values, words) else None
+
+
+def _numbers(values: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if all_match(values, _WHOLE):
+        short = read_as(values, pa.int64()) is not None
+        return pa.int64() if short else pa.decimal128(38, 0)
+    if not all_match(values, _NUMBER):
+        # 12e4 alone may be a code; among numbers with a point it is one of them.
+        with_point = pc.any(pc.match_substring(values, ".")).as_py()
+        if not with_point or not all_match(values, f"{_NUMBER}|{_BARE_EXPONENT}"):
+            return None
+    doubles = read_as(values, pa.float64())
+    if doubles is None or pc.max(pc.abs(doubles)).as_py() < _ROOM:
+        return pa.float64()
+    if not pc.any(pc.match_substring_regex(values, rf"^{_BLANK}-?[0-9]{{16}}")).as_py():
+        return pa.float64()
+    return decimal_of(values) if all_match(values, _PLAIN) else None
+
+
+def _times(values: Any) -> Any:
+    import pyarrow as pa
+
+    if all_match(values, _DAY):
+        return pa.date32()
+    if all_match(values, f"{_DAY}|{_TIME}") or all_match(values, _ZONED):
+        return time_of(values)
+    return None
