@@ -139,7 +139,7 @@ class LocalDeployer:
             exchanges=exchanges,
             next=first + len(exchanges),
             dropped=first - page["start"],
-            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page["waiting"]),
+            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page.get("waiting", ())),
         )
 
     async def remove(self, place: str) -> None:
