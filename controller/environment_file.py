@@ -74,6 +74,9 @@ class Model(_Part):
     digest: Digest
     run: str
     commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    artifact: Digest | None = None
+    """The model artifact: with the commit, what the digest is of. So a state that was lost can be
+    made again from here. None in what an older Headgate wrote."""
     datasets: Mapping[Name, Digest] = {}
 
 

@@ -170,7 +170,7 @@ class Sweeper:
         """A server of a version that the state does not name: the state was lost."""
         for record in await self._store.list("environment"):
             env = parsed(Environment, record.body)
-            known = {server_name(env.place, one.number) for one in stays.versions}
+            known = {server_name(env.place, one.ref) for one in stays.versions}
             seen = await self._deployer.observe(env.place)
             strangers = {each.name for each in seen.servers if each.alive} - known
             if strangers:

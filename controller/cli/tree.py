@@ -172,6 +172,10 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
 
     if view.unready_since is not None:
         yield Text(f"does not answer as ready for {lasting(now - view.unready_since)}", "red")
+    if view.unknown:
+        yield Text(f"releases nothing: {one_line(view.unknown, 300)}", "bold red")
+    if view.lost:
+        yield Text(one_line(view.lost, 400), "yellow")
     if view.paused:
         yield Text(f"paused by {one_line(view.paused, 60)}", "yellow")
     if view.pinned:

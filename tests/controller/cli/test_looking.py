@@ -15,6 +15,7 @@ from controller.artifacts import Artifacts
 from controller.cli.tree import render
 from controller.cli.views import Snapshot
 from controller.machine.core import Key
+from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import Quarantined
 from controller.machine.runs.attempt import State
 from controller.machine.runs.run import Progress, Trigger
@@ -334,7 +335,7 @@ def logged(told: Desk) -> Desk:
         "attempts/toy-1.evaluate.1": "scored\n",
         "serving/processes/"
         + Site.of(told.home / "serving" / "places", "toy/production").server(
-            "toy-production-v1"
+            server_name("toy/production", seeds.version(1).ref)
         ): "GET\n",
     }.items():
         folder = told.home / name
