@@ -55,6 +55,7 @@ _HEADER = """\
 #   - To choose a version, write the `model` of an earlier commit here (see git log -p).
 #   - To keep what runs, whatever passes its gates, set `pinned: true`.
 #   - To release nothing any more, set `model: null`.
+#   - To let a quarantined version be released again, take it off the list.
 # A version that is unknown, quarantined or did not pass its gates is refused with the reason.
 """
 

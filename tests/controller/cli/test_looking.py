@@ -92,6 +92,8 @@ def production() -> Any:
         rollout=seeds.canary(2),
         paused="ada",
         pinned="a" * 40,
+        unknown="v9 runs here. Was state.db lost?",
+        lost="The environments branch was pushed over.",
         quarantine=(
             Quarantined(version=3, digest=bad.digest, reason="errors went up", since=1050.0),
         ),
@@ -125,6 +127,8 @@ def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> N
     assert "quarantined v3" in shown
     assert "paused by ada" in shown
     assert "pinned by commit aaaaaaaaaa" in shown
+    assert "releases nothing: v9 runs here." in shown
+    assert "The environments branch was pushed over." in shown
     assert "↺ gate.data.rows  PASS  as in toy-1" in shown
     assert "· evaluate        waits for train" in shown
     assert "tried again: out of luck" in shown
