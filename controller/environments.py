@@ -4,6 +4,7 @@ Commits are written so that nobody's change is lost: read the head, commit on to
 the head is still there.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -50,6 +51,12 @@ def is_ours(commit: CommitInfo) -> bool:
 def proposed_by(commit: CommitInfo) -> str | None:
     """The rollout whose proposal the commit is, or became by a squash or a rebase."""
     return None if is_ours(commit) else commit.trailers.get(PROPOSAL)
+
+
+def rollout_of(commit: CommitInfo, prefix: str) -> int:
+    """The number of the rollout `PREFIX-NUMBER` that Headgate made the commit for; 0 for none."""
+    found = re.match(rf"{re.escape(prefix)}-(\d+)/", commit.trailers.get(ACTION, ""))
+    return int(found[1]) if found else 0
 
 
 class Environments:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from controller.environment_file import EnvironmentFile, Invalid, path_of
-from controller.environments import BRANCH, Environments, is_ours, proposed_by
+from controller.environments import BRANCH, Environments, is_ours, proposed_by, rollout_of
 from controller.git import CommitInfo, Mirror
 from controller.github.proposals import Proposals
 from controller.kinds.code import Repositories
@@ -12,7 +12,7 @@ from controller.kinds.past import Pasts
 from controller.machine.actions import WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environments import promotion
-from controller.machine.environments.adopting import is_new
+from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
     Environment,
@@ -64,7 +64,7 @@ class EnvironmentKind:
         tip = await self._repositories.mirror(repository).resolve(BRANCH)
         branch, lost = await self._branch(repository, pipeline, name, state)
         past = None
-        if _asks_the_past(state, inbox) and tip is not None:
+        if _asks_the_past(state, inbox, branch) and tip is not None:
             past = await self._pasts.of(repository, pipeline, name, tip)
         numbers = _numbers(state, inbox, branch)
         found = {number: await self._versions.get(pipeline, number) for number in numbers}
@@ -170,6 +170,7 @@ class EnvironmentKind:
         seen = Branch(
             commit=last.sha,
             ours=is_ours(last),
+            rollout=rollout_of(last, f"{pipeline}-{name}"),
             author=last.author,
             subject=last.subject[:LONGEST_SUBJECT],
             proposal=proposed_by(last),
@@ -232,8 +233,13 @@ async def _follows(mirror: Mirror, tip: str, heeded: str) -> bool:
     return tip == heeded or (await mirror.has(heeded) and await mirror.is_ancestor(heeded, tip))
 
 
-def _asks_the_past(state: Environment | None, inbox: Sequence[Letter]) -> bool:
-    """Whether the state knows nothing of the environment; or not what runs, and is asked again."""
+def _asks_the_past(
+    state: Environment | None, inbox: Sequence[Letter], branch: Branch | None
+) -> bool:
+    """Whether the state knows nothing of the environment, or is older than the branch; or does not
+    know what runs, and is asked again."""
+    if state is not None and is_behind(state, branch):
+        return True
     if state is None or state.unknown is None:
         return state is None or is_new(state)
     return any(letter.message.type in ("retry", "look") for letter in inbox)

@@ -1,11 +1,10 @@
 """Reads what the environments branch knows of an environment of which the state knows nothing."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from controller.artifacts import Artifacts
-from controller.environment_file import ACTION, Model
-from controller.environments import Environments, Saying, is_ours
+from controller.environment_file import Model
+from controller.environments import Environments, Saying, is_ours, rollout_of
 from controller.kinds.code import Repositories
 from controller.machine.environments.environment import REMEMBERED, Past, named
 from controller.machine.pipelines.version import ModelVersion, Ref
@@ -65,7 +64,7 @@ class Pasts:
             named=tuple(first),
             versions=versions,
             lacking=lacking,
-            rollouts=_rollouts(f"{pipeline}-{name}", ours),
+            rollouts=max(rollout_of(one.commit, f"{pipeline}-{name}") for one in ours),
         )
 
     async def _version(
@@ -107,10 +106,3 @@ class Pasts:
 
 def _datasets(model: Model) -> dict[str, str]:
     return {str(name): str(digest) for name, digest in model.datasets.items()}
-
-
-def _rollouts(prefix: str, ours: Sequence[Saying]) -> int:
-    """The highest number of a rollout that a commit was made for."""
-    pattern = re.compile(rf"{re.escape(prefix)}-(\d+)/")
-    found = (pattern.match(one.commit.trailers.get(ACTION, "")) for one in ours)
-    return max((int(each[1]) for each in found if each), default=0)

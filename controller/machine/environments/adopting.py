@@ -8,6 +8,7 @@ from controller.machine import branch_incidents
 from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.environment import (
     REMEMBERED,
+    Branch,
     Environment,
     Observed,
     Out,
@@ -20,6 +21,17 @@ from controller.machine.pipelines.candidate import facts_of
 from controller.machine.pipelines.version import Ref
 
 UNKNOWN = "unknown-state"
+_OUTDATED = (
+    "stable",
+    "brought",
+    "rollout",
+    "stopped",
+    "heeded",
+    "write",
+    "waiting",
+    "unready_since",
+)
+"""What a state from before says of what has become of the environment since."""
 
 
 def is_new(env: Environment) -> bool:
@@ -28,10 +40,17 @@ def is_new(env: Environment) -> bool:
     return nothing and (env.unknown is not None or (env.heeded is None and not env.rollouts))
 
 
+def is_behind(env: Environment, branch: Branch | None) -> bool:
+    """Whether the state is older than the branch, as of a backup: it never made that rollout."""
+    return branch is not None and branch.ours and branch.rollout > env.rollouts
+
+
 def adopt(env: Environment, observed: Observed, out: Out) -> Environment:
     """Take over quarantine, pin, numbers, what serves and what may be gone back to."""
     past = observed.past
-    if not is_new(env):
+    if past is not None and is_behind(env, observed.branch):
+        env = env.model_copy(update=dict.fromkeys(_OUTDATED) | {"former": ()})
+    elif not is_new(env):
         return env
     if past is None:
         return _ask_about_strangers(env, observed, out)

@@ -82,6 +82,8 @@ class Branch(Value):
     """The last commit that touched it."""
     ours: bool
     """Whether the controller made that commit."""
+    rollout: int = 0
+    """The number of the rollout that the controller made it for, where it did."""
     author: str = ""
     subject: str = ""
     file: EnvironmentFile | None = None

@@ -14,7 +14,7 @@ from controller.environment_file import EnvironmentFile, Model, Quarantined
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
 from controller.machine.environments import promotion
-from controller.machine.environments.adopting import is_new
+from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
     Environment,
@@ -219,7 +219,8 @@ class Site:
             some = (self.state.stable, *self.state.former[:1])
             numbers |= {ref.version for ref in some if ref}
             numbers |= {r.version.version for r in (self.state.rollout, self.state.stopped) if r}
-        past = self._past() if self.state is None or is_new(self.state) else None
+        new = self.state is None or is_new(self.state) or is_behind(self.state, branch)
+        past = self._past() if new else None
         known = {n: v for n, v in self.versions.items() if n in numbers}
         return Observed(
             versions={**(past.versions if past else {}), **known},
@@ -355,15 +356,18 @@ class Site:
             return None
         refs = dict.fromkeys(r for r in (named(c.file) for c in ours) if r is not None)
         there = {r.version: self.versions[r.version] for r in refs if r.version not in self.lacking}
-        found = (re.match(rf"mean-{self.name}-(\d+)/", c.action or "") for c in ours)
         return Past(
             commit=ours[0].sha,
             file=ours[0].file,
             named=tuple(refs),
             versions=there,
             lacking={n: why for n, why in self.lacking.items() if n in {r.version for r in refs}},
-            rollouts=max((int(one[1]) for one in found if one), default=0),
+            rollouts=max(self._rollout_of(c) for c in ours),
         )
+
+    def _rollout_of(self, commit: Commit) -> int:
+        found = re.match(rf"mean-{self.name}-(\d+)/", commit.action or "")
+        return int(found[1]) if found else 0
 
     def _branch(self) -> tuple[Branch | None, Lost | None]:
         heeded = self.state.heeded if self.state else None
@@ -384,7 +388,11 @@ class Site:
             return None
         last = self.commits[self.fetched - 1]
         seen = Branch(
-            commit=last.sha, ours=last.action is not None, author="ada", subject="by hand"
+            commit=last.sha,
+            ours=last.action is not None,
+            rollout=self._rollout_of(last),
+            author="ada",
+            subject="by hand",
         )
         if heeded == last.sha:  # some other file was committed since
             return seen

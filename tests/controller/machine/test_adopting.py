@@ -3,6 +3,7 @@
 import pytest
 
 from controller.machine.core import Fact
+from controller.machine.environments.environment import Environment
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
@@ -218,3 +219,55 @@ def test_servers_that_neither_state_nor_branch_know_are_left_alone_and_asked_abo
     assert one.deploys == []
     assert one.alerts("firing") == ["mean/production/stuck/unknown-state"]
     assert "runs in production" in one.told[0].incident.what
+
+
+def set_back(one: Site, state: Environment) -> Site:
+    """An older state.db is brought back, and the controller looks again."""
+    one.run(2)
+    one.lose_the_state()
+    one.state = state
+    one.deploys.clear()
+    one.run(6)
+    return one
+
+
+def test_a_state_from_a_backup_goes_on_from_what_the_branch_says_since() -> None:
+    one = running(site(), 1)
+    before = one.env
+    running(one, 2)
+    set_back(one, before)
+    assert one.serves == 2
+    assert one.deploys == []
+    assert one.env.rollouts == 2
+    assert [r.version for r in one.env.former] == [1]
+
+
+def test_a_state_from_a_backup_releases_nothing_that_was_quarantined_since() -> None:
+    one = running(site(), 1)
+    before = one.env
+    one.faulty = {2}
+    one.release(2)
+    one.run(20)
+    set_back(one, before)
+    assert one.serves == 1
+    one.release(2)
+    one.run(20)
+    assert [q.version for q in one.env.quarantine] == [2]
+    assert one.serves == 1
+    assert one.env.rollout is None
+
+
+def test_a_state_from_a_backup_of_a_canary_gives_it_up_for_what_came_since() -> None:
+    one = running(site(), 1)
+    one.load = 0
+    one.release(2)
+    one.run(4)
+    before = one.env
+    assert before.rollout is not None
+    one.say("abort", by="ada")
+    one.load = 20
+    one.run(3)
+    running(one, 3)
+    set_back(one, before)
+    assert one.serves == 3
+    assert one.env.rollout is None
