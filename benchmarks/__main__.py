@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "github": (),
     "pull_requests": (),
     "judge": (["--seconds", "60"],),
+    "canaries": (),
 }
 """Modules of this package, and what to give their `main`, so that each takes a minute or two."""
 

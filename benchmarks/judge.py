@@ -31,6 +31,7 @@ from validators.canary import (
 )
 from validators.canary.bets import RATIOS, Outcome, ratio
 from validators.canary.forecasting import informed
+from validators.canary.policy import STATUSES
 
 Floats = NDArray[np.float64]
 
@@ -132,6 +133,10 @@ class Paths:
                 self.second[chosen] * 2 * size + place[chosen], minlength=SECONDS * 2 * size
             ).reshape(SECONDS, 2 * size)
             total += counts @ _latency_gains(bins, float(share))
+        for i in np.flatnonzero(traffic.failed):
+            passed = latency.passed(bins, float(traffic.latency[i] / scale[i]))
+            arm = bool(traffic.canary[i])
+            total[self.second[i]] += _failed_gains(bins, float(traffic.share[i]), arm, passed)
         return np.cumsum(total, axis=0)
 
     def evidence(self, wealth: Floats, signal: str) -> Floats:
@@ -152,13 +157,18 @@ class Paths:
         return both
 
     def worse(self) -> Floats:
-        """log of the mean E over the policy's signals."""
-        paths = []
-        for signal in self.state.policy.signals:
-            wealth = self.errors() if signal == "errors" else self.latency()
-            paths.append(self.evidence(wealth, signal))
-        mean: Floats = _log_sum(np.stack(paths, axis=1)) - np.log(len(paths))
+        """log of the mean E over the policy's signals, as the policy weighs them."""
+        policy = self.state.policy
+        paths = [self.evidence(self.wealth(signal), signal) for signal in policy.signals]
+        weights = np.log(np.asarray(policy.weights) / sum(policy.weights))
+        mean: Floats = _log_sum(np.stack(paths, axis=1) + weights)
         return mean
+
+    def wealth(self, signal: str) -> Floats:
+        """The wealth of the bet on a signal; nobody is refused here."""
+        if signal in STATUSES:
+            return np.zeros((SECONDS, len(RATIOS)))
+        return self.errors() if signal == "errors" else self.latency()
 
     def check(self) -> None:
         """Compare with the product at the end of the canary."""
@@ -177,6 +187,15 @@ def _latency_gains(bins: latency.Bins, share: float) -> Floats:
     size = len(bins.reference)
     ends = np.eye(2 * size, dtype=int).tolist()
     return np.asarray([latency.wealth(bins, [(share, e[:size], e[size:])]) for e in ends])
+
+
+@lru_cache(maxsize=256)
+def _failed_gains(bins: latency.Bins, share: float, canary: bool, passed: int) -> Floats:
+    """What each expert gains by one failed request whose age has passed so many thresholds."""
+    end = [int(i == passed) for i in range(latency.PASSES)]
+    none = [0] * latency.PASSES
+    unended = (share, none, end) if canary else (share, end, none)
+    return np.asarray(latency.wealth(bins, [], [unended]))
 
 
 def _log_sum(logs: Floats) -> Floats:
@@ -202,6 +221,7 @@ def canaries(world: World, policy: Policy, budget: float, seed: int = 0) -> Iter
 BOTH = Policy(latencies=(Latency(statistic="p99", margin=0.0),), deadline=SECONDS)
 MARGIN = Policy(deadline=SECONDS)
 ERRORS = Policy(latencies=(), deadline=SECONDS)
+ALONE = ERRORS.model_copy(update={"refusals_margin": None, "others_margin": None})
 PLAIN = Policy(latencies=(), deadline=60)
 TAIL = Policy(
     errors_margin=None, latencies=(Latency(statistic="p99", margin=0.0),), deadline=SECONDS
@@ -267,6 +287,7 @@ def detection(budget: float) -> None:
     late = {"errors": (0.001, 0.01), "since": 900.0}
     rows: list[tuple[str, Policy, dict[str, Any]]] = [
         ("errors 0.1 -> 1 %", ERRORS, {"errors": (0.001, 0.01)}),
+        ("errors 0.1 -> 1 %, no statuses watched", ALONE, {"errors": (0.001, 0.01)}),
         ("errors 0.1 -> 1 %, with latency", MARGIN, {"errors": (0.001, 0.01)}),
         ("errors 0.1 -> 5 %", ERRORS, {"errors": (0.001, 0.05)}),
         ("slowest 2 % + 50 % (margin 0)", TAIL, {"tail": 1.5}),

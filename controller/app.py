@@ -48,6 +48,7 @@ from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
 from controller.queues import Queues
+from controller.renaming import Watched, heed_names
 from controller.reports import (
     Forge,
     ForgeByRepository,
@@ -56,6 +57,7 @@ from controller.reports import (
     ReportApplier,
 )
 from controller.reports.links import on_github
+from controller.saving import Saving
 from controller.secrets import Secrets
 from controller.serving import Serving
 from controller.settings import Repository, Settings
@@ -65,9 +67,11 @@ from controller.sources.sqs import queues_of
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.sweep import Sweeper
+from controller.troubles import KIND as TROUBLE
 from controller.versions import Versions
 from controller.watch import Watch
 from controller.web import server
+from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
@@ -111,21 +115,10 @@ class App:
         self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
         bucket_poll = settings.bucket_poll.total_seconds()
         self.stores = Stores(settings.stores)
-        self.catalog = Catalog(
-            home / "datasets",
-            self.stores,
-            roots=roots or roots_of(settings, base),
-            longest=bucket_poll,
-            clock=ways.clock,
-        )
+        self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
         self.confinement = self._confined(home, settings.private(base))
-        self.deployer = LocalDeployer(
-            home / "serving",
-            redact=secrets.redact,
-            engine=self.engine,
-            confinement=self.confinement,
-        )
+        self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
@@ -139,12 +132,33 @@ class App:
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watch(self.send, bucket_poll, ways.clock, ways.wake_every)
+        self.watch = Watch(self.send, bucket_poll, ways)
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
         )
         self.serving = self._serving(home, virtualenvs)
+        self.notifier, self.saving = self._telling()
         self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _deployer(self, home: Path) -> LocalDeployer:
+        router = self.settings.router
+        return LocalDeployer(
+            home / "serving",
+            redact=self.secrets.redact,
+            engine=self.engine,
+            confinement=self.confinement,
+            silence=router.silence.total_seconds(),
+            trusted=router.trusted_proxies,
+        )
+
+    def _catalog(self, home: Path, roots: Roots) -> Catalog:
+        return Catalog(
+            home / "datasets",
+            self.stores,
+            roots=roots,
+            longest=self.settings.bucket_poll.total_seconds(),
+            clock=self.ways.clock,
+        )
 
     def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
         """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""
@@ -192,6 +206,12 @@ class App:
         shelves = Shelves(self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
         return OnGitHub(connection, self.settings.github.url, shelves)
 
+    def _telling(self) -> tuple[NotifyApplier, Saving]:
+        """What tells people what is owed to them, and what tells them past the store."""
+        issues = self.github.issues.tell if self.github else None
+        notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues)
+        return notifier, Saving(self.store, notifier.apply, self.settings.notify)
+
     def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
         return Sweeper(
             self.store,
@@ -220,6 +240,8 @@ class App:
             self.branches,
             self.secrets.redact,
             Pasts(self.repositories, self.branches, self.versions, self.artifacts),
+            self.settings.ports,
+            self.ways.clock,
             self.github.proposals if self.github else None,
         )
         pulls = self.github.pulls if self.github else None
@@ -233,13 +255,15 @@ class App:
             self.branches,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
         )
+        runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
+        names = [*self.mirrors]
         return Loop(
             self.store,
             {
-                "repository": RepositoryKind(self.repositories, pulls),
-                "pipeline": Addressed(pipelines, everyone),
-                "run": RunKind(self.store, self.executor, self.artifacts, self.endings),
-                "environment": Addressed(environments, everyone),
+                "repository": Watched(RepositoryKind(self.repositories, pulls), names),
+                "pipeline": Watched(Addressed(pipelines, everyone), names),
+                "run": Watched(runs, names),
+                "environment": Watched(Addressed(environments, everyone), names),
                 "trouble": Addressed(TroubleKind(self.store), everyone),
             },
             self._appliers(environments),
@@ -257,9 +281,6 @@ class App:
         return Loop(self.store, {"run": runs}, appliers)
 
     def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
-        notifier = NotifyApplier(
-            AppriseNotifier(), self.secrets, self.github.issues.tell if self.github else None
-        )
         return {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
@@ -268,7 +289,7 @@ class App:
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
             ReportPolicy: self.policies.apply,
-            Send: notifier.apply,
+            Send: self.notifier.apply,
             **(self.github.appliers() if self.github else NOWHERE),
         }
 
@@ -330,7 +351,10 @@ class App:
 
         secret = self.secrets.expand(f"${{{webhook.secret}}}")
         listening = server.listen(webhook.host, webhook.port, [secret])
-        await server.serve(server.application([secret], self.github.concerns, send), listening)
+        application = server.application(
+            [secret], self.github.concerns, send, ails=lambda: bool(self.saving.trouble)
+        )
+        await server.serve(application, listening)
 
     async def forget_old(self) -> None:
         """Forget the letters that nobody can send again."""
@@ -376,10 +400,16 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         stack.enter_context(only_one(home))
         store = await SqliteStore.open(home / "state.db")
         stack.push_async_callback(store.close)
-        app = App(settings, base, secrets, store, ways or Ways())
+        ways = ways or Ways(clock=Steady(await last_moment(store)))
+        addresses = {
+            each.name: Mirror(each.address(base), home).url for each in settings.repositories
+        }
+        await heed_names(store, addresses, home / "mirrors", ways.clock())
+        app = App(settings, base, secrets, store, ways)
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()
+        app.watch.restore(one.key for one in await store.list(TROUBLE, live=True))
         for each in settings.repositories:
             app.poll(each)
         await app.queues.listen(loop.wake)
@@ -388,10 +418,18 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
             tasks.create_task(app.hear_endings(loop))
             tasks.create_task(app.hear_hints(loop))
             tasks.create_task(app.hear_webhooks(loop))
+            tasks.create_task(app.saving.watch())
             tasks.create_task(_every(DAY, app.forget_old))
             tasks.create_task(_every(DAY, app.sweep))
             tasks.create_task(_every(HOUR, app.sweep_checks))
             tasks.create_task(loop.run())
+
+
+async def last_moment(store: SqliteStore) -> float:
+    """When the life before this one saved last, so that this one begins no earlier; unless that is
+    a day or more in the future, as then its clock was wrong and not this one."""
+    last = await store.latest()
+    return last if last < time.time() + DAY else 0.0
 
 
 async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:

@@ -23,9 +23,11 @@ from controller.machine.branch_incidents import way_on
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.losing import LONGEST
 from controller.outbox import parsed
+from controller.renaming import resting
 from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.settings_lint import doubts
+from controller.silences import silences, why
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
@@ -52,6 +54,10 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in home_folder(home):
         yield finding
     yield await state(home)
+    for finding in await unwatched(home):
+        yield finding
+    async for finding in rests(settings, home):
+        yield finding
     specs: dict[str, list[Pipeline]] = {each.name: [] for each in settings.repositories}
     for repository in settings.repositories:
         async for finding in remote(repository, repository.address(base), specs[repository.name]):
@@ -218,6 +224,32 @@ def _of_branch(record: Record) -> Finding | None:
         mend = f"protect {BRANCH} from force-pushes; a promotion clears this"
         return warn("state", f"{env.place}: {env.lost}", mend)
     return None
+
+
+async def unwatched(home: Path) -> list[Finding]:
+    """The canaries that have no traffic, as no controller watches them."""
+    mend = "start `headgate up`; if it runs, its log names what it cannot save"
+    return [
+        bad(f"canary {silent.server}", why(silent.silence), mend)
+        for silent in (await silences(home)).values()
+    ]
+
+
+async def rests(settings: Settings, home: Path) -> AsyncIterator[Finding]:
+    """The repositories that the state knows and the settings do not name."""
+    path = home / "state.db"
+    if not path.exists():
+        return
+    with suppress(Failure):  # the finding before says why not
+        store = await SqliteStore.open(path)
+        try:
+            names = await resting(store, [each.name for each in settings.repositories])
+        finally:
+            await store.close()
+        for name in names:
+            said = "it is in the state and not in the settings, so its pipelines rest"
+            mend = "if only its name changed, give it the old one again; else nothing need be done"
+            yield warn(f"repository {name}", said, mend)
 
 
 async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> AsyncIterator[Finding]:

@@ -7,20 +7,21 @@ all around a run: sources, environments, servers, and the forge.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controller.app import App, only_one
 from controller.buckets.roots import Roots
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
 from controller.machine.pipelines.untrusted import Terms, judges_of, without_secrets
-from controller.machine.runs.building import build
+from controller.machine.runs.building import build, of_model
 from controller.machine.runs.exam import IN_BASE, lacks
-from controller.machine.runs.graph import Graph, Rules, Source, fingerprint
-from controller.machine.runs.run import Run, Trigger
+from controller.machine.runs.graph import Baseline, Graph, Rules, Source, fingerprint
+from controller.machine.runs.judging import Held
+from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.outbox import parsed
 from controller.planning import Checkout, git_folder
 from controller.settings import ObjectStore, Repository, Settings
@@ -29,10 +30,13 @@ from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from deployers.processes import State
 from specs.failures import Failure, NeedsHuman
+from specs.gates import PairedCheck
 from specs.model import Pipeline as Spec
 
 REPOSITORY = "here"
-NO_BASELINE = "no model in production is known here; a controller compares with it"
+NO_BASELINE: Final = Held(
+    None, "no model in production is known here; `--base` names a commit whose model is compared"
+)
 SETTLING = 60.0
 """Seconds for which data that is being written is waited for."""
 LOOK = 0.1
@@ -51,6 +55,8 @@ class Asked(NamedTuple):
     why: str
     rules: Rules | None = None
     """Whose gates judge it, as those of a pull request's base do."""
+    held: Held = NO_BASELINE
+    """What it is compared with."""
 
 
 class Played(NamedTuple):
@@ -117,6 +123,47 @@ async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
     Raises `NeedsHuman` for data that is not there.
     """
     run, graph = await _begin(app, asked)
+    return await _played(app, run, graph, show, stop)
+
+
+def compares(asked: Asked) -> bool:
+    """Whether a check of the base, or of its own, wants the base's model to compare with."""
+    rules = asked.rules
+    if rules is None or rules.spec.model is None:
+        return False
+    gates = (spec.gates.model for spec in (rules.spec, asked.spec))
+    return any(isinstance(check, PairedCheck) for gate in gates if gate for check in gate.checks)
+
+
+async def held_of_base(app: App, asked: Asked, show: Watcher, stop: Stop) -> Held:
+    """The model of the base's commit, trained on the data that is there now unless it was before;
+    or why there is none, so that what compares with it cannot be decided."""
+    rules = asked.rules
+    assert rules is not None, "the caller has looked"
+    assert rules.spec.model is not None
+    source = rules.source
+    base = asked._replace(
+        spec=without_secrets(rules.spec, Terms(rules=rules)), source=source, rules=None
+    )
+    graph = of_model(base.spec, source)
+    try:
+        datasets = await _datasets(app, base)
+        why = f"the model of the base, {source.commit[:12]}, to compare with"
+        run = await _run_of(app, base, graph, datasets, why)
+        played = await _played(app, run, graph, show, stop)
+    except NeedsHuman as failure:
+        return Held(None, f"the model of {source.commit[:12]} cannot be made: {failure}", lost=True)
+    node = played.run.nodes.get(rules.spec.model.step)
+    model = (node.outputs or {}).get(rules.spec.model.output) if node else None
+    if played.run.outcome != "passed" or model is None:
+        why = f"the model of {source.commit[:12]} cannot be made: {why_ended(played.run)}"
+        return Held(None, why, lost=True)
+    found = Baseline(version=None, digest=model, model=model, spec=rules.spec, source=source)
+    return Held(found, "")
+
+
+async def _played(app: App, run: Run, graph: Graph, show: Watcher, stop: Stop) -> Played:
+    """Run it to its end, or until a person stops it."""
     told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
 
     async def tell(_owner: Key, action: ReportCommit) -> tuple[Message, ...]:
@@ -164,9 +211,20 @@ async def _begin(app: App, asked: Asked) -> tuple[Run, Graph]:
         terms = Terms(rules=asked.rules.model_copy(update={"lacking": lacking}))
     spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
     rules = judges_of(terms)
-    graph = build(spec, asked.source, rules=rules, no_baseline=NO_BASELINE)
+    baseline = asked.held.baseline
+    if baseline is not None:
+        bare = without_secrets(baseline.spec, terms)
+        baseline = baseline.model_copy(update={"spec": bare})
+    graph = build(spec, asked.source, baseline, rules, asked.held)
+    run = await _run_of(app, asked, graph, datasets, asked.why)
+    return run.model_copy(update={"base": rules.source.commit if rules else None}), graph
+
+
+async def _run_of(
+    app: App, asked: Asked, graph: Graph, datasets: Mapping[str, str], why: str
+) -> Run:
     number = await _tidy(app, asked.spec.metadata.name) + 1
-    run = Run(
+    return Run(
         id=f"{asked.spec.metadata.name}-{number}",
         number=number,
         pipeline=asked.spec.metadata.name,
@@ -174,13 +232,11 @@ async def _begin(app: App, asked: Asked) -> tuple[Run, Graph]:
         commit=asked.source.commit,
         branch=asked.branch,
         folder=asked.source.folder,
-        trigger=Trigger(kind="manual", why=asked.why),
+        trigger=Trigger(kind="manual", why=why),
         datasets=datasets,
         fingerprint=fingerprint(graph, datasets),
-        base=rules.source.commit if rules else None,
         created=time.time(),
     )
-    return run, graph
 
 
 def _start(run: Run, graph: Graph) -> Change:
@@ -254,8 +310,7 @@ async def _version(app: App, uri: str, folder: Path, marker: str | None) -> str:
         raise NeedsHuman(f"there is no object at {uri}; put the data there, or correct `uri`")
     if listing.marked is False:
         raise NeedsHuman(
-            f"{uri} is not complete: its marker {marker} is not there, or older than an object: "
-            "write it once the data is"
+            f"{uri} is not complete: {listing.unmarked}; write the marker once the data is"
         )
     return listing.manifest.digest
 

@@ -16,6 +16,7 @@ import structlog
 from controller.machine.core import Action, Key, Message, Value, Waits
 from controller.queue import Backoff
 from controller.store.protocol import Change, Owed, Postponed, Store
+from deployers.clock import Steady
 from specs.digests import canonical_json
 from specs.failures import Ignore, NeedsHuman, TryAgain
 
@@ -31,9 +32,6 @@ ACTION_FAILED = "action_failed"
 """The type of the message that tells an owner that its action needs a human. Its body has the
 `action` and the `reason`."""
 
-LONGEST = 7200.0
-"""Seconds that an action is put off for, at most: if it is more, the clock was set back."""
-
 log = structlog.get_logger("headgate.outbox")
 V = TypeVar("V", bound=Value)
 
@@ -41,8 +39,10 @@ V = TypeVar("V", bound=Value)
 class Ways(NamedTuple):
     """How effects are made: when, how long, how often. Times are in seconds."""
 
-    clock: Callable[[], float] = time.time
-    """Since the epoch; what decisions and the store are told."""
+    clock: Callable[[], float] = Steady()
+    """Since the epoch; what decisions and the store are told. Its differences are durations."""
+    wall: Callable[[], float] = time.time
+    """Since the epoch, as the machine has it just now: for schedules, which are of the day."""
     boundary: Boundary = lambda _step, _key: None
     backoff: Backoff = Backoff()
     jitter: Callable[[], float] = random.random
@@ -72,6 +72,8 @@ class Outbox:
         self._counts = counts
         self._ways = ways
         self._waits: dict[str, Waits] = {}
+        self._due: dict[int, float] = {}
+        """When what was put off is due, by the number of its owing."""
 
     def waits(self, owed: Sequence[Owed]) -> Waits | None:
         """What one of these waits for that only a person can mend."""
@@ -97,13 +99,22 @@ class Outbox:
 
     async def _apply_lane(self, lane: Sequence[Owed]) -> float | None:
         for owed in lane:
-            wait = owed.not_before - self._ways.clock()
-            if 0 < wait <= LONGEST:
+            wait = self._wait(owed)
+            if wait > 0:
                 return wait
             postponed = await self._apply_one(owed)
             if postponed is not None:
                 return postponed
         return None
+
+    def _wait(self, owed: Owed) -> float:
+        """The seconds until it is due. What another controller put off may be of another clock: it
+        is put off for no longer than so many failures have it."""
+        now = self._ways.clock()
+        if owed.attempts and owed.number not in self._due:
+            longest = self._ways.backoff.delay(owed.attempts, 1.0)
+            self._due[owed.number] = min(owed.not_before, now + longest)
+        return self._due.get(owed.number, now) - now
 
     async def _apply_one(self, owed: Owed) -> float | None:
         """Apply and settle; or postpone, and return the seconds until it is due again."""
@@ -149,11 +160,13 @@ class Outbox:
         now = ways.clock()
         postponed = Postponed(id=owed.id, not_before=now + wait, error=error)
         await self._store.commit(Change(postpone=(postponed,)), now)
+        self._due[owed.number] = postponed.not_before
         self._counts["postponed"] += 1
         return wait
 
     async def _settle(self, owed: Owed, outcome: Sequence[Message]) -> None:
         self._waits.pop(owed.id, None)
+        self._due.pop(owed.number, None)
         # The owner is told once per owing. Without the number, what came of an action that is
         # owed a second time would be taken for an old message and dropped.
         send = tuple(

@@ -1,6 +1,7 @@
 """Gathers what a plan is made of: the files of a commit or work tree, datasets, the last run."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,17 @@ from typing import NamedTuple
 
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
-from controller.git.links import followed, parse_texts, short_enough, texts_wanted
+from controller.git.lfs import is_installed
+from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
+from controller.git.pointers import (
+    LONGEST_ATTRIBUTES,
+    LONGEST_POINTER,
+    absent,
+    attributes_wanted,
+    blobs_wanted,
+    marked,
+    uses_lfs,
+)
 from controller.git.values import parse_tree
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.data import place
@@ -93,15 +104,32 @@ def files_at(checkout: Checkout, commit: str) -> dict[str, str]:
     return _files(checkout, commit, {})
 
 
+def tracked(checkout: Checkout) -> dict[str, str]:
+    """The files of the index: what git knows of the work tree, as it was last added."""
+    listed = _git(checkout.top, "ls-files", "--stage", "-z")
+    as_tree = re.sub(rb"(\d{6}) (\w+) \d\t([^\0]*\0)", rb"\1 blob \2\t\3", listed)
+    return _told(checkout, parse_tree(as_tree), {})
+
+
 def _files(checkout: Checkout, tree: str, extra: Mapping[str, str]) -> dict[str, str]:
     files = parse_tree(_git(checkout.top, *_LIST, tree, extra=extra))
-    wanted = "\n".join(texts_wanted(files)).encode()
-    if not wanted:
-        return files
-    about = _git(checkout.top, "cat-file", "--batch-check", extra=extra, stdin=wanted)
-    small = "\n".join(short_enough(about)).encode()
-    texts = parse_texts(_git(checkout.top, "cat-file", "--batch", extra=extra, stdin=small))
-    return followed(files, texts)
+    return _told(checkout, files, extra)
+
+
+def _told(checkout: Checkout, files: dict[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """With what Git LFS keeps marked, and links with what they lead to."""
+
+    def texts(wanted: Sequence[str], most: int) -> dict[str, str]:
+        if not wanted:
+            return {}
+        ids = "\n".join(wanted).encode()
+        about = _git(checkout.top, "cat-file", "--batch-check", extra=extra, stdin=ids)
+        small = "\n".join(short_enough(about, most)).encode()
+        return parse_texts(_git(checkout.top, "cat-file", "--batch", extra=extra, stdin=small))
+
+    if uses_lfs(texts(attributes_wanted(files), LONGEST_ATTRIBUTES).values()):
+        files = marked(files, texts(blobs_wanted(files), LONGEST_POINTER))
+    return followed(files, texts(texts_wanted(files), LONGEST_TEXT))
 
 
 def commit_of(checkout: Checkout, revision: str) -> str:
@@ -136,7 +164,23 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     path = source.within(SPEC_FILE)
     if path not in files:
         return None
-    return check(_read(checkout, commit, path) or b"", path, source.below.keys())
+    return check_at(_read(checkout, commit, path) or b"", path, source.below)
+
+
+def absent_from(folder: Path) -> dict[str, str]:
+    """What is not in a folder of a work tree as it is meant, by path; nothing outside of one."""
+    try:
+        checkout = checkout_of(folder)
+        files = tracked(checkout)
+    except NeedsHuman:
+        return {}
+    here = Source(repository="", commit=WORK_TREE, folder=checkout.folder, files=files)
+    return absent(here.below, is_installed())
+
+
+def check_at(content: bytes, file: str, below: Mapping[str, str]) -> Loaded:
+    """A spec, checked against what stands below its folder."""
+    return check(content, file, below.keys(), absent(below, is_installed()))
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -224,7 +268,7 @@ async def _version(
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
-            catalog = Catalog(Path(scratch), stores, clock=lambda: 0.0)
+            catalog = Catalog(Path(scratch), stores, wall=lambda: 0.0)
             listing = await catalog.list(uri, repository=folder)
         if len(listing.manifest):
             return listing.manifest.digest, None
@@ -257,6 +301,11 @@ def _git(
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         if any("not a git repository" in line for line in said):
             raise NeedsHuman(f"{folder} is in no git repository; `git init` makes it one")
+        if any("git-lfs" in line and "not found" in line for line in said):
+            raise NeedsHuman(
+                "the git configuration here hands files to Git LFS, and git-lfs is not on PATH: "
+                "install it"
+            )
         raise NeedsHuman(f"git {arguments[0]}: {said[-1] if said else 'failed'}")
     return done.stdout
 
@@ -288,7 +337,7 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     else:
         file = path / SPEC_FILE
         content = file.read_bytes() if file.is_file() else None
-        loaded = check(content, str(file), source.below.keys()) if content is not None else None
+        loaded = check_at(content, str(file), source.below) if content is not None else None
     if loaded is None:
         raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
     other = commit_of(checkout, base) if base else default_base(checkout)

@@ -19,7 +19,7 @@ from controller.secrets import Secrets
 from controller.shelf import discard_all, mode, use
 from controller.versions import Versions
 from deployers.engine import Engine
-from deployers.protocol import Deployer, Desired, Server
+from deployers.protocol import Bounds, Deployer, Desired, Server
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
 
@@ -107,6 +107,13 @@ class Serving:
             },
             ready=serve.ready,
             predict=serve.predict,
+            bounds=Bounds(
+                answer_within=serve.answer_within.total_seconds(),
+                idle=serve.idle.total_seconds(),
+                largest_request=serve.largest_request,
+            ),
+            hung_after=serve.hung_after.total_seconds(),
+            startup=serve.startup_deadline.total_seconds(),
         )
 
     async def _image(self, version: ModelVersion, checkout: Path) -> str | None:

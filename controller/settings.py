@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -73,6 +74,31 @@ class ObjectStore(Spec):
     events: Text | None = Field(
         default=None,
         description="The URL of an SQS queue that S3 sends its event notifications to.",
+    )
+
+
+def _is_network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ValueError("expected an address, or a network such as 10.0.0.0/8") from error
+    return text
+
+
+class Router(Spec):
+    """What the traffic routers have in common."""
+
+    silence: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=5),
+        le=timedelta(hours=1),
+        description="How long a canary keeps its traffic without word from a controller that can "
+        "save what it decides; then stable gets all of it.",
+    )
+    trusted_proxies: Many[Annotated[str, AfterValidator(_is_network)]] = Field(
+        default=("127.0.0.0/8", "::1/128"),
+        description="Addresses or networks of the proxies whose X-Forwarded-Proto and "
+        "X-Forwarded-Host are kept; of others they are written anew.",
     )
 
 
@@ -178,6 +204,7 @@ class Settings(Spec):
     notify: Many[Notification] = Field(
         default=(), description="Whom to tell of every pipeline, beside what its spec says."
     )
+    router: Router = Field(default=Router(), description="The traffic routers.")
     docker: Docker = Field(default=Docker(), description="The Docker Engine.")
     stores: Many[ObjectStore] = Field(default=(), description="Object stores out of the ordinary.")
     artifacts: Annotated[Location, AfterValidator(_is_remote)] | None = Field(

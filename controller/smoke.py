@@ -11,8 +11,11 @@ import httpx
 from controller.executors.workspace import Checkouts
 from controller.machine.actions import RunSmoke
 from controller.machine.core import Key, Message
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.graph import Baseline, Source
 from controller.versions import Versions
 from specs.failures import NeedsHuman, TryAgain
+from specs.model import Pipeline
 from specs.release import Smoke
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -70,12 +73,32 @@ class Smoker:
                 await _ask(client, request, folder)
                 for request in version.spec.release.staging.smoke
             ]
+        baseline = await self._versions.baseline(action.pipeline)
         return Report(
             gate="smoke",
             subject=f"{action.pipeline} v{action.version} in {action.environment}",
             checks=tuple(checks),
+            notes=_other_bodies(version, baseline) if baseline is not None else (),
             provenance={"version": version.digest},
         )
+
+
+def _other_bodies(version: ModelVersion, baseline: Baseline) -> tuple[str, ...]:
+    """What is posted that the version in production was not asked: a candidate that brings its own
+    questions may answer no others."""
+    before, now = (_bodies(one.spec, one.source) for one in (baseline, version))
+    return tuple(
+        f"{path} is not what v{baseline.version} in production was asked with: it came with this "
+        "version, and how it answers the former request is not known."
+        for path, digest in now.items()
+        if digest not in before.values()
+    )
+
+
+def _bodies(spec: Pipeline, source: Source) -> dict[str, str | None]:
+    """The digest of each file that smoke requests post, by path."""
+    requests: tuple[Smoke, ...] = spec.release.staging.smoke if spec.release else ()
+    return {one.body: source.below.get(one.body) for one in requests if one.body}
 
 
 class _Answer(NamedTuple):

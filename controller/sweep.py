@@ -88,6 +88,7 @@ class Sweeper:
             "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
             "datasets": await self._catalog.sweep(names, before),
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
+            "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),
             "artifact_bytes": await self._artifacts.sweep(digests, before),
         }
         if any(gone.values()):
@@ -226,3 +227,6 @@ class Sweeper:
         return sum(
             discard_all(self._checkouts / name, stays.before, stays.names) for name in self._mirrors
         )
+
+    def _sweep_lfs(self, before: float) -> int:
+        return sum(mirror.sweep(before) for mirror in self._mirrors.values())

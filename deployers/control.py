@@ -5,14 +5,28 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from deployers.protocol import Value
+from pydantic import AfterValidator
+
+from deployers.protocol import Bounds, Silence, Value
 
 SOCKET = "router.sock"
 STATE = "router.json"
+SILENCE = 30.0
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 _LINE = 64 * 1024 * 1024
+
+
+def _is_network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+Network = Annotated[str, AfterValidator(_is_network)]
+"""An address, or a network such as 10.0.0.0/8."""
 
 
 class Backend(Value):
@@ -22,6 +36,7 @@ class Backend(Value):
     host: str
     port: int
     predict: str = "/predict"
+    bounds: Bounds = Bounds()
 
 
 class Routing(Value):
@@ -33,6 +48,10 @@ class Routing(Value):
     seed: int = 0
     port: int = 0
     """Where it listens on 127.0.0.1; 0 until it has chosen."""
+    silence: float = SILENCE
+    """Seconds that a canary beside a stable server keeps its traffic without word."""
+    trusted: tuple[Network, ...] = LOOPBACK
+    """Networks of proxies that are believed what they forward about their callers."""
 
 
 class RouterStatus(Value):
@@ -40,6 +59,9 @@ class RouterStatus(Value):
 
     epoch: str
     routing: Routing
+    """With the weight that is in force."""
+    silence: Silence | None = None
+    """Given while the canary's weight is 0 because no controller gave word."""
     in_flight: dict[str, int]
     """Requests on their way to each server, those that drain included."""
     answers: dict[str, dict[str, int]]

@@ -1,11 +1,15 @@
 """The few rules of HTTP/1.1 (RFC 9110, RFC 9112) that a proxy must keep, on raw bytes."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 
 Headers = list[tuple[bytes, bytes]]
+Payload = tuple[bytes | bytearray, ...]
+"""What is sent, in parts so that a large one is not copied."""
 
 _HOP_BY_HOP = frozenset(
     (
@@ -22,6 +26,13 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _IDEMPOTENT = frozenset((b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PUT", b"TRACE"))
+_VERSIONS = ("1.0", "1.1")
+_SCHEMES = (b"http", b"https")
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
+_SMALL = 65_536
+"""Bytes up to which a body is cheaper copied than sent in a part of its own."""
+_MEDIA_TYPE = 100
+"""The longest that is told; registered ones are shorter."""
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -32,18 +43,59 @@ class Request:
     method: bytes = b""
     target: bytes = b""
     headers: Headers = field(default_factory=list)
+    size: int = 0
+    """Bytes of the headers."""
+    hosts: int = 0
+    """How often `Host` was said."""
     body: bytearray = field(default_factory=bytearray)
     keep_alive: bool = True
     chunks: bool = True
     """Whether the caller understands chunked answers (HTTP/1.1)."""
 
+    _first: dict[bytes, bytes] = field(default_factory=dict)
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Take in a header."""
+        key = name.lower()
+        self.headers.append((name, value))
+        self._first.setdefault(key, value)
+        self.size += len(name) + len(value)
+        self.hosts += key == b"host"
+
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, by its name in lower case."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+        return self._first.get(name)
 
     def repeatable(self, predict: bytes) -> bool:
         """Whether sending it twice does no harm; asking for a prediction does none."""
         return self.method in _IDEMPOTENT or self.target.partition(b"?")[0] == predict
+
+
+def refused(request: Request, version: str) -> tuple[int, str] | None:
+    """The status and the reason by which a request is refused for its head, or None."""
+    if version not in _VERSIONS:
+        return 505, f"expected HTTP/1.1 or HTTP/1.0, not HTTP/{version}"
+    if request.hosts > 1 or (not request.hosts and version == "1.1"):
+        return 400, f"expected one Host header, found {request.hosts or 'none'}"
+    if _HOST.fullmatch(request.header(b"host") or b"") is None:
+        return 400, "expected a Host header with a name or an address, and perhaps a port"
+    if request.method == b"CONNECT":
+        return 501, "the router is no tunnel"
+    return None
+
+
+def media_type(headers: Headers) -> str:
+    """What an answer says that it is: in lower case, without parameters, printable, bounded."""
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            return _media_type(value)
+    return ""
+
+
+@lru_cache(maxsize=256)
+def _media_type(value: bytes) -> str:
+    text = value.partition(b";")[0].strip().lower().decode("ascii", errors="replace")
+    return "".join(char if char.isprintable() else "?" for char in text[:_MEDIA_TYPE])
 
 
 def _end_to_end(headers: Headers) -> Headers:
@@ -56,8 +108,11 @@ def _end_to_end(headers: Headers) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in dropped]
 
 
-def forwarded(request: Request, peer: bytes, request_id: bytes) -> bytes:
-    """The bytes of a request as the server is to see it; `Host` is left as the caller set it."""
+def forwarded(request: Request, peer: bytes, request_id: bytes, *, trusted: bool) -> Payload:
+    """A request as the server is to see it; `Host` is left as the caller set it.
+
+    A caller that is `trusted` is a proxy, which knows better than we how its caller came.
+    """
     parts = [request.method, b" ", request.target, b" HTTP/1.1\r\n"]
     via = [peer]
     for name, value in _end_to_end(request.headers):
@@ -69,12 +124,16 @@ def forwarded(request: Request, peer: bytes, request_id: bytes) -> bytes:
                 continue
         parts += (name, b": ", value, b"\r\n")
     parts += (b"X-Request-Id: ", request_id, b"\r\nX-Forwarded-For: ", b", ".join(via))
-    parts += (b"\r\nX-Forwarded-Proto: http\r\n",)
-    if (host := request.header(b"host")) is not None:
+    scheme = (request.header(b"x-forwarded-proto") or b"").lower() if trusted else b""
+    parts += (b"\r\nX-Forwarded-Proto: ", scheme if scheme in _SCHEMES else b"http", b"\r\n")
+    host = request.header(b"x-forwarded-host") if trusted else None
+    if (host := host or request.header(b"host")) is not None:
         parts += (b"X-Forwarded-Host: ", host, b"\r\n")
     if request.body or request.method in {b"POST", b"PUT", b"PATCH"}:
         parts += (b"Content-Length: %d\r\n" % len(request.body),)
-    return b"".join((*parts, b"\r\n", request.body))
+    if len(request.body) <= _SMALL:
+        return (b"".join((*parts, b"\r\n", request.body)),)
+    return b"".join((*parts, b"\r\n")), request.body
 
 
 def head(status: int, headers: Headers, *, keep_alive: bool, chunked: bool) -> bytes:

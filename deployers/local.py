@@ -12,31 +12,40 @@ import contextlib
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import httpx
-
 from deployers import control
-from deployers.confinement import UNCONFINED, Confinement, View, interpreter
-from deployers.container import GIVEN, Order
+from deployers.clock import Steady
+from deployers.confinement import UNCONFINED, Confinement
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.engine import Engine
+from deployers.health import Health, Probe, answered, arm_of, patience_of
+from deployers.liveness import Patience
 from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
+from deployers.server_command import Commands
 from deployers.site import HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
-from specs.references import TemplateError, render
-from specs.traffic import Arm, Exchange
+from specs.traffic import Arm, Exchange, Waiting
 
 _GRACE = 10.0
 """Seconds that a server without traffic gets to end."""
-_DRAIN = 35.0
-"""Seconds that requests in flight are waited for: the router's own time limit and a little."""
-_PROBE = 2.0
-ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
-_SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
+_DRAIN = 5.0
+"""Seconds that requests in flight are waited for when an answer would have had to begin."""
+_ROUTER_GRACE = 35.0
+"""Seconds that a router gets to end: as long as it goes on answering, and a little."""
+_HUNG = 1.0
+"""Seconds that a server which hangs gets to end: it was silent for long, and callers wait. One in a
+container gets `_GRACE`, as it is the keeper that has to take it away."""
+_LONGEST_PAUSE = 60.0
+"""Seconds before a server that ended is started again; more is of another clock."""
+_ANSWERS = 5.0
+"""Seconds for an answer of the router's control socket."""
+_ROUTER = Patience(15.0, 15.0)
+"""How long a router may leave its control socket unanswered."""
+_KILLED = 10.0
+"""Seconds in which a process is gone once it was killed, unless the kernel itself holds it."""
 _ROOT = Path(__file__).parents[1]
 _LAST = 2000
 """Characters of a log's end that explain an ending."""
@@ -47,7 +56,8 @@ _READ = 16 * _LAST
 class LocalDeployer:
     """The `Deployer` of one machine. One at a time may apply to a home folder.
 
-    `redact` hides the secrets in a text; what a server wrote is told only through it.
+    `redact` hides the secrets in a text; what a server wrote is told only through it. `silence` and
+    `trusted` are for the routers, see `deployers.control.Routing`.
     """
 
     def __init__(
@@ -57,18 +67,18 @@ class LocalDeployer:
         redact: Callable[[str], str],
         engine: Engine | None = None,
         confinement: Confinement = UNCONFINED,
+        silence: float = control.SILENCE,
+        trusted: Sequence[str] = control.LOOPBACK,
     ) -> None:
-        self._confinement = confinement
         self._home = home.absolute()
         self._redact = redact
+        self._told = {"silence": silence, "trusted": tuple(trusted)}
+        """What every router is told."""
         self._engine = engine
+        self._commands = Commands(engine, confinement)
         self._processes = Processes(self._home / "processes")
-        self._client = httpx.AsyncClient(
-            timeout=_PROBE,
-            trust_env=False,
-            # An open connection would keep a server from ending.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._health = Health()
+        self._clock = Steady()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
 
@@ -81,12 +91,16 @@ class LocalDeployer:
         wanted = {s.name: s for s in (desired.stable, desired.canary) if s is not None}
         async with self._locks.setdefault(place, asyncio.Lock()):
             try:
+                await self._end_hung_router(site)
                 self._start_router(site, desired.port)
+                if desired.stable is not None:
+                    await self._end_hung(site, desired.stable)
                 problem = self._start_all(site, wanted)
                 await self._route(site, desired)
                 self._dismiss(site, wanted)
                 if not await self._retire(site):
                     self._retire_later(place)
+                await self._move(site, desired.port)
                 if problem is not None:
                     raise problem
             except OSError as error:
@@ -95,13 +109,14 @@ class LocalDeployer:
     async def observe(self, place: str) -> Observed:
         """What runs at the place, asked of the processes, the servers and the router."""
         site = self._site(place)
+        router = await self._router(site)
+        self._look_at_router(site, router)
         servers = await asyncio.gather(
-            *(self._server_status(site, one) for one in site.placed().values())
+            *(self._server_status(site, one, router) for one in site.placed().values())
         )
         placed = site.placed()
         if any(one.leaving is not None for one in placed.values()):
             self._retire_later(place)  # perhaps the controller that dismissed them was killed
-        router = await self._router(site)
         if router is None:
             return Observed(servers=tuple(servers))
         routing = router.routing
@@ -111,6 +126,8 @@ class LocalDeployer:
             stable=_reached(routing.stable, placed),
             canary=_reached(routing.canary, placed),
             canary_weight=routing.weight,
+            silence=router.silence,
+            configured=routing == routing.model_copy(update=self._told),
         )
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
@@ -122,16 +139,16 @@ class LocalDeployer:
             raise TryAgain(f"the router of {place} does not answer", after=1.0) from error
         first = page["first"]
         exchanges = tuple(
-            Exchange(number, at, Arm(arm), probability, status, latency, unit)
-            for number, (at, arm, probability, status, latency, unit) in enumerate(
-                page["records"], first
-            )
+            Exchange(number, at, Arm(arm), *rest)
+            for number, (at, arm, *rest) in enumerate(page["records"], first)
         )
         return Traffic(
             epoch=page["epoch"],
             exchanges=exchanges,
             next=first + len(exchanges),
             dropped=first - page["start"],
+            now=page.get("now"),
+            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page["waiting"]),
         )
 
     async def remove(self, place: str) -> None:
@@ -139,7 +156,7 @@ class LocalDeployer:
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
             # The router first: it answers what is in flight, and for that it needs the servers.
-            await self._end([site.router], _DRAIN)
+            await self._end([site.router], _ROUTER_GRACE)
             await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
             shutil.rmtree(site.folder, ignore_errors=True)
 
@@ -160,7 +177,7 @@ class LocalDeployer:
             task.cancel()
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
         self._processes.close()
-        await self._client.aclose()
+        await self._health.close()
 
     def _site(self, place: str) -> Site:
         return Site.of(self._home / "places", place)
@@ -184,102 +201,84 @@ class LocalDeployer:
         placed = site.placed().get(server.name)
         if placed is None:
             placed = Placed(
-                name=server.name, port=free_port(), ready=server.ready, predict=server.predict
+                name=server.name,
+                port=free_port(),
+                ready=server.ready,
+                predict=server.predict,
+                bounds=server.bounds,
+                hung_after=server.hung_after,
+                startup=server.startup,
             )
         if status.exit is not None:
             placed = self._mourn(placed, status, process)
         if placed.leaving is not None:
             placed = placed.model_copy(update={"leaving": None})
         site.save(placed)
-        if status.state is State.RUNNING or placed.not_before > time.time():
+        if status.state is State.RUNNING or 0 < placed.not_before - self._clock() <= _LONGEST_PAUSE:
             return
         if status.state is State.NEW and not is_free(placed.port):
             placed = placed.model_copy(update={"port": free_port()})
             site.save(placed)
-        self._processes.start(process, self._server_process(site, server, placed.port))
-
-    def _server_process(self, site: Site, server: Server, port: int) -> ProcessSpec:
-        """The process of a server. Raises NeedsHuman if it can't be one."""
-        if not Path(server.model).exists():
-            raise NeedsHuman(f"server {server.name}: there is no model file at {server.model}")
-        if not Path(server.folder).is_dir():
-            raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
-        if server.image is None:
-            return self._own_process(site, server, port)
-        locale = {"LC_ALL": "C.UTF-8"}
-        if self._engine is None:
-            raise NeedsHuman(
-                f"server {server.name} has an image, and there is no Docker Engine: set "
-                "`docker.host` in the settings"
-            )
-        process = site.server(server.name)
-        order = Order(
-            host=self._engine.address,
-            name=self._engine.container(process),
-            labels=self._engine.labels("server", process),
-            image=server.image,
-            argv=_argv(server, ANYWHERE, port),
-            folder=server.folder,
-            model=server.model,
-            environment={**locale, **server.environment},
-            port=port,
-            network=f"headgate-{site.key}-{self._engine.home}",
-            lock=str(site.folder / "network.lock"),
-        )
-        return ProcessSpec(
-            argv=(sys.executable, "-m", "deployers.container"),
-            cwd=str(_ROOT),
-            environment={"PATH": os.defpath, **locale, GIVEN: order.model_dump_json()},
-        )
-
-    def _own_process(self, site: Site, server: Server, port: int) -> ProcessSpec:
-        """Of a server without an image: what it reads it cannot write, as in a container."""
-        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}
-        within: tuple[str, ...] = ()
-        if self._confinement.works:
-            environment = {"HOME": _SCRATCH, "TMPDIR": _SCRATCH, **environment}
-            virtualenv = server.environment.get("VIRTUAL_ENV")
-            programs = interpreter(Path(virtualenv)) if virtualenv else ()
-            view = View(Path(server.folder), (Path(server.folder), Path(server.model), *programs))
-            user = self._confinement.user(site.pipeline, "served")
-            within = self._confinement.within(view, user)
-        return ProcessSpec(
-            argv=_argv(server, HOST, port),
-            cwd=server.folder,
-            within=within,
-            environment=environment,
-        )
+        self._processes.start(process, self._commands.of(site, server, placed.port))
 
     def _mourn(self, placed: Placed, status: ProcessStatus, process: str) -> Placed:
         """Write down how a server ended, and make room for its next start."""
         assert status.exit is not None
-        crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED)
-        pause = min(0.5 * 2.0**crashes, 60.0) if crashes > placed.crashes else 0.0
+        crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED or placed.hung != "")
+        pause = min(0.5 * 2.0**crashes, _LONGEST_PAUSE) if crashes > placed.crashes else 0.0
         placed = placed.model_copy(
             update={
                 "crashes": crashes,
-                "not_before": status.exit.finished + pause,
-                "last": self._last_words(status, process),
+                "not_before": min(status.exit.finished, self._clock()) + pause,
+                "last": self._last_words(status, process, placed.hung),
+                "hung": "",
                 "port": placed.port if is_free(placed.port) else free_port(),
             }
         )
+        self._health.forget(process)
         self._processes.remove(process)
         return placed
 
-    def _last_words(self, status: ProcessStatus, process: str) -> str:
+    async def _end_hung(self, site: Site, server: Server) -> None:
+        """End a server that hangs, so that it is started again."""
+        placed, process = site.placed().get(server.name), site.server(server.name)
+        if placed is None or not self._health.hangs(process, patience_of(placed)):
+            return
+        if not placed.hung:
+            why = f"it ran and answered nobody for {placed.hung_after:g} s or longer, and was ended"
+            site.save(placed.model_copy(update={"hung": why}))
+        await self._kill(process, _HUNG if server.image is None else _GRACE)
+
+    async def _kill(self, process: str, grace: float) -> None:
+        """End a process that hangs. Raises TryAgain where not even SIGKILL does."""
+        self._processes.stop(process, grace)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace + _KILLED):
+                while self._processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
+                    await asyncio.sleep(0.02)
+                self._health.forget(process)
+                return
+        raise TryAgain(
+            f"{process} hangs and is not ended by SIGKILL; what does the kernel log say?"
+        )
+
+    def _last_words(self, status: ProcessStatus, process: str, hung: str = "") -> str:
         assert status.exit is not None
         ended = status.exit
         how = f"exit code {ended.code}" if ended.reason == "exited" else ended.detail
+        how = hung or how
         log = self._redact(self._processes.tail(process, _READ)).strip()[-_LAST:]
         return f"{how}; its log ends:\n{log}" if log else f"{how}; it wrote no log"
 
-    async def _server_status(self, site: Site, placed: Placed) -> ServerStatus:
+    async def _server_status(
+        self, site: Site, placed: Placed, router: RouterStatus | None
+    ) -> ServerStatus:
         process = site.server(placed.name)
         status = self._processes.status(process)
-        alive = status.state is State.RUNNING
+        alive, hung = status.state is State.RUNNING, False
         trouble = ""
         if alive:
-            trouble = await self._probe(placed)
+            trouble, hung = await self._look(site, placed, router)
         elif status.exit is not None:
             trouble = f"it ended: {self._last_words(status, process)}"
         elif placed.last:
@@ -295,19 +294,25 @@ class LocalDeployer:
             ready=alive and not trouble,
             address=f"http://{HOST}:{placed.port}" if alive else None,
             detail=trouble or (f"started again {_times(placed.crashes)}" if placed.crashes else ""),
+            hung=hung,
         )
 
-    async def _probe(self, placed: Placed) -> str:
-        """Why a running server is not ready; empty if it is."""
-        try:
-            answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
-        except httpx.TimeoutException:
-            return f"{placed.ready} did not answer within {_PROBE:g} s"
-        except httpx.HTTPError:
-            return f"it does not answer on port {placed.port} yet"
-        if answer.status_code == 200:
-            return ""
-        return f"{placed.ready} answered {answer.status_code}"
+    async def _look(
+        self, site: Site, placed: Placed, router: RouterStatus | None
+    ) -> tuple[str, bool]:
+        """Why a running server is not ready, and whether it hangs where it has to serve."""
+        process = site.server(placed.name)
+        probe = await self._health.probe(placed)
+        serves = arm_of(placed.name, router) is Arm.STABLE
+        self._health.look(process, probe, answered(router) if serves else 0)
+        if not serves or not probe.trouble:
+            return probe.trouble, False
+        if probe.answered:
+            return f"{probe.trouble}; it lives, and is not started again", False
+        patience = patience_of(placed)
+        said = self._health.silence(process, patience)
+        said = said or "it answered callers meanwhile, and is not started again"
+        return f"{probe.trouble}; {said}", self._health.hangs(process, patience)
 
     # The router
 
@@ -320,17 +325,29 @@ class LocalDeployer:
             self._processes.remove(process)
         site.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = site.folder / control.STATE
-        if not state.exists():
-            state.write_text(Routing(port=port or 0).model_dump_json())
+        known = Routing.model_validate_json(state.read_bytes()) if state.exists() else None
+        if known is None or port not in (None, known.port):  # where it was may be taken by now
+            routing = (known or Routing()).model_copy(update={"port": port or 0})
+            state.write_text(routing.model_dump_json())
         argv = (sys.executable, "-m", "deployers.router", "--folder", str(site.folder))
         environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
         self._processes.start(
             process, ProcessSpec(argv=argv, cwd=str(_ROOT), environment=environment)
         )
 
+    def _look_at_router(self, site: Site, status: RouterStatus | None) -> None:
+        """A router that hangs answers no caller either."""
+        if self._processes.status(site.router).state is State.RUNNING:
+            self._health.look(site.router, Probe("", answered=status is not None), 0)
+
+    async def _end_hung_router(self, site: Site) -> None:
+        if self._health.hangs(site.router, _ROUTER):
+            await self._kill(site.router, _HUNG)
+
     async def _router(self, site: Site) -> RouterStatus | None:
         try:
-            return RouterStatus.model_validate(await control.ask(site.folder, "status"))
+            found = await control.ask(site.folder, "status", seconds=_ANSWERS)
+            return RouterStatus.model_validate(found)
         except OSError:
             return None
 
@@ -343,8 +360,8 @@ class LocalDeployer:
             stable=_next(desired.stable, now.stable, ready),
             canary=_next(desired.canary, None, ready),
             seed=desired.seed,
-            port=desired.port or now.port,
-        )
+            port=now.port,
+        ).model_copy(update=self._told)
         if routing.canary is None and now.canary is not None and desired.canary is not None:
             routing = routing.model_copy(update={"canary": _kept(desired.canary, now.canary)})
         weight = desired.canary_weight if routing.canary is not None else 0.0
@@ -352,21 +369,43 @@ class LocalDeployer:
         if routing == now:
             return
         try:
-            await control.ask(site.folder, "route", routing=routing.model_dump())
+            # A router of an older Headgate goes on; what it does not know is left out if it can be.
+            order = routing.model_dump(exclude_defaults=True)
+            await control.ask(site.folder, "route", routing=order)
         except RouterRefusedError as error:
             raise NeedsHuman(f"the router refused its routing: {error}") from error
 
+    async def _move(self, site: Site, port: int | None) -> None:
+        """Have the router listen at another port; last, so that one that is taken holds up nothing.
+
+        Raises TryAgain where a person has to free it.
+        """
+        now = (await self._await_router(site)).routing
+        if port in (None, now.port):
+            return
+        moved = now.model_copy(update={"port": port})
+        try:
+            await control.ask(site.folder, "route", routing=moved.model_dump())
+        except RouterRefusedError as error:
+            raise TryAgain(
+                f"the port {port} cannot be had, so it goes on to answer at {now.port}: {error}. "
+                "Free that port, or name another in `ports` of the settings",
+                human=True,
+            ) from error
+
     async def _await_router(self, site: Site) -> RouterStatus:
         """The router's word; a new one takes a fraction of a second to give it."""
-        for _ in range(100):
-            status = await self._router(site)
-            if status is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWERS):
+                while (status := await self._router(site)) is None:
+                    known = self._processes.status(site.router)
+                    if known.exit is not None:
+                        detail = self._processes.tail(site.router, 500).strip()
+                        why = detail or known.exit.detail
+                        taken = "cannot listen" in why  # which a person has to mend
+                        raise TryAgain(f"the router ended: {why}", after=1.0, human=taken)
+                    await asyncio.sleep(0.05)
                 return status
-            known = self._processes.status(site.router)
-            if known.exit is not None:
-                detail = self._processes.tail(site.router, 500).strip()
-                raise TryAgain(f"the router ended: {detail or known.exit.detail}", after=1.0)
-            await asyncio.sleep(0.05)
         raise TryAgain("the router does not answer its control socket", after=1.0)
 
     async def _ready(self, site: Site, desired: Desired, now: Routing) -> dict[str, Backend]:
@@ -379,8 +418,14 @@ class LocalDeployer:
             placed = site.placed().get(server.name) if server is not None else None
             if placed is None or not self._runs(site, placed.name):
                 continue
-            backend = Backend(name=placed.name, host=HOST, port=placed.port, predict=placed.predict)
-            if backend in routed or not await self._probe(placed):
+            backend = Backend(
+                name=placed.name,
+                host=HOST,
+                port=placed.port,
+                predict=placed.predict,
+                bounds=placed.bounds,
+            )
+            if backend in routed or not (await self._health.probe(placed)).trouble:
                 found[placed.name] = backend
         return found
 
@@ -393,7 +438,7 @@ class LocalDeployer:
         """Write down which servers are not wanted any more."""
         for placed in site.placed().values():
             if placed.name not in wanted and placed.leaving is None:
-                site.save(placed.model_copy(update={"leaving": time.time()}))
+                site.save(placed.model_copy(update={"leaving": self._clock()}))
 
     async def _retire(self, site: Site) -> bool:
         """End the dismissed servers that have nothing in flight; are all of them gone?"""
@@ -406,7 +451,8 @@ class LocalDeployer:
             # Without an answer from the router nobody knows what is in flight.
             used = router is None or placed.name in router.in_flight
             routed = router is not None and placed.name in _names(router.routing)
-            if routed or (used and time.time() < placed.leaving + _DRAIN):
+            patience = placed.bounds.answer_within + _DRAIN
+            if routed or (used and 0 <= self._clock() - placed.leaving < patience):
                 continue
             process = site.server(placed.name)
             self._processes.stop(process, _GRACE)
@@ -463,13 +509,3 @@ def _next(
 def _kept(server: Server, now: Backend) -> Backend | None:
     """A canary that has its arm keeps it although it is not ready: its failures are the signal."""
     return now if now.name == server.name else None
-
-
-def _argv(server: Server, host: str, port: int) -> tuple[str, ...]:
-    """The server's command. Raises NeedsHuman for a template that cannot be filled in."""
-    params = {f"params.{name}": value for name, value in server.params.items()}
-    given = {"model": server.model, "host": host, "port": str(port)}
-    try:
-        return tuple(render(server.run, {**params, **given}))
-    except TemplateError as error:
-        raise NeedsHuman(f"server {server.name}: {error}") from error

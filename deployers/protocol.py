@@ -4,6 +4,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.traffic import Exchange, Waiting
 
 
@@ -11,6 +12,26 @@ class Value(BaseModel):
     """Base of this room's values: frozen, and strict about their fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Bounds(Value):
+    """What the traffic router lets one request take, in seconds and bytes."""
+
+    answer_within: float = ANSWER_WITHIN.total_seconds()
+    """From the whole request to the first byte of its answer."""
+    idle: float = IDLE.total_seconds()
+    """From one byte of an answer to the next."""
+    largest_request: int = LARGEST_REQUEST
+    """Of the body."""
+
+
+class Silence(Value):
+    """That a router took the canary's traffic away by itself: nobody watched it any more."""
+
+    since: float
+    """When it did so, in seconds since the epoch."""
+    limit: float
+    """Seconds without word from a controller after which it does."""
 
 
 class Server(Value):
@@ -38,6 +59,11 @@ class Server(Value):
     """HTTP path that answers 200 once the server can serve."""
     predict: str
     """HTTP path that predictions are asked at."""
+    bounds: Bounds = Bounds()
+    hung_after: float = 30.0
+    """Seconds without a sign of life after which it is started again while it is the stable one."""
+    startup: float = 60.0
+    """The same until its first sign of life, if that is longer."""
 
 
 class Desired(Value):
@@ -66,6 +92,9 @@ class ServerStatus(Value):
     """`http://host:port` of the server itself, past the router; for smoke tests."""
     detail: str = ""
     """Why it is not ready: exit code, last answer, the last lines of its log, redacted."""
+    hung: bool = False
+    """Whether it runs, has the stable traffic and answers nobody any more: applying what is desired
+    starts it again. Of a canary that is the judge's to say."""
 
 
 class Observed(Value):
@@ -78,6 +107,12 @@ class Observed(Value):
     """The name of the server that the router sends each arm to."""
     canary: str | None = None
     canary_weight: float = 0.0
+    """The share in force: 0 while the router keeps all from a canary that nobody watches."""
+    silence: Silence | None = None
+    """Given while it does that; the next `apply` after a page of traffic was acknowledged ends it.
+    """
+    configured: bool = True
+    """Whether the router is set up as this deployer was told; `apply` makes it so."""
 
     def server(self, name: str) -> ServerStatus | None:
         """The status of the server of that name, or None."""
@@ -94,8 +129,11 @@ class Traffic(Value):
     """Pass this as `after` to go on."""
     dropped: int = 0
     """How many records between `after` and the first were lost to the memory bound."""
+    now: float | None = None
+    """The router's time as the batch was read: what the moments in it are to be compared with."""
     waiting: tuple[Waiting, ...] = ()
-    """The requests in flight as the batch was read."""
+    """The requests without a whole answer as the batch was read, oldest first; where there are
+    more than a target can tell (a router of this machine: 4,096), the younger ones are left out."""
 
 
 class Deployer(Protocol):
@@ -107,6 +145,9 @@ class Deployer(Protocol):
     async def apply(self, place: str, desired: Desired) -> None:
         """Converge on `desired`. Idempotent; returns before servers are ready.
 
+        A stable server that hangs is ended and started again. A canary is not: what it does to its
+        callers is the judge's evidence, and a rollback ends it.
+
         A server that leaves the desired state gets no new requests and ends when those in
         flight are answered. Raises `specs.failures.TryAgain` or `NeedsHuman`.
         """
@@ -117,7 +158,11 @@ class Deployer(Protocol):
         ...
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
-        """Records later than `after` of that epoch; of another epoch, from its beginning."""
+        """Records later than `after` of that epoch; of another epoch, from its beginning.
+
+        `after` has to come from what is saved: that it moves on is the word that a canary is being
+        watched. Without it for a while, a canary beside a stable server loses its traffic.
+        """
         ...
 
     async def remove(self, place: str) -> None:

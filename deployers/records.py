@@ -16,6 +16,8 @@ class Record(NamedTuple):
     status: int
     latency: float
     unit: str | None
+    size: int = 0
+    content: str = ""
 
 
 class Page(NamedTuple):
@@ -40,6 +42,11 @@ class Ring:
         self._slots[self._count % self._capacity] = record
         self._count += 1
         self.answers[record.arm, record.status] += 1
+
+    @property
+    def count(self) -> int:
+        """How many records there were in all: the number of the next one."""
+        return self._count
 
     def page(self, start: int, size: int = 4096) -> Page:
         """At most `size` records from number `start` on, or from the oldest that is left."""

@@ -5,6 +5,9 @@ takes orders on the unix socket beside it (`deployers.control`). It splits reque
 stable and the canary server, and remembers the latest in bounded memory. An order is in the file
 before it is confirmed, so a router that is started again comes back with the same port, servers
 and weight. Nothing about it is served on the data port.
+
+Without word from a controller (`deployers.silence`) it takes the canary's traffic away by itself.
+That is not in the file: a router that is started again waits for word anew.
 """
 
 import argparse
@@ -12,22 +15,32 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import secrets
 import signal
 import sys
+import time
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import uvloop
 from pydantic import ValidationError
 
+from deployers.callers import CallerConnection
 from deployers.control import SOCKET, STATE, Backend, RouterStatus, Routing, reachable
-from deployers.proxy import CallerConnection, Limits, Proxy, Split
+from deployers.protocol import Silence
+from deployers.proxy import Limits, Proxy, Split
+from deployers.silence import Word
 from deployers.upstream import Upstream
 from specs.traffic import Arm
 
 _LAST_WORDS = 30.0
 """Seconds that requests in flight may take after the router was asked to end."""
+_LOOK = 1.0
+"""Seconds from one look at what takes too long to the next."""
+_OTHER_FILES = 256
+"""Open files that are not callers' connections, or the servers' that go with them."""
 
 
 class Router:
@@ -42,6 +55,9 @@ class Router:
         self._routing = Routing()
         self._listener: asyncio.Server | None = None
         self._order = asyncio.Lock()
+        self._word = Word(time.monotonic())
+        self._silent: float | None = None
+        """Since when the canary has no traffic for want of word, in seconds since the epoch."""
         self._quiet = asyncio.Event()
         """Set whenever a server has no request in flight."""
 
@@ -55,8 +71,9 @@ class Router:
         control = await self._listen_for_orders()
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 5.0)
+                await asyncio.wait_for(stop.wait(), min(_LOOK, self._routing.silence / 4))
             self._proxy.sweep()
+            self._mind_silence()
         control.close()
         await self._finish()
 
@@ -74,7 +91,8 @@ class Router:
                 )
             port = listener.sockets[0].getsockname()[1]
             settled = routing.model_copy(update={"port": port})
-            if settled != self._routing:
+            anew = settled != self._routing
+            if anew:
                 try:
                     _write(self._folder / STATE, settled)
                 except OSError:
@@ -85,15 +103,36 @@ class Router:
                 assert self._listener is not None
                 self._listener.close()
             self._listener, self._routing = listener, settled
-            self._proxy.split = Split(
-                stable=self._upstream(settled.stable),
-                canary=self._upstream(settled.canary),
-                weight=settled.weight,
-                seed=settled.seed,
-            )
-            for server in list(self._servers.values()):
-                self._drained(server)
-            return settled
+            self._word.routed(time.monotonic(), anew=anew)
+            self._silent = self._silent if self._word.over else None
+            self._split()
+            return self._in_force()
+
+    def _split(self) -> None:
+        """Split all requests from now on by the routing in force."""
+        routing = self._in_force()
+        self._proxy.split = Split(
+            stable=self._upstream(routing.stable),
+            canary=self._upstream(routing.canary),
+            weight=routing.weight,
+            seed=routing.seed,
+        )
+        self._proxy.trusted = [ip_network(each) for each in routing.trusted]
+        for server in list(self._servers.values()):
+            self._drained(server)
+
+    def _in_force(self) -> Routing:
+        """What was ordered; but a canary that nobody watches gets nothing where stable serves."""
+        alone = self._silent is not None and self._routing.stable is not None
+        return self._routing.model_copy(update={"weight": 0.0}) if alone else self._routing
+
+    def _mind_silence(self) -> None:
+        """Take the canary's traffic away once no controller has given word for too long."""
+        routing = self._routing
+        shared = routing.stable is not None and routing.canary is not None and routing.weight > 0
+        if shared and self._word.is_missed(routing.silence, time.monotonic()):
+            self._silent = self._proxy.clock()
+            self._split()
 
     def status(self) -> RouterStatus:
         """What is in force, and what is in flight."""
@@ -102,17 +141,25 @@ class Router:
             answers[arm][str(status)] = count
         return RouterStatus(
             epoch=self._epoch,
-            routing=self._routing,
+            routing=self._in_force(),
+            silence=self._silence(),
             in_flight={server.name: server.in_flight for server in self._servers.values()},
             answers=answers,
         )
+
+    def _silence(self) -> Silence | None:
+        if self._silent is None:
+            return None
+        return Silence(since=self._silent, limit=self._routing.silence)
 
     def _upstream(self, backend: Backend | None) -> Upstream | None:
         if backend is None:
             return None
         if backend not in self._servers:
             predict = backend.predict.encode()
-            self._servers[backend] = Upstream(backend.name, backend.host, backend.port, predict)
+            self._servers[backend] = Upstream(
+                backend.name, backend.host, backend.port, predict, backend.bounds
+            )
         return self._servers[backend]
 
     def _drained(self, server: Upstream) -> None:
@@ -158,8 +205,17 @@ class Router:
 
     def _traffic(self, epoch: str | None, after: int) -> dict[str, Any]:
         start = after if epoch == self._epoch else 0
+        if epoch == self._epoch:
+            self._word.read(after, self._proxy.ring.count, time.monotonic())
         page = self._proxy.ring.page(start)
-        return {"epoch": self._epoch, "first": page.first, "records": page.records, "start": start}
+        return {
+            "epoch": self._epoch,
+            "first": page.first,
+            "records": page.records,
+            "start": start,
+            "waiting": self._proxy.waiting(),
+            "now": self._proxy.clock(),
+        }
 
     async def _finish(self) -> None:
         """Take no new connection, and give requests in flight their time."""
@@ -172,7 +228,7 @@ class Router:
                     self._quiet.clear()
                     await self._quiet.wait()
         for caller in list(self._proxy.callers):
-            caller.transport.close()
+            caller.close()
         await asyncio.sleep(0)
 
 
@@ -204,7 +260,18 @@ def main() -> None:
 
 
 async def _serve(folder: Path) -> None:
-    await Router(folder, Limits()).run()
+    await Router(folder, Limits(callers=_room(Limits().callers))).run()
+
+
+def _room(callers: int) -> int:
+    """How many callers' connections there can be, `callers` at most: each has a connection to a
+    server, and may be one that is refused instead of another.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * callers + _OTHER_FILES
+    files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return max((files - _OTHER_FILES) // 3, 1)
 
 
 if __name__ == "__main__":

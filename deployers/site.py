@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from deployers.protocol import Value
+from deployers.protocol import Bounds, Value
 
 HOST = "127.0.0.1"
 
@@ -19,6 +19,7 @@ class Placed(Value):
     port: int
     ready: str
     predict: str
+    bounds: Bounds = Bounds()
     crashes: int = 0
     """How often it ended by itself since it was placed."""
     not_before: float = 0.0
@@ -27,6 +28,11 @@ class Placed(Value):
     """How it ended the last time."""
     leaving: float | None = None
     """Since when it is not wanted any more."""
+    hung_after: float = 30.0
+    startup: float = 60.0
+    """Both as the server's."""
+    hung: str = ""
+    """Why it was ended, if that is because it hung."""
 
 
 @dataclass(frozen=True, slots=True)

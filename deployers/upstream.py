@@ -1,6 +1,9 @@
 """The router's side towards the model servers: their connections, and the reading of answers."""
 
 import asyncio
+import fcntl
+import sys
+import termios
 import time
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -8,6 +11,7 @@ from typing import Protocol, cast
 import httptools
 
 from deployers import http1
+from deployers.protocol import Bounds
 
 _IDLE = 1.5
 """Seconds that a server's connection is kept for reuse: less than common servers keep theirs."""
@@ -29,8 +33,10 @@ class Awaiting(Protocol):
     def complete(self) -> None:
         """All of it came."""
 
-    def lost(self, *, whole: bool) -> None:
-        """The connection ended; `whole` if that was the end of the answer."""
+    def lost(self, *, whole: bool, unheard: bool) -> None:
+        """The connection ended; `whole` if that was the end of the answer, `unheard` if it had
+        ended before the request came there.
+        """
 
 
 @dataclass(eq=False, slots=True)
@@ -41,6 +47,7 @@ class Upstream:
     host: str
     port: int
     predict: bytes
+    bounds: Bounds = field(default_factory=Bounds)
     in_flight: int = 0
     idle: "list[ServerConnection]" = field(default_factory=list)
 
@@ -83,12 +90,16 @@ class ServerConnection(asyncio.Protocol):
         self.call: Awaiting | None = None
         self.since = 0.0
         self.reused = False
+        self._sent = 0
+        self._unheard = False
 
-    def carry(self, call: Awaiting, payload: bytes, *, head_only: bool) -> None:
+    def carry(self, call: Awaiting, payload: http1.Payload, *, head_only: bool) -> None:
         """Send a call's request and hand its answer back to it."""
         self.call, self._head_only, self._complete = call, head_only, False
         self._headers, self._status = [], 0
-        self.transport.write(payload)
+        self._sent = sum(map(len, payload))
+        for part in payload:
+            self.transport.write(part)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
@@ -110,13 +121,25 @@ class ServerConnection(asyncio.Protocol):
         else:
             self.transport.abort()
 
+    def eof_received(self) -> None:
+        """The server closed its end; the transport follows.
+
+        A server may close a connection for its idleness just as a request goes out on it, which
+        is nobody's failure. One that takes requests and closes unanswered is seen in the same way
+        and within the same microseconds, so time cannot tell them apart. TCP can: the segment
+        that closes acknowledges all that had come until then. If it acknowledged nothing of the
+        request, the server had gone before it.
+        """
+        if self.call is not None and self.reused and not self._status:
+            self._unheard = _unacknowledged(self.transport) >= self._sent
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self in self._server.idle:
             self._server.idle.remove(self)
         call, self.call = self.call, None
         if call is not None:
             unframed = bool(self._status) and not self._sized and exc is None
-            call.lost(whole=unframed)
+            call.lost(whole=unframed, unheard=self._unheard)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
@@ -156,3 +179,17 @@ class ServerConnection(asyncio.Protocol):
         else:
             self.transport.close()
         call.complete()
+
+
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes that were written and that the peer's machine has not acknowledged; 0 if unknown.
+
+    Linux counts them on (TIOCOUTQ) after the connection was reset. Where a server is behind a
+    forwarder (a published port of a container may be), this is what the forwarder acknowledged.
+    """
+    socket = transport.get_extra_info("socket")
+    try:
+        answer = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return transport.get_write_buffer_size() + int.from_bytes(answer, sys.byteorder)

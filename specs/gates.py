@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from specs.base import Many, Spec, Text
+from specs.base import Many, Scalar, Spec, Text
 from specs.references import OutputReference
 
 Metric = Literal[
@@ -28,6 +28,19 @@ LOWER_IS_BETTER: Final = frozenset(
 )
 NEEDS_SCORE: Final = frozenset({"roc_auc", "average_precision", "log_loss", "brier_score"})
 NEEDS_PREDICTION: Final = frozenset({"mean_absolute_error", "root_mean_squared_error", "r2"})
+
+Task = Literal["binary", "multiclass", "regression"]
+"""What a model does: tells two classes apart, or several, or says a number."""
+
+
+def tasks_of(metric: Metric) -> tuple[Task, ...]:
+    """What a metric can measure."""
+    if metric in NEEDS_PREDICTION:
+        return ("regression",)
+    if metric in ("accuracy", "balanced_accuracy"):
+        return ("binary", "multiclass")
+    return ("binary",)
+
 
 Severity = Literal["block", "warn"]
 SmallSlices = Literal["ignore", "warn", "block"]
@@ -131,6 +144,20 @@ class ModelGate(Spec):
         description="The table of predictions: key, label and score, one row per example."
     )
     columns: Columns = Field(description="What the columns are called.")
+    task: Task | None = Field(
+        default=None,
+        description=(
+            "What the model does. Without it, the metrics decide; where they leave it open, the "
+            "labels and predictions do, and the report says what was guessed."
+        ),
+    )
+    positive: Scalar | None = Field(
+        default=None,
+        description=(
+            "The label of the positive class, for binary classification. Without it, 1 (or true) "
+            "against 0 or -1, and `yes`, `positive` and their like; other classes need it."
+        ),
+    )
     checks: Many[Check] = Field(min_length=1, description="What has to hold, in order.")
     slices: Many[Text] = Field(
         default=(), description="Columns whose values are also reported one by one."

@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
+from typing import Final
 
 from specs.explain import nearest, one_of, shown
+from specs.lint_absent import Absent
 from specs.lint_files import lint_files
 from specs.lint_policy import lint_policy
 from specs.load import MOST_PROBLEMS, Loaded, load, shortened
@@ -21,21 +23,30 @@ from specs.references import (
 )
 from specs.tree import Key
 
+_NOTHING: Final[Absent] = {}
 
-def check(content: str | bytes, file: str, files: Collection[str] | None = None) -> Loaded:
+
+def check(
+    content: str | bytes,
+    file: str,
+    files: Collection[str] | None = None,
+    absent: Absent = _NOTHING,
+) -> Loaded:
     """Load and lint: all problems of form and of meaning, and no pipeline if one is an error."""
     loaded = load(content, file)
-    problems = in_order([*loaded.problems, *lint(loaded, files)])
+    problems = in_order([*loaded.problems, *lint(loaded, files, absent)])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
 
 
-def lint(loaded: Loaded, files: Collection[str] | None = None) -> tuple[Problem, ...]:
+def lint(
+    loaded: Loaded, files: Collection[str] | None = None, absent: Absent = _NOTHING
+) -> tuple[Problem, ...]:
     """The problems of meaning, in order of place; none for a file that could not be read.
 
     `files` are the paths below the spec's folder, relative and with `/`; without it nothing is
-    said about missing files. When the form is wrong too, warnings are left out: what looks
-    unused may be used by what is wrong.
+    said about missing files. `absent` are those that the repository does not hold. When the form is
+    wrong too, warnings are left out: what looks unused may be used by what is wrong.
     """
     pipeline = loaded.sketch
     if pipeline is None:
@@ -48,7 +59,7 @@ def lint(loaded: Loaded, files: Collection[str] | None = None) -> tuple[Problem,
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
             lint_policy(loaded, pipeline),
-            lint_files(loaded, pipeline, files) if files is not None else (),
+            lint_files(loaded, pipeline, files, absent) if files is not None else (),
         )
     )
     if loaded.pipeline is None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from specs.explain import nearest
 from specs.globs import admits, matches
+from specs.lint_absent import Absent, below_absent, lint_absent
 from specs.load import Loaded
 from specs.model import Pipeline, Step
 from specs.problems import Problem
@@ -14,11 +15,15 @@ from specs.tree import Path
 _SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
 
 
-def lint_files(loaded: Loaded, pipeline: Pipeline, files: Collection[str]) -> Iterator[Problem]:
-    """Problems with files; `files` are all below the spec's folder, relative and with `/`."""
+def lint_files(
+    loaded: Loaded, pipeline: Pipeline, files: Collection[str], absent: Absent
+) -> Iterator[Problem]:
+    """Problems with files; `files` are all below the spec's folder, relative and with `/`, and
+    `absent` is what is not there as it is meant."""
+    yield from lint_absent(loaded, pipeline, absent)
     known = dict.fromkeys(sorted(files))
     for path, file in _named(pipeline):
-        if file not in known:
+        if file not in known and not below_absent(file, absent):
             yield _missing(loaded, path, file, known)
     paths = pipeline.triggers.commits.paths
     if not any(admits(paths, file) for file in known):
@@ -26,11 +31,11 @@ def lint_files(loaded: Loaded, pipeline: Pipeline, files: Collection[str]) -> It
         here = ("triggers", "commits", "paths")
         yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
     for name, step in pipeline.steps.items():
-        yield from _globs(loaded, ("steps", name, "reads"), step.reads or (), known)
+        yield from _globs(loaded, ("steps", name, "reads"), step.reads or (), known, absent)
         yield from _scripts(loaded, name, step, known)
     if pipeline.release is not None:
         here = ("release", "serve", "reads")
-        yield from _globs(loaded, here, pipeline.release.serve.reads or (), known)
+        yield from _globs(loaded, here, pipeline.release.serve.reads or (), known, absent)
 
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
@@ -61,10 +66,11 @@ def _missing(loaded: Loaded, path: Path, file: str, known: Collection[str]) -> P
 
 
 def _globs(
-    loaded: Loaded, path: Path, globs: Collection[str], known: Collection[str]
+    loaded: Loaded, path: Path, globs: Collection[str], known: Collection[str], absent: Absent
 ) -> Iterator[Problem]:
     for place, glob in enumerate(globs):
-        if not any(matches(glob.removeprefix("!"), file) for file in known):
+        matched = any(matches(glob.removeprefix("!"), file) for file in known)
+        if not matched and not below_absent(glob, absent):
             near = nearest(glob, known)
             message = f"`{glob}` matches no file"
             yield loaded.problem("missing-file", (*path, place), message, nearest=near)

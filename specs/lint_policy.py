@@ -16,6 +16,7 @@ from specs.gates import (
     AbsoluteCheck,
     ModelGate,
     PairedCheck,
+    tasks_of,
 )
 from specs.lint_images import lint_images
 from specs.load import Loaded
@@ -33,6 +34,7 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     yield from _schedule(loaded, pipeline)
     if pipeline.gates.model is not None:
         yield from _gate(loaded, pipeline.gates.model)
+        yield from _task(loaded, pipeline.gates.model)
         yield from _baseline(loaded, pipeline, pipeline.gates.model)
     if pipeline.release is not None:
         yield from _release(loaded, pipeline)
@@ -108,6 +110,25 @@ def _gate(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
         yield loaded.problem(
             "no-effect", (*path, "checks"), message, severity="warning", at_key=True
         )
+
+
+def _task(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
+    """What the gate says of the task against its metrics and columns."""
+    path = ("gates", "model")
+    stated = gate.task or ("binary" if gate.positive is not None else None)
+    if gate.positive is not None and stated != "binary":
+        message = f"`positive` names a class of binary classification, and the task is {stated}"
+        yield loaded.problem("task", (*path, "positive"), message, at_key=True)
+    if stated in ("multiclass", "regression") and gate.columns.prediction is None:
+        message = f"{stated} needs `gates.model.columns.prediction`: a score is of two classes"
+        yield loaded.problem("missing-column", (*path, "task"), message)
+    for place, check in enumerate(gate.checks):
+        first = gate.checks[0].metric
+        fits, possible = tasks_of(check.metric), (stated,) if stated else tasks_of(first)
+        if set(possible).isdisjoint(fits):
+            why = f"the task is {stated}" if stated else f"{first} {' or '.join(possible)}"
+            message = f"{check.metric} measures {' or '.join(fits)}, and {why}"
+            yield loaded.problem("task", (*path, "checks", place, "metric"), message)
 
 
 def _is_reversed(check: AbsoluteCheck) -> bool:
@@ -189,6 +210,14 @@ def _canary(loaded: Loaded, canary: Canary) -> Iterator[Problem]:
                 f"the weights do not grow: {format_percent(weight)} after {format_percent(before)}"
             )
             yield loaded.problem("weight", (*path, "steps", place), message)
+    counts = canary.signals.errors.counts if canary.signals.errors is not None else ()
+    for place, status in enumerate(counts):
+        here = (*path, "signals", "errors", "counts", place)
+        if status in counts[:place]:
+            yield loaded.problem("duplicate", here, f"`{status}` is listed twice")
+        elif status[0].isdigit() and not status.endswith("xx") and f"{status[0]}xx" in counts:
+            message = f"`{status}` is one of `{status[0]}xx`, which counts as an error already"
+            yield loaded.problem("no-effect", here, message, severity="warning")
     if canary.deadline < canary.minimum_bake:
         yield loaded.problem(
             "deadline",

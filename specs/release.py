@@ -2,12 +2,26 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from specs.base import MOST_GLOBS, HttpPath, Many, RelativePath, Spec, Text, Variable
-from specs.values import Duration, Percent
+from specs.values import Duration, Percent, Size, Status, format_size
+
+ANSWER_WITHIN: Final = timedelta(seconds=30)
+IDLE: Final = timedelta(seconds=60)
+LARGEST_REQUEST: Final = 16 << 20
+LONGEST_WAIT: Final = timedelta(hours=1)
+"""For a server, at most: one that leaves is waited for as long."""
+LARGEST: Final = 128 << 20
+"""Bytes that a request may be allowed at most: half of what a router holds of all of them."""
+
+
+def _is_affordable(size: int) -> int:
+    if not 0 < size <= LARGEST:
+        raise ValueError(f"expected a size above 0 and of at most {format_size(LARGEST)}")
+    return size
 
 
 class Serve(Spec):
@@ -27,6 +41,29 @@ class Serve(Spec):
     )
     startup_deadline: Duration = Field(
         default=timedelta(minutes=1), description="The longest wait until the server is ready."
+    )
+    answer_within: Duration = Field(
+        default=ANSWER_WITHIN,
+        gt=timedelta(0),
+        le=LONGEST_WAIT,
+        description="The longest wait for the first byte of an answer; then it is a failure.",
+    )
+    idle: Duration = Field(
+        default=IDLE,
+        gt=timedelta(0),
+        le=LONGEST_WAIT,
+        description="The longest wait for the next byte of an answer that has begun; while bytes "
+        "come, a stream lives on.",
+    )
+    largest_request: Annotated[Size, AfterValidator(_is_affordable)] = Field(
+        default=LARGEST_REQUEST,
+        description="The largest body of a request; a larger one is refused with 413.",
+    )
+    hung_after: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=5),
+        description="A server in production that answers neither `ready` nor a caller for so long "
+        "is started again.",
     )
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
     secrets: Many[Variable] = Field(
@@ -80,6 +117,12 @@ class ErrorSignal(Spec):
         default=None,
         description="A service level: more failures than this roll back whatever stable does.",
     )
+    counts: Many[Status] = Field(
+        default=("no_answer", "5xx"),
+        min_length=1,
+        description="What counts as a failure: a class of statuses (3xx, 4xx, 5xx), one status "
+        "such as 422, or no_answer.",
+    )
 
 
 class LatencySignal(Spec):
@@ -90,8 +133,42 @@ class LatencySignal(Spec):
     )
 
 
+class StatusSignal(Spec):
+    """The share of answers with certain statuses; more than on stable roll back."""
+
+    enabled: bool = Field(default=True, description="Whether it is watched.")
+    not_worse_by: Percent | None = Field(
+        default=None,
+        description="How many more requests in a hundred may get one than on stable (points); by "
+        "default as many as may fail.",
+    )
+
+
+class ContentSignal(Spec):
+    """The share of good answers that are empty or of another media type; it holds."""
+
+    enabled: bool = Field(default=True, description="Whether it is watched.")
+    differs_by: Percent | None = Field(
+        default=None,
+        description="How many more answers in a hundred may be empty, or of a media type that "
+        "stable's are not (points); by default as many as may fail.",
+    )
+
+
+class SizeSignal(Spec):
+    """How long the bodies of good answers are; it holds."""
+
+    enabled: bool = Field(default=True, description="Whether it is watched.")
+    differs_by: Percent = Field(
+        default=1.0,
+        description="How much larger or smaller than stable's they may be (relative): by default "
+        "from half to twice. Sixteen bytes are always free, for more digits or a longer name.",
+    )
+
+
 class Signals(Spec):
-    """What the judge watches. Signals that are not named are not watched."""
+    """What the judge watches: of errors and latencies what is named, and unasked how else the
+    canary's answers differ from stable's."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -100,17 +177,59 @@ class Signals(Spec):
     latency_p50: LatencySignal | None = Field(default=None, description="The median latency.")
     latency_p90: LatencySignal | None = Field(default=None, description="The latency at 90%.")
     latency_p99: LatencySignal | None = Field(default=None, description="The latency at 99%.")
+    refusals: StatusSignal = Field(
+        default=StatusSignal(), description="Refused requests (4xx) that are no failures."
+    )
+    other_statuses: StatusSignal = Field(
+        default=StatusSignal(),
+        description="Answers with a status that is neither 2xx nor 4xx nor a failure.",
+    )
+    content: ContentSignal = Field(
+        default=ContentSignal(), description="The media type of good answers, and emptiness."
+    )
+    size: SizeSignal = Field(default=SizeSignal(), description="The size of good answers.")
 
     @model_validator(mode="after")
     def _watches_something(self) -> Self:
-        if not self.watched():
-            raise ValueError("expected at least one signal; a canary without one cannot fail")
+        if not self.named():
+            raise ValueError(
+                "expected at least one signal, errors or a latency; a canary without one cannot "
+                "fail"
+            )
         return self
 
-    def watched(self) -> dict[str, ErrorSignal | LatencySignal]:
-        """The signals that are named, by name, in a fixed order."""
+    @property
+    def margin(self) -> float:
+        """How many more requests of all may fail: what holds where nothing else is said."""
+        return (self.errors or ErrorSignal()).not_worse_by
+
+    def named(self) -> dict[str, ErrorSignal | LatencySignal]:
+        """What is watched of errors and latencies, by name, in a fixed order."""
         named = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: signal for name, signal in named if signal is not None}
+        return {
+            name: signal
+            for name, signal in named
+            if isinstance(signal, (ErrorSignal, LatencySignal))
+        }
+
+    def unasked(self) -> dict[str, float]:
+        """The limit of each other signal that is watched, by name, in a fixed order."""
+        limits = {
+            "refusals": (self.refusals.enabled, self.refusals.not_worse_by),
+            "other_statuses": (self.other_statuses.enabled, self.other_statuses.not_worse_by),
+            "content": (self.content.enabled, self.content.differs_by),
+            "size": (self.size.enabled, self.size.differs_by),
+        }
+        return {
+            name: self.margin if limit is None else limit
+            for name, (enabled, limit) in limits.items()
+            if enabled
+        }
+
+
+def limit_of(signal: str) -> str:
+    """What the limit of a signal that is watched unasked is called."""
+    return "differs_by" if signal in ("content", "size") else "not_worse_by"
 
 
 class Canary(Spec):
@@ -123,7 +242,8 @@ class Canary(Spec):
     )
     signals: Signals = Field(
         default=Signals(errors=ErrorSignal(), latency_p99=LatencySignal()),
-        description="What the judge watches: by default errors and latency_p99.",
+        description="What the judge watches: by default errors and latency_p99; and, named or not, "
+        "refusals, other_statuses, content and size.",
     )
     false_rollback: Percent = Field(
         default=0.01,

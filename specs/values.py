@@ -17,6 +17,7 @@ _UNITS: Final = {
     "ms": 1000,
 }
 _LONGEST: Final = timedelta(days=3650)
+_STATUS: Final = re.compile(r"no_answer|[345]xx|20[1-9]|2[1-9][0-9]|[345][0-9]{2}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _MOST_CPUS: Final = 100_000
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?", re.ASCII)
@@ -105,6 +106,18 @@ def parse_cpu(value: object) -> float:
     return count
 
 
+def parse_status(value: object) -> str:
+    """Read `5xx`, `422` or `no_answer`. Raises ValueError for what no request can fail with."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and text in ("2xx", "200", "1xx"):
+        raise ValueError(f"expected what a failed request ends with; {text} is none")
+    if not isinstance(text, str) or not _STATUS.fullmatch(text):
+        raise ValueError(
+            "expected a class of statuses (3xx, 4xx, 5xx), one status such as 422, or no_answer"
+        )
+    return text
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -165,3 +178,21 @@ Cpu = Annotated[
     ),
 ]
 """Processors, written `2`, `0.5` or `500m`."""
+
+Status = Annotated[
+    str,
+    BeforeValidator(parse_status),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "pattern": r"^(no_answer|[345]xx|20[1-9]|2[1-9][0-9]|[345][0-9]{2})$",
+                },
+                {"type": "integer", "minimum": 201, "maximum": 599},
+            ],
+            "examples": ["5xx", "no_answer", 422],
+        }
+    ),
+]
+"""How a request ends: a class of statuses, one status, or `no_answer`."""

@@ -58,9 +58,10 @@ class Catalog:
         roots: Roots = Roots(),  # noqa: B008 - a constant value
         longest: float = 60.0,
         clock: Callable[[], float] = time.time,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._folder = home / "manifests"
-        self._local = LocalBucket(home, roots=roots, clock=clock)
+        self._local = LocalBucket(home, roots=roots, clock=wall)
         self._remote = RemoteBucket(self._folder, home, stores or Stores(), clock)
         self._longest = longest
         self._kept: dict[tuple[str, str | None], _Kept] = {}

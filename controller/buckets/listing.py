@@ -58,8 +58,9 @@ class Found(NamedTuple):
     """What a listing found."""
 
     manifest: StoredManifest
-    newest: datetime | None
-    """When the newest object of the dataset was written, as the store says; None without one."""
+    newest: tuple[datetime, str] | None
+    """When the newest object of the dataset was written, as the store says, and its key; None
+    without one."""
 
 
 def remote_place_of(uri: str) -> RemotePlace:
@@ -131,14 +132,14 @@ def _in_parts(
     place: RemotePlace, marker: str | None, stores: Stores, folder: Path, cuts: Sequence[str]
 ) -> Found:
     store = stores.store(place.uri)
-    newest: list[datetime] = []
+    newest: list[tuple[datetime, str]] = []
 
     def work(after: str | None, until: str | None) -> None:
         for chunk in _chunks(store, place, after, until, stores):
             meant = _meant(chunk, place, marker)
             sorter.add((key, meta["size"], version_of(meta)) for key, meta in meant)
             if meant:
-                newest.append(max(meta["last_modified"] for _, meta in meant))
+                newest.append(max((meta["last_modified"], key) for key, meta in meant))
 
     ends = list(pairwise([None, *(place.key(cut) for cut in cuts), None]))
     with closing(Sorter(folder)) as sorter:
@@ -210,8 +211,28 @@ def _refuse_leading_slash(place: RemotePlace, marker: str | None, stores: Stores
         if found is None:
             return
         if found == missed:
-            raise NeedsHuman(odd_key(place.root, f"/{found}"))
+            at_end = ends_with_slash(store, found, place, stores)
+            raise NeedsHuman(odd_key(place.root, f"{found}/" if at_end else f"/{found}"))
         missed = found
+
+
+def ends_with_slash(store: "Store", key: str, place: RemotePlace, stores: Stores) -> bool:
+    """Whether what is listed as `key` has a slash at its end, which obstore does not say (0.12):
+    then it comes later in the listing than `key` would."""
+    import obstore
+
+    with stores.failing(place.uri):
+        stream = obstore.list(store, place.folder or None, offset=key, chunk_size=_CHUNK)
+    while True:
+        with stores.failing(place.uri):
+            chunk = next(stream, ())
+        for meta in chunk:
+            if meta["path"] == key and meta["size"]:
+                return True
+            if meta["path"] > f"{key}/":
+                return False
+        if not chunk:
+            return False
 
 
 def _first_unreadable(

@@ -140,7 +140,9 @@ class LocalBucket:
                 if matches(place.glob, key) and not is_left_out(key, marker)
             }
             self._guard(place, found)
-            newest = max((about.st_mtime_ns for about in found.values()), default=0)
+            newest, last = max(
+                ((about.st_mtime_ns, key) for key, about in found.items()), default=(0, "")
+            )
             is_marked = marked is not None and newest <= marked
             with closing(_Versions(self._cache / "versions.db")) as versions:
                 entries, unsettled = self._versions(place, found, versions, complete=is_marked)
@@ -148,6 +150,7 @@ class LocalBucket:
             manifest=Manifest(tuple(entries)),
             unsettled=tuple(sorted(unsettled)),
             marked=None if marker is None else is_marked,
+            unmarked=why_unmarked(marker, last if marked is not None else None, is_marked),
         )
 
     def _versions(
@@ -314,6 +317,15 @@ def _written(marker: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return about.st_mtime_ns if stat.S_ISREG(about.st_mode) else None
+
+
+def why_unmarked(marker: str | None, newest: str | None, is_marked: bool) -> str:
+    """Why a marker does not count; `newest` is the newest object, None where no marker is there."""
+    if marker is None or is_marked:
+        return ""
+    if newest is None:
+        return f"its marker {marker} is not there"
+    return f"its marker {marker} is older than {newest}"
 
 
 def is_left_out(key: str, marker: str | None) -> bool:

@@ -38,6 +38,8 @@ class Listing(NamedTuple):
     """Objects that are being written; the manifest is without them."""
     marked: bool | None
     """Whether the marker is there, and no object is newer; None: no marker was asked for."""
+    unmarked: str = ""
+    """Why it does not count: `its marker _SUCCESS is older than b.csv`."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
 

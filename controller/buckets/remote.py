@@ -12,13 +12,20 @@ from weakref import WeakValueDictionary
 
 from controller.artifacts.objects import Objects, explained
 from controller.buckets import manifest as manifests
-from controller.buckets.listing import RemotePlace, listed, remote_place_of, version_of
+from controller.buckets.listing import (
+    RemotePlace,
+    ends_with_slash,
+    listed,
+    remote_place_of,
+    version_of,
+)
+from controller.buckets.local import why_unmarked
 from controller.buckets.pins import is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
-from controller.buckets.stores import Stores
+from controller.buckets.stores import Stores, odd_key
 from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry, digest
-from specs.failures import TryAgain
+from specs.failures import NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -53,9 +60,7 @@ class RemoteBucket:
         marker: str | None = None,
     ) -> Listing:
         """See `Bucket`. Objects of no bytes are left out, too. The manifest is on the disk."""
-        at = self._clock()
-        manifest, marked = await asyncio.to_thread(self._list, uri, marker)
-        return Listing(manifest, unsettled=(), marked=marked, at=at)
+        return await asyncio.to_thread(self._list, uri, marker, self._clock())
 
     async def pin(
         self,
@@ -94,7 +99,7 @@ class RemoteBucket:
         self._objects.sweep((), before)  # a pinned folder has its own links or copies
         return gone
 
-    def _list(self, uri: str, marker: str | None) -> tuple[manifests.StoredManifest, bool | None]:
+    def _list(self, uri: str, marker: str | None, at: float) -> Listing:
         place = remote_place_of(uri)
         # Before the objects are listed: what was written before the marker is listed then.
         marked = None if marker is None else self._written(place, marker)
@@ -104,9 +109,15 @@ class RemoteBucket:
             found = listed(place, marker, self._stores, self._folder, last)
             if last is None or last.digest != found.manifest.digest:
                 _write(newest, found.manifest.digest)
-        if marker is None:
-            return found.manifest, None
-        return found.manifest, marked is not None and not _is_later(found.newest, marked)
+        when, key = found.newest or (None, "")
+        is_marked = marked is not None and not _is_later(when, marked)
+        return Listing(
+            manifest=found.manifest,
+            unsettled=(),
+            marked=None if marker is None else is_marked,
+            unmarked=why_unmarked(marker, key if marked is not None else None, is_marked),
+            at=at,
+        )
 
     def _written(self, place: RemotePlace, marker: str) -> datetime | None:
         """When the marker was written; None if it is not there."""
@@ -153,9 +164,14 @@ class RemoteBucket:
         import obstore
 
         key = place.key(entry.key)
-        with self._stores.failing(place.root, key):
-            store = self._stores.store(place.uri)
-            got = obstore.get(store, key, options=_condition(entry.version))
+        store = self._stores.store(place.uri)
+        try:
+            with self._stores.failing(place.root, key):
+                got = obstore.get(store, key, options=_condition(entry.version))
+        except Changed:
+            if ends_with_slash(store, key, place, self._stores):
+                raise NeedsHuman(odd_key(place.root, f"{key}/")) from None
+            raise
         # A store that ignores conditions still says what it hands out.
         if not _is_meant(got, entry.version):
             raise Changed(f"{place.root}/{key} is not any more what was listed: list again")

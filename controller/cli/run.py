@@ -51,7 +51,8 @@ WORDS = 16_000
 @click.option(
     "--base",
     metavar="REV",
-    help="The commit whose gates judge, as a pull request's base does; by default its own.",
+    help="The commit whose gates judge, and with whose model it is compared, as those of a pull "
+    "request's base are; by default its own gates, and nothing.",
 )
 @click.option(
     "--accept-rules",
@@ -92,8 +93,9 @@ def run(
     """Run the pipeline in PATH as a pull request's run would be: data gates, steps, model gate.
 
     It runs what is committed, prints what the gates say, and releases nothing. No model in
-    production is known here, so comparisons with it are skipped, and say so. The secrets that
-    steps name come from HEADGATE_SECRET_NAME variables.
+    production is known here: where a check compares with it, the model of --base stands for it,
+    trained here on the same data; without --base such a check is skipped, and says so. The
+    secrets that steps name come from HEADGATE_SECRET_NAME variables.
 
     The exit code is 0 if the gates let it pass, 4 if one stops it, 5 if a step fails, 6 if it
     passes but loosens rules of --base and --accept-rules is not given, 1 if the spec is invalid,
@@ -156,6 +158,12 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with here.at_home(home, asked.checkout, stop, _stores()) as app:
+        if asked.rules is not None and here.compares(asked):
+            running.begin_base(asked.rules.source.commit)
+            with running.watching() as watch:
+                held = await here.held_of_base(app, asked, watch, stop)
+            running.finish_base(held)
+            asked = asked._replace(held=held)
         with running.watching() as watch:
             played = await here.play(app, asked, watch, stop)
         nodes = [(node.name, played.run.nodes.get(node.name)) for node in played.graph.nodes]

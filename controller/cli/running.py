@@ -17,6 +17,7 @@ from controller.cli.views import NodeView, run_view
 from controller.cli.words import clean, lasting, one_line
 from controller.here import Played, Watcher
 from controller.machine.runs.graph import Graph
+from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run, why_ended
 from controller.reports import CommitReport
@@ -86,6 +87,18 @@ def begin(pipeline: str, commit: str, subject: str, left_out: Sequence[str]) -> 
         more = ", ..." if len(left_out) > 3 else ""
         note = f"{count} not as committed, and what is committed is run: {names}{more}"
         out.print(Text(note, "yellow"))
+
+
+def begin_base(commit: str) -> None:
+    """Say that the base's model comes first."""
+    click.echo(f"First the model of the base, {commit[:12]}, to compare with:")
+
+
+def finish_base(held: Held) -> None:
+    """Say if there is none, as all else goes on."""
+    if held.baseline is None:
+        click.secho(one_line(held.none, 300), fg="yellow")
+    click.echo()
 
 
 @contextmanager

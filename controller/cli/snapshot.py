@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from controller.cli.reach import controller_pid, values
@@ -27,26 +27,36 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
 from controller.machine.trouble import Trouble
 from controller.outbox import parsed
+from controller.renaming import resting
+from controller.silences import silences
 from controller.store.protocol import Store
 from controller.versions import Versions
 from deployers import control
+from deployers.protocol import Silence
 from deployers.site import HOST, Site
 
 HISTORY = 50
 """How many ended rollouts of an environment are looked through for the one that serves."""
 
 
-async def snapshot(store: Store, home: Path | None = None) -> Snapshot:
-    """The state at this moment. `home` lets it say whether a controller runs, and addresses."""
+async def snapshot(
+    store: Store, home: Path | None = None, names: Sequence[str] | None = None
+) -> Snapshot:
+    """The state at this moment. `home` lets it say whether a controller runs, and addresses;
+    `names`, of the repositories in the settings, which pipelines rest."""
     pipelines = sorted(values(await store.list("pipeline"), Pipeline), key=lambda p: p.name)
     versions = Versions(store)
     addresses = _addresses(home, pipelines) if home else {}
+    silent = await _silent(home, pipelines) if home else {}
     return Snapshot(
         at=time.time(),
-        pipelines=tuple([await _pipeline(store, versions, p, addresses) for p in pipelines]),
+        pipelines=tuple(
+            [await _pipeline(store, versions, p, addresses, silent) for p in pipelines]
+        ),
         failing=tuple(owed_view(owed) for owed in await store.owed() if owed.error),
         troubles=tuple(await _troubles(store)),
         controller=controller_pid(home) if home else None,
+        resting=await resting(store, names) if names is not None else (),
     )
 
 
@@ -57,14 +67,19 @@ async def _troubles(store: Store) -> list[TroubleView]:
 
 
 async def _pipeline(
-    store: Store, versions: Versions, pipeline: Pipeline, addresses: Mapping[str, str]
+    store: Store,
+    versions: Versions,
+    pipeline: Pipeline,
+    addresses: Mapping[str, str],
+    silent: Mapping[str, Silence],
 ) -> PipelineView:
     environments = []
     for name in reversed(ENVIRONMENTS):
         record = await store.get(Key("environment", f"{pipeline.name}/{name}"))
         if record is not None:
             env = parsed(Environment, record.body)
-            environments.append(await _environment(store, versions, env, addresses))
+            view = await _environment(store, versions, env, addresses, silent)
+            environments.append(view)
     names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
     runs = [await _run(store, name) for name in dict.fromkeys(names)]
     return pipeline_view(pipeline, environments, _worth_showing([r for r in runs if r]))
@@ -87,7 +102,11 @@ async def _run(store: Store, name: str) -> RunView | None:
 
 
 async def _environment(
-    store: Store, versions: Versions, env: Environment, addresses: Mapping[str, str]
+    store: Store,
+    versions: Versions,
+    env: Environment,
+    addresses: Mapping[str, str],
+    silent: Mapping[str, Silence],
 ) -> EnvironmentView:
     version = None
     if env.rollout is not None:
@@ -99,7 +118,15 @@ async def _environment(
         if (one.pipeline, one.environment) == (env.pipeline, env.name)
     ]
     ended.sort(key=lambda one: -one.at)
-    return environment_view(env, version, ended, addresses.get(env.place))
+    return environment_view(env, version, ended, addresses.get(env.place), silent.get(env.place))
+
+
+async def _silent(home: Path, pipelines: list[Pipeline]) -> dict[str, Silence]:
+    """The places whose canary lost its traffic, as nobody watched it."""
+    found = await silences(home)
+    places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
+    keys = {place: Site.of(home, place).key for place in places}
+    return {place: found[key].silence for place, key in keys.items() if key in found}
 
 
 def _addresses(home: Path, pipelines: list[Pipeline]) -> dict[str, str]:

@@ -38,18 +38,18 @@ def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
 
 
 async def _look(store: Store, here: Reach) -> Snapshot:
-    return await snapshot(store, here.home)
+    return await snapshot(store, here.home, [one.name for one in here.settings.repositories])
 
 
 async def _watch(store: Store, here: Reach) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    view = await snapshot(store, here.home)
+    view = await _look(store, here)
     with Live(console=console(), auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
             if await store.changed() or time.time() - view.at > 5:
-                view = await snapshot(store, here.home)
+                view = await _look(store, here)
             ticking = view.model_copy(update={"at": time.time()})
             live.update(Group(render(ticking), controller_line(view)), refresh=True)
             await asyncio.sleep(0.5)

@@ -19,6 +19,9 @@ from controller.cli.views import (
     TroubleView,
 )
 from controller.cli.words import ago, bar, lasting, one_line, share, short
+from controller.renaming import RESTS
+from controller.silences import why
+from validators.canary.policy import SIZE
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -68,7 +71,11 @@ def render(view: Snapshot) -> "RenderableType":
 
     parts: list[RenderableType] = []
     for pipeline in view.pipelines:
-        parts += [_pipeline(pipeline, view.at), Text("")]
+        tree = _pipeline(pipeline, view.at)
+        if pipeline.repository in view.resting:
+            said = f"it rests with its repository {pipeline.repository}: {RESTS}"
+            tree.add(Text.assemble(("! ", "bold yellow"), (said, "yellow")))
+        parts += [tree, Text("")]
     if not view.pipelines:
         parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
     parts += [_trouble(trouble, view.at) for trouble in view.troubles]
@@ -122,6 +129,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
     if view.invalid:
         said = f"the spec is invalid: {one_line(view.invalid, 400)}"
         tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
+    if view.held_back:
+        tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
     for environment in view.environments:
         node = tree.add(_environment_line(environment, now))
         if environment.rollout is not None:
@@ -176,6 +185,8 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text(f"releases nothing: {one_line(view.unknown, 300)}", "bold red")
     if view.lost:
         yield Text(one_line(view.lost, 400), "yellow")
+    if view.silence is not None:
+        yield Text(f"{why(view.silence)}; stable serves all", "red")
     if view.paused:
         yield Text(f"paused by {one_line(view.paused, 60)}", "yellow")
     if view.pinned:
@@ -242,6 +253,8 @@ def _figure(signal: str, value: float | str | None) -> str:
         return "-"
     if isinstance(value, str):
         return value
+    if signal == SIZE:
+        return f"{value:,.0f} B"
     return f"{1000 * value:,.3g} ms" if signal.startswith("latency") else share(value)
 
 

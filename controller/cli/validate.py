@@ -8,6 +8,7 @@ from typing import NamedTuple
 import click
 
 from controller.cli.folders import below
+from controller.planning import absent_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
 from specs.lint import check
@@ -85,7 +86,7 @@ def check_files(files: Sequence[Path]) -> Checked:
             problems += loaded_settings.problems
             sources[name] = loaded_settings.text
             continue
-        loaded = check(content, name, set(below(path.parent)))
+        loaded = check(content, name, set(below(path.parent)), absent_from(path.parent))
         problems += loaded.problems
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()

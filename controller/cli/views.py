@@ -13,6 +13,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Progress, Run, why_ended
 from controller.machine.trouble import Trouble
 from controller.store.protocol import Owed
+from deployers.protocol import Silence
 from validators.canary.evidence import headline, report
 from validators.verdict import Verdict
 
@@ -96,6 +97,8 @@ class EnvironmentView(Value):
     """When that version came into service."""
     address: str | None = None
     """Where it answers, if that is known here."""
+    silence: Silence | None = None
+    """Given while the router keeps all traffic from the canary, as no controller gives it word."""
     rollout: RolloutView | None = None
     stopped: Ref | None = None
     """The version of the last rollout that did not end in a promotion."""
@@ -129,6 +132,9 @@ class PipelineView(Value):
     commit: str | None
     invalid: str | None = None
     """What is wrong with the spec at that commit; nothing runs before it is mended."""
+    held_back: str | None = None
+    """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
+    _SUCCESS is older than b.csv`."""
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -167,6 +173,8 @@ class Snapshot(Value):
     """Those that stand, the oldest first."""
     controller: int | None = None
     """The controller's process, if one runs."""
+    resting: tuple[str, ...] = ()
+    """Repositories that are not in the settings any more."""
 
 
 def run_view(run: Run, graph: Graph | None = None) -> RunView:
@@ -220,6 +228,7 @@ def environment_view(
     version: ModelVersion | None,
     ended: Sequence[Ended] = (),
     address: str | None = None,
+    silence: Silence | None = None,
 ) -> EnvironmentView:
     """An environment; `version` is the rollout's, `ended` its ended rollouts, newest first."""
     since = next(
@@ -228,11 +237,14 @@ def environment_view(
     rollout = None
     if env.rollout is not None and version is not None:
         rollout = _rollout_view(env, env.rollout, version)
+        if silence is not None:
+            rollout = rollout.model_copy(update={"weight": 0.0})
     return EnvironmentView(
         name=env.name,
         stable=env.stable,
         since=since,
         address=address,
+        silence=silence,
         rollout=rollout,
         stopped=env.stopped.version if env.stopped else None,
         quarantine=env.quarantine,
@@ -252,7 +264,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
     judgement = rollout.judgement
     signals: tuple[SignalView, ...] = ()
     if judgement is not None:
-        named = {each.signal for each in judgement.evidence}
+        named = {each.signal for each in judgement.every}
         signals = tuple(
             SignalView(
                 signal=check.name,
@@ -301,6 +313,7 @@ def pipeline_view(
         branch=pipeline.default_branch,
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
+        held_back=pipeline.held_back,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),

@@ -60,6 +60,8 @@ class _Live:
     """Whether the engine was away while it ran."""
     launching: bool = False
     """Whether it is too late to give it up without a container."""
+    due: float | None = None
+    """When its time is over, on the monotonic clock."""
     stopping: asyncio.Task[None] | None = None
     grace: float = GRACE
     nudge: asyncio.Event = field(default_factory=asyncio.Event)
@@ -382,8 +384,11 @@ class DockerExecutor:
 
     def _stop_if_due(self, live: _Live, seen: Seen) -> float:
         """End it if it is cancelled or late; the seconds after which to look again."""
-        own, now = self._folder(live.attempt.id), time.time()
-        left = (seen.started or now) + live.attempt.timeout - now
+        own, limit = self._folder(live.attempt.id), live.attempt.timeout
+        if live.due is None and seen.started is not None:  # from here on by a clock nobody sets
+            ran = max(0.0, time.time() - seen.started)
+            live.due = time.monotonic() + limit - ran
+        left = limit if live.due is None else live.due - time.monotonic()
         if left <= 0:
             note_stop(own, "timeout")
         if stop_noted(own) is None:

@@ -275,15 +275,13 @@ def _within(attempt: Attempt, path: str) -> str:
 
 def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> ModelRequest:
     asked = attempt.request
-    version = asked["baseline_version"]
     baseline: object
     if "baseline" in files:
-        subject = f"v{version}"
+        subject = asked["baseline_called"]
         baseline = {"kind": "predictions", "path": files["baseline"], "subject": subject}
-    elif version is None:
-        baseline = {"kind": "first_model", "reason": asked["no_baseline"]}
     else:
-        baseline = {"kind": "could_not_run", "reason": asked["no_baseline"]}
+        kind = "could_not_run" if asked["baseline_lost"] else "first_model"
+        baseline = {"kind": kind, "reason": asked["no_baseline"]}
     candidate: object = files.get("candidate")
     if candidate is None:
         kind = "could_not_run" if asked["exam"] else "missing"

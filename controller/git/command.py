@@ -104,11 +104,13 @@ async def git(
     stdin: bytes = b"",
     extra: Mapping[str, str] | None = None,
     accept: tuple[int, ...] = (0,),
+    cwd: Path = Path("/"),
+    limit: float = TIMEOUT,
 ) -> tuple[int, bytes]:
     """Run `git ARGUMENTS` on the repository in `folder`; its exit code and standard output.
 
-    Raises what `failure` makes of an exit code outside `accept`, and TryAgain when git is silent
-    for TIMEOUT seconds. Cancelled, it takes git and git's helpers down with it.
+    Raises what `failure` makes of an exit code outside `accept`, and TryAgain when git takes more
+    than `limit` seconds. Cancelled, it takes git and git's helpers down with it.
     """
     where = ("--git-dir", str(folder)) if folder else ()
     try:
@@ -121,7 +123,7 @@ async def git(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environment(remote, extra or {}),
-            cwd="/",
+            cwd=cwd,
             start_new_session=True,
         )
     except FileNotFoundError:
@@ -129,11 +131,11 @@ async def git(
             "git is not installed, or not on PATH: install git 2.36 or newer"
         ) from None
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(limit):
             out, err = await process.communicate(stdin)
     except TimeoutError:
         raise TryAgain(
-            f"git {arguments[0]} on {remote.shown} gave no answer in {TIMEOUT:.0f} s"
+            f"git {arguments[0]} on {remote.shown} gave no answer in {limit:.0f} s"
         ) from None
     finally:
         if process.returncode is None:
@@ -167,7 +169,8 @@ _RACE = re.compile(
 )
 _REFUSED = re.compile(
     r"authentication failed|could not read (?:username|password)|permission denied"
-    r"|host key verification failed|access denied|returned error: 40[13]|not authorized",
+    r"|host key verification failed|access denied|returned error: 40[13]|not authorized"
+    r"|authentication required|credentials for .* not found",
     re.IGNORECASE,
 )
 _DECLINED = re.compile(r"\[remote rejected\]|hook declined|protected branch", re.IGNORECASE)
@@ -177,6 +180,7 @@ _NO_REPOSITORY = re.compile(
     r"|unable to find remote helper",
     re.IGNORECASE,
 )
+_TELLING = re.compile(r"fatal:|error:|!|remote: |ssh:|error transferring|batch re(?:quest|sponse):")
 _FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
 
 
@@ -207,5 +211,5 @@ def failure(remote: Remote, said: str) -> Exception:
 
 def _telling_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if re.match(r"fatal:|error:|!|remote: |ssh:", line)]
+    telling = [line for line in lines if _TELLING.match(line)]
     return (telling or lines or ["git said nothing"])[0].removeprefix("fatal: ")[:300]

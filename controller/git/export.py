@@ -6,10 +6,15 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from controller.git import lfs
 from controller.git.command import Remote, git
 from controller.git.links import is_link
+from controller.git.pointers import pointers
 from controller.shelf import mode, remove_tree
 from specs.failures import NeedsHuman
+
+LFS = "lfs"
+"""The folder of a mirror with what Git LFS keeps."""
 
 _AS_COMMITTED = "-text -crlf !eol -ident !filter !working-tree-encoding"
 
@@ -33,7 +38,10 @@ async def export(
         await git(remote, ("read-tree", commit), folder=own, extra=extra)
         out = ("--work-tree", str(files), "checkout-index", "--all", "--quiet")
         await git(remote, out, folder=own, extra=extra)
-        await asyncio.to_thread(_finish, files, links, commit, target)
+        kept = pointers(tree) if lfs.is_installed() else {}
+        objects, store = mirror / "objects", mirror / LFS
+        stored = await lfs.fetch(remote, own, objects, store, commit, kept)
+        await asyncio.to_thread(_finish, files, links, stored, commit, target)
     finally:
         await asyncio.to_thread(remove_tree, scratch)
 
@@ -49,8 +57,12 @@ def _without_attributes(own: Path, mirror: Path) -> dict[str, str]:
     return {"GIT_OBJECT_DIRECTORY": str(mirror / "objects")}
 
 
-def _finish(files: Path, links: Iterable[str], commit: str, target: Path) -> None:
+def _finish(
+    files: Path, links: Iterable[str], stored: Mapping[str, Path], commit: str, target: Path
+) -> None:
     root = files.resolve()
+    for path, place in stored.items():
+        lfs.put(place, root / path)
     for path in links:
         # Resolved on disk, since a link may lead out by way of another one.
         if not (root / path).resolve().is_relative_to(root):

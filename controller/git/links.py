@@ -24,10 +24,10 @@ def texts_wanted(files: Mapping[str, str]) -> tuple[str, ...]:
     return tuple({what.removeprefix(LINK): None for what in files.values() if is_link(what)})
 
 
-def short_enough(output: bytes) -> tuple[str, ...]:
-    """Of what `git cat-file --batch-check` printed, the ids of texts that a link can have."""
+def short_enough(output: bytes, most: int) -> tuple[str, ...]:
+    """Of what `git cat-file --batch-check` printed, the ids of blobs of at most so many bytes."""
     lines = (line.split(" ") for line in output.decode("ascii").splitlines())
-    return tuple(sha for sha, *rest in lines if rest[0] == "blob" and int(rest[1]) <= LONGEST_TEXT)
+    return tuple(sha for sha, *rest in lines if rest[0] == "blob" and int(rest[1]) <= most)
 
 
 def parse_texts(output: bytes) -> dict[str, str]:

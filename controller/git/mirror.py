@@ -7,9 +7,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from controller.git import export
+from controller.git import export, lfs
 from controller.git.command import Corrupt, Missing, Remote, git
-from controller.git.links import followed, parse_texts, short_enough, texts_wanted
+from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
+from controller.git.pointers import (
+    LONGEST_ATTRIBUTES,
+    LONGEST_POINTER,
+    attributes_wanted,
+    blobs_wanted,
+    marked,
+    pointers,
+    uses_lfs,
+)
 from controller.git.values import (
     LOG_FORMAT,
     Author,
@@ -29,6 +38,9 @@ T = TypeVar("T")
 
 LARGEST_READ = 16 * 2**20
 """Bytes of the largest file that `Mirror.read` loads into memory."""
+
+WITH_POINTERS = ".pointers"
+"""What the name of a commit's folder ends with where git-lfs was not there to fetch its files."""
 
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
 
@@ -172,25 +184,29 @@ class Mirror:
         return await self._found(commits[0], read)
 
     async def files(self, commit: str) -> dict[str, str]:
-        """Every path in the commit's tree and what stands there: see `parse_tree` and, for links,
-        `followed`."""
+        """Every path in the commit's tree and what stands there: see `parse_tree` and, for links
+        and what Git LFS keeps, `followed` and `marked`."""
         arguments = ("ls-tree", "-r", "-z", "--full-tree", checked_sha(commit))
 
         async def read() -> dict[str, str]:
             files = await self._parsed(parse_tree, arguments)
-            wanted = texts_wanted(files)
-            if not wanted:
+            attributes = await self._texts(attributes_wanted(files), LONGEST_ATTRIBUTES)
+            if uses_lfs(attributes.values()):
+                files = marked(files, await self._texts(blobs_wanted(files), LONGEST_POINTER))
+            texts = await self._texts(texts_wanted(files), LONGEST_TEXT)
+            if not texts:
                 return files
-            texts = await self._texts(wanted)
             # A hostile tree may take seconds; nothing else has to wait for it.
             return await asyncio.to_thread(followed, files, texts)
 
         return await self._found(commit, read)
 
-    async def _texts(self, wanted: Sequence[str]) -> dict[str, str]:
-        """What links say, by the ids of their blobs; without what is too long for one."""
+    async def _texts(self, wanted: Sequence[str], most: int) -> dict[str, str]:
+        """What blobs say, by their ids; without those that are longer than `most` bytes."""
+        if not wanted:
+            return {}
         about = await self._git("cat-file", "--batch-check", stdin="\n".join(wanted).encode())
-        small = "\n".join(short_enough(about)).encode()
+        small = "\n".join(short_enough(about, most)).encode()
         return parse_texts(await self._git("cat-file", "--batch", stdin=small))
 
     async def commit_info(self, commit: str) -> CommitInfo:
@@ -268,15 +284,26 @@ class Mirror:
     async def materialise(self, commit: str, folder: Path) -> Path:
         """`folder`/`commit`: the commit's files, read-only. Made once, and whole or not at all.
 
-        Raises NeedsHuman for a symbolic link that leads outside. A submodule is an empty folder.
+        What Git LFS keeps is fetched; without git-lfs its pointers stay, and such a folder is never
+        taken for the whole one. A submodule is an empty folder. Raises NeedsHuman for a symbolic
+        link that leads outside, and for what Git LFS does not have.
         """
         target = folder / checked_sha(commit)
+        if use(target):
+            return target
+        tree = await self.files(commit)
+        if pointers(tree) and not lfs.is_installed():
+            target = folder / f"{commit}{WITH_POINTERS}"
         if not use(target):
-            tree = await self.files(commit)
             await self._found(
                 commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
             )
         return target
+
+    def sweep(self, before: float) -> int:
+        """Delete what Git LFS keeps and no commit that was laid out since `before` needed; how many
+        files went."""
+        return lfs.sweep(self._folder / export.LFS, before)
 
     # -- writing ------------------------------------------------------------------------------
 

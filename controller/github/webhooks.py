@@ -89,7 +89,7 @@ def read(event: str, body: bytes) -> Hint | None:
     repository = _text(payload, "repository", "full_name")
     if not repository:
         return None
-    if event == "push":
+    if event in ("push", "merge_group"):
         return Hint(kind="moved", repository=repository)
     if event == "pull_request":
         return _pull(repository, payload)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.git import Mirror
+from controller.git.lfs import is_installed
+from controller.git.pointers import absent
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import Source
-from specs.failures import NeedsHuman
+from specs.failures import NeedsHuman, TryAgain
 from specs.lint import check
 from specs.lint_images import ELSEWHERE
 from specs.load import Loaded
@@ -22,6 +24,8 @@ REMEMBERED = 256
 """Commits whose spec is kept in memory; a commit never changes."""
 LOOK_BACK = 200
 """Commits that changed a spec, among which the last rules of a pipeline that is gone are sought."""
+RESTS = 3600.0
+"""Seconds until what is owed to a repository that is not in the settings is tried again."""
 MOST_FOUND = 200
 """Problems of a spec that are told line by line."""
 
@@ -51,12 +55,16 @@ class Repositories:
         self._rules: OrderedDict[tuple[str, str, str], Code | None] = OrderedDict()
 
     def mirror(self, repository: str) -> Mirror:
-        """The mirror of a repository that the settings name."""
+        """The mirror of a repository. Raises TryAgain if the settings do not name it: what is owed
+        is owed until they do."""
+        if repository not in self._mirrors:
+            why = f"the repository {repository} is not in the settings any more"
+            raise TryAgain(f"{why}; name it there again to go on", after=RESTS)
         return self._mirrors[repository]
 
     async def folder(self, repository: str, commit: str) -> Path:
         """The folder with the commit's files, read-only. See `workspace.Checkouts`."""
-        return await self._mirrors[repository].materialise(commit, self._checkouts / repository)
+        return await self.mirror(repository).materialise(commit, self._checkouts / repository)
 
     async def code(self, repository: str, commit: str, folder: str) -> Code:
         """The spec in `folder` at `commit`, checked, with the digests of the commit's files.
@@ -75,7 +83,7 @@ class Repositories:
 
     async def specs(self, repository: str, commit: str) -> dict[str, Code]:
         """The specs at a commit, by folder; in the order of the folders."""
-        files = await self._mirrors[repository].files(commit)
+        files = await self.mirror(repository).files(commit)
         parts = [path.rpartition("/") for path in files]
         folders = sorted(folder for folder, _, name in parts if name == SPEC_FILE)
         return {folder: await self.code(repository, commit, folder) for folder in folders}
@@ -101,7 +109,7 @@ class Repositories:
         found = await self.named(repository, commit, pipeline)
         if found is not None and found.spec is not None:
             return found
-        mirror = self._mirrors[repository]
+        mirror = self.mirror(repository)
         for changed in await mirror.touching(commit, SPEC_FILE, LOOK_BACK):
             before = await mirror.parent(changed)
             earlier = await self.named(repository, before, pipeline) if before else None
@@ -110,7 +118,7 @@ class Repositories:
         return found
 
     async def _read(self, repository: str, commit: str, folder: str) -> Code:
-        mirror = self._mirrors[repository]
+        mirror = self.mirror(repository)
         source = Source(
             repository=repository,
             commit=commit,
@@ -122,15 +130,16 @@ class Repositories:
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        loaded = await asyncio.to_thread(check, text, path, source.below.keys())
+        missing = absent(source.below, is_installed())
+        loaded = await asyncio.to_thread(check, text, path, source.below.keys(), missing)
         problems = tuple(
             replace(each, severity="error") if each.code == ELSEWHERE else each
             for each in loaded.problems
         )
         if loaded.pipeline is not None:
-            images, missing = await self._resolved(loaded, loaded.pipeline)
+            images, unknown = await self._resolved(loaded, loaded.pipeline)
             source = source.model_copy(update={"images": images})
-            problems = (*problems, *missing)
+            problems = (*problems, *unknown)
         sketch = loaded.sketch
         name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
         name = name or slug(folder.rpartition("/")[2] or repository)

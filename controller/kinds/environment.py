@@ -31,6 +31,9 @@ MOST_LOST = 5
 """Commits that are gone and are named."""
 LONGEST_SUBJECT = 200
 
+SAME = 2.0
+"""Seconds by which the router's clock may seem to differ because an answer takes a while."""
+
 
 class EnvironmentKind:
     """A `Kind`: asks the deployer, the router and git."""
@@ -45,6 +48,8 @@ class EnvironmentKind:
         branches: Mapping[str, Environments],
         redact: Callable[[str], str],
         pasts: Pasts,
+        ports: Mapping[str, int],
+        clock: Callable[[], float],
         proposals: Proposals | None = None,
     ) -> None:
         self._versions = versions
@@ -53,6 +58,8 @@ class EnvironmentKind:
         self._branches = branches
         self._redact = redact
         self._pasts = pasts
+        self._ports = ports
+        self._clock = clock
         self._proposals = proposals
 
     async def observe(
@@ -76,6 +83,7 @@ class EnvironmentKind:
             branch=branch,
             lost=lost,
             past=past,
+            port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
             proposal=await self._proposal(state, inbox, branch, tip),
         )
@@ -93,6 +101,7 @@ class EnvironmentKind:
     async def write(self, owner: Key, action: WriteEnvironment) -> Sequence[Message]:
         """Apply `WriteEnvironment`."""
         file = action.file
+        self._repositories.mirror(action.repository)  # that there is one; its branch is beside it
         branch = self._branches[action.repository]
         place = (file.environment, file.pipeline)
         before = await branch.present(*place, at=action.seen) if action.seen else None
@@ -207,8 +216,9 @@ class EnvironmentKind:
         cursor = rollout.cursor
         try:
             if cursor is None:
-                return await self._history(place)
-            return await self._deployer.traffic(place, cursor.epoch, cursor.after)
+                return by_clock(await self._history(place), self._clock())
+            page = await self._deployer.traffic(place, cursor.epoch, cursor.after)
+            return by_clock(page, self._clock())
         except TryAgain:
             return None  # missing data is no evidence either way
 
@@ -243,6 +253,16 @@ def _asks_the_past(
     if state is None or state.unknown is None:
         return state is None or is_new(state)
     return any(letter.message.type in ("retry", "look") for letter in inbox)
+
+
+def by_clock(traffic: Traffic, now: float) -> Traffic:
+    """The records with moments of a clock that says `now`: the router has one of its own, and the
+    machine's may have been set since either began."""
+    apart = now - traffic.now if traffic.now is not None else 0.0
+    if abs(apart) < SAME:
+        return traffic
+    moved = tuple(each._replace(at=each.at + apart) for each in traffic.exchanges)
+    return traffic.model_copy(update={"exchanges": moved, "now": now})
 
 
 def _repository(inbox: Sequence[Letter]) -> str:

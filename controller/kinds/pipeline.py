@@ -189,6 +189,7 @@ class PipelineKind:
             digest=listing.manifest.digest,
             settled=not listing.unsettled,
             marked=bool(listing.marked),
+            unmarked=listing.unmarked,
             at=listing.at,
         )
 

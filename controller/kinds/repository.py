@@ -9,6 +9,7 @@ import structlog
 from controller.environments import BRANCH
 from controller.github.pulls import Pulls, begin
 from controller.kinds.code import Repositories
+from controller.kinds.merge_groups import accepted_of, group_of
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import touches
@@ -73,6 +74,10 @@ class RepositoryKind:
         for branch in heads.keys() - reported:
             sha = heads[branch]
             found = None
+            if group := group_of(branch, heads, talk.pulls):
+                known = seen(branch, sha, group)
+                commits[branch] = await self._merge_group(before, group, known=known)
+                continue
             if not seen(branch, sha):
                 found = await self._branch(before, branch, sha, default, heads[default])
             if found is not None or seen(branch, sha):
@@ -257,6 +262,18 @@ class RepositoryKind:
             removed=tuple(sorted(left)),
             pull=pull,
         )
+
+    async def _merge_group(self, before: Repository, group: Pull, *, known: bool) -> Commit:
+        """The head of a merge group; one that left the queue meanwhile waits to be gone."""
+        if known:
+            return Commit(sha=group.head, pull=group)
+        try:
+            commit = await self._pull(before.name, group)
+            said = await accepted_of(self._repositories, before.name, commit, before.accepted)
+        except NeedsHuman as failure:
+            log.info("a merge group cannot be read", branch=group.branch, reason=str(failure))
+            return Commit(sha=group.head, pull=group, waits=True)
+        return commit.model_copy(update={"accepted": said})
 
 
 class _Talk(NamedTuple):

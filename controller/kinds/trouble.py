@@ -23,10 +23,10 @@ class TroubleKind:
         if not inbox or (state is not None and not state.over):
             return Observed()
         kind, _, name = key.name.partition("/")
-        if kind == "repository":
+        if kind in ("repository", "git", "pulls"):  # itself, or a source that looks at it
             records = await self._store.list("pipeline")
             records = [one for one in records if one.body.get("repository") == name]
-            to = [address for one in records for address in await self._named(one)]
+            to = [address for one in records for address in await named(self._store, one)]
             return Observed(repository=name, to=tuple(dict.fromkeys(to)))
         pipeline = name.rpartition("-")[0] if kind == "run" else name.partition("/")[0]
         record = await self._store.get(Key("pipeline", pipeline))
@@ -35,7 +35,7 @@ class TroubleKind:
         return Observed(
             repository=str(record.body.get("repository", "")),
             pipeline=pipeline,
-            to=tuple(dict.fromkeys(await self._named(record))),
+            to=tuple(dict.fromkeys(await named(self._store, record))),
         )
 
     def decide(
@@ -49,11 +49,12 @@ class TroubleKind:
         """See `machine.trouble`."""
         return machine.decide(key.name, state, observed, inbox)
 
-    async def _named(self, pipeline: Record) -> list[str]:
-        """Whom the pipeline's newest version names; before the first, only the settings do."""
-        newest = pipeline.body.get("versions", 0)
-        record = await self._store.get(Key("model", f"{pipeline.key.name}/{newest}"))
-        if record is None:
-            return []
-        version = parsed(ModelVersion, record.body)
-        return [one.to for one in version.spec.notify if "stuck" in one.on]
+
+async def named(store: Store, pipeline: Record) -> list[str]:
+    """Whom the pipeline's newest version names; before the first, only the settings do."""
+    newest = pipeline.body.get("versions", 0)
+    record = await store.get(Key("model", f"{pipeline.key.name}/{newest}"))
+    if record is None:
+        return []
+    version = parsed(ModelVersion, record.body)
+    return [one.to for one in version.spec.notify if "stuck" in one.on]

@@ -76,6 +76,8 @@ class ReportPolicy(Action):
     """The branch that it would be merged into."""
     base_commit: str
     """Where that branch is: its rules, or the last that it had of that name, are compared."""
+    queued: bool = False
+    """Whether it is said on a merge group, whose last pull request that is."""
     scope: str = ""
     """See `ReportCommit.scope`."""
     accepted: str = ""

@@ -197,7 +197,9 @@ def ended(pipeline: str, environment: str, now: Ref | None) -> Incident:
 
 def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: str) -> Incident:
     """A canary that the judge could not decide waits for a person."""
-    return _waits(pipeline, environment, version, now, why, "promote")
+    waits = _waits(pipeline, environment, version, now, why, "promote")
+    go_back = f"headgate rollback {pipeline}/{environment}"
+    return waits.model_copy(update={"commands": (*waits.commands, go_back)})
 
 
 def approval(

@@ -58,10 +58,8 @@ def inputs(run: Run, graph: Graph | None, links: Links, *, compared: bool = Fals
     if graph is None or any(node.kind == "model_gate" for node in graph.nodes):
         model_of = baseline_of(graph)[1] if graph else None
         digest = f" {code(short(model_of))}" if model_of else ""
-        none = "none: no model in production is known"
-        lines.append(
-            f"- baseline v{run.baseline}{digest}" if run.baseline else f"- baseline {none}"
-        )
+        none = "the base's model" if digest else "none: no model in production is known"
+        lines.append(f"- baseline {f'v{run.baseline}' if run.baseline else none}{digest}")
     lines += _environment(graph)
     model = graph.model if graph else None
     maker = run.nodes.get(model.node or "") if model else None

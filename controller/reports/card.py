@@ -207,9 +207,12 @@ def _next(card: Card) -> Iterator[str]:
             f"{duration(canary.deadline.total_seconds())}. A version that is worse is rolled back "
             "and this file restored."
         )
-        for name, signal in canary.signals.watched().items():
-            # Errors are a share of the requests, a latency is relative to stable's.
-            yield f"  - {_limit(name, signal.not_worse_by)}"
+        limits = {
+            **{name: signal.not_worse_by for name, signal in canary.signals.named().items()},
+            **canary.signals.unasked(),
+        }
+        for name, allowed in limits.items():
+            yield f"  - {_limit(name, allowed)}"
     yield (
         "- **Closing** declines it: what serves stays, and the version is not quarantined. "
         f"{code(f'headgate retry {place}')} proposes it again."
@@ -221,6 +224,14 @@ def _next(card: Card) -> Iterator[str]:
 
 def _limit(name: str, allowed: float) -> str:
     """What a signal may show on the canary, in words."""
-    if name == "errors":
-        return f"{code(name)}: at most {number(allowed * 100)} more requests in a hundred may fail"
-    return f"{code(name)}: may be {percent(allowed)} longer than on stable"
+    # Most are a share of the requests; a latency and a size are relative to stable's.
+    points = f"at most {number(allowed * 100)} more requests in a hundred may"
+    words = {
+        "errors": f"{points} fail",
+        "refusals": f"{points} be refused (4xx)",
+        "other_statuses": f"{points} be answered otherwise than with 2xx or 4xx",
+        "content": f"{points} be answered with no body or another media type, else it is held",
+        "size": f"answers may be {percent(allowed)} larger than stable's, or as much smaller, else "
+        "it is held",
+    }
+    return f"{code(name)}: {words.get(name, f'may be {percent(allowed)} longer than on stable')}"

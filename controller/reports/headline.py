@@ -69,7 +69,9 @@ def _measured(one: Measured, report: Report, baseline: int | None, compared: boo
         return f"{moved} ({difference})" + (f" against v{baseline}" if baseline else "")
     if baseline is not None:
         return f"{one.metric} {now}, not compared with v{baseline}"
-    return f"{one.metric} {now}, " + ("the first model" if compared else "compared with no model")
+    return f"{one.metric} {now}, " + (
+        "the first model" if compared else "not compared with another model"
+    )
 
 
 def limits_on(metric: str, report: Report) -> list[float]:

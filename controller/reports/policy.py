@@ -14,6 +14,10 @@ from validators.figures import clip
 from validators.render.markdown import code, escape
 
 LONGEST_TITLE = 200
+_IN_THE_QUEUE = (
+    "A merge group may loosen what was accepted in its pull requests, and no more. Accept it "
+    "there, and queue the pull request again."
+)
 
 
 class Compared(NamedTuple):
@@ -42,6 +46,7 @@ def policy_report(action: ReportPolicy, compared: Compared, links: Links) -> Com
     parts = [
         f"## {'❌' if verdict.fails else '✅'} {escape(title)}",
         *(_how_to_accept(action, compared.base) if verdict.asks else ()),
+        *((_IN_THE_QUEUE,) if action.queued and verdict.fails else ()),
         *_about(action, compared, links),
         *rules(compared.policy.changes, where=_where(compared, links)),
     ]
@@ -94,6 +99,8 @@ def _judged(action: ReportPolicy, compared: Compared) -> _Verdict:
         return _Verdict("no rule loosened" + (f" ({changed} changed)" if changed else ""), False)
     if action.accepted:
         return _Verdict(f"{what}, accepted by @{action.accepted.removeprefix('@')}", False)
+    if action.queued:
+        return _Verdict(f"{what}, which no open pull request has accepted", True)
     who = may_accept(base.spec.policy.approvers)
     return _Verdict(f"{what}; waits for {who} to accept this commit", True, True)
 

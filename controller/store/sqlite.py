@@ -25,6 +25,8 @@ from controller.store import rows, statements
 from controller.store.faults import explained, newer
 from controller.store.migrations import HEAD, NewerSchema, migrate
 from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record
+from controller.store.renaming import rename
+from specs.failures import Failure
 
 T = TypeVar("T")
 
@@ -46,6 +48,8 @@ class SqliteStore:
         self._synchronous = ""
         self._seen: int | None = None
         self._connection: Connection
+        self.unsaved: Failure | None = None
+        """Why the latest commit was not saved; None if it was."""
 
     @classmethod
     async def open(cls, path: Path, patience: float = PATIENCE) -> Self:
@@ -88,7 +92,11 @@ class SqliteStore:
 
     async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
         """Save all of `change` or nothing; see `Store`."""
-        return await self._run(self._commit, change, now)
+        return await self._save(self._commit, change, now)
+
+    async def touch(self) -> None:
+        """Write what is written already: whether anything can be saved. Raises as `commit`."""
+        await self._save(self._touch)
 
     async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
         """The outbox, oldest first; of one object, or of all."""
@@ -110,6 +118,11 @@ class SqliteStore:
         """True if another process has committed since the last call; cheap enough to poll."""
         return await self._run(self._changed)
 
+    async def latest(self) -> float:
+        """When an object was saved last, in seconds since the epoch; 0 if none ever was."""
+        (found,) = await self._select(statements.NEWEST, {})
+        return float(found[0] or 0.0)
+
     async def prune(self, before: float) -> int:
         """Forget letters heeded before that time, and say how many they were.
 
@@ -118,10 +131,23 @@ class SqliteStore:
         """
         return await self._run(self._prune, before)
 
+    async def rename_repository(self, old: str, new: str) -> None:
+        """Call a repository otherwise in all that is stored. For a controller before its loop."""
+        await self._save(self._rename, old, new)
+
     async def _select(
         self, query: Select[*tuple[Any, ...]], parameters: rows.Parameters
     ) -> Sequence[rows.AnyRow]:
         return await self._run(lambda: self._connection.execute(query, parameters).all())
+
+    async def _save(self, call: Callable[..., T], *arguments: Any) -> T:
+        try:
+            saved = await self._run(call, *arguments)
+        except Failure as failure:
+            self.unsaved = failure
+            raise
+        self.unsaved = None
+        return saved
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(
@@ -215,6 +241,14 @@ class SqliteStore:
                 return ()
             owing = connection.execute(statements.OWED_BY, rows.which(change.put.key)).all()
         return tuple(rows.owed(row) for row in owing)
+
+    def _touch(self) -> None:
+        with self._writing(forced=False) as connection:
+            connection.exec_driver_sql("PRAGMA user_version = 0")  # of no meaning; it is a write
+
+    def _rename(self, old: str, new: str) -> None:
+        with self._writing(forced=True) as connection:
+            rename(connection, old, new)
 
     def _prune(self, before: float) -> int:
         with self._writing(forced=False) as connection:

@@ -34,6 +34,8 @@ FACT = _fact.on_conflict_do_update(
     where=objects.c.body != _fact.excluded.body,
 )
 
+NEWEST = select(func.max(objects.c.updated))
+
 OWED = select(outbox).order_by(outbox.c.number)
 OWED_BY = OWED.where(
     outbox.c.owner_kind == bindparam("p_kind"), outbox.c.owner_name == bindparam("p_name")

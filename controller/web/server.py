@@ -51,24 +51,32 @@ class _TooLarge(Exception):  # noqa: N818 - it says what the body is
 
 
 def application(
-    secrets: Sequence[str], whom: Whom, send: Send, *, patience: float = PATIENCE
+    secrets: Sequence[str],
+    whom: Whom,
+    send: Send,
+    *,
+    ails: Callable[[], bool] = lambda: False,
+    patience: float = PATIENCE,
 ) -> Starlette:
-    """`POST /webhooks/github` and `GET /healthz`.
+    """`POST /webhooks/github` and `GET /healthz`, which answers 503 while the controller `ails`:
+    it lives, and can save nothing.
 
     `whom` says which objects a hint concerns; each gets a message `github/<delivery>` through
     `send`, whose store counts the same id once, so a replayed delivery is nothing new.
     """
     webhook = _Webhook(secrets, whom, send, patience)
+
+    async def healthz(_: Request) -> Response:
+        if ails():  # why, is for those who can read the log: others may ask here
+            return PlainTextResponse("the controller cannot save\n", 503)
+        return PlainTextResponse("ok\n")
+
     return Starlette(
         routes=[
             Route("/webhooks/github", webhook.take, methods=["POST"]),
-            Route("/healthz", _healthz, methods=["GET"]),
+            Route("/healthz", healthz, methods=["GET"]),
         ]
     )
-
-
-async def _healthz(_: Request) -> Response:
-    return PlainTextResponse("ok\n")
 
 
 class _Webhook:

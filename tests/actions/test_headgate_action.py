@@ -47,8 +47,8 @@ def test_a_good_model_passes_and_its_report_is_the_jobs_summary(work: Path, tmp_
     report = Path(done.outputs["report"]).read_text()
     assert report in done.summary
     assert report.startswith("## ✅ roc_auc ")
-    assert "mean-1 passed after" in report
-    assert "no model in production is known here" in report
+    assert "mean-2 passed after" in report
+    assert "- baseline the base's model" in report
     assert "no rule loosened" in done.summary
     assert done.annotations == []
 

@@ -166,19 +166,22 @@ class MarkerContract:
     async def test_a_marker_counts_only_if_no_object_of_the_dataset_is_newer(
         self, scene: DatedScene
     ) -> None:
-        async def marked(glob: str = "*.csv") -> bool | None:
-            return (await scene.bucket.list(scene.uri(glob), marker="_SUCCESS")).marked
+        async def marked(glob: str = "*.csv") -> bool | str:
+            listing = await scene.bucket.list(scene.uri(glob), marker="_SUCCESS")
+            assert listing.marked is not None
+            return listing.unmarked or listing.marked
 
         scene.put_at(1, "a.csv")
-        assert await marked() is False
+        assert await marked() == "its marker _SUCCESS is not there"
         scene.put_at(2, "_SUCCESS")
-        assert await marked()
+        assert await marked() is True
         scene.put_at(3, "notes.txt")
-        assert await marked(), "no object of the dataset"
+        assert await marked() is True, "no object of the dataset"
         scene.put_at(4, "b.csv")
-        assert await marked() is False, "it is left from the delivery before"
-        assert await marked("a*.csv")
+        stale = "its marker _SUCCESS is older than b.csv"
+        assert await marked() == stale, "it is left from the delivery before"
+        assert await marked("a*.csv") is True
         scene.put_at(4, "_SUCCESS")
-        assert await marked(), "as new as the newest object is new enough"
+        assert await marked() is True, "as new as the newest object is new enough"
         scene.put_at(5, "b.csv")
-        assert await marked() is False
+        assert await marked() == stale

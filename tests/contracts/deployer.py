@@ -242,6 +242,43 @@ class DeployerContract:
         assert {a.json()["pid"] for a in await flood(address(seen), 60)} == before
         assert len(await records(deployer)) == 120
 
+    async def test_a_record_has_the_size_and_the_media_type_of_the_answer(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        seen = await converge(deployer, Desired(stable=target.server("v1")))
+        async with Caller(address(seen)) as caller:
+            page = await caller.ask("/page", "GET", b"")
+            chunked = await caller.ask("/chunked", "GET", b"")
+            await caller.ask("/page", "HEAD", b"")
+            await caller.ask("/x?status=204", "GET", b"")
+        assert [(one.size, one.content) for one in await records(deployer)] == [
+            (len(page.body), "text/html"),  # the server says `Text/HTML; charset=utf-8`
+            (len(chunked.body), ""),
+            (0, "text/html"),
+            (0, ""),
+        ]
+
+    async def test_a_request_in_flight_is_told_of_until_it_is_on_record(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        desired = Desired(stable=stable, canary=canary, canary_weight=1.0)
+        seen = await converge(deployer, desired)
+        slow = asyncio.create_task(ask(address(seen), "/predict?hold=1", Headgate_Unit="u"))
+        await until_held(canary.model)
+        first = await deployer.traffic(PLACE, None, 0)
+        second = await deployer.traffic(PLACE, None, 0)
+        (before,), (after,) = first.waiting, second.waiting
+        assert (before.arm, before.probability) == (Arm.CANARY, 1.0)
+        assert 0 < before.age < after.age
+        let_go(canary.model)
+        await slow
+        page = await deployer.traffic(PLACE, None, 0)
+        (exchange,) = page.exchanges
+        assert page.waiting == ()
+        assert exchange.latency >= after.age
+        assert exchange.unit == before.unit is not None
+
     async def test_an_unknown_epoch_is_read_from_its_beginning(
         self, deployer: Deployer, target: Target
     ) -> None:

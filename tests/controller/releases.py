@@ -25,6 +25,7 @@ class Released(NamedTuple):
     versions: Versions
     repositories: Repositories
     artifacts: Artifacts
+    store: SqliteStore
 
 
 @asynccontextmanager
@@ -70,6 +71,6 @@ async def released(
         fact = Fact(key=Key("model", "mean/1"), body=version.model_dump(mode="json"))
         await store.commit(Change(facts=(fact,)), 0.0)
         repositories = Repositories({"team": mirror}, root / "checkouts")
-        yield Released(Versions(store), repositories, artifacts)
+        yield Released(Versions(store), repositories, artifacts, store)
     finally:
         await store.close()

@@ -108,7 +108,7 @@ def test_an_edited_target_changes_its_link_and_links_only_change_for_that(
 
 def test_texts_are_read_as_git_prints_them_and_none_that_no_link_can_have() -> None:
     about = b"aa blob 3\nbb blob 4097\ncc missing\ndd blob 4\n"
-    assert short_enough(about) == ("aa", "dd")
+    assert short_enough(about, 4096) == ("aa", "dd")
     assert parse_texts(b"aa blob 3\na\nb\ndd blob 4\n\xff/..\n") == {
         "aa": "a\nb",
         "dd": "\udcff/..",

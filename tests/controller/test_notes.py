@@ -1,6 +1,9 @@
 """Reports as git notes, as git itself reads them."""
 
 import asyncio
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,3 +95,49 @@ def test_the_last_report_of_each_pipeline_stands(
         assert merged(note, {name: text}) == note, "said again, it changes nothing"
     if reports:
         assert note.startswith(before.rstrip("\n")) or not before.strip()
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def as_in_the_readme(folder: Path, first: str) -> str:
+    """Type what the README says, from the block that begins with these words on; what it shows."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if block.startswith(first)]
+    who = {f"GIT_{role}_{part}": "rita@example.org" for role in ("AUTHOR", "COMMITTER")
+           for part in ("NAME", "EMAIL")}  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-ec", block], cwd=folder, env=os.environ | who, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def test_a_reader_with_notes_of_their_own_fetches_reports_as_the_readme_says(
+    ada: Person, tmp_path: Path
+) -> None:
+    first, second = ada.push({"a": "1"}), ada.push({"a": "2"})
+    run_git(ada.clone, "push", "-q", "origin", "HEAD:headgate/environments")
+    notes = notes_of(ada, tmp_path)
+    await notes.write(first, {"fares": "PASS: one"})
+    reader = tmp_path / "reader"
+    run_git(tmp_path, "clone", "-q", str(ada.remote), str(reader))
+    assert "PASS: one" in as_in_the_readme(reader, "git fetch origin headgate/")
+
+    for commit in (first, second):
+        run_git(reader, "notes", "--ref=headgate", "add", "-m", "Seen by Rita", commit)
+    await notes.write(first, {"fares": "PASS: two"})
+    shown_ = as_in_the_readme(reader, "git fetch origin headgate/")
+    assert "PASS: two" in shown_
+    assert "Seen by Rita" not in shown_
+    assert run_git(reader, "notes", "--ref=headgate", "show", first) == "Seen by Rita"
+
+    as_in_the_readme(reader, "git notes --ref=headgate merge")
+    assert "PASS: two" in shown(ada, first)
+    assert "Seen by Rita" in shown(ada, first)
+    assert shown(ada, second) == "Seen by Rita"
+    await notes.write(first, {"fares": "PASS: three"})
+    assert "Seen by Rita" in shown(ada, first)
+    assert "PASS: two" not in shown(ada, first)
+    as_in_the_readme(reader, "git fetch origin headgate/")
+    as_in_the_readme(reader, "git notes --ref=headgate merge")

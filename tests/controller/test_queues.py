@@ -29,7 +29,7 @@ class Around:
         self.store = store
         self.woken: list[Key] = []
         self.hints: list[str] = []
-        self.watch = Watch(self.send, 3600.0, AT_ONCE.clock, 5.0)
+        self.watch = Watch(self.send, 3600.0, AT_ONCE)
         self.queues = Queues(
             [Queue(url, wait=1)], store, self.watch, self.hints.append, self.send, AT_ONCE
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ from controller.machine.actions import Deploy
 from controller.machine.core import Key, Letter, Message
 from controller.secrets import Secrets
 from controller.serving import Serving
+from deployers.control import Routing
 from deployers.local import LocalDeployer
-from deployers.protocol import Observed
+from deployers.protocol import Bounds, Observed
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.releases import released
 
@@ -51,6 +53,9 @@ RELEASE = {
         "run": f"{sys.executable} serve.py {{model}} {{port}} {{params.greeting}}",
         "env": {"MODE": "fast"},
         "secrets": ["TOKEN"],
+        "answer_within": "90s",
+        "idle": "5s",
+        "largest_request": "1Mi",
     }
 }
 DEPLOY = Deploy(pipeline="mean", environment="staging", stable=1, attempt="a1")
@@ -71,7 +76,7 @@ async def site(
         branches = {"team": Environments(v1.repositories.mirror("team"))}
         pasts = Pasts(v1.repositories, branches, v1.versions, v1.artifacts)
         kind = EnvironmentKind(
-            v1.versions, deployer, v1.repositories, branches, secrets.redact, pasts
+            v1.versions, deployer, v1.repositories, branches, secrets.redact, pasts, {}, time.time
         )
         try:
             yield serving, deployer, kind
@@ -118,6 +123,20 @@ async def test_a_version_is_served_from_its_model_with_its_parameters_and_secret
         "token": SECRET,
         "mode": "fast",
     }
+
+
+async def test_the_limits_of_the_spec_are_the_routers(tmp_path: Path) -> None:
+    async with site(tmp_path, greeting="hi") as (serving, deployer, _):
+        seen = await ready(serving, deployer)
+        async with httpx.AsyncClient(base_url=seen.address or "", trust_env=False) as client:
+            answer = await client.post("/predict", content=b"x" * (2**20 + 1))
+        (file,) = (tmp_path / "serving").glob("places/*/router.json")
+        routing = Routing.model_validate_json(file.read_bytes())
+    assert answer.status_code == 413
+    assert "1,048,576 bytes at most" in answer.json()["error"]
+    assert routing.stable is not None
+    bounds = Bounds(answer_within=90.0, idle=5.0, largest_request=2**20)
+    assert routing.stable.bounds == bounds
 
 
 async def test_a_server_sees_the_files_that_it_reads_and_nothing_else_of_the_commit(

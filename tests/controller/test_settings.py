@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,21 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE))
     found = dict(leaves(settings_schema(), settings_schema(), ""))
     assert all(found.values()), found
-    sections = {"log", "docker", "github", "github.app", "github.webhook"}
+    sections = {"log", "router", "docker", "github", "github.app", "github.webhook"}
     parents = {name.rpartition(".")[0] for name in found} & sections
     assert set(found) - parents == documented
     assert set(variables()) <= set(re.findall(r"`(HEADGATE_[A-Z_]+)`", text))
+
+
+def test_what_a_change_of_each_setting_does_is_documented() -> None:
+    section = DOCUMENT.read_text(encoding="utf-8").partition("## When settings change")[2]
+    rows = re.findall(r"^\| (`.+?) \|", section.partition("\n## ")[0], re.MULTILINE)
+    told = [pattern for row in rows for pattern in re.findall(r"`([^`]+)`", row)]
+    found = dict(leaves(settings_schema(), settings_schema(), ""))
+    groups = {name.rpartition(".")[0] for name in found}
+    single = set(found) - groups
+    assert not [one for one in single if not any(fnmatch(one, pattern) for pattern in told)]
+    assert not [pattern for pattern in told if not any(fnmatch(one, pattern) for one in single)]
 
 
 def test_the_documents_example_loads() -> None:

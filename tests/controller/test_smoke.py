@@ -13,8 +13,11 @@ import pytest
 
 from controller import smoke
 from controller.machine.actions import RunSmoke
-from controller.machine.core import Key
+from controller.machine.core import Fact, Key
+from controller.machine.environments.environment import Environment
 from controller.smoke import LARGEST, Smoker
+from controller.store.protocol import Change
+from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.releases import released
 from validators.report import Report
@@ -117,6 +120,35 @@ async def test_all_requests_are_asked_in_order_and_each_is_a_check(
     assert candidate.asked == ["GET /healthz ", 'POST /predict {"ask": 1}', "GET /gone "]
     assert [check.name for check in found.checks] == ["GET /healthz", "POST /predict", "GET /gone"]
     assert found.verdict is Verdict.PASS
+
+
+async def test_a_body_that_production_was_not_asked_with_is_told(
+    tmp_path: Path, candidate: Running
+) -> None:
+    asks = {"post": "/predict", "body": "smoke.json"}
+    async with released(tmp_path, release(asks), FILES) as v1:
+        first = await v1.versions.get("mean", 1)
+        assert first is not None
+        same = first.model_copy(update={"number": 2})
+        files = {**first.source.files, "smoke.json": digest("easier")}
+        other = first.source.model_copy(update={"files": files})
+        changed = first.model_copy(update={"number": 3, "source": other})
+        production = Environment(
+            pipeline="mean", name="production", repository="team", stable=first.ref
+        )
+        bodies = {f"mean/{one.number}": one for one in (same, changed)}
+        facts = [Fact(key=Key("model", name), body=one.plain()) for name, one in bodies.items()]
+        facts.append(Fact(key=Key("environment", "mean/production"), body=production.plain()))
+        await v1.store.commit(Change(facts=tuple(facts)), 0.0)
+        smoker, notes = Smoker(v1.versions, v1.repositories), {}
+        for number in (2, 3):
+            action = candidate.action.model_copy(
+                update={"version": number, "rollout": f"r{number}"}
+            )
+            (message,) = await smoker.smoke(OWNER, action)
+            notes[number] = message.body["report"]["notes"]
+    assert notes[2] == []
+    assert notes[3][0].startswith("smoke.json is not what v1 in production was asked with")
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,14 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if url.path == "/healthz":
+            while Path(f"{sys.argv[1]}.busy").exists():
+                time.sleep(0.01)
             ready = "wait_for" not in MODEL or Path(MODEL["wait_for"]).exists()
             self.answer(200 if ready else 503, b"")
             return
         time.sleep(float(query.get("sleep", 0)))
-        if "hold" in query:  # until the test lets it go
-            Path(f"{sys.argv[1]}.held").touch()
-            while not Path(f"{sys.argv[1]}.go").exists():
-                time.sleep(0.01)
+        if "hold" in query:
+            self.hold()
         match url.path:
             case "/chunked":
                 self.send_response(200)
@@ -38,6 +38,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.end_headers()
                 for number in range(int(query.get("chunks", 3))):
                     self.wfile.write(b"5\r\npart%d\r\n" % (number % 10))
+                    time.sleep(float(query.get("every", 0)))
+                if "stall" in query:
+                    self.hold()
                 self.wfile.write(b"0\r\n\r\n")
             case "/until-closed":
                 self.send_response(200)
@@ -58,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"ok and more")
+            case "/page":
+                self.answer(200, b"<p>page</p>", "Text/HTML; charset=utf-8")
             case "/die":
                 os._exit(9)
             case _:
@@ -76,8 +81,16 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_HEAD = do_PUT = do_GET  # noqa: N815 - the library's names
 
-    def answer(self, status: int, body: bytes) -> None:
+    def hold(self) -> None:
+        """Wait until the test lets it go."""
+        Path(f"{sys.argv[1]}.held").touch()
+        while not Path(f"{sys.argv[1]}.go").exists():
+            time.sleep(0.01)
+
+    def answer(self, status: int, body: bytes, content: str = "") -> None:
         self.send_response(status)
+        if content:
+            self.send_header("Content-Type", content)
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()

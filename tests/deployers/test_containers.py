@@ -1,7 +1,9 @@
 """Model servers as containers of a real Docker Engine, through the deployer of this machine."""
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -136,6 +138,36 @@ async def test_a_killed_container_is_started_again_and_that_is_told(place: Place
     assert again is not None
     assert again.detail == "started again once"
     assert place.containers() != [name]
+    await deployer.close()
+
+
+@pytest.mark.parametrize("freeze", ["SIGSTOP", "pause"])
+async def test_a_frozen_container_is_taken_away_and_started_again(
+    place: Place, freeze: str
+) -> None:
+    deployer = place.deployer()
+    server = place.server("v1").model_copy(update={"hung_after": 0.5})
+    await converge(deployer, Desired(stable=server))
+    [name] = place.containers()
+
+    def stop(client: "DockerClient") -> None:
+        container = client.containers.get(name)
+        if freeze == "pause":
+            container.pause()
+            return
+        table = container.top()
+        for row in table["Processes"]:  # each: the first is Docker's init, which only waits
+            os.kill(int(row[table["Titles"].index("PID")]), signal.SIGSTOP)
+
+    place.ask(stop)
+    for _ in range(3):
+        status = (await deployer.observe(PLACE)).server("v1")
+    assert status is not None
+    assert status.hung
+    again = (await converge(deployer, Desired(stable=server), 60)).server("v1")
+    assert again is not None
+    assert again.detail == "started again once"
+    assert name not in place.containers()
     await deployer.close()
 
 

@@ -14,12 +14,13 @@ import pytest
 
 from deployers.local import LocalDeployer
 from deployers.protocol import Desired, ServerStatus
-from deployers.site import Placed, Site
+from deployers.site import Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
 from tests.contracts.test_local_deployer import local_server
 from tests.deployers.caller import ask
 from tests.deployers.world import eventually, let_go, living, until_held
+from tests.ports import reserved_port
 
 
 def hidden(text: str) -> str:
@@ -119,6 +120,17 @@ async def test_a_server_that_keeps_dying_is_started_again_with_growing_pauses(
     assert pauses[1] - pauses[0] >= 2.0  # the second pause alone is that long
 
 
+async def test_a_pause_that_another_clock_put_hours_ahead_is_over(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=local_server(tmp_path, "v1"))
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+    later = time.time() + 7200
+    site.save(Placed(name="v1", port=free_port(), ready="/healthz", predict="/predict",
+                     crashes=1, not_before=later))  # fmt: skip
+    assert (await converge(deployer, desired)).stable == "v1"
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -188,6 +200,69 @@ async def test_a_fixed_port_that_is_taken_says_so(deployer: LocalDeployer, tmp_p
             return "address already in use" in str(failure.value)
 
         await eventually(said)
+
+
+async def test_a_router_moves_to_another_port_and_callers_of_the_old_one_find_nobody(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    stable = local_server(tmp_path, "v1")
+    seen = await converge(deployer, Desired(stable=stable))
+    with reserved_port() as port:
+        await applied(deployer, Desired(stable=stable, port=port))
+        moved = await deployer.observe(PLACE)
+        assert moved.address == f"http://127.0.0.1:{port}"
+        assert (await ask(address(moved))).json()["model"] == "v1"
+        with pytest.raises(OSError, match="Connect call failed"):
+            await ask(address(seen))
+        await applied(deployer, Desired(stable=stable))
+        assert (await deployer.observe(PLACE)).address == moved.address, "without one, it is kept"
+
+
+async def test_a_port_that_is_taken_is_told_and_holds_up_no_rollback(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    stable, canary = local_server(tmp_path, "v1"), local_server(tmp_path, "v2")
+    before = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1.0))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(TryAgain) as failure:
+            await deployer.apply(PLACE, Desired(stable=stable, port=port))
+        assert failure.value.human
+        assert f"the port {port} cannot be had, so it goes on to answer at" in str(failure.value)
+        now = await deployer.observe(PLACE)
+        assert (now.address, now.canary) == (before.address, None)
+        assert (await ask(address(now))).json()["model"] == "v1"
+    await applied(deployer, Desired(stable=stable, port=port))
+    assert (await deployer.observe(PLACE)).address == f"http://127.0.0.1:{port}"
+
+
+async def test_a_router_whose_port_was_taken_while_it_was_down_comes_back_where_the_settings_say(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    stable = local_server(tmp_path, "v1")
+    seen = await converge(deployer, Desired(stable=stable))
+    router = next(line for line in living(tmp_path) if "deployers.router" in line)
+    os.kill(int(router.split(":")[0]), signal.SIGKILL)
+
+    async def gone() -> bool:
+        return (await deployer.observe(PLACE)).address is None
+
+    await eventually(gone)
+    with socket.socket() as taken, reserved_port() as port:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(address(seen).rpartition(":")[2])))
+        taken.listen()
+
+        async def told() -> bool:
+            with pytest.raises(TryAgain) as failure:
+                await deployer.apply(PLACE, Desired(stable=stable))
+            return failure.value.human and "address already in use" in str(failure.value)
+
+        await eventually(told)
+        desired = Desired(stable=stable, port=port)
+        assert (await converge(deployer, desired)).address == f"http://127.0.0.1:{port}"
 
 
 async def test_a_killed_router_is_started_again_on_its_port_by_the_next_apply(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 
 from controller.app import serve
@@ -16,7 +17,12 @@ from controller.machine.core import Key
 from controller.secrets import Secrets
 from controller.store.protocol import Owed
 from specs.failures import NeedsHuman
+from tests.controller.notify.receivers import webhook
+from tests.ports import reserved_port
 from tests.scenarios.world import World
+
+# Apprise's reader of PGP keys imports it, whatever service is asked for.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
 async def refused(world: World) -> str:
@@ -268,3 +274,69 @@ async def test_a_full_disk_fails_the_step_with_the_mend_and_the_next_run_passes(
         assert "free some" in failed
         world.push("Write a small one", train__py=(LARGE, "given.out.write_text("))
         assert (await world.ended(2)).outcome == "passed"
+
+
+class Disk:
+    """Fills for whatever this process appends to a file beyond a size."""
+
+    def __init__(self) -> None:
+        self._soft, self._hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(self, size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, self._hard))
+
+    def free(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._soft, self._hard))
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    made = Disk()
+    yield made
+    made.free()
+
+
+async def test_a_controller_that_cannot_save_tells_at_once_past_its_store_and_again_when_it_can(
+    world: World, disk: Disk
+) -> None:
+    with webhook() as here, reserved_port() as port:
+        world.push(
+            "Name somebody",
+            ml_pipeline__yaml=(
+                "params:",
+                f'notify: [{{to: "json://127.0.0.1:{here.port}/spec", on: [stuck]}}]\n\nparams:',
+            ),
+        )
+        world.configure(
+            notify=[{"to": f"json://127.0.0.1:{here.port}/settings", "on": ["stuck"]}],
+            github={"token": "TOKEN", "webhook": {"secret": "HOOK", "port": port}},
+        )
+        world.secrets = Secrets({"TOKEN": "of-nobody", "HOOK": "of-nobody"})
+        health = f"http://127.0.0.1:{port}/healthz"
+        async with world.controller(), httpx.AsyncClient() as http:
+            await world.serves(1)
+            log = world.root / "home" / "state.db-wal"
+            disk.fill(log.stat().st_size // 2)  # below where it writes now, above all other files
+
+            async def told() -> bool:
+                return len(here.bodies) == 2
+
+            await world.until(told, "both addresses to hear of it")
+            assert {body["status"] for body in here.bodies} == {"firing"}
+            assert {body["alert"] for body in here.bodies} == {"stuck/controller"}
+            assert sorted(here.paths) == ["/settings", "/spec"]
+            said = here.bodies[0]["incident"]["what"]
+            assert "state.db" in said
+            assert "free" in said.lower()
+            answer = await http.get(health)
+            assert (answer.status_code, answer.text) == (503, "the controller cannot save\n")
+            disk.free()
+            world.drop("b.csv", [4, 5, 6])  # and all goes on
+
+            async def over() -> bool:
+                return len(here.bodies) == 4
+
+            await world.until(over, "its end to be told")
+            assert {body["status"] for body in here.bodies[2:]} == {"resolved"}
+            assert (await http.get(health)).status_code == 200
+            await world.serves(2, "staging")

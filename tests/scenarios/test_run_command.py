@@ -72,6 +72,39 @@ def test_a_commit_that_takes_gates_and_release_out_passes_only_where_that_is_acc
     assert headgate(work, "run", "--base", base).returncode in (4, 6)
 
 
+def test_the_model_of_the_base_is_what_a_commit_is_compared_with(tmp_path: Path) -> None:
+    work = clone(tmp_path, GATED, a=points(0, 2000))
+    change(work, "ml-pipeline.yaml", ", expectations: suite.yaml", "")
+    base = commit(work, "Judge the model only")
+    change(work, "ml-pipeline.yaml", "noise: 0.0", "noise: 9.0")
+    commit(work, "Be worse")
+
+    alone = headgate(work, "run")
+    assert "`--base` names a commit whose model is compared" in alone.stdout
+    done = headgate(work, "run", "--base", base, "--report", "report.md")
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"First the model of the base, {base[:12]}, to compare with:" in done.stdout
+    report = (work / "report.md").read_text()
+    assert f"the model of {base[:12]}" in report
+    assert "- baseline the base's model" in report
+
+
+def test_a_base_whose_model_cannot_be_made_leaves_its_comparison_undecided(tmp_path: Path) -> None:
+    work = clone(tmp_path, GATED, a=points(0, 2000))
+    change(work, "ml-pipeline.yaml", ", expectations: suite.yaml", "")
+    change(work, "train.py", "import argparse", "raise SystemExit(9)\nimport argparse")
+    base = commit(work, "Break the training")
+    change(work, "train.py", "raise SystemExit(9)\n", "")
+    commit(work, "Mend it")
+
+    done = headgate(work, "run", "--base", base)
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"the model of {base[:12]} cannot be made: " in done.stdout
+    assert "INCONCLUSIVE" in done.stdout
+
+
 def take_out(work: Path, *parts: str) -> None:
     """Remove whole parts of the spec, each with what is below it."""
     spec = work / "ml-pipeline.yaml"

@@ -23,7 +23,10 @@ class Clock:
         self._ahead = wanted - time.monotonic()
 
     def ways(self) -> Ways:
-        return Ways(clock=lambda: self._ahead + time.monotonic(), wake_every=0.05)
+        return Ways(clock=self.now, wall=self.now, wake_every=0.05)
+
+    def now(self) -> float:
+        return self._ahead + time.monotonic()
 
 
 @pytest.fixture

@@ -107,6 +107,19 @@ def test_a_placeholder_that_is_not_there_is_pointed_at() -> None:
         ([("{metric: roc_auc,", "{metric: roc_auc, slice: a,")],
          "unknown-reference", "gates.model.checks[0].slice"),
         ([("score: p}", "prediction: p}")], "missing-column", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p, prediction: q}\n    task: multiclass")],
+         "task", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p, prediction: q}\n    task: regression")],
+         "task", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p}\n    task: multiclass"),
+          ("metric: roc_auc", "metric: accuracy")], "missing-column", "gates.model.task"),
+        ([("score: p}", "prediction: p}\n    task: regression\n    positive: 1"),
+          ("metric: roc_auc", "metric: r2")], "task", "gates.model.positive"),
+        ([("score: p}", "prediction: p}\n    positive: 1"), ("metric: roc_auc", "metric: r2")],
+         "task", "gates.model.checks[0].metric"),
+        ([("score: p}", "score: p, prediction: q}"),
+          ("[{metric: roc_auc,", "[{metric: r2, at_least: 0}, {metric: roc_auc,")],
+         "task", "gates.model.checks[1].metric"),
         ([("not_worse_than_baseline_by: 0.005", "at_most: 0.9")],
          "reversed-limit", "gates.model.checks[0]"),
         ([("not_worse_than_baseline_by: 0.005", "at_least: 0.9, severity: warn")],
@@ -126,6 +139,7 @@ CANARY = "  production: {{canary: {{{}}}}}\n"
 @pytest.mark.parametrize(
     ("canary", "code", "words"),
     [
+        ("signals: {errors: {counts: [5xx, 5xx]}}", "duplicate", "`5xx` is listed twice"),
         ("steps: [25%, 5%]", "weight", "5% after 25%"),
         ("steps: [5%, 5%]", "weight", "5% after 5%"),
         ("steps: [0%, 5%]", "weight", "0% of the traffic"),
@@ -139,6 +153,33 @@ def test_a_canary_that_cannot_work_is_an_error(canary: str, code: str, words: st
     assert (problem.severity, problem.code) == ("error", code)
     assert words in problem.message
     assert problem.line == len(SMALLEST.splitlines()) + 1
+
+
+def test_a_status_that_its_class_counts_already_is_warned_of() -> None:
+    problem = only(SMALLEST + CANARY.format("signals: {errors: {counts: [503, 5xx]}}"))
+    assert (problem.severity, problem.code) == ("warning", "no-effect")
+    assert "`503` is one of `5xx`" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ("[5xx, 2xx]", "what a failed request ends with; 2xx is none"),
+        ("[timeout]", "a class of statuses (3xx, 4xx, 5xx), one status such as 422, or no_answer"),
+        ("[]", "at least one"),
+        ("5xx", "a list"),
+    ],
+)
+def test_what_cannot_count_as_an_error_is_told_with_what_can(counts: str, expected: str) -> None:
+    problem = only(SMALLEST + CANARY.format(f"signals: {{errors: {{counts: {counts}}}}}"))
+    assert (problem.severity, problem.expected) == ("error", expected)
+    assert "signals.errors.counts" in problem.message
+
+
+def test_signals_that_do_not_see_a_failing_canary_are_told_so() -> None:
+    problem = only(SMALLEST + CANARY.format("signals: {refusals: {not_worse_by: 2%}}"))
+    assert problem.expected is not None
+    assert "errors or a latency" in problem.expected
 
 
 @pytest.mark.parametrize(

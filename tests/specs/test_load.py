@@ -106,6 +106,23 @@ def test_one_mistake_is_one_problem(more: str, path: str, expected: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("largest_request: 129Mi", "a size above 0 and of at most 128Mi"),
+        ("largest_request: 0", "a size above 0 and of at most 128Mi"),
+        ("answer_within: 2h", "at most 1 hour"),
+        ("answer_within: 0s", "more than 0 seconds"),
+        ("idle: 0s", "more than 0 seconds"),
+        ("idle: 61m", "at most 1 hour"),
+    ],
+)
+def test_the_limits_of_requests_have_bounds(limit: str, expected: str) -> None:
+    problem = only(SMALLEST.replace("serve: {", f"serve: {{{limit}, "))
+    assert problem.path == f"release.serve.{limit.partition(':')[0]}"
+    assert problem.expected == expected
+
+
+@pytest.mark.parametrize(
     ("content", "code", "place"),
     [
         ("", "empty", (1, 1)),

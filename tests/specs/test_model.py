@@ -35,7 +35,7 @@ def test_the_sample_of_the_design_says_what_it_shows() -> None:
     assert pipeline.release is not None
     canary = pipeline.release.production.canary
     assert canary.steps == (0.05, 0.25, 0.5)
-    assert canary.signals.watched() == {
+    assert canary.signals.named() == {
         "errors": ErrorSignal(not_worse_by=0.005),
         "latency_p99": LatencySignal(not_worse_by=0.2),
     }
@@ -51,7 +51,7 @@ def test_the_smallest_useful_spec_has_about_twenty_lines_and_every_default() -> 
     production = pipeline.release.production
     assert production.approval == "automatic"
     assert production.canary.on_inconclusive == "hold"
-    assert list(production.canary.signals.watched()) == ["errors", "latency_p99"]
+    assert list(production.canary.signals.named()) == ["errors", "latency_p99"]
     assert production.canary.minimum_bake < production.canary.deadline
 
 

@@ -14,6 +14,7 @@ from specs.values import (
     parse_duration,
     parse_percent,
     parse_size,
+    parse_status,
 )
 from tests.specs.steady import steady
 
@@ -99,3 +100,34 @@ def test_processors_can_be_written_in_thousandths() -> None:
 def test_what_is_no_number_of_processors_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="expected a number of processors"):
         parse_cpu(value)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("5xx", "5xx"), (422, "422"), ("422", "422"), ("no_answer", "no_answer")]
+)
+def test_what_counts_as_an_error_is_a_class_a_status_or_no_answer(
+    written: object, read: str
+) -> None:
+    assert parse_status(written) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("2xx", "2xx is none"),
+        (200, "200 is none"),
+        ("1xx", "1xx is none"),
+        ("4XX", "such as 422"),
+        ("9xx", "such as 422"),
+        (600, "such as 422"),
+        (42, "such as 422"),
+        (True, "such as 422"),
+        (4.22, "such as 422"),
+        ("timeout", "or no_answer"),
+        (None, "or no_answer"),
+        (["5xx"], "or no_answer"),
+    ],
+)
+def test_what_no_failed_request_ends_with_counts_as_no_error(written: object, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_status(written)

@@ -2,18 +2,19 @@
 
     state = begin(policy, history, now)          # when the canary gets its first traffic
     state = update(state, exchanges)             # for each batch of the router's records
-    judgement = judge(state, now)                # whenever one likes
+    judgement = judge(state, now, waiting)       # whenever one likes; `waiting` is in flight
     report(judgement, "flight-delay 7")          # for people
 
-`policy`, `state`, `bets` (the formulas), `latency` (their use on bins), `families` (per signal),
-`record` (counting), `judgement` (deciding), `evidence` (words), `forecasting` (before a rollout).
+`policy`, `state`, `bets` (the formulas), `latency` and `answers` (their use on bins, kinds and
+sizes), `families` (per signal), `record` (counting), `judgement` (deciding), `figures` and
+`evidence` (words), `forecasting` (before a rollout).
 """
 
 from validators.canary.evidence import headline, report
 from validators.canary.forecasting import Forecast, forecast
 from validators.canary.judgement import Decision, Evidence, Judgement, Served, judge
 from validators.canary.policy import Latency, Policy
-from validators.canary.record import begin, update
+from validators.canary.record import begin, is_current, update
 from validators.canary.state import State
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "begin",
     "forecast",
     "headline",
+    "is_current",
     "judge",
     "report",
     "update",

@@ -24,6 +24,9 @@ RATIOS: Final = (1.5, 2.5, 6.0, 16.0, 48.0)
 """How many times stable's error rate a bad canary's is imagined to be."""
 SAFE_RATIOS: Final = (0.02, 0.1, 0.2, 0.5)
 """How many times a harmful error rate a good canary's is imagined to be."""
+SAME_RATIOS: Final = (0.3, 0.5, 0.67)
+"""The same, of a rate that is harmful from one and a half times stable's on."""
+TOLERATED: Final = 1.5
 LEVEL_RATIOS: Final = (1.5, 2.0, 3.0, 5.0, 10.0)
 RECORD_RATIOS: Final = (0.3, 0.5, 0.7, 0.85, 1.2, 1.5, 2.0)
 FRACTIONS: Final = (0.02, 0.05, 0.12, 0.3, 0.6, 0.9)
@@ -114,16 +117,25 @@ def additive(outcomes: Iterable[Outcome], margin: float, centre: float) -> list[
     return [sum(n * log1p(fraction * gain) for n, gain in gains) for fraction in FRACTIONS]
 
 
-def closed(logs: Sequence[float]) -> list[float]:
+def log_weighted_mean(weights: Sequence[float], logs: Sequence[float]) -> float:
+    """The logarithm of the weighted mean of E-values; weights need not add up to 1."""
+    return log_mixture([log(weight / sum(weights)) for weight in weights], logs)
+
+
+def closed(logs: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
     """Closed testing: per E-value, the least log mean over all sets of them that hold it.
 
     Naming every signal whose value here reaches 1/alpha names one wrongly with a chance of at
-    most alpha (Vovk & Wang 2021). The least mean is found among its smallest companions.
+    most alpha (Vovk & Wang 2021). The least mean is found among its smallest companions: whatever
+    it weighs, what is below a mean lowers it, and what is above it doesn't.
     """
+    pairs = list(zip(weights or [1.0] * len(logs), logs, strict=True))
     return [
-        min(log_mean([own, *rest[:size]]) for size in range(len(rest) + 1))
-        for i, own in enumerate(logs)
-        for rest in [sorted([*logs[:i], *logs[i + 1 :]])]
+        min(
+            log_weighted_mean(*zip(own, *rest[:size], strict=True)) for size in range(len(rest) + 1)
+        )
+        for i, own in enumerate(pairs)
+        for rest in [sorted([*pairs[:i], *pairs[i + 1 :]], key=lambda pair: pair[1])]
     ]
 
 

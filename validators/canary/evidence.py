@@ -1,14 +1,22 @@
 """A judgement in words: the report that a reviewer reads, and that wakes somebody at night."""
 
+from collections.abc import Sequence
 from math import exp, log
 from typing import Final
 
-from validators.canary.judgement import Decision, Evidence, Judgement, Served
-from validators.canary.policy import ERRORS, ERRORS_AT_MOST
+from validators.canary.figures import figures
+from validators.canary.judgement import Decision, Evidence, Judgement
+from validators.canary.policy import ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
 _MILLION: Final = log(1e6)
+_LOOK_FOR: Final = {
+    ERRORS: "failing",
+    ERRORS_AT_MOST: "failing",
+    REFUSALS: "refused",
+    OTHERS: "oddly answered",
+}
 
 
 def report(judgement: Judgement, subject: str) -> Report:
@@ -16,7 +24,8 @@ def report(judgement: Judgement, subject: str) -> Report:
 
     Signals first, the guilty one at the top; then what has to hold for any decision.
     """
-    signals = tuple(_signal(judgement, each) for each in judgement.evidence)
+    signals = [_signal(judgement, each) for each in judgement.evidence]
+    signals += [_difference(judgement, each) for each in judgement.differences]
     return Report(
         gate="canary",
         subject=subject,
@@ -42,6 +51,13 @@ def headline(judgement: Judgement) -> str:
         return (
             f"Not judged: {judgement.canary.requests:,} of {total:,} records are the canary's, "
             f"which is not the share that was drawn; requests to {short} hang or leave no record."
+        )
+    if judgement.decision is Decision.HOLD:
+        differing = _differing(judgement)
+        told = "; ".join(figures(judgement, each.signal).words for each in differing)
+        return (
+            f"Held: the canary's answers differ from stable's in {_names(differing)}: {told}. "
+            "If that is meant, `headgate promote`; if not, `headgate rollback`."
         )
     if judgement.decision is Decision.PROMOTE:
         return (
@@ -76,18 +92,20 @@ def duration(seconds: float) -> str:
 
 def _missing(judgement: Judgement) -> str:
     """What keeps a canary from being promoted."""
-    open_ = [each.signal for each in judgement.evidence if not each.safe]
+    open_ = [each for each in judgement.every if not each.safe]
     if not judgement.canary.requests:
         return "no request has reached the canary yet"
     if open_:
+        every = len(open_) == len(judgement.every) and len(open_) > 1
+        names = "all signals" if every else _names(open_)
         more = judgement.more_requests
         if more is None:
-            return f"{' and '.join(open_)} not yet shown to be within the margin"
+            return f"{names} not yet shown to be within the margin"
         total = judgement.canary.requests + judgement.stable.requests
         pace = total / judgement.window if judgement.window else 0.0
         when = f" ({duration(more / pace)} at {pace:,.3g} a second)" if pace else ""
         return (
-            f"about {more:,} more requests{when} show that {' and '.join(open_)} "
+            f"about {more:,} more requests{when} show that {names} "
             f"{'is' if len(open_) == 1 else 'are'} within the margin, if the canary is like stable"
         )
     if not judgement.baked:
@@ -95,9 +113,41 @@ def _missing(judgement: Judgement) -> str:
     return "fresh traffic"
 
 
+def _names(evidence: Sequence[Evidence]) -> str:
+    return " and ".join(each.signal for each in evidence)
+
+
+def _differing(judgement: Judgement) -> tuple[Evidence, ...]:
+    """What the canary is held for: what is named, or what says most of it."""
+    return (
+        tuple(each for each in judgement.differences if each.guilty) or (judgement.differences[:1])
+    )
+
+
+def _difference(judgement: Judgement, evidence: Evidence) -> Check:
+    """What cannot roll back. It passes as any other signal does, unless the canary differs."""
+    convicts, acquits = 1 / judgement.policy.false_rollback, 1 / judgement.policy.false_promotion
+    if not judgement.differs:
+        differs = f"evidence that they differ {odds(evidence.log_worse)} of {convicts:,.0f}"
+        verdict = _verdict(judgement, evidence)
+        alike = f"that they do not {odds(evidence.log_safe)} of {acquits:,.0f}"
+        next_step = _next_step(judgement, evidence, verdict)
+        return _check(judgement, evidence, verdict, f"{differs}, {alike}", next_step)
+    is_named = evidence in _differing(judgement)
+    return _check(
+        judgement,
+        evidence,
+        Verdict.INCONCLUSIVE,
+        f"evidence that they differ {odds(evidence.log_worse)}, limit {convicts:,.0f}",
+        "Look at what it answers. If that is meant, `headgate promote`; if not, "
+        "`headgate rollback`."
+        if is_named
+        else None,
+    )
+
+
 def _signal(judgement: Judgement, evidence: Evidence) -> Check:
-    policy, signal = judgement.policy, evidence.signal
-    observed, baseline, limit, message = _measured(judgement, signal)
+    policy = judgement.policy
     verdict = _verdict(judgement, evidence)
     convicts, acquits = 1 / policy.false_rollback, 1 / policy.false_promotion
     weighed = {
@@ -110,18 +160,26 @@ def _signal(judgement: Judgement, evidence: Evidence) -> Check:
         f"evidence that it is worse {odds(evidence.log_worse)} of {convicts:,.0f}, that it is "
         f"within the margin {odds(evidence.log_safe)} of {acquits:,.0f}",
     )
+    return _check(judgement, evidence, verdict, weighed, _next_step(judgement, evidence, verdict))
+
+
+def _check(
+    judgement: Judgement, evidence: Evidence, verdict: Verdict, weighed: str, next_step: str | None
+) -> Check:
+    found = figures(judgement, evidence.signal)
+    known = found.canary is not None and found.stable is not None
     return Check(
-        name=signal,
+        name=evidence.signal,
         verdict=verdict,
-        message=f"{message}; {weighed}.",
-        subject=signal,
-        observed=observed,
-        limit=limit,
-        baseline=baseline,
-        difference=None if observed is None or baseline is None else observed - baseline,
+        message=f"{found.words}; {weighed}.",
+        subject=evidence.signal,
+        observed=found.canary,
+        limit=found.limit,
+        baseline=found.stable,
+        difference=(found.canary or 0.0) - (found.stable or 0.0) if known else None,
         n=judgement.canary.requests,
         window=judgement.window,
-        next_step=_next_step(judgement, evidence, verdict),
+        next_step=next_step,
     )
 
 
@@ -134,44 +192,9 @@ def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
     return Verdict.PASS if believed else Verdict.INCONCLUSIVE
 
 
-def _measured(judgement: Judgement, signal: str) -> tuple[float | None, float | None, str, str]:
-    """Canary's value, stable's value, the limit and the comparison in words."""
-    policy, canary, stable = judgement.policy, judgement.canary, judgement.stable
-    if signal in (ERRORS, ERRORS_AT_MOST):
-        failed = f"the canary failed {_share(canary)}, stable {_share(stable)}"
-        if signal == ERRORS:
-            points = 100 * (policy.errors_margin or 0.0)
-            limit = f"not worse by more than {points:.3g} points"
-        else:
-            limit = f"<= {100 * (policy.errors_at_most or 0.0):.3g} %"
-        return canary.error_rate, stable.error_rate, limit, failed
-    own = next(each for each in policy.latencies if each.name == signal)
-    values = [getattr(arm, own.statistic) for arm in (canary, stable)]
-    limit = f"not worse by more than {100 * own.margin:.3g} %"
-    if values[0] is None or values[1] is None:
-        return None, values[1], limit, f"the {own.statistic} latency is not known of both yet"
-    spread = f"mean/p50/p90/p99 of the canary {_spread(canary)}, of stable {_spread(stable)}"
-    return values[0], values[1], limit, f"{spread}: {own.statistic} {_slower(*values)}"
-
-
-def _spread(arm: Served) -> str:
-    values = (arm.mean, arm.p50, arm.p90, arm.p99)
-    return "/".join(f"{1000 * (value or 0.0):,.3g}" for value in values) + " ms"
-
-
-def _slower(canary: float, stable: float) -> str:
-    return f"{100 * (canary / stable - 1):+.3g} %" if stable > 0 else "not comparable"
-
-
-def _share(arm: Served) -> str:
-    if arm.error_rate is None:
-        return "0 of 0 requests"
-    return f"{arm.errors:,} of {arm.requests:,} requests ({100 * arm.error_rate:.2g} %)"
-
-
 def _next_step(judgement: Judgement, evidence: Evidence, verdict: Verdict) -> str | None:
     if verdict is Verdict.FAIL:
-        kind = "failing" if evidence.signal in (ERRORS, ERRORS_AT_MOST) else "slow"
+        kind = _LOOK_FOR.get(evidence.signal, "slow")
         return (
             "Stable takes all traffic again; no action is needed to restore service. Look for "
             f"{kind} requests in the canary's log, and commit a fix."

@@ -1,10 +1,17 @@
 """Per signal: the bet that it is worse (rolls back) and the bet that it is not (promotes).
 
-| signal         | rolls back against              | promotes against                      |
-|----------------|---------------------------------|---------------------------------------|
-| errors         | it fails no more often          | its rate is higher by the margin      |
-| errors_at_most | its rate is below the level     | its rate is above the level           |
-| latency_*      | nothing is slower by the margin | the statistic is slower by the margin |
+| signal         | rolls back against              | promotes against                        |
+|----------------|---------------------------------|-----------------------------------------|
+| errors         | it fails no more often          | its rate is higher by the margin        |
+| errors_at_most | its rate is below the level     | its rate is above the level             |
+| latency_*      | nothing is slower by the margin | the statistic is slower by the margin   |
+| refusals       | it refuses no more often        | its rate is higher by the margin and    |
+|                |                                 | one and a half times stable's           |
+| other_statuses | they are no more frequent       | as refusals                             |
+| content        | no kind of answer is more       | as refusals, of kinds that stable's     |
+|                | frequent (holds)                | answers are not                         |
+| size           | no size is beyond the margin,   | as refusals, of sizes that stable's     |
+|                | up or down (holds)              | answers never were, margin and all      |
 
 So errors that are really more frequent roll back even where they are below the margin, if the
 evidence for that comes before the evidence for "within the margin"; at a few requests a second it
@@ -16,12 +23,14 @@ from math import inf, log
 from typing import Final
 
 from specs.traffic import Arm
-from validators.canary import latency
+from validators.canary import answers, latency
 from validators.canary.bets import (
     FRACTIONS,
     LEVEL_RATIOS,
     RATIOS,
     SAFE_RATIOS,
+    SAME_RATIOS,
+    TOLERATED,
     Outcome,
     additive,
     least,
@@ -31,7 +40,14 @@ from validators.canary.bets import (
     one_arm,
     ratio,
 )
-from validators.canary.policy import ERRORS, ERRORS_AT_MOST, Latency
+from validators.canary.policy import (
+    CONTENT,
+    ERRORS,
+    ERRORS_AT_MOST,
+    SIZE,
+    STATUSES,
+    Latency,
+)
 from validators.canary.state import State, Tally
 
 MINUTE: Final = 60.0
@@ -41,25 +57,43 @@ UNKNOWN_BASE: Final = 0.001
 
 def wealth(state: State, signal: str) -> list[float]:
     """Log wealth per expert of the bet against "no worse", from the start of the canary."""
-    if signal == ERRORS:
+    if signal in (ERRORS, *STATUSES):
         return ratio(outcomes(state, signal))
     if signal == ERRORS_AT_MOST:
         return one_arm(outcomes(state, signal), level(state), LEVEL_RATIOS)
+    if signal in (CONTENT, SIZE):
+        return _answers_wealth(state, signal)
     place, _ = watched(state, signal)
+    strata = [stratum for stratum in state.strata if stratum.stable.latencies]
     return latency.wealth(
         state.bins,
-        [
-            (stratum.probability, stratum.stable.latencies[place], stratum.canary.latencies[place])
-            for stratum in state.strata
-            if stratum.stable.latencies
-        ],
+        [(x.probability, x.stable.latencies[place], x.canary.latencies[place]) for x in strata],
+        [(x.probability, x.stable.unended[place], x.canary.unended[place]) for x in strata],
     )
+
+
+def _answers_wealth(state: State, signal: str) -> list[float]:
+    if state.usual is None:
+        return [0.0]
+    name, bets = ("kinds", len(state.usual.kinds) + 1)
+    if signal == SIZE:
+        name, bets = ("sizes", answers.SIZES)
+    events = [
+        (x.probability, getattr(x.stable, name), getattr(x.canary, name))
+        for x in state.strata
+        if x.stable.kinds
+    ]
+    return answers.wealth(events, bets)
 
 
 def prior(state: State, signal: str) -> list[float]:
     """Log weight of each expert of `wealth`."""
-    if signal in (ERRORS, ERRORS_AT_MOST):
-        experts = len(RATIOS if signal == ERRORS else LEVEL_RATIOS)
+    if signal in (CONTENT, SIZE):
+        if state.usual is None:
+            return [0.0]
+        return answers.content_prior(state.usual) if signal == CONTENT else answers.size_prior()
+    if signal in (ERRORS, ERRORS_AT_MOST, *STATUSES):
+        experts = len(LEVEL_RATIOS if signal == ERRORS_AT_MOST else RATIOS)
         return [-log(experts)] * experts
     return latency.prior(watched(state, signal)[1].statistic)
 
@@ -74,7 +108,7 @@ def log_evidence(state: State, signal: str) -> float:
     plain = log_mixture(weights, logs)
     if not planned:
         return plain
-    begun = state.restarts.get(signal, (-inf,) * len(logs))
+    begun = _begun(state, signal, len(logs))
     running = [s + r for s, r in zip(logs, begun, strict=True)]
     ahead = log(planned - state.minutes) if state.minutes < planned else -inf
     restarted = log_sum([ahead, log_mixture(weights, running)]) - log(planned)
@@ -93,28 +127,40 @@ def restart(state: State, at: float) -> State:
     if fresh <= 0:
         return state
     restarts = {}
-    for signal in state.policy.signals:
+    for signal in (*state.policy.signals, *state.policy.holding):
         logs = wealth(state, signal)
-        begun = state.restarts.get(signal, (-inf,) * len(logs))
+        begun = _begun(state, signal, len(logs))
         restarts[signal] = tuple(
             log_sum([sofar, log(fresh) - value]) for sofar, value in zip(begun, logs, strict=True)
         )
     return state.model_copy(update={"minutes": minutes, "restarts": restarts})
 
 
+def _begun(state: State, signal: str, experts: int) -> tuple[float, ...]:
+    """What `State.restarts` holds. A signal that has learned since what is usual stood at 1."""
+    begun = state.restarts.get(signal, (-inf,))
+    return begun * experts if len(begun) == 1 else begun
+
+
 def safety(state: State, signal: str, seen: Sequence[Outcome]) -> list[float]:
     """Log wealth per expert against "worse by the margin or more", of `outcomes` or such expected.
 
-    No restarts: what was bad before stays held against the canary. For errors half of the weight
-    is on the canary alone against a rate of the margin, which any harmful canary has at least; so
-    a service that never fails can promote too.
+    No restarts: what was bad before stays held against the canary. For what counts requests half
+    of the weight is on the canary alone against a rate of the margin, which any harmful canary has
+    at least; so a service that never fails can promote too. What is no error has to be half as
+    frequent again, too, to be harmful: a service may refuse much, and needs no margin for it.
     """
     if signal == ERRORS_AT_MOST:
         return one_arm(seen, level(state), SAFE_RATIOS)
     if signal == ERRORS:
-        margin = state.policy.errors_margin or 0.0
+        margin = state.policy.margin(signal)
         alone = one_arm(seen, margin, SAFE_RATIOS) if margin else []
         return [*additive(seen, margin, state.base_errors or 0.0), *alone]
+    if _counts(signal):
+        margin = state.policy.margin(signal)
+        centre = state.base_statuses.get(signal, 0.0)
+        both = [*additive(seen, margin, centre), *ratio(seen, SAME_RATIOS, TOLERATED)]
+        return [*both, *(one_arm(seen, margin, SAFE_RATIOS) if margin else [])]
     if state.bins is None:
         return [0.0] * len(FRACTIONS)
     values = latency.scores(state.bins, watched(state, signal)[1].statistic)
@@ -127,14 +173,21 @@ def safety_prior(state: State, signal: str) -> list[float]:
     """Log weight of each expert of `safety`."""
     if signal == ERRORS_AT_MOST:
         return [-log(len(SAFE_RATIOS))] * len(SAFE_RATIOS)
-    if signal == ERRORS and state.policy.errors_margin:
-        halves = (FRACTIONS, SAFE_RATIOS)
-        return [-log(2 * len(experts)) for experts in halves for _ in experts]
-    return [-log(len(FRACTIONS))] * len(FRACTIONS)
+    if not _counts(signal):
+        return [-log(len(FRACTIONS))] * len(FRACTIONS)
+    compared = [(len(FRACTIONS), 1.0)]
+    if signal != ERRORS:
+        compared = [(len(FRACTIONS), 0.5), (len(SAME_RATIOS), 0.5)]
+    parts = compared
+    if state.policy.margin(signal):
+        parts = [*((n, share / 2) for n, share in compared), (len(SAFE_RATIOS), 0.5)]
+    return [log(share / n) for n, share in parts for _ in range(n)]
 
 
 def log_safety(state: State, signal: str) -> float:
     """log E against "this signal is worse by the margin or more"."""
+    if signal in (CONTENT, SIZE) and has_nothing_to_compare(state):
+        return inf
     return log_mixture(safety_prior(state, signal), safety(state, signal, outcomes(state, signal)))
 
 
@@ -153,7 +206,13 @@ def more_requests(state: State, signal: str) -> int | None:
 
     0 if it is there; None if a billion won't do, or while it can't be known (no bins yet).
     """
-    if signal not in (ERRORS, ERRORS_AT_MOST) and state.bins is None:
+    if signal in (CONTENT, SIZE):
+        if has_nothing_to_compare(state):
+            return 0
+        unknown = state.usual is None
+    else:
+        unknown = not _counts(signal) and state.bins is None
+    if unknown:
         return None
     rho = state.strata[-1].probability if state.strata else state.policy.share
     each = [
@@ -183,22 +242,52 @@ def watched(state: State, signal: str) -> tuple[int, Latency]:
     return next((i, own) for i, own in enumerate(state.policy.latencies) if own.name == signal)
 
 
+def has_nothing_to_compare(state: State) -> bool:
+    """Whether stable gives so few good answers that the canary's are like none of them."""
+    requests = state.requests(Arm.STABLE)
+    return state.usual is None and requests >= answers.NOTHING_TO_LEARN
+
+
+def _counts(signal: str) -> bool:
+    """Whether a signal is a share of requests."""
+    return signal in (ERRORS, ERRORS_AT_MOST, *STATUSES, CONTENT, SIZE)
+
+
+def counted(signal: str, tally: Tally) -> tuple[int, int]:
+    """How often an arm's requests came to what the signal counts, and of how many."""
+    if signal == CONTENT:
+        return sum(tally.kinds[-1:]), sum(tally.kinds)
+    if signal == SIZE:
+        return tally.beyond, sum(tally.kinds)
+    if signal in STATUSES:  # a failed request shows no more that it is not refused
+        return getattr(tally, signal), tally.requests - tally.errors
+    return tally.errors, tally.requests
+
+
 def _scored(state: State, signal: str, tally: Tally) -> list[tuple[float, float]]:
     """Scores of an arm and how often it had them."""
-    if signal in (ERRORS, ERRORS_AT_MOST):
-        return [(1.0, tally.errors), (0.0, tally.requests - tally.errors)]
+    if _counts(signal):
+        events, of = counted(signal, tally)
+        return [(1.0, events), (0.0, of - events)]
     if state.bins is None:
         return []
     place, own = watched(state, signal)
-    return _merged(latency.scores(state.bins, own.statistic), tally.latencies[place])
+    slow = sum(
+        n for passed, n in enumerate(tally.unended[place]) if latency.is_slow(own.statistic, passed)
+    )
+    ended = _merged(latency.scores(state.bins, own.statistic), tally.latencies[place])
+    return [*ended, (1.0, slow)] if slow else ended
 
 
 def _expected(state: State, signal: str, canary: bool) -> list[tuple[float, float]]:
     """Scores of an arm's next request and their chances, if both arms do as stable did."""
     stable = Arm.STABLE
-    if signal in (ERRORS, ERRORS_AT_MOST):
-        base = UNKNOWN_BASE if state.base_errors is None else state.base_errors
-        rate = (state.errors(stable) + base) / (state.requests(stable) + 1)
+    if _counts(signal):
+        base = state.base_statuses.get(signal, UNKNOWN_BASE)
+        if signal in (ERRORS, ERRORS_AT_MOST) and state.base_errors is not None:
+            base = state.base_errors
+        pairs = [counted(signal, stratum.stable) for stratum in state.strata]
+        rate = (sum(n for n, _ in pairs) + base) / (sum(of for _, of in pairs) + 1)
         return [(1.0, rate), (0.0, 1 - rate)]
     assert state.bins is not None
     place, own = watched(state, signal)

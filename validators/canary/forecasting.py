@@ -91,7 +91,7 @@ def _detection(rate: float, rho: float, base: float, worse: float, policy: Polic
     events = [Outcome(rho, True, 1.0, rho * worse), Outcome(rho, False, 1.0, (1 - rho) * base)]
     gains, weights = ratio(events), [-log(len(RATIOS))] * len(RATIOS)
     # The mean over signals and the half that restarts cost this much when only errors speak.
-    shared = log(len(policy.signals)) + (log(2) if policy.restarts else 0.0)
+    shared = log(sum(policy.weights)) + (log(2) if policy.restarts else 0.0)
     limit = shared - log(policy.false_rollback)
     requests = least(lambda n: log_mixture(weights, [n * gain for gain in gains]) >= limit)
     return None if requests is None else requests / rate

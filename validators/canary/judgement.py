@@ -4,15 +4,24 @@ Pure: the same state and time give the same judgement. It may be asked after eve
 every second; the chances of a wrong decision hold for the whole canary, however often it is asked.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from math import inf, log
 from typing import Final
 
-from specs.traffic import Arm
+from specs.traffic import Arm, Waiting
 from validators.canary import families, latency
-from validators.canary.bets import RECORD_RATIOS, Outcome, closed, log_mean, ratio
+from validators.canary.bets import (
+    RECORD_RATIOS,
+    Outcome,
+    closed,
+    log_mean,
+    log_weighted_mean,
+    ratio,
+)
 from validators.canary.policy import ERRORS, Policy
-from validators.canary.state import State
+from validators.canary.record import with_waiting
+from validators.canary.state import Seen, State
 from validators.report import Value
 
 SAMPLE_RATIO_ALPHA: Final = 0.001
@@ -23,6 +32,8 @@ class Decision(StrEnum):
     """What to do with the canary."""
 
     ROLLBACK = "rollback"
+    HOLD = "hold"
+    """Its answers are of another kind or size than stable's, which may be meant: a person says."""
     PROMOTE = "promote"
     WAIT = "wait"
     INCONCLUSIVE = "inconclusive"
@@ -38,6 +49,11 @@ class Served(Value):
     p50: float | None = None
     p90: float | None = None
     p99: float | None = None
+    waiting: int = 0
+    """Requests that had no answer yet."""
+    oldest: float | None = None
+    """Seconds that the oldest of them has waited."""
+    seen: Seen = Seen()
 
     @property
     def error_rate(self) -> float | None:
@@ -69,9 +85,14 @@ class Judgement(Value):
     policy: Policy
     decision: Decision
     log_worse: float
-    """log of the mean E over all signals: rolls back at log(1 / false_rollback)."""
+    """log of the mean E over the signals: rolls back at log(1 / false_rollback)."""
     evidence: tuple[Evidence, ...]
     """Per signal, the most incriminating first."""
+    log_differs: float = -inf
+    """The same over what holds: `log_worse` in these says that the canary differs."""
+    differences: tuple[Evidence, ...] = ()
+    usual_kinds: tuple[str, ...] = ()
+    """The kinds of answers that are usual of stable; none while that is not known."""
     stable: Served
     canary: Served
     window: float
@@ -86,6 +107,16 @@ class Judgement(Value):
     """Whether it is the canary that has fewer records than were drawn for it."""
 
     @property
+    def every(self) -> tuple[Evidence, ...]:
+        """What rolls back and what holds."""
+        return (*self.evidence, *self.differences)
+
+    @property
+    def differs(self) -> bool:
+        """Whether its answers are shown to differ from stable's in kind or size."""
+        return self.log_differs >= -log(self.policy.false_rollback)
+
+    @property
     def baked(self) -> bool:
         """Whether the canary has been under traffic for long enough."""
         return self.window >= self.policy.minimum_bake
@@ -98,40 +129,44 @@ class Judgement(Value):
     @property
     def more_requests(self) -> int | None:
         """About how many more requests promote a canary that is like stable; None if unknown."""
-        needed = [each.more_requests for each in self.evidence]
+        needed = [each.more_requests for each in self.every]
         known = [each for each in needed if each is not None]
         return max(known) if len(known) == len(needed) else None
 
 
-def judge(state: State, now: float) -> Judgement:
+def judge(state: State, now: float, waiting: Sequence[Waiting] = ()) -> Judgement:
     """What the traffic counted so far says, by the policy that the state was begun with.
 
-    When records are lost no evidence is believed (E = 0), with one exception: what errors say of
-    a canary that is short of records. That bet is on errors alone, so a canary's missing records
-    can only weaken it; and a canary that hangs is short exactly because it is bad.
+    `waiting` is what was in flight when the newest records were read. When records are lost no
+    evidence is believed (E = 0), with one exception: what errors say of a canary that is short of
+    records. That bet is on errors alone, so a canary's missing records can only weaken it; and a
+    canary that hangs is short exactly because it is bad.
     """
-    policy = state.policy
+    policy, window = state.policy, max(0.0, now - state.began)
+    waiting = [each for each in waiting if each.age <= window]
+    state = with_waiting(state, waiting)
     log_records_lost = _log_records_lost(state)
     records_lost = log_records_lost >= -log(SAMPLE_RATIO_ALPHA)
-    canary_short = state.requests(Arm.CANARY) < _drawn(state)
-    worse = [
-        families.log_evidence(state, signal)
-        if not records_lost or (canary_short and signal == ERRORS)
-        else -inf
-        for signal in policy.signals
-    ]
-    evidence = tuple(
-        _evidence(state, signal, log_worse, log_guilty)
-        for signal, log_worse, log_guilty in zip(policy.signals, worse, closed(worse), strict=True)
-    )
+    canary_short = _records(state, Arm.CANARY) < _drawn(state)
+
+    def believed(signal: str) -> float:
+        if not records_lost or (canary_short and signal == ERRORS):
+            return families.log_evidence(state, signal)
+        return -inf
+
+    worse = [believed(signal) for signal in policy.signals]
+    differing = [believed(signal) for signal in policy.holding]
     judgement = Judgement(
         policy=policy,
         decision=Decision.WAIT,
-        log_worse=log_mean(worse),
-        evidence=tuple(sorted(evidence, key=lambda each: -each.log_guilty)),
-        stable=_served(state, Arm.STABLE),
-        canary=_served(state, Arm.CANARY),
-        window=max(0.0, now - state.began),
+        log_worse=log_weighted_mean(policy.weights, worse),
+        evidence=_evidence(state, policy.signals, worse, closed(worse, policy.weights)),
+        log_differs=log_mean(differing) if differing else -inf,
+        differences=_evidence(state, policy.holding, differing, closed(differing)),
+        usual_kinds=state.usual.kinds if state.usual else (),
+        stable=_served(state, Arm.STABLE, waiting),
+        canary=_served(state, Arm.CANARY, waiting),
+        window=window,
         stale=None if state.newest is None else max(0.0, now - state.newest),
         log_records_lost=log_records_lost,
         records_lost=records_lost,
@@ -141,33 +176,49 @@ def judge(state: State, now: float) -> Judgement:
 
 
 def decide(judgement: Judgement) -> Decision:
-    """The order of precedence: harm, then safety, then the clock."""
+    """The order of precedence: harm, then what a person has to see, then safety, then the clock."""
     policy = judgement.policy
     if judgement.log_worse >= -log(policy.false_rollback):
         return Decision.ROLLBACK
+    if judgement.differs:
+        return Decision.HOLD
     sound = judgement.baked and judgement.fresh and not judgement.records_lost
-    if sound and all(each.safe for each in judgement.evidence):
+    if sound and all(each.safe for each in judgement.every):
         return Decision.PROMOTE
     return Decision.INCONCLUSIVE if judgement.window >= policy.deadline else Decision.WAIT
 
 
-def _evidence(state: State, signal: str, log_worse: float, log_guilty: float) -> Evidence:
-    log_safe = families.log_safety(state, signal)
-    return Evidence(
-        signal=signal,
-        log_worse=log_worse,
-        log_guilty=log_guilty,
-        log_safe=log_safe,
-        guilty=log_guilty >= -log(state.policy.false_rollback),
-        safe=log_safe >= -log(state.policy.false_promotion),
-        more_requests=families.more_requests(state, signal),
-    )
+def _evidence(
+    state: State, signals: Sequence[str], worse: Sequence[float], guilty: Sequence[float]
+) -> tuple[Evidence, ...]:
+    """What each signal says, the most incriminating first."""
+    policy = state.policy
+    found = []
+    for signal, log_worse, log_guilty in zip(signals, worse, guilty, strict=True):
+        log_safe = families.log_safety(state, signal)
+        found.append(
+            Evidence(
+                signal=signal,
+                log_worse=log_worse,
+                log_guilty=log_guilty,
+                log_safe=log_safe,
+                guilty=log_guilty >= -log(policy.false_rollback),
+                safe=log_safe >= -log(policy.false_promotion),
+                more_requests=families.more_requests(state, signal),
+            )
+        )
+    return tuple(sorted(found, key=lambda each: -each.log_guilty))
+
+
+def _records(state: State, arm: Arm) -> int:
+    """Requests that are known of: ended, or in flight."""
+    return state.requests(arm) + state.total(arm, "waiting")
 
 
 def _log_records_lost(state: State) -> float:
     """The bet of the errors, on all records: each should be the canary's with the drawn chance."""
     records = [
-        Outcome(stratum.probability, canary, 1.0, tally.requests)
+        Outcome(stratum.probability, canary, 1.0, tally.requests + tally.waiting)
         for stratum in state.strata
         for canary, tally in ((False, stratum.stable), (True, stratum.canary))
     ]
@@ -177,13 +228,20 @@ def _log_records_lost(state: State) -> float:
 def _drawn(state: State) -> float:
     """How many of the records should be the canary's."""
     return sum(
-        stratum.probability * (stratum.stable.requests + stratum.canary.requests)
+        stratum.probability * (tally.requests + tally.waiting)
         for stratum in state.strata
+        for tally in (stratum.stable, stratum.canary)
     )
 
 
-def _served(state: State, arm: Arm) -> Served:
-    served = Served(requests=state.requests(arm), errors=state.errors(arm))
+def _served(state: State, arm: Arm, waiting: Sequence[Waiting]) -> Served:
+    served = Served(
+        requests=state.requests(arm),
+        errors=state.errors(arm),
+        waiting=state.total(arm, "waiting"),
+        oldest=max((each.age for each in waiting if each.arm is arm), default=None),
+        seen=state.seen.get(arm, Seen()),
+    )
     if state.bins is None or not state.strata:
         return served
     # Any latency signal will do: all count the same answers, and the canary's scale is undone.

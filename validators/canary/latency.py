@@ -46,6 +46,11 @@ _EXCEEDANCE: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
 }
 _LOCATION: Final = (0.1, 0.2, 0.4, 0.8)
 EXPERTS: Final = sum(len(tilts) for _, tilts in _EXCEEDANCE.values()) + len(_LOCATION)
+_FAR: Final = ("p99", "p999")
+"""The exceedances that are bet on before a request has ended, or though it failed. At a smaller
+latency it would be no news, and a canary that fails much would be called slow for it."""
+PASSES: Final = len(_FAR) + 1
+"""How many of their thresholds an age can have passed: none to all."""
 
 
 class Bins(Value):
@@ -64,6 +69,8 @@ class Bins(Value):
 
 Binned = tuple[float, Sequence[int], Sequence[int]]
 """A probability, and while it was in force, stable's and the canary's latencies per bin."""
+Unended = tuple[float, Sequence[int], Sequence[int]]
+"""The same of requests without an answer, by how many far thresholds their ages have passed."""
 
 
 def learn(latencies: Sequence[float]) -> Bins:
@@ -78,6 +85,7 @@ def learn(latencies: Sequence[float]) -> Bins:
     return Bins(edges=tuple(edges.tolist()), reference=tuple(reference.tolist()))
 
 
+@lru_cache(maxsize=512)
 def edge(bins: Bins, level: float) -> int:
     """The edge that is nearest to the quantile at `level` of the known latencies."""
     total, below, tails = sum(bins.reference), 0, []
@@ -108,8 +116,15 @@ def prior(statistic: Statistic) -> list[float]:
     ]
 
 
-def wealth(bins: Bins | None, counted: Iterable[Binned]) -> list[float]:
-    """Log wealth per expert, in the order of `prior`; 0 while bins are still being learned."""
+def wealth(
+    bins: Bins | None, counted: Iterable[Binned], unended: Iterable[Unended] = ()
+) -> list[float]:
+    """Log wealth per expert, in the order of `prior`; 0 while bins are still being learned.
+
+    A request without an answer, in flight or failed, is bet on by the experts whose thresholds, of
+    the far ones, its age has passed: however it ends, it is above them. They bet on it just so when
+    it ends, so nothing is counted twice and nothing taken back. The others wait for its end.
+    """
     if bins is None:
         return [0.0] * EXPERTS
     import numpy as np
@@ -117,8 +132,21 @@ def wealth(bins: Bins | None, counted: Iterable[Binned]) -> list[float]:
     total = np.zeros(EXPERTS)
     for rho, stable, canary in counted:
         total += _table(bins, rho) @ np.asarray((*stable, *canary), dtype=float)
+    for rho, stable, canary in unended:
+        total += _unended_table(bins, rho) @ np.asarray((*stable, *canary), dtype=float)
     values: list[float] = total.tolist()
     return values
+
+
+def passed(bins: Bins, age: float) -> int:
+    """How many of the far thresholds an age has passed."""
+    place = bins.place(age)
+    return sum(place > edge(bins, _EXCEEDANCE[name][0]) for name in _FAR)
+
+
+def is_slow(statistic: Statistic, passed: int) -> bool:
+    """Whether that many passed thresholds put a latency above all that `scores` calls fast."""
+    return passed == len(_FAR) or (passed > 0 and statistic != "mean")
 
 
 def quantile(bins: Bins, counts: Sequence[int], level: float) -> float | None:
@@ -143,7 +171,7 @@ def mean(bins: Bins, counts: Sequence[int]) -> float | None:
     return sum(weighed) / total if total else None
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def scores(bins: Bins, statistic: Statistic) -> tuple[float, ...]:
     """What each bin counts for in the promotion bet, in [0, 1].
 
@@ -170,7 +198,7 @@ def _middles(bins: Bins) -> list[float]:
     return [(a + b) / 2 for a, b in pairwise((0.0, *bins.edges, bins.edges[-1]))]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _table(bins: Bins, rho: float) -> "NDArray[np.float64]":
     """Log gain of each expert (rows) in each bin: stable's bins first, then the canary's."""
     import numpy as np
@@ -180,7 +208,27 @@ def _table(bins: Bins, rho: float) -> "NDArray[np.float64]":
     return np.hstack([-market, tilts - market])
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=128)
+def _unended_table(bins: Bins, rho: float) -> "NDArray[np.float64]":
+    """Log gain of each expert (rows) by the number of passed thresholds, stable's first."""
+    import numpy as np
+
+    both, size = _table(bins, rho), len(bins.reference)
+    ends = np.zeros((EXPERTS, 2 * PASSES))
+    row = 0
+    for name, (_, odds) in _EXCEEDANCE.items():
+        rows, row = slice(row, row + len(odds)), row + len(odds)
+        if name not in _FAR:
+            continue
+        least = _FAR.index(name) + 1
+        for arm in (0, 1):
+            # Above its threshold an expert gains the same in every bin.
+            gain = both[rows, (arm + 1) * size - 1]
+            ends[rows, arm * PASSES + least : (arm + 1) * PASSES] = gain[:, None]
+    return ends
+
+
+@lru_cache(maxsize=64)
 def _tilts(bins: Bins) -> "NDArray[np.float64]":
     """log g of each expert in each bin."""
     import numpy as np

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from math import inf, isfinite
-from typing import Final
+from typing import Final, TypeVar
 from zlib import crc32
 
-from specs.traffic import NO_ANSWER, Arm, Exchange
-from validators.canary import latency
+from specs.traffic import Arm, Exchange, Waiting
+from validators.canary import answers, latency
+from validators.canary.answers import Answer
 from validators.canary.families import MINUTE, restart
-from validators.canary.policy import Policy
-from validators.canary.state import State, Stratum, Tally
+from validators.canary.policy import OTHERS, REFUSALS, Policy
+from validators.canary.state import FORMAT, Seen, State, Stratum, Tally
 
 UNITS: Final = 2048
 """How many of the newest units are remembered, to count each once."""
 STRATA: Final = 16
 """How many probabilities are told apart; requests drawn with further ones are not counted."""
+TOLD: Final = 24
+"""How many statuses, and kinds of answers, of an arm are told apart for people."""
 
 
 def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
@@ -26,17 +29,32 @@ def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
     are fixed, on what comes after, so that no outcome is bet on with bins that it helped to draw.
     """
     before = [exchange for exchange in history if exchange.arm is Arm.STABLE]
-    known = [each.latency for each in before if _has_latency(each)][-latency.HISTORY :]
+    known = [each.latency for each in before if _has_latency(policy, each)][-latency.HISTORY :]
+    classes = [policy.classed(each.status) for each in before]
+    good = [each for each, is_a in zip(before, classes, strict=True) if is_a == "answers"]
+    shares = {name: classes.count(name) / len(before) for name in (REFUSALS, OTHERS) if before}
     state = State(
         policy=policy,
         began=at,
-        base_errors=sum(each.failed for each in before) / len(before) if before else None,
+        format=FORMAT,
+        base_errors=classes.count("errors") / len(before) if before else None,
+        base_statuses=shares,
     )
+    if policy.holding:
+        seen = tuple(_answer(each) for each in good[-latency.HISTORY :])
+        enough = len(seen) >= answers.LEARN_FROM
+        update = {"usual": answers.learn(seen)} if enough else {"answers": seen}
+        state = state.model_copy(update=update)
     if not policy.latencies:
         return state
     if len(known) < latency.LEARN_FROM:
         return state.model_copy(update={"sample": tuple(known)})
     return state.model_copy(update={"bins": latency.learn(known)})
+
+
+def is_current(state: State) -> bool:
+    """Whether a stored state counts all that is judged now; else its canary is begun anew."""
+    return state.format == FORMAT
 
 
 def update(state: State, exchanges: Iterable[Exchange]) -> State:
@@ -59,19 +77,64 @@ def update(state: State, exchanges: Iterable[Exchange]) -> State:
     return working.frozen()
 
 
+def with_waiting(state: State, waiting: Iterable[Waiting]) -> State:
+    """The state as it is to be judged while these requests are in flight; not to be kept.
+
+    They are records, for the sample ratio, and slower than each latency that their age has passed.
+    Of a unit the oldest request counts, and none if the unit was counted already.
+    """
+    working = _Working(state)
+    for each in sorted(waiting, key=lambda each: -each.age):
+        if _could_be(each.arm, each.probability):
+            working.wait(each)
+    return working.frozen()
+
+
 class _Arm:
     """A `Tally` that can be counted up."""
 
     def __init__(self, tally: Tally) -> None:
+        self.classes = {
+            "errors": tally.errors,
+            REFUSALS: tally.refusals,
+            OTHERS: tally.other_statuses,
+            "answers": 0,
+        }
         self.requests = tally.requests
-        self.errors = tally.errors
         self.latencies = [list(bins) for bins in tally.latencies]
+        self.unended = [list(passed) for passed in tally.unended]
+        self.waiting = tally.waiting
+        self.kinds = list(tally.kinds)
+        self.sizes = list(tally.sizes)
+        self.beyond = tally.beyond
 
     def frozen(self) -> Tally:
         return Tally.model_construct(
             requests=self.requests,
-            errors=self.errors,
+            errors=self.classes["errors"],
+            refusals=self.classes[REFUSALS],
+            other_statuses=self.classes[OTHERS],
             latencies=tuple(tuple(bins) for bins in self.latencies),
+            unended=tuple(tuple(passed) for passed in self.unended),
+            waiting=self.waiting,
+            kinds=tuple(self.kinds),
+            sizes=tuple(self.sizes),
+            beyond=self.beyond,
+        )
+
+
+class _Told:
+    """A `Seen` that can be counted up."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.statuses = dict(seen.statuses)
+        self.kinds = dict(seen.kinds)
+        self.answers = seen.answers
+        self.size = seen.size
+
+    def frozen(self) -> Seen:
+        return Seen.model_construct(
+            statuses=self.statuses, kinds=self.kinds, answers=self.answers, size=self.size
         )
 
 
@@ -80,10 +143,14 @@ class _Working:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.policy = state.policy
         self.newest = -inf if state.newest is None else state.newest
         self.bins = state.bins
         self.sample = list(state.sample)
+        self.usual = state.usual
+        self.answers = list(state.answers)
         self.units = dict.fromkeys(state.units)
+        self.told = {arm: _Told(state.seen.get(arm, Seen())) for arm in Arm}
         self.strata = {
             stratum.probability: {
                 Arm.STABLE: _Arm(stratum.stable),
@@ -98,37 +165,98 @@ class _Working:
     def count(self, exchange: Exchange) -> None:
         if exchange.unit is not None and self._seen(exchange.unit):
             return
-        arms = self.strata.get(exchange.probability)
+        arm = self._of(exchange.arm, exchange.probability)
+        if arm is None:
+            return
+        is_a = self.policy.classed(exchange.status)
+        arm.requests += 1
+        arm.classes[is_a] += 1
+        _tell(self.told[exchange.arm].statuses, exchange.status)
+        self.newest = max(self.newest, exchange.at)
+        if is_a == "answers" and self.policy.holding:
+            self._count_answer(exchange, arm)
+        if self.scales and _is_time(exchange.latency):
+            stable = exchange.arm is Arm.STABLE
+            if is_a == "errors":
+                self._count_unended(exchange.latency, arm, stable)
+            else:
+                self._count_latency(exchange.latency, arm, stable)
+
+    def wait(self, waiting: Waiting) -> None:
+        if waiting.unit is not None and self._seen(waiting.unit):
+            return
+        arm = self._of(waiting.arm, waiting.probability)
+        if arm is None:
+            return
+        arm.waiting += 1
+        if self.scales and _is_time(waiting.age):
+            self._count_unended(waiting.age, arm, waiting.arm is Arm.STABLE)
+
+    def _of(self, arm: Arm, probability: float) -> _Arm | None:
+        arms = self.strata.get(probability)
         if arms is None:
             if len(self.strata) == STRATA:
-                return
-            arms = self.strata[exchange.probability] = {arm: self._arm() for arm in Arm}
-        arm = arms[exchange.arm]
-        arm.requests += 1
-        arm.errors += exchange.failed
-        self.newest = max(self.newest, exchange.at)
-        if self.scales and _has_latency(exchange):
-            self._count_latency(exchange, arm)
+                return None
+            arms = self.strata[probability] = {each: self._arm() for each in Arm}
+        return arms[arm]
 
-    def _count_latency(self, exchange: Exchange, arm: _Arm) -> None:
-        stable = exchange.arm is Arm.STABLE
+    def _count_latency(self, seconds: float, arm: _Arm, stable: bool) -> None:
         if self.bins is not None:
             for bins, scale in zip(arm.latencies, self.scales, strict=True):
-                bins[self.bins.place(exchange.latency / (1 if stable else scale))] += 1
+                bins[self.bins.place(seconds / (1 if stable else scale))] += 1
         elif stable:
-            self.sample.append(exchange.latency)
+            self.sample.append(seconds)
             if len(self.sample) >= latency.LEARN_FROM:
-                self._fix_bins()
+                self.bins, self.sample = latency.learn(self.sample), []
+                self._begin_bins()
 
-    def _fix_bins(self) -> None:
-        self.bins, self.sample = latency.learn(self.sample), []
+    def _count_unended(self, age: float, arm: _Arm, stable: bool) -> None:
+        if self.bins is None:
+            return
+        for passed, scale in zip(arm.unended, self.scales, strict=True):
+            passed[latency.passed(self.bins, age / (1 if stable else scale))] += 1
+
+    def _count_answer(self, exchange: Exchange, arm: _Arm) -> None:
+        answer, stable = _answer(exchange), exchange.arm is Arm.STABLE
+        told = self.told[exchange.arm]
+        told.answers += 1
+        told.size += answer.size
+        _tell(told.kinds, answer.kind)
+        if self.usual is not None:
+            arm.kinds[self.usual.kind(answer.kind)] += 1
+            margin = None if stable else self.policy.size_margin
+            events = self.usual.sizes(answer.size, margin)
+            arm.sizes = [n + event for n, event in zip(arm.sizes, events, strict=True)]
+            arm.beyond += events[0] or events[answers.SIZES // 2]
+        elif stable:
+            self.answers.append(answer)
+            if len(self.answers) >= answers.LEARN_FROM:
+                self.usual, self.answers = answers.learn(self.answers), []
+                self._begin_answers()
+
+    def _begin_bins(self) -> None:
         for arms in self.strata.values():
             for arm in arms.values():
-                arm.latencies = self._arm().latencies
+                empty = self._arm()
+                arm.latencies, arm.unended = empty.latencies, empty.unended
+
+    def _begin_answers(self) -> None:
+        for arms in self.strata.values():
+            for arm in arms.values():
+                empty = self._arm()
+                arm.kinds, arm.sizes = empty.kinds, empty.sizes
 
     def _arm(self) -> _Arm:
-        empty = (0,) * len(self.bins.reference) if self.bins else ()
-        return _Arm(Tally.model_construct(latencies=(empty,) * len(self.scales) if empty else ()))
+        bins = len(self.bins.reference) if self.bins else 0
+        usual = self.usual
+        return _Arm(
+            Tally(
+                latencies=((0,) * bins,) * len(self.scales) if bins else (),
+                unended=((0,) * latency.PASSES,) * len(self.scales) if bins else (),
+                kinds=(0,) * (len(usual.kinds) + 1) if usual else (),
+                sizes=(0,) * answers.SIZES if usual else (),
+            )
+        )
 
     def _seen(self, unit: str) -> bool:
         fingerprint = crc32(unit.encode())
@@ -145,7 +273,10 @@ class _Working:
                 "newest": None if self.newest == -inf else self.newest,
                 "bins": self.bins,
                 "sample": tuple(self.sample),
+                "usual": self.usual,
+                "answers": tuple(self.answers),
                 "units": tuple(self.units),
+                "seen": {arm: told.frozen() for arm, told in self.told.items() if told.statuses},
                 "strata": tuple(
                     Stratum.model_construct(
                         probability=probability,
@@ -158,16 +289,32 @@ class _Working:
         )
 
 
+_Told_of = TypeVar("_Told_of", int, str)
+
+
+def _tell(told: dict[_Told_of, int], what: _Told_of) -> None:
+    """Count what people are told of; of a hostile variety only some."""
+    if what in told or len(told) < TOLD:
+        told[what] = told.get(what, 0) + 1
+
+
 def _is_draw(exchange: Exchange) -> bool:
-    if not (isfinite(exchange.at) and 0 < exchange.probability <= 1):
-        return False
-    return exchange.probability < 1 or exchange.arm is Arm.CANARY
+    return isfinite(exchange.at) and _could_be(exchange.arm, exchange.probability)
 
 
-def _has_latency(exchange: Exchange) -> bool:
-    """Whether the latency counts: an answer's, or the age at which waiting for one ended.
+def _could_be(arm: Arm, probability: float) -> bool:
+    """Whether an arm can be drawn with that probability of the canary."""
+    return 0 < probability <= 1 and (probability < 1 or arm is Arm.CANARY)
 
-    How fast a 500 came says nothing; it is counted with the errors.
-    """
-    known = isfinite(exchange.latency) and exchange.latency >= 0
-    return known and (exchange.status == NO_ANSWER or not exchange.failed)
+
+def _is_time(seconds: float) -> bool:
+    return isfinite(seconds) and seconds >= 0
+
+
+def _has_latency(policy: Policy, exchange: Exchange) -> bool:
+    """Whether the latency is an answer's. How fast a 500 came says nothing."""
+    return _is_time(exchange.latency) and policy.classed(exchange.status) != "errors"
+
+
+def _answer(exchange: Exchange) -> Answer:
+    return Answer(exchange.size, answers.kind_of(exchange.size, exchange.content))

@@ -1,7 +1,7 @@
 """Columns of few values: what slices are made of, and where two tables differ about one."""
 
-import re
-from collections.abc import Hashable
+import unicodedata
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from validators.model.classes import NUMBER
+from validators.model.classes import NUMBER, moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 NONE: Final = "(none)"
 """The name of a value that is not there."""
 
-_MOMENT: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.(\d+))?)?(?:Z|[+-]00:?00)?", re.ASCII
-)
+LONGEST_VALUE: Final = 60
+"""Characters of a value that a report shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,16 @@ def _value(text: str) -> Hashable:
         return Decimal(lower == "true")
     if NUMBER.fullmatch(text):
         return Decimal(text)
-    if moment := _MOMENT.fullmatch(text):
-        day, time, fraction = moment.groups()
-        return (day, time or "00:00:00", (fraction or "").rstrip("0"))
-    return text
+    return moment(text) or text
+
+
+def names_of(values: Sequence[str]) -> list[str]:
+    """Values as names: printable, bounded, and told apart when the bound makes them equal."""
+    names: list[str] = []
+    for value in values:
+        printable = "".join(
+            "?" if unicodedata.category(letter).startswith("C") else letter for letter in value
+        )
+        name = printable[:LONGEST_VALUE] + ("…" if len(printable) > LONGEST_VALUE else "")
+        names.append(f"{name} ({len(names) + 1})" if name in names else name)
+    return names

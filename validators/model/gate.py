@@ -8,20 +8,20 @@ from validators.model.checks import (
     answer,
     by_severity,
     difference_interval,
-    limit_of,
-    name_of,
     unanswered,
 )
-from validators.model.measure import Outcome, UndefinedMetric, is_binary, measure, outcome
-from validators.model.metrics import METRICS, standard_metrics, task_of
-from validators.model.opponent import Opponent, find_opponent
+from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.metrics import METRICS, standard_metrics
+from validators.model.opponent import Opponent, pair, their_rows
+from validators.model.per_value import per_value
 from validators.model.request import NoBaseline, NoCandidate, Request
-from validators.model.rows import Predictions, Unusable, load
+from validators.model.rows import Predictions, Unusable, in_one_type, load
 from validators.model.slices import LISTED, SliceColumn, screen, split
 from validators.model.study import Measurement, Study, Subset, resamples_for, study
 from validators.model.suspicion import too_good
+from validators.model.tasks import Terms, outcome, terms_of
 from validators.report import Check, Interval, Location, Measured, Report
-from validators.verdict import Verdict, worst
+from validators.verdict import Verdict
 
 WHOLE = Subset()
 CONFIDENCE = 0.95
@@ -35,12 +35,17 @@ def judge(request: Request) -> Report:
         return _not_there(request, request.candidate)
     try:
         rows = load(request.candidate, request.gate.columns, columns)
-        names = [check.metric for check in request.gate.checks]
-        task = task_of(names, is_binary(rows.label))
-        candidate = outcome(rows, task, request.gate.threshold)
+        theirs = their_rows(request, columns)
+        tables = [rows, theirs] if isinstance(theirs, Predictions) else [rows]
+        rows, *others = in_one_type(*tables)
+        terms = terms_of(request.gate, request.file, (rows, *others))
+        candidate = outcome(rows, terms, request.gate.threshold)
     except Unusable as problem:
         return _unusable(request, problem)
-    opponent = find_opponent(request, rows, candidate, columns)
+    if isinstance(theirs, Opponent):
+        opponent = theirs
+    else:
+        opponent = pair(request, rows, others[0], candidate, terms)
     fewest = request.gate.minimum_slice_rows
     vouched = {**rows.slices, **opponent.slices}
     slices = {name: split(name, vouched[name], candidate, fewest) for name in columns}
@@ -64,8 +69,8 @@ def judge(request: Request) -> Report:
         ),
         enforces=_enforces(request),
         provenance=request.provenance,
-        notes=_notes(request, rows, slices, opponent),
-        metrics=tuple(_metrics(names, candidate, opponent.outcome, measured)),
+        notes=_notes(request, rows, slices, opponent, terms),
+        metrics=tuple(_metrics(request, candidate, opponent.outcome, measured)),
     )
 
 
@@ -129,8 +134,8 @@ def _not_there(request: Request, none: NoCandidate) -> Report:
 
 def _mend(request: Request) -> str:
     return (
-        f"Mend the step that writes {request.gate.predictions}, or the column names under "
-        f"gates.model in {request.file}."
+        f"Mend the step that writes {request.gate.predictions}, or what gates.model in "
+        f"{request.file} says of them."
     )
 
 
@@ -169,6 +174,7 @@ def _wanted(
         asked = [check.metric for check in request.gate.checks if check.slice == name]
         names = tuple(dict.fromkeys([*asked, *(screened if name in request.gate.slices else ())]))
         wanted.extend((subset, names) for subset in column.judged if names)
+        wanted.extend((one.subset, asked) for one in column.small[:LISTED] if asked)
     return wanted
 
 
@@ -186,87 +192,11 @@ def _answers(
             message = f"was not compared: {opponent.reason}"
             answers.append(unanswered(check, opponent.verdict, message, check.slice, where))
         elif check.slice:
-            answers += _per_value(request, check, where, slices[check.slice], measured)
+            answers += per_value(request, check, where, slices[check.slice], measured)
         else:
             found = measured[None, check.metric]
             answers.append(answer(check, found, None, where, request.file))
     return answers
-
-
-def _per_value(
-    request: Request,
-    check: SpecCheck,
-    where: Location | None,
-    column: SliceColumn,
-    measured: Study,
-) -> list[Check]:
-    """One check for each value that needs a look, and one for all the others together."""
-    if column.refused:
-        return [unanswered(check, Verdict.ERROR, column.refused, column.column, where)]
-    if not column.judged:
-        reason = f"was not measured: no value of {column.column} has enough rows"
-        return [unanswered(check, Verdict.INCONCLUSIVE, reason, column.column, where)]
-    answers = [
-        answer(check, measured[subset.name, check.metric], subset.name, where, request.file)
-        for subset in column.judged
-    ]
-    small = _small(request, check, where, column)
-    answers.sort(key=lambda one: -one.verdict.rank)
-    shown = [one for one in answers if one.verdict is not Verdict.PASS][: 2 * LISTED]
-    rest = answers[len(shown) :]
-    if not rest:
-        return [*shown, *small]
-    values = f"{len(rest)} {'value' if len(rest) == 1 else 'values'} of {column.column}"
-    which = f"the {values} with enough rows" if column.small else f"all {values}"
-    verdict = worst(one.verdict for one in rest)
-    together = Check(
-        name=name_of(check),
-        verdict=verdict,
-        message=f"{check.metric} for the rest of {column.column} ({len(rest)}): {verdict} at worst."
-        if shown
-        else f"{check.metric} for {which}: {limit_of(check)}.",
-        subject=column.column,
-        limit=limit_of(check),
-        n=sum(one.n or 0 for one in rest),
-        blocks=check.severity == "block",
-        where=where,
-    )
-    return [*shown, together, *small]
-
-
-def _small(
-    request: Request, check: SpecCheck, where: Location | None, column: SliceColumn
-) -> list[Check]:
-    """What the check says of the values with too few rows: nobody knows, whatever the model did."""
-    weight = request.gate.small_slices
-    if weight == "ignore":
-        return []
-    blocks = weight == "block" and check.severity == "block"
-    reasons = [
-        (f"{column.column}={one.name}", f"was not judged: {one.why}")
-        for one in column.small[:LISTED]
-    ]
-    more = len(column.small) - LISTED
-    if more > 0:
-        values = "value" if more == 1 else "values"
-        reason = f"was not judged for {more} more {values} of {column.column}: too few rows"
-        reasons.append((column.column, reason))
-    return [
-        Check(
-            name=name_of(check),
-            verdict=by_severity(Verdict.INCONCLUSIVE, blocks),
-            message=f"{check.metric} {reason}.",
-            subject=subject,
-            limit=limit_of(check),
-            blocks=blocks,
-            next_step=(
-                f"Evaluate on more rows of it, or say in {request.file} by small_slices what such "
-                "a value does."
-            ),
-            where=where,
-        )
-        for subject, reason in reasons
-    ]
 
 
 def _screening(
@@ -314,8 +244,9 @@ def _notes(
     rows: Predictions,
     slices: dict[str, SliceColumn],
     opponent: Opponent,
+    terms: Terms,
 ) -> tuple[str, ...]:
-    notes = [*_exam(request), *opponent.notes]
+    notes = [*_exam(request), *terms.notes, *opponent.notes]
     if opponent.outcome is None:
         notes.append(f"Nothing was compared: {opponent.reason}.")
     if not _enforces(request):
@@ -325,7 +256,8 @@ def _notes(
         )
     by_class = any(METRICS[check.metric].needs == "class" for check in request.gate.checks)
     if by_class and rows.prediction is None:
-        notes.append(f"A score of {request.gate.threshold:g} or more counts as class 1.")
+        least = f"{request.gate.threshold:g}"
+        notes.append(f"A score of {least} or more counts as class {terms.names[-1]}.")
     if opponent.same_rows is not None:
         notes += [
             f"{name}: only the candidate's predictions have this column, so nothing vouches for "
@@ -342,10 +274,11 @@ def _notes(
 
 
 def _metrics(
-    asked: Sequence[str], candidate: Outcome, baseline: Outcome | None, study: Study
+    request: Request, candidate: Outcome, baseline: Outcome | None, study: Study
 ) -> list[Measured]:
     """What the checks name, then the usual metrics of the task as far as the columns allow."""
     found = []
+    asked = [check.metric for check in request.gate.checks]
     for name in dict.fromkeys([*asked, *standard_metrics(candidate.task)]):
         values: list[float | None] = []
         reasons = []

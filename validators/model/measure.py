@@ -6,13 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validators.model.classes import alike, is_number, kind_of
 from validators.model.metrics import METRICS, Task
-from validators.model.rows import Predictions, Unusable
 from validators.verdict import Verdict
 
 CALIBRATION_BINS = 10
-MOST_CLASSES = 100
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +36,8 @@ class Outcome:
     score: Floats | None = None
     said: Floats | None = None
     """The predicted class or value."""
+    names: tuple[str, str] = ("0", "1")
+    """What the two classes of binary classification are called."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -50,58 +49,8 @@ class Outcome:
             label=self.label[rows],
             score=None if self.score is None else self.score[rows],
             said=None if self.said is None else self.said[rows],
+            names=self.names,
         )
-
-
-def is_binary(values: NDArray[Any]) -> bool:
-    """Whether there is nothing but 0 and 1."""
-    return is_number(values) and bool(np.isin(values, (0.0, 1.0)).all())
-
-
-def outcome(rows: Predictions, task: Task, threshold: float) -> Outcome:
-    """Predictions as the metrics of the task take them. A score from `threshold` on counts as 1.
-
-    Raises Unusable if the labels or predictions are not of the task.
-    """
-    if task is Task.MULTICLASS:
-        label, said = _numbered(rows.label, rows.prediction)
-        return Outcome(task, label, said=said)
-    for name, values in (("label", rows.label), ("prediction", rows.prediction)):
-        if values is not None and task is Task.BINARY and not is_binary(values):
-            raise Unusable(
-                f"the {name} has values other than 0 and 1 (or true and false){_types(rows)}"
-            )
-        if values is not None and not is_number(values):
-            raise Unusable(f"the {name} is text, expected a number")
-    said = rows.prediction
-    if said is None and rows.score is not None:
-        said = (rows.score >= threshold).astype(np.float64) if task is Task.BINARY else rows.score
-    return Outcome(task, rows.label, score=rows.score, said=said)
-
-
-def _types(rows: Predictions) -> str:
-    """Of label and prediction, where they differ: the end of a sentence."""
-    if rows.prediction is None or is_number(rows.label) == is_number(rows.prediction):
-        return ""
-    return f"; the label is {kind_of(rows.label)}, the prediction is {kind_of(rows.prediction)}"
-
-
-def _numbered(label: NDArray[Any], said: NDArray[Any] | None) -> tuple[Floats, Floats | None]:
-    if said is not None:
-        types = kind_of(label), kind_of(said)
-        label, said = alike(label, said)
-        if types[0] != types[1] and not np.isin(label, said).any():
-            raise Unusable(
-                f"the label is {types[0]} and the prediction is {types[1]}, and no value is in "
-                "both: let the step that writes them name the classes in one way"
-            )
-    classes, numbers = np.unique(
-        label if said is None else np.concatenate([label, said]), return_inverse=True
-    )
-    if len(classes) > MOST_CLASSES:
-        raise Unusable(f"there are {len(classes):,} classes; at most {MOST_CLASSES} are judged")
-    numbered = numbers.astype(np.float64)
-    return numbered[: len(label)], None if said is None else numbered[len(label) :]
 
 
 def measure(name: str, rows: Outcome) -> float:
@@ -137,15 +86,15 @@ def _why_degenerate(name: str, rows: Outcome) -> str | None:
     if not len(rows):
         return "there are no rows"
     if rows.task is Task.BINARY:
-        positives = int(label.sum())
+        positives, (no, yes) = int(label.sum()), rows.names
         if name in ("roc_auc", "balanced_accuracy") and positives in (0, len(rows)):
-            return f"all {len(rows):,} labels are {'1' if positives else '0'}"
+            return f"all {len(rows):,} labels are {yes if positives else no}"
         if name in ("average_precision", "recall") and not positives:
-            return "no label is 1"
+            return f"no label is {yes}"
         if name == "precision" and said is not None and not said.any():
-            return "nothing was predicted to be 1"
+            return f"nothing was predicted to be {yes}"
         if name == "f1" and said is not None and not positives and not said.any():
-            return "no label is 1 and nothing was predicted to be 1"
+            return f"no label is {yes} and nothing was predicted to be {yes}"
     if name == "mean_absolute_percentage_error" and not label.all():
         zeros = int((label == 0).sum())
         return f"{zeros:,} labels are 0, where a relative error has no meaning"

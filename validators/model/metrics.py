@@ -71,17 +71,15 @@ def metric_names() -> tuple[str, ...]:
     return tuple(METRICS)
 
 
-def task_of(names: Iterable[str], labels_are_binary: bool) -> Task:
-    """The task that the named metrics leave possible; where they leave several, the labels decide.
+def tasks_left(names: Iterable[str]) -> frozenset[Task]:
+    """The tasks that the named metrics leave possible.
 
     Names that agree on no task are judged by the first of them; the others then do not apply.
     """
     possible = frozenset(Task)
     for name in names:
         possible = possible & METRICS[name].tasks or possible
-    if len(possible) == 1:
-        return next(iter(possible))
-    return Task.BINARY if labels_are_binary else Task.MULTICLASS
+    return possible
 
 
 def standard_metrics(task: Task) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from validators.model.categories import Categories
-from validators.model.measure import Outcome, outcome
+from validators.model.measure import Outcome
 from validators.model.request import NoBaseline, Request
 from validators.model.rows import Predictions, Unusable, load, why_unpaired
+from validators.model.tasks import Terms, outcome
 from validators.verdict import Verdict
 
 
@@ -28,10 +29,8 @@ class Opponent:
     """Whether the two tables are not the same rows, labels and slices; `reason` says why."""
 
 
-def find_opponent(
-    request: Request, rows: Predictions, candidate: Outcome, slices: Sequence[str]
-) -> Opponent:
-    """Read the baseline's predictions and pair them with the candidate's."""
+def their_rows(request: Request, slices: Sequence[str]) -> Predictions | Opponent:
+    """The baseline's predictions, or what is said without them."""
     baseline, columns = request.baseline, request.gate.columns
     if isinstance(baseline, NoBaseline):
         if baseline.kind == "first_model":
@@ -43,11 +42,24 @@ def find_opponent(
     # What a model says is its own; everything else of a row is the same for both.
     shared = [name for name in slices if name not in (columns.score, columns.prediction)]
     try:
-        theirs = load(baseline.path, columns, shared, if_there=True)
-        opposed = outcome(theirs, candidate.task, request.gate.threshold)
+        return load(baseline.path, columns, shared, if_there=True)
     except Unusable as problem:
-        reason = f"the baseline's predictions cannot be used: {problem}"
-        return Opponent(verdict=Verdict.INCONCLUSIVE, reason=reason)
+        return _unusable(problem)
+
+
+def _unusable(problem: Unusable) -> Opponent:
+    reason = f"the baseline's predictions cannot be used: {problem}"
+    return Opponent(verdict=Verdict.INCONCLUSIVE, reason=reason)
+
+
+def pair(
+    request: Request, rows: Predictions, theirs: Predictions, candidate: Outcome, terms: Terms
+) -> Opponent:
+    """Hold the baseline's predictions against the candidate's."""
+    try:
+        opposed = outcome(theirs, terms, request.gate.threshold)
+    except Unusable as problem:
+        return _unusable(problem)
     unpaired = why_unpaired(rows, theirs)
     if unpaired:
         vouched = theirs.slices if rows.keys.equals(theirs.keys) else {}

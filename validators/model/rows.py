@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from specs.gates import Columns
 from validators.model.categories import Categories, categories, differing
-from validators.model.classes import alike, as_numbers
+from validators.model.classes import EXACT, Values, alike, as_numbers, kind_of
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Predictions:
     score: NDArray[np.float64] | None
     prediction: NDArray[Any] | None
     slices: dict[str, "Categories"]
+    types: str = ""
+    """Of label and prediction where they differ: the end of a sentence."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -42,6 +44,7 @@ class Predictions:
             slices={
                 name: Categories(of.values, of.codes[mask]) for name, of in self.slices.items()
             },
+            types=self.types,
         )
 
 
@@ -73,17 +76,45 @@ def load(
     if problems:
         raise Unusable("; ".join(problems))
     table = table.sort_by(columns.key)
+    label = as_numbers(_array(table[columns.label]))
+    said = as_numbers(_array(table[columns.prediction])) if columns.prediction else None
     return Predictions(
         keys=table[columns.key],
-        label=as_numbers(_array(table[columns.label])),
-        score=_array(table[columns.score]) if columns.score else None,
-        prediction=as_numbers(_array(table[columns.prediction])) if columns.prediction else None,
+        label=label,
+        score=_floats(table[columns.score]) if columns.score else None,
+        prediction=said,
+        types="" if said is None else _types(label, said),
         slices={
             name: categories(_as_text(_without_nan(table[name])))
             for name in slices
             if name in table.column_names
         },
     )
+
+
+def in_one_type(*tables: Predictions) -> tuple[Predictions, ...]:
+    """The tables with labels and predictions such that the same value is equal in all of them."""
+    said = [table.prediction for table in tables if table.prediction is not None]
+    columns = iter(alike(*(table.label for table in tables), *said))
+    labels = [next(columns) for _ in tables]
+    return tuple(
+        replace(table, label=label, prediction=None if table.prediction is None else next(columns))
+        for table, label in zip(tables, labels, strict=True)
+    )
+
+
+def _types(label: Values, said: Values) -> str:
+    """How the types differ, if they do. Raises Unusable where no value is in both."""
+    ours, theirs = kind_of(label), kind_of(said)
+    if ours == theirs:
+        return ""
+    names, of = alike(label, said)
+    if not np.isin(names, of).any():
+        raise Unusable(
+            f"the label is {ours} and the prediction is {theirs}, and no value is in both: let the "
+            "step that writes them say what is meant in one way"
+        )
+    return f"; the label is {ours}, the prediction is {theirs}"
 
 
 def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | None:
@@ -230,19 +261,25 @@ def _problems_of(table: "pa.Table", columns: Columns) -> list[str]:
         if name is None:
             continue
         values = table[name]
-        array = _array(values)
-        numeric = array.dtype == np.float64
-        if name == columns.score and not numeric:
+        numbers = _floats(values)
+        if name == columns.score and numbers is None:
             problems.append(f"{name} is of type {values.type}, expected a number")
             continue
-        bad = int((~np.isfinite(array)).sum()) if numeric else values.null_count
+        bad = values.null_count if numbers is None else int((~np.isfinite(numbers)).sum())
         if bad:
             problems.append(f"{_count(bad, 'row')} whose {name} is empty, NaN or infinite")
     return problems
 
 
 def _array(values: "pa.ChunkedArray") -> NDArray[Any]:
-    """Float64 for numbers and booleans, with NaN for null, else text."""
+    """Float64 for numbers and booleans, else text: also for whole numbers that a float64 may not
+    tell apart."""
+    numbers = None if _goes_beyond(values) else _floats(values)
+    return _texts(values) if numbers is None else numbers
+
+
+def _floats(values: "pa.ChunkedArray") -> NDArray[np.float64] | None:
+    """Float64 for numbers and booleans, with NaN for null; None for all else."""
     import pyarrow as pa
     import pyarrow.types as kinds
 
@@ -250,9 +287,20 @@ def _array(values: "pa.ChunkedArray") -> NDArray[Any]:
     if kinds.is_boolean(kind):
         values = values.cast(pa.uint8())
     elif not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind)):
-        return _texts(values)
+        return None
     array: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy()
     return array
+
+
+def _goes_beyond(values: "pa.ChunkedArray") -> bool:
+    """Whether there are exact numbers of more digits than a float64 has."""
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    if not (kinds.is_integer(values.type) or kinds.is_decimal(values.type)):
+        return False
+    ends = pc.min_max(values).as_py()
+    return any(end is not None and abs(end) > EXACT for end in ends.values())
 
 
 def _texts(values: "pa.ChunkedArray") -> NDArray[np.object_]:

@@ -1,13 +1,12 @@
 """Slices: which of their values can be judged, and which got worse."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from specs.gates import PairedCheck
-from validators.model.categories import Categories
+from validators.model.categories import Categories, names_of
 from validators.model.checks import comparison, difference, difference_interval
 from validators.model.decide import holm, p_worse
 from validators.model.measure import Outcome, UndefinedMetric
@@ -17,7 +16,6 @@ from validators.report import Check
 from validators.verdict import Verdict
 
 MOST_VALUES = 200
-LONGEST_VALUE = 60
 LISTED = 5
 
 
@@ -26,6 +24,7 @@ class Small:
     """A value with too few rows to be judged."""
 
     name: str
+    subset: Subset
     rows: int
     why: str
     """What it has and what it would need."""
@@ -66,25 +65,13 @@ def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColum
     by_value = np.split(np.argsort(of.codes, kind="stable"), np.cumsum(counts)[:-1])
     judged: list[Subset] = []
     small: list[Small] = []
-    for name, indices, count in zip(_names(of.values), by_value, counts, strict=True):
+    for name, indices, count in zip(names_of(of.values), by_value, counts, strict=True):
         subset = Subset(indices, f"{column}={name}")
         if why := why_too_few(subset.of(rows), fewest):
-            small.append(Small(name, int(count), why))
+            small.append(Small(name, subset, int(count), why))
         else:
             judged.append(subset)
     return SliceColumn(column, tuple(judged), tuple(small))
-
-
-def _names(values: Sequence[str]) -> list[str]:
-    """Values as names: printable, bounded, and told apart when the bound makes them equal."""
-    names: list[str] = []
-    for value in values:
-        printable = "".join(
-            "?" if unicodedata.category(letter).startswith("C") else letter for letter in value
-        )
-        name = printable[:LONGEST_VALUE] + ("…" if len(printable) > LONGEST_VALUE else "")
-        names.append(f"{name} ({len(names) + 1})" if name in names else name)
-    return names
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
     positives = int(rows.label.sum())
     fewer = min(positives, len(rows) - positives)
     if fewer < FEWEST_OF_A_CLASS:
-        rarer = 1 if positives == fewer else 0
+        rarer = rows.names[positives == fewer]
         return f"{fewer} labels are {rarer}, at least {FEWEST_OF_A_CLASS} are needed"
     return None
 

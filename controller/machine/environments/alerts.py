@@ -6,6 +6,7 @@ from controller.machine import incidents
 from controller.machine.actions import Incident, Notify
 from controller.machine.environments.environment import Environment, Observed, Out, server_name
 from controller.machine.pipelines.version import ModelVersion, Ref
+from deployers.protocol import ServerStatus
 from specs.model import NotifyEvent
 
 UNREADY = 30.0
@@ -94,11 +95,24 @@ def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> 
         incident = incidents.recovered(env.pipeline, env.name, env.stable)
         env = over(env, version, "stable", incident, out)
         return env.model_copy(update={"unready_since": None})
-    if env.unready_since is None:
-        return env.model_copy(update={"unready_since": now})
-    if now - env.unready_since < UNREADY or alert in env.alerts:
+    since = now if env.unready_since is None else env.unready_since
+    env = env.model_copy(update={"unready_since": since})
+    hung = (
+        server is not None and server.hung
+    )  # that it is restarted is told however soon it is back
+    if alert in env.alerts or (not hung and now - since < UNREADY):
         return env
-    detail = server.detail if server else "it does not run"
-    why = f"The server of {env.stable} does not answer: {detail} It is being restarted."
+    why = f"The server of {env.stable} {_fares(env, server)}"
     incident = incidents.stuck(env.pipeline, env.name, None, why)
     return tell(env, version, "stuck", "stable", incident, out)
+
+
+def _fares(env: Environment, server: ServerStatus | None) -> str:
+    """What is the matter with it, and what is done: nothing is said to be done that is not."""
+    detail = f": {server.detail}" if server and server.detail else "."
+    if server is not None and server.alive:
+        hangs = "hangs and is being restarted"
+        return f"{hangs if server.hung else 'does not answer as ready'}{detail}"
+    if env.refused is not None:
+        return f"does not run, and cannot be started as things are{detail}"
+    return f"does not run, and is being started again{detail}"

@@ -144,6 +144,8 @@ class Observed(Value):
     lost: Lost | None = None
     past: Past | None = None
     """Looked for only where the state knows nothing of the environment."""
+    port: int | None = None
+    """Where it has to answer, if the settings say so."""
     proposes: bool = False
     """Whether a release can be proposed as a pull request there."""
     proposal: Proposed | None = None
@@ -219,11 +221,18 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
         have.stable == stable
         and have.canary == canary
         and have.canary_weight == want.canary_weight
+        and have.configured
         and all(name in servers and servers[name].alive for name in wanted)
+        and not (stable and servers[stable].hung)
         and (not wanted or have.address is not None)
+        and _answers_at(have.address, observed.port)
         and servers.keys() <= set(wanted)
     )
     return () if as_wanted else (want,)
+
+
+def _answers_at(address: str | None, port: int | None) -> bool:
+    return address is None or port is None or address.endswith(f":{port}")
 
 
 def named(file: EnvironmentFile | None) -> Ref | None:

@@ -25,6 +25,7 @@ from controller.machine.environments.rollout import (
     Rollout,
     begin_canary,
     grow,
+    is_judged,
     may_promote,
     watch,
 )
@@ -37,6 +38,8 @@ from validators.report import Report
 
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
+UNREADY = 2.0
+"""The same while what should serve does not: it may have to be started again."""
 SMOKE_DEADLINE = 600.0
 REFUSED = 60.0
 """Seconds until a deployment that failed for good is asked for again."""
@@ -125,7 +128,7 @@ def _has_converged(env: Environment, observed: Observed, out: Out) -> Environmen
 def _cadence(env: Environment, now: float) -> float:
     rollout = env.rollout
     if rollout is None:
-        return IDLE
+        return IDLE if env.unready_since is None else UNREADY
     if rollout.ready == now:
         return AT_ONCE  # the next phase asks for an observation of its own
     if rollout.deployed is not None and rollout.ready is None:
@@ -206,7 +209,7 @@ def _promoting(
     """Decide, unless it is paused; while git does not take the commit, go on judging."""
     if rollout.decided is None and rollout.kind == "release" and env.paused is not None:
         return env
-    if rollout.judge is not None:
+    if is_judged(rollout):
         rollout = _judged(rollout, observed, now)
         env = env.model_copy(update={"rollout": rollout})
         judgement = rollout.judgement
@@ -223,7 +226,8 @@ def _judged(rollout: Rollout, observed: Observed, now: float) -> Rollout:
     if traffic is None:
         return watch(rollout, (), now)
     cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
-    return watch(rollout.model_copy(update={"cursor": cursor}), traffic.exchanges, now)
+    rollout = rollout.model_copy(update={"cursor": cursor})
+    return watch(rollout, traffic.exchanges, now, traffic.waiting)
 
 
 def _start(
@@ -285,7 +289,7 @@ def _canary(
     now: float,
 ) -> Environment:
     """Let the judge look, and do as it says; without a word from it, grow or wait."""
-    if rollout.judge is None:
+    if not is_judged(rollout):
         traffic = observed.traffic
         history = traffic.exchanges if traffic is not None else ()
         if traffic is not None:
@@ -294,11 +298,14 @@ def _canary(
         return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
     rollout = _judged(rollout, observed, now)
     env = env.model_copy(update={"rollout": rollout})
+    if observed.deployed.silence is not None:  # without traffic it does not bake
+        env = moved(env, rollout, step_since=now)
+        rollout = env.rollout or rollout
     judgement = rollout.judgement
     assert judgement is not None
     if judgement.decision is Judged.ROLLBACK:
         return stop(env, rollout, "rolled_back", headline(judgement), observed, out, now)
-    if judgement.decision is Judged.INCONCLUSIVE:
+    if judgement.decision is Judged.INCONCLUSIVE or rollout.differs:
         return _undecided(env, rollout, version, observed, out, now)
     if env.paused is not None:
         return env
@@ -315,11 +322,14 @@ def _undecided(
     out: Out,
     now: float,
 ) -> Environment:
-    """The deadline came before a decision: hold, or roll back, as the spec says."""
+    """The deadline came before a decision: hold, or roll back, as the spec says. A canary whose
+    answers differ is held at once, and is rolled back at the deadline if that is what it says."""
     assert version.spec.release is not None
-    assert rollout.judgement is not None
-    why = headline(rollout.judgement)
-    if version.spec.release.production.canary.on_inconclusive == "rollback":
+    judgement = rollout.judgement
+    assert judgement is not None
+    why = headline(judgement)
+    late = judgement.window >= judgement.policy.deadline
+    if late and version.spec.release.production.canary.on_inconclusive == "rollback":
         return stop(env, rollout, "rolled_back", why, observed, out, now)
     if rollout.held is not None:
         return env

@@ -18,9 +18,9 @@ from typing import Literal
 from controller.machine.core import Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import Pipeline as Spec
-from specs.traffic import Arm, Exchange
+from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import Decision as Judged
-from validators.canary import Judgement, Policy, State, begin, judge, update
+from validators.canary import Judgement, Policy, State, begin, is_current, judge, update
 from validators.report import Report
 
 Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
@@ -76,6 +76,8 @@ class Rollout(Value):
     judgement: Judgement | None = None
     held: str | None = None
     """Why it waits for a person."""
+    differs: bool = False
+    """Whether its answers were found to differ from stable's; from then on a person promotes it."""
     decided: float | None = None
     """When it was decided to promote it."""
 
@@ -139,18 +141,35 @@ def begin_canary(
     assert version.spec.release is not None
     policy = Policy.from_spec(version.spec.release.production.canary)
     return rollout.model_copy(
-        update={"judge": begin(policy, history, now), "step": 0, "step_since": now}
+        update={
+            "judge": begin(policy, history, now),
+            "judgement": None,
+            "held": None,
+            "step": 0,
+            "step_since": now,
+            "step_seq": 0,
+        }
     )
 
 
-def watch(rollout: Rollout, exchanges: Sequence[Exchange], now: float) -> Rollout:
-    """Take in new records and judge. Of a request that came before it began, this canary knows
-    nothing: a late answer may be an earlier canary's.
+def is_judged(rollout: Rollout) -> bool:
+    """Whether it has a judge, and not that of an earlier Headgate, which counted less: such a
+    canary is begun anew, as what was not counted cannot be made up."""
+    return rollout.judge is not None and is_current(rollout.judge)
+
+
+def watch(
+    rollout: Rollout, exchanges: Sequence[Exchange], now: float, waiting: Sequence[Waiting] = ()
+) -> Rollout:
+    """Take in new records and judge, with what waits for its answer. Of a request that came before
+    it began, this canary knows nothing: a late answer may be an earlier canary's.
     """
     assert rollout.judge is not None
     began = rollout.judge.began
     state = update(rollout.judge, [each for each in exchanges if each.at >= began])
-    return rollout.model_copy(update={"judge": state, "judgement": judge(state, now)})
+    judgement = judge(state, now, waiting)
+    differs = rollout.differs or judgement.decision is Judged.HOLD
+    return rollout.model_copy(update={"judge": state, "judgement": judgement, "differs": differs})
 
 
 def grow(rollout: Rollout, version: ModelVersion, now: float) -> Rollout:

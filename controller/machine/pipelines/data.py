@@ -20,6 +20,8 @@ class Listing(Value):
     """False while an object is being written."""
     marked: bool = False
     """Whether the marker file is there, and no object is newer."""
+    unmarked: str = ""
+    """Why it does not count, as a clause that names it and the newer object."""
     problem: str | None = None
     waits: Waits | None = None
     """The object store that is away or refuses, if that is the problem."""
@@ -124,8 +126,21 @@ def missing(
     for name in spec.datasets:
         if name not in complete:
             listing = listings.get(name, Listing())
-            return listing.problem or f"dataset {name} to be complete"
+            why = f" ({listing.unmarked})" if listing.unmarked else ""
+            return listing.problem or f"dataset {name} to be complete{why}"
     return None
+
+
+def held_back(
+    data: Mapping[str, Seen], spec: Spec, commit: str, listings: Mapping[str, Listing]
+) -> str | None:
+    """What was delivered and counts for nothing yet, for want of a marker: in a sentence."""
+    found = []
+    for name in spec.datasets:
+        seen, listing = data.get(place(spec, name, commit)), listings.get(name, Listing())
+        if seen is not None and seen.ready != seen.current and listing.unmarked:
+            found.append(f"dataset {name} has newer data, and {listing.unmarked}")
+    return "; ".join(found) or None
 
 
 def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, at: float) -> float:

@@ -58,13 +58,31 @@ def start(
     else:
         graph = build(code.spec, code.source, observed.baseline)
     print_ = fingerprint(graph, datasets)
-    last = pipeline.last.get(branch)
-    if last and last.fingerprint == print_ and last.outcome in SETTLED and not wanted.force:
+    last = _answered(pipeline, branch, print_)
+    if last is not None and not wanted.force:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
             out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title, last.run))
         return forget(_took(pipeline, branch, datasets), branch), None
     return _begin_run(pipeline, branch, wanted, graph, datasets, print_, observed, out, now), None
+
+
+def _answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
+    """The run that stands for one of that fingerprint: the branch's last or, for a merge group,
+    the last of a pull request into the same base, once it is over."""
+    last = pipeline.last.get(branch)
+    if last and last.fingerprint == print_ and last.outcome in SETTLED:
+        return last
+    group = pipeline.pulls.get(branch)
+    if group is None or not group.queued:
+        return None
+    others = (
+        pipeline.last[name]
+        for name, pull in pipeline.pulls.items()
+        if name in pipeline.last and pull.base == group.base
+    )
+    settled = [one for one in others if one.outcome in ("passed", "stopped")]
+    return next((one for one in settled if one.fingerprint == print_), None)
 
 
 def terms_of(pipeline: Pipeline, branch: str, observed: Observed) -> Terms | None:
@@ -182,7 +200,7 @@ def _begin_run(
         datasets=datasets,
         fingerprint=print_,
         baseline=observed.baseline.version if observed.baseline else None,
-        pull=pull.number if pull else None,
+        pull=pull.told if pull else None,
         base=pull.base_commit if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
         accepted=_accepted_by(pipeline, branch),

@@ -83,6 +83,8 @@ class Pipeline(Value):
     """What keeps a wanted run from starting."""
     invalid: str | None = None
     """What is wrong with the spec at the head of the default branch."""
+    held_back: str | None = None
+    """What data of the default branch counts for nothing yet, and why."""
 
 
 class Observed(Value):
@@ -170,6 +172,6 @@ def report(
         title=title,
         run=run,
         text=text,
-        pull=pull.number if pull else None,
+        pull=pull.told if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
     )

@@ -158,6 +158,8 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
     for name in (
         "predictions",
         "columns",
+        "task",
+        "positive",
         "threshold",
         "slices",
         "minimum_slice_rows",
@@ -166,12 +168,14 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
         was, now = getattr(before, name), getattr(after, name)
         if was == now:
             continue
-        # Other predictions, columns or thresholds are another exam, which may be an easier one.
+        # Other predictions, columns or classes are another exam, which may be an easier one.
         looser = {
             "slices": not set(before.slices) <= set(after.slices),
             "minimum_slice_rows": after.minimum_slice_rows > before.minimum_slice_rows,
             "small_slices": strict.index(after.small_slices) < strict.index(before.small_slices),
         }.get(name, True)
+        if name == "positive":  # a label, no setting: 1.0 is no percentage, and true not "on"
+            was, now = (None if each is None else str(each) for each in (was, now))
         yield Change(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
 
 

@@ -1,11 +1,10 @@
 """PURE. How the way into production changed between two specs."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.runs.graph import Rules
-from specs.release import Canary, Release, Smoke
+from specs.release import Canary, Release, Serve, Signals, Smoke, limit_of
 from specs.values import format_percent
 
 ROLLOUT = "release.production.canary"
@@ -31,7 +30,7 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
 
 
 def _serve(before: Release, after: Release) -> Iterator[Change]:
-    for name in ("run", "env", "reads", "ready", "predict", "secrets", "startup_deadline"):
+    for name in Serve.model_fields:
         was, now = getattr(before.serve, name), getattr(after.serve, name)
         if was != now:
             # Another command may serve another model than the one that was examined.
@@ -82,15 +81,16 @@ def _approval(before: Release, after: Release) -> Iterator[Change]:
 
 
 def _canary(before: Canary, after: Canary) -> Iterator[Change]:
-    was, now = before.signals.watched(), after.signals.watched()
-    for name in was.keys() | now.keys():
-        if was.get(name) == now.get(name):
+    was, now = _watched(before.signals), _watched(after.signals)
+    for name in sorted(was.keys() | now.keys()):
+        old, new = was.get(name, {}), now.get(name, {})
+        if old == new:
             continue
-        old, new = _limits(was.get(name)), _limits(now.get(name))
         looser = any(rose(limit, new.get(key)) for key, limit in old.items())
         yield Change(
             rule=f"{ROLLOUT}.signals.{name}", was=_words(old), now=_words(new), loosens=looser
         )
+    yield from _counts(before.signals, after.signals)
     numbers = {
         "steps": (before.steps, after.steps, _is_steeper(before, after)),
         "false_rollback": (
@@ -131,15 +131,28 @@ def _is_steeper(before: Canary, after: Canary) -> bool:
     return len(after.steps) < len(before.steps) or any(now > was for was, now in pairs)
 
 
-def _limits(signal: Any) -> dict[str, float]:
-    """The limits of a signal, by name; none for one that is not watched."""
-    if signal is None:
-        return {}
-    return {
-        name: value
-        for name in ("not_worse_by", "at_most")
-        if (value := getattr(signal, name, None)) is not None
+def _counts(before: Signals, after: Signals) -> Iterator[Change]:
+    """What counts as an error, where they are watched before and after."""
+    if before.errors is None or after.errors is None:
+        return
+    was, now = before.errors.counts, after.errors.counts
+    if set(was) != set(now):
+        looser = not set(was) <= set(now)
+        rule = f"{ROLLOUT}.signals.errors.counts"
+        yield Change(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+
+
+def _watched(signals: Signals) -> dict[str, dict[str, float]]:
+    """The limits of each signal that is watched, by name."""
+    named = {
+        signal: {
+            limit: value
+            for limit in ("not_worse_by", "at_most")
+            if (value := getattr(one, limit, None)) is not None
+        }
+        for signal, one in signals.named().items()
     }
+    return named | {name: {limit_of(name): limit} for name, limit in signals.unasked().items()}
 
 
 def _words(limits: Mapping[str, float]) -> str:

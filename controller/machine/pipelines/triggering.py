@@ -9,7 +9,7 @@ from controller.machine import incidents
 from controller.machine.core import Decision, Key, Letter, Message, Waits
 from controller.machine.pipelines import candidate
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import UNSETTLED, doubt, look, versions
+from controller.machine.pipelines.data import UNSETTLED, doubt, held_back, look, versions
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
     Accepted,
@@ -45,6 +45,7 @@ def decide(
         update={
             "waits_for": "; ".join(waits) or None,
             "invalid": _invalid(pipeline, observed),
+            "held_back": _held_back(pipeline, observed),
         }
     )
     soon = bool(pipeline.wanted.keys() - pipeline.active.keys())
@@ -69,6 +70,14 @@ def _invalid(pipeline: Pipeline, observed: Observed) -> str | None:
         return code.problems or "it cannot be read"
     more = f" (and {code.problem_count - 1} more)" if code.problem_count > 1 else ""
     return f"{one.file}:{one.line}:{one.column}: {one.message}{more}"
+
+
+def _held_back(pipeline: Pipeline, observed: Observed) -> str | None:
+    head = pipeline.heads.get(pipeline.default_branch, "")
+    code = observed.code.get(head)
+    if code is None or code.spec is None or pipeline.gone is not None:
+        return None
+    return held_back(pipeline.data, code.spec, head, observed.listings.get(head, {}))
 
 
 def _stores(observed: Observed) -> Waits | None:
@@ -157,6 +166,9 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
         out.actions.append(
             report(pipeline, branch, waiting.commit, "cancelled", f"superseded by {commit[:12]}")
         )
+    if pull is not None and pull.queued:
+        why = f"merge group {commit[:12]} of #{pull.number} into {pull.base}"
+        return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
     if pull is not None:
         why = f"commit {commit[:12]} of pull request #{pull.number}: {pull.title}".rstrip(": ")
         return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
@@ -182,7 +194,9 @@ def _accept(pipeline: Pipeline, body: Mapping[str, Any], now: float) -> Pipeline
     accepted = Accepted(commit=body["commit"], by=body["by"])
     pipeline = pipeline.model_copy(update={"accepted": {**pipeline.accepted, branch: accepted}})
     why = f"{body['by']} accepted the rules of {body['commit'][:12]}"
-    return want(pipeline, branch, Trigger(kind="manual", why=why, by=body["by"]), now, force=True)
+    trigger = Trigger(kind="manual", why=why, by=body["by"])
+    # Of a merge group, what the pull request's run said by the same rules counts.
+    return want(pipeline, branch, trigger, now, force=not pipeline.pulls[branch].queued)
 
 
 def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: Out) -> Pipeline:

@@ -17,6 +17,11 @@ _COMMAND: Final = re.compile(
 """The first line of a comment that is not blank. Indented further it is code, as Markdown has it,
 and what speaks of a command does not give it."""
 
+_MERGE_GROUP: Final = re.compile(
+    r"gh-readonly-queue/(?P<base>.+)/pr-(?P<number>[1-9]\d{0,17})-[0-9a-f]{40,64}"
+)
+"""As GitHub names the temporary branches of its merge queues."""
+
 
 class Pull(Value):
     """An open pull request."""
@@ -34,6 +39,15 @@ class Pull(Value):
     author: str = ""
     fork: bool = False
     """From another repository, so that a maintainer has to approve each commit first."""
+    queued: bool = False
+    """Whether the head is a merge group: what GitHub's merge queue made of this pull request and
+    of those before it, on top of the base, and merges if its checks pass. `branch` is its own."""
+
+    @property
+    def told(self) -> int | None:
+        """The number of the pull request whose comment tells of it; None for a merge group, of
+        which only the checks do."""
+        return None if self.queued else self.number
 
 
 class Heeded(Value):
@@ -96,6 +110,12 @@ class Command(Value):
     """By whose rules that check is; see `scope_of`."""
     rights: Mapping[str, Right] = {}
     """Of `accept`: what that person may accept, by pipeline."""
+
+
+def merge_group(branch: str) -> tuple[str, int] | None:
+    """The base of the merge group that a branch of that name is, and its last pull request."""
+    found = _MERGE_GROUP.fullmatch(branch)
+    return (found["base"], int(found["number"])) if found else None
 
 
 def line(number: int) -> str:

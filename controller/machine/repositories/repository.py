@@ -20,6 +20,7 @@ from controller.machine.repositories.pull import (
     approvals,
     is_pull,
     line,
+    merge_group,
     scope_of,
 )
 from controller.machine.repositories.telling import Place
@@ -49,6 +50,8 @@ class Commit(Value):
     removed: tuple[str, ...] = ()
     """Of a pull request: pipelines of its base whose spec is not in it."""
     pull: Pull | None = None
+    accepted: Mapping[str, str] = {}
+    """Of a merge group: by pipeline, who accepted all that it does to rules, in pull requests."""
     waits: bool = False
     """Whether it could not be read yet, so that nothing is said of it in this look."""
 
@@ -123,7 +126,7 @@ def is_seen(
     judge it, and so is a branch that is (or is not) the default one now."""
     if repository is None or repository.heads.get(branch) != sha:
         return False
-    before = repository.pulls.get(pull.number) if pull else None
+    before = repository.pulls.get(pull.number) if pull and not pull.queued else None
     if pull is not None and before is not None and before.base != pull.base:
         return False
     if pull is not None and branch not in repository.untold:
@@ -231,7 +234,7 @@ class _Look:
         place = Place(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
         by: Mapping[str, str] = {}
         if pull is not None:
-            by = accepting.by_whom(self.accepted, pull)
+            by = {**accepting.by_whom(self.accepted, pull), **commit.accepted}
             self._beside(place, branch, commit, pull, named, by)
         self.pipelines[branch] = {}
         if branch in self.held and pull is not None:
@@ -295,7 +298,7 @@ def _targets(observed: Observed, look: _Look) -> list[Target]:
                 commit.sha,
                 tuple(sorted(look.pipelines[branch].values())),
                 branch in look.held,
-                scope_of(branch, pull, observed.default_branch),
+                scope_of(branch, pull or commit.pull, observed.default_branch),
                 pull,
                 untold.untouched,
                 untold.removed,
@@ -350,6 +353,8 @@ def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int
         why, commit = f"superseded by commit {head.sha[:12]}", None  # which has its report
     elif head is None and is_pull(branch):
         why = f"the {branch} was closed"
+    elif head is None and merge_group(branch):
+        why = "the merge group left the queue"
     return Message(
         to=Key("pipeline", pipeline),
         id=f"gone/{branch}/{moves}",

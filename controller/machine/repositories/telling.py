@@ -37,15 +37,16 @@ def report(
         text=text,
         scope=place.scope,
         asks=asks,
-        pull=place.pull.number if place.pull else None,
+        pull=place.pull.told if place.pull else None,
     )
 
 
 def untouched(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
     """Pipelines that a pull request does not concern get their terminal status, too: a branch may
     be protected by all of them."""
+    what = f"this merge group of #{pull.number}" if pull.queued else f"#{pull.number}"
     for pipeline in pipelines:
-        title = f"nothing to run: #{pull.number} changes nothing that {pipeline} reads"
+        title = f"nothing to run: {what} changes nothing that {pipeline} reads"
         yield report(place, pipeline, "skipped", title)
 
 
@@ -55,6 +56,10 @@ def removed(place: Place, pull: Pull, pipeline: str, by: str) -> ReportCommit:
     if by:
         title = f"#{pull.number} removes {pipeline}, as {by} accepted"
         return report(place, pipeline, "accepted", f"{title}; its environments keep what runs")
+    if pull.queued:
+        title = f"this merge group removes {pipeline}, which no open pull request has accepted"
+        text = "Accept it in the pull request that removes it, and queue that one again."
+        return report(place, pipeline, "held", title, text=text)
     title = f"#{pull.number} removes {pipeline}: somebody with the right has to accept that"
     text = (
         f"With its spec go the rules that judge `{pipeline}`; its environments keep what runs. "
@@ -113,6 +118,7 @@ def policy(place: Place, pull: Pull, pipeline: str, by: str) -> ReportPolicy:
         pull=pull.number,
         base=pull.base,
         base_commit=pull.base_commit,
+        queued=pull.queued,
         scope=place.scope,
         accepted=by,
     )

@@ -71,7 +71,8 @@ def _take_status(
     node: Node, progress: Progress, tried: Tried, observed: Observed, now: float
 ) -> Progress:
     status = observed.statuses.get(tried.id, Status(state=State.UNKNOWN))
-    since = max(tried.asked, status.started or 0.0)  # it may have waited for a free slot
+    # It may have waited for a free slot. When it began is of the machine's clock, which may be set.
+    since = max(tried.asked, min(status.started or 0.0, now))
     if not status.state.ended:
         waiting = status.state in (State.PREPARING, State.ENDING)  # nothing of it runs
         if waiting or now - since <= node.attempt.timeout + LATE:

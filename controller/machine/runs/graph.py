@@ -58,14 +58,20 @@ class Source(Value):
 
 
 class Baseline(Value):
-    """The model in production, and where its own evaluation is found."""
+    """The model that a candidate is compared with, and where its own evaluation is found."""
 
-    version: int
+    version: int | None
+    """Of the one in production; None: it is a commit's, which was never released."""
     digest: str
     model: str
     """The artifact's digest."""
     spec: Pipeline
     source: Source
+
+    @property
+    def called(self) -> str:
+        """What reports call it."""
+        return f"v{self.version}" if self.version else f"the model of {self.source.commit[:12]}"
 
 
 class Rules(Value):

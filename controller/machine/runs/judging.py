@@ -33,6 +33,8 @@ class Held(NamedTuple):
     baseline: Baseline | None
     none: str
     """Why there is no baseline, if there is none."""
+    lost: bool = False
+    """Whether there should be one, so that what compares with it cannot be decided."""
 
 
 class Judged(NamedTuple):
@@ -361,7 +363,7 @@ class _Question(NamedTuple):
 
 
 def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | None) -> Node:
-    baseline, none = held
+    baseline, none, lost = held
     inputs: dict[str, From] = {}
     files: dict[str, str] = {}
     if of.spec.model is not None:
@@ -377,7 +379,7 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | Non
         made = From(node=theirs.predictions.step, output=theirs.predictions.output)
         files["baseline"] = file_name(baseline.spec, made)
     elif baseline:
-        none = f"version {baseline.version} has no evaluation that could run on this data"
+        none, lost = f"{baseline.called} has no evaluation that could run on this data", True
     own = of.spec.gates.model.checks if of.spec.gates.model and not asked.exam else ()
     checks = asked.gate.checks
     request = {
@@ -386,6 +388,8 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | Non
         "places": [own.index(check) if check in own else None for check in checks],
         "baseline_version": baseline.version if baseline else None,
         "baseline_model": baseline.model if baseline else None,
+        "baseline_called": baseline.called if baseline else None,
+        "baseline_lost": lost,
         "no_baseline": none,
         "no_candidate": asked.no_candidate if asked.candidate is None else "",
         "exam": asked.exam,
@@ -395,6 +399,7 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | Non
         "checks": request["gate"],
         "baseline": request["baseline_model"],
         **({"exam": asked.exam} if asked.exam else {}),
+        **({"lost": none} if lost and baseline is None else {}),
         **({"no_candidate": asked.no_candidate} if asked.candidate is None else {}),
     }
     return Node(

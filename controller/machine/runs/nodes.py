@@ -9,6 +9,7 @@ from specs.digests import digest
 from specs.globs import admits
 from specs.model import SPEC_FILE, Pipeline, Step
 from specs.references import DatasetReference, StepReference, as_argument, placeholders
+from specs.release import Serve
 
 
 def step_node(
@@ -156,11 +157,21 @@ def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
         return None
     serve = spec.release.serve
     return {
-        "serve": serve.model_dump(mode="json", exclude={"startup_deadline", "reads"}),
+        "serve": serve.model_dump(mode="json", exclude=_unserved(serve)),
         "params": serve_params(spec),
         "reads": serve_reads(spec, source),
         "environment": environment_of(spec, source, None),
     }
+
+
+def _unserved(serve: Serve) -> set[str]:
+    """What of it makes no other model of the one that is served. Limits do, as a release is how
+    they get to the router; not their defaults, which versions of before they were there have, too.
+    """
+    plain = Serve.model_fields
+    limits = ("answer_within", "idle", "largest_request")
+    usual = {name for name in limits if getattr(serve, name) == plain[name].default}
+    return {"startup_deadline", "hung_after", "reads", *usual}
 
 
 def serve_params(spec: Pipeline) -> dict[str, str]:

@@ -84,6 +84,49 @@ async def test_a_key_that_is_no_path_is_named(lake: Lake) -> None:
         await lake.catalog.list(lake.uri)
 
 
+@pytest.mark.parametrize("root", [False, True], ids=["folder", "root"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *["b.csv/", "x/b.csv/", "b.csv//", "x//b.csv", "./b.csv", "x/./b.csv", ".", "x/."],
+        *["../b.csv", "x/../b.csv", "..", "x/..", "b\x7f.csv"],
+    ],
+)
+async def test_an_odd_key_is_named_as_it_is_however_often_it_is_asked_for(
+    lake: Lake, odd: str, root: bool
+) -> None:
+    uri = f"s3://{lake.name}" if root else lake.uri
+    key = odd if root else f"{lake.uri.split('/', 3)[3]}/{odd}"
+    for name in ("a.csv", "b.csv-", "b.csv.gz", "b.csv0"):
+        lake.client.put_object(Bucket=lake.name, Key=key.removesuffix(odd) + name, Body=b"1")
+    lake.client.put_object(Bucket=lake.name, Key=key, Body=b"1")
+    said = []
+
+    async def ask() -> None:
+        lake.catalog.hint(uri)
+        found = (await lake.catalog.list(uri)).manifest
+        await lake.catalog.pinned(uri, found.digest)
+
+    for _ in range(2):
+        with pytest.raises(NeedsHuman) as raised:
+            await ask()
+        said.append(str(raised.value))
+    assert f"has an object {key!r} whose key is no path" in said[0]
+    assert said == [said[0]] * 2
+
+
+@pytest.mark.parametrize("root", [False, True], ids=["folder", "root"])
+@pytest.mark.parametrize("key", ["x\\b.csv", " ", "x%2Fb.csv", "%2e%2e/b", "é.csv", "a?b#c.csv"])
+async def test_a_key_that_only_looks_odd_is_data(lake: Lake, key: str, root: bool) -> None:
+    uri = f"s3://{lake.name}" if root else lake.uri
+    full = key if root else f"{lake.uri.split('/', 3)[3]}/{key}"
+    lake.client.put_object(Bucket=lake.name, Key=full, Body=b"1")
+    found = (await lake.catalog.list(uri)).manifest
+    folder, _ = await lake.catalog.pinned(uri, found.digest)
+    assert [entry.key for entry in found] == [key]
+    assert (folder / key).read_bytes() == b"1"
+
+
 @pytest.mark.parametrize("odd", ["/b.csv", "/-b.csv", "/deep/b.csv"])
 async def test_a_key_at_the_root_that_begins_with_a_slash_is_named_by_the_listing(
     lake: Lake, odd: str

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +14,12 @@ from click.testing import CliRunner, Result
 from controller.cli import main
 from controller.store.protocol import Change, Store
 from controller.store.sqlite import SqliteStore
+from deployers import control
+from deployers.control import Backend, Routing
+from deployers.processes import Processes, ProcessSpec
+from deployers.site import Site
 from tests.controller.git_server import Person
+from tests.deployers.world import ROOT, until
 
 Do = Callable[..., Result]
 
@@ -63,3 +70,26 @@ def desk(tmp_path: Path) -> Desk:
         return runner.invoke(main, ["--settings", str(settings), *arguments])
 
     return Desk(person, settings, home, do)
+
+
+@contextmanager
+def silent_router(home: Path, place: str) -> Iterator[None]:
+    """A router that had no word from a controller since it has a canary."""
+    site = Site.of(home / "serving" / "places", place)
+    site.folder.mkdir(parents=True)
+    name = place.replace("/", "-")
+    stable, canary = (Backend(name=f"{name}-v{n}", host="127.0.0.1", port=9) for n in (1, 2))
+    routing = Routing(stable=stable, canary=canary, weight=0.2, silence=0.1)
+    (site.folder / control.STATE).write_text(routing.model_dump_json())
+    argv = (sys.executable, "-m", "deployers.router", "--folder", str(site.folder))
+
+    def alone() -> bool:
+        with suppress(OSError):
+            return asyncio.run(control.ask(site.folder, "status"))["silence"] is not None
+        return False
+
+    with Processes(home.parent / "routers") as processes:
+        processes.start("router", ProcessSpec(argv=argv, cwd=str(ROOT)))
+        until(alone)
+        yield
+        processes.stop("router", grace=5)

@@ -10,7 +10,7 @@ import pytest
 from controller.doctor import packages
 from controller.store.protocol import Change
 from tests.controller.cli import seeds
-from tests.controller.cli.conftest import Desk
+from tests.controller.cli.conftest import Desk, silent_router
 
 
 def findings(at: Desk, exit_code: int) -> dict[str, list[dict[str, Any]]]:
@@ -69,6 +69,15 @@ def test_a_state_of_a_newer_version_or_a_broken_one_is_an_error(desk: Desk) -> N
         file.unlink()
     state.write_bytes(b"nothing of ours" * 200)
     assert findings(desk, 1)["error"][0]["what"] == "state"
+
+
+def test_a_canary_that_nobody_watches_is_an_error_with_its_mend(desk: Desk) -> None:
+    desk.person.push({"a.txt": ""})
+    with silent_router(desk.home, "toy/production"):
+        (error,) = findings(desk, 1)["error"]
+    assert error["what"] == "canary toy-production-v2"
+    assert error["message"].startswith("the router took the canary's traffic away at ")
+    assert "headgate up" in error["mend"]
 
 
 def test_a_package_that_shadows_ours_is_named(

@@ -24,7 +24,7 @@ from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import Site
 from tests.controller.cli import seeds
-from tests.controller.cli.conftest import Desk
+from tests.controller.cli.conftest import Desk, silent_router
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -123,7 +123,8 @@ def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> N
     assert "● production  v1" in shown
     assert "canary  ━────" in shown
     assert "5 %  of 5 % → 50 %" in shown
-    assert "errors       canary 0 %" in shown
+    assert "errors          canary 0 %" in shown
+    assert "refusals        canary 0 %" in shown
     assert "quarantined v3" in shown
     assert "paused by ada" in shown
     assert "pinned by commit aaaaaaaaaa" in shown
@@ -152,6 +153,10 @@ def test_status_as_json_is_the_snapshot(told: Desk) -> None:
     assert {signal.signal: signal.n for signal in rollout.signals} == {
         "errors": 20,
         "latency_p99": 20,
+        "refusals": 20,
+        "other_statuses": 20,
+        "content": 20,
+        "size": 20,
     }
     assert pipeline.environments[0].since == 1005.0
     assert view.failing[0].error == "the hook is gone"
@@ -178,12 +183,31 @@ def test_status_says_what_stands_still_since_when_and_how_to_mend_it(told: Desk)
     assert (shown.of, shown.reason, shown.since) == (trouble.of, trouble.reason, trouble.since)
 
 
+def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> None:
+    why = "dataset rows has newer data, and its marker _SUCCESS is older than b.csv"
+    desk.keep(seeds.put("pipeline", "toy", seeds.pipeline(held_back=why)))
+    assert why in " ".join(text_of(desk, "status").split())
+    (pipeline,) = Snapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
+    assert pipeline.held_back == why
+
+
 def test_status_names_where_an_environment_answers(told: Desk) -> None:
     folder = Site.of(told.home / "serving" / "places", "toy/production").folder
     folder.mkdir(parents=True)
     routing = control.Routing(port=4711)
     (folder / control.STATE).write_text(routing.model_dump_json())
     assert "http://127.0.0.1:4711" in text_of(told, "status")
+
+
+def test_status_says_that_a_canary_has_no_traffic_as_nobody_watches_it(told: Desk) -> None:
+    with silent_router(told.home, "toy/production"):
+        text = " ".join(text_of(told, "status").replace("│", " ").split())
+        [pipeline] = Snapshot.model_validate_json(text_of(told, "status", "--json")).pipelines
+    assert "the router took the canary's traffic away at " in text
+    assert "no word from a controller that can save for 0.1 s; stable serves all" in text
+    production = next(one for one in pipeline.environments if one.name == "production")
+    assert production.silence is not None
+    assert production.rollout is None or production.rollout.weight == 0.0
 
 
 def test_the_tree_is_a_pure_function_of_its_snapshot(told: Desk) -> None:

@@ -24,6 +24,7 @@ HEEDED = {
     "pull_request": {
         "opened", "closed", "reopened", "synchronize", "ready_for_review", "converted_to_draft",
     },
+    "merge_group": {"checks_requested"},
     "push": {None},
 }  # fmt: skip
 """Of the examples; every other event and action is ignored on purpose."""

@@ -27,7 +27,7 @@ from controller.machine.environments.environment import (
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.outbox import parsed
 from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus, Traffic
+from deployers.protocol import ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
 from tests.controller.machine.kit import report, sha
 from validators.verdict import Verdict
@@ -62,6 +62,10 @@ class Site:
     never_ready: set[int] = field(default_factory=set)
     faulty: set[int] = field(default_factory=set)
     """Versions that answer with 500."""
+    refusing: set[int] = field(default_factory=set)
+    """Versions that answer with 422."""
+    pages: set[int] = field(default_factory=set)
+    """Versions that answer with an HTML page."""
     fails_smoke: set[int] = field(default_factory=set)
     load: int = 20
     """Requests per turn."""
@@ -69,6 +73,8 @@ class Site:
     """Why versions cannot be had again, once the state is lost."""
     fresh: set[str] = field(default_factory=set)
     """Commits that came after something was pushed over."""
+    silence: Silence | None = None
+    """Set it: the router takes the canary's traffic, until a deployment after that."""
     fetched: int = 0
     """How many of the commits the mirror has: a push does not fetch."""
 
@@ -290,7 +296,7 @@ class Site:
     # -- the world -----------------------------------------------------------------------------
 
     def _deploy(self, want: Deploy) -> None:
-        self.deployed = want
+        self.deployed, self.silence = want, None
         self.deploys.append(want)
         wanted = [n for n in (want.stable, want.canary) if n is not None]
         self.ready = {n: self.ready.get(n, False) for n in wanted}
@@ -302,7 +308,7 @@ class Site:
         if deployed is None or deployed.stable is None:
             return
         for i in range(self.load):
-            rho = deployed.canary_weight
+            rho = 0.0 if self.silence else deployed.canary_weight
             to_canary = rho > 0 and (i * rho) % 1 + rho >= 1
             number = deployed.canary if to_canary else deployed.stable
             self.exchanges.append(
@@ -311,10 +317,21 @@ class Site:
                     at=self.now,
                     arm=Arm.CANARY if to_canary else Arm.STABLE,
                     probability=rho,
-                    status=500 if number in self.faulty else 200,
+                    status=500
+                    if number in self.faulty
+                    else 422
+                    if number in self.refusing
+                    else 200,
                     latency=0.01,
+                    size=50,
+                    content="text/html" if number in self.pages else "application/json",
                 )
             )
+
+    def _status(self, number: int | None) -> int:
+        if number in self.faulty:
+            return 500
+        return 422 if number in self.refusing else 200
 
     def _traffic(self) -> Traffic | None:
         rollout = self.state.rollout if self.state else None
@@ -346,7 +363,8 @@ class Site:
             address="http://router",
             stable=server(want.stable),
             canary=server(want.canary),
-            canary_weight=want.canary_weight,
+            canary_weight=0.0 if self.silence else want.canary_weight,
+            silence=self.silence,
         )
 
     def _past(self) -> Past | None:

@@ -1,8 +1,22 @@
 """Who is woken, how often, and when it is over."""
 
+from typing import Any
+
 import pytest
 
-from controller.machine.actions import Deploy
+from controller.machine.actions import Deploy, Notify
+from controller.machine.environments.alerts import watch_stable
+from controller.machine.environments.environment import (
+    Environment,
+    Observed,
+    Out,
+    converge,
+    desired,
+    server_name,
+)
+from controller.outbox import parsed
+from deployers.protocol import Observed as Deployed
+from deployers.protocol import ServerStatus
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
@@ -217,6 +231,84 @@ def test_a_canary_that_gets_no_traffic_is_rolled_back_where_the_spec_says_so() -
     assert [q.version for q in one.env.quarantine] == [2]
 
 
+def test_a_canary_that_refuses_everything_is_rolled_back_though_only_errors_are_named() -> None:
+    one = running(site(), 1)
+    one.refusing = {2}
+    one.release(2)
+    one.run(20)
+    assert one.serves == 1
+    (quarantined,) = one.env.quarantine
+    assert "worse than stable in refusals" in quarantined.reason
+
+
+def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person_decides() -> None:
+    one = running(site(), 1)
+    one.pages = {2}
+    one.release(2)
+    one.run(30)
+    assert (one.serves, one.env.rollout is not None) == (1, True)
+    (told,) = [n for n in one.told if n.status == "firing"]
+    assert told.alert == "mean/production/stuck/mean-production-2"
+    assert "differ from stable's in content" in told.incident.what
+    assert "the canary's answers are text/html" in told.incident.what
+    for command in ("headgate promote mean/production", "headgate rollback mean/production"):
+        assert command in told.incident.commands
+    one.say("promote", by="ada")
+    one.run(4)
+    assert one.serves == 2
+
+
+def test_a_canary_that_was_held_is_not_promoted_by_itself_when_its_answers_look_right_again() -> (
+    None
+):
+    one = running(site(), 1)
+    one.pages = {2}
+    one.release(2)
+    one.run(10)
+    assert one.env.rollout is not None
+    assert one.env.rollout.differs
+    one.pages = set()
+    one.run(200)
+    assert one.serves == 1
+    one.faulty = {2}
+    one.run(20)
+    assert [q.version for q in one.env.quarantine] == [2], "it is judged all the same"
+
+
+def test_a_held_canary_is_rolled_back_at_the_deadline_where_the_spec_says_so() -> None:
+    one = running(site(), 1)
+    two = version(2, ("release.production.canary.on_inconclusive", "rollback"))
+    one.versions = {**one.versions, 2: two}
+    one.pages = {2}
+    one.release(2)
+    one.run(30)
+    assert not one.env.quarantine
+    one.run(40)
+    assert [q.version for q in one.env.quarantine] == [2]
+
+
+def test_a_canary_that_an_earlier_headgate_judged_is_begun_anew() -> None:
+    one = running(site(), 1)
+    one.release(2)
+    one.run(3)
+    stored = one.env.plain()
+    judge = stored["rollout"]["judge"]
+    for name in ("format", "usual", "answers", "seen", "base_statuses"):
+        judge.pop(name, None)
+    for name in ("counts", "refusals_margin", "others_margin", "content_margin", "size_margin"):
+        del judge["policy"][name]
+    for stratum in judge["strata"]:
+        for arm in ("stable", "canary"):
+            stratum[arm] = {"requests": 9, "errors": 0, "latencies": []}
+    one.state = parsed(Environment, stored)
+    one.run(1)
+    assert one.env.rollout is not None
+    assert one.env.rollout.judge is not None
+    assert one.env.rollout.judge.began == one.now
+    one.run(20)
+    assert one.serves == 2
+
+
 def test_a_quarantined_version_is_refused_until_it_is_retried() -> None:
     one = running(site(), 1)
     one.faulty = {2}
@@ -335,3 +427,66 @@ def test_model_null_stops_serving_and_a_later_wish_serves_again() -> None:
     one.edit(version=1)
     one.run(5)
     assert one.serves == 1
+
+
+WORDS = [
+    (None, None, "does not run, and is being started again."),
+    ({"alive": False, "detail": "it ended"}, None, "does not run, and is being started again: it "),
+    ({"alive": False, "detail": "it ended"}, 1.0, "does not run, and cannot be started as things "),
+    ({"alive": True, "detail": "slow", "hung": True}, None, "hangs and is being restarted: slow"),
+    ({"alive": True, "detail": "503"}, None, "does not answer as ready: 503"),
+]
+
+
+@pytest.mark.parametrize(("server", "refused", "said"), WORDS)
+def test_a_restart_is_only_said_where_there_is_one(
+    server: dict[str, Any] | None, refused: float | None, said: str
+) -> None:
+    env = running(site(), 1).env.model_copy(update={"unready_since": 0.0, "refused": refused})
+    name = server_name(env.place, version(1).ref)
+    servers = (ServerStatus(name=name, ready=False, **server),) if server else ()
+    out = Out()
+    watch_stable(env, Observed(deployed=Deployed(servers=servers, stable=name)), out, 1000.0)
+    (told,) = (action for action in out.actions if isinstance(action, Notify))
+    assert f"The server of {env.stable} {said}" in told.incident.what
+    restarts = any(isinstance(one, Deploy) for one in converge(env, observed_with(name, servers)))
+    assert restarts is ("start" in said)
+
+
+def observed_with(name: str, servers: tuple[ServerStatus, ...]) -> Observed:
+    return Observed(deployed=Deployed(servers=servers, stable=name, address="http://router"))
+
+
+def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() -> None:
+    env = running(site(), 1).env
+    name = server_name(env.place, version(1).ref)
+    hung = ServerStatus(name=name, alive=True, ready=False, hung=True)
+    ready = ServerStatus(name=name, alive=True, ready=True)
+    out = Out()
+    for at, server in enumerate((hung, hung, ready, ready)):
+        env = watch_stable(env, observed_with(name, (server,)), out, float(at))
+    told = [action for action in out.actions if isinstance(action, Notify)]
+    assert [notify.status for notify in told] == ["firing", "resolved"]
+    assert env.unready_since is None
+
+
+def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> None:
+    one = running(site(), 1)
+    one.release(2)
+    one.run(2)
+    env = one.env
+    assert env.rollout is not None
+    stable, canary = server_name(env.place, version(1).ref), server_name(env.place, version(2).ref)
+    want = desired(env, one.versions)
+    servers = (
+        ServerStatus(name=stable, alive=True, ready=True),
+        ServerStatus(name=canary, alive=True, ready=False, detail="/healthz did not answer"),
+    )
+    seen = Deployed(
+        servers=servers,
+        stable=stable,
+        canary=canary,
+        canary_weight=want.canary_weight,
+        address="http://router",
+    )
+    assert converge(env, Observed(deployed=seen, versions=one.versions)) == ()

@@ -117,7 +117,7 @@ def test_a_baseline_that_cannot_run_on_this_data_is_said_to_the_gate(
     graph = build(spec(), source("c2"), baseline(1, *changes))
     assert "baseline.evaluate" not in graph.by_name
     request = graph.by_name["gate.model"].attempt.request
-    assert request["no_baseline"] == "version 1 has no evaluation that could run on this data"
+    assert request["no_baseline"] == "v1 has no evaluation that could run on this data"
 
 
 def test_a_baseline_that_reads_an_output_which_the_candidate_does_not_make_is_left_out() -> None:
@@ -185,6 +185,23 @@ def test_a_package_is_the_model_with_its_server_and_environment() -> None:
     assert package != package_of(build(spec(), source("c2", serve__py="new")), model)
     assert package != package_of(build(spec(), source("c2", requirements__txt="new")), model)
     assert package != package_of(build(spec(), source()), digest("another"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "usual", "other"),
+    [
+        ("answer_within", "30s", "31s"),
+        ("idle", "1m", "2m"),
+        ("largest_request", "16Mi", "1Mi"),
+    ],
+)
+def test_a_limit_of_requests_makes_another_package_unless_it_is_the_usual_one(
+    setting: str, usual: str, other: str
+) -> None:
+    model, where = digest("a model"), f"release.serve.{setting}"
+    package = package_of(build(spec(), source()), model)
+    assert package == package_of(build(spec((where, usual)), source()), model)
+    assert package != package_of(build(spec((where, other)), source()), model)
 
 
 def test_a_parameter_that_the_server_is_given_is_part_of_the_package() -> None:

@@ -114,6 +114,30 @@ def test_new_data_with_a_marker_runs_only_once_the_marker_is_there() -> None:
     assert list(team.runs) == ["mean-1", "mean-2"]
 
 
+def test_newer_data_that_a_marker_holds_back_is_told_until_the_marker_counts() -> None:
+    team = Team()
+    team.drop("numbers 1", marked=False, unmarked="its marker _SUCCESS is not there")
+    team.push("c1", ("triggers.data.marker", "_SUCCESS"))
+    team.turn()
+    told = "dataset numbers to be complete (its marker _SUCCESS is not there)"
+    assert team.pipeline.waits_for == told
+    team.drop("numbers 1", marked=True)
+    team.turn()
+    team.end()
+    team.turn()
+
+    def told_of(content: str, **facts: Any) -> str | None:
+        team.drop(content, **facts)
+        team.turn()
+        return team.pipeline.held_back
+
+    stale = "its marker _SUCCESS is older than b.csv"
+    assert told_of("numbers 1", marked=False, unmarked=stale) is None, "it counts already"
+    waiting = told_of("numbers 2", marked=False, unmarked=stale)
+    assert waiting == f"dataset numbers has newer data, and {stale}"
+    assert told_of("numbers 2", marked=True) is None
+
+
 def test_data_that_is_being_written_is_never_complete_however_quiet() -> None:
     team = began(QUIET)
     team.drop("half of numbers 2", settled=False)

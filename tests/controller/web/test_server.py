@@ -39,12 +39,13 @@ class Box:
 
 @asynccontextmanager
 async def serving(
-    send: Send, secrets: Sequence[str] = (SECRET,), patience: float = 60.0
+    send: Send, secrets: Sequence[str] = (SECRET,), patience: float = 60.0, *, ails: bool = False
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = application(
         secrets,
         lambda hint: [FLIGHTS] if hint.repository == "octo/flights" else [],
         send,
+        ails=lambda: ails,
         patience=patience,
     )
     listening = listen("127.0.0.1", 0, secrets)
@@ -141,6 +142,13 @@ async def test_there_is_nothing_else() -> None:
         assert (await http.get("/")).status_code == 404
         assert (await http.get("/docs")).status_code == 404
         assert (await http.get("/webhooks/github")).status_code == 405
+
+
+async def test_a_controller_that_cannot_save_says_so_to_whoever_asks_for_its_health() -> None:
+    for ails, answer in ((False, (200, "ok\n")), (True, (503, "the controller cannot save\n"))):
+        async with serving(Box().send, ails=ails) as http:
+            found = await http.get("/healthz")
+            assert (found.status_code, found.text) == answer
 
 
 async def test_the_largest_webhook_is_taken() -> None:

@@ -217,6 +217,24 @@ def merge(
     return made
 
 
+def queue(hub: Hub, repo: Repository, issue: Issue, behind: str | None = None) -> tuple[str, str]:
+    """Add a pull request to the merge queue: the branch and the head of its merge group, which is
+    on top of the base, or of the group `behind`."""
+    notice(hub, repo)
+    pull = issue.request
+    onto = behind or pull.base_sha
+    tree = repo.git.merged_tree(onto, pull.head_sha)
+    if issue.state != "open" or tree is None:
+        raise Refusal(422, "Pull Request is not mergeable")
+    text = f"Merge pull request #{issue.number}\n\n{issue.title}\n"
+    bot = ("github-merge-queue[bot]", "118344674+github-merge-queue@users.noreply.github.com")
+    made = repo.git.commit_tree(tree, [onto, pull.head_sha], text, bot)
+    branch = f"gh-readonly-queue/{pull.base_ref}/pr-{issue.number}-{onto}"
+    repo.git.set_ref(f"refs/heads/{branch}", made)
+    notice(hub, repo)
+    return branch, made
+
+
 def _merged(hub: Hub, repo: Repository, issue: Issue, who: User, made: str) -> None:
     pull = issue.request
     pull.merged_at, pull.merged_by, pull.merge_commit_sha = hub.now(), who, made

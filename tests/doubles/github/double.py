@@ -320,6 +320,11 @@ class GitHub:
         with self.service.lock:
             return acts.merge(self.hub, repo, issue, self.hub.user(author), method)
 
+    def queue(self, repo: Repository, issue: Issue, behind: str | None = None) -> tuple[str, str]:
+        """Press "Merge when ready" where a merge queue is required; see `acts.queue`."""
+        with self.service.lock:
+            return acts.queue(self.hub, repo, issue, behind)
+
     def click_rerun(self, repo: Repository, run: CheckRun, author: str = "dev") -> None:
         """Press "Re-run" of a check run."""
         with self.service.lock:

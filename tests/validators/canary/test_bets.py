@@ -19,6 +19,7 @@ from validators.canary.bets import (
     least,
     log_mean,
     log_sum,
+    log_weighted_mean,
     one_arm,
     ratio,
 )
@@ -151,6 +152,24 @@ def test_closed_testing_takes_the_least_mean_over_all_sets(logs: list[float]) ->
         for i in range(len(logs))
     ]
     assert closed(logs) == pytest.approx(brute)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1.0, 0.125]), st.floats(-50, 50)), min_size=1, max_size=5)
+)
+def test_closed_testing_of_weighed_signals_takes_the_least_mean_too(
+    signals: list[tuple[float, float]],
+) -> None:
+    sets = [
+        [signal for i, signal in enumerate(signals) if mask >> i & 1]
+        for mask in range(1, 1 << len(signals))
+    ]
+    brute = [
+        min(log_weighted_mean(*zip(*chosen, strict=True)) for chosen in sets if own in chosen)
+        for own in signals
+    ]
+    weights, logs = zip(*signals, strict=True)
+    assert closed(logs, weights) == pytest.approx(brute)
 
 
 def test_sums_of_logarithms_neither_overflow_nor_vanish() -> None:

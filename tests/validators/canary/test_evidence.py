@@ -6,6 +6,7 @@ from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import requests
 from validators.canary import Latency, Policy, begin, forecast, judge, report, update
 from validators.canary.evidence import duration, odds
+from validators.canary.figures import percent
 from validators.canary.forecasting import informed
 from validators.verdict import Verdict
 
@@ -76,6 +77,14 @@ def test_a_mean_latency_is_reported_and_judged() -> None:
 )
 def test_evidence_is_a_number_people_read(log_e: float, text: str) -> None:
     assert odds(log_e) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0 %"), (0.00016, "0.016 %"), (0.034, "3.4 %"), (0.98, "98 %"), (1.0, "100 %")],
+)
+def test_a_share_is_a_percentage_people_read(share: float, text: str) -> None:
+    assert percent(share) == text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specs.release import Canary, ErrorSignal, LatencySignal, Signals
+from specs.release import (
+    Canary,
+    ContentSignal,
+    ErrorSignal,
+    LatencySignal,
+    Signals,
+    SizeSignal,
+    StatusSignal,
+)
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import (
@@ -262,14 +270,41 @@ def test_the_policy_is_that_of_the_spec() -> None:
         errors_margin=0.01,
         errors_at_most=0.05,
         latencies=(Latency(statistic="p50", margin=0.1), Latency(statistic="p99", margin=0.3)),
+        refusals_margin=0.01,
+        others_margin=0.01,
+        content_margin=0.01,
+        sizes_beyond=0.01,
         false_rollback=0.02,
         false_promotion=0.05,
         minimum_bake=300,
         deadline=7200,
         share=0.1,
     )
-    assert policy.signals == ("errors", "errors_at_most", "latency_p50", "latency_p99")
+    asked = ("errors", "errors_at_most", "latency_p50", "latency_p99")
+    assert policy.signals == (*asked, "refusals", "other_statuses")
+    assert policy.holding == ("content", "size")
     assert Policy.from_spec(Canary()) == Policy()
+
+
+def test_what_is_watched_unasked_can_be_switched_off_and_given_limits_of_its_own() -> None:
+    signals = Signals(
+        errors=ErrorSignal(counts=("4xx", "no_answer")),
+        refusals=StatusSignal(enabled=False),
+        other_statuses=StatusSignal(not_worse_by=0.02),
+        content=ContentSignal(enabled=False),
+        size=SizeSignal(differs_by=0.5),
+    )
+    policy = Policy.from_spec(Canary(signals=signals))
+    assert policy.signals == ("errors", "other_statuses")
+    assert policy.holding == ("size",)
+    assert (policy.margin("other_statuses"), policy.size_margin) == (0.02, 0.5)
+    assert [policy.classed(status) for status in (0, 422, 503, 302, 204)] == [
+        "errors",
+        "errors",
+        "other_statuses",
+        "other_statuses",
+        "answers",
+    ]
 
 
 def test_a_policy_that_watches_nothing_is_refused() -> None:

@@ -15,20 +15,30 @@ def requests(
     errors: tuple[float, float] = (0.001, 0.001),
     slower: float = 1.0,
     start: float = 0.0,
+    refused: tuple[float, float] = (0.0, 0.0),
+    refusal: int = 422,
 ) -> Iterator[Exchange]:
-    """Requests at a steady rate; errors of stable and canary, canary `slower` by that factor."""
+    """Requests at a steady rate; errors of stable and canary, canary `slower` by that factor.
+
+    Of what does not fail, a share is `refused`, of stable and of the canary.
+    """
     random = Random(seed)
     for i in range(round(rate * seconds)):
         canary = random.random() < share
         failed = random.random() < errors[canary]
+        status = 500 if failed else 200
+        if not failed and refused[canary] and random.random() < refused[canary]:
+            status = refusal
         latency = random.lognormvariate(-3, 0.5) * (slower if canary else 1)
         yield Exchange(
             seq=i,
             at=start + i / rate,
             arm=Arm.CANARY if canary else Arm.STABLE,
             probability=share,
-            status=500 if failed else 200,
+            status=status,
             latency=latency,
+            size=random.randint(90, 110),
+            content="application/json",
         )
 
 
@@ -45,7 +55,9 @@ def exchange(
     status: int = 200,
     latency: float = 0.05,
     unit: str | None = None,
+    size: int = 100,
+    content: str = "application/json",
 ) -> Exchange:
     """One request."""
     arm = Arm.CANARY if canary else Arm.STABLE
-    return Exchange(0, at, arm, share, status, latency, unit)
+    return Exchange(0, at, arm, share, status, latency, unit, size, content)

@@ -58,7 +58,8 @@ class Bench:
     folder: Path
     checks: Sequence[Mapping[str, Any]] = (AUC_LIMIT, AUC_PAIRED)
     slices: Sequence[str] = ()
-    small_slices: str | None = None
+    gate: Mapping[str, Any] | None = None
+    """More of what the gate says."""
     columns: Mapping[str, str] | None = None
     same_model: bool = False
     none_because: NoBaseline | None = None
@@ -71,7 +72,7 @@ class Bench:
             "columns": self.columns or {"key": "id", "label": "late", "score": "p"},
             "checks": [dict(check) for check in self.checks],
             "slices": list(self.slices),
-            **({"small_slices": self.small_slices} if self.small_slices else {}),
+            **(self.gate or {}),
         }
         return Request(
             subject="flight-delay 7",

@@ -113,9 +113,14 @@ def test_words_against_numbers_are_an_error_that_names_both_types(bench: Bench) 
 def test_a_text_among_two_classes_is_an_error_that_names_both_types(bench: Bench) -> None:
     table = _table()
     said = np.where(table["id"] == 1, "unknown", (table["y"] % 2).astype(str))
-    report = bench.judge({**table, "y": table["y"] % 2, "yhat": said}, None)
+    f1 = bench.asking({"metric": "f1", "at_least": 0.9})
+    report = f1.judge({**table, "y": table["y"] % 2, "yhat": said})
     assert report.verdict is Verdict.ERROR
-    assert "the label is numbers, the prediction is text" in one(report, "predictions").message
+    message = one(report, "predictions").message
+    assert "the label is numbers, the prediction is text" in message
+    assert "there are 0, 1 and unknown" in message
+    report = bench.judge({**table, "y": table["y"] % 2, "yhat": said})
+    assert _accuracy(report) == 0.999
 
 
 def test_a_padded_number_is_a_name_unless_the_other_column_lost_its_zeros(bench: Bench) -> None:
@@ -127,3 +132,74 @@ def test_a_padded_number_is_a_name_unless_the_other_column_lost_its_zeros(bench:
     zips = np.array(["02134", "00501", "10001"])[ids % 3]
     report = limit.judge({"id": ids, "y": zips.astype(int), "yhat": zips})
     assert _accuracy(report) == 1
+
+
+HUGE = 2**53 + np.arange(1000) % 3
+
+
+@pytest.mark.parametrize(
+    "write_as",
+    [
+        lambda values: values,
+        lambda values: values.astype(np.uint64),
+        lambda values: values.astype(str),
+        lambda values: [Decimal(int(value)) for value in values],
+        lambda values: [Decimal(int(value)).quantize(Decimal("1.00")) for value in values],
+    ],
+    ids=["integer", "unsigned", "text", "decimal", "text of money"],
+)
+def test_whole_numbers_beyond_what_a_float_holds_keep_their_last_digit(
+    bench: Bench, write_as: Any
+) -> None:
+    table = {"id": np.arange(1000), "y": HUGE, "yhat": HUGE}
+    assert _accuracy(bench.judge({**table, "yhat": write_as(HUGE)}, table)) == 1
+    next_one = np.where(HUGE == 2**53, HUGE + 1, HUGE)
+    report = bench.judge({**table, "yhat": write_as(next_one)}, table)
+    assert _accuracy(report) == pytest.approx(0.666)
+
+
+def test_a_float_is_the_whole_number_that_it_holds(bench: Bench) -> None:
+    even = 2**53 + 2 * (np.arange(1000) % 3)
+    table = {"id": np.arange(1000), "y": even, "yhat": even.astype(np.float64)}
+    assert _accuracy(bench.judge(table)) == 1
+    odd = np.where(table["id"] % 2, even + 1, even)
+    assert _accuracy(bench.judge({**table, "y": odd})) == 0.5
+
+
+def test_a_regression_takes_whole_numbers_of_any_size(bench: Bench) -> None:
+    r2 = bench.asking({"metric": "r2", "at_least": 0.99})
+    times = 1_700_000_000_000_000_000 + np.arange(1000) * 1_000_000_001
+    report = r2.judge({"id": np.arange(1000), "y": times, "yhat": times.astype(np.float64)})
+    assert one(report, "r2 at least 0.99").verdict is Verdict.PASS
+
+
+DAYS = np.array(["2024-05-01", "2024-05-02", "2024-06-01"], "datetime64[D]")[np.arange(900) % 3]
+
+
+@pytest.mark.parametrize(
+    "write_as",
+    [
+        pa.array,
+        lambda days: days.astype("datetime64[s]"),
+        lambda days: days.astype("datetime64[ns]"),
+        lambda days: days.astype(str),
+        lambda days: [f"{day}T00:00:00Z" for day in days],
+        lambda days: [f"{day} 00:00:00.000" for day in days],
+        lambda days: [f"{day}T02:00:00+02:00" for day in days],
+        lambda days: pa.array(days.astype("datetime64[us]")).cast(pa.timestamp("us", "UTC")),
+        lambda days: pa.array(days.astype("datetime64[us]")).cast(pa.timestamp("us", "Asia/Tokyo")),
+    ],
+    ids=["date", "seconds", "nanoseconds", "text", "ISO", "time", "offset", "UTC", "zone"],
+)
+def test_a_day_is_the_same_in_whatever_type_it_is_written(bench: Bench, write_as: Any) -> None:
+    report = bench.judge({"id": np.arange(900), "y": pa.array(DAYS), "yhat": write_as(DAYS)})
+    assert _accuracy(report) == 1
+    other = bench.judge({"id": np.arange(900), "y": pa.array(DAYS), "yhat": write_as(DAYS[::-1])})
+    assert _accuracy(other) == pytest.approx(1 / 3)
+
+
+def test_an_hour_and_its_zone_count(bench: Bench) -> None:
+    berlin = ["2024-05-01T02:30:00+02:00", "2024-05-01 02:30:00+0200", "2024-05-01T00:30Z"]
+    table = {"id": np.arange(900), "y": ["2024-05-01 00:30", "2024-05-01 02:30"] * 450}
+    report = bench.judge({**table, "yhat": berlin * 300})
+    assert _accuracy(report) == 0.5

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specs.gates import Metric as SpecMetric
+from specs.gates import tasks_of
 from validators.model.decide import (
     Gain,
     holm,
@@ -15,7 +16,7 @@ from validators.model.decide import (
     rows_to_decide,
     unseen_difference,
 )
-from validators.model.metrics import METRICS, Task, metric_names, task_of
+from validators.model.metrics import METRICS, Task, metric_names, tasks_left
 from validators.verdict import Verdict
 
 gains = st.tuples(
@@ -89,10 +90,14 @@ def test_every_metric_that_a_spec_may_name_can_be_computed() -> None:
     assert set(get_args(SpecMetric)) <= set(metric_names())
 
 
-def test_the_task_follows_from_the_metrics_and_then_from_the_labels() -> None:
-    assert task_of(["accuracy", "roc_auc"], labels_are_binary=False) is Task.BINARY
-    assert task_of(["accuracy"], labels_are_binary=False) is Task.MULTICLASS
-    assert task_of(["accuracy"], labels_are_binary=True) is Task.BINARY
-    assert task_of(["r2"], labels_are_binary=True) is Task.REGRESSION
-    assert task_of(["r2", "roc_auc"], labels_are_binary=True) is Task.REGRESSION
+def test_a_spec_knows_what_each_metric_measures() -> None:
+    for name in get_args(SpecMetric):
+        assert {Task[task.upper()] for task in tasks_of(name)} == METRICS[name].tasks
+
+
+def test_the_metrics_say_what_the_task_can_be() -> None:
+    assert tasks_left(["accuracy", "roc_auc"]) == {Task.BINARY}
+    assert tasks_left(["accuracy"]) == {Task.BINARY, Task.MULTICLASS}
+    assert tasks_left(["r2"]) == {Task.REGRESSION}
+    assert tasks_left(["r2", "roc_auc"]) == {Task.REGRESSION}
     assert METRICS["log_loss"].gain(0.4, 0.5) == pytest.approx(0.1)

@@ -146,7 +146,7 @@ def test_equal_predictions_of_another_model_are_remarked_on(bench: Bench) -> Non
         (lambda t: {**t, "id": np.maximum(t["id"], 3)}, "3 rows with a key (id) that came before"),
         (lambda t: {**t, "p": t["p"].astype(str)}, "expected a number"),
         (lambda t: {k: v for k, v in t.items() if k != "late"}, "no column late"),
-        (lambda t: {**t, "late": t["id"] % 3}, "the label has values other than 0 and 1"),
+        (lambda t: {**t, "late": t["id"] % 3}, "there are 0, 1 and 2"),
     ],
 )
 def test_predictions_that_cannot_be_judged_are_an_error_with_a_count(

@@ -91,7 +91,8 @@ def test_a_value_with_too_few_rows_never_passes_for_one_that_was_judged(
 ) -> None:
     check = {"metric": "accuracy", "at_least": 0.9, "slice": "region", "severity": severity}
     columns = {"key": "id", "label": "y", "prediction": "yhat"}
-    regions = Bench(tmp_path, checks=(check,), columns=columns, small_slices=small_slices)
+    gate = {"small_slices": small_slices} if small_slices else {}
+    regions = Bench(tmp_path, checks=(check,), columns=columns, gate=gate)
     report = regions.judge(_one_region_is_small_and_all_wrong())
     assert report.verdict is verdict
     name = "accuracy at least 0.9, each region"
@@ -101,7 +102,21 @@ def test_a_value_with_too_few_rows_never_passes_for_one_that_was_judged(
     small = [check for check in report.checks if check.subject == "region=north"]
     assert [check.verdict for check in small] == ([] if small_slices == "ignore" else [verdict])
     assert all("60 rows, at least 100 are needed" in check.message for check in small)
+    assert all("on those 60 it is 0" in check.message for check in small)
+    assert all((check.observed, check.n) == (0, 60) for check in small)
     assert any("north (60)" in note for note in report.notes)
+
+
+def test_a_value_with_too_few_rows_shows_what_both_models_made_of_it(tmp_path: Path) -> None:
+    check = {"metric": "accuracy", "not_worse_than_baseline_by": 0.1, "slice": "region"}
+    columns = {"key": "id", "label": "y", "prediction": "yhat"}
+    table = _one_region_is_small_and_all_wrong()
+    bench = Bench(tmp_path, checks=(check,), columns=columns)
+    report = bench.judge(table, {**table, "yhat": table["y"]})
+    small = one(report, "accuracy not worse than baseline by 0.1, each region", "region=north")
+    assert "inconclusive" in small.message
+    assert "on those 60 it is 0, the baseline's 1" in small.message
+    assert (small.observed, small.baseline, small.difference) == (0, 1, None)
 
 
 def test_many_values_with_too_few_rows_are_counted_beyond_the_first_five(bench: Bench) -> None:

@@ -1,0 +1,97 @@
+"""Asks the servers of this machine how they are, and remembers when each gave a sign of life."""
+
+import time
+from typing import NamedTuple
+
+import httpx
+
+from deployers.control import RouterStatus, Routing
+from deployers.liveness import Patience, Signs, bears, hangs, look
+from deployers.site import HOST, Placed
+from specs.traffic import NO_ANSWER, Arm
+
+PROBE = 2.0
+"""Seconds for an answer of the ready path."""
+
+
+class Probe(NamedTuple):
+    """What the ready path said."""
+
+    trouble: str
+    """Why the server is not ready; empty if it is."""
+    answered: bool
+    """Whether there was an answer, of whatever status."""
+
+
+class Health:
+    """Of the servers of one home, by the names of their processes. What is remembered is of this
+    controller's life: after a restart every server has its time again."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(
+            timeout=PROBE,
+            trust_env=False,
+            # An open connection would keep a server from ending.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        self._signs: dict[str, Signs] = {}
+
+    async def probe(self, placed: Placed) -> Probe:
+        """Ask a running server whether it is ready."""
+        try:
+            answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
+        except httpx.TimeoutException:
+            return Probe(f"{placed.ready} did not answer within {PROBE:g} s", answered=False)
+        except httpx.HTTPError:
+            return Probe(f"it does not answer on port {placed.port} yet", answered=False)
+        if answer.status_code == 200:
+            return Probe("", answered=True)
+        return Probe(f"{placed.ready} answered {answer.status_code}", answered=True)
+
+    def look(self, process: str, probe: Probe, answers: int) -> None:
+        """Take in a look at a running server; `answers` counts the callers that it answered."""
+        before, now = self._signs.get(process), time.monotonic()
+        self._signs[process] = look(before, now, ready=probe.answered, answers=answers)
+
+    def forget(self, process: str) -> None:
+        """It does not run any more: what comes under its name begins anew."""
+        self._signs.pop(process, None)
+
+    def hangs(self, process: str, patience: Patience) -> bool:
+        """Whether it gave no sign of life for too long."""
+        signs = self._signs.get(process)
+        return signs is not None and hangs(signs, patience, time.monotonic())
+
+    def silence(self, process: str, patience: Patience) -> str:
+        """How long it has been silent, and how long it may be, in words; empty if it is not."""
+        signs = self._signs.get(process)
+        if signs is None or not signs.silent:
+            return ""
+        told = time.monotonic() - signs.last
+        return (
+            f"nothing was answered for {told:.0f} s, and it is started again after "
+            f"{bears(signs, patience):g} s"
+        )
+
+    async def close(self) -> None:
+        """Let go."""
+        await self._client.aclose()
+
+
+def patience_of(placed: Placed) -> Patience:
+    """How long a server may be silent."""
+    return Patience(placed.hung_after, placed.startup)
+
+
+def arm_of(name: str, router: RouterStatus | None) -> Arm | None:
+    """Which share of the traffic a server has."""
+    routing = router.routing if router is not None else Routing()
+    if routing.stable is not None and routing.stable.name == name:
+        return Arm.STABLE
+    return Arm.CANARY if routing.canary is not None and routing.canary.name == name else None
+
+
+def answered(router: RouterStatus | None) -> int:
+    """How many requests stable servers answered since the router began, whatever they said."""
+    counts = router.answers.get(Arm.STABLE, {}) if router is not None else {}
+    return sum(count for status, count in counts.items() if status != str(NO_ANSWER))

@@ -1,0 +1,88 @@
+"""The command of a model server: a process of this machine, or one that stands for a container."""
+
+import os
+import sys
+from pathlib import Path
+
+from deployers.confinement import Confinement, View, interpreter
+from deployers.container import GIVEN, Order
+from deployers.engine import Engine
+from deployers.processes import ProcessSpec
+from deployers.protocol import Server
+from deployers.site import HOST, Site
+from specs.failures import NeedsHuman
+from specs.references import TemplateError, render
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
+_SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
+_ROOT = Path(__file__).parents[1]
+
+
+class Commands:
+    """How servers are started, with the engine or the confinement that there is."""
+
+    def __init__(self, engine: Engine | None, confinement: Confinement) -> None:
+        self._engine = engine
+        self._confinement = confinement
+
+    def of(self, site: Site, server: Server, port: int) -> ProcessSpec:
+        """The process of a server. Raises NeedsHuman if it can't be one."""
+        if not Path(server.model).exists():
+            raise NeedsHuman(f"server {server.name}: there is no model file at {server.model}")
+        if not Path(server.folder).is_dir():
+            raise NeedsHuman(f"server {server.name}: there is no folder {server.folder}")
+        if server.image is None:
+            return self._own(site, server, port)
+        locale = {"LC_ALL": "C.UTF-8"}
+        if self._engine is None:
+            raise NeedsHuman(
+                f"server {server.name} has an image, and there is no Docker Engine: set "
+                "`docker.host` in the settings"
+            )
+        process = site.server(server.name)
+        order = Order(
+            host=self._engine.address,
+            name=self._engine.container(process),
+            labels=self._engine.labels("server", process),
+            image=server.image,
+            argv=_argv(server, ANYWHERE, port),
+            folder=server.folder,
+            model=server.model,
+            environment={**locale, **server.environment},
+            port=port,
+            network=f"headgate-{site.key}-{self._engine.home}",
+            lock=str(site.folder / "network.lock"),
+        )
+        return ProcessSpec(
+            argv=(sys.executable, "-m", "deployers.container"),
+            cwd=str(_ROOT),
+            environment={"PATH": os.defpath, **locale, GIVEN: order.model_dump_json()},
+        )
+
+    def _own(self, site: Site, server: Server, port: int) -> ProcessSpec:
+        """Of a server without an image: what it reads it cannot write, as in a container."""
+        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}
+        within: tuple[str, ...] = ()
+        if self._confinement.works:
+            environment = {"HOME": _SCRATCH, "TMPDIR": _SCRATCH, **environment}
+            virtualenv = server.environment.get("VIRTUAL_ENV")
+            programs = interpreter(Path(virtualenv)) if virtualenv else ()
+            view = View(Path(server.folder), (Path(server.folder), Path(server.model), *programs))
+            user = self._confinement.user(site.pipeline, "served")
+            within = self._confinement.within(view, user)
+        return ProcessSpec(
+            argv=_argv(server, HOST, port),
+            cwd=server.folder,
+            within=within,
+            environment=environment,
+        )
+
+
+def _argv(server: Server, host: str, port: int) -> tuple[str, ...]:
+    """The server's command. Raises NeedsHuman for a template that cannot be filled in."""
+    params = {f"params.{name}": value for name, value in server.params.items()}
+    given = {"model": server.model, "host": host, "port": str(port)}
+    try:
+        return tuple(render(server.run, {**params, **given}))
+    except TemplateError as error:
+        raise NeedsHuman(f"server {server.name}: {error}") from error

@@ -1,0 +1,179 @@
+"""Servers that run and answer nobody: of stable they are started again, and nothing else is."""
+
+# ruff: noqa: ASYNC240 - files by which the test talks to its servers, and none of it waits
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deployers.liveness import Patience
+from deployers.local import LocalDeployer
+from deployers.protocol import Desired, Server, ServerStatus
+from deployers.site import Site
+from tests.contracts.deployer import PLACE, address, applied, converge
+from tests.contracts.test_local_deployer import local_server
+from tests.deployers.caller import ask
+from tests.deployers.world import eventually, living
+
+
+@pytest.fixture
+async def deployer(tmp_path: Path) -> AsyncIterator[LocalDeployer]:
+    made = LocalDeployer(tmp_path / "home", redact=str)
+    yield made
+    await made.remove(PLACE)
+    await made.close()
+    assert living(tmp_path / "home") == []
+
+
+def impatient(tmp_path: Path, name: str) -> Server:
+    """A server that may be silent for half a second, if three looks find it so."""
+    return local_server(tmp_path, name).model_copy(update={"hung_after": 0.5, "startup": 0.5})
+
+
+async def looked_at(deployer: LocalDeployer, name: str, times: int) -> ServerStatus:
+    """The last of so many looks."""
+    status = None
+    for _ in range(times):
+        status = (await deployer.observe(PLACE)).server(name)
+    assert status is not None
+    return status
+
+
+async def pid_of(deployer: LocalDeployer) -> int:
+    """The process that answers now; that it did is seen before anything happens to it."""
+    answer = await ask(address(await deployer.observe(PLACE)))
+    await deployer.observe(PLACE)
+    return int(answer.json()["pid"])
+
+
+async def test_a_frozen_stable_server_is_killed_and_started_again(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=impatient(tmp_path, "v1"))
+    await converge(deployer, desired)
+    pid = await pid_of(deployer)
+    os.kill(pid, signal.SIGSTOP)
+    one = await looked_at(deployer, "v1", 1)
+    assert (one.alive, one.ready, one.hung) == (True, False, False)
+    assert "started again after 0.5 s" in one.detail
+    hung = await looked_at(deployer, "v1", 2)
+    assert (hung.alive, hung.hung) == (True, True)
+    again = await converge(deployer, desired)
+    assert await pid_of(deployer) != pid
+    assert again.server("v1") == ServerStatus(
+        name="v1", alive=True, ready=True, address=one.address, detail="started again once"
+    )
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_how_a_server_that_hung_ended_is_told_until_it_is_back(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=impatient(tmp_path, "v1"))
+    await converge(deployer, desired)
+    os.kill(await pid_of(deployer), signal.SIGSTOP)
+    await looked_at(deployer, "v1", 3)
+    await applied(deployer, desired)
+    ended = (await deployer.observe(PLACE)).server("v1")
+    assert ended is not None
+    if not ended.alive:  # its pause is not over, as on a machine that is not busy
+        assert "it ran and answered nobody for 0.5 s or longer, and was ended" in ended.detail
+
+
+async def test_a_canary_that_hangs_is_left_to_the_judge(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    stable, canary = impatient(tmp_path, "v1"), impatient(tmp_path, "v2")
+    desired = Desired(stable=stable, canary=canary, canary_weight=1.0)
+    await converge(deployer, desired)
+    pid = await pid_of(deployer)
+    os.kill(pid, signal.SIGSTOP)
+    status = await looked_at(deployer, "v2", 4)
+    assert (status.alive, status.ready, status.hung) == (True, False, False)
+    assert status.detail == "/healthz did not answer within 2 s"
+    await applied(deployer, desired)
+    assert Path(f"/proc/{pid}").exists()
+
+
+async def test_a_busy_server_that_answers_its_callers_lives(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=impatient(tmp_path, "v1"))
+    seen = await converge(deployer, desired)
+    pid = await pid_of(deployer)
+    busy = Path(f"{tmp_path / 'v1.json'}.busy")
+    busy.touch()
+    for _ in range(5):
+        assert (await ask(address(seen))).json()["pid"] == pid
+        status = await looked_at(deployer, "v1", 1)
+    assert (status.ready, status.hung) == (False, False)
+    assert status.detail == (
+        "/healthz did not answer within 2 s; "
+        "it answered callers meanwhile, and is not started again"
+    )
+    await applied(deployer, desired)
+    busy.unlink()
+    assert await pid_of(deployer) == pid
+
+
+async def test_a_server_that_says_it_is_not_ready_lives(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    server = local_server(tmp_path, "v1", gated=True)
+    desired = Desired(stable=server.model_copy(update={"hung_after": 0.1, "startup": 0.1}))
+    gate = Path(f"{server.model}.gate")
+    gate.touch()
+    await converge(deployer, desired)
+    pid = await pid_of(deployer)
+    gate.unlink()
+    status = await looked_at(deployer, "v1", 5)
+    assert (status.ready, status.hung) == (False, False)
+    assert status.detail == "/healthz answered 503; it lives, and is not started again"
+    await applied(deployer, desired)
+    assert await pid_of(deployer) == pid
+
+
+async def test_a_stable_server_that_freezes_while_it_starts_is_started_again(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    seen = await converge(deployer, Desired(stable=impatient(tmp_path, "v1")))
+    busy = Path(f"{tmp_path / 'v2.json'}.busy")
+    busy.touch()
+    desired = Desired(stable=impatient(tmp_path, "v2"))
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+
+    async def ended() -> bool:
+        await applied(deployer, desired)
+        await deployer.observe(PLACE)
+        return site.placed()["v2"].crashes == 1
+
+    await eventually(ended)
+    assert (await ask(address(seen))).json()["model"] == "v1", "who serves until then goes on"
+    busy.unlink()
+    after = await converge(deployer, desired)
+    status = after.server("v2")
+    assert status is not None
+    assert status.detail == "started again once"
+
+
+async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
+    deployer: LocalDeployer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployers.local._ROUTER", Patience(0.5, 0.5))
+    monkeypatch.setattr("deployers.local._ANSWERS", 0.2)
+    desired = Desired(stable=local_server(tmp_path, "v1"))
+    seen = await converge(deployer, desired)
+    router = next(line for line in living(tmp_path) if "deployers.router" in line)
+    os.kill(int(router.partition(":")[0]), signal.SIGSTOP)
+    for _ in range(4):
+        assert (await deployer.observe(PLACE)).address is None
+
+    async def gone() -> bool:
+        await applied(deployer, desired)
+        return not Path(f"/proc/{router.partition(':')[0]}").exists()
+
+    await eventually(gone)
+    assert (await converge(deployer, desired)).address == seen.address
+    assert (await ask(address(seen))).json()["model"] == "v1"

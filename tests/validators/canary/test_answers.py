@@ -1,0 +1,207 @@
+"""A canary that answers otherwise than stable: refused, empty, another type, another size."""
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specs.traffic import Arm, Exchange
+from tests.validators.canary.traffic import history, requests
+from validators.canary import Decision, Judgement, Latency, Policy, begin, judge, report, update
+from validators.canary.evidence import headline
+from validators.verdict import Verdict
+
+HISTORY = history()
+POLICY = Policy(minimum_bake=60, deadline=1800)
+ERRORS = Policy(latencies=(), minimum_bake=60, deadline=1800)
+
+
+def judged(traffic: Iterable[Exchange], at: float, policy: Policy = POLICY) -> Judgement:
+    return judge(update(begin(policy, HISTORY, 0.0), traffic), at)
+
+
+def answering(
+    change: Callable[[Exchange, Random], Exchange], seconds: float = 200.0, share: float = 0.5
+) -> list[Exchange]:
+    """Traffic whose canary answers as `change` says."""
+    random = Random(9)
+    return [
+        change(each, random) if each.arm is Arm.CANARY and each.status == 200 else each
+        for each in requests(5, seconds, share=share)
+    ]
+
+
+def changed(**fields: object) -> Callable[[Exchange, Random], Exchange]:
+    return lambda each, _: each._replace(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", [422, 401, 404, 429])
+@pytest.mark.parametrize("policy", [POLICY, ERRORS], ids=["with latency", "errors only"])
+def test_a_canary_that_refuses_what_stable_answers_is_rolled_back(
+    status: int, policy: Policy
+) -> None:
+    traffic = requests(1, 20, share=0.05, refused=(0.0, 0.98), refusal=status)
+    judgement = judged(traffic, 20.0, policy)
+    assert judgement.decision is Decision.ROLLBACK
+    assert [each.signal for each in judgement.evidence if each.guilty] == ["refusals"]
+
+
+def test_a_tenth_of_refusals_that_stable_gives_as_well_does_no_harm() -> None:
+    judgement = judged(requests(2, 300, share=0.5, refused=(0.1, 0.1)), 300.0)
+    assert judgement.decision is Decision.PROMOTE
+
+
+def test_a_canary_that_refuses_five_in_a_hundred_more_is_rolled_back() -> None:
+    judgement = judged(requests(3, 300, share=0.5, refused=(0.01, 0.06)), 300.0)
+    assert judgement.decision is Decision.ROLLBACK
+
+
+@pytest.mark.parametrize("status", [302, 101, 304, 600])
+def test_a_canary_that_redirects_or_answers_with_an_unknown_status_is_rolled_back(
+    status: int,
+) -> None:
+    traffic = requests(1, 20, share=0.05, refused=(0.0, 0.9), refusal=status)
+    judgement = judged(traffic, 20.0)
+    assert judgement.decision is Decision.ROLLBACK
+    assert [each.signal for each in judgement.evidence if each.guilty] == ["other_statuses"]
+
+
+def test_what_counts_as_an_error_is_the_teams_to_say() -> None:
+    policy = POLICY.model_copy(update={"counts": ("no_answer", "5xx", "422")})
+    judgement = judged(requests(1, 20, share=0.05, refused=(0.0, 0.98)), 20.0, policy)
+    assert [each.signal for each in judgement.evidence if each.guilty] == ["errors"]
+
+
+def test_refusals_that_are_not_watched_do_not_roll_back() -> None:
+    policy = POLICY.model_copy(update={"refusals_margin": None})
+    assert judged(requests(1, 200, share=0.5, refused=(0, 0.9)), 200.0, policy).decision in (
+        Decision.PROMOTE,
+        Decision.WAIT,
+    )
+
+
+def test_the_statuses_are_named_with_how_often_each_arm_gave_them() -> None:
+    judgement = judged(requests(1, 20, share=0.05, refused=(0.0, 0.98)), 20.0)
+    told = report(judgement, "x").checks[0]
+    canary, stable = judgement.canary, judgement.stable
+    assert (
+        f"the canary answered 422 to {canary.seen.statuses[422]:,} of {canary.requests:,} requests "
+        "(99 %), stable to 0 of "
+        f"{stable.requests:,} requests (0 %)" in told.message
+    )
+    assert (told.name, told.verdict) == ("refusals", Verdict.FAIL)
+
+
+HTML = changed(content="text/html", size=700)
+
+
+@pytest.mark.parametrize(
+    ("change", "signal"),
+    [
+        (changed(size=0, content=""), "content"),
+        (changed(size=0), "content"),
+        (HTML, "content"),
+        (changed(content="text/html"), "content"),
+        (changed(content="", size=100), "content"),
+        (changed(size=2), "size"),
+        (changed(size=5000), "size"),
+        (lambda each, random: HTML(each, random) if random.random() < 0.05 else each, "content"),
+    ],
+    ids=["empty", "empty JSON", "HTML", "HTML of that size", "no type", "{}", "huge", "5 % HTML"],
+)
+def test_a_canary_whose_answers_are_of_another_kind_or_size_is_held_for_a_person(
+    change: Callable[[Exchange, Random], Exchange], signal: str
+) -> None:
+    judgement = judged(answering(change), 200.0)
+    assert judgement.decision is Decision.HOLD
+    assert signal in [each.signal for each in judgement.differences if each.guilty]
+    told = headline(judgement)
+    assert signal in told
+    assert "`headgate promote`" in told
+    assert "`headgate rollback`" in told
+    assert report(judgement, "x").verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda each, random: each._replace(size=each.size + random.randint(0, 16)),
+        lambda each, _: each._replace(size=each.size * 3 // 2),
+        lambda each, _: each._replace(size=each.size * 2 // 3),
+        changed(),
+    ],
+    ids=["more digits", "half as large again", "a third smaller", "the same"],
+)
+def test_an_honest_retrain_is_promoted_at_the_usual_pace(
+    change: Callable[[Exchange, Random], Exchange],
+) -> None:
+    assert judged(answering(change, 100.0), 100.0).decision is Decision.PROMOTE
+
+
+def test_half_an_answer_is_held_where_all_are_cut() -> None:
+    judgement = judged(answering(lambda each, _: each._replace(size=each.size // 4)), 200.0)
+    assert judgement.decision is Decision.HOLD
+
+
+def test_what_is_held_is_told_with_the_values_of_both_arms() -> None:
+    judgement = judged(answering(HTML), 200.0)
+    check = next(each for each in report(judgement, "x").checks if each.name == "content")
+    n = judgement.canary.seen.answers
+    assert f"the canary's answers are text/html ({n:,} of {n:,})" in check.message
+    assert "stable's answers are application/json (" in check.message
+    assert (check.observed, check.baseline) == (1.0, 0.0)
+
+
+def test_a_canary_that_fails_and_differs_is_rolled_back_and_not_held() -> None:
+    traffic = [
+        each._replace(size=0) if each.arm is Arm.CANARY else each
+        for each in requests(1, 60, errors=(0.001, 0.05))
+    ]
+    assert judged(traffic, 60.0).decision is Decision.ROLLBACK
+
+
+def test_where_stable_gives_no_good_answer_there_is_nothing_to_differ_from() -> None:
+    broken = list(requests(1, 100, share=0.5, errors=(1.0, 0.0)))
+    policy = ERRORS.model_copy(update={"minimum_bake": 0.0})
+    judgement = judge(update(begin(policy, [], 0.0), broken), 100.0)
+    assert judgement.decision is Decision.PROMOTE
+
+
+def test_without_history_what_is_usual_is_learned_before_anything_is_held() -> None:
+    state = begin(ERRORS, [], 0.0)
+    assert state.usual is None
+    traffic = answering(HTML)
+    judgement = judge(update(state, traffic), 200.0)
+    assert judgement.decision is Decision.HOLD
+    assert judgement.usual_kinds == ("application/json",)
+
+
+def test_a_media_type_is_shown_short_and_printable() -> None:
+    judgement = judged(answering(changed(content="\x1b[2J" + "a" * 500)), 200.0)
+    told = headline(judgement)
+    assert "\x1b" not in told
+    assert "a" * 61 not in told
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.05, 0.5]))
+@settings(max_examples=20, deadline=None)
+def test_answers_that_vary_much_and_alike_are_not_held(seed: int, share: float) -> None:
+    random = Random(seed)
+
+    def vary(each: Exchange) -> Exchange:
+        content = random.choice(["application/json", "application/json", "text/csv", ""])
+        return each._replace(size=int(random.lognormvariate(6, 2)), content=content)
+
+    policy = ERRORS.model_copy(update={"false_rollback": 0.001})
+    state = begin(policy, [vary(each) for each in HISTORY[:300]], 0.0)
+    for second in range(10):
+        traffic = requests(seed + second, 1, share=share, start=float(second))
+        state = update(state, map(vary, traffic))
+        assert judge(state, second + 1.0).decision is not Decision.HOLD
+
+
+def test_a_latency_alone_may_be_watched_and_refusals_still_roll_back() -> None:
+    policy = Policy(errors_margin=None, latencies=(Latency(statistic="mean", margin=0.2),))
+    assert judged(requests(1, 20, refused=(0, 0.9)), 20.0, policy).decision is Decision.ROLLBACK

@@ -1,0 +1,215 @@
+"""What a model does, and which of two classes is the positive one: as the spec says, or as the
+metrics, labels and predictions show. What is guessed is said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from specs.base import Scalar
+from specs.gates import ModelGate
+from validators.model.categories import names_of
+from validators.model.classes import Values, alike, as_floats, as_numbers, shown
+from validators.model.measure import Floats, Outcome
+from validators.model.metrics import Task, tasks_left
+from validators.model.rows import Predictions, Unusable
+
+MOST_CLASSES: Final = 100
+_MOST_NAMED: Final = 20
+
+_PAIRS: Final = (
+    ("0.0", "1.0"),
+    ("-1.0", "1.0"),
+    ("no", "yes"),
+    ("n", "y"),
+    ("f", "t"),
+    ("negative", "positive"),
+    ("neg", "pos"),
+)
+"""Pairs of which everybody takes the second for the positive class. 1 and 2 are none: some mean yes
+by 1, others by 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How labels and predictions are read, the same for both models and for every slice."""
+
+    task: Task
+    classes: tuple[object, ...] = ()
+    """In their order. In binary classification the positive one is the last, and alone where no
+    other occurs; in regression there are none."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, as sentences."""
+
+    @property
+    def names(self) -> list[str]:
+        """What the classes are called in a report."""
+        return _names(self.classes)
+
+
+def terms_of(gate: ModelGate, file: str, tables: Sequence[Predictions]) -> Terms:
+    """How to read the tables, of which the first is the candidate's; they are `in_one_type`.
+
+    Raises Unusable if the labels are not of the task, or nothing says which class is positive.
+    """
+    place = f"under gates.model in {file}"
+    task, why = _task(gate, tables)
+    terms = Terms(task)
+    if task is Task.MULTICLASS:
+        terms = Terms(task, _several(tables))
+    elif task is Task.BINARY:
+        terms = _binary(gate, place, tables)
+    if not why:
+        return terms
+    guess = f"The task was guessed to be {task}: {why}. `task: {task.name.lower()}` {place} says so"
+    return replace(terms, notes=(f"{guess}, or another what it is.", *terms.notes))
+
+
+def outcome(rows: Predictions, terms: Terms, threshold: float) -> Outcome:
+    """Predictions as the metrics of the task take them. A score from `threshold` on counts as the
+    positive class.
+
+    Raises Unusable if a label or prediction is none of the classes, or no number in regression.
+    """
+    read = _number if terms.task is Task.REGRESSION else _class
+    label = read("label", rows.label, rows, terms)
+    said = None if rows.prediction is None else read("prediction", rows.prediction, rows, terms)
+    if terms.task is Task.MULTICLASS:
+        return Outcome(terms.task, label, said=said)
+    if said is None and rows.score is not None:
+        by_score = (rows.score >= threshold).astype(np.float64)
+        said = by_score if terms.task is Task.BINARY else rows.score
+    if terms.task is Task.REGRESSION:
+        return Outcome(terms.task, label, score=rows.score, said=said)
+    *others, positive = terms.names
+    names = (others[0] if others else f"not {positive}", positive)
+    return Outcome(terms.task, label, score=rows.score, said=said, names=names)
+
+
+def _task(gate: ModelGate, tables: Sequence[Predictions]) -> tuple[Task, str]:
+    """The task, and why it was guessed if nothing says it."""
+    if gate.task is not None:
+        return Task[gate.task.upper()], ""
+    if gate.positive is not None:
+        return Task.BINARY, ""
+    possible = tasks_left(check.metric for check in gate.checks)
+    if len(possible) == 1:
+        return next(iter(possible)), ""
+    if gate.columns.prediction is None:
+        return Task.BINARY, "there are scores, and no column of predictions"
+    found = _occurring(tables)
+    why = f"labels and predictions are {_listed(found)}"
+    if _usual(found) is not None:
+        return Task.BINARY, why
+    unclear = ", and nothing says which of the two is positive" if len(found) == 2 else ""
+    return Task.MULTICLASS, why + unclear
+
+
+def _occurring(tables: Sequence[Predictions]) -> tuple[object, ...]:
+    """All that is a label or a prediction, in order."""
+    columns = [table.label for table in tables]
+    columns += [table.prediction for table in tables if table.prediction is not None]
+    return tuple(np.unique(np.concatenate([np.unique(values) for values in columns])).tolist())
+
+
+def _several(tables: Sequence[Predictions]) -> tuple[object, ...]:
+    """The classes of all tables, or of the candidate's where those are too many."""
+    for some in (tables, tables[:1]):
+        found = _occurring(some)
+        if len(found) <= MOST_CLASSES:
+            return found
+    raise Unusable(f"there are {len(found):,} classes; at most {MOST_CLASSES} are judged")
+
+
+def _binary(gate: ModelGate, place: str, tables: Sequence[Predictions]) -> Terms:
+    everywhere = _occurring(tables)
+    found = everywhere if len(everywhere) <= 2 else _occurring(tables[:1])
+    if gate.positive is not None:
+        positive = _stated(gate.positive, everywhere, place)
+        others = [one for one in found if one != positive]
+        _at_most_two(len(others) + 1, found, tables[0], place)
+        return Terms(Task.BINARY, (*others, positive))
+    _at_most_two(len(found), found, tables[0], place)
+    pair = _usual(found)
+    if pair is None:
+        raise Unusable(
+            f"nothing says which class is the positive one: there {_are(found)}. Write it as "
+            f"`positive:` {place}"
+        )
+    negative, positive = _names(pair)
+    taken = (
+        f"{positive} was taken for the positive class, {negative} for the other. "
+        f"`positive: {positive}` {place} says so, or another what it is."
+    )
+    return Terms(Task.BINARY, pair, () if (negative, positive) == ("0", "1") else (taken,))
+
+
+def _at_most_two(count: int, found: Sequence[object], rows: Predictions, place: str) -> None:
+    if count > 2:
+        raise Unusable(
+            f"binary classification has two classes, and there {_are(found)}{rows.types}. Let the "
+            f"step that writes them keep to two, or say `task: multiclass` {place} and ask for "
+            "metrics of it"
+        )
+
+
+def _stated(positive: Scalar, found: tuple[object, ...], place: str) -> object:
+    """What of all that occurs is meant by `positive`. Raises Unusable if nothing is."""
+    text = np.array([str(positive)], object)
+    values = np.array(found, np.float64 if isinstance(found[0], float) else object)
+    there, meant = alike(values, as_numbers(text))
+    for value, one in zip(found, there, strict=True):
+        if one == meant[0]:
+            return value
+    raise Unusable(
+        f"`positive: {_names([positive])[0]}` {place} never occurs as a label or prediction: there "
+        f"{_are(found)}"
+    )
+
+
+def _usual(found: Sequence[object]) -> tuple[object, object] | None:
+    """The negative and the positive class, where everybody would say the same."""
+    spelled = {str(one).lower(): one for one in found}
+    for negative, positive in _PAIRS:
+        if len(spelled) == len(found) and spelled.keys() <= {negative, positive}:
+            like = float if isinstance(found[0], float) else str
+            return spelled.get(negative, like(negative)), spelled.get(positive, like(positive))
+    return None
+
+
+def _class(name: str, values: Values, rows: Predictions, terms: Terms) -> Floats:
+    """The number of each row's class; 1 is the positive of two."""
+    found, codes = np.unique(values, return_inverse=True)
+    first = 2 - len(terms.classes) if terms.task is Task.BINARY else 0
+    numbers = {one: float(number) for number, one in enumerate(terms.classes, first)}
+    strays = [one for one in found.tolist() if one not in numbers]
+    if strays:
+        raise Unusable(
+            f"the {name} has values other than {_listed(terms.classes)}: {_listed(strays)}"
+            f"{rows.types}"
+        )
+    return np.array([numbers[one] for one in found.tolist()], np.float64)[codes]
+
+
+def _number(name: str, values: Values, rows: Predictions, _: Terms) -> Floats:
+    numbers = as_floats(values)
+    if numbers is None:
+        raise Unusable(f"the {name} is text, expected a number{rows.types}")
+    return numbers
+
+
+def _names(values: Sequence[object]) -> list[str]:
+    return names_of([shown(value) for value in values])
+
+
+def _are(values: Sequence[object]) -> str:
+    return f"{'is' if len(values) == 1 else 'are'} {_listed(values)}"
+
+
+def _listed(values: Sequence[object]) -> str:
+    """`a, b and c`, or how many where nobody would read them all."""
+    if len(values) > _MOST_NAMED:
+        return f"{len(values):,} different values"
+    *names, last = _names(values)
+    return f"{', '.join(names)} and {last}" if names else last
