@@ -110,7 +110,7 @@ async def _of_environment(store: Store, home: Path, what: str) -> list[Log]:
     if refs == [None, None] and env.stopped is not None:
         refs = [env.stopped.version]
     site = Site.of(home / "serving" / "places", env.place)
-    names = [server_name(env.place, ref.version) for ref in refs if ref]
+    names = [server_name(env.place, ref) for ref in refs if ref]
     if not names:
         raise Failed(f"no server runs in {env.place}.")
     return [Log(name, home / "serving" / "processes" / site.server(name)) for name in names]

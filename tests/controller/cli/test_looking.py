@@ -15,6 +15,7 @@ from controller.artifacts import Artifacts
 from controller.cli.tree import render
 from controller.cli.views import Snapshot
 from controller.machine.core import Key
+from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import Quarantined
 from controller.machine.runs.attempt import State
 from controller.machine.runs.run import Progress, Trigger
@@ -91,6 +92,8 @@ def production() -> Any:
         rollout=seeds.canary(2),
         paused="ada",
         pinned="a" * 40,
+        unknown="v9 runs here. Was state.db lost?",
+        lost="The environments branch was pushed over.",
         quarantine=(
             Quarantined(version=3, digest=bad.digest, reason="errors went up", since=1050.0),
         ),
@@ -125,6 +128,8 @@ def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> N
     assert "quarantined v3" in shown
     assert "paused by ada" in shown
     assert "pinned by commit aaaaaaaaaa" in shown
+    assert "releases nothing: v9 runs here." in shown
+    assert "The environments branch was pushed over." in shown
     assert "↺ gate.data.rows  PASS  as in toy-1" in shown
     assert "· evaluate        waits for train" in shown
     assert "tried again: out of luck" in shown
@@ -358,7 +363,7 @@ def logged(told: Desk) -> Desk:
         "attempts/toy-1.evaluate.1": "scored\n",
         "serving/processes/"
         + Site.of(told.home / "serving" / "places", "toy/production").server(
-            "toy-production-v1"
+            server_name("toy/production", seeds.version(1).ref)
         ): "GET\n",
     }.items():
         folder = told.home / name
