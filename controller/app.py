@@ -28,6 +28,7 @@ from controller.github.sweep import HOUR
 from controller.kinds.code import Repositories
 from controller.kinds.endings import Endings
 from controller.kinds.environment import EnvironmentKind
+from controller.kinds.past import Pasts
 from controller.kinds.pipeline import PipelineKind
 from controller.kinds.repository import RepositoryKind
 from controller.kinds.run import RunKind
@@ -241,6 +242,7 @@ class App:
             self.repositories,
             self.branches,
             self.secrets.redact,
+            Pasts(self.repositories, self.branches, self.versions, self.artifacts),
             self.settings.ports,
             self.ways.clock,
             self.github.proposals if self.github else None,
@@ -253,6 +255,7 @@ class App:
             self.versions,
             self.artifacts,
             self.watch,
+            self.branches,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
         )
         runs = RunKind(self.store, self.executor, self.artifacts, self.endings)

@@ -19,11 +19,16 @@ from controller.findings import Finding, bad, ok, warn
 from controller.git import Mirror
 from controller.github.connect import names_of
 from controller.github.doctor import examine_github
+from controller.machine.branch_incidents import way_on
+from controller.machine.environments.environment import Environment
+from controller.machine.environments.losing import LONGEST
+from controller.outbox import parsed
 from controller.renaming import resting
 from controller.settings import Repository, Settings
 from controller.settings_file import exposed, load_secrets, unknown_variables
 from controller.settings_lint import doubts
 from controller.silences import silences, why
+from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
 from specs.failures import Failure
@@ -194,13 +199,31 @@ async def state(home: Path) -> Finding:
         return bad("state", str(failure), "see the message")
     try:
         failing = [owed for owed in await store.owed() if owed.error]
+        environments = await store.list("environment")
     finally:
         await store.close()
+    odd = [one for one in map(_of_branch, environments) if one is not None]
+    if odd:
+        return odd[0]
     if failing:
         first = failing[0]
         said = f"{len(failing)} effects fail, first {first.owner} {first.action['type']}"
         return warn("state", f"{said}: {first.error}", "mend what it names; it is tried again")
     return ok("state", "the store can be read")
+
+
+def _of_branch(record: Record) -> Finding | None:
+    """What is odd between an environment and its branch."""
+    env = parsed(Environment, record.body)
+    if env.unknown is not None:
+        return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
+    if env.owed_since is not None and time.time() - env.owed_since > LONGEST:
+        said = f"{env.place}: {BRANCH} has not taken a commit for {LONGEST / 60:g} minutes"
+        return bad("state", said, f"let Headgate push {BRANCH}; `headgate status` says what fails")
+    if env.lost is not None:
+        mend = f"protect {BRANCH} from force-pushes; a promotion clears this"
+        return warn("state", f"{env.place}: {env.lost}", mend)
+    return None
 
 
 async def unwatched(home: Path) -> list[Finding]:

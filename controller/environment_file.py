@@ -56,6 +56,7 @@ _HEADER = """\
 #   - To choose a version, write the `model` of an earlier commit here (see git log -p).
 #   - To keep what runs, whatever passes its gates, set `pinned: true`.
 #   - To release nothing any more, set `model: null`.
+#   - To let a quarantined version be released again, take it off the list.
 # A version that is unknown, quarantined or did not pass its gates is refused with the reason.
 """
 
@@ -75,6 +76,9 @@ class Model(_Part):
     digest: Digest
     run: str
     commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    artifact: Digest | None = None
+    """The model artifact: with the commit, what the digest is of. So a state that was lost can be
+    made again from here. None in what an older Headgate wrote."""
     datasets: Mapping[Name, Digest] = {}
 
 

@@ -4,7 +4,9 @@ Commits are written so that nobody's change is lost: read the head, commit on to
 the head is still there.
 """
 
+import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from controller.environment_file import (
     ACTION,
@@ -26,6 +28,15 @@ PROPOSALS = "headgate/release/"
 """What the names of branches begin with that wait to be merged into that one."""
 
 _LOOK_BACK = 1000
+_PAST = 200
+"""Commits of a file whose versions may be gone back to, and are counted on from."""
+
+
+class Saying(NamedTuple):
+    """A commit, and the file as it left it; None: it was removed, or cannot be read."""
+
+    commit: CommitInfo
+    file: EnvironmentFile | None
 
 
 def is_ours(commit: CommitInfo) -> bool:
@@ -40,6 +51,12 @@ def is_ours(commit: CommitInfo) -> bool:
 def proposed_by(commit: CommitInfo) -> str | None:
     """The rollout whose proposal the commit is, or became by a squash or a rebase."""
     return None if is_ours(commit) else commit.trailers.get(PROPOSAL)
+
+
+def rollout_of(commit: CommitInfo, prefix: str) -> int:
+    """The number of the rollout `PREFIX-NUMBER` that Headgate made the commit for; 0 for none."""
+    found = re.match(rf"{re.escape(prefix)}-(\d+)/", commit.trailers.get(ACTION, ""))
+    return int(found[1]) if found else 0
 
 
 class Environments:
@@ -83,6 +100,28 @@ class Environments:
         if head is None:
             return ()
         return await self._mirror.log(head, [path_of(environment, pipeline)], limit)
+
+    async def names(self, environment: str, pipeline: str) -> bool:
+        """Whether the branch, as it was fetched last, has a file of that environment."""
+        tip = await self._mirror.resolve(self._branch)
+        path = path_of(environment, pipeline)
+        return tip is not None and await self._mirror.read(tip, path) is not None
+
+    async def past(self, environment: str, pipeline: str, at: str) -> tuple[Saying, ...]:
+        """What each commit before `at` that changed the file said, latest first."""
+        path = path_of(environment, pipeline)
+        commits = await self._mirror.log(at, [path], _PAST)
+        texts = await self._mirror.read_each([one.sha for one in commits], path)
+        return tuple(Saying(one, _parsed(texts.get(one.sha), path)) for one in commits)
+
+    async def highest(self, environment: str, pipeline: str) -> int:
+        """The highest number of a version that the branch ever named, as it was fetched last."""
+        tip = await self._mirror.resolve(self._branch)
+        said = await self.past(environment, pipeline, tip) if tip else ()
+        numbers = {one.file.model.version for one in said if one.file and one.file.model}
+        for one in said:
+            numbers |= {q.version or 0 for q in one.file.quarantine} if one.file else set()
+        return max(numbers, default=0)
 
     async def write(
         self,
@@ -144,3 +183,10 @@ class Environments:
     async def _written(self, action_id: str, head: str | None) -> str | None:
         commits = await self._mirror.log(head, limit=_LOOK_BACK) if head else ()
         return next((one.sha for one in commits if one.trailers.get(ACTION) == action_id), None)
+
+
+def _parsed(text: bytes | None, path: str) -> EnvironmentFile | None:
+    try:
+        return None if text is None else parse(text, path)
+    except Invalid:
+        return None

@@ -93,7 +93,7 @@ class Serving:
             folder.chmod(mode(0o755))  # the user of the container is another
         of_machine = {} if image else await self._virtualenv(version, checkout / within)
         return Server(
-            name=server_name(f"{action.pipeline}/{action.environment}", number),
+            name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
             run=serve.run,
             params=serve_params(version.spec),
             model=str(await self._model(version)),

@@ -17,10 +17,11 @@ import structlog
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
+from controller.environments import BRANCH
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git import Mirror
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment, server_name
+from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import Kept, Stored, kept, runs_of
 from controller.machine.runs.run import Run
@@ -173,16 +174,26 @@ class Sweeper:
 
     async def _refuse_if_strangers_serve(self, stays: Kept) -> None:
         """A server of a version that the state does not name: the state was lost."""
-        for record in await self._store.list("environment"):
-            env = parsed(Environment, record.body)
-            known = {server_name(env.place, one.number) for one in stays.versions}
-            seen = await self._deployer.observe(env.place)
+        for place in sorted(await self._places()):
+            known = {server_name(place, one.ref) for one in stays.versions}
+            seen = await self._deployer.observe(place)
             strangers = {each.name for each in seen.servers if each.alive} - known
             if strangers:
                 raise NeedsHuman(
-                    f"{env.place} runs {', '.join(sorted(strangers))}, which the state does not "
+                    f"{place} runs {', '.join(sorted(strangers))}, which the state does not "
                     "know: nothing is swept before that is mended"
                 )
+
+    async def _places(self) -> set[str]:
+        """Where something may run: what the state knows, and what only the branches do, as nobody
+        has looked at them since the state was lost."""
+        places = {record.key.name for record in await self._store.list("environment")}
+        for mirror in self._mirrors.values():
+            tip = await mirror.resolve(BRANCH)
+            paths = await mirror.files(tip) if tip else {}
+            parts = [path.removesuffix(".yaml").split("/") for path in paths]
+            places |= {f"{part[1]}/{part[0]}" for part in parts if len(part) == 2}
+        return places
 
     async def _requirements(self, versions: Sequence[ModelVersion]) -> set[str]:
         """The texts of what the versions require. Raises `NeedsHuman`."""

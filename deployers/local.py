@@ -152,7 +152,7 @@ class LocalDeployer:
             next=first + len(exchanges),
             dropped=first - page["start"],
             now=page.get("now"),
-            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page["waiting"]),
+            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page.get("waiting", ())),
         )
 
     async def remove(self, place: str) -> None:

@@ -267,10 +267,11 @@ def _room(callers: int) -> int:
     """How many callers' connections there can be, `callers` at most: each has a connection to a
     server, and may be one that is refused instead of another.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 3 * callers + _OTHER_FILES
     files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    if now != resource.RLIM_INFINITY and now < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     return max((files - _OTHER_FILES) // 3, 1)
 
 

@@ -1,5 +1,7 @@
 """`headgate retry` and `headgate abort`: for a run, or for a rollout."""
 
+from functools import partial
+
 import click
 
 from controller.cli.failures import Failed
@@ -10,6 +12,7 @@ from controller.cli.trigger import request
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
@@ -19,28 +22,37 @@ what_argument = click.argument("what", metavar="RUN|PIPELINE[/ENVIRONMENT]")
 
 @click.command(short_help="Try a run or a rollout again.")
 @what_argument
+@click.option("--version", "number", metavar="N", type=click.IntRange(1), help="Of a place: which.")
 @reason_option
 @no_wait_option
 @click.pass_context
-def retry(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> None:
-    """Try again: a new run at the head of a run's branch, or the rollout that was stopped last.
+def retry(
+    ctx: click.Context, what: str, number: int | None, reason: str | None, no_wait: bool
+) -> None:
+    """Try again: a new run at the head of a run's branch, or what was stopped or left last.
 
-    Steps that succeeded come from the cache. Trying a rollout again lifts the quarantine of its
-    version.
+    Steps that succeeded come from the cache. Trying a version again lifts its quarantine, and the
+    environments branch says who wanted it and why; in production it is judged as a canary again.
 
     \b
     Example:
       headgate retry flight-delay-12
       headgate retry flight-delay/production
+      headgate retry flight-delay/production --version 3 --reason "the feature store was down"
     """
 
     async def run(store: Store, here: Reach) -> None:
         found = await _run(store, what)
         if found is None:
-            await steer(
-                store, here, what, "retry", _nothing_stopped, wait=not no_wait, reason=reason
-            )
+            said = {"version": number, "reason": reason}
+            if number is not None:
+                pipeline = what.partition("/")[0]
+                await known(store, "model", f"{pipeline}/{number}", ModelVersion, "model version")
+            objection = partial(_nothing_stopped, number=number)
+            await steer(store, here, what, "retry", objection, wait=not no_wait, **said)
             return
+        if number is not None:
+            raise click.UsageError("--version is for a place; a run has none yet.")
         why = reason or f"{found.id} is tried again by {who()}"
         before = await known(store, "pipeline", found.pipeline, Pipeline, "pipeline")
         wait = not no_wait
@@ -93,12 +105,22 @@ async def _run(store: Store, what: str) -> Run | None:
     return None
 
 
-def _nothing_stopped(env: Environment) -> str | None:
-    if env.write is not None:
+def _nothing_stopped(env: Environment, number: int | None = None) -> str | None:
+    if env.write is not None or env.unknown is not None:
         return None
     if env.rollout is not None:
         return "a rollout is in progress; `abort` it first."
+    if number is not None:
+        serves = env.stable is not None and env.stable.version == number
+        return f"v{number} is what it serves." if serves else None
+    if env.stopped is None and env.quarantine:
+        return "name what is to be tried again: --version " + _one_of(env)
     return None if env.stopped else "no rollout was stopped here that could be tried again."
+
+
+def _one_of(env: Environment) -> str:
+    """The numbers of what is quarantined, the newest first."""
+    return " or ".join(str(q.version) for q in reversed(env.quarantine)) + "."
 
 
 def _nothing_goes_on(env: Environment) -> str | None:

@@ -13,11 +13,13 @@ from controller.cli.reach import Reach, json_option, no_such, print_json, with_s
 from controller.cli.steer import environment
 from controller.machine.core import Key, Value
 from controller.machine.environments.environment import Environment, server_name
+from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.secrets import Secrets
 from controller.settings_file import load_secrets
 from controller.store.protocol import Store
+from controller.versions import Versions
 from deployers.site import ENDED, Site
 
 _LOOK = 0.3
@@ -126,10 +128,13 @@ async def _of_environment(store: Store, home: Path, what: str, version: int | No
     env = await environment(store, what)
     serving = home / "serving"
     site = Site.of(serving / "places", env.place)
-    numbers = [version] if version is not None else _worth_reading(env)
+    refs = _worth_reading(env)
+    if version is not None:
+        known = await Versions(store).get(env.pipeline, version)
+        refs = [known.ref] if known else []
     found = []
-    for number in numbers:
-        name = server_name(env.place, number)
+    for ref in refs:
+        name = server_name(env.place, ref)
         before = Log(name, serving / ENDED / site.server(name), ended=True)
         now = Log(name, serving / "processes" / site.server(name))
         found += [log for log in (before, now) if log.folder.is_dir()]
@@ -143,14 +148,13 @@ async def _of_environment(store: Store, home: Path, what: str, version: int | No
     raise Failed(f"no server runs in {env.place}.")
 
 
-def _worth_reading(env: Environment) -> list[int]:
+def _worth_reading(env: Environment) -> list[Ref]:
     """The versions that run, after those that were taken out last: by Headgate, by a person."""
-    bad = [env.stopped.version.version] if env.stopped else []
-    bad += [one.version for one in env.quarantine[-1:]]
-    runs = [
-        ref.version for ref in (env.stable, env.rollout.version if env.rollout else None) if ref
-    ]
-    return [number for number in dict.fromkeys(bad) if number not in runs] + runs
+    bad = [env.stopped.version] if env.stopped else []
+    bad += [Ref(version=one.version, digest=one.digest) for one in env.quarantine[-1:]]
+    refs = (env.stable, env.rollout.version if env.rollout else None)
+    runs = [ref for ref in refs if ref]
+    return [*(ref for n, ref in enumerate(bad) if ref not in (*runs, *bad[:n])), *runs]
 
 
 class Reader:

@@ -9,9 +9,12 @@ from controller.cli.mail import ask, no_wait_option
 from controller.cli.reach import Reach, known, no_such, with_store
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
+from controller.machine.environments.rollout import Ended
+from controller.machine.environments.starting import not_serving
 from controller.machine.pipelines.pipeline import Pipeline
-from controller.machine.pipelines.version import ModelVersion
+from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.repositories.repository import ENVIRONMENTS
+from controller.outbox import parsed
 from controller.store.protocol import Store
 
 Objection = Callable[[Environment], str | None]
@@ -124,20 +127,28 @@ def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
 @click.command(short_help="Leave the canary, or bring back a former version.")
 @place_argument
 @click.option("--to", metavar="N", type=click.IntRange(1), help="The version to bring back.")
+@click.option("--from", "leave", metavar="N", type=click.IntRange(1), help="The version to leave.")
 @reason_option
 @no_wait_option
 @click.pass_context
 def rollback(
-    ctx: click.Context, place: str, to: int | None, reason: str | None, no_wait: bool
+    ctx: click.Context,
+    place: str,
+    to: int | None,
+    leave: int | None,
+    reason: str | None,
+    no_wait: bool,
 ) -> None:
     """Roll back: leave the canary in progress, or else bring back the version before.
 
-    What is left behind is quarantined. A version that served before is not judged again.
+    What is left behind is quarantined. A version that served before is not judged again. The
+    request is for the version that is seen to serve: once somebody else has left it, nothing is
+    done. To leave what a rollback has just brought back as well, name it with --from.
 
     \b
     Example:
       headgate rollback flight-delay --reason "scores look shifted"
-      headgate rollback flight-delay/production --to 3
+      headgate rollback flight-delay/production --from 4 --to 3
     """
 
     def objection(env: Environment) -> str | None:
@@ -152,10 +163,35 @@ def rollback(
         env = await environment(store, place)
         if to is not None:
             await known(store, "model", f"{env.pipeline}/{to}", ModelVersion, "model version")
-        wait = not no_wait
-        await steer(store, here, place, "rollback", objection, wait=wait, to=to, reason=reason)
+        if leave is None and await _came_back(store, env):
+            assert env.stable is not None
+            raise Failed(
+                f"{env.place}: a rollback brought v{env.stable.version} back, and it serves. To "
+                f"leave it as well: `headgate rollback {env.place} --from {env.stable.version}`."
+            )
+        seen = _canary(env) if to is None else None
+        seen = seen or env.stable
+        if leave is not None and leave not in [r.version for r in (env.stable, seen) if r]:
+            raise Failed(f"{env.place}: {not_serving(env, leave)}.")
+        said = {"to": to, "leave": leave or (seen.version if seen else None), "reason": reason}
+        await steer(store, here, place, "rollback", objection, wait=not no_wait, **said)
 
     with_store(ctx, run)
+
+
+def _canary(env: Environment) -> Ref | None:
+    """The version in progress that a rollback leaves, as long as nothing else is said."""
+    rollout = env.rollout
+    is_up = rollout is not None and rollout.deployed is not None and rollout.kind != "revert"
+    return rollout.version if rollout is not None and is_up else None
+
+
+async def _came_back(store: Store, env: Environment) -> bool:
+    """Whether what serves was brought back by a rollback, and nothing newer is on its way."""
+    if env.brought is None or env.rollout is not None:
+        return False
+    record = await store.get(Key("rollout", env.brought))
+    return record is not None and parsed(Ended, record.body).rollout.kind == "revert"
 
 
 @click.command(short_help="Keep a rollout from going on by itself.")
@@ -164,7 +200,9 @@ def rollback(
 @no_wait_option
 @click.pass_context
 def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
-    """Keep rollouts from growing or being promoted by themselves. A rollback still happens.
+    """Keep rollouts from growing or being promoted by themselves, until `headgate resume`.
+
+    A rollback still happens, and what is brought back by it is paused as well.
 
     \b
     Example:
@@ -187,13 +225,15 @@ def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> 
 def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
     """Let rollouts that were paused go on.
 
+    Where the state was lost and does not know what runs, this lets the next release replace it.
+
     \b
     Example:
       headgate resume flight-delay
     """
 
     def objection(env: Environment) -> str | None:
-        return None if env.paused else "it is not paused."
+        return None if env.paused or env.unknown else "it is not paused."
 
     async def run(store: Store, here: Reach) -> None:
         await steer(store, here, place, "resume", objection, wait=not no_wait)

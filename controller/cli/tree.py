@@ -182,6 +182,10 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
 
     if view.unready_since is not None:
         yield Text(f"does not answer as ready for {lasting(now - view.unready_since)}", "red")
+    if view.unknown:
+        yield Text(f"releases nothing: {one_line(view.unknown, 300)}", "bold red")
+    if view.lost:
+        yield Text(one_line(view.lost, 400), "yellow")
     if view.silence is not None:
         yield Text(f"{why(view.silence)}; stable serves all", "red")
     if view.paused:

@@ -113,6 +113,10 @@ class EnvironmentView(Value):
     unready_since: float | None = None
     unwritten: bool = False
     """Whether the environments branch does not say yet what runs."""
+    unknown: str | None = None
+    """Why nothing is released: the branch names what the state does not know."""
+    lost: str | None = None
+    """What became of the branch, where somebody pushed over it since the last promotion."""
 
 
 class WantedView(Value):
@@ -253,6 +257,8 @@ def environment_view(
         alerts=env.alerts,
         unready_since=env.unready_since,
         unwritten=env.write is not None,
+        unknown=env.unknown,
+        lost=env.lost,
     )
 
 

@@ -27,6 +27,7 @@ from controller.git.values import (
     checked_ref,
     checked_sha,
     is_sha,
+    parse_batch,
     parse_log,
     parse_tree,
 )
@@ -106,7 +107,7 @@ class Mirror:
 
     async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
         """Bring the commits of pull requests, by number, as GitHub keeps them; forks' as well."""
-        lacking = [number for number, sha in heads.items() if not await self._has(sha)]
+        lacking = [number for number, sha in heads.items() if not await self.has(sha)]
         refs = [f"+refs/pull/{number:d}/head:refs/pull/{number:d}/head" for number in lacking]
 
         async def fetch() -> None:
@@ -170,6 +171,18 @@ class Mirror:
 
         return await self._found(commit, read)
 
+    async def read_each(self, commits: Sequence[str], path: str) -> dict[str, bytes]:
+        """The file at `path` in each of some commits of one history, by commit, in one go."""
+        wanted = "\n".join(f"{checked_sha(one)}:{checked_path(path)}" for one in commits)
+        if not commits:
+            return {}
+
+        async def read() -> dict[str, bytes]:
+            out = await self._git("cat-file", "--batch", stdin=f"{wanted}\n".encode())
+            return dict(parse_batch(out, commits))
+
+        return await self._found(commits[0], read)
+
     async def files(self, commit: str) -> dict[str, str]:
         """Every path in the commit's tree and what stands there: see `parse_tree` and, for links
         and what Git LFS keeps, `followed` and `marked`."""
@@ -203,14 +216,23 @@ class Mirror:
         return (await self._found(commit, lambda: self._parsed(parse_log, arguments)))[0]
 
     async def log(
-        self, ref: str, paths: Sequence[str] = (), limit: int = 50
+        self, ref: str, paths: Sequence[str] = (), limit: int = 50, without: str | None = None
     ) -> tuple[CommitInfo, ...]:
-        """Commits of a branch, a ref or before a commit, latest first; none if it is unknown."""
+        """Commits of a branch, a ref or before a commit, latest first; none if it is unknown.
+
+        Those that the commit `without` comes after are left out.
+        """
         start = ref if is_sha(ref) else await self.resolve(ref)
         if start is None:
             return ()
         options = ("log", "-z", f"-{int(limit)}", f"--format={LOG_FORMAT}", start)
-        arguments = (*options, "--", *(f":(literal){checked_path(path)}" for path in paths))
+        left_out = (f"^{checked_sha(without)}",) if without else ()
+        arguments = (
+            *options,
+            *left_out,
+            "--",
+            *(f":(literal){checked_path(path)}" for path in paths),
+        )
         return await self._found(start, lambda: self._parsed(parse_log, arguments))
 
     async def touching(self, commit: str, name: str, limit: int = 200) -> tuple[str, ...]:
@@ -380,7 +402,7 @@ class Mirror:
                 "was its branch deleted or pushed over?"
             ) from None
 
-    async def _has(self, commit: str) -> bool:
+    async def has(self, commit: str) -> bool:
         """Whether the mirror holds that commit."""
         arguments = ("cat-file", "-e", f"{checked_sha(commit)}^{{commit}}")
         try:

@@ -1,7 +1,7 @@
 """What is said about commits, and which names and paths may reach a git command line."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -79,6 +79,22 @@ def parse_tree(output: bytes) -> dict[str, str]:
         mode, _, sha = about.decode("ascii").split(" ")
         found[path.decode("utf-8", "surrogateescape")] = words.get(mode, "") + sha
     return found
+
+
+def parse_batch(output: bytes, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Read what `git cat-file --batch` printed: the content of each blob that is there, by the name
+    that stands in its place in `names`."""
+    at = 0
+    for name in names:
+        end = output.index(b"\n", at)
+        about = output[at:end].split(b" ")
+        at = end + 1
+        if about[-1] in (b"missing", b"ambiguous"):
+            continue
+        size = int(about[2])
+        if about[1] == b"blob":
+            yield name, output[at : at + size]
+        at += size + 1
 
 
 def is_sha(text: str) -> bool:

@@ -1,24 +1,37 @@
 """Observes environments: what runs there, its traffic, and its file on the environments branch."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from controller.environment_file import EnvironmentFile, Invalid, path_of
-from controller.environments import BRANCH, Environments, is_ours, proposed_by
+from controller.environments import BRANCH, Environments, is_ours, proposed_by, rollout_of
+from controller.git import CommitInfo, Mirror
 from controller.github.proposals import Proposals
 from controller.kinds.code import Repositories
+from controller.kinds.past import Pasts
 from controller.machine.actions import Origin, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environments import promotion
-from controller.machine.environments.environment import Branch, Environment, Observed, Proposed
+from controller.machine.environments.adopting import is_behind, is_new
+from controller.machine.environments.environment import (
+    Branch,
+    Environment,
+    Lost,
+    Observed,
+    Proposed,
+)
 from controller.machine.pipelines.version import ModelVersion
 from controller.versions import Versions
 from deployers.protocol import Deployer, Traffic
 from deployers.protocol import Observed as Deployed
-from specs.failures import Failure, Ignore, TryAgain
+from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 from validators.figures import clip
 
-LONGEST = 200
-"""Characters of a commit's subject and of its author's name."""
+ASKED = 5.0
+"""Seconds in which a remote says where its branch is; without its word the branch is as it was."""
+MOST_LOST = 5
+"""Commits that are gone and are named."""
+LONGEST_SUBJECT = 200
 
 SAME = 2.0
 """Seconds by which the router's clock may seem to differ because an answer takes a while."""
@@ -36,6 +49,7 @@ class EnvironmentKind:
         repositories: Repositories,
         branches: Mapping[str, Environments],
         redact: Callable[[str], str],
+        pasts: Pasts,
         ports: Mapping[str, int],
         clock: Callable[[], float],
         proposals: Proposals | None = None,
@@ -45,6 +59,7 @@ class EnvironmentKind:
         self._repositories = repositories
         self._branches = branches
         self._redact = redact
+        self._pasts = pasts
         self._ports = ports
         self._clock = clock
         self._proposals = proposals
@@ -58,14 +73,20 @@ class EnvironmentKind:
         repository = state.repository if state else _repository(inbox)
         # Before the branch is read, so that what has landed there is in what is read.
         tip = await self._repositories.mirror(repository).resolve(BRANCH)
-        branch = await self._branch(repository, pipeline, name, state)
+        branch, lost = await self._branch(repository, pipeline, name, state)
+        past = None
+        if _asks_the_past(state, inbox, branch) and tip is not None:
+            past = await self._pasts.of(repository, pipeline, name, tip)
         numbers = _numbers(state, inbox, branch)
         found = {number: await self._versions.get(pipeline, number) for number in numbers}
+        known = {number: version for number, version in found.items() if version}
         return Observed(
-            versions={number: version for number, version in found.items() if version},
+            versions={**(past.versions if past else {}), **known},
             deployed=await self._deployed(key.name),
             traffic=await self._traffic(key.name, state),
             branch=branch,
+            lost=lost,
+            past=past,
             port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
             proposal=await self._proposal(state, inbox, branch, tip),
@@ -122,8 +143,8 @@ class EnvironmentKind:
                 return {}
             self._origins[key] = Origin(
                 commit=commit.sha,
-                author=self._redact(clip(commit.author, LONGEST)),
-                subject=self._redact(clip(commit.subject, LONGEST)),
+                author=self._redact(clip(commit.author, LONGEST_SUBJECT)),
+                subject=self._redact(clip(commit.subject, LONGEST_SUBJECT)),
             )
         return {version.number: self._origins[key]}
 
@@ -136,13 +157,48 @@ class EnvironmentKind:
 
     async def _branch(
         self, repository: str, pipeline: str, name: str, state: Environment | None
-    ) -> Branch | None:
-        """The environment's file, if the branch has moved past what was heeded."""
-        branch, mirror = self._branches[repository], self._repositories.mirror(repository)
+    ) -> tuple[Branch | None, Lost | None]:
+        """The environment's file, if the branch has moved past what was heeded; and whether that
+        is not on the branch any more."""
+        mirror = self._repositories.mirror(repository)
         tip = await mirror.resolve(BRANCH)  # the repository's own turn fetches it
         heeded = state.heeded if state else None
-        if tip is None or (heeded is not None and await mirror.is_ancestor(tip, heeded)):
-            return None
+        if state is None or heeded is None:
+            return (await self._last(repository, pipeline, name, state, tip) if tip else None), None
+        if tip is not None and await _follows(mirror, tip, heeded):
+            return await self._last(repository, pipeline, name, state, tip), None
+        # The mirror may be behind what this controller has pushed itself: the remote's word counts.
+        try:
+            async with asyncio.timeout(ASKED):
+                tip = await mirror.tip(BRANCH)
+        except (TryAgain, NeedsHuman, TimeoutError):
+            return None, None
+        if tip is None:
+            return None, Lost(was=heeded, now=None)
+        branch = await self._last(repository, pipeline, name, state, tip)
+        if await _follows(mirror, tip, heeded):
+            return branch, None
+        return branch, await self._lost(repository, path_of(name, pipeline), heeded, tip, branch)
+
+    async def _lost(
+        self, repository: str, path: str, was: str, tip: str, branch: Branch | None
+    ) -> Lost:
+        """What of the file's history is gone: told as far as the mirror still has it."""
+        mirror = self._repositories.mirror(repository)
+        gone: Sequence[CommitInfo] = ()
+        old = False
+        if await mirror.has(was):
+            gone = await mirror.log(was, [path], MOST_LOST, without=tip)
+            old = branch is not None and await mirror.is_ancestor(branch.commit, was)
+        news = branch is not None and not branch.ours and not old
+        said = tuple(f"{c.sha[:12]} of {c.author}, {c.subject!r}" for c in gone)
+        return Lost(was=was, now=tip, left_out=said, news=news)
+
+    async def _last(
+        self, repository: str, pipeline: str, name: str, state: Environment | None, tip: str
+    ) -> Branch | None:
+        """The last commit at `tip` that changed the file; None if there never was one."""
+        mirror = self._repositories.mirror(repository)
         history = await mirror.log(tip, [path_of(name, pipeline)], limit=1)
         if not history:
             return None
@@ -150,13 +206,15 @@ class EnvironmentKind:
         seen = Branch(
             commit=last.sha,
             ours=is_ours(last),
+            rollout=rollout_of(last, f"{pipeline}-{name}"),
             author=last.author,
+            subject=last.subject[:LONGEST_SUBJECT],
             proposal=proposed_by(last),
         )
         if state is not None and state.heeded == last.sha:
             return seen
         try:
-            file = await branch.read(name, pipeline, at=last.sha)
+            file = await self._branches[repository].read(name, pipeline, at=last.sha)
         except Invalid as error:
             return seen.model_copy(update={"problem": f"{path_of(name, pipeline)}: {error}"})
         return seen.model_copy(update={"file": file})
@@ -205,6 +263,23 @@ class EnvironmentKind:
 
 class _Moved(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the file since it was looked at."""
+
+
+async def _follows(mirror: Mirror, tip: str, heeded: str) -> bool:
+    """Whether the branch is where it was heeded, or went on from there."""
+    return tip == heeded or (await mirror.has(heeded) and await mirror.is_ancestor(heeded, tip))
+
+
+def _asks_the_past(
+    state: Environment | None, inbox: Sequence[Letter], branch: Branch | None
+) -> bool:
+    """Whether the state knows nothing of the environment, or is older than the branch; or does not
+    know what runs, and is asked again."""
+    if state is not None and is_behind(state, branch):
+        return True
+    if state is None or state.unknown is None:
+        return state is None or is_new(state)
+    return any(letter.message.type in ("retry", "look") for letter in inbox)
 
 
 def by_clock(traffic: Traffic, now: float) -> Traffic:

@@ -8,6 +8,7 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import place_of
 from controller.buckets.stores import Refused, is_remote
+from controller.environments import Environments
 from controller.kinds.code import Repositories
 from controller.machine.core import Decision, Key, Letter, Waits
 from controller.machine.pipelines import triggering as machine
@@ -16,6 +17,7 @@ from controller.machine.pipelines.data import Listing, place
 from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
 from controller.machine.pipelines.untrusted import rules_of
 from controller.machine.repositories.pull import Pull
+from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.exam import lacks
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
@@ -39,6 +41,7 @@ class PipelineKind:
         versions: Versions,
         artifacts: Artifacts,
         watch: Watch,
+        branches: Mapping[str, Environments],
         *,
         confined: bool = True,
     ) -> None:
@@ -48,10 +51,12 @@ class PipelineKind:
         self._versions = versions
         self._artifacts = artifacts
         self._watch = watch
+        self._branches = branches
         self._confined = confined
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or begin(inbox)
+        await self._look_first(pipeline, inbox)
         ended = await self._ended(inbox)
         heads, commits, pulls = _commits(pipeline, inbox)
         code = {
@@ -74,6 +79,7 @@ class PipelineKind:
             ended=ended,
             reports={id_: await self._reports(letter) for id_, letter in _ends(inbox).items()},
             known=await self._known(key.name, inbox),
+            numbered=await self._numbered(pipeline, inbox),
         )
 
     def decide(
@@ -85,6 +91,27 @@ class PipelineKind:
         now: float,
     ) -> Decision[Pipeline]:
         return machine.decide(state, observed, inbox, now)
+
+    async def _look_first(self, pipeline: Pipeline, inbox: Sequence[Letter]) -> None:
+        """Wait until the environments have heard what the branch says of them: a candidate is held
+        against what is in production. Raises TryAgain until then."""
+        seen = {x.message.body.get("branch") for x in inbox if x.message.type == "commit_seen"}
+        if pipeline.default_branch not in {*pipeline.heads, *seen}:
+            return
+        branch = self._branches[pipeline.repository]
+        for name in ENVIRONMENTS:
+            key = Key("environment", f"{pipeline.name}/{name}")
+            if await self._store.get(key) is None and await branch.names(name, pipeline.name):
+                why = f"{name} has not looked yet at what the environments branch says of it"
+                raise TryAgain(why, after=0.5)
+
+    async def _numbered(self, pipeline: Pipeline, inbox: Sequence[Letter]) -> int:
+        """The highest number that was ever given, as the environments branch knows it; looked up
+        when one is to be given."""
+        if not any(letter.message.body["package"] for letter in _ends(inbox).values()):
+            return 0
+        branch = self._branches[pipeline.repository]
+        return max([await branch.highest(name, pipeline.name) for name in ENVIRONMENTS])
 
     async def _rules(self, pipeline: Pipeline, pulls: Mapping[str, Pull]) -> dict[str, Code]:
         """Whose gates judge each of the pull requests: by the pipeline's name, wherever its spec is

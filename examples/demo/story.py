@@ -7,10 +7,10 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from controller.machine.environments.environment import server_name
 from controller.machine.runs.run import Run
 from examples.demo.world import (
     EXAMPLE,
-    PIPELINE,
     Unexpected,
     World,
     attempts_of,
@@ -200,8 +200,9 @@ async def revert_by_hand(world: World, say: Say) -> str:
     say(f"somebody trusts it not yet: `git revert` of {promotion!r}")
     began = time.monotonic()
     world.revert_release()
-    await world.serves(3)
-    await world.until_routed(f"{PIPELINE}-production-v3")
+    env = await world.serves(3)
+    assert env.stable is not None
+    await world.until_routed(server_name(env.place, env.stable))
     seconds = time.monotonic() - began
     await no_failure_by_stable(world)
     return f"production was back at v3 {seconds:.1f} s after the push of a `git revert`"

@@ -23,7 +23,7 @@ from controller.environment_file import (
 )
 from controller.environments import BRANCH, Environments, is_ours
 from controller.git import Mirror
-from controller.git.swap import Pace
+from controller.git.swap import HEADGATE, Pace
 from specs.digests import digest
 from specs.failures import TryAgain
 from tests.controller.git_server import Person, run_git
@@ -321,3 +321,37 @@ async def test_a_broken_file_is_invalid_until_somebody_mends_it(
         await environments.read("production", "flight-delay")
     ada.push({"production/flight-delay.yaml": to_yaml(release(2))}, "mend", BRANCH)
     assert await environments.read("production", "flight-delay") == release(2)
+
+
+async def test_the_past_of_a_file_is_each_commit_with_what_it_said(
+    ada: Person, tmp_path: Path
+) -> None:
+    mirror = mirror_of(ada.remote, tmp_path)
+    branch = Environments(mirror, pace=Pace(sleep=no_sleep))
+    for number in (1, 4, 2):
+        file = release(number)
+        await branch.write(lambda _, f=file: f, "production", "flight-delay", "say", f"w{number}")  # type: ignore[misc]  # bound in the loop
+    tip = await branch.head()
+    assert tip is not None
+    said = await branch.past("production", "flight-delay", tip)
+    assert [one.file.model.version for one in said if one.file and one.file.model] == [2, 4, 1]
+    assert all(is_ours(one.commit) for one in said)
+    assert await branch.highest("production", "flight-delay") == 4
+    assert await branch.highest("staging", "flight-delay") == 0
+    assert await branch.names("production", "flight-delay")
+    assert not await branch.names("staging", "flight-delay")
+    since = await mirror.log(tip, without=said[-1].commit.sha)
+    assert [one.sha for one in since] == [one.commit.sha for one in said[:-1]]
+
+
+async def test_a_commit_that_removed_the_file_or_broke_it_said_nothing(
+    ada: Person, tmp_path: Path
+) -> None:
+    mirror = mirror_of(ada.remote, tmp_path)
+    path = path_of("production", "flight-delay")
+    tip = None
+    for text in (to_yaml(release(3)).encode(), b"model: [", None):
+        tip = await mirror.write_commit(tip, {path: text}, "by hand", HEADGATE)
+    assert tip is not None
+    said = await Environments(mirror).past("production", "flight-delay", tip)
+    assert [one.file is not None for one in said] == [False, False, True]

@@ -14,6 +14,7 @@ import pytest
 from controller.environments import Environments
 from controller.executors.virtualenvs import Virtualenvs
 from controller.kinds.environment import EnvironmentKind
+from controller.kinds.past import Pasts
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Letter, Message
 from controller.secrets import Secrets
@@ -73,8 +74,9 @@ async def site(
             Virtualenvs(root / "environments"), secrets, root / "models", {},
         )  # fmt: skip
         branches = {"team": Environments(v1.repositories.mirror("team"))}
+        pasts = Pasts(v1.repositories, branches, v1.versions, v1.artifacts)
         kind = EnvironmentKind(
-            v1.versions, deployer, v1.repositories, branches, secrets.redact, {}, time.time
+            v1.versions, deployer, v1.repositories, branches, secrets.redact, pasts, {}, time.time
         )
         try:
             yield serving, deployer, kind

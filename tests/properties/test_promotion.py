@@ -63,6 +63,11 @@ class Releases(RuleBasedStateMachine):
     def garble(self) -> None:
         self.site.garble()
 
+    @rule(keep=st.integers(0, 3))
+    def push_over(self, keep: int) -> None:
+        """Somebody pushes over the branch, or deletes it."""
+        self.site.push_over(min(keep, len(self.site.commits)))
+
     @rule(mode=st.sampled_from(["works", "is down", "pushes and dies", "is refused"]))
     def git(self, mode: WriteMode) -> None:
         self.site.writes = mode
@@ -131,9 +136,8 @@ class Releases(RuleBasedStateMachine):
 
     def changed_for_a_reason(self, env: Any, commits: int) -> None:
         """A commit names it, ours or a person's; a revert's commit follows it."""
-        named = {
-            c.file.model.digest for c in self.site.commits[:commits] if c.file and c.file.model
-        }
+        seen = [*self.site.gone, *self.site.commits[:commits]]
+        named = {c.file.model.digest for c in seen if c.file and c.file.model}
         owed = env.write.file.model if env.write else None
         follows = owed is not None and owed.digest == env.stable.digest
         assert env.stable.digest in named or follows

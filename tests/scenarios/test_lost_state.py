@@ -1,10 +1,14 @@
 """What earlier attempts left, when the state that knew them is gone."""
 
 import json
+from pathlib import Path
 
+from controller.machine.core import Key
+from controller.machine.environments.environment import Environment
 from deployers.processes import Processes, State
 from tests.scenarios.world import World
 
+PRODUCTION = Key("environment", "mean/production")
 TRAIN = "mean-1.train.1"
 
 
@@ -40,3 +44,122 @@ async def test_what_runs_for_a_lost_state_is_ended_and_its_number_is_free(world:
         world.push("Wait no longer", ml_pipeline__yaml=("wait: 3600.0", "wait: 0.0"))
         async with world.controller():
             assert (await world.ended(1)).outcome == "passed"
+
+
+def started(world: World) -> dict[str, Path]:
+    """When each server of production was started, by its name."""
+    processes = world.root / "home" / "serving" / "processes"
+    return {p.name: (p / "started").readlink() for p in processes.glob("*production*.server.*")}
+
+
+async def test_a_lost_state_releases_no_quarantined_model_and_what_serves_serves_on(
+    world: World,
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        async with world.traffic():
+            head = world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+            bad = (await world.serves(2)).stable
+        assert bad is not None
+        await world.say(PRODUCTION, "rollback", by="ada", reason="it smells")
+        await world.serves(1)
+    servers, commits = started(world), world.releases()
+    await world.lose_the_state()
+    async with world.controller(), world.traffic() as statuses:
+        env = await world.serves(1)
+        assert [(q.version, q.digest) for q in env.quarantine] == [(2, bad.digest)]
+
+        async def told() -> bool:
+            return "not released in production" in world.note(head)
+
+        await world.until(told, "the committer to be told")
+        env = await world.serves(1)
+    assert set(statuses) == {200}
+    note = world.note(head)
+    assert "it smells" in note
+    assert "headgate retry mean/production --version 2" in note
+    assert env.rollout is None
+    assert started(world) == servers, "the same process serves on"
+    assert world.releases() == commits
+
+
+async def test_a_state_that_is_lost_during_a_canary_begins_it_anew_under_the_same_number(
+    world: World,
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+
+        async def canary() -> Environment | None:
+            env = await world.environment("production")
+            return env if env and env.rollout and env.rollout.step >= 0 else None
+
+        env = await world.until(canary, "the canary")
+        assert env.rollout is not None
+        digest = env.rollout.version.digest
+    await world.lose_the_state()
+    async with world.controller(), world.traffic() as statuses:
+        env = await world.serves(2)
+    assert env.stable is not None
+    assert env.stable.digest == digest
+    assert [r.version for r in env.former] == [1]
+    assert set(statuses) == {200}
+
+
+async def test_new_versions_are_numbered_on_and_a_rollback_finds_the_old_ones(
+    world: World,
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        async with world.traffic():
+            world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+            await world.serves(2)
+    await world.lose_the_state()
+    world.push("Shift more", ml_pipeline__yaml=("shift: 1.0", "shift: 2.0"))
+    async with world.controller(), world.traffic() as statuses:
+        env = await world.serves(3)
+        assert [r.version for r in env.former] == [2, 1]
+        await world.say(PRODUCTION, "rollback", by="ada", leave=3, to=1)
+        await world.serves(1)
+    assert set(statuses) == {200}
+    assert world.releases()[:2] == [
+        "mean: roll back to v1 in production",
+        "mean: promote v3 in production",
+    ]
+
+
+async def test_what_cannot_be_adopted_is_asked_about_and_replaced_without_a_gap(
+    world: World,
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        v1 = (await world.serves(1)).stable
+    file = world.file()
+    assert v1 is not None
+    assert file is not None
+    assert file.model is not None
+    digest = (file.model.artifact or "").removeprefix("sha256:")
+    (world.root / "home" / "artifacts" / "files" / digest[:2] / digest[2:]).unlink()
+    await world.lose_the_state()
+    world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+    async with world.controller(), world.traffic() as statuses:
+
+        async def asked() -> bool:
+            env = await world.environment("production")
+            return bool(env and env.unknown and "artifact" in env.unknown)
+
+        await world.until(asked, "a person to be asked")
+
+        async def waits() -> bool:
+            env = await world.environment("staging")
+            return bool(env and env.waiting)
+
+        await world.until(waits, "the release to wait")
+        assert world.releases() == ["mean: promote v1 in production"]
+        for name in ("staging", "production"):
+            await world.say(Key("environment", f"mean/{name}"), "resume", by="ada")
+        await world.serves(2)
+    assert set(statuses) == {200}

@@ -91,28 +91,3 @@ async def test_a_file_that_cannot_be_read_is_restored_and_says_why(world: World)
     assert file is not None
     assert file.model is not None
     assert file.model.version == 1
-
-
-async def test_a_lost_state_takes_nothing_down_and_the_branch_stays_as_it_is(
-    world: World,
-) -> None:
-    world.push("Add the pipeline")
-    async with world.controller():
-        await world.serves(1)
-    before = world.releases()
-    await world.lose_the_state()
-    async with world.controller():
-
-        async def noticed() -> bool:
-            env = await world.environment("production")
-            return bool(env and env.alerts)
-
-        await world.until(noticed, "the alert")
-        async with world.traffic() as statuses:
-
-            async def answered() -> bool:
-                return len(statuses) > 5
-
-            await world.until(answered, "answers")
-    assert set(statuses) == {200}
-    assert world.releases() == before

@@ -119,6 +119,17 @@ class World:
         run_git(clone, "revert", "--no-edit", "HEAD")
         run_git(clone, "push", "-q")
 
+    def delete_environments(self) -> None:
+        """Somebody deletes the environments branch on the remote."""
+        run_git(self.work, "push", "-q", "origin", "--delete", BRANCH)
+
+    def push_environments_over(self, commits: int) -> str:
+        """Somebody pushes the environments branch back by so many commits; where it was."""
+        was = run_git(self.remote, "rev-parse", BRANCH)
+        run_git(self.work, "fetch", "-q", "origin", BRANCH)
+        run_git(self.work, "push", "-qf", "origin", f"FETCH_HEAD~{commits}:refs/heads/{BRANCH}")
+        return was
+
     async def lose_the_state(self) -> None:
         """The state file is gone; code, data and servers are there."""
         await self.store.close()
@@ -126,7 +137,7 @@ class World:
             file.unlink()
         self.store = await SqliteStore.open(self.root / "home" / "state.db")
 
-    async def say(self, to: Key, type_: str, **body: Any) -> None:
+    async def say(self, to: Key, type_: str, /, **body: Any) -> None:
         """Send a message, as the command line does."""
         self._messages += 1
         message = Message(to=to, id=f"test/{self._messages}", type=type_, body=body)

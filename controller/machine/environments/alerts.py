@@ -105,7 +105,7 @@ def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment
     stable = env.stable
     if stable is None:
         return env
-    server = observed.deployed.server(server_name(env.place, stable.version))
+    server = observed.deployed.server(server_name(env.place, stable))
     if server is None or not server.ready:
         return env
     incident = incidents.restored(env.pipeline, env.name, serves(env, observed))
@@ -148,7 +148,7 @@ def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> 
     """Wake somebody when what should serve does not, and say when it does again."""
     if env.stable is None:
         return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), out)
-    server = observed.deployed.server(server_name(env.place, env.stable.version))
+    server = observed.deployed.server(server_name(env.place, env.stable))
     alert = f"{env.place}/stuck/stable"
     version = observed.versions.get(env.stable.version)
     if server is not None and server.ready:

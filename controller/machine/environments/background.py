@@ -14,7 +14,7 @@ def serves(env: Environment, observed: Observed) -> str | None:
     stable = str(env.stable) if env.stable else None
     if stable is None or rollout is None or not deployed.canary_weight:
         return stable
-    if deployed.canary != server_name(env.place, rollout.version.version):
+    if deployed.canary != server_name(env.place, rollout.version):
         return stable
     weight = deployed.canary_weight
     shares = percent(1 - weight), percent(weight)

@@ -14,7 +14,10 @@ from validators.report import Report
 def write(
     env: Environment, name: str, subject: str, file: EnvironmentFile, out: Out
 ) -> Environment:
-    """Owe a commit to the environments branch."""
+    """Owe a commit to the environments branch; none that would take out the name of what runs
+    there, and is not known to this state."""
+    if env.stranger and file.model is None:
+        return env
     owed = WriteEnvironment(
         write=name, repository=env.repository, subject=subject, file=file, seen=env.heeded
     )

@@ -100,8 +100,9 @@ def settle(
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
             "stopped": None if _is(env.stopped, rollout.version) else env.stopped,
-            "paused": None,
             "unready_since": None,
+            "stranger": False,
+            "lost": None,
         }
     )
     released = rollout.kind == "release"
@@ -122,6 +123,8 @@ def settle(
                     "digest": version.digest,
                     "repository": env.repository,
                     "why": rollout.why,
+                    "run": rollout.run,
+                    "commit": rollout.commit,
                 },
             )
         )
@@ -266,7 +269,10 @@ def written(
     if env.write is None or env.write.write != body["write"]:
         return env
     said = named(env.write.file)
-    env = env.model_copy(update={"heeded": body["commit"], "says": said, "write": None})
+    listed = tuple(q.digest for q in env.write.file.quarantine)
+    env = env.model_copy(
+        update={"heeded": body["commit"], "says": said, "listed": listed, "write": None}
+    )
     stable = observed.versions.get(env.stable.version) if env.stable else None
     goes_on = incidents.ended(env.pipeline, env.name, env.stable)
     env = over(env, stable, "write_environment", goes_on, out)

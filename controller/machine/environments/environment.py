@@ -12,6 +12,7 @@ from controller.machine.environments.rollout import Ended, Rollout, weights
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import Traffic
+from specs.digests import short
 from validators.verdict import Verdict
 
 REMEMBERED = 20
@@ -39,8 +40,19 @@ class Environment(Value):
     """The last commit of the environment's file that was acted on."""
     says: Ref | None = None
     """What the file names, as of `heeded`."""
+    listed: tuple[str, ...] = ()
+    """The digests that the file lists as quarantined, as of `heeded`."""
     write: WriteEnvironment | None = None
     """What the branch does not say yet."""
+    owed_since: float | None = None
+    """Since when the branch does not say what it should."""
+    unknown: str | None = None
+    """Why nothing is released: the branch names what this state does not know."""
+    stranger: bool = False
+    """Whether what runs there is of a state that was lost: it serves on until a release, which
+    takes its place, is ready."""
+    lost: str | None = None
+    """What became of the branch when somebody pushed over it or deleted it, and it was told."""
     waiting: Mapping[str, Any] | None = None
     """The newest release that came while a person's word forbade it."""
     deploy: Deploy | None = None
@@ -72,7 +84,10 @@ class Branch(Value):
     """The last commit that touched it."""
     ours: bool
     """Whether the controller made that commit."""
+    rollout: int = 0
+    """The number of the rollout that the controller made it for, where it did."""
     author: str = ""
+    subject: str = ""
     file: EnvironmentFile | None = None
     """None: the file is gone, or cannot be read."""
     problem: str | None = None
@@ -91,6 +106,35 @@ class Proposed(Value):
     """Whether `Branch`, or a commit that was heeded, comes after the merge."""
 
 
+class Lost(Value):
+    """The last commit that was heeded is not on the branch any more."""
+
+    was: str
+    now: str | None
+    """Where the branch is; None: it was deleted."""
+    left_out: tuple[str, ...] = ()
+    """The commits of the environment's file that are gone with it: id, author and subject."""
+    news: bool = False
+    """Whether the file's last commit there is a person's, and was never heeded."""
+
+
+class Past(Value):
+    """What the branch says of an environment that the state knows nothing of."""
+
+    commit: str
+    """The last commit of ours that changed its file."""
+    file: EnvironmentFile
+    """As of that commit."""
+    named: tuple[Ref, ...] = ()
+    """The versions that commits of ours named, newest first: they have served there."""
+    versions: Mapping[int, ModelVersion] = {}
+    """Those of them that can be had again."""
+    lacking: Mapping[int, str] = {}
+    """Why the others cannot."""
+    rollouts: int = 0
+    """The highest number of a rollout among their commits."""
+
+
 class Observed(Value):
     """What the world says of an environment."""
 
@@ -99,6 +143,9 @@ class Observed(Value):
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
     branch: Branch | None = None
+    lost: Lost | None = None
+    past: Past | None = None
+    """Looked for only where the state knows nothing of the environment."""
     port: int | None = None
     """Where it has to answer, if the settings say so."""
     proposes: bool = False
@@ -124,15 +171,26 @@ class Out:
         self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
 
 
-def server_name(place: str, version: int) -> str:
-    """The name of the server of a version in an environment: one version, one server."""
-    return f"{place.replace('/', '-')}-v{version}"
+def server_name(place: str, version: Ref) -> str:
+    """The name of a version's server in an environment: `flight-delay-production-v3-0f5a8c21d9e4`.
+
+    One digest, one server: should a number ever come twice, its two models are two servers.
+    """
+    return f"{place.replace('/', '-')}-v{version.version}-{short(version.digest)}"
 
 
 def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
-    """What should run there now."""
+    """What should run there now. Beside a stranger there is no canary, since nobody knows what it
+    is: the new version gets all traffic once it is ready, and until then the stranger keeps it."""
     rollout = env.rollout
     canary = rollout if rollout and rollout.deployed is not None else None
+    if canary is not None and env.stranger and env.stable is None:
+        return Deploy(
+            pipeline=env.pipeline,
+            environment=env.name,
+            stable=canary.version.version,
+            attempt=canary.id,
+        )
     weight = 0.0
     if canary and canary.step >= 0 and canary.version.version in versions:
         weight = weights(versions[canary.version.version])[canary.step]
@@ -152,11 +210,15 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
     Where nothing was ever released by this state, nothing is touched: what runs there may be of a
     state that was lost.
     """
-    if env.stable is None and not env.rollouts:
+    if env.stable is None and env.rollout is None and (env.stranger or not env.rollouts):
         return ()
     want, have = desired(env, observed.versions), observed.deployed
-    stable = server_name(env.place, want.stable) if want.stable else None
-    canary = server_name(env.place, want.canary) if want.canary else None
+    canary_of = env.rollout.version if env.rollout and want.canary is not None else None
+    stable_of = env.stable
+    if stable_of is None and env.rollout is not None and want.stable is not None:
+        stable_of = env.rollout.version
+    stable = server_name(env.place, stable_of) if stable_of else None
+    canary = server_name(env.place, canary_of) if canary_of else None
     wanted = [name for name in (stable, canary) if name]
     servers = {server.name: server for server in have.servers}
     as_wanted = (
@@ -183,6 +245,16 @@ def named(file: EnvironmentFile | None) -> Ref | None:
     return Ref(version=model.version, digest=model.digest) if model else None
 
 
+def quarantined(file: EnvironmentFile) -> tuple[Quarantined, ...]:
+    """What a file lists as quarantined; a person may have left out the number."""
+    return tuple(
+        Quarantined(
+            version=q.version or 0, digest=q.digest, reason=q.reason, since=q.since.timestamp()
+        )
+        for q in file.quarantine
+    )
+
+
 def file_of(
     env: Environment,
     ref: Ref | None,
@@ -202,6 +274,7 @@ def file_of(
             digest=ref.digest,
             run=version.run,
             commit=version.source.commit,
+            artifact=version.model,
             datasets=version.datasets,
         )
     return EnvironmentFile(
@@ -213,15 +286,16 @@ def file_of(
         evidence=evidence,
         quarantine=tuple(
             QuarantinedDigest(
-                digest=q.digest, version=q.version, reason=q.reason, since=_moment(q.since)
+                digest=q.digest, version=q.version, reason=q.reason, since=moment(q.since)
             )
             for q in env.quarantine
         ),
-        changed=Changed(by=by, reason=reason, at=_moment(at)),
+        changed=Changed(by=by, reason=reason, at=moment(at)),
     )
 
 
-def _moment(seconds: float) -> datetime:
+def moment(seconds: float) -> datetime:
+    """A time as the file says it, to the millisecond."""
     return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 

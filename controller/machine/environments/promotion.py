@@ -7,6 +7,7 @@ from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environments import deployments, proposal
+from controller.machine.environments.adopting import adopt, go_on
 from controller.machine.environments.alerts import (
     over,
     refuse,
@@ -31,6 +32,7 @@ from controller.machine.environments.environment import (
     moved,
     server_name,
 )
+from controller.machine.environments.losing import heed_loss, watch_write
 from controller.machine.environments.rollout import (
     Cursor,
     Rollout,
@@ -66,11 +68,13 @@ def decide(
     """Heed letters, then humans who edited the branch, then move the rollout; converge."""
     env = before = state or _begin(inbox)
     out = Out()
+    env = adopted = adopt(env, observed, out)
     # What was written is a fact; nobody's word can come before it.
     for letter in sorted(inbox, key=lambda x: x.message.type != "environment_written"):
         env = _heed(env, letter.message, observed, out, now)
-    stale = env.heeded != before.heeded  # the branch was looked at before that commit was known
+    stale = env.heeded != adopted.heeded  # the branch was looked at before that commit was known
     if not stale:
+        env = heed_loss(env, observed, out, now)
         env = heed_branch(env, observed, out, now)
         env = proposal.heed(env, observed, out, now)
     if env.rollout is not None:
@@ -78,6 +82,7 @@ def decide(
     env = say_what_runs(env, observed, out, now)
     env = _take_up(env, out)
     env = watch_stable(env, observed, out, now)
+    env = watch_write(env, observed, out, now)
     newer = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
     newer |= deployments.report(before, env, observed, out)
     newer |= proposal.withdraw(before, env, out)
@@ -112,7 +117,12 @@ def _begin(inbox: Sequence[Letter]) -> Environment:
 
 def _take_up(env: Environment, out: Out) -> Environment:
     """Hear again of the release that waited: its letter has its version looked up."""
-    if env.waiting is None or env.pinned or (env.rollout and env.rollout.kind != "release"):
+    if (
+        env.waiting is None
+        or env.pinned
+        or env.unknown
+        or (env.rollout and env.rollout.kind != "release")
+    ):
         return env
     out.messages.append(
         Message(
@@ -175,7 +185,7 @@ def _heed(
         case "pause":
             return env.model_copy(update={"paused": who(body)})
         case "resume":
-            return env.model_copy(update={"paused": None})
+            return go_on(env, out).model_copy(update={"paused": None})
         case "abort" if rollout:
             return stop(env, rollout, "aborted", _said("aborted", body), observed, out, now)
         case "rollback":
@@ -250,7 +260,7 @@ def _start(
     if rollout.deployed is None:  # it was approved just now
         return moved(env, rollout, deployed=now)
     assert version.spec.release is not None
-    server = observed.deployed.server(server_name(env.place, rollout.version.version))
+    server = observed.deployed.server(server_name(env.place, rollout.version))
     if server is not None and server.ready:
         return moved(env, rollout, ready=now)
     deadline = version.spec.release.serve.startup_deadline.total_seconds()
@@ -269,7 +279,7 @@ def _smoke(
     out: Out,
     now: float,
 ) -> Environment:
-    server = observed.deployed.server(server_name(env.place, version.number))
+    server = observed.deployed.server(server_name(env.place, version.ref))
     if rollout.smoke_asked is not None:
         if now - rollout.smoke_asked > SMOKE_DEADLINE:
             why = "The smoke requests did not end."

@@ -55,6 +55,9 @@ class Rollout(Value):
     why: str
     by: str
     asked: float
+    run: str = ""
+    """The run that asked for it, and its commit, where one did."""
+    commit: str = ""
     approval: bool = False
     """Whether a human has to agree first."""
     approved: float | None = None

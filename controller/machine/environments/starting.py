@@ -1,11 +1,21 @@
 """PURE. What starts a rollout: a release, a person's verb."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.machine.actions import ReportCommit
+from controller.machine.branch_incidents import way_on
+from controller.machine.core import Key, Message
 from controller.machine.environments.alerts import refuse
+from controller.machine.environments.branch import write
 from controller.machine.environments.ending import quarantine, stop
-from controller.machine.environments.environment import Environment, Observed, Out
+from controller.machine.environments.environment import (
+    Environment,
+    Observed,
+    Out,
+    file_of,
+    moved,
+)
 from controller.machine.environments.rollout import Kind, Rollout
 from controller.machine.pipelines.version import Ref
 
@@ -18,14 +28,23 @@ def release(
     bad = env.quarantined(ref.digest)
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
+        out.actions += _not_released(env, ref, why, body)
         return refuse(env, why, version, observed, out, f"release/{ref.version}")
     env = env.model_copy(update={"waiting": None})
+    if env.unknown is not None:
+        why = f"{ref} is not released: {env.unknown} {way_on(env.place)}"
+        env = env.model_copy(update={"waiting": body})
+        return refuse(env, why, version, observed, out, f"release/{ref.version}")
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
         env = env.model_copy(update={"waiting": body})
         return refuse(env, why, version, observed, out, f"release/{ref.version}")
     if env.rollout is not None and env.rollout.kind != "release":
         return env.model_copy(update={"waiting": body})  # a person's word comes first
+    if env.name == "staging" and env.stable == ref:
+        out.messages.append(_pass_on(env, body))
+    if body.get("again") and _was_here(env, ref):
+        return env  # people, or the judge, have had their word on it
     if env.stable is not None and env.stable.digest == ref.digest:
         if env.rollout is not None:  # a revert on the watched branch takes the newer one back
             why = f"superseded by {ref}, which serves already"
@@ -33,7 +52,45 @@ def release(
         return env
     if env.rollout is not None and env.rollout.version == ref:
         return env
-    return begin_rollout(env, ref, "release", body["why"], "headgate", observed, out, now)
+    env = begin_rollout(env, ref, "release", body["why"], "headgate", observed, out, now)
+    asked = {"run": body.get("run", ""), "commit": body.get("commit", "")}
+    return moved(env, env.rollout, **asked) if env.rollout is not None else env
+
+
+def _was_here(env: Environment, ref: Ref) -> bool:
+    stopped = env.stopped.version if env.stopped else None
+    return ref in (env.stable, stopped, *env.former)
+
+
+def _pass_on(env: Environment, body: Mapping[str, Any]) -> Message:
+    """Staging has it already. Whether production heard of it is not certain: a state that was
+    lost may have taken that with it."""
+    return Message(
+        to=Key("environment", f"{env.pipeline}/production"),
+        id=f"again/{body.get('run', '')}/{env.rollouts}",
+        type="release",
+        body={**body, "again": True},
+    )
+
+
+def _not_released(
+    env: Environment, ref: Ref, why: str, body: Mapping[str, Any]
+) -> Sequence[ReportCommit]:
+    """Who looks at the commit sees why what passed there does not come to serve."""
+    if not body.get("run") or not body.get("commit"):
+        return ()
+    mend = f"`headgate retry {env.place} --version {ref.version}` lifts that and tries it again."
+    return (
+        ReportCommit(
+            repository=env.repository,
+            commit=body["commit"],
+            pipeline=env.pipeline,
+            state="held",
+            title=f"passed, and is not released in {env.name}: {why}",
+            run=body["run"],
+            text=f"Released it will not be as long as it is quarantined. {mend}",
+        ),
+    )
 
 
 def begin_rollout(
@@ -74,17 +131,30 @@ def begin_rollout(
 def roll_back(
     env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
 ) -> Environment:
-    """Leave the canary, or bring back a former version, and quarantine what is left behind."""
+    """Leave the canary, or bring back a former version, and quarantine what is left behind.
+
+    The request names the version that it means to leave, so that of two people who ask for the
+    same at once the second does not leave the good one.
+    """
     by, reason = body["by"], body.get("reason") or f"rolled back by {body['by']}"
-    rollout, wanted = env.rollout, body.get("to")
+    rollout, wanted, leave = env.rollout, body.get("to"), body.get("leave")
+    of_stable = leave is None or (env.stable is not None and env.stable.version == leave)
     if (
-        rollout is not None
+        of_stable
+        and rollout is not None
         and rollout.kind == "revert"
         and wanted in (None, rollout.version.version)
     ):
         return env  # it is on its way back
-    if rollout is not None and rollout.deployed is not None and wanted is None:
+    if (
+        rollout is not None
+        and rollout.deployed is not None
+        and wanted is None
+        and leave in (None, rollout.version.version)
+    ):
         return stop(env, rollout, "rolled_back", reason, observed, out, now)
+    if not of_stable:
+        return refuse(env, not_serving(env, leave), None, observed, out, f"rollback/{now}")
     number = wanted if wanted is not None else next((r.version for r in env.former), None)
     version = observed.versions.get(number) if number is not None else None
     to = version.ref if version and version.spec.release else None
@@ -92,32 +162,76 @@ def roll_back(
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
         why = "there is no former version to go back to that is not quarantined"
         return refuse(env, why, None, observed, out, f"rollback/{now}", needs_human=bad is not None)
+    left = _left(env, bad, reason, by, now)
     env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
-    return quarantine(env, bad, reason, now)
+    return quarantine(env.model_copy(update={"stopped": left}), bad, reason, now)
+
+
+def not_serving(env: Environment, leave: int | None) -> str:
+    """Why a version cannot be left, and what to say to leave the one that serves."""
+    serves = env.stable
+    if serves is None:
+        return f"v{leave} does not serve here; nothing does"
+    say = f"`headgate rollback {env.place} --from {serves.version}`"
+    return f"v{leave} does not serve any more; v{serves.version} does: say {say} to leave that one"
+
+
+def _left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
+    """What served and is left, as a rollout that was stopped: so that it can be tried again."""
+    return Rollout(
+        id=env.brought or f"{env.pipeline}-{env.name}-{env.rollouts}",
+        version=bad,
+        kind="release",
+        why=why,
+        by=by,
+        asked=now,
+    )
 
 
 def retry(
     env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
 ) -> Environment:
-    """Try the last rollout that was stopped again, and lift its quarantine; or renew a write."""
+    """Try the last version that was stopped or left again, or the one that is named, and lift its
+    quarantine; or renew a write."""
     if env.write is not None:
         out.actions.append(env.write)
-    stopped = env.stopped
-    if env.rollout is not None or stopped is None:
+    if env.unknown is not None:
+        return env  # the branch was looked at anew
+    stopped, number = env.stopped, body.get("version")
+    named = observed.versions.get(number) if number is not None else None
+    ref = named.ref if named is not None else stopped.version if stopped else None
+    if env.rollout is not None or ref is None or (number is not None and named is None):
         return env
-    if stopped.version == env.stable:
+    if ref == env.stable:
         return env.model_copy(update={"stopped": None})
     if env.pinned is not None:
-        why = f"{stopped.version} may not replace what runs: pinned by commit {env.pinned[:12]}"
-        version = observed.versions.get(stopped.version.version)
-        return refuse(env, why, version, observed, out, f"retry/{stopped.id}")
-    lifted = tuple(q for q in env.quarantine if q.digest != stopped.version.digest)
-    env = env.model_copy(update={"quarantine": lifted, "stopped": None})
-    why = f"{stopped.why} (tried again by {who(body)})"
+        why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
+        version = observed.versions.get(ref.version)
+        return refuse(env, why, version, observed, out, f"retry/{ref.version}/{now}")
+    same = stopped is not None and stopped.version == ref
+    why = f"{stopped.why if stopped and same else f'v{ref.version}'} (tried again by {who(body)})"
+    env = lift(env, ref, who(body), body.get("by", "headgate"), observed, out, now)
+    env = env.model_copy(update={"stopped": None})
     # The file no longer asks for what was a wish, so it has to be told.
-    kind: Kind = "release" if stopped.kind == "release" else "revert"
+    kind: Kind = "revert" if stopped and same and stopped.kind != "release" else "release"
     by = body.get("by", "headgate")
-    return begin_rollout(env, stopped.version, kind, why, by, observed, out, now)
+    return begin_rollout(env, ref, kind, why, by, observed, out, now)
+
+
+def lift(
+    env: Environment, ref: Ref, why: str, by: str, observed: Observed, out: Out, now: float
+) -> Environment:
+    """Let a quarantined version be released again, and say on the branch who wanted it and why."""
+    bad = env.quarantined(ref.digest)
+    if bad is None:
+        return env
+    rest = tuple(q for q in env.quarantine if q.digest != ref.digest)
+    env = env.model_copy(update={"quarantine": rest})
+    stable = observed.versions.get(env.stable.version) if env.stable else None
+    reason = f"the quarantine of {ref} is lifted by {why}; it was: {bad.reason}"
+    file = file_of(env, env.stable, stable, by=by, reason=reason, at=now)
+    name = f"{env.place}/lift/{env.rollouts}/{bad.since}"
+    return write(env, name, f"lift the quarantine of v{ref.version} in {env.name}", file, out)
 
 
 def who(body: Mapping[str, Any]) -> str:

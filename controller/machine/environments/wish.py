@@ -1,16 +1,18 @@
 """PURE. A human who edits or reverts the environment's file steers; it is obeyed or refused."""
 
-from controller.machine import incidents
-from controller.machine.environments.alerts import tell
+from controller.environment_file import EnvironmentFile
+from controller.machine.environments.adopting import ask, go_on
 from controller.machine.environments.branch import renew_write, restore
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     REMEMBERED,
+    Branch,
     Environment,
     Observed,
     Out,
     named,
 )
+from controller.machine.environments.lists import heed_list, say_lifted
 from controller.machine.environments.proposal import approve
 from controller.machine.environments.starting import begin_rollout
 from controller.machine.pipelines.version import ModelVersion, Ref
@@ -22,19 +24,34 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     if branch is None or branch.commit == env.heeded:
         return renew_write(env, out)
     env = env.model_copy(update={"heeded": branch.commit, "says": named(branch.file)})
-    if env.says is not None and not env.rollouts:
-        return _ask_for_the_state(env, env.says, out)
+    if env.says is not None and not env.rollouts and observed.past is None:
+        return ask(env, f"The environments branch says that {env.says} runs in {env.name}.", out)
     if branch.ours:
-        return env
-    by = branch.author or "somebody"
+        listed = tuple(q.digest for q in branch.file.quarantine) if branch.file else env.listed
+        return env.model_copy(update={"listed": listed})
     if branch.file is None:
         why = branch.problem or "the file is gone; write `model: null` to stop serving"
         return restore(env, why, None, observed, out, now)
-    file = branch.file
-    env = env.model_copy(update={"pinned": branch.commit if file.pinned else None})
+    before = env
+    env = heed_list(env, branch, branch.file, observed, out, now)
+    env = env.model_copy(update={"pinned": branch.commit if branch.file.pinned else None})
+    env = _heed_model(env, branch, branch.file, observed, out, now)
+    return say_lifted(before, env, branch, out, now)
+
+
+def _heed_model(
+    env: Environment,
+    branch: Branch,
+    file: EnvironmentFile,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """Bring up the version that a person's commit names, or refuse it."""
+    by = branch.author or "somebody"
     rollout = env.rollout
     if file.model is None:
-        return _stop_serving(env, by, observed, out, now)
+        return _stop_serving(go_on(env, out), by, observed, out, now)
     ref = Ref(version=file.model.version, digest=file.model.digest)
     if env.stable == ref:
         return _keep(env, by, observed, out, now)
@@ -44,28 +61,13 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
     why_not = _unfit(env, ref, version)
     if why_not is not None:
         return restore(env, why_not, version, observed, out, now)
-    env = env.model_copy(update={"write": None})  # said before the person's word
+    env = go_on(env, out).model_copy(update={"write": None})  # said before the person's word
     why = f"commit {branch.commit[:12]} on the environments branch"
     if branch.proposal is None:
         return begin_rollout(env, ref, "wish", why, by, observed, out, now)
     # Somebody merged the proposal of a rollout that had ended: approved, and not yet judged.
     env = begin_rollout(env, ref, "release", why, by, observed, out, now)
     return approve(env, env.rollout, branch, observed, now) if env.rollout else env
-
-
-def _ask_for_the_state(env: Environment, says: Ref | None, out: Out) -> Environment:
-    """The branch names a version and this state never released one: it is not the state that did.
-
-    To write the branch anew, or to take down what runs, would make a lost disk an outage.
-    """
-    why = (
-        f"The environments branch says that {says} runs in {env.name}, but this controller's "
-        "state has released nothing there. Was the state lost? Stop the controller, bring "
-        "state.db and artifacts back from a backup, and start it. Until then what runs is left "
-        "as it is; a new release would replace it."
-    )
-    incident = incidents.stuck(env.pipeline, env.name, None, why)
-    return tell(env, None, "stuck", "unknown-state", incident, out)
 
 
 def _keep(env: Environment, by: str, observed: Observed, out: Out, now: float) -> Environment:
@@ -102,5 +104,5 @@ def _stop_serving(
     former = env.former
     if env.stable is not None and not env.quarantined(env.stable.digest):
         former = (env.stable, *former)
-    nothing = {"stable": None, "write": None, "unready_since": None}
+    nothing = {"stable": None, "write": None, "unready_since": None, "stranger": False}
     return env.model_copy(update={**nothing, "former": former[:REMEMBERED]})

@@ -81,6 +81,8 @@ def release(run: Run, number: int, package: str) -> Message:
             "version": number,
             "digest": package,
             "repository": run.repository,
+            "run": run.id,
+            "commit": run.commit,
             "why": f"{run.id} passed its gates: {run.trigger.why}",
         },
     )

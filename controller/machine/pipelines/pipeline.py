@@ -106,6 +106,8 @@ class Observed(Value):
     """The gates' reports of those runs."""
     known: Mapping[str, int] = {}
     """Numbers of versions that exist already, by package digest."""
+    numbered: int = 0
+    """The highest number of a version that the environments branch ever named."""
 
 
 class Out:

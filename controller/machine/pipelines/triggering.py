@@ -340,7 +340,7 @@ def _end_run(
         return pipeline
     number = observed.known.get(package)
     if number is None:
-        number = pipeline.versions + 1
+        number = max(pipeline.versions, observed.numbered) + 1
         pipeline = pipeline.model_copy(update={"versions": number})
         version = candidate.version_of(run, code.spec, code.source, body, number, now)
         out.facts += candidate.facts_of(version)

@@ -382,11 +382,15 @@ def _moved(
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
 ) -> Iterator[Message]:
-    """Let environments look at their files, or at the pull requests of their releases."""
+    """Let environments look at their files, or at the pull requests of their releases; those of a
+    pipeline that is new there in any case, as the branch may know more of it than the state."""
     commit = observed.environments
-    if commit is None or (commit == before.environments and not observed.nudged):
+    if commit is None:
         return
-    for pipeline in sorted(set(pipelines.get(observed.default_branch, {}).values())):
+    concerned = set(pipelines.get(observed.default_branch, {}).values())
+    if commit == before.environments and not observed.nudged:
+        concerned -= set(before.pipelines.get(observed.default_branch, {}).values())
+    for pipeline in sorted(concerned):
         for environment in ENVIRONMENTS:
             yield Message(
                 to=Key("environment", f"{pipeline}/{environment}"),

@@ -78,6 +78,7 @@ RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
     ("trigger", "--force"): ("toy", "--force"),
     ("trigger", "--reason"): ("toy", "--reason", "why not"),
     ("trigger", "--no-wait"): ("toy", "--no-wait"),
+    ("retry", "--version"): ("toy/staging", "--version", "3"),
     ("retry", "--reason"): ("toy/staging", "--reason", "mended"),
     ("retry", "--no-wait"): ("toy/staging", "--no-wait"),
     ("abort", "--reason"): ("toy", "--reason", "slow"),
@@ -87,6 +88,7 @@ RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
     ("promote", "--reason"): ("toy", "--reason", "tonight"),
     ("promote", "--no-wait"): ("toy", "--no-wait"),
     ("rollback", "--to"): ("toy", "--to", "3"),
+    ("rollback", "--from"): ("toy", "--from", "1"),
     ("rollback", "--reason"): ("toy", "--reason", "bad"),
     ("rollback", "--no-wait"): ("toy", "--no-wait"),
     ("pause", "--reason"): ("toy", "--reason", "lunch"),
@@ -126,6 +128,31 @@ def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, o
     assert all(str(value) in map(str, letter.message.body.values()) for value in given)
 
 
+@pytest.mark.parametrize(("given", "leave"), [((), 2), (("--from", "1"), 1), (("--to", "3"), 1)])
+def test_a_rollback_names_the_version_that_it_sees(
+    told: Desk, given: Sequence[str], leave: int
+) -> None:
+    told.keep(Change(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
+    assert told.do("rollback", "toy", *given).exit_code == 0
+    (letter,) = letters(told)
+    assert letter.message.body["leave"] == leave
+
+
+def test_what_a_rollback_brought_back_is_left_only_by_name(told: Desk) -> None:
+    back = seeds.canary(1).model_copy(update={"kind": "revert"})
+    env = seeds.environment(
+        stable=seeds.version(1).ref, brought=back.id, former=(seeds.version(2).ref,)
+    )
+    told.keep(seeds.put("environment", "toy/production", env, revision=1))
+    told.keep(Change(facts=(seeds.ended(back, "promoted", "it smells"),)))
+    refused = told.do("rollback", "toy")
+    assert refused.exit_code != 0
+    assert "headgate rollback toy/production --from 1" in refused.stderr
+    assert told.do("rollback", "toy", "--from", "1").exit_code == 0
+    (letter,) = letters(told)
+    assert letter.message.body["leave"] == 1
+
+
 def test_asking_twice_is_two_requests(told: Desk) -> None:
     told.do("pause", "toy")
     told.do("pause", "toy")
@@ -141,6 +168,7 @@ def test_asking_twice_is_two_requests(told: Desk) -> None:
         (["resume", "toy"], "it is not paused"),
         (["retry", "toy"], "a rollout is in progress"),
         (["rollback", "toy", "--to", "9"], "there is no model version 'toy/9'"),
+        (["rollback", "toy", "--from", "9"], "v9 does not serve any more; v1 does"),
         (["pause", "toy/prodution"], "Did you mean production?"),
         (["pause", "toy/staging"], "nothing was released to toy/staging yet"),
         (["abort", "toy-2"], "there is no run or pipeline"),

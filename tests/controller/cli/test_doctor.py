@@ -9,6 +9,7 @@ import pytest
 
 from controller.doctor import packages
 from controller.store.protocol import Change
+from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 
 
@@ -107,3 +108,22 @@ def test_github_is_looked_at_where_the_settings_name_it_and_what_comes_to_nothin
     (warning,) = found["warning"]
     assert "no repository is known to be on https://github.com" in warning["message"]
     assert "OWNER/NAME" in warning["mend"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "says"),
+    [
+        ({"unknown": "v2 runs here. Was it lost?"}, "error", "headgate resume toy/production"),
+        ({"owed_since": 1000.0}, "error", "let Headgate push headgate/environments"),
+        ({"lost": "The environments branch was pushed over."}, "warning", "protect"),
+    ],
+)
+def test_what_is_odd_between_an_environment_and_its_branch_is_found(
+    desk: Desk, facts: dict[str, Any], state: str, says: str
+) -> None:
+    desk.person.push({"a.txt": ""})
+    env = seeds.environment(stable=seeds.version(1).ref, **facts)
+    desk.keep(seeds.put("environment", "toy/production", env))
+    (found,) = findings(desk, 1 if state == "error" else 0)[state]
+    assert "toy/production" in found["message"]
+    assert says in found["mend"]

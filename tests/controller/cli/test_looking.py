@@ -15,6 +15,7 @@ from controller.artifacts import Artifacts
 from controller.cli.tree import render
 from controller.cli.views import Snapshot
 from controller.machine.core import Key
+from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import Quarantined
 from controller.machine.runs.attempt import State
 from controller.machine.runs.run import Progress, Trigger
@@ -91,6 +92,8 @@ def production() -> Any:
         rollout=seeds.canary(2),
         paused="ada",
         pinned="a" * 40,
+        unknown="v9 runs here. Was state.db lost?",
+        lost="The environments branch was pushed over.",
         quarantine=(
             Quarantined(version=3, digest=bad.digest, reason="errors went up", since=1050.0),
         ),
@@ -125,6 +128,8 @@ def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> N
     assert "quarantined v3" in shown
     assert "paused by ada" in shown
     assert "pinned by commit aaaaaaaaaa" in shown
+    assert "releases nothing: v9 runs here." in shown
+    assert "The environments branch was pushed over." in shown
     assert "↺ gate.data.rows  PASS  as in toy-1" in shown
     assert "· evaluate        waits for train" in shown
     assert "tried again: out of luck" in shown
@@ -358,7 +363,7 @@ def logged(told: Desk) -> Desk:
         "attempts/toy-1.evaluate.1": "scored\n",
         "serving/processes/"
         + Site.of(told.home / "serving" / "places", "toy/production").server(
-            "toy-production-v1"
+            server_name("toy/production", seeds.version(1).ref)
         ): "GET\n",
     }.items():
         folder = told.home / name
@@ -380,9 +385,13 @@ def test_logs_of_an_environment_are_its_servers(logged: Desk) -> None:
     assert "GET\n" in logged.do("logs", "toy/production").stdout
 
 
+def server(number: int) -> str:
+    return server_name("toy/production", seeds.version(number).ref)
+
+
 def ended_server(at: Desk, number: int, text: str) -> None:
     site = Site.of(at.home / "serving" / "places", "toy/production")
-    folder = at.home / "serving" / ENDED / site.server(f"toy-production-v{number}")
+    folder = at.home / "serving" / ENDED / site.server(server(number))
     folder.mkdir(parents=True)
     (folder / "log").write_text(text)
 
@@ -391,21 +400,20 @@ def test_logs_of_an_environment_have_the_server_that_was_taken_out_before_the_on
     logged: Desk,
 ) -> None:
     ended_server(logged, 3, "out of luck, token hunter2000\n")
-    ended_server(logged, 4, "of another story\n")
     result = logged.do("logs", "toy/production")
     assert result.stdout == "out of luck, token ***\nGET\n"
-    assert "== toy-production-v3 (ended)" in result.stderr
+    assert f"== {server(3)} (ended)" in result.stderr
     views = json_of(logged, "logs", "toy/production")
     assert [(one["name"], one["ended"]) for one in views] == [
-        ("toy-production-v3", True),
-        ("toy-production-v1", False),
+        (server(3), True),
+        (server(1), False),
     ]
 
 
 def test_logs_of_one_version_are_its_servers_whether_they_run_or_ended(logged: Desk) -> None:
     ended_server(logged, 1, "the run before\n")
-    ended_server(logged, 4, "of another story\n")
-    assert logged.do("logs", "toy/production", "--version", "4").stdout == "of another story\n"
+    ended_server(logged, 3, "of another story\n")
+    assert logged.do("logs", "toy/production", "--version", "3").stdout == "of another story\n"
     assert logged.do("logs", "toy/production", "--version", "1").stdout == "the run before\nGET\n"
     result = logged.do("logs", "toy/production", "--version", "9")
     assert result.exit_code == 1

@@ -4,15 +4,26 @@ It does with actions what the loop, git and the deployer do, in memory and on a 
 so that a story of hours takes milliseconds and can go wrong at any point.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from controller.environment_file import EnvironmentFile, Model
+from controller.environment_file import EnvironmentFile, Model, Quarantined
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
 from controller.machine.environments import promotion
-from controller.machine.environments.environment import Branch, Environment, Observed, server_name
+from controller.machine.environments.adopting import is_behind, is_new
+from controller.machine.environments.environment import (
+    Branch,
+    Environment,
+    Lost,
+    Observed,
+    Past,
+    named,
+    server_name,
+)
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.outbox import parsed
 from deployers.protocol import Observed as Deployed
@@ -22,6 +33,7 @@ from tests.controller.machine.kit import report, sha
 from validators.verdict import Verdict
 
 S = TypeVar("S", bound="Site")
+BY_HAND: dict[str, Any] = {"reason": "a person knows", "since": datetime(2026, 1, 1, tzinfo=UTC)}
 WriteMode = Literal["works", "is down", "pushes and dies", "is refused"]
 
 
@@ -44,6 +56,8 @@ class Site:
     now: float = 1000.0
     state: Environment | None = None
     commits: list[Commit] = field(default_factory=list)
+    gone: list[Commit] = field(default_factory=list)
+    """What was on the branch and is not any more."""
     writes: WriteMode = "works"
     refuses_deploys: bool = False
     never_ready: set[int] = field(default_factory=set)
@@ -56,6 +70,10 @@ class Site:
     fails_smoke: set[int] = field(default_factory=set)
     load: int = 20
     """Requests per turn."""
+    lacking: dict[int, str] = field(default_factory=dict)
+    """Why versions cannot be had again, once the state is lost."""
+    fresh: set[str] = field(default_factory=set)
+    """Commits that came after something was pushed over."""
     silence: Silence | None = None
     """Set it: the router takes the canary's traffic, until a deployment after that."""
     fetched: int = 0
@@ -111,8 +129,11 @@ class Site:
         digest = self.versions[number].digest
         self.say("release", version=number, digest=digest, repository="team", why="it passed")
 
-    def edit(self, *, version: int | None, pinned: bool = False, digest: str = "") -> str:
-        """A person writes the file; the commit's id. `version=None` is `model: null`."""
+    def edit(
+        self, *, version: int | None, pinned: bool = False, digest: str = "", lifts: bool = False
+    ) -> str:
+        """A person writes the file; the commit's id. `version=None` is `model: null`. The list of
+        what is quarantined stays as it is there, or with `lifts` is emptied."""
         model = None
         if version is not None:
             known = self.versions.get(version)
@@ -122,8 +143,34 @@ class Site:
                 run="mean-1",
                 commit=sha("c1"),
             )
-        file = EnvironmentFile(pipeline="mean", environment=self.name, model=model, pinned=pinned)
+        listed = () if lifts or self.file is None else self.file.quarantine
+        file = EnvironmentFile(
+            pipeline="mean",
+            environment=self.name,
+            model=model,
+            pinned=pinned,
+            quarantine=listed,
+        )
         return self._commit(file)
+
+    def put_on_the_list(self, number: int) -> str:
+        """A person quarantines a version in the file."""
+        assert self.file is not None
+        bad = Quarantined(digest=self.versions[number].digest, version=number, **BY_HAND)
+        listed = (*self.file.quarantine, bad)
+        return self._commit(self.file.model_copy(update={"quarantine": listed}))
+
+    def push_over(self, keep: int) -> None:
+        """A person pushes over the branch; only its first commits stay."""
+        self.gone += self.commits[keep:]
+        self.commits = self.commits[:keep]
+        self.fetched = keep
+
+    def lose_the_state(self) -> None:
+        """What the controller knew and owed is gone; the world is as it was."""
+        self.state, self.owed, self.inbox = None, {}, []
+        self._delivered.clear()
+        self.say("look", repository="team")
 
     def garble(self) -> str:
         """A person leaves a file that cannot be read."""
@@ -171,7 +218,7 @@ class Site:
                 self.sent.append(message)
 
     def observe(self) -> Observed:
-        branch = self._branch()
+        branch, lost = self._branch()
         numbers = {x.message.body.get(k) for x in self.inbox for k in ("version", "to")}
         if branch and branch.file and branch.file.model:
             numbers.add(branch.file.model.version)
@@ -179,11 +226,16 @@ class Site:
             some = (self.state.stable, *self.state.former[:1])
             numbers |= {ref.version for ref in some if ref}
             numbers |= {r.version.version for r in (self.state.rollout, self.state.stopped) if r}
+        new = self.state is None or is_new(self.state) or is_behind(self.state, branch)
+        past = self._past() if new else None
+        known = {n: v for n, v in self.versions.items() if n in numbers}
         return Observed(
-            versions={n: v for n, v in self.versions.items() if n in numbers},
+            versions={**(past.versions if past else {}), **known},
             deployed=self._deployed(),
             traffic=self._traffic(),
             branch=branch,
+            lost=lost,
+            past=past,
         )
 
     def apply(self) -> None:
@@ -224,7 +276,8 @@ class Site:
             return [self._failed(action, "the branch is protected")]
         done = next((c for c in self.commits if c.action == action.write), None)
         if done is None:
-            before = next((c.file for c in self.commits if c.sha == action.seen), None)
+            every = [*self.commits, *self.gone]
+            before = next((c.file for c in every if c.sha == action.seen), None)
             if before != self.file:
                 body = {"write": action.write}
                 id_ = f"moved/{self.commits[-1].sha}"
@@ -296,12 +349,15 @@ class Site:
         place, want = f"mean/{self.name}", self.deployed
 
         def server(number: int | None) -> str | None:
-            return server_name(place, number) if number is not None else None
+            return server_name(place, ref(self, number)) if number is not None else None
 
         return Deployed(
             servers=tuple(
                 ServerStatus(
-                    name=server_name(place, n), alive=True, ready=ready, address="http://one"
+                    name=server_name(place, ref(self, n)),
+                    alive=True,
+                    ready=ready,
+                    address="http://one",
                 )
                 for n, ready in self.ready.items()
             ),
@@ -312,21 +368,61 @@ class Site:
             silence=self.silence,
         )
 
-    def _branch(self) -> Branch | None:
-        ids = [c.sha for c in self.commits[: self.fetched]]
+    def _past(self) -> Past | None:
+        """What is read of the branch where the state knows nothing."""
+        ours = [c for c in reversed(self.commits) if c.action is not None and c.file is not None]
+        if not ours or ours[0].file is None:
+            return None
+        refs = dict.fromkeys(r for r in (named(c.file) for c in ours) if r is not None)
+        there = {r.version: self.versions[r.version] for r in refs if r.version not in self.lacking}
+        return Past(
+            commit=ours[0].sha,
+            file=ours[0].file,
+            named=tuple(refs),
+            versions=there,
+            lacking={n: why for n, why in self.lacking.items() if n in {r.version for r in refs}},
+            rollouts=max(self._rollout_of(c) for c in ours),
+        )
+
+    def _rollout_of(self, commit: Commit) -> int:
+        found = re.match(rf"mean-{self.name}-(\d+)/", commit.action or "")
+        return int(found[1]) if found else 0
+
+    def _branch(self) -> tuple[Branch | None, Lost | None]:
         heeded = self.state.heeded if self.state else None
-        if not ids or (heeded is not None and heeded not in ids):
+        lost = None
+        if heeded is not None and heeded in {c.sha for c in self.gone}:
+            last = self.commits[-1] if self.commits else None
+            lost = Lost(
+                was=heeded,
+                now=last.sha if last else None,
+                left_out=tuple(c.sha[:12] for c in self.gone),
+                news=last is not None and last.action is None and last.sha in self.fresh,
+            )
+        return self._last(heeded, lost), lost
+
+    def _last(self, heeded: str | None, lost: Lost | None) -> Branch | None:
+        ids = [c.sha for c in self.commits[: self.fetched]]
+        if not ids or (lost is None and heeded is not None and heeded not in ids):
             return None
         last = self.commits[self.fetched - 1]
-        seen = Branch(commit=last.sha, ours=last.action is not None, author="ada")
+        seen = Branch(
+            commit=last.sha,
+            ours=last.action is not None,
+            rollout=self._rollout_of(last),
+            author="ada",
+            subject="by hand",
+        )
         if heeded == last.sha:  # some other file was committed since
             return seen
         problem = None if last.file else f"{self.name}/mean.yaml: this is not YAML"
         return seen.model_copy(update={"file": last.file, "problem": problem})
 
     def _commit(self, file: EnvironmentFile | None, action: str | None = None) -> str:
-        name = sha(f"{self.name} {len(self.commits)}")
+        name = sha(f"{self.name} {len(self.commits) + len(self.gone)}")
         self.commits.append(Commit(name, file, action))
+        if self.gone:
+            self.fresh.add(name)
         if action is None:
             self.fetched = len(self.commits)
         return name

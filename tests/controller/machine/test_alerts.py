@@ -611,7 +611,7 @@ def test_a_restart_is_only_said_where_there_is_one(
     server: dict[str, Any] | None, refused: float | None, said: str
 ) -> None:
     env = running(site(), 1).env.model_copy(update={"unready_since": 0.0, "refused": refused})
-    name = server_name(env.place, 1)
+    name = server_name(env.place, version(1).ref)
     servers = (ServerStatus(name=name, ready=False, **server),) if server else ()
     out = Out()
     watch_stable(env, Observed(deployed=Deployed(servers=servers, stable=name)), out, 1000.0)
@@ -627,7 +627,7 @@ def observed_with(name: str, servers: tuple[ServerStatus, ...]) -> Observed:
 
 def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() -> None:
     env = running(site(), 1).env
-    name = server_name(env.place, 1)
+    name = server_name(env.place, version(1).ref)
     hung = ServerStatus(name=name, alive=True, ready=False, hung=True)
     ready = ServerStatus(name=name, alive=True, ready=True)
     out = Out()
@@ -644,7 +644,7 @@ def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> N
     one.run(2)
     env = one.env
     assert env.rollout is not None
-    stable, canary = server_name(env.place, 1), server_name(env.place, 2)
+    stable, canary = server_name(env.place, version(1).ref), server_name(env.place, version(2).ref)
     want = desired(env, one.versions)
     servers = (
         ServerStatus(name=stable, alive=True, ready=True),

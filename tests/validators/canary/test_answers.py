@@ -1,6 +1,7 @@
 """A canary that answers otherwise than stable: refused, empty, another type, another size."""
 
 from collections.abc import Callable, Iterable
+from math import exp
 from random import Random
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import history, requests
 from validators.canary import Decision, Judgement, Latency, Policy, begin, judge, report, update
+from validators.canary.bets import TOLERATED, Outcome
 from validators.canary.evidence import headline
+from validators.canary.families import safety, safety_prior
 from validators.figures import percent
 from validators.verdict import Verdict
 
@@ -206,3 +209,35 @@ def test_answers_that_vary_much_and_alike_are_not_held(seed: int, share: float) 
 def test_a_latency_alone_may_be_watched_and_refusals_still_roll_back() -> None:
     policy = Policy(errors_margin=None, latencies=(Latency(statistic="mean", margin=0.2),))
     assert judged(requests(1, 20, refused=(0, 0.9)), 20.0, policy).decision is Decision.ROLLBACK
+
+
+@given(
+    st.floats(0.01, 0.99),
+    st.floats(0.0, 0.5),
+    st.floats(0.0, 0.3),
+    st.sampled_from(["refusals", "other_statuses", "content", "size"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_canary_that_is_worse_by_margin_and_half_is_not_promoted_by_what_is_no_error(
+    share: float, stable: float, excess: float, signal: str
+) -> None:
+    state = begin(POLICY, HISTORY[:50], 0.0)
+    harmful = max(stable + POLICY.margin(signal), TOLERATED * stable) + excess
+    ends = [
+        Outcome(share, arm, score, weight * chance)
+        for arm, weight, rate in ((False, 1 - share, stable), (True, share, min(harmful, 1.0)))
+        for score, chance in ((1.0, rate), (0.0, 1 - rate))
+    ]
+    weights = safety_prior(state, signal)
+    mean = sum(
+        end.times
+        * sum(
+            exp(weight + gained)
+            for weight, gained in zip(
+                weights, safety(state, signal, [end._replace(times=1)]), strict=True
+            )
+        )
+        for end in ends
+    )
+    assert sum(map(exp, weights)) == pytest.approx(1)
+    assert mean <= 1 + 1e-9

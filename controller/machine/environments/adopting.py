@@ -1,0 +1,131 @@
+"""PURE. A state that knows nothing of an environment goes on from what its branch says.
+
+The branch is the truth: its quarantine is taken over before anything is released, and nothing is
+released as long as it names what cannot be had again.
+"""
+
+from controller.machine import branch_incidents
+from controller.machine.environments.alerts import over, tell
+from controller.machine.environments.environment import (
+    REMEMBERED,
+    Branch,
+    Environment,
+    Observed,
+    Out,
+    Past,
+    named,
+    quarantined,
+)
+from controller.machine.incidents import ended
+from controller.machine.pipelines.candidate import facts_of
+from controller.machine.pipelines.version import Ref
+
+UNKNOWN = "unknown-state"
+_OUTDATED = (
+    "stable",
+    "brought",
+    "rollout",
+    "stopped",
+    "heeded",
+    "write",
+    "waiting",
+    "unready_since",
+)
+"""What a state from before says of what has become of the environment since."""
+
+
+def is_new(env: Environment) -> bool:
+    """Whether the state knows nothing of the environment, or not what runs there."""
+    nothing = env.stable is None and env.rollout is None
+    return nothing and (env.unknown is not None or (env.heeded is None and not env.rollouts))
+
+
+def is_behind(env: Environment, branch: Branch | None) -> bool:
+    """Whether the state is older than the branch, as of a backup: it never made that rollout."""
+    return branch is not None and branch.ours and branch.rollout > env.rollouts
+
+
+def adopt(env: Environment, observed: Observed, out: Out) -> Environment:
+    """Take over quarantine, pin, numbers, what serves and what may be gone back to."""
+    past = observed.past
+    if past is not None and is_behind(env, observed.branch):
+        env = env.model_copy(update=dict.fromkeys(_OUTDATED) | {"former": ()})
+    elif not is_new(env):
+        return env
+    if past is None:
+        return _ask_about_strangers(env, observed, out)
+    file = past.file
+    listed = tuple(q for q in quarantined(file) if not env.quarantined(q.digest))
+    env = env.model_copy(
+        update={
+            "quarantine": (*env.quarantine, *listed),
+            "listed": tuple(q.digest for q in file.quarantine),
+            "pinned": past.commit if file.pinned else env.pinned,
+            "heeded": env.heeded or past.commit,
+            "says": named(file),
+            "rollouts": max(env.rollouts, past.rollouts, 1),
+        }
+    )
+    ref = _serving(env, observed, past)
+    if ref is not None and ref.version not in past.versions:
+        lacking = past.lacking.get(ref.version, "nothing of it is left")
+        return ask(env, f"{ref} runs in {env.name}, as the branch says: {lacking}.", out)
+    env = _take_over(env, ref, past, out)
+    version = past.versions.get(ref.version) if ref else None
+    env = over(env, version, UNKNOWN, ended(env.pipeline, env.name, ref), out)
+    gone = [f"v{number}: {why}" for number, why in sorted(past.lacking.items())]
+    incident = branch_incidents.adopted(env.pipeline, env.name, ref, env.quarantine, gone)
+    name = f"adopted/{past.commit}"
+    return tell(env, version, "stuck", name, incident, out, status="info")
+
+
+def _take_over(env: Environment, ref: Ref | None, past: Past, out: Out) -> Environment:
+    for version in past.versions.values():
+        out.facts += facts_of(version)
+    former = (
+        one
+        for one in dict.fromkeys(past.named)
+        if one != ref and one.version in past.versions and not env.quarantined(one.digest)
+    )
+    update = {
+        "stable": ref,
+        "former": tuple(former)[:REMEMBERED],
+        "unknown": None,
+        "stranger": False,
+    }
+    return env.model_copy(update=update)
+
+
+def _serving(env: Environment, observed: Observed, past: Past) -> Ref | None:
+    """What the branch says that runs: a person's last word, if it was for what has served there."""
+    branch = observed.branch
+    wished = named(branch.file) if branch is not None and not branch.ours else None
+    obeyed = wished is not None and wished in past.named and wished.version in past.versions
+    if obeyed and wished is not None and not env.quarantined(wished.digest):
+        return wished
+    return named(past.file)
+
+
+def ask(env: Environment, what: str, out: Out) -> Environment:
+    """Leave alone what runs, release nothing, and ask a person."""
+    why = f"{what} This controller's state does not know it: was state.db lost?"
+    env = env.model_copy(update={"unknown": why, "stranger": True})
+    incident = branch_incidents.unknown(env.pipeline, env.name, why)
+    return tell(env, None, "stuck", UNKNOWN, incident, out)
+
+
+def _ask_about_strangers(env: Environment, observed: Observed, out: Out) -> Environment:
+    """Servers run, and neither the state nor the branch says why."""
+    alive = sorted(server.name for server in observed.deployed.servers if server.alive)
+    if env.unknown is not None or observed.branch is not None or not alive:
+        return env
+    runs = ", ".join(alive)
+    return ask(env, f"{runs} runs in {env.name}, and the environments branch says nothing.", out)
+
+
+def go_on(env: Environment, out: Out) -> Environment:
+    """A person lets the next release take the place of what nobody knows."""
+    if env.unknown is None:
+        return env
+    env = env.model_copy(update={"unknown": None, "rollouts": max(env.rollouts, 1)})
+    return over(env, None, UNKNOWN, ended(env.pipeline, env.name, None), out)

@@ -1,0 +1,63 @@
+"""The environments branch is deleted or pushed over, while a controller runs."""
+
+from controller.environments import BRANCH
+from controller.machine.environments.environment import Environment
+from tests.scenarios.world import World, git_or_none
+
+
+async def told(world: World, words: str) -> Environment:
+    """Wait until production knows what became of its branch, and the branch says it."""
+
+    async def look() -> Environment | None:
+        env = await world.environment("production")
+        known = env is not None and env.write is None and words in (env.lost or "")
+        return env if known else None
+
+    return await world.until(look, f"{words!r} to be told")
+
+
+async def test_a_branch_that_is_deleted_is_written_anew_and_a_promotion_goes_through(
+    world: World,
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        world.delete_environments()
+        await told(world, "was deleted")
+        assert world.releases() == ["mean: write down anew what production runs"]
+        file = world.file()
+        assert file is not None
+        assert file.changed is not None
+        assert "was deleted" in file.changed.reason
+        async with world.traffic() as statuses:
+            world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+            await world.serves(2)
+    assert set(statuses) == {200}
+    assert world.releases()[0] == "mean: promote v2 in production"
+
+
+async def test_a_force_push_that_drops_a_persons_revert_is_told_and_the_revert_stands(
+    world: World,
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        async with world.traffic():
+            world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+            await world.serves(2)
+        world.revert_environment()
+        await world.serves(1)
+        was = world.push_environments_over(1)
+        now = (git_or_none(world.remote, "rev-parse", BRANCH) or "").strip()
+        env = await told(world, "was pushed over")
+    assert env.lost is not None
+    assert f"it was at {was[:12]}" in env.lost
+    assert f"is at {now[:12]}" in env.lost
+    assert "Revert" in env.lost
+    assert "Ada" in env.lost
+    assert env.stable is not None
+    assert env.stable.version == 1
+    file = world.file()
+    assert file is not None
+    assert file.model is not None
+    assert file.model.version == 1
