@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -209,7 +210,8 @@ class App:
     def _telling(self) -> tuple[NotifyApplier, Saving]:
         """What tells people what is owed to them, and what tells them past the store."""
         issues = self.github.issues.tell if self.github else None
-        notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues)
+        name = self.settings.name or socket.gethostname()
+        notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues, name)
         return notifier, Saving(self.store, notifier.apply, self.settings.notify)
 
     def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
@@ -225,6 +227,7 @@ class App:
             home / "checkouts",
             self.engine,
             self._reap,
+            self.deployer.ended.forget,
         )
 
     async def _reap(self) -> int:

@@ -27,6 +27,7 @@ from ruamel.yaml.tokens import (
 from specs.base import Name, PipelineName
 from specs.digests import short
 from specs.problems import Problem
+from validators.figures import rounded
 from validators.verdict import Verdict
 
 ACTION, PIPELINE, ENVIRONMENT, RUN = (
@@ -245,7 +246,7 @@ def _evidence_line(entry: Mapping[str, JsonValue]) -> str:
 
 
 def _shown(value: JsonValue) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = rounded(value, 6) if isinstance(value, float) else str(value)
     return " ".join(text.split())[:200]
 
 

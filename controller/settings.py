@@ -169,6 +169,10 @@ class Settings(Spec):
         default=".headgate",
         description="The folder for state, artifacts and logs; relative to the settings' folder.",
     )
+    name: Text | None = Field(
+        default=None,
+        description="What this controller is called in notifications; without it, as its machine.",
+    )
     repositories: Many[Repository] = Field(min_length=1, description="What is watched.")
     slots: int = Field(default=2, ge=1, le=256, description="Steps that run at the same time.")
     run_as: Text | None = Field(

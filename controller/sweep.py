@@ -56,7 +56,9 @@ class Sweeper:
         checkouts: Path,
         engine: Engine,
         reap: Callable[[], Awaitable[int]],
+        forget_logs: Callable[[float], int],
     ) -> None:
+        """`forget_logs` deletes the logs of servers that ended before then; how many."""
         self._store = store
         self._deployer = deployer
         self._attempts = attempts
@@ -68,6 +70,7 @@ class Sweeper:
         self._checkouts = checkouts
         self._engine = engine
         self._reap = reap
+        self._forget_logs = forget_logs
 
     async def sweep(self, keep: float, now: float) -> Mapping[str, int]:
         """Delete what nothing needs and nobody used for `keep` seconds; how much of each kind
@@ -86,6 +89,7 @@ class Sweeper:
             "images": await self._sweep_images(names, before),
             "environments": await asyncio.to_thread(self._virtualenvs.sweep, requirements, before),
             "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
+            "server_logs": await asyncio.to_thread(self._forget_logs, before),
             "datasets": await self._catalog.sweep(names, before),
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
             "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),

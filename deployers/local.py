@@ -4,7 +4,8 @@ A server with an image is a container, for which a process stands (`deployers.co
 
 Below the home folder every place has one of its own, with the router's file and socket and a
 file for each server; the processes of all places are in `processes/`. Whatever was started is
-found again from there, by this controller or the next.
+found again from there, by this controller or the next. What a server wrote outlives it, in
+`ended/`.
 """
 
 import asyncio
@@ -12,20 +13,22 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deployers import control
+from deployers.arms import kept, named, reached, successor
 from deployers.clock import Steady
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
+from deployers.ended_logs import EndedLogs
 from deployers.engine import Engine
 from deployers.health import Health, Probe, answered, arm_of, patience_of
 from deployers.liveness import Patience
 from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
 from deployers.server_command import Commands
-from deployers.site import HOST, Placed, Site, free_port, is_free
+from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
 from specs.failures import NeedsHuman, TryAgain
 from specs.traffic import Arm, Exchange, Waiting
 
@@ -77,6 +80,7 @@ class LocalDeployer:
         self._engine = engine
         self._commands = Commands(engine, confinement)
         self._processes = Processes(self._home / "processes")
+        self.ended = EndedLogs(self._home / ENDED)
         self._health = Health()
         self._clock = Steady()
         self._locks: dict[str, asyncio.Lock] = {}
@@ -123,8 +127,8 @@ class LocalDeployer:
         return Observed(
             servers=tuple(servers),
             address=f"http://{HOST}:{routing.port}",
-            stable=_reached(routing.stable, placed),
-            canary=_reached(routing.canary, placed),
+            stable=reached(routing.stable, placed),
+            canary=reached(routing.canary, placed),
             canary_weight=routing.weight,
             silence=router.silence,
             configured=routing == routing.model_copy(update=self._told),
@@ -158,6 +162,7 @@ class LocalDeployer:
             # The router first: it answers what is in flight, and for that it needs the servers.
             await self._end([site.router], _ROUTER_GRACE)
             await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
+            self.ended.forget_site(site)
             shutil.rmtree(site.folder, ignore_errors=True)
 
     async def reap(self) -> int:
@@ -210,7 +215,7 @@ class LocalDeployer:
                 startup=server.startup,
             )
         if status.exit is not None:
-            placed = self._mourn(placed, status, process)
+            placed = self._mourn(site, placed, status, process)
         if placed.leaving is not None:
             placed = placed.model_copy(update={"leaving": None})
         site.save(placed)
@@ -221,7 +226,7 @@ class LocalDeployer:
             site.save(placed)
         self._processes.start(process, self._commands.of(site, server, placed.port))
 
-    def _mourn(self, placed: Placed, status: ProcessStatus, process: str) -> Placed:
+    def _mourn(self, site: Site, placed: Placed, status: ProcessStatus, process: str) -> Placed:
         """Write down how a server ended, and make room for its next start."""
         assert status.exit is not None
         crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED or placed.hung != "")
@@ -236,7 +241,7 @@ class LocalDeployer:
             }
         )
         self._health.forget(process)
-        self._processes.remove(process)
+        self.ended.put_away(self._processes, site, process)
         return placed
 
     async def _end_hung(self, site: Site, server: Server) -> None:
@@ -357,13 +362,13 @@ class LocalDeployer:
         now = router.routing
         ready = await self._ready(site, desired, now)
         routing = Routing(
-            stable=_next(desired.stable, now.stable, ready),
-            canary=_next(desired.canary, None, ready),
+            stable=successor(desired.stable, now.stable, ready),
+            canary=successor(desired.canary, None, ready),
             seed=desired.seed,
             port=now.port,
         ).model_copy(update=self._told)
         if routing.canary is None and now.canary is not None and desired.canary is not None:
-            routing = routing.model_copy(update={"canary": _kept(desired.canary, now.canary)})
+            routing = routing.model_copy(update={"canary": kept(desired.canary, now.canary)})
         weight = desired.canary_weight if routing.canary is not None else 0.0
         routing = routing.model_copy(update={"weight": weight})
         if routing == now:
@@ -450,14 +455,14 @@ class LocalDeployer:
             assert placed.leaving is not None
             # Without an answer from the router nobody knows what is in flight.
             used = router is None or placed.name in router.in_flight
-            routed = router is not None and placed.name in _names(router.routing)
+            routed = router is not None and placed.name in named(router.routing)
             patience = placed.bounds.answer_within + _DRAIN
             if routed or (used and 0 <= self._clock() - placed.leaving < patience):
                 continue
             process = site.server(placed.name)
             self._processes.stop(process, _GRACE)
             if not self._runs(site, placed.name):
-                self._processes.remove(process)
+                self.ended.put_away(self._processes, site, process)
                 site.forget(placed.name)
         return not any(placed.leaving is not None for placed in site.placed().values())
 
@@ -487,25 +492,3 @@ class LocalDeployer:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def _reached(backend: Backend | None, placed: Mapping[str, Placed]) -> str | None:
-    """The server that the router really sends to: one that moved to another port is not it."""
-    there = placed.get(backend.name) if backend else None
-    return there.name if there and backend and there.port == backend.port else None
-
-
-def _names(routing: Routing) -> Iterator[str]:
-    return (backend.name for backend in (routing.stable, routing.canary) if backend is not None)
-
-
-def _next(
-    server: Server | None, now: Backend | None, ready: Mapping[str, Backend]
-) -> Backend | None:
-    """Who gets an arm: the wanted server if it is ready, until then the one that has it."""
-    return None if server is None else ready.get(server.name, now)
-
-
-def _kept(server: Server, now: Backend) -> Backend | None:
-    """A canary that has its arm keeps it although it is not ready: its failures are the signal."""
-    return now if now.name == server.name else None

@@ -36,6 +36,11 @@ supervisor.main(sys.argv[2])
 _FLOCK = struct.Struct("hhqqi")  # struct flock: type, whence, start, length, pid
 
 
+PIECES = ("log.old", "log.tail", "log")
+"""Files of a process's output: one once it ended, unless its supervisor was killed. It comes last
+where they are moved, as the others belong to it."""
+
+
 class Reason(StrEnum):
     """Why a process is over."""
 
@@ -199,6 +204,20 @@ class Processes:
         with contextlib.suppress(FileNotFoundError):
             folder.rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
+
+    def put_away(self, name: str, kept: Path) -> None:
+        """Forget a process that is over; its output stays in the folder `kept`, which has that of
+        the one before it no more. Raises `ValueError` for one that still runs."""
+        folder = self._folder(name)
+        if self.status(name).state is State.RUNNING:
+            raise ValueError(f"process {name} still runs; stop it first")
+        if (folder / "log").exists():  # else it was put away, and the caller died before it said so
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.mkdir(mode=0o700, parents=True)
+            for piece in PIECES:
+                with contextlib.suppress(FileNotFoundError):
+                    (folder / piece).rename(kept / piece)
+        self.remove(name)
 
     def names(self) -> list[str]:
         """The names of all processes that are known, in order."""

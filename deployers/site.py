@@ -10,6 +10,8 @@ from typing import Self
 from deployers.protocol import Bounds, Value
 
 HOST = "127.0.0.1"
+ENDED = "ended"
+"""The folder, beside that of the processes, with a folder for each server that ended: its log."""
 
 
 class Placed(Value):

@@ -54,6 +54,30 @@ def percent(share: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") + " %"
 
 
+def rounded(value: float, digits: int = 3) -> str:
+    """So many significant digits for a glance, all of those before the point, no exponent."""
+    if not isfinite(value):
+        return str(value)
+    text = f"{value:,.{digits}g}"
+    if "e" not in text:
+        return "0" if text == "-0" else text
+    if abs(value) >= 1:
+        return f"{value:,.0f}"
+    small = f"{value:.6f}".rstrip("0").rstrip(".")
+    return small if float(small) else "<0.000001" if value > 0 else ">-0.000001"
+
+
+def relative(change: float) -> str:
+    """A change as a share of what it was, with its sign: `+7.9 %`, `-12 %`, `+1,500 %`."""
+    text = rounded(100 * change)
+    return ("" if text.startswith(("-", ">", "<")) or text == "0" else "+") + text + " %"
+
+
+def milliseconds(seconds: float) -> str:
+    """A latency: `0.8 ms`, `131 ms`, `12,400 ms`."""
+    return f"{rounded(1000 * seconds)} ms"
+
+
 def clip(text: str, longest: int = 80) -> str:
     """The text on one line, cut at a length."""
     line = " ".join(text.split())

@@ -12,13 +12,15 @@ from controller.cli.failures import Failed
 from controller.cli.reach import Reach, json_option, no_such, print_json, with_store
 from controller.cli.steer import environment
 from controller.machine.core import Key, Value
-from controller.machine.environments.environment import server_name
+from controller.machine.environments.environment import Environment, server_name
+from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.secrets import Secrets
 from controller.settings_file import load_secrets
 from controller.store.protocol import Store
-from deployers.site import Site
+from controller.versions import Versions
+from deployers.site import ENDED, Site
 
 _LOOK = 0.3
 
@@ -28,6 +30,8 @@ class Log(NamedTuple):
 
     title: str
     folder: Path
+    ended: bool = False
+    """Whether it is of a server that ended."""
 
 
 class LogView(Value):
@@ -35,6 +39,8 @@ class LogView(Value):
 
     name: str
     """The attempt's or the server's."""
+    ended: bool = False
+    """Whether it is of a server that ended: what it wrote before it ended the last time."""
     text: str | None
     """None: it has not begun, or its log was swept."""
 
@@ -42,27 +48,41 @@ class LogView(Value):
 @click.command(short_help="Print what a step or a server wrote.")
 @click.argument("what", metavar="RUN|PIPELINE/ENVIRONMENT")
 @click.argument("step", required=False)
+@click.option(
+    "--version", type=click.IntRange(1), metavar="NUMBER", help="The servers of one version only."
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what is written, until Ctrl-C.")
 @json_option
 @click.pass_context
-def logs(ctx: click.Context, what: str, step: str | None, follow: bool, as_json: bool) -> None:
+def logs(
+    ctx: click.Context,
+    what: str,
+    step: str | None,
+    version: int | None,
+    follow: bool,
+    as_json: bool,
+) -> None:
     """Print what the steps of a run, or the model servers of an environment, wrote.
 
-    Of a run, the last attempt of each step, or of STEP only. Long logs are kept by their head and
-    their end.
+    Of a run, the last attempt of each step, or of STEP only. Of an environment, the servers that
+    run and that of the version that was taken out last; a server's log is kept when it ends. Long
+    logs are kept by their head and their end.
 
     \b
     Example:
       headgate logs flight-delay-12 train
       headgate logs flight-delay/production --follow
+      headgate logs flight-delay/production --version 6
     """
 
     if follow and as_json:
         raise click.UsageError("--follow prints text as it comes; leave out --json.")
+    if version is not None and "/" not in what:
+        raise click.UsageError("--version is for the servers of PIPELINE/ENVIRONMENT.")
 
     async def run(store: Store, here: Reach) -> None:
         if "/" in what:
-            found = await _of_environment(store, here.home, what)
+            found = await _of_environment(store, here.home, what, version)
         else:
             found = await _of_run(store, here.home, what, step)
         secrets = load_secrets(here.settings, here.base, os.environ)
@@ -104,16 +124,37 @@ async def _of_run(store: Store, home: Path, what: str, step: str | None) -> list
     return [Log(one.id, home / "attempts" / one.id) for one in ordered]
 
 
-async def _of_environment(store: Store, home: Path, what: str) -> list[Log]:
+async def _of_environment(store: Store, home: Path, what: str, version: int | None) -> list[Log]:
     env = await environment(store, what)
-    refs = [env.stable, env.rollout.version if env.rollout else None]
-    if refs == [None, None] and env.stopped is not None:
-        refs = [env.stopped.version]
-    site = Site.of(home / "serving" / "places", env.place)
-    names = [server_name(env.place, ref) for ref in refs if ref]
-    if not names:
-        raise Failed(f"no server runs in {env.place}.")
-    return [Log(name, home / "serving" / "processes" / site.server(name)) for name in names]
+    serving = home / "serving"
+    site = Site.of(serving / "places", env.place)
+    refs = _worth_reading(env)
+    if version is not None:
+        known = await Versions(store).get(env.pipeline, version)
+        refs = [known.ref] if known else []
+    found = []
+    for ref in refs:
+        name = server_name(env.place, ref)
+        before = Log(name, serving / ENDED / site.server(name), ended=True)
+        now = Log(name, serving / "processes" / site.server(name))
+        found += [log for log in (before, now) if log.folder.is_dir()]
+    if found:
+        return found
+    if version is not None:
+        raise Failed(
+            f"no server of v{version} has run in {env.place}, or its log was swept; "
+            f"`headgate releases {env.pipeline}` shows what was released."
+        )
+    raise Failed(f"no server runs in {env.place}.")
+
+
+def _worth_reading(env: Environment) -> list[Ref]:
+    """The versions that run, after those that were taken out last: by Headgate, by a person."""
+    bad = [env.stopped.version] if env.stopped else []
+    bad += [Ref(version=one.version, digest=one.digest) for one in env.quarantine[-1:]]
+    refs = (env.stable, env.rollout.version if env.rollout else None)
+    runs = [ref for ref in refs if ref]
+    return [*(ref for n, ref in enumerate(bad) if ref not in (*runs, *bad[:n])), *runs]
 
 
 class Reader:
@@ -156,12 +197,13 @@ class Reader:
 
 
 def _view(log: Log, reader: Reader) -> LogView:
-    return LogView(name=log.title, text=reader.more(last=True) if log.folder.is_dir() else None)
+    text = reader.more(last=True) if log.folder.is_dir() else None
+    return LogView(name=log.title, ended=log.ended, text=text)
 
 
 def _print(log: Log, reader: Reader, *, titled: bool, last: bool) -> None:
     if titled:
-        click.secho(f"== {log.title}", bold=True, err=True)
+        click.secho(f"== {log.title}{' (ended)' if log.ended else ''}", bold=True, err=True)
     if not log.folder.is_dir():
         click.secho(f"{log.title} has not begun, or its log was swept.", err=True)
         return

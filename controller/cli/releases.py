@@ -85,7 +85,7 @@ def _view(ended: Ended) -> ReleaseView:
         reason=ended.reason,
         by=rollout.by,
         at=ended.at,
-        evidence=evidence.headline(judgement) if judgement else "",
+        evidence=evidence.headline(judgement, rollout.judge) if judgement else "",
     )
 
 

@@ -9,15 +9,17 @@ from controller.cli.reach import no_such, values
 from controller.cli.views import RunView, run_view
 from controller.cli.words import one_line
 from controller.machine.core import Key, Value
+from controller.machine.environments.differing import differs
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.rollout import Ended, Rollout
-from controller.machine.pipelines.version import ModelVersion
+from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Status
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run, why_ended
 from controller.outbox import parsed
 from controller.reports.gates import completed
 from controller.store.protocol import Store
+from controller.versions import Versions
 from specs.failures import Failure
 from validators.canary import evidence
 from validators.report import Check, Report
@@ -60,6 +62,12 @@ class ShownRollout(Value):
     environment: str
     ended: Ended | None
     reports: tuple[Report, ...]
+    commit: str = ""
+    """That brought the version."""
+    beside: Ref | None = None
+    """What served beside it."""
+    differs: tuple[str, ...] = ()
+    """What the version has that `beside` has not: parameters, files, data."""
 
 
 Shown = ShownRun | ShownVersion | ShownRollout
@@ -88,11 +96,26 @@ async def _find_rollout(store: Store, id_: str) -> ShownRollout | None:
     record = await store.get(Key("rollout", id_))
     if record is not None:
         ended = parsed(Ended, record.body)
-        return _shown_rollout(ended.rollout, ended.pipeline, ended.environment, ended)
+        shown = _shown_rollout(ended.rollout, ended.pipeline, ended.environment, ended)
+        return await _compared(store, shown, ended.beside)
     for env in values(await store.list("environment"), Environment):
         if env.rollout is not None and env.rollout.id == id_:
-            return _shown_rollout(env.rollout, env.pipeline, env.name, None)
+            shown = _shown_rollout(env.rollout, env.pipeline, env.name, None)
+            return await _compared(store, shown, env.stable)
     return None
+
+
+async def _compared(store: Store, shown: ShownRollout, beside: Ref | None) -> ShownRollout:
+    """With the commit that it came from, and what differs from the version that served."""
+    versions = Versions(store)
+    new = await versions.get(shown.pipeline, shown.rollout.version.version)
+    old = await versions.get(shown.pipeline, beside.version) if beside else None
+    facts = {
+        "commit": new.source.commit if new else "",
+        "beside": beside,
+        "differs": differs(old, new) if old and new else (),
+    }
+    return shown.model_copy(update=facts)
 
 
 def _shown_rollout(
@@ -100,7 +123,7 @@ def _shown_rollout(
 ) -> ShownRollout:
     reports = [rollout.smoke] if rollout.smoke else []
     if rollout.judgement is not None:
-        reports.append(evidence.report(rollout.judgement, rollout.id))
+        reports.append(evidence.report(rollout.judgement, rollout.id, rollout.judge))
     return ShownRollout(
         rollout=rollout,
         pipeline=pipeline,

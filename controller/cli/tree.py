@@ -18,10 +18,11 @@ from controller.cli.views import (
     Snapshot,
     TroubleView,
 )
-from controller.cli.words import ago, bar, lasting, one_line, share, short
+from controller.cli.words import ago, bar, lasting, one_line, short
 from controller.renaming import RESTS
 from controller.silences import why
-from validators.canary.policy import SIZE
+from validators.canary.figures import figure
+from validators.figures import percent
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -213,12 +214,14 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
     )
     if view.phase == "canary":
         full, rest = bar(view.weight, 20)
-        steps = " → ".join(share(weight) for weight in view.weights)
+        steps = " → ".join(percent(weight) for weight in view.weights)
         line.append("canary  ")
         line.append(full, "cyan")
         line.append(rest, "bright_black")
-        line.append(f"  {share(view.weight)}", "bold cyan")
+        line.append(f"  {percent(view.weight)}", "bold cyan")
         line.append(f"  of {steps}", "dim")
+    elif view.paused and view.phase == "promoting":
+        line.append("could be promoted, and is paused", "yellow")
     else:
         line.append(_PHASE[view.phase], "cyan")
     line.append(f"  {lasting(now - view.asked)}", "dim")
@@ -249,13 +252,7 @@ def _signal_line(view: SignalView, width: int) -> "Text":
 
 
 def _figure(signal: str, value: float | str | None) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    if signal == SIZE:
-        return f"{value:,.0f} B"
-    return f"{1000 * value:,.3g} ms" if signal.startswith("latency") else share(value)
+    return figure(signal, value) or "-"
 
 
 def _run_line(view: RunView, now: float) -> "Text":

@@ -14,7 +14,9 @@ from controller.machine.runs.run import Progress, Run, why_ended
 from controller.machine.trouble import Trouble
 from controller.store.protocol import Owed
 from deployers.protocol import Silence
+from validators.canary import Decision
 from validators.canary.evidence import headline, report
+from validators.figures import percent
 from validators.verdict import Verdict
 
 
@@ -84,8 +86,10 @@ class RolloutView(Value):
     weights: tuple[float, ...] = ()
     signals: tuple[SignalView, ...] = ()
     headline: str = ""
-    """The judge's decision, or what it waits for."""
+    """What the judge says, with what the rollout waits for."""
     held: str | None = None
+    paused: str | None = None
+    """Who paused it, while that keeps it from being promoted."""
 
 
 class EnvironmentView(Value):
@@ -274,7 +278,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
                 limit=check.limit,
                 n=check.n,
             )
-            for check in report(judgement, rollout.id).checks
+            for check in report(judgement, rollout.id, rollout.judge).checks
             if check.name in named
         )
     return RolloutView(
@@ -288,9 +292,28 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
         weight=shares[rollout.step] if 0 <= rollout.step < len(shares) else 0.0,
         weights=shares if phase == "canary" else (),
         signals=signals,
-        headline=headline(judgement) if judgement else "",
+        headline=_stands(env, rollout, shares),
         held=rollout.held,
+        paused=_paused(env, rollout),
     )
+
+
+def _paused(env: Environment, rollout: Rollout) -> str | None:
+    """Who keeps it from being promoted: a way back and what is decided go on."""
+    return env.paused if rollout.kind == "release" and rollout.decided is None else None
+
+
+def _stands(env: Environment, rollout: Rollout, shares: Sequence[float]) -> str:
+    """What the judge says, after what keeps that from being carried out."""
+    judgement = rollout.judgement
+    if judgement is None:
+        return ""
+    said = headline(judgement, rollout.judge)
+    if paused := _paused(env, rollout):
+        return f"Paused by {paused}: `headgate resume` lets it go on. {said}"
+    if judgement.decision is Decision.PROMOTE and rollout.step + 1 < len(shares):
+        return f"Goes on to {percent(shares[rollout.step + 1])}. {said}"
+    return said
 
 
 def pipeline_view(

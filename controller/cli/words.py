@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from specs.digests import short
 from validators.render.common import clean
 
-__all__ = ["ago", "bar", "clean", "lasting", "moment", "one_line", "share", "short"]
+__all__ = ["ago", "bar", "clean", "lasting", "moment", "one_line", "short"]
 
 
 def lasting(seconds: float) -> str:
@@ -33,11 +33,6 @@ def ago(then: float, now: float) -> str:
 def moment(seconds: float) -> str:
     """`2026-11-23 18:04:05 UTC`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def share(value: float) -> str:
-    """`5 %`, `12.5 %`."""
-    return f"{100 * value:.3g} %"
 
 
 def bar(part: float, width: int) -> tuple[str, str]:

@@ -26,10 +26,13 @@ class GitHubIssues:
     async def tell(self, owner: Key, incident: Incident, status: Status, alert: str) -> None:
         """Tell the repository of `owner`, once: one open issue for one alert.
 
-        A person who closes it has the last word. Raises what `Client` raises, and `NeedsHuman` if
+        What is no alert (`info`) opens none, as nothing would close it. A person who closes an
+        issue has the last word. Raises what `Client` raises, and `NeedsHuman` if
         the repository is not on GitHub.
         """
         at = await self._at(owner)
+        if status == "info":
+            return
         mark = f"<!-- headgate alert: {alert} -->"
         body = f"{mark}\n{render.markdown(incident, status, alert)}"
         issue = await self._issue(at, mark)

@@ -9,7 +9,7 @@ from controller.git import CommitInfo, Mirror
 from controller.github.proposals import Proposals
 from controller.kinds.code import Repositories
 from controller.kinds.past import Pasts
-from controller.machine.actions import WriteEnvironment
+from controller.machine.actions import Origin, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environments import promotion
 from controller.machine.environments.adopting import is_behind, is_new
@@ -20,10 +20,12 @@ from controller.machine.environments.environment import (
     Observed,
     Proposed,
 )
+from controller.machine.pipelines.version import ModelVersion
 from controller.versions import Versions
 from deployers.protocol import Deployer, Traffic
 from deployers.protocol import Observed as Deployed
-from specs.failures import Ignore, NeedsHuman, TryAgain
+from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+from validators.figures import clip
 
 ASKED = 5.0
 """Seconds in which a remote says where its branch is; without its word the branch is as it was."""
@@ -61,6 +63,8 @@ class EnvironmentKind:
         self._ports = ports
         self._clock = clock
         self._proposals = proposals
+        self._origins: dict[tuple[str, str], Origin] = {}
+        """By repository and commit: commits never change."""
 
     async def observe(
         self, key: Key, state: Environment | None, inbox: Sequence[Letter]
@@ -86,6 +90,7 @@ class EnvironmentKind:
             port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
             proposal=await self._proposal(state, inbox, branch, tip),
+            origins=await self._origins_of(state, found),
         )
 
     def decide(
@@ -120,6 +125,28 @@ class EnvironmentKind:
             return (Message(to=owner, id=f"moved/{head}", type="environment_moved", body=body),)
         body = {"write": action.write, "commit": commit}
         return (Message(to=owner, id=f"written/{commit}", type="environment_written", body=body),)
+
+    async def _origins_of(
+        self, state: Environment | None, found: Mapping[int, ModelVersion | None]
+    ) -> dict[int, Origin]:
+        """Who made what is on its way, for whoever is told of it; what cannot be read is left
+        out, as nobody has to wait for a name."""
+        rollout = state.rollout if state else None
+        version = found.get(rollout.version.version) if rollout else None
+        if version is None:
+            return {}
+        key = (version.source.repository, version.source.commit)
+        if key not in self._origins:
+            try:
+                commit = await self._repositories.mirror(key[0]).commit_info(key[1])
+            except Failure:
+                return {}
+            self._origins[key] = Origin(
+                commit=commit.sha,
+                author=self._redact(clip(commit.author, LONGEST_SUBJECT)),
+                subject=self._redact(clip(commit.subject, LONGEST_SUBJECT)),
+            )
+        return {version.number: self._origins[key]}
 
     async def _deployed(self, place: str) -> Deployed:
         """What runs there. Its details become reasons in the store and in git, so whatever the

@@ -159,6 +159,39 @@ class Evidence(Value):
     note: str = ""
 
 
+class Origin(Value):
+    """The commit that a model version was made of."""
+
+    commit: str
+    author: str = ""
+    subject: str = ""
+
+
+class Moment(Value):
+    """When something was so, in seconds since the epoch."""
+
+    what: str
+    at: float
+
+
+class Background(Value):
+    """What whoever is told of a rollout would look up next."""
+
+    rollout: str
+    origin: Origin | None = None
+    """None where the repository could not be read."""
+    because: str = ""
+    """Why it was to be released."""
+    since: tuple[Moment, ...] = ()
+    """The oldest first."""
+    hurt: str = ""
+    """How many callers."""
+    beside: str = ""
+    """What served beside it, and is compared with in `differs`: `v4 (cd34ef56ab12)`."""
+    differs: tuple[str, ...] = ()
+    """Parameters, files and data, a line each."""
+
+
 class Incident(Value):
     """What on-call is told: enough to go back to sleep, or to know why not."""
 
@@ -170,10 +203,13 @@ class Incident(Value):
     was: str | None = None
     """What was taken out: `v5 (ab12cd34ef56)`."""
     now: str | None = None
-    """What serves now."""
+    """What serves now, with its share of the traffic where there are two."""
     evidence: tuple[Evidence, ...] = ()
     needs_human: bool = False
     commands: tuple[str, ...] = ()
+    background: Background | None = None
+    controller: str = ""
+    """Which controller tells; filled in where it is sent."""
 
 
 class Notify(Action):

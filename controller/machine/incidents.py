@@ -2,26 +2,40 @@
 
 from collections.abc import Sequence
 
-from controller.machine.actions import Evidence, Incident
+from controller.machine.actions import Background, Evidence, Incident
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run, why_ended
 from specs.digests import short
+from validators.canary.figures import figure
+from validators.figures import significant
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
-__all__ = ["Evidence", "Incident"]
+__all__ = ["Background", "Evidence", "Incident"]
 
 MOST = 8
 """Evidence lines in one notification; the report has them all."""
+_QUARANTINED = "{} is quarantined and will not be released again."
 
 
 def evidence(reports: Sequence[Report]) -> tuple[Evidence, ...]:
     """The checks that stopped it, worst first; where none did, those that did not pass."""
-    checks = [check for report in reports for check in report.checks]
-    stopped = [check for check in checks if check.verdict in (Verdict.FAIL, Verdict.ERROR)]
-    doubtful = [check for check in checks if check.verdict in (Verdict.INCONCLUSIVE, Verdict.WARN)]
-    worst = sorted(stopped or doubtful, key=lambda check: -check.verdict.rank)
-    return tuple(_line(check) for check in worst[:MOST])
+    checks = [(check, report.gate) for report in reports for check in report.checks]
+    stopped = [one for one in checks if one[0].verdict in (Verdict.FAIL, Verdict.ERROR)]
+    doubtful = [one for one in checks if one[0].verdict in (Verdict.INCONCLUSIVE, Verdict.WARN)]
+    worst = sorted(stopped or doubtful, key=lambda one: -one[0].verdict.rank)
+    return tuple(_line(check, canary=gate == "canary") for check, gate in worst[:MOST])
+
+
+def figures(reports: Sequence[Report]) -> tuple[Evidence, ...]:
+    """Every signal of a canary, also those that are well, and what else did not pass."""
+    return tuple(
+        _line(check, canary=True)
+        for report in reports
+        if report.gate == "canary"
+        for check in report.checks
+        if check.subject or not check.verdict.passes
+    )[:MOST]
 
 
 def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
@@ -69,23 +83,67 @@ def spec_gone(pipeline: str, why: str) -> Incident:
 
 
 def rolled_back(
-    pipeline: str, environment: str, bad: Ref, now: Ref | None, why: str, reports: Sequence[Report]
+    pipeline: str,
+    environment: str,
+    bad: Ref,
+    now: Ref | None,
+    why: str,
+    reports: Sequence[Report],
+    background: Background,
 ) -> Incident:
-    """A version was taken out of an environment."""
+    """A version was taken out of an environment, or back before any request could reach it."""
+    place = f"{pipeline}/{environment}"
+    served = bool(background.hurt)
+    did = "rolled back" if served else "will not get"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: {environment} rolled back v{bad.version}",
-        what=f"{why} {short(bad.digest)} is quarantined and will not be released again.",
-        was=str(bad),
+        title=f"{pipeline}: {environment} {did} v{bad.version}",
+        what=f"{_sentence(why)} {_QUARANTINED.format(short(bad.digest))}",
+        was=str(bad) if served else None,
         now=str(now) if now else "nothing: there was no version before it",
         needs_human=now is None,
         evidence=evidence(reports),
-        commands=(
-            f"headgate releases {pipeline}",
-            f"headgate logs {pipeline}/{environment}",
-            f"headgate retry {pipeline}/{environment}",
-        ),
+        commands=(*_look_up(place, background, bad), f"headgate retry {place}"),
+        background=background,
+    )
+
+
+def restored(pipeline: str, environment: str, now: str | None) -> Incident:
+    """After a rollback: the version that was taken out has no traffic any more."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: the rollback in {environment} is done",
+        what="No request goes to what was rolled back any more, and stable answers as ready. "
+        "It stays quarantined: commit a fix, or lift that by `headgate retry`.",
+        now=now,
+        commands=(f"headgate releases {pipeline}", f"headgate retry {pipeline}/{environment}"),
+    )
+
+
+def did_not_start(
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: Ref | None,
+    why: str,
+    reports: Sequence[Report],
+    background: Background,
+) -> Incident:
+    """A version never came up in production, so that no request ever reached it."""
+    place = f"{pipeline}/{environment}"
+    left = f"{now} serves on: nothing was rolled back." if now else "Nothing serves there."
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: v{version.version} did not start in {environment}",
+        what=f"{_sentence(why)} {left} {_QUARANTINED.format(short(version.digest))}",
+        now=str(now) if now else "nothing: there was no version before it",
+        needs_human=now is None,
+        evidence=evidence(reports),
+        commands=(*_look_up(place, background, version), f"headgate retry {place}"),
+        background=background,
     )
 
 
@@ -111,7 +169,12 @@ def not_brought_back(
 
 
 def not_brought_up(
-    pipeline: str, environment: str, version: Ref, now: Ref | None, why: str
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: Ref | None,
+    why: str,
+    background: Background,
 ) -> Incident:
     """Something around a version keeps it from being released; its fault it is not."""
     place = f"{pipeline}/{environment}"
@@ -119,10 +182,15 @@ def not_brought_up(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} cannot be brought up in {environment}",
-        what=f"{why} {version} is not quarantined; retry it once that is mended.",
+        what=f"{_sentence(why)} {version} is not quarantined; retry it once that is mended.",
         now=str(now) if now else None,
         needs_human=True,
-        commands=(f"headgate retry {place}", f"headgate logs {place}", "headgate doctor"),
+        commands=(
+            f"headgate retry {place}",
+            *_look_up(place, background, version),
+            "headgate doctor",
+        ),
+        background=background,
     )
 
 
@@ -133,6 +201,7 @@ def failed_before_production(
     now: Ref | None,
     why: str,
     reports: Sequence[Report],
+    background: Background,
 ) -> Incident:
     """A version did not start, or failed its smoke requests, where no caller depends on it."""
     place = f"{pipeline}/{environment}"
@@ -140,10 +209,11 @@ def failed_before_production(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} failed in {environment}",
-        what=f"{why} It does not go on to production.",
+        what=f"{_sentence(why)} It does not go on to production, where nothing changed.",
         now=str(now) if now else None,
         evidence=evidence(reports),
-        commands=(f"headgate logs {place}", f"headgate retry {place}"),
+        commands=(*_look_up(place, background, version), f"headgate retry {place}"),
+        background=background,
     )
 
 
@@ -160,7 +230,22 @@ def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> 
     )
 
 
-def stuck(pipeline: str, environment: str, now: Ref | None, why: str) -> Incident:
+def brought_back(
+    pipeline: str, environment: str, version: Ref, was: Ref | None, by: str, why: str
+) -> Incident:
+    """A person went back to a version that had served before."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} is back at v{version.version}",
+        what=f"{version} serves all traffic again. Why: {_sentence(why)} Asked for by {by}.",
+        was=str(was) if was else None,
+        now=str(version),
+        commands=(f"headgate releases {pipeline}",),
+    )
+
+
+def stuck(pipeline: str, environment: str, now: Ref | str | None, why: str) -> Incident:
     """Something that should work by itself does not."""
     return Incident(
         pipeline=pipeline,
@@ -184,7 +269,7 @@ def recovered(pipeline: str, environment: str, now: Ref) -> Incident:
     )
 
 
-def ended(pipeline: str, environment: str, now: Ref | None) -> Incident:
+def ended(pipeline: str, environment: str, now: Ref | str | None) -> Incident:
     """What needed somebody is over."""
     return Incident(
         pipeline=pipeline,
@@ -195,11 +280,29 @@ def ended(pipeline: str, environment: str, now: Ref | None) -> Incident:
     )
 
 
-def held(pipeline: str, environment: str, version: Ref, now: Ref | None, why: str) -> Incident:
-    """A canary that the judge could not decide waits for a person."""
-    waits = _waits(pipeline, environment, version, now, why, "promote")
-    go_back = f"headgate rollback {pipeline}/{environment}"
-    return waits.model_copy(update={"commands": (*waits.commands, go_back)})
+def held(
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: str | None,
+    why: str,
+    reports: Sequence[Report],
+    background: Background,
+) -> Incident:
+    """A canary that the judge could not decide waits for a person, with its share of the traffic.
+
+    `now` says who has which.
+    """
+    place = f"{pipeline}/{environment}"
+    incident = _waits(pipeline, environment, version, now, why, "promote")
+    more = (f"headgate rollback {place}", *_look_up(place, background, version))
+    return incident.model_copy(
+        update={
+            "evidence": figures(reports),
+            "commands": (*incident.commands, *more),
+            "background": background,
+        }
+    )
 
 
 def approval(
@@ -222,21 +325,27 @@ def not_proposed(
     return _waits(pipeline, environment, version, now, why, "approve")
 
 
-def refused(pipeline: str, environment: str, now: Ref | None, why: str) -> Incident:
-    """A wish, or a release, that is not carried out."""
+def refused(
+    pipeline: str, environment: str, now: str | None, why: str, *, needs_human: bool
+) -> Incident:
+    """A wish, or a release, that is not carried out.
+
+    A person is needed where somebody wanted to get away from what serves, and it serves on.
+    """
+    kept = f"{environment} serves on what somebody wanted to leave"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: a change of {environment} was refused",
-        what=why,
-        now=str(now) if now else None,
-        needs_human=True,
+        title=f"{pipeline}: {kept if needs_human else f'a change of {environment} was refused'}",
+        what=_sentence(why),
+        now=now,
+        needs_human=needs_human,
         commands=(f"headgate releases {pipeline}", f"headgate models {pipeline}"),
     )
 
 
 def _waits(
-    pipeline: str, environment: str, version: Ref, now: Ref | None, why: str, go_on: str
+    pipeline: str, environment: str, version: Ref, now: Ref | str | None, why: str, go_on: str
 ) -> Incident:
     place = f"{pipeline}/{environment}"
     return Incident(
@@ -250,22 +359,44 @@ def _waits(
     )
 
 
+def _look_up(place: str, background: Background, version: Ref) -> tuple[str, ...]:
+    """Everything about a rollout on one page, and what its server wrote."""
+    return (
+        f"headgate show {background.rollout}",
+        f"headgate logs {place} --version {version.version}",
+    )
+
+
+def _sentence(text: str) -> str:
+    """What somebody gave as a reason, with its full stop; and its capital, where it begins with a
+    word and not with a version or a file."""
+    text = text.strip().rstrip(":")
+    first = text.partition(" ")[0]
+    text = text[:1].upper() + text[1:] if first.isalpha() else text
+    return text + ("" if text.endswith((".", "!", "?", "…")) else ".")
+
+
 def _because(run: Run) -> str:
     return f"It ran because of {run.trigger.why}."
 
 
-def _line(check: Check) -> Evidence:
+def _line(check: Check, *, canary: bool) -> Evidence:
+    signal = check.subject or check.name
+    shown = [
+        figure(signal, value) if canary and check.subject else _text(value)
+        for value in (check.observed, check.baseline)
+    ]
     return Evidence(
-        signal=check.subject or check.name,
-        observed=_text(check.observed),
+        signal=signal,
+        observed=shown[0],
         limit=check.limit or "",
-        baseline=_text(check.baseline),
+        baseline=shown[1],
         n=check.n,
         note=check.message,
     )
 
 
 def _text(value: float | str | None) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:.4g}"
+    if value is None or isinstance(value, str):
+        return value or ""
+    return significant(value)

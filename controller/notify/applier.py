@@ -76,14 +76,23 @@ class Addressed(Generic[State, Observed]):
 class NotifyApplier:
     """Applies `Send`."""
 
-    def __init__(self, notifier: Notifier, secrets: Secrets, issues: Issues | None = None) -> None:
+    def __init__(
+        self,
+        notifier: Notifier,
+        secrets: Secrets,
+        issues: Issues | None = None,
+        controller: str = "",
+    ) -> None:
+        """`controller` is what this one is called."""
         self._notifier = notifier
         self._secrets = secrets
         self._issues = issues
+        self._controller = controller
 
     async def apply(self, owner: Key, action: Send) -> Sequence[Message]:
         """Send it. Raises what `Notifier.send` raises, and `NeedsHuman` for a missing secret."""
         incident = self._secrets.redacted(action.incident)
+        incident = incident.model_copy(update={"controller": self._controller})
         if action.to is None:
             tell = log.warning if action.status == "firing" else log.info
             tell(

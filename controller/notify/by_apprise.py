@@ -2,8 +2,9 @@
 
 Pagers that know pairs (PagerDuty, incident.io, iLert, GoAlert, Squadcast, FireHydrant, SIGNL4,
 PagerTree, Splunk On-Call) get the alert as their key, so that one alert is one page and is
-resolved there. Webhooks (`json://`, `form://`, `xml://`) get `alert` and `status` as fields. All
-others get a message that says `Resolved:`.
+resolved there; what is no alert (`info`) is not for them, as each would stay open for ever.
+Webhooks (`json://`, `form://`, `xml://`) get `alert`, `status` and `level` as fields. All others
+get a message that says `Resolved:`.
 """
 
 import asyncio
@@ -12,6 +13,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+import structlog
 
 from controller.machine.actions import Incident
 from controller.notify import render
@@ -32,6 +35,8 @@ _REFUSED = {400, 401, 403, 404, 405, 410, 413, 422}
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 """How Apprise's services log a refusal; the rest of such a line may hold parts of the address."""
 
+log = structlog.get_logger("headgate.notify")
+
 
 class AppriseNotifier:
     """A `Notifier` for every service that Apprise knows."""
@@ -51,9 +56,12 @@ def _send(url: str, incident: Incident, status: Status, alert: str) -> None:
             f"cannot notify {scheme}://...: no address of a service that Apprise knows; see "
             "`apprise --details` for each service's form"
         )
+    if status == "info" and _pair(service):
+        log.info("a pager is not told of what is no alert", alert=alert, to=f"{scheme}://...")
+        return
     title, body, form = _said(service, incident, status, alert)
     apprise = Apprise(service, asset=_asset())
-    result = apprise.notify(body, title, notify_type=_kind(status), body_format=form)
+    result = apprise.notify(body, title, notify_type=_kind(incident, status), body_format=form)
     if not result:
         raise _failure(f"{service.service_name} ({scheme}://...)", result)
 
@@ -68,14 +76,21 @@ def _service(url: str, alert: str) -> Any:
     service: Any = Apprise.instantiate(url, asset=_asset())
     if service is None:
         return None
-    name = next((name for name in ("dedup", "entity_id") if name in service.template_args), None)
-    if name is None or "map" not in service.template_args.get("action", {}).get("values", ()):
+    name = _pair(service)
+    if name is None:
         return service
     key = alert if len(alert) <= LONGEST_KEY else digest(alert.encode())
     given = service.parse_url(url)["qsd"]  # what the address says itself is somebody's will
     more = {k: v for k, v in ((name, key), ("action", "map")) if k not in given}
     mark = "&" if "?" in url else "?"
     return Apprise.instantiate(f"{url}{mark}{urlencode(more)}" if more else url, asset=_asset())
+
+
+def _pair(service: Any) -> str | None:
+    """The argument by which a pager takes an alert's key; None for what is no such pager."""
+    if "map" not in service.template_args.get("action", {}).get("values", ()):
+        return None
+    return next((name for name in ("dedup", "entity_id") if name in service.template_args), None)
 
 
 def _said(service: Any, incident: Incident, status: Status, alert: str) -> tuple[str, str, str]:
@@ -99,14 +114,15 @@ def _said(service: Any, incident: Incident, status: Status, alert: str) -> tuple
     return title, text, NotifyFormat.TEXT
 
 
-def _kind(status: Status) -> Any:
+def _kind(incident: Incident, status: Status) -> Any:
     from apprise import NotifyType
 
     return {
-        "firing": NotifyType.FAILURE,
-        "resolved": NotifyType.SUCCESS,
+        "critical": NotifyType.FAILURE,
+        "warning": NotifyType.WARNING,
+        "over": NotifyType.SUCCESS,
         "info": NotifyType.INFO,
-    }[status]
+    }[render.level(incident, status)]
 
 
 def _failure(name: str, result: "AppriseResult") -> Failure:

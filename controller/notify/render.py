@@ -1,31 +1,48 @@
 """PURE. An incident in words: what a person who was just woken reads, and what a program does."""
 
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from controller.machine.actions import Evidence, Incident
+from controller.machine.actions import Background, Evidence, Incident, Moment
 from controller.notify.protocol import Status
+from specs.digests import short
 from validators.figures import clip, number
 
 LONGEST_SUBJECT = 120
+Level = Literal["critical", "warning", "info", "over"]
+
+
+def level(incident: Incident, status: Status) -> Level:
+    """How loud: critical is for what somebody has to get up for."""
+    if status == "firing":
+        return "critical" if incident.needs_human else "warning"
+    return "over" if status == "resolved" else "info"
 
 
 def subject(incident: Incident, status: Status) -> str:
     """One line that says by itself what happened, and whether to get up."""
     if status == "resolved":
         return clip(f"Resolved: {incident.title}", LONGEST_SUBJECT)
-    mark = "You are needed: " if incident.needs_human else ""
+    mark = "You are needed: " if level(incident, status) == "critical" else ""
     return clip(mark + incident.title, LONGEST_SUBJECT)
 
 
 def text(incident: Incident, status: Status, alert: str) -> str:
-    """The body as plain text; the subject is not said again."""
+    """The body as plain text; the subject is not said again.
+
+    What matters first comes first: many services cut what is long.
+    """
     parts = [clip(incident.what, 1_000), "\n".join(_state(incident, status))]
     if incident.evidence:
-        parts.append("\n".join(["Why:", *(f"- {_because(one)}" for one in incident.evidence)]))
+        parts.append(_listed("Why:", (_because(one) for one in incident.evidence)))
     if incident.commands:
         parts.append("\n".join(["Commands:", *(f"  {line}" for line in incident.commands)]))
-    parts.append(f"Alert {alert}: {status}.")
+    title, differs = _differs(incident)
+    if differs:
+        parts.append(_listed(title, differs))
+    parts.append(_signed(incident, status, alert))
     return "\n\n".join(parts) + "\n"
 
 
@@ -34,18 +51,25 @@ def markdown(incident: Incident, status: Status, alert: str) -> str:
     parts = [_harmless(clip(incident.what, 1_000))]
     parts.append("\n".join(f"- {_bold(line)}" for line in _state(incident, status)))
     if incident.evidence:
-        why = (_bold(_because(one)) for one in incident.evidence)
-        parts.append("\n".join(["Why:", "", *(f"- {line}" for line in why)]))
+        parts.append(_listed("Why:\n", (_bold(_because(one)) for one in incident.evidence)))
     if incident.commands:
         commands = "\n".join(incident.commands).replace("```", "")
         parts.append(f"```\n{commands}\n```")
-    parts.append(f"Alert {_harmless(alert)}: {status}.")
+    title, differs = _differs(incident)
+    if differs:
+        parts.append(_listed(f"{_harmless(title)}\n", (_bold(line) for line in differs)))
+    parts.append(_harmless(_signed(incident, status, alert)))
     return "\n\n".join(parts) + "\n"
 
 
 def as_json(incident: Incident, status: Status, alert: str) -> dict[str, Any]:
     """Every field, for webhooks and for the structured parts of pagers."""
-    return {"alert": alert, "status": status, "incident": incident.plain()}
+    return {
+        "alert": alert,
+        "status": status,
+        "level": level(incident, status),
+        "incident": incident.plain(),
+    }
 
 
 def _state(incident: Incident, status: Status) -> list[str]:
@@ -56,7 +80,52 @@ def _state(incident: Incident, status: Status) -> list[str]:
         lines.append(f"Taken out: {incident.was}")
     if status != "resolved":
         lines.append(f"Needs you: {'yes' if incident.needs_human else 'no'}")
+    if incident.background:
+        lines += _known(incident.background)
     return [clip(line, 300) for line in lines]
+
+
+def _known(background: Background) -> Iterator[str]:
+    if background.hurt:
+        yield f"Callers hurt: {background.hurt}"
+    if background.since:
+        yield f"Since: {_times(background.since)}"
+    if origin := background.origin:
+        said = f": {clip(origin.subject, 100)}" if origin.subject else ""
+        by = f" by {clip(origin.author, 60)}" if origin.author else ""
+        yield f"Commit: {short(origin.commit)}{by}{said}"
+    if background.because:
+        yield f"Released because: {background.because}"
+
+
+def _times(moments: tuple[Moment, ...]) -> str:
+    """`canary began 2026-11-29 14:00:05 UTC, rolled back 14:00:31`: the day where it changes."""
+    said, day = [], ""
+    for moment in moments:
+        at = datetime.fromtimestamp(moment.at, UTC)
+        date = at.strftime("%Y-%m-%d")
+        zone = " UTC" if not day else ""
+        shown = at.strftime("%H:%M:%S") if date == day else at.strftime("%Y-%m-%d %H:%M:%S")
+        said.append(f"{moment.what} {shown}{zone}")
+        day = date
+    return ", ".join(said)
+
+
+def _differs(incident: Incident) -> tuple[str, list[str]]:
+    """What the version has that the one which serves has not, with a title."""
+    if incident.background is None:
+        return "", []
+    lines = [clip(one, 300) for one in incident.background.differs]
+    return f"Differs from {clip(incident.background.beside, 100)}:", lines
+
+
+def _listed(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([title, *(f"- {line}" for line in lines)])
+
+
+def _signed(incident: Incident, status: Status, alert: str) -> str:
+    by = f" Told by the controller {clip(incident.controller, 100)}." if incident.controller else ""
+    return f"Alert {alert}: {status}.{by}"
 
 
 def _because(evidence: Evidence) -> str:
@@ -69,7 +138,8 @@ def _because(evidence: Evidence) -> str:
     ]
     known = "; ".join(fact for fact in facts if fact)
     said = f"{evidence.signal}: {known}" if known else evidence.signal
-    return clip(f"{said}. {evidence.note}" if evidence.note else said, 500)
+    note = evidence.note[:1].upper() + evidence.note[1:]
+    return clip(f"{said}. {note}" if note else said, 600)
 
 
 def _bold(line: str) -> str:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from deployers.ended_logs import MOST, EndedLogs
 from deployers.local import LocalDeployer
+from deployers.processes import Processes, ProcessSpec, State
 from deployers.protocol import Desired, ServerStatus
-from deployers.site import Placed, Site, free_port
+from deployers.site import ENDED, Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
 from tests.contracts.test_local_deployer import local_server
@@ -95,6 +97,61 @@ async def test_a_secret_at_the_edge_of_what_is_quoted_is_not_told_in_half(
         status = await ended(deployer, "v1")
     assert "hush" not in status.detail
     assert status.detail.endswith(f"***{filler}"[-1990:])
+
+
+async def test_what_a_server_wrote_outlives_it_until_its_time_is_over(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+    stable, canary = (local_server(tmp_path, name) for name in ("v1", "v2"))
+    command = f"sh -c {shlex.quote('echo the canary was here; exec ' + canary.run)}"
+    canary = canary.model_copy(update={"run": command})
+    await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=0.5))
+    await applied(deployer, Desired(stable=stable))
+    log = tmp_path / "home" / ENDED / site.server("v2") / "log"
+
+    async def gone() -> bool:
+        return "v2" not in site.placed()
+
+    await eventually(gone)
+    assert "the canary was here" in log.read_text()
+    assert deployer.ended.forget(time.time() - 3600) == 0
+    assert log.exists()
+    assert deployer.ended.forget(time.time() + 3600) == 1
+    assert not log.exists()
+
+
+async def test_of_a_server_that_keeps_dying_the_log_before_the_present_one_is_kept(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    desired = Desired(stable=local_server(tmp_path, "v1", dies=3))
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+
+    async def died_again() -> bool:
+        await applied(deployer, desired)
+        return site.placed()["v1"].crashes >= 2
+
+    await eventually(died_again)
+    ended = tmp_path / "home" / ENDED
+    assert [log.name for log in ended.iterdir()] == [site.server("v1")], "one for each server"
+    assert "cannot load the model" in (ended / site.server("v1") / "log").read_text()
+
+
+def test_only_the_servers_that_ended_last_are_remembered_for_each_place(tmp_path: Path) -> None:
+    logs = EndedLogs(tmp_path / ENDED)
+    one, other = (Site.of(tmp_path / "places", place) for place in (PLACE, "toy/staging"))
+    with Processes(tmp_path / "processes") as processes:
+        for site, number in [(other, 0), *((one, n) for n in range(MOST + 2))]:
+            process = site.server(f"v{number}")
+            processes.start(process, ProcessSpec(argv=("true",), cwd=str(tmp_path)))
+            while processes.status(process).state is not State.ENDED:
+                time.sleep(0.005)
+            logs.put_away(processes, site, process)
+            os.utime(tmp_path / ENDED / process, (number, number))
+    kept = {path.name for path in (tmp_path / ENDED).iterdir()}
+    assert kept == {other.server("v0"), *(one.server(f"v{n}") for n in range(2, MOST + 2))}
+    logs.forget_site(one)
+    assert [path.name for path in (tmp_path / ENDED).iterdir()] == [other.server("v0")]
 
 
 async def test_a_server_that_keeps_dying_is_started_again_with_growing_pauses(

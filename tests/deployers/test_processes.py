@@ -237,6 +237,26 @@ def test_a_running_process_cannot_be_removed_and_an_ended_one_leaves_nothing(
     assert processes.log("step").read_text() == "again\n"
 
 
+def test_what_a_process_wrote_can_outlive_it_in_place_of_what_the_one_before_it_wrote(
+    processes: Processes, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept" / "step"
+    for word in ("first", "second"):
+        processes.start("step", sh(tmp_path, f"echo {word}"))
+        end(processes, "step")
+        processes.put_away("step", kept)
+        processes.put_away("step", kept)  # as after a crash: what is kept stays
+        assert (kept / "log").read_text() == f"{word}\n"
+    assert processes.names() == []
+    assert kept.stat().st_mode & 0o077 == 0
+    processes.start("step", sh(tmp_path, "sleep 1000"))
+    until(lambda: processes.status("step").state is State.RUNNING)
+    with pytest.raises(ValueError, match="still runs"):
+        processes.put_away("step", kept)
+    processes.stop("step", grace=1)
+    end(processes, "step")
+
+
 def test_one_that_is_stopped_before_it_began_never_runs(
     processes: Processes, tmp_path: Path
 ) -> None:

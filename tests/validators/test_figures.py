@@ -1,10 +1,13 @@
 """Measured numbers: four digits, and none that reads as what it is not."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.figures import signed, significant
+from validators.figures import milliseconds, percent, relative, rounded, signed, significant
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,67 @@ def test_a_shown_number_is_close_to_the_number_and_never_wrongly_one(value: floa
     shown = float(significant(value).replace(",", ""))
     assert shown == pytest.approx(value, rel=6e-4)
     assert value in (1, -1) or shown not in (1, -1)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (1.0, "100 %"),
+        (0.9997, "99.97 %"),
+        (0.99999, ">99.99 %"),
+        (0.995, "99.5 %"),
+        (0.5, "50 %"),
+        (0.034, "3.4 %"),
+        (0.00004, "<0.01 %"),
+        (0.0, "0 %"),
+    ],
+)
+def test_a_share_reads_as_all_or_nothing_only_where_it_is(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (0.00000004, "<0.000001"),
+        (0.0000123, "0.000012"),
+        (0.0512, "0.0512"),
+        (99.96, "100"),
+        (131.4, "131"),
+        (12_400.0, "12,400"),
+        (-1_234.5, "-1,234"),
+        (1e7, "10,000,000"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_a_number_for_a_glance_is_short_and_has_no_exponent(value: float, text: str) -> None:
+    assert rounded(value) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [(0.079, "+7.9 %"), (-0.12, "-12 %"), (14.999, "+1,500 %"), (0.0, "0 %"), (9.999, "+1,000 %")],
+)
+def test_a_relative_change_has_a_sign_and_no_exponent(change: float, text: str) -> None:
+    assert relative(change) == text
+
+
+@given(st.floats(min_value=-1e15, max_value=1e15))
+def test_no_number_that_a_woken_person_reads_has_an_exponent(value: float) -> None:
+    for text in (rounded(value), rounded(value, 2), relative(value), milliseconds(value)):
+        assert "e" not in text
+
+
+def test_no_other_place_writes_so_few_digits_that_a_hundred_gets_an_exponent() -> None:
+    """`{:.2g}` makes `1e+02` of 99.7; `rounded` does not. A p value is never that large."""
+    few = re.compile(r":[+,]*\.[1-3]g\}")
+    root = Path(__file__).parents[2]
+    found = [
+        path.relative_to(root).as_posix()
+        for package in ("controller", "deployers", "specs", "validators")
+        for path in sorted((root / package).rglob("*.py"))
+        if few.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["validators/model/slices.py"]

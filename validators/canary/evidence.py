@@ -7,6 +7,9 @@ from typing import Final
 from validators.canary.figures import figures
 from validators.canary.judgement import Decision, Evidence, Judgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS
+from validators.canary.state import State
+from validators.canary.tail import convicting
+from validators.figures import rounded
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -19,27 +22,33 @@ _LOOK_FOR: Final = {
 }
 
 
-def report(judgement: Judgement, subject: str) -> Report:
+def report(judgement: Judgement, subject: str, state: State | None = None) -> Report:
     """The judgement as a report: PASS exactly when it promotes, FAIL exactly when it rolls back.
 
-    Signals first, the guilty one at the top; then what has to hold for any decision.
+    Signals first, the guilty one at the top; then what has to hold for any decision. With the
+    state that was judged, a latency says in which part of the distribution it is worse.
     """
-    signals = [_signal(judgement, each) for each in judgement.evidence]
+    signals = [_signal(judgement, each, state) for each in judgement.evidence]
     signals += [_difference(judgement, each) for each in judgement.differences]
     return Report(
         gate="canary",
         subject=subject,
         checks=(*signals, _records(judgement), _bake(judgement), _fresh(judgement)),
-        notes=(headline(judgement),),
+        notes=(headline(judgement, state),),
     )
 
 
-def headline(judgement: Judgement) -> str:
-    """The decision in a sentence or two, with what it waits for."""
+def headline(judgement: Judgement, state: State | None = None) -> str:
+    """What the judge says in a sentence or two, with what it waits for.
+
+    That the evidence lets it pass does not say that it is promoted: it may have weights to grow
+    through, or be paused.
+    """
     policy, first = judgement.policy, judgement.evidence[0]
     if judgement.decision is Decision.ROLLBACK:
-        guilty = [each.signal for each in judgement.evidence if each.guilty]
-        what = " and ".join(guilty) or f"its signals together, {first.signal} most of all"
+        guilty = [_named(each, state) for each in judgement.evidence if each.guilty]
+        most = _named(first, state)
+        what = " and ".join(guilty) or f"its signals together, {most} most of all"
         return (
             f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
             f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
@@ -61,8 +70,8 @@ def headline(judgement: Judgement) -> str:
         )
     if judgement.decision is Decision.PROMOTE:
         return (
-            "Promoted: every signal is shown to be within its margin. A canary that is worse by "
-            f"a margin gets there at most once in {1 / policy.false_promotion:,.0f}."
+            "Every signal is shown to be within its margin: a canary that is worse by a margin "
+            f"gets there at most once in {1 / policy.false_promotion:,.0f}."
         )
     late = judgement.decision is Decision.INCONCLUSIVE
     return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
@@ -75,7 +84,7 @@ def odds(log_e: float) -> str:
     value = exp(log_e)
     if value < 0.005:
         return "below 0.01"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return rounded(value, 2)
 
 
 def duration(seconds: float) -> str:
@@ -103,7 +112,7 @@ def _missing(judgement: Judgement) -> str:
             return f"{names} not yet shown to be within the margin"
         total = judgement.canary.requests + judgement.stable.requests
         pace = total / judgement.window if judgement.window else 0.0
-        when = f" ({duration(more / pace)} at {pace:,.3g} a second)" if pace else ""
+        when = f" ({duration(more / pace)} at {rounded(pace)} a second)" if pace else ""
         return (
             f"about {more:,} more requests{when} show that {names} "
             f"{'is' if len(open_) == 1 else 'are'} within the margin, if the canary is like stable"
@@ -111,6 +120,12 @@ def _missing(judgement: Judgement) -> str:
     if not judgement.baked:
         return f"{duration(judgement.policy.minimum_bake - judgement.window)} of the minimum bake"
     return "fresh traffic"
+
+
+def _named(evidence: Evidence, state: State | None) -> str:
+    """The signal, with the part of the distribution that convicts."""
+    tail = convicting(state, evidence)
+    return f"{evidence.signal} ({tail.name})" if tail else evidence.signal
 
 
 def _names(evidence: Sequence[Evidence]) -> str:
@@ -146,7 +161,7 @@ def _difference(judgement: Judgement, evidence: Evidence) -> Check:
     )
 
 
-def _signal(judgement: Judgement, evidence: Evidence) -> Check:
+def _signal(judgement: Judgement, evidence: Evidence, state: State | None) -> Check:
     policy = judgement.policy
     verdict = _verdict(judgement, evidence)
     convicts, acquits = 1 / policy.false_rollback, 1 / policy.false_promotion
@@ -160,7 +175,10 @@ def _signal(judgement: Judgement, evidence: Evidence) -> Check:
         f"evidence that it is worse {odds(evidence.log_worse)} of {convicts:,.0f}, that it is "
         f"within the margin {odds(evidence.log_safe)} of {acquits:,.0f}",
     )
-    return _check(judgement, evidence, verdict, weighed, _next_step(judgement, evidence, verdict))
+    next_step = _next_step(judgement, evidence, verdict)
+    check = _check(judgement, evidence, verdict, weighed, next_step)
+    tail = convicting(state, evidence) if verdict is Verdict.FAIL else None
+    return check.model_copy(update={"message": f"{tail}; {check.message}"}) if tail else check
 
 
 def _check(

@@ -7,6 +7,7 @@ from specs.traffic import NO_ANSWER
 from validators.canary.answers import FREE
 from validators.canary.judgement import Judgement, Served
 from validators.canary.policy import CONTENT, ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS, SIZE, Policy
+from validators.figures import milliseconds, percent, relative, rounded
 
 _NAMED: Final = 3
 """Statuses, or kinds of answers, that are named; the most frequent."""
@@ -31,17 +32,21 @@ def figures(judgement: Judgement, signal: str) -> Figures:
     return _size(judgement) if signal == SIZE else _latency(judgement, signal)
 
 
-def percent(share: float) -> str:
-    """A share for people: 0.12 %, 3.4 %, 98 %."""
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+def figure(signal: str, value: float | str | None) -> str:
+    """What a signal showed, in its unit: `1.3 %`, `131 ms`, `512 B`; empty if it is not known."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if signal == SIZE:
+        return f"{value:,.0f} B"
+    return milliseconds(value) if signal.startswith("latency") else percent(value)
 
 
 def _statuses(judgement: Judgement, signal: str) -> Figures:
     policy = judgement.policy
     if signal == ERRORS_AT_MOST:
-        limit, signal = f"<= {100 * (policy.errors_at_most or 0.0):.3g} %", ERRORS
+        limit, signal = f"<= {percent(policy.errors_at_most or 0.0)}", ERRORS
     else:
-        limit = f"not worse by more than {100 * policy.margin(signal):.3g} points"
+        limit = f"not worse by more than {rounded(100 * policy.margin(signal))} points"
     canary, stable = (
         _count(arm, policy, signal) / arm.requests if arm.requests else None
         for arm in (judgement.canary, judgement.stable)
@@ -93,12 +98,12 @@ def _content(judgement: Judgement) -> Figures:
         else None
         for arm in (judgement.canary, judgement.stable)
     )
-    points = 100 * judgement.policy.margin(CONTENT)
+    points = rounded(100 * judgement.policy.margin(CONTENT))
     words = " and ".join(
         f"{whose} answers are {_kinds(arm.seen.kinds, arm.seen.answers)}"
         for whose, arm in (("the canary's", judgement.canary), ("stable's", judgement.stable))
     )
-    return Figures(canary, stable, f"at most {points:.3g} points more that stable's are not", words)
+    return Figures(canary, stable, f"at most {points} points more that stable's are not", words)
 
 
 def _kinds(kinds: Mapping[str, int], of: int) -> str:
@@ -111,8 +116,8 @@ def _size(judgement: Judgement) -> Figures:
         arm.seen.size / arm.seen.answers if arm.seen.answers else None
         for arm in (judgement.canary, judgement.stable)
     )
-    factor = 1 + (judgement.policy.size_margin or 0.0)
-    limit = f"from 1/{factor:.3g} to {factor:.3g} times stable's, give or take {FREE} bytes"
+    factor = rounded(1 + (judgement.policy.size_margin or 0.0))
+    limit = f"from 1/{factor} to {factor} times stable's, give or take {FREE} bytes"
     words = "the size of good answers is not known of both yet"
     if canary is not None and stable is not None:
         words = f"the canary's answers have {canary:,.0f} bytes on average, stable's {stable:,.0f}"
@@ -123,7 +128,7 @@ def _latency(judgement: Judgement, signal: str) -> Figures:
     canary, stable = judgement.canary, judgement.stable
     own = next(each for each in judgement.policy.latencies if each.name == signal)
     values = [getattr(arm, own.statistic) for arm in (canary, stable)]
-    limit = f"not worse by more than {100 * own.margin:.3g} %"
+    limit = f"no quantile slower by more than {percent(own.margin)}"
     words = f"the {own.statistic} latency is not known of both yet"
     if values[0] is not None and values[1] is not None:
         spread = f"mean/p50/p90/p99 of the canary {_spread(canary)}, of stable {_spread(stable)}"
@@ -131,15 +136,15 @@ def _latency(judgement: Judgement, signal: str) -> Figures:
     if canary.waiting and canary.oldest is not None:
         words += (
             f"; {canary.waiting:,} requests to the canary wait for their answers, the oldest for "
-            f"{canary.oldest:.2g} s"
+            f"{rounded(canary.oldest, 2)} s"
         )
     return Figures(values[0], values[1], limit, words)
 
 
 def _spread(arm: Served) -> str:
     values = (arm.mean, arm.p50, arm.p90, arm.p99)
-    return "/".join(f"{1000 * (value or 0.0):,.3g}" for value in values) + " ms"
+    return "/".join(rounded(1000 * (value or 0.0)) for value in values) + " ms"
 
 
 def _slower(canary: float, stable: float) -> str:
-    return f"{100 * (canary / stable - 1):+.3g} %" if stable > 0 else "not comparable"
+    return relative(canary / stable - 1) if stable > 0 else "not comparable"

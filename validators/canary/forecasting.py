@@ -8,6 +8,7 @@ from validators.canary.bets import RATIOS, Outcome, least, log_mixture, ratio
 from validators.canary.evidence import duration
 from validators.canary.policy import ERRORS, Policy
 from validators.canary.state import State
+from validators.figures import percent, rounded
 from validators.report import Value
 
 SHARES: Final = (0.1, 0.25, 0.5)
@@ -34,9 +35,9 @@ class Forecast(Value):
     @property
     def text(self) -> str:
         """The forecast in two or three sentences."""
-        base, found = _percent(self.base_error), self.found_by_deadline
-        what = "nothing" if found is None else f"{base} -> {_percent(found)} errors"
-        who = f"{_percent(self.share)} of {self.rate:g} requests/s"
+        base, found = percent(self.base_error), self.found_by_deadline
+        what = "nothing" if found is None else f"{base} -> {percent(found)} errors"
+        who = f"{percent(self.share)} of {rounded(self.rate)} requests/s"
         lines = [f"{who} finds {what} by the deadline of {duration(self.deadline)}."]
         if self.doubling_limit is not None:
             lines.append(
@@ -145,12 +146,8 @@ def _advice(rate: float, rho: float, base: float, policy: Policy) -> str | None:
     for share in SHARES:
         time = needed(share)
         if share > rho and time is not None and time <= policy.deadline:
-            return f"Use {_percent(share)}{longer}."
+            return f"Use {percent(share)}{longer}."
     return f"Use a deadline of {duration(now)}." if now is not None else "Use a wider margin."
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2g} %"
 
 
 def _span(seconds: float | None) -> str:

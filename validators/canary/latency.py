@@ -116,6 +116,13 @@ def prior(statistic: Statistic) -> list[float]:
     ]
 
 
+def levels() -> list[float | None]:
+    """Above which quantile of stable's latencies each expert bets, in the order of `prior`; None
+    for those that bet on all of the distribution."""
+    tails = [level for level, tilts in _EXCEEDANCE.values() for _ in tilts]
+    return [*tails, *[None] * len(_LOCATION)]
+
+
 def wealth(
     bins: Bins | None, counted: Iterable[Binned], unended: Iterable[Unended] = ()
 ) -> list[float]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from validators.figures import number, percent, signed, significant
+from validators.figures import number, percent, rounded, signed, significant
 from validators.report import Check, Interval, Report
 from validators.verdict import Verdict, worst
 
@@ -187,7 +187,7 @@ def bounds(of: Interval, *, signs: bool) -> str:
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `1 h 30 min`: the two largest parts."""
     if seconds < 60:
-        return f"{seconds:.3g} s"
+        return f"{rounded(seconds)} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"

@@ -1,9 +1,29 @@
-"""PURE. Who is told what about an environment, once, and when it is over."""
+"""PURE. Who is told what about an environment, once, and when it is over.
+
+An alert is open for as long as what it says is so:
+
+| alert                   | it says                               | it ends                      |
+|-------------------------|---------------------------------------|------------------------------|
+| rollback/ROLLOUT        | callers are being taken off a version | none goes there, and stable  |
+|                         |                                       | answers; or the next serves  |
+| gate_failed/ROLLOUT     | the newest did not start, or failed   | a later release is promoted  |
+|                         | its smoke requests: it is not out     |                              |
+| stuck/ROLLOUT           | it is held, or cannot be brought up   | it ends, or a later one does |
+| approval_needed/ROLLOUT | it waits for a person                 | somebody decides             |
+| stuck/deploy            | what should run cannot be deployed    | it runs                      |
+| stuck/write_environment | git does not take the commit          | git has it                   |
+| stuck/stable            | stable does not answer                | it does                      |
+| refused/...             | somebody wanted away from what serves | something else serves        |
+
+What needs nobody and does not last (a promotion, a wish or release that is refused) is no alert.
+Whoever was told of the beginning hears of the end, whom the specs name then or not.
+"""
 
 from typing import Any, Literal
 
 from controller.machine import incidents
 from controller.machine.actions import Incident, Notify
+from controller.machine.environments.background import serves
 from controller.machine.environments.environment import Environment, Observed, Out, server_name
 from controller.machine.pipelines.version import ModelVersion, Ref
 from deployers.protocol import ServerStatus
@@ -23,22 +43,18 @@ def tell(
     *,
     status: Literal["firing", "resolved", "info"] = "firing",
 ) -> Environment:
-    """Owe one notification; one that fires is an alert, which a later promotion resolves."""
+    """Owe one notification; one that fires is an alert, open until it is resolved."""
     alert = f"{env.place}/{event}/{name}"
     if status == "firing" and alert in env.alerts:
         return env  # they know
     notify = version.spec.notify if version else ()
     to = tuple(n.to for n in notify if event in n.on)
-    out.actions.append(
-        Notify(
-            event=event,
-            status=status,
-            alert=alert,
-            to=to,
-            incident=incident,
+    if status == "firing":
+        env = env.model_copy(
+            update={"alerts": (*env.alerts, alert), "told": {**env.told, alert: to}}
         )
-    )
-    return env.model_copy(update={"alerts": (*env.alerts, alert)}) if status == "firing" else env
+    out.actions.append(Notify(event=event, status=status, alert=alert, to=to, incident=incident))
+    return env
 
 
 def refuse(
@@ -48,40 +64,84 @@ def refuse(
     observed: Observed,
     out: Out,
     name: str,
+    *,
+    needs_human: bool = False,
 ) -> Environment:
-    """Tell that something is not carried out: whom that version's spec names, or else stable's."""
+    """Tell that something is not carried out: whom that version's spec names, or else stable's.
+
+    `needs_human`: somebody wanted away from what serves, and it serves on.
+    """
     if version is None and env.stable is not None:
         version = observed.versions.get(env.stable.version)
-    incident = incidents.refused(env.pipeline, env.name, env.stable, why)
-    return tell(env, version, "refused", name, incident, out, status="info")
+    incident = incidents.refused(
+        env.pipeline, env.name, serves(env, observed), why, needs_human=needs_human
+    )
+    status: Literal["firing", "info"] = "firing" if needs_human else "info"
+    return tell(env, version, "refused", name, incident, out, status=status)
 
 
 def resolve(
-    env: Environment, version: ModelVersion, ref: Ref, was: Ref | None, out: Out
+    env: Environment, version: ModelVersion, ref: Ref, was: Ref | None, out: Out, *, released: bool
 ) -> Environment:
-    """Every alert of the environment ends with a promotion; `was` is what served before it."""
+    """What another version ends by serving all traffic; `was` is what served before it.
+
+    A release ends every alert. What a person brought back does not bring out what failed to start,
+    and its commit is yet to come.
+    """
+    incident = incidents.promoted(env.pipeline, env.name, ref, was)
     for alert in env.alerts:
-        event: Any = alert.removeprefix(f"{env.place}/").split("/")[0]
-        incident = incidents.promoted(env.pipeline, env.name, ref, was)
-        to = tuple(n.to for n in version.spec.notify if event in n.on)
-        out.actions.append(
-            Notify(event=event, status="resolved", alert=alert, to=to, incident=incident)
-        )
-    return env.model_copy(update={"alerts": ()})
+        event, _, name = alert.removeprefix(f"{env.place}/").partition("/")
+        lasts = event == "gate_failed" or name in ("write_environment", "deploy", "stable")
+        if released or not lasts:
+            env = _end(env, alert, version, incident, out)
+    return env
+
+
+def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment:
+    """Rollbacks are over once what runs is what should, and the stable server answers as ready.
+
+    To be asked where the first is so.
+    """
+    stable = env.stable
+    if stable is None:
+        return env
+    server = observed.deployed.server(server_name(env.place, stable))
+    if server is None or not server.ready:
+        return env
+    incident = incidents.restored(env.pipeline, env.name, serves(env, observed))
+    for alert in env.alerts:
+        if alert.startswith(f"{env.place}/rollback/"):
+            env = _end(env, alert, observed.versions.get(stable.version), incident, out)
+    return env
 
 
 def over(
     env: Environment, version: ModelVersion | None, name: str, incident: Incident, out: Out
 ) -> Environment:
     """Resolve what fires under that name, if anything does."""
-    events: tuple[NotifyEvent, ...] = ("stuck", "approval_needed")
-    for event in events:
+    for event in ("stuck", "approval_needed"):
         alert = f"{env.place}/{event}/{name}"
         if alert in env.alerts:
-            env = tell(env, version, event, name, incident, out, status="resolved")
-            rest = tuple(a for a in env.alerts if a != alert)
-            env = env.model_copy(update={"alerts": rest})
+            env = _end(env, alert, version, incident, out)
     return env
+
+
+def _end(
+    env: Environment, alert: str, version: ModelVersion | None, incident: Incident, out: Out
+) -> Environment:
+    """Tell those who were told that it fires; of an older state, those whom `version` names."""
+    event: Any = alert.removeprefix(f"{env.place}/").split("/")[0]
+    notify = version.spec.notify if version else ()
+    to = env.told.get(alert, tuple(n.to for n in notify if event in n.on))
+    out.actions.append(
+        Notify(event=event, status="resolved", alert=alert, to=to, incident=incident)
+    )
+    return env.model_copy(
+        update={
+            "alerts": tuple(one for one in env.alerts if one != alert),
+            "told": {name: whom for name, whom in env.told.items() if name != alert},
+        }
+    )
 
 
 def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> Environment:

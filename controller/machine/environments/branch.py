@@ -42,6 +42,8 @@ def restore(
     observed: Observed,
     out: Out,
     now: float,
+    *,
+    needs_human: bool = False,
 ) -> Environment:
     """Refuse a human's commit: say why, and let the file name what runs again."""
     stable = observed.versions.get(env.stable.version) if env.stable else None
@@ -49,7 +51,7 @@ def restore(
     subject = f"refuse a change of {env.name}"
     name = f"{env.place}/refuse/{env.heeded}"
     env = write(env, name, subject, file, out)
-    return refuse(env, why, version, observed, out, name)
+    return refuse(env, why, version, observed, out, name, needs_human=needs_human)
 
 
 def say_what_runs(env: Environment, observed: Observed, out: Out, now: float) -> Environment:

@@ -96,7 +96,7 @@ def _verdicts(
     bad = [q for q in env.quarantine if not before.quarantined(q.digest)]
     good = [e.rollout.version for e in out.ended if e.outcome == "promoted"]
     said: list[tuple[int, bool, str]] = [
-        *((q.version, False, f"v{q.version} was taken back: {q.reason}") for q in bad),
+        *((q.version, False, f"v{q.version} is quarantined: {q.reason}") for q in bad),
         *((ref.version, True, f"v{ref.version} was promoted") for ref in good),
     ]
     return [

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from controller.machine import incidents
 from controller.machine.core import Key, Message
 from controller.machine.environments.alerts import over, resolve, tell
+from controller.machine.environments.background import background
 from controller.machine.environments.branch import restore, summary, write
 from controller.machine.environments.environment import (
     REMEMBERED,
@@ -89,6 +90,7 @@ def settle(
             outcome="promoted",
             reason=rollout.why,
             at=now,
+            beside=was,
         ),
     )
     env = env.model_copy(
@@ -103,9 +105,12 @@ def settle(
             "lost": None,
         }
     )
-    if rollout.kind == "release":
-        env = resolve(env, version, rollout.version, was, out)
-    incident = incidents.promoted(env.pipeline, env.name, rollout.version, was)
+    released = rollout.kind == "release"
+    env = resolve(env, version, rollout.version, was, out, released=released)
+    place = (env.pipeline, env.name, rollout.version, was)
+    incident = incidents.promoted(*place)
+    if rollout.kind == "revert":
+        incident = incidents.brought_back(*place, rollout.by, rollout.why)
     env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
     if env.name == "staging" and rollout.kind == "release":
         out.messages.append(
@@ -146,10 +151,11 @@ def stop(
     if rollout.kind != "release":
         return _not_served(env, rollout, why, version, observed, out, now)
     reports = [r for r in (rollout.smoke, report_of(rollout)) if r is not None]
+    ends = "failed" if outcome == "failed" else "rolled back"
+    about = (why, reports, background(env, rollout, observed, now, ends))
+    place = (env.pipeline, env.name, rollout.version, env.stable)
     if outcome == "failed" and env.name != "production":
-        incident = incidents.failed_before_production(
-            env.pipeline, env.name, rollout.version, env.stable, why, reports
-        )
+        incident = incidents.failed_before_production(*place, *about)
         return tell(env, version, "gate_failed", rollout.id, incident, out)
     env = quarantine(env, rollout.version, why, now)
     file = file_of(
@@ -161,11 +167,15 @@ def stop(
         at=now,
         evidence=summary(report_of(rollout)),
     )
-    subject = f"roll back v{rollout.version.version} in {env.name}"
+    number = rollout.version.version
+    if outcome == "failed":
+        subject = f"quarantine v{number}, which did not start in {env.name}"
+        env = write(env, f"{rollout.id}/rollback", subject, file, out)
+        incident = incidents.did_not_start(*place, *about)
+        return tell(env, version, "gate_failed", rollout.id, incident, out)
+    subject = f"roll back v{number} in {env.name}"
     env = write(env, f"{rollout.id}/rollback", subject, file, out)
-    incident = incidents.rolled_back(
-        env.pipeline, env.name, rollout.version, env.stable, why, reports
-    )
+    incident = incidents.rolled_back(*place, *about)
     return tell(env, version, "rollback", rollout.id, incident, out)
 
 
@@ -180,7 +190,10 @@ def give_up(
     env = _leave(env, rollout, "failed", why, version, out, now)
     if rollout.kind != "release":
         return _not_served(env, rollout, why, version, observed, out, now)
-    incident = incidents.not_brought_up(env.pipeline, env.name, rollout.version, env.stable, why)
+    about = background(env, rollout, observed, now, "given up")
+    incident = incidents.not_brought_up(
+        env.pipeline, env.name, rollout.version, env.stable, why, about
+    )
     return tell(env, version, "stuck", rollout.id, incident, out)
 
 
@@ -202,6 +215,7 @@ def _leave(
             outcome=outcome,
             reason=why,
             at=now,
+            beside=env.stable,
         ),
     )
     promotes = env.write is not None and env.write.write == f"{rollout.id}/promote"
@@ -226,13 +240,15 @@ def _not_served(
     """
     if rollout.kind == "wish":
         why = f"{rollout.version} could not be brought up: {why}"
-        return restore(env, why, version, observed, out, now)
+        needed = env.stable is not None  # perhaps somebody fled from it
+        return restore(env, why, version, observed, out, now, needs_human=needed)
     incident = incidents.not_brought_back(env.pipeline, env.name, rollout.version, env.stable, why)
     return tell(env, version, "stuck", rollout.id, incident, out)
 
 
 def report_of(rollout: Rollout) -> Report | None:
-    return evidence.report(rollout.judgement, rollout.id) if rollout.judgement else None
+    judgement = rollout.judgement
+    return evidence.report(judgement, rollout.id, rollout.judge) if judgement else None
 
 
 def quarantine(env: Environment, bad: Ref, why: str, now: float) -> Environment:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from controller.environment_file import Changed, EnvironmentFile, Model
 from controller.environment_file import Quarantined as QuarantinedDigest
-from controller.machine.actions import Deploy, WriteEnvironment
+from controller.machine.actions import Deploy, Origin, WriteEnvironment
 from controller.machine.core import Action, Fact, Key, Message, Value
 from controller.machine.environments.rollout import Ended, Rollout, weights
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
@@ -63,6 +63,8 @@ class Environment(Value):
     unready_since: float | None = None
     """Since when stable does not answer as ready."""
     alerts: tuple[str, ...] = ()
+    told: Mapping[str, tuple[str, ...]] = {}
+    """By alert, the addresses that the specs named when it fired: they hear of its end."""
     rollouts: int = 0
 
     @property
@@ -149,6 +151,8 @@ class Observed(Value):
     proposes: bool = False
     """Whether a release can be proposed as a pull request there."""
     proposal: Proposed | None = None
+    origins: Mapping[int, Origin] = {}
+    """The commit of the version that is on its way, where it can be read."""
 
 
 class Out:

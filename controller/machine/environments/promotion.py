@@ -8,9 +8,22 @@ from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environments import deployments, proposal
 from controller.machine.environments.adopting import adopt, go_on
-from controller.machine.environments.alerts import over, refuse, tell, watch_stable
+from controller.machine.environments.alerts import (
+    over,
+    refuse,
+    rollback_done,
+    tell,
+    watch_stable,
+)
+from controller.machine.environments.background import background, serves
 from controller.machine.environments.branch import renew_write, say_what_runs
-from controller.machine.environments.ending import give_up, promote, stop, written
+from controller.machine.environments.ending import (
+    give_up,
+    promote,
+    report_of,
+    stop,
+    written,
+)
 from controller.machine.environments.environment import (
     Environment,
     Observed,
@@ -36,6 +49,10 @@ from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
 from validators.report import Report
 
+_FAILED = {
+    "deploy": "What should run there cannot be deployed",
+    "write_environment": "Git does not take the commit that says what runs there",
+}
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
 UNREADY = 2.0
@@ -120,8 +137,9 @@ def _take_up(env: Environment, out: Out) -> Environment:
 
 def _has_converged(env: Environment, observed: Observed, out: Out) -> Environment:
     stable = observed.versions.get(env.stable.version) if env.stable else None
-    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
+    goes_on = incidents.ended(env.pipeline, env.name, serves(env, observed))
     env = over(env, stable, "deploy", goes_on, out)
+    env = rollback_done(env, observed, out)
     return env.model_copy(update={"refused": None})
 
 
@@ -162,7 +180,7 @@ def _heed(
             return promote(env, rollout, observed, out, now, by=by, why=_said("promoted", body))
         case "promote" if rollout:  # the CLI said so, unless it came between
             version = observed.versions.get(rollout.version.version)
-            why = f"{by} cannot promote yet: {rollout.not_yet()}"
+            why = f"not promoted, though {by} asked for it: {rollout.not_yet()}"
             return refuse(env, why, version, observed, out, f"promote/{rollout.id}")
         case "pause":
             return env.model_copy(update={"paused": who(body)})
@@ -214,7 +232,8 @@ def _promoting(
         env = env.model_copy(update={"rollout": rollout})
         judgement = rollout.judgement
         if judgement is not None and judgement.decision is Judged.ROLLBACK:
-            return stop(env, rollout, "rolled_back", headline(judgement), observed, out, now)
+            why = headline(judgement, rollout.judge)
+            return stop(env, rollout, "rolled_back", why, observed, out, now)
     if rollout.decided is None or env.write is None:
         return promote(env, rollout, observed, out, now, by=rollout.by, why=rollout.why)
     return renew_write(env, out)
@@ -304,7 +323,8 @@ def _canary(
     judgement = rollout.judgement
     assert judgement is not None
     if judgement.decision is Judged.ROLLBACK:
-        return stop(env, rollout, "rolled_back", headline(judgement), observed, out, now)
+        why = headline(judgement, rollout.judge)
+        return stop(env, rollout, "rolled_back", why, observed, out, now)
     if judgement.decision is Judged.INCONCLUSIVE or rollout.differs:
         return _undecided(env, rollout, version, observed, out, now)
     if env.paused is not None:
@@ -334,7 +354,16 @@ def _undecided(
     if rollout.held is not None:
         return env
     env = moved(env, rollout, held=why)
-    incident = incidents.held(env.pipeline, env.name, rollout.version, env.stable, why)
+    report = report_of(rollout)
+    incident = incidents.held(
+        env.pipeline,
+        env.name,
+        rollout.version,
+        serves(env, observed),
+        why,
+        [report] if report else [],
+        background(env, rollout, observed, now, "held"),
+    )
     return tell(env, version, "stuck", rollout.id, incident, out)
 
 
@@ -356,5 +385,6 @@ def _action_failed(
         env = env.model_copy(update={"refused": now})
     number = env.stable or (rollout.version if rollout else None)
     version = observed.versions.get(number.version) if number else None
-    incident = incidents.stuck(env.pipeline, env.name, env.stable, reason)
+    why = f"{_FAILED[kind]}: {reason}"
+    incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), why)
     return tell(env, version, "stuck", f"{kind}", incident, out)

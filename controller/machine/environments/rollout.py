@@ -74,6 +74,10 @@ class Rollout(Value):
     cursor: Cursor | None = None
     judge: State | None = None
     judgement: Judgement | None = None
+    first_failed: float | None = None
+    """When the first request came that the canary failed."""
+    doubted: float | None = None
+    """Since when the evidence speaks against the canary, without a break."""
     held: str | None = None
     """Why it waits for a person."""
     differs: bool = False
@@ -121,6 +125,8 @@ class Ended(Value):
     outcome: Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
     reason: str
     at: float
+    beside: Ref | None = None
+    """What served when it ended, before what it brought."""
 
 
 def smoke_of(spec: Spec) -> bool:
@@ -166,10 +172,19 @@ def watch(
     """
     assert rollout.judge is not None
     began = rollout.judge.began
-    state = update(rollout.judge, [each for each in exchanges if each.at >= began])
+    new = [each for each in exchanges if each.at >= began]
+    state = update(rollout.judge, new)
     judgement = judge(state, now, waiting)
-    differs = rollout.differs or judgement.decision is Judged.HOLD
-    return rollout.model_copy(update={"judge": state, "judgement": judgement, "differs": differs})
+    failed = [each.at for each in new if each.arm is Arm.CANARY and each.failed]
+    return rollout.model_copy(
+        update={
+            "judge": state,
+            "judgement": judgement,
+            "differs": rollout.differs or judgement.decision is Judged.HOLD,
+            "first_failed": rollout.first_failed or min(failed, default=None),
+            "doubted": (rollout.doubted or now) if judgement.log_worse > 0 else None,
+        }
+    )
 
 
 def grow(rollout: Rollout, version: ModelVersion, now: float) -> Rollout:

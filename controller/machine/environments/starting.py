@@ -161,7 +161,7 @@ def roll_back(
     bad = env.stable
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
         why = "there is no former version to go back to that is not quarantined"
-        return refuse(env, why, None, observed, out, f"rollback/{now}")
+        return refuse(env, why, None, observed, out, f"rollback/{now}", needs_human=bad is not None)
     left = _left(env, bad, reason, by, now)
     env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
     return quarantine(env.model_copy(update={"stopped": left}), bad, reason, now)

@@ -22,7 +22,7 @@ from controller.machine.runs.run import Progress, Trigger
 from controller.machine.trouble import Trouble
 from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
-from deployers.site import Site
+from deployers.site import ENDED, Site
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 from validators.report import Check, Report
@@ -383,6 +383,57 @@ def test_logs_of_a_run_are_its_steps_in_order_without_secrets(logged: Desk) -> N
 
 def test_logs_of_an_environment_are_its_servers(logged: Desk) -> None:
     assert "GET\n" in logged.do("logs", "toy/production").stdout
+
+
+def server(number: int) -> str:
+    return server_name("toy/production", seeds.version(number).ref)
+
+
+def ended_server(at: Desk, number: int, text: str) -> None:
+    site = Site.of(at.home / "serving" / "places", "toy/production")
+    folder = at.home / "serving" / ENDED / site.server(server(number))
+    folder.mkdir(parents=True)
+    (folder / "log").write_text(text)
+
+
+def test_logs_of_an_environment_have_the_server_that_was_taken_out_before_the_one_that_runs(
+    logged: Desk,
+) -> None:
+    ended_server(logged, 3, "out of luck, token hunter2000\n")
+    result = logged.do("logs", "toy/production")
+    assert result.stdout == "out of luck, token ***\nGET\n"
+    assert f"== {server(3)} (ended)" in result.stderr
+    views = json_of(logged, "logs", "toy/production")
+    assert [(one["name"], one["ended"]) for one in views] == [
+        (server(3), True),
+        (server(1), False),
+    ]
+
+
+def test_logs_of_one_version_are_its_servers_whether_they_run_or_ended(logged: Desk) -> None:
+    ended_server(logged, 1, "the run before\n")
+    ended_server(logged, 3, "of another story\n")
+    assert logged.do("logs", "toy/production", "--version", "3").stdout == "of another story\n"
+    assert logged.do("logs", "toy/production", "--version", "1").stdout == "the run before\nGET\n"
+    result = logged.do("logs", "toy/production", "--version", "9")
+    assert result.exit_code == 1
+    assert "no server of v9 has run in toy/production, or its log was swept" in result.stderr
+    assert logged.do("logs", "toy-1", "--version", "1").exit_code == 2
+
+
+def test_a_paused_canary_is_not_said_to_be_promoted(told: Desk) -> None:
+    shown = " ".join(text_of(told, "status").split())
+    assert "Paused by ada: `headgate resume` lets it go on." in shown
+    assert "Promoted" not in shown
+    (production, *_) = json_of(told, "status")["pipelines"][0]["environments"]
+    assert production["rollout"]["paused"] == "ada"
+
+
+def test_show_rollout_says_what_differs_from_what_served_beside_it(told: Desk) -> None:
+    shown = text_of(told, "show", "toy-production-2")
+    assert "differs from v1" in shown
+    assert "nothing: it was made of the same files, parameters and data" in shown
+    assert seeds.version(2).source.commit in shown
 
 
 def test_logs_for_programs_are_named_and_without_secrets(logged: Desk) -> None:

@@ -166,6 +166,14 @@ async def test_an_alert_is_one_issue_that_its_resolve_comments_on_and_closes(
     assert [one.state for one in repository.issues.values()] == ["closed", "open"]
 
 
+async def test_what_is_no_alert_opens_no_issue_as_nothing_would_close_it(
+    repository: Repository, applier: NotifyApplier
+) -> None:
+    (send,) = addressed(notify("github-issue", status="info"), ())
+    await applier.apply(OWNER, send)
+    assert not repository.issues
+
+
 async def test_a_repository_elsewhere_gets_no_issue_and_the_reason_says_what_to_set(
     applier: NotifyApplier,
 ) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from controller.environment_file import EnvironmentFile, Model, Quarantined
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
@@ -32,6 +32,7 @@ from specs.traffic import Arm, Exchange
 from tests.controller.machine.kit import report, sha
 from validators.verdict import Verdict
 
+S = TypeVar("S", bound="Site")
 BY_HAND: dict[str, Any] = {"reason": "a person knows", "since": datetime(2026, 1, 1, tzinfo=UTC)}
 WriteMode = Literal["works", "is down", "pushes and dies", "is refused"]
 
@@ -434,7 +435,7 @@ class Site:
         self.inbox.append(Letter(number=self._numbers, message=message, at=self.now))
 
 
-def running(site: Site, *numbers: int) -> Site:
+def running(site: S, *numbers: int) -> S:
     """The site once these versions were released one after another."""
     for number in numbers:
         site.release(number)

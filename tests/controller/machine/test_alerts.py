@@ -27,16 +27,88 @@ def site() -> Site:
     return Site({n: version(n) for n in range(1, 6)})
 
 
-def test_a_rollback_fires_once_and_the_next_promotion_resolves_it() -> None:
+def test_a_rollback_fires_once_and_is_over_once_stable_has_all_the_traffic_again() -> None:
     one = running(site(), 1)
     one.faulty = {2}
     one.release(2)
-    one.run(20)
     alert = "mean/production/rollback/mean-production-2"
+    while not one.alerts("firing"):
+        one.turn(apply=True)
     assert one.alerts("firing") == [alert]
-    running(one, 3)
+    assert one.alerts("resolved") == []
+    one.run(20)
+    assert one.alerts("firing") == [alert]
     assert one.alerts("resolved") == [alert]
     assert one.env.alerts == ()
+    assert [q.version for q in one.env.quarantine] == [2]
+
+
+def test_a_rollback_that_is_not_deployed_stays_open_until_it_is() -> None:
+    one = running(site(), 1)
+    one.faulty = {2}
+    one.release(2)
+    while not (one.env.rollout and one.env.rollout.step >= 0):
+        one.turn()
+    one.refuses_deploys = True  # the canary has its weight, and keeps it
+    one.run(30)
+    assert "mean/production/rollback/mean-production-2" in one.env.alerts
+    assert "mean/production/stuck/deploy" in one.env.alerts
+    one.refuses_deploys = False
+    one.run(70)
+    assert one.env.alerts == ()
+
+
+def test_a_first_release_that_does_not_start_needs_somebody_until_something_serves() -> None:
+    one = site()
+    one.never_ready = {1}
+    one.release(1)
+    one.run(80)
+    alert = "mean/production/gate_failed/mean-production-1"
+    assert one.alerts("firing") == [alert]
+    incident = one.told[-1].incident
+    assert incident.needs_human
+    assert "Nothing serves there." in incident.what
+    running(one, 2)
+    assert one.alerts("resolved") == [alert]
+
+
+def test_whoever_was_told_hears_of_the_end_although_the_next_spec_names_others() -> None:
+    one = running(site(), 1)
+    theirs = [{"to": "json://theirs", "on": ["gate_failed"]}]
+    one.versions = {**one.versions, 2: version(2, ("notify", theirs))}
+    one.never_ready = {2}
+    one.release(2)
+    one.run(80)
+    running(one, 3)
+    assert [(n.status, n.to) for n in one.told if n.event == "gate_failed"] == [
+        ("firing", ("json://theirs",)),
+        ("resolved", ("json://theirs",)),
+    ]
+
+
+def test_a_failed_way_back_is_over_once_a_retry_brings_it() -> None:
+    one = running(site(), 1, 2)
+    one.never_ready = {1}
+    one.say("rollback", by="ada", reason="it smells")
+    one.run(80)
+    alert = "mean/production/stuck/mean-production-3"
+    assert one.alerts("firing") == [alert]
+    one.never_ready = set()
+    one.say("retry", by="ada")
+    one.run(20)
+    assert one.serves == 1
+    assert one.alerts("resolved") == [alert]
+
+
+def test_a_way_back_does_not_end_what_says_that_the_newest_is_not_out() -> None:
+    one = running(site(), 1, 2)
+    one.never_ready = {3}
+    one.release(3)
+    one.run(80)
+    one.say("rollback", by="ada")
+    one.run(20)
+    assert one.serves == 1
+    assert one.env.alerts == ("mean/production/gate_failed/mean-production-3",)
 
 
 def test_a_stable_server_that_is_down_fires_after_a_while_and_resolves_when_it_is_back() -> None:
@@ -112,6 +184,92 @@ def test_a_verb_that_is_refused_without_a_version_of_its_own_still_has_an_addres
     assert [n.to for n in told] == [("json://on-call",)]
 
 
+@pytest.mark.parametrize("refusal", ["quarantined", "pinned", "too early", "a wish for nothing"])
+def test_a_refusal_after_which_all_is_well_is_no_alert_and_needs_nobody(refusal: str) -> None:
+    one = running(site(), 1, 2)
+    match refusal:
+        case "quarantined":
+            one.faulty = {3}
+            one.release(3)
+            one.run(20)
+            one.release(3)
+        case "pinned":
+            one.edit(version=2, pinned=True)
+            one.run(3)
+            one.release(3)
+        case "too early":
+            one.never_ready = {3}
+            one.release(3)
+            one.run(2)
+            one.say("promote", by="ada")
+        case _:
+            one.edit(version=99)
+    one.run(3)
+    (told,) = [n for n in one.told if n.event == "refused"]
+    assert told.status == "info"
+    assert not told.incident.needs_human
+    assert not any("/refused/" in alert for alert in one.env.alerts)
+
+
+@pytest.mark.parametrize("way", ["the command", "the branch"])
+def test_who_wants_away_from_what_serves_and_cannot_needs_somebody(way: str) -> None:
+    one = running(site(), 1) if way == "the command" else running(site(), 1, 2)
+    if way == "the command":  # nothing served before
+        one.say("rollback", by="ada")
+    else:
+        one.never_ready = {1}
+        one.edit(version=1)
+    one.run(80)
+    (told,) = [n for n in one.told if n.event == "refused"]
+    assert told.status == "firing"
+    assert told.incident.needs_human
+    assert told.incident.title.endswith("serves on what somebody wanted to leave")
+    one.never_ready = set()
+    running(one, 3)
+    assert told.alert in one.alerts("resolved")
+
+
+def test_what_is_told_under_a_canary_says_who_has_which_share_of_the_traffic() -> None:
+    one = running(site(), 1)
+    one.load = 0
+    one.release(2)
+    one.run(70)
+    held = one.told[-1].incident
+    assert (
+        held.now
+        == f"{one.versions[1].ref} for 50 % of the requests, {one.versions[2].ref} for 50 %"
+    )
+    assert held.evidence[0].signal == "errors"
+    assert "evidence that it is worse" in held.evidence[0].note
+    one.edit(version=99)
+    one.run(2)
+    assert one.told[-1].event == "refused"
+    assert one.told[-1].incident.now == held.now
+
+
+def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differs() -> None:
+    one = running(site(), 1)
+    one.versions = {**one.versions, 2: version(2, ("params", {"depth": 7, "unused": 1}))}
+    one.faulty = {2}
+    one.release(2)
+    one.run(20)
+    incident = next(n for n in one.told if n.event == "rollback").incident
+    known = incident.background
+    assert known is not None
+    assert known.rollout == "mean-production-2"
+    assert known.beside == str(one.versions[1].ref)
+    assert known.differs == ("params.depth: 6 → 7",)
+    assert known.hurt == "10 of 10 requests to the canary failed (100 %; of stable's 0 %)"
+    began, failed, *_, ended = known.since
+    assert (began.what, failed.what) == ("canary began", "first failed request")
+    assert ended.what == "rolled back"
+    assert began.at < failed.at <= ended.at
+    assert incident.commands[:2] == (
+        "headgate show mean-production-2",
+        "headgate logs mean/production --version 2",
+    )
+
+
 def test_smoke_requests_are_not_lost_when_a_deployment_is_asked_for_meanwhile() -> None:
     one = Site({1: version(1)}, name="staging")
     one.release(1)
@@ -135,7 +293,11 @@ def test_a_smoke_failure_stops_in_staging_and_says_which_check() -> None:
     assert incident.title == "mean: v1 failed in staging"
     assert "smoke requests ended FAIL" in incident.what
     assert [line.signal for line in incident.evidence] == ["a check"]
-    assert incident.commands == ("headgate logs mean/staging", "headgate retry mean/staging")
+    assert incident.commands == (
+        "headgate show mean-staging-1",
+        "headgate logs mean/staging --version 1",
+        "headgate retry mean/staging",
+    )
 
 
 def test_a_server_that_does_not_start_in_staging_stops_there_and_may_be_retried() -> None:
@@ -162,7 +324,7 @@ def test_a_full_disk_holds_the_release_without_quarantine_and_a_retry_brings_it_
     assert one.subjects == ["mean-production-1/promote"]
     incident = one.told[-1].incident
     assert incident.needs_human
-    assert "the model file is gone" in incident.what
+    assert "The model file is gone." in incident.what
     assert "headgate retry mean/production" in incident.commands
     one.refuses_deploys = False
     one.say("retry", by="ada")
@@ -171,13 +333,19 @@ def test_a_full_disk_holds_the_release_without_quarantine_and_a_retry_brings_it_
     assert one.alerts("resolved") == ["mean/production/stuck/mean-production-2"]
 
 
-def test_a_candidate_whose_server_never_answers_in_production_is_quarantined() -> None:
+def test_a_candidate_whose_server_never_answers_in_production_was_not_rolled_back() -> None:
     one = running(site(), 1)
     one.never_ready = {2}
     one.release(2)
     one.run(80)
     assert [q.version for q in one.env.quarantine] == [2]
-    assert one.alerts("firing") == ["mean/production/rollback/mean-production-2"]
+    assert one.alerts("firing") == ["mean/production/gate_failed/mean-production-2"]
+    incident = one.told[-1].incident
+    assert incident.title == "mean: v2 did not start in production"
+    assert f"{one.versions[1].ref} serves on: nothing was rolled back." in incident.what
+    assert incident.was is None
+    assert not incident.needs_human
+    assert "rolled back" not in str(one.commits[-1].file.changed if one.commits[-1].file else "")
 
 
 @pytest.mark.parametrize("fault", ["the server", "the disk"])
@@ -392,7 +560,7 @@ def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
     assert one.serves == 1
     told = one.told[-1]
     assert told.event == "refused"
-    assert "ada cannot promote yet: the server of v2 is not ready" in told.incident.what
+    assert "Not promoted, though ada asked for it: the server of v2 is not" in told.incident.what
 
 
 def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:

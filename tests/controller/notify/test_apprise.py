@@ -102,13 +102,42 @@ async def test_pagerduty_gets_one_page_per_alert_and_its_resolve(
     firing, resolved = hook.here.bodies
     assert (firing["event_action"], resolved["event_action"]) == ("trigger", "resolve")
     assert firing["dedup_key"] == resolved["dedup_key"] == "p/production/stuck/1"
-    assert firing["payload"]["severity"] == "critical"
+    assert firing["payload"]["severity"] == "warning"
     assert firing["payload"]["summary"].startswith(INCIDENT.title)
     assert len(firing["payload"]["summary"]) <= 1024
     details = firing["payload"]["custom_details"]
     assert details["alert"] == "p/production/stuck/1"
     assert details["status"] == "firing"
     assert "Serves now: v4" in details["text"]
+
+
+async def test_a_page_is_critical_only_where_somebody_has_to_get_up(
+    notifier: AppriseNotifier, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apprise.plugins import pagerduty
+
+    monkeypatch.setitem(
+        pagerduty.PAGERDUTY_API_LOOKUP, "us", f"http://127.0.0.1:{hook.here.port}/v2/enqueue"
+    )
+    for needs_human in (True, False):
+        incident = INCIDENT.model_copy(update={"needs_human": needs_human})
+        await notifier.send("pagerduty://R0UT1NG@T0K3N", incident, "firing", "a")
+    assert [body["payload"]["severity"] for body in hook.here.bodies] == ["critical", "warning"]
+
+
+async def test_a_pager_is_not_told_of_what_is_no_alert_as_nothing_would_end_it(
+    notifier: AppriseNotifier, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apprise.plugins import pagerduty
+
+    monkeypatch.setitem(
+        pagerduty.PAGERDUTY_API_LOOKUP, "us", f"http://127.0.0.1:{hook.here.port}/v2/enqueue"
+    )
+    await notifier.send("pagerduty://R0UT1NG@T0K3N", INCIDENT, "info", "a")
+    assert hook.here.bodies == []
+    await notifier.send(hook.url, INCIDENT, "info", "a")
+    (body,) = hook.here.bodies
+    assert (body["type"], body["level"]) == ("info", "info")
 
 
 async def test_a_key_of_somebodys_own_in_the_address_stays(

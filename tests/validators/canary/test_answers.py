@@ -14,6 +14,7 @@ from validators.canary import Decision, Judgement, Latency, Policy, begin, judge
 from validators.canary.bets import TOLERATED, Outcome
 from validators.canary.evidence import headline
 from validators.canary.families import safety, safety_prior
+from validators.figures import percent
 from validators.verdict import Verdict
 
 HISTORY = history()
@@ -91,7 +92,7 @@ def test_the_statuses_are_named_with_how_often_each_arm_gave_them() -> None:
     canary, stable = judgement.canary, judgement.stable
     assert (
         f"the canary answered 422 to {canary.seen.statuses[422]:,} of {canary.requests:,} requests "
-        "(99 %), stable to 0 of "
+        f"({percent(canary.seen.statuses[422] / canary.requests)}), stable to 0 of "
         f"{stable.requests:,} requests (0 %)" in told.message
     )
     assert (told.name, told.verdict) == ("refusals", Verdict.FAIL)

@@ -6,7 +6,7 @@ from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import requests
 from validators.canary import Latency, Policy, begin, forecast, judge, report, update
 from validators.canary.evidence import duration, odds
-from validators.canary.figures import percent
+from validators.canary.figures import figure
 from validators.canary.forecasting import informed
 from validators.verdict import Verdict
 
@@ -52,7 +52,7 @@ def test_after_the_deadline_the_report_names_the_commands() -> None:
 def test_a_promotion_passes_every_check() -> None:
     told = report(judged(requests(5, 200, share=0.5), 200.0), "flight-delay 7")
     assert {check.verdict for check in told.checks} == {Verdict.PASS}
-    assert told.notes[0].startswith("Promoted: ")
+    assert told.notes[0].startswith("Every signal is shown to be within its margin: ")
 
 
 def test_a_mean_latency_is_reported_and_judged() -> None:
@@ -72,6 +72,9 @@ def test_a_mean_latency_is_reported_and_judged() -> None:
         (-9.0, "below 0.01"),
         (5.3, "200"),
         (7.2, "1,339"),
+        (4.6025, "100"),
+        (4.3, "74"),
+        (1.65, "5.2"),
         (900.0, "more than a million"),
     ],
 )
@@ -80,11 +83,34 @@ def test_evidence_is_a_number_people_read(log_e: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"),
-    [(0.0, "0 %"), (0.00016, "0.016 %"), (0.034, "3.4 %"), (0.98, "98 %"), (1.0, "100 %")],
+    ("failing", "said"),
+    [
+        (1.0, "the canary answered 500 to {n} of {n} requests (100 %)"),
+        (0.0, "the canary failed 0 of {n} requests (0 %)"),
+    ],
 )
-def test_a_share_is_a_percentage_people_read(share: float, text: str) -> None:
-    assert percent(share) == text
+def test_a_canary_that_fails_all_or_none_is_said_to_in_plain_numbers(
+    failing: float, said: str
+) -> None:
+    judgement = judged(requests(7, 1, errors=(0.0, failing)), 1.0)
+    (check,) = [one for one in report(judgement, "x").checks if one.name == "errors"]
+    assert check.message.startswith(said.format(n=judgement.canary.requests))
+
+
+@pytest.mark.parametrize(
+    ("signal", "value", "text"),
+    [
+        ("errors", 1.0, "100 %"),
+        ("errors", 0.0004, "0.04 %"),
+        ("errors", 0.99997, ">99.99 %"),
+        ("errors_at_most", 0.034, "3.4 %"),
+        ("latency_p99", 0.1314, "131 ms"),
+        ("latency_p99", 30.0, "30,000 ms"),
+        ("latency_mean", None, ""),
+    ],
+)
+def test_a_signal_is_shown_in_its_unit(signal: str, value: float | None, text: str) -> None:
+    assert figure(signal, value) == text
 
 
 @pytest.mark.parametrize(

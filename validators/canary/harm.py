@@ -1,0 +1,44 @@
+"""Whom a canary hurt: of the requests that it was judged by, how many failed or were slow."""
+
+from validators.canary.figures import figures
+from validators.canary.judgement import Evidence, Judgement, Served
+from validators.canary.policy import ERRORS, ERRORS_AT_MOST
+from validators.canary.state import State
+from validators.canary.tail import convicting
+from validators.figures import milliseconds, percent
+
+
+def harm(judgement: Judgement, state: State) -> str:
+    """`14 of 412 requests to the canary failed (3.4 %; of stable's 0.03 %), ...`.
+
+    What convicts comes first: how many were refused, say, or slow beyond the time that shows it.
+    """
+    canary = judgement.canary
+    if not canary.requests:
+        return "none, as no request had reached it"
+    failed = f"{_failed(canary)} ({_shares(canary, judgement.stable)})"
+    guilty = [each for each in judgement.evidence if each.guilty]
+    others = [each for each in guilty if each.signal not in (ERRORS, ERRORS_AT_MOST)]
+    said = [_hurt(judgement, state, each) for each in others]
+    return "; ".join([*said, failed] if len(others) == len(guilty) else [failed, *said])
+
+
+def _hurt(judgement: Judgement, state: State, evidence: Evidence) -> str:
+    tail = convicting(state, evidence)
+    if tail is None:
+        return figures(judgement, evidence.signal).words
+    return (
+        f"{tail.canary.slower:,} of {tail.canary.answers:,} answers of the canary took longer than "
+        f"{milliseconds(tail.allowed)}"
+    )
+
+
+def _failed(arm: Served) -> str:
+    plural = "s" * (arm.requests != 1)
+    return f"{arm.errors:,} of {arm.requests:,} request{plural} to the canary failed"
+
+
+def _shares(canary: Served, stable: Served) -> str:
+    rate = percent(canary.error_rate or 0.0)
+    known = stable.error_rate is not None
+    return f"{rate}; of stable's {percent(stable.error_rate or 0.0)}" if known else rate
