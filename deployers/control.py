@@ -66,10 +66,20 @@ class RouterStatus(Value):
     """Requests on their way to each server, those that drain included."""
     answers: dict[str, dict[str, int]]
     """Of each arm, how often each status was answered since the router began."""
+    unkept: str = ""
+    """Why the file does not say what was ordered, so that a router which is started again would
+    come back with an older routing; empty while it does say it."""
 
 
 class RouterRefusedError(Exception):
     """The router said no; the text says why."""
+
+
+def write(path: Path, routing: Routing) -> None:
+    """Have a router's file say that, wholly or not at all. Raises OSError."""
+    new = path.with_suffix(".new")
+    new.write_text(routing.model_dump_json())
+    new.replace(path)
 
 
 @contextmanager
