@@ -161,8 +161,8 @@ async def test_a_stable_server_that_freezes_while_it_starts_is_started_again(
 async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
     deployer: LocalDeployer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployers.local._ROUTER", Patience(0.5, 0.5))
-    monkeypatch.setattr("deployers.local._ANSWERS", 0.2)
+    monkeypatch.setattr("deployers.routers._PATIENCE", Patience(0.5, 0.5))
+    monkeypatch.setattr("deployers.routers._ANSWERS", 0.2)
     desired = Desired(stable=local_server(tmp_path, "v1"))
     seen = await converge(deployer, desired)
     router = next(line for line in living(tmp_path) if "deployers.router" in line)
