@@ -285,7 +285,7 @@ class LocalDeployer:
         process = site.server(placed.name)
         probe = await self._health.probe(placed)
         serves = arm_of(placed.name, router) is Arm.STABLE
-        self._health.look(process, probe, answered(router) if serves else 0)
+        self._health.look(process, probe, answered(placed.name, router) if serves else 0)
         if not serves or not probe.trouble:
             return probe.trouble, False
         if probe.answered:

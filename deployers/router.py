@@ -150,12 +150,14 @@ class Router:
         answers: dict[str, dict[str, int]] = {arm: {} for arm in Arm}
         for (arm, status), count in self._proxy.ring.answers.items():
             answers[arm][str(status)] = count
+        servers = self._servers.values()
         return RouterStatus(
             epoch=self._epoch,
             routing=self._in_force(),
             silence=self._silence(),
-            in_flight={server.name: server.in_flight for server in self._servers.values()},
+            in_flight={server.name: server.in_flight for server in servers},
             answers=answers,
+            heard={server.name: server.heard for server in servers},
             unkept=self._unkept,
         )
 

@@ -384,3 +384,13 @@ async def test_nonsense_on_the_control_socket_is_refused(world: World) -> None:
     with pytest.raises(RouterRefusedError, match="weight"):
         await control.ask(world.folder, "route", routing={"weight": "much"})
     assert (world.folder / control.SOCKET).stat().st_mode & 0o077 == 0
+
+
+async def test_a_router_of_another_headgate_is_understood_as_far_as_it_goes(world: World) -> None:
+    await world.route(stable=world.start_server("v1"))
+    said = await control.ask(world.folder, "status")
+    newer = RouterStatus.model_validate({**said, "mood": "good"})
+    assert newer == RouterStatus.model_validate(said)
+    for unknown_then in ("heard", "unkept", "silence"):
+        del said[unknown_then]
+    assert RouterStatus.model_validate(said).routing == newer.routing
