@@ -1,6 +1,7 @@
 """Applies the actions that an object owes, and saves what came of each with its settling."""
 
 import asyncio
+import errno
 import math
 import random
 import time
@@ -198,7 +199,7 @@ def parsed(model: type[V], body: dict[str, Any]) -> V:
 
 @asynccontextmanager
 async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """`TryAgain` if the block takes longer than `seconds`."""
+    """`TryAgain` if the block takes longer than `seconds`, or if a disk has no room for it."""
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
@@ -207,6 +208,15 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         if not limit.expired():
             raise
         raise TryAgain(f"{what} took longer than {seconds:g} s.") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise TryAgain(
+            f"{what} cannot write{where}: {error.strerror}. Free some space, in Headgate's home "
+            "first; then it goes on by itself.",
+            human=True,
+        ) from error
 
 
 def _failed(owed: Owed, reason: str) -> Message:

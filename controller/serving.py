@@ -112,7 +112,7 @@ class Serving:
                 idle=serve.idle.total_seconds(),
                 largest_request=serve.largest_request,
             ),
-            hung_after=serve.hung_after.total_seconds(),
+            hung_after=serve.patience.total_seconds(),
             startup=serve.startup_deadline.total_seconds(),
         )
 

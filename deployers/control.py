@@ -3,13 +3,13 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ConfigDict
 
 from deployers.protocol import Bounds, Silence, Value
 
@@ -55,7 +55,9 @@ class Routing(Value):
 
 
 class RouterStatus(Value):
-    """What the router does."""
+    """What the router does. One of another Headgate may say more."""
+
+    model_config = ConfigDict(extra="ignore")
 
     epoch: str
     routing: Routing
@@ -66,10 +68,23 @@ class RouterStatus(Value):
     """Requests on their way to each server, those that drain included."""
     answers: dict[str, dict[str, int]]
     """Of each arm, how often each status was answered since the router began."""
+    heard: Mapping[str, int] = {}
+    """How often a part of an answer came from each server; what the router says itself, in a
+    server's place, is none."""
+    unkept: str = ""
+    """Why the file does not say what was ordered, so that a router which is started again would
+    come back with an older routing; empty while it does say it."""
 
 
 class RouterRefusedError(Exception):
     """The router said no; the text says why."""
+
+
+def write(path: Path, routing: Routing) -> None:
+    """Have a router's file say that, wholly or not at all. Raises OSError."""
+    new = path.with_suffix(".new")
+    new.write_text(routing.model_dump_json())
+    new.replace(path)
 
 
 @contextmanager

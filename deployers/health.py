@@ -8,7 +8,7 @@ import httpx
 from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
 from deployers.site import HOST, Placed
-from specs.traffic import NO_ANSWER, Arm
+from specs.traffic import Arm
 
 PROBE = 2.0
 """Seconds for an answer of the ready path."""
@@ -49,7 +49,7 @@ class Health:
         return Probe(f"{placed.ready} answered {answer.status_code}", answered=True)
 
     def look(self, process: str, probe: Probe, answers: int) -> None:
-        """Take in a look at a running server; `answers` counts the callers that it answered."""
+        """Take in a look at a running server; `answers` counts what callers were answered."""
         before, now = self._signs.get(process), time.monotonic()
         self._signs[process] = look(before, now, ready=probe.answered, answers=answers)
 
@@ -91,7 +91,6 @@ def arm_of(name: str, router: RouterStatus | None) -> Arm | None:
     return Arm.CANARY if routing.canary is not None and routing.canary.name == name else None
 
 
-def answered(router: RouterStatus | None) -> int:
-    """How many requests stable servers answered since the router began, whatever they said."""
-    counts = router.answers.get(Arm.STABLE, {}) if router is not None else {}
-    return sum(count for status, count in counts.items() if status != str(NO_ANSWER))
+def answered(name: str, router: RouterStatus | None) -> int:
+    """How often a server answered a caller something, whatever it was."""
+    return router.heard.get(name, 0) if router is not None else 0

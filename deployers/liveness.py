@@ -28,12 +28,12 @@ class Signs(NamedTuple):
     awake: bool = False
     """Whether it has given any."""
     answers: int = 0
-    """How many requests of callers it had answered."""
+    """How often callers had been answered something."""
 
 
 def look(before: Signs | None, now: float, *, ready: bool, answers: int) -> Signs:
-    """The signs after another look: whether the ready path was answered at all, and how many
-    requests of callers were."""
+    """The signs after another look: whether the ready path was answered at all, and how often
+    callers were."""
     if before is None:
         return Signs(now, silent=0 if ready else 1, awake=ready, answers=answers)
     if ready or answers != before.answers:

@@ -10,46 +10,35 @@ found again from there, by this controller or the next. What a server wrote outl
 
 import asyncio
 import contextlib
-import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deployers import control
-from deployers.arms import kept, named, reached, successor
+from deployers.arms import named, reached
 from deployers.clock import Steady
 from deployers.confinement import UNCONFINED, Confinement
-from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
+from deployers.control import Backend, RouterStatus, Routing
 from deployers.ended_logs import EndedLogs
 from deployers.engine import Engine
-from deployers.health import Health, Probe, answered, arm_of, patience_of
-from deployers.liveness import Patience
-from deployers.processes import Processes, ProcessSpec, ProcessStatus, Reason, State
+from deployers.health import Health, answered, arm_of, patience_of
+from deployers.processes import Processes, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
+from deployers.routers import ROUTER_GRACE, Routers, kill
 from deployers.server_command import Commands
 from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
-from specs.failures import NeedsHuman, TryAgain
+from specs.failures import Failure, TryAgain
 from specs.traffic import Arm, Exchange, Waiting
 
 _GRACE = 10.0
 """Seconds that a server without traffic gets to end."""
 _DRAIN = 5.0
 """Seconds that requests in flight are waited for when an answer would have had to begin."""
-_ROUTER_GRACE = 35.0
-"""Seconds that a router gets to end: as long as it goes on answering, and a little."""
 _HUNG = 1.0
 """Seconds that a server which hangs gets to end: it was silent for long, and callers wait. One in a
 container gets `_GRACE`, as it is the keeper that has to take it away."""
 _LONGEST_PAUSE = 60.0
 """Seconds before a server that ended is started again; more is of another clock."""
-_ANSWERS = 5.0
-"""Seconds for an answer of the router's control socket."""
-_ROUTER = Patience(15.0, 15.0)
-"""How long a router may leave its control socket unanswered."""
-_KILLED = 10.0
-"""Seconds in which a process is gone once it was killed, unless the kernel itself holds it."""
-_ROOT = Path(__file__).parents[1]
 _LAST = 2000
 """Characters of a log's end that explain an ending."""
 _READ = 16 * _LAST
@@ -75,13 +64,13 @@ class LocalDeployer:
     ) -> None:
         self._home = home.absolute()
         self._redact = redact
-        self._told = {"silence": silence, "trusted": tuple(trusted)}
-        """What every router is told."""
         self._engine = engine
         self._commands = Commands(engine, confinement)
         self._processes = Processes(self._home / "processes")
         self.ended = EndedLogs(self._home / ENDED)
         self._health = Health()
+        told = {"silence": silence, "trusted": tuple(trusted)}
+        self._routers = Routers(self._processes, self._health, told)
         self._clock = Steady()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
@@ -92,29 +81,26 @@ class LocalDeployer:
         A server gets traffic once it is ready; until then the one before it keeps what it has.
         """
         site = self._site(place)
-        wanted = {s.name: s for s in (desired.stable, desired.canary) if s is not None}
         async with self._locks.setdefault(place, asyncio.Lock()):
             try:
-                await self._end_hung_router(site)
-                self._start_router(site, desired.port)
-                if desired.stable is not None:
-                    await self._end_hung(site, desired.stable)
-                problem = self._start_all(site, wanted)
-                await self._route(site, desired)
-                self._dismiss(site, wanted)
+                await self._routers.start(site, desired.port)
+                problem = await self._start_all(site, desired)
+                now = (await self._routers.awaited(site)).routing
+                await self._routers.route(site, desired, now, await self._ready(site, desired, now))
+                self._dismiss(site, _wanted(desired))
                 if not await self._retire(site):
                     self._retire_later(place)
-                await self._move(site, desired.port)
+                await self._routers.move(site, desired.port)
                 if problem is not None:
                     raise problem
+                await self._routers.check_kept(site)
             except OSError as error:
                 raise TryAgain(f"{place}: {error.strerror or error or 'no answer'}") from error
 
     async def observe(self, place: str) -> Observed:
         """What runs at the place, asked of the processes, the servers and the router."""
         site = self._site(place)
-        router = await self._router(site)
-        self._look_at_router(site, router)
+        router = await self._routers.look(site)
         servers = await asyncio.gather(
             *(self._server_status(site, one, router) for one in site.placed().values())
         )
@@ -131,7 +117,7 @@ class LocalDeployer:
             canary=reached(routing.canary, placed),
             canary_weight=routing.weight,
             silence=router.silence,
-            configured=routing == routing.model_copy(update=self._told),
+            configured=self._routers.is_told(routing),
         )
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
@@ -160,7 +146,7 @@ class LocalDeployer:
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
             # The router first: it answers what is in flight, and for that it needs the servers.
-            await self._end([site.router], _ROUTER_GRACE)
+            await self._end([site.router], ROUTER_GRACE)
             await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
             self.ended.forget_site(site)
             shutil.rmtree(site.folder, ignore_errors=True)
@@ -189,14 +175,21 @@ class LocalDeployer:
 
     # Servers
 
-    def _start_all(self, site: Site, servers: Mapping[str, Server]) -> NeedsHuman | None:
-        """Start what can be; a canary that cannot must not keep stable from its traffic."""
-        problem = None
-        for server in servers.values():
+    async def _start_all(self, site: Site, desired: Desired) -> Failure | None:
+        """Start what can be, and start again what hangs. A server that cannot must not keep others
+        from their traffic: going back to stable waits for no canary, and for no disk either.
+        """
+        problem: Failure | None = None
+        for server in _wanted(desired).values():
             try:
+                if server is desired.stable:
+                    await self._end_hung(site, server)
                 self._start(site, server)
-            except NeedsHuman as error:
-                problem = problem or error
+            except Failure as failure:
+                problem = problem or failure
+            except OSError as error:
+                why = f"{server.name} cannot be started: {error.strerror or error}"
+                problem = problem or TryAgain(why)
         return problem
 
     def _start(self, site: Site, server: Server) -> None:
@@ -252,20 +245,8 @@ class LocalDeployer:
         if not placed.hung:
             why = f"it ran and answered nobody for {placed.hung_after:g} s or longer, and was ended"
             site.save(placed.model_copy(update={"hung": why}))
-        await self._kill(process, _HUNG if server.image is None else _GRACE)
-
-    async def _kill(self, process: str, grace: float) -> None:
-        """End a process that hangs. Raises TryAgain where not even SIGKILL does."""
-        self._processes.stop(process, grace)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace + _KILLED):
-                while self._processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
-                    await asyncio.sleep(0.02)
-                self._health.forget(process)
-                return
-        raise TryAgain(
-            f"{process} hangs and is not ended by SIGKILL; what does the kernel log say?"
-        )
+        await kill(self._processes, process, _HUNG if server.image is None else _GRACE)
+        self._health.forget(process)
 
     def _last_words(self, status: ProcessStatus, process: str, hung: str = "") -> str:
         assert status.exit is not None
@@ -309,7 +290,7 @@ class LocalDeployer:
         process = site.server(placed.name)
         probe = await self._health.probe(placed)
         serves = arm_of(placed.name, router) is Arm.STABLE
-        self._health.look(process, probe, answered(router) if serves else 0)
+        self._health.look(process, probe, answered(placed.name, router) if serves else 0)
         if not serves or not probe.trouble:
             return probe.trouble, False
         if probe.answered:
@@ -319,99 +300,7 @@ class LocalDeployer:
         said = said or "it answered callers meanwhile, and is not started again"
         return f"{probe.trouble}; {said}", self._health.hangs(process, patience)
 
-    # The router
-
-    def _start_router(self, site: Site, port: int | None) -> None:
-        process = site.router
-        status = self._processes.status(process)
-        if status.state is State.RUNNING:
-            return
-        if status.exit is not None:
-            self._processes.remove(process)
-        site.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = site.folder / control.STATE
-        known = Routing.model_validate_json(state.read_bytes()) if state.exists() else None
-        if known is None or port not in (None, known.port):  # where it was may be taken by now
-            routing = (known or Routing()).model_copy(update={"port": port or 0})
-            state.write_text(routing.model_dump_json())
-        argv = (sys.executable, "-m", "deployers.router", "--folder", str(site.folder))
-        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
-        self._processes.start(
-            process, ProcessSpec(argv=argv, cwd=str(_ROOT), environment=environment)
-        )
-
-    def _look_at_router(self, site: Site, status: RouterStatus | None) -> None:
-        """A router that hangs answers no caller either."""
-        if self._processes.status(site.router).state is State.RUNNING:
-            self._health.look(site.router, Probe("", answered=status is not None), 0)
-
-    async def _end_hung_router(self, site: Site) -> None:
-        if self._health.hangs(site.router, _ROUTER):
-            await self._kill(site.router, _HUNG)
-
-    async def _router(self, site: Site) -> RouterStatus | None:
-        try:
-            found = await control.ask(site.folder, "status", seconds=_ANSWERS)
-            return RouterStatus.model_validate(found)
-        except OSError:
-            return None
-
-    async def _route(self, site: Site, desired: Desired) -> None:
-        """Split the traffic between those that are wanted and ready."""
-        router = await self._await_router(site)
-        now = router.routing
-        ready = await self._ready(site, desired, now)
-        routing = Routing(
-            stable=successor(desired.stable, now.stable, ready),
-            canary=successor(desired.canary, None, ready),
-            seed=desired.seed,
-            port=now.port,
-        ).model_copy(update=self._told)
-        if routing.canary is None and now.canary is not None and desired.canary is not None:
-            routing = routing.model_copy(update={"canary": kept(desired.canary, now.canary)})
-        weight = desired.canary_weight if routing.canary is not None else 0.0
-        routing = routing.model_copy(update={"weight": weight})
-        if routing == now:
-            return
-        try:
-            # A router of an older Headgate goes on; what it does not know is left out if it can be.
-            order = routing.model_dump(exclude_defaults=True)
-            await control.ask(site.folder, "route", routing=order)
-        except RouterRefusedError as error:
-            raise NeedsHuman(f"the router refused its routing: {error}") from error
-
-    async def _move(self, site: Site, port: int | None) -> None:
-        """Have the router listen at another port; last, so that one that is taken holds up nothing.
-
-        Raises TryAgain where a person has to free it.
-        """
-        now = (await self._await_router(site)).routing
-        if port in (None, now.port):
-            return
-        moved = now.model_copy(update={"port": port})
-        try:
-            await control.ask(site.folder, "route", routing=moved.model_dump())
-        except RouterRefusedError as error:
-            raise TryAgain(
-                f"the port {port} cannot be had, so it goes on to answer at {now.port}: {error}. "
-                "Free that port, or name another in `ports` of the settings",
-                human=True,
-            ) from error
-
-    async def _await_router(self, site: Site) -> RouterStatus:
-        """The router's word; a new one takes a fraction of a second to give it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ANSWERS):
-                while (status := await self._router(site)) is None:
-                    known = self._processes.status(site.router)
-                    if known.exit is not None:
-                        detail = self._processes.tail(site.router, 500).strip()
-                        why = detail or known.exit.detail
-                        taken = "cannot listen" in why  # which a person has to mend
-                        raise TryAgain(f"the router ended: {why}", after=1.0, human=taken)
-                    await asyncio.sleep(0.05)
-                return status
-        raise TryAgain("the router does not answer its control socket", after=1.0)
+    # Traffic
 
     async def _ready(self, site: Site, desired: Desired, now: Routing) -> dict[str, Backend]:
         """The wanted servers that can take requests; who has traffic already is not asked again.
@@ -450,7 +339,7 @@ class LocalDeployer:
         leaving = [placed for placed in site.placed().values() if placed.leaving is not None]
         if not leaving:
             return True
-        router = await self._router(site)
+        router = await self._routers.status(site)
         for placed in leaving:
             assert placed.leaving is not None
             # Without an answer from the router nobody knows what is in flight.
@@ -492,3 +381,7 @@ class LocalDeployer:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def _wanted(desired: Desired) -> Mapping[str, Server]:
+    return {one.name: one for one in (desired.stable, desired.canary) if one is not None}

@@ -4,7 +4,9 @@
 takes orders on the unix socket beside it (`deployers.control`). It splits requests between the
 stable and the canary server, and remembers the latest in bounded memory. An order is in the file
 before it is confirmed, so a router that is started again comes back with the same port, servers
-and weight. Nothing about it is served on the data port.
+and weight. Where the file cannot be written the order holds all the same, for a rollback does not
+wait for a disk; the router says so when asked, and writes it as soon as it can. Nothing about it is
+served on the data port.
 
 Without word from a controller (`deployers.silence`) it takes the canary's traffic away by itself.
 That is not in the file: a router that is started again waits for word anew.
@@ -14,7 +16,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import resource
 import secrets
 import signal
@@ -28,7 +29,7 @@ import uvloop
 from pydantic import ValidationError
 
 from deployers.callers import CallerConnection
-from deployers.control import SOCKET, STATE, Backend, RouterStatus, Routing, reachable
+from deployers.control import SOCKET, STATE, Backend, RouterStatus, Routing, reachable, write
 from deployers.protocol import Silence
 from deployers.proxy import Limits, Proxy, Split
 from deployers.silence import Word
@@ -53,6 +54,10 @@ class Router:
         self._proxy.drained = self._drained
         self._servers: dict[Backend, Upstream] = {}
         self._routing = Routing()
+        self._kept: Routing | None = None
+        """What the file says, as far as is known."""
+        self._unkept = ""
+        """Why that is not what was ordered; empty if it is."""
         self._listener: asyncio.Server | None = None
         self._order = asyncio.Lock()
         self._word = Word(time.monotonic())
@@ -73,6 +78,7 @@ class Router:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), min(_LOOK, self._routing.silence / 4))
             self._proxy.sweep()
+            self._keep()
             self._mind_silence()
         control.close()
         await self._finish()
@@ -80,8 +86,7 @@ class Router:
     async def route(self, routing: Routing) -> Routing:
         """Take over a routing: all requests from now on are split by it.
 
-        Raises OSError if the port cannot be had or the file cannot be written; then all is
-        as before.
+        Raises OSError if the port cannot be had; then all is as before.
         """
         async with self._order:
             listener = self._listener
@@ -92,21 +97,27 @@ class Router:
             port = listener.sockets[0].getsockname()[1]
             settled = routing.model_copy(update={"port": port})
             anew = settled != self._routing
-            if anew:
-                try:
-                    _write(self._folder / STATE, settled)
-                except OSError:
-                    if listener is not self._listener:
-                        listener.close()
-                    raise
             if self._listener not in {None, listener}:
                 assert self._listener is not None
                 self._listener.close()
             self._listener, self._routing = listener, settled
+            self._keep()
             self._word.routed(time.monotonic(), anew=anew)
             self._silent = self._silent if self._word.over else None
             self._split()
             return self._in_force()
+
+    def _keep(self) -> None:
+        """Have the file say what was ordered."""
+        if self._kept == self._routing:
+            return
+        path = self._folder / STATE
+        try:
+            write(path, self._routing)
+        except OSError as error:
+            self._unkept = f"{path}: {error.strerror or error}"
+        else:
+            self._kept, self._unkept = self._routing, ""
 
     def _split(self) -> None:
         """Split all requests from now on by the routing in force."""
@@ -139,12 +150,15 @@ class Router:
         answers: dict[str, dict[str, int]] = {arm: {} for arm in Arm}
         for (arm, status), count in self._proxy.ring.answers.items():
             answers[arm][str(status)] = count
+        servers = self._servers.values()
         return RouterStatus(
             epoch=self._epoch,
             routing=self._in_force(),
             silence=self._silence(),
-            in_flight={server.name: server.in_flight for server in self._servers.values()},
+            in_flight={server.name: server.in_flight for server in servers},
             answers=answers,
+            heard={server.name: server.heard for server in servers},
+            unkept=self._unkept,
         )
 
     def _silence(self) -> Silence | None:
@@ -237,12 +251,6 @@ def _read(path: Path) -> Routing:
         return Routing.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return Routing()
-
-
-def _write(path: Path, routing: Routing) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(routing.model_dump_json())
-    os.replace(new, path)  # noqa: PTH105 - the same, and read as one with the line above
 
 
 def main() -> None:

@@ -49,6 +49,8 @@ class Upstream:
     predict: bytes
     bounds: Bounds = field(default_factory=Bounds)
     in_flight: int = 0
+    heard: int = 0
+    """How often a part of an answer came."""
     idle: "list[ServerConnection]" = field(default_factory=list)
 
     def take(self) -> "ServerConnection | None":
@@ -109,6 +111,7 @@ class ServerConnection(asyncio.Protocol):
         if call is None:  # an answer that nobody asked for
             self.transport.abort()
             return
+        self._server.heard += 1
         sane = True
         try:
             self._parser.feed_data(data)

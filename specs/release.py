@@ -11,6 +11,7 @@ from specs.values import Duration, Percent, Size, Status, format_size
 
 ANSWER_WITHIN: Final = timedelta(seconds=30)
 IDLE: Final = timedelta(seconds=60)
+HUNG_AFTER: Final = timedelta(seconds=30)
 LARGEST_REQUEST: Final = 16 << 20
 LONGEST_WAIT: Final = timedelta(hours=1)
 """For a server, at most: one that leaves is waited for as long."""
@@ -59,16 +60,21 @@ class Serve(Spec):
         default=LARGEST_REQUEST,
         description="The largest body of a request; a larger one is refused with 413.",
     )
-    hung_after: Duration = Field(
-        default=timedelta(seconds=30),
-        ge=timedelta(seconds=5),
+    hung_after: Annotated[Duration, Field(ge=timedelta(seconds=5))] | None = Field(
+        default=None,
         description="A server in production that answers neither `ready` nor a caller for so long "
-        "is started again.",
+        "is started again; without it 30 s, or `answer_within` if that is longer.",
     )
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the server as environment variables."
     )
+
+    @property
+    def patience(self) -> timedelta:
+        """For how long it may answer nobody: one request after the other may take it as long as
+        its callers wait."""
+        return self.hung_after or max(HUNG_AFTER, self.answer_within)
 
 
 class Expect(Spec):

@@ -38,11 +38,6 @@ class Exchange(NamedTuple):
     content: str = ""
     """The media type of the answer, in lower case and without parameters; empty without one."""
 
-    @property
-    def failed(self) -> bool:
-        """Whether the server failed its caller. A refused request (4xx) is the caller's doing."""
-        return self.status == NO_ANSWER or self.status >= 500
-
 
 class Waiting(NamedTuple):
     """One request that has no whole answer yet; it becomes an `Exchange` when it ends."""

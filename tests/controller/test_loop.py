@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.loop import Kind, Loop
 from controller.machine.core import Action, Decision, Key, Message, Value
@@ -19,6 +21,8 @@ from tests.controller.toys import Count, Toy, Work, Worker, running, tell, until
 
 COUNTER = Key("counter", "a")
 WORKER = Key("worker", "w")
+FULL = Path("/dev/full")
+"""Takes writes as a full disk does."""
 SOON = Ways(backoff=Backoff(first=0.002, most=0.02))
 
 KINDS: dict[str, Kind[Any, Any]] = {
@@ -51,6 +55,8 @@ class Effects:
                 raise Ignore("it is so already")
             case "fault once" if self.tries[action.how] == 1:
                 raise KeyError("a fault of ours")
+            case "write" if self.tries[action.how] == 1:
+                FULL.write_text("something")  # noqa: ASYNC240 - it fails at once
             case "slow":
                 await self.gate.wait()
         return [Message(to=owner, id="done", type="done", body={"how": action.how})]
@@ -290,6 +296,22 @@ async def test_a_fault_of_an_applier_is_counted_and_tried_again(store: Store, lo
         await until(lambda: log_of(store))
     assert await log_of(store) == ("done: fault once",)
     assert loop.counts["faults"] == 1
+
+
+async def test_a_disk_without_room_is_no_fault_of_ours_and_is_waited_for_with_the_mend(
+    store: Store, loop: Loop
+) -> None:
+    await tell(store, WORKER, "work", how="write")
+    with capture_logs() as logs:
+        async with running(loop):
+            await until(lambda: log_of(store))
+    assert await log_of(store) == ("done: write",)
+    assert (loop.counts["faults"], loop.counts["postponed"]) == (0, 1)
+    (said,) = (one["reason"] for one in logs if one["event"] == "an action is tried again")
+    assert said == (
+        "The action work cannot write: No space left on device. Free some space, in Headgate's "
+        "home first; then it goes on by itself."
+    )
 
 
 async def test_an_action_that_takes_too_long_is_tried_again(store: Store, effects: Effects) -> None:

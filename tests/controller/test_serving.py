@@ -22,6 +22,7 @@ from controller.serving import Serving
 from deployers.control import Routing
 from deployers.local import LocalDeployer
 from deployers.protocol import Bounds, Observed
+from deployers.site import Site
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.releases import released
 
@@ -132,11 +133,13 @@ async def test_the_limits_of_the_spec_are_the_routers(tmp_path: Path) -> None:
             answer = await client.post("/predict", content=b"x" * (2**20 + 1))
         (file,) = (tmp_path / "serving").glob("places/*/router.json")
         routing = Routing.model_validate_json(file.read_bytes())
+        (placed,) = Site.of(tmp_path / "serving" / "places", PLACE).placed().values()
     assert answer.status_code == 413
     assert "1,048,576 bytes at most" in answer.json()["error"]
     assert routing.stable is not None
     bounds = Bounds(answer_within=90.0, idle=5.0, largest_request=2**20)
     assert routing.stable.bounds == bounds
+    assert placed.hung_after == 90.0, "it may be busy with one request for as long"
 
 
 async def test_a_server_sees_the_files_that_it_reads_and_nothing_else_of_the_commit(

@@ -10,11 +10,11 @@ import pytest
 
 from deployers.liveness import Patience
 from deployers.local import LocalDeployer
-from deployers.protocol import Desired, Server, ServerStatus
+from deployers.protocol import Bounds, Desired, Server, ServerStatus
 from deployers.site import Site
 from tests.contracts.deployer import PLACE, address, applied, converge
 from tests.contracts.test_local_deployer import local_server
-from tests.deployers.caller import ask
+from tests.deployers.caller import Caller, ask
 from tests.deployers.world import eventually, living
 
 
@@ -118,6 +118,37 @@ async def test_a_busy_server_that_answers_its_callers_lives(
     assert await pid_of(deployer) == pid
 
 
+async def test_a_server_that_is_busy_with_a_stream_that_goes_on_lives(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    seen = await converge(deployer, Desired(stable=impatient(tmp_path, "v1")))
+    await pid_of(deployer)
+    busy = Path(f"{tmp_path / 'v1.json'}.busy")
+    busy.touch()
+    async with Caller(address(seen)) as caller:
+        caller.writer.write(b"GET /chunked?chunks=2000&every=0.02 HTTP/1.1\r\nHost: a\r\n\r\n")
+        await caller.reader.readuntil(b"part0")
+        status = await looked_at(deployer, "v1", 4)
+    busy.unlink()
+    assert (status.ready, status.hung) == (False, False)
+
+
+async def test_what_the_router_says_in_its_place_is_no_sign_that_a_server_lives(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    small, large = Bounds(largest_request=1000), Bounds(largest_request=2000)
+    stable = impatient(tmp_path, "v1").model_copy(update={"bounds": small})
+    canary = local_server(tmp_path, "v2").model_copy(update={"bounds": large})
+    seen = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1e-12))
+    os.kill(await pid_of(deployer), signal.SIGSTOP)
+    hung = []
+    for _ in range(4):
+        answer = await ask(address(seen), method="POST", body=b"x" * 1500)
+        assert answer.status == 413
+        hung.append((await looked_at(deployer, "v1", 1)).hung)
+    assert hung[-1]
+
+
 async def test_a_server_that_says_it_is_not_ready_lives(
     deployer: LocalDeployer, tmp_path: Path
 ) -> None:
@@ -161,8 +192,8 @@ async def test_a_stable_server_that_freezes_while_it_starts_is_started_again(
 async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
     deployer: LocalDeployer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployers.local._ROUTER", Patience(0.5, 0.5))
-    monkeypatch.setattr("deployers.local._ANSWERS", 0.2)
+    monkeypatch.setattr("deployers.routers._PATIENCE", Patience(0.5, 0.5))
+    monkeypatch.setattr("deployers.routers._ANSWERS", 0.2)
     desired = Desired(stable=local_server(tmp_path, "v1"))
     seen = await converge(deployer, desired)
     router = next(line for line in living(tmp_path) if "deployers.router" in line)

@@ -295,6 +295,31 @@ async def test_a_port_that_is_taken_is_told_and_holds_up_no_rollback(
     assert (await deployer.observe(PLACE)).address == f"http://127.0.0.1:{port}"
 
 
+async def test_a_disk_without_room_holds_up_no_rollback_and_is_told(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    stable, canary = local_server(tmp_path, "v1"), local_server(tmp_path, "v2")
+    seen = await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=1.0))
+    site = Site.of(tmp_path / "home" / "places", PLACE)
+    in_the_way = [site.folder / name for name in ("router.new", "v1.server.new", "v2.server.new")]
+    for each in in_the_way:
+        each.mkdir()
+    for _ in range(2):  # it is told for as long as it lasts
+        with pytest.raises(TryAgain):
+            await deployer.apply(PLACE, Desired(stable=stable))
+        now = await deployer.observe(PLACE)
+        assert (now.stable, now.canary, now.canary_weight) == ("v1", None, 0.0)
+        assert (await ask(address(seen))).json()["model"] == "v1"
+    (site.folder / "v1.server.new").rmdir()
+    (site.folder / "v2.server.new").rmdir()
+    with pytest.raises(TryAgain, match="cannot keep how it splits the traffic") as failure:
+        await deployer.apply(PLACE, Desired(stable=stable))
+    assert failure.value.human
+    assert str(site.folder / "router.json") in str(failure.value)
+    (site.folder / "router.new").rmdir()
+    await applied(deployer, Desired(stable=stable))
+
+
 async def test_a_router_whose_port_was_taken_while_it_was_down_comes_back_where_the_settings_say(
     deployer: LocalDeployer, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -334,6 +335,48 @@ async def test_the_port_can_move(world: World) -> None:
     assert (await ask(address)).status == 200
 
 
+async def test_a_routing_that_no_file_can_keep_holds_all_the_same_and_is_kept_once_there_is_room(
+    world: World,
+) -> None:
+    """A rollback does not wait for a disk. The limit fails a write as a full disk does."""
+    stable, canary = world.start_server("v1"), world.start_server("v2")
+    address = await world.route(stable=stable, canary=canary, weight=1.0)
+    kept = (world.folder / control.STATE).read_bytes()
+    router = next(line for line in living(world.folder) if "deployers.router" in line)
+    pid = int(router.partition(":")[0])
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    await world.route(stable=stable)
+    assert (await ask(address)).json()["model"] == "v1"
+    status = await world.status()
+    assert (status.routing.canary, status.routing.weight) == (None, 0.0)
+    assert status.unkept == f"{world.folder / control.STATE}: File too large"
+    assert (world.folder / control.STATE).read_bytes() == kept, "and not half of it either"
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+    async def written() -> bool:
+        return not (await world.status()).unkept
+
+    await eventually(written)
+    now = Routing.model_validate_json((world.folder / control.STATE).read_bytes())
+    assert now == status.routing
+
+
+async def test_a_router_that_can_write_nothing_begins_all_the_same(world: World) -> None:
+    address = await world.route(stable=world.start_server("v1"))
+    world.end("router")
+    (world.folder / "router.new").mkdir()  # in the way of every write
+    with reserved_port() as port:
+        state = world.folder / control.STATE
+        known = Routing.model_validate_json(state.read_bytes())
+        state.write_text(known.model_copy(update={"port": 0}).model_dump_json())
+        world.start_router("router-again")
+        moved = await world.route(stable=known.stable, port=port)
+    assert moved != address
+    assert (await ask(moved)).status == 200
+    assert (await world.status()).unkept.endswith("Is a directory")
+
+
 async def test_nonsense_on_the_control_socket_is_refused(world: World) -> None:
     await world.route()
     with pytest.raises(RouterRefusedError, match="there is no order 'dance'"):
@@ -341,3 +384,13 @@ async def test_nonsense_on_the_control_socket_is_refused(world: World) -> None:
     with pytest.raises(RouterRefusedError, match="weight"):
         await control.ask(world.folder, "route", routing={"weight": "much"})
     assert (world.folder / control.SOCKET).stat().st_mode & 0o077 == 0
+
+
+async def test_a_router_of_another_headgate_is_understood_as_far_as_it_goes(world: World) -> None:
+    await world.route(stable=world.start_server("v1"))
+    said = await control.ask(world.folder, "status")
+    newer = RouterStatus.model_validate({**said, "mood": "good"})
+    assert newer == RouterStatus.model_validate(said)
+    for unknown_then in ("heard", "unkept", "silence"):
+        del said[unknown_then]
+    assert RouterStatus.model_validate(said).routing == newer.routing

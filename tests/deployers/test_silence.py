@@ -236,3 +236,46 @@ async def test_the_same_order_brings_the_traffic_back_once_what_came_meanwhile_w
 
         await eventually(back)
         assert len(judged) == 20
+
+
+async def test_a_stable_server_that_froze_while_nobody_watched_is_started_again_beside_its_canary(
+    home: Path, tmp_path: Path
+) -> None:
+    """The router gave stable all of the traffic, and then stable answered nobody."""
+    stable = local_server(tmp_path, "v1").model_copy(update={"hung_after": 0.5, "startup": 0.5})
+    desired = Desired(stable=stable, canary=local_server(tmp_path, "v2"), canary_weight=0.5)
+
+    async def pid_of(deployer: LocalDeployer, name: str) -> int:
+        """The process that answers by itself, past the router."""
+        server = (await deployer.observe(PLACE)).server(name)
+        assert server is not None
+        assert server.address is not None
+        return int((await ask(server.address)).json()["pid"])
+
+    async with controller(home, silence=0.5) as first:
+        seen = await converge(first, desired)
+        frozen, canary = await pid_of(first, "v1"), await pid_of(first, "v2")
+
+        async def alone() -> bool:
+            return (await first.observe(PLACE)).silence is not None
+
+        await eventually(alone)
+        os.kill(frozen, signal.SIGSTOP)
+        for _ in range(2):
+            assert not any(server.hung for server in (await first.observe(PLACE)).servers)
+    async with controller(home, silence=LIMIT) as second:  # it has to see for itself
+
+        async def hung() -> bool:
+            server = (await second.observe(PLACE)).server("v1")
+            return server is not None and server.hung
+
+        assert not await hung()
+        await eventually(hung)
+        page = await second.traffic(PLACE, None, 0)
+        await second.traffic(PLACE, page.epoch, page.next)
+        back = await converge(second, desired)
+        assert (back.silence, back.canary, back.canary_weight) == (None, "v2", 0.5)
+        assert await pid_of(second, "v1") != frozen
+        assert await pid_of(second, "v2") == canary, "only who hangs is started again"
+        answered = {answer.json()["model"] for answer in await flood(address(seen), 40)}
+        assert answered == {"v1", "v2"}

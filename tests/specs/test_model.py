@@ -9,7 +9,7 @@ from specs.gates import AbsoluteCheck, PairedCheck
 from specs.load import load
 from specs.model import Pipeline
 from specs.references import DatasetReference, StepReference
-from specs.release import ErrorSignal, LatencySignal
+from specs.release import ErrorSignal, LatencySignal, Serve
 from tests.specs.samples import FLIGHT_DELAY, SMALLEST
 
 
@@ -86,3 +86,24 @@ def test_numbers_and_words_keep_their_type() -> None:
     values = pipeline.params
     assert values == {"a": "no", "b": 1, "c": 1.0, "d": True, "e": "1"}
     assert [type(value) for value in values.values()] == [str, int, float, bool, str]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ({}, 30),
+        ({"answer_within": "5m"}, 300),
+        ({"answer_within": "5s"}, 30),
+        ({"answer_within": "5m", "hung_after": "10s"}, 10),
+    ],
+)
+def test_a_server_that_may_take_its_time_to_answer_is_not_said_to_hang_meanwhile(
+    said: dict[str, str], seconds: int
+) -> None:
+    serve = Serve.model_validate({"run": "serve {model} {port}", **said})
+    assert serve.patience == timedelta(seconds=seconds)
+
+
+def test_a_server_has_five_seconds_at_least_until_it_is_said_to_hang() -> None:
+    with pytest.raises(ValidationError):
+        Serve.model_validate({"run": "serve {model} {port}", "hung_after": "4s"})

@@ -175,7 +175,9 @@ def watch(
     new = [each for each in exchanges if each.at >= began]
     state = update(rollout.judge, new)
     judgement = judge(state, now, waiting)
-    failed = [each.at for each in new if each.arm is Arm.CANARY and each.failed]
+    classed = rollout.judge.policy.classed
+    canary = (each for each in new if each.arm is Arm.CANARY)
+    failed = [each.at for each in canary if classed(each.status) == "errors"]
     return rollout.model_copy(
         update={
             "judge": state,

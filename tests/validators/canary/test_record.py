@@ -168,5 +168,5 @@ def test_without_history_bins_are_fixed_before_anything_is_bet_on_them() -> None
 def test_short_history_is_topped_up_with_stable_under_the_canary() -> None:
     state = begin(Policy(), HISTORY[:150], 0.0)
     assert state.bins is None
-    assert len(state.sample) == sum(not each.failed for each in HISTORY[:150])
+    assert len(state.sample) == sum(each.status < 500 for each in HISTORY[:150])
     assert update(state, requests(4, 1, share=0.1)).bins is not None
