@@ -86,11 +86,11 @@ def load(content: str | bytes, file: str) -> Loaded:
     """Read a spec. Never raises; `file` is the name that problems are told with."""
     tree, problems = mapping(content, file, f"a mapping that begins with apiVersion: {API_VERSION}")
     if tree.text.startswith(_POINTER):
-        message = "this is a Git LFS pointer and not the spec, which is read as git has it"
-        mend = f"keep it in git itself: `git lfs untrack {file}`, then add and commit it again"
-        return Loaded(
-            file, tree, None, None, (Problem("error", "pointer", message, file, expected=mend),)
+        message = (
+            "this is a Git LFS pointer, and the spec is read as git has it: keep it in git itself "
+            f"(`git lfs untrack {file}`, then add and commit it again)"
         )
+        return Loaded(file, tree, None, None, (Problem("error", "pointer", message, file),))
     if tree.root is None or not isinstance(tree.root.plain, dict):
         return Loaded(file, tree, None, None, in_order(problems))
     pipeline = sketch = None

@@ -228,10 +228,8 @@ async def test_a_spec_that_lfs_keeps_is_named_as_a_pointer(
 ) -> None:
     attributes = {".gitattributes": "*.yaml filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": POINTER, "train.py": "x", **attributes})
-    found = gather(ada.clone, sha, None).loaded.problems
-    assert [(one.code, one.message) for one in found] == [
-        ("pointer", "this is a Git LFS pointer and not the spec, which is read as git has it")
-    ]
+    (problem,) = gather(ada.clone, sha, None).loaded.problems
+    assert problem.message.startswith("this is a Git LFS pointer")
     code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
     assert code.spec is None
     assert "git lfs untrack ml-pipeline.yaml" in code.problems
