@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from controller.git.pointers import (
     attributes_wanted,
     blobs_wanted,
     marked,
+    pointers,
     uses_lfs,
 )
 from controller.git.values import parse_tree
@@ -167,20 +168,24 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     return check_at(_read(checkout, commit, path) or b"", path, source.below)
 
 
-def absent_from(folder: Path) -> dict[str, str]:
-    """What is not in a folder of a work tree as it is meant, by path; nothing outside of one."""
+def tracked_below(folder: Path) -> dict[str, str]:
+    """What git has of a folder of a work tree, by path from there; nothing outside of one."""
     try:
         checkout = checkout_of(folder)
         files = tracked(checkout)
     except NeedsHuman:
         return {}
-    here = Source(repository="", commit=WORK_TREE, folder=checkout.folder, files=files)
-    return absent(here.below, is_installed())
+    source = Source(repository="", commit=WORK_TREE, folder=checkout.folder, files=files)
+    return dict(source.below)
 
 
-def check_at(content: bytes, file: str, below: Mapping[str, str]) -> Loaded:
-    """A spec, checked against what stands below its folder."""
-    return check(content, file, below.keys(), absent(below, is_installed()))
+def check_at(
+    content: bytes, file: str, below: Mapping[str, str], files: Collection[str] | None = None
+) -> Loaded:
+    """A spec, checked against what git has below its folder, and against the `files` that are
+    there, if these are others."""
+    there = below.keys() if files is None else files
+    return check(content, file, there, absent(below, is_installed()), pointers(below))
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final
 
 from specs.explain import nearest, one_of, shown
-from specs.lint_absent import Absent
+from specs.lint_absent import Absent, lint_pointers
 from specs.lint_files import lint_files
 from specs.lint_policy import lint_policy
 from specs.load import MOST_PROBLEMS, Loaded, load, shortened
@@ -31,10 +31,16 @@ def check(
     file: str,
     files: Collection[str] | None = None,
     absent: Absent = _NOTHING,
+    pointers: Collection[str] = (),
 ) -> Loaded:
-    """Load and lint: all problems of form and of meaning, and no pipeline if one is an error."""
+    """Load and lint: all problems of form and of meaning, and no pipeline if one is an error.
+
+    `pointers` are the paths that Git LFS keeps; for the rest see `lint`.
+    """
     loaded = load(content, file)
-    problems = in_order([*loaded.problems, *lint(loaded, files, absent)])
+    kept = [path for path in pointers if path not in absent]
+    found = (*lint(loaded, files, absent), *lint_pointers(loaded, kept))
+    problems = in_order([*loaded.problems, *found])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
 

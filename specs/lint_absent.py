@@ -26,6 +26,20 @@ def lint_absent(loaded: Loaded, pipeline: Pipeline, absent: Absent) -> Iterator[
             yield loaded.problem("absent-file", where, message)
 
 
+def lint_pointers(loaded: Loaded, pointers: Collection[str]) -> Iterator[Problem]:
+    """The suites that Git LFS keeps: what two commits say there is compared as git has it."""
+    datasets = loaded.sketch.datasets if loaded.sketch and pointers else {}
+    for name, dataset in datasets.items():
+        suite = dataset.expectations
+        if suite is not None and suite.removeprefix("./") in pointers:
+            message = (
+                f"the suite of `{name}` is kept in Git LFS, where nobody sees which of its rules a "
+                f"commit changes: keep it in git itself (`git lfs untrack {suite}`, then add and "
+                "commit it again)"
+            )
+            yield loaded.problem("pointer", ("datasets", name, "expectations"), message)
+
+
 def below_absent(glob: str, absent: Collection[str]) -> bool:
     """Whether a path or glob leads into a folder that is absent."""
     inside = f"{glob.removeprefix('!')}/"

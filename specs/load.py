@@ -14,6 +14,7 @@ from specs.problems import Problem, has_errors, in_order
 from specs.schema import json_schema
 from specs.tree import Fault, Key, Node, Path, Tree, parse
 
+_POINTER: Final = "version https://git-lfs.github.com/spec/"
 MOST_PROBLEMS: Final = 100
 """Beyond this many, a file is not worth more words."""
 
@@ -84,6 +85,12 @@ class Loaded:
 def load(content: str | bytes, file: str) -> Loaded:
     """Read a spec. Never raises; `file` is the name that problems are told with."""
     tree, problems = mapping(content, file, f"a mapping that begins with apiVersion: {API_VERSION}")
+    if tree.text.startswith(_POINTER):
+        message = (
+            "this is a Git LFS pointer, and the spec is read as git has it: keep it in git itself "
+            f"(`git lfs untrack {file}`, then add and commit it again)"
+        )
+        return Loaded(file, tree, None, None, (Problem("error", "pointer", message, file),))
     if tree.root is None or not isinstance(tree.root.plain, dict):
         return Loaded(file, tree, None, None, in_order(problems))
     pipeline = sketch = None

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import click
 
 from controller.cli.folders import below
-from controller.planning import absent_from
+from controller.planning import check_at, tracked_below
 from controller.settings import FILE
 from controller.settings_file import load_settings
-from specs.lint import check
 from specs.model import SPEC_FILE
 from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
 from validators.data.suite import suite_problems
@@ -86,7 +85,8 @@ def check_files(files: Sequence[Path]) -> Checked:
             problems += loaded_settings.problems
             sources[name] = loaded_settings.text
             continue
-        loaded = check(content, name, set(below(path.parent)), absent_from(path.parent))
+        here = path.parent
+        loaded = check_at(content, name, tracked_below(here), set(below(here)))
         problems += loaded.problems
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()

@@ -42,6 +42,9 @@ LARGEST_READ = 16 * 2**20
 WITH_POINTERS = ".pointers"
 """What the name of a commit's folder ends with where git-lfs was not there to fetch its files."""
 
+_UNMERGED = (1, 129)
+"""How `git merge-tree` ends where there is a conflict, and where it cannot merge yet."""
+
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
 
 
@@ -280,6 +283,25 @@ class Mirror:
             return code == 0
 
         return await self._found(of, lambda: self._found(commit, ask))
+
+    async def tree(self, commit: str) -> str:
+        """The id of all that a commit holds."""
+        arguments = ("rev-parse", "--verify", f"{checked_sha(commit)}^{{tree}}")
+        return (await self._found(commit, lambda: self._git(*arguments))).decode().strip()
+
+    async def merged(self, one: str, other: str) -> str | None:
+        """The tree that merging two commits makes; None where they conflict, where one is not
+        there, and before git 2.38."""
+        if not (await self.has(one) and await self.has(other)):
+            return None
+        arguments = ("merge-tree", "--write-tree", "--allow-unrelated-histories", one, other)
+
+        async def merge() -> str | None:
+            accept = (0, *_UNMERGED)
+            code, out = await git(self._remote, arguments, folder=self._folder, accept=accept)
+            return out.decode().split("\n", 1)[0] if code == 0 else None
+
+        return await self._mended(merge)
 
     async def materialise(self, commit: str, folder: Path) -> Path:
         """`folder`/`commit`: the commit's files, read-only. Made once, and whole or not at all.

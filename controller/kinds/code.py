@@ -9,7 +9,7 @@ from typing import Protocol
 
 from controller.git import Mirror
 from controller.git.lfs import is_installed
-from controller.git.pointers import absent
+from controller.git.pointers import absent, pointers
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import Source
 from specs.failures import NeedsHuman, TryAgain
@@ -130,8 +130,8 @@ class Repositories:
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        missing = absent(source.below, is_installed())
-        loaded = await asyncio.to_thread(check, text, path, source.below.keys(), missing)
+        missing, kept = absent(source.below, is_installed()), pointers(source.below)
+        loaded = await asyncio.to_thread(check, text, path, source.below.keys(), missing, kept)
         problems = tuple(
             replace(each, severity="error") if each.code == ELSEWHERE else each
             for each in loaded.problems

@@ -5,6 +5,7 @@ never by those of another group: anybody who may push might make a branch of suc
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from controller.kinds.code import Repositories
 from controller.machine.pipelines.change import Change
@@ -13,45 +14,100 @@ from controller.machine.repositories.repository import Commit
 from controller.plans import compare
 
 
-def group_of(branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]) -> Pull | None:
-    """The merge group that a branch is; None for any other, and without its base."""
-    found = merge_group(branch)
-    if found is None or found[0] not in heads:
+class Member(NamedTuple):
+    """An open pull request of a merge group."""
+
+    pull: Pull
+    onto: str
+    """The commit that it was put on top of: the base's, or the head of the group ahead."""
+
+
+class Group(NamedTuple):
+    """A merge group."""
+
+    pull: Pull
+    """What it is judged as."""
+    members: tuple[Member, ...]
+    """What its name, and those of the groups ahead, say that is in it; the last one first."""
+
+
+def group_of(branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]) -> Group | None:
+    """The merge group that a branch is; None for any other, without its base, and where its pull
+    request is not open, or not into that base."""
+    members = _members(branch, heads, pulls)
+    if not members:
         return None
-    base, number = found
-    last = pulls.get(number)
-    return Pull(
-        number=number,
+    last = members[0].pull
+    pull = Pull(
+        number=last.number,
         head=heads[branch],
         branch=branch,
-        base=base,
-        base_commit=heads[base],
-        title=last.title if last else "",
-        author=last.author if last else "",
+        base=last.base,
+        base_commit=heads[last.base],
+        title=last.title,
+        author=last.author,
+        fork=any(one.pull.fork for one in members),
         queued=True,
     )
+    return Group(pull, members)
+
+
+def _members(
+    branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]
+) -> tuple[Member, ...]:
+    """Whose pull request a group is, and those of the groups ahead that it stands on."""
+    by_head = {sha: name for name, sha in heads.items() if merge_group(name)}
+    found: dict[int, Member] = {}
+    name: str | None = branch
+    while name is not None and (named := merge_group(name)):
+        pull = pulls.get(named.number)
+        known = named.number in found
+        if known or pull is None or pull.base != named.base or named.base not in heads:
+            break
+        found[named.number] = Member(pull, named.onto)
+        name = by_head.get(named.onto)
+    return tuple(found.values())
 
 
 async def accepted_of(
-    repositories: Repositories, name: str, commit: Commit, said: Sequence[Acceptance]
+    repositories: Repositories, name: str, commit: Commit, said: Sequence[Acceptance], group: Group
 ) -> dict[str, str]:
-    """By pipeline, who accepted all that a merge group does to rules, as open pull requests do it.
+    """By pipeline, who accepted all that a merge group does to rules, as its pull requests do it.
 
-    Each rule that it loosens must be loosened in the same way by a commit that was accepted.
+    Each rule that it loosens must be loosened in the same way by a commit of it that was accepted,
+    and it must hold its pull requests and nothing else: what was accepted is a commit, not a rule.
     Raises what `Repositories.rules` raises.
     """
-    group, found = commit.pull, {}
-    assert group is not None
+    heads = {one.pull.head for one in group.members}
+    base = group.pull.base
+    words = [one for one in said if one.base == base and one.commit in heads]
+    if not words or not await _is_merge(repositories, name, group):
+        return {}
+    found = {}
     for pipeline in {*commit.pipelines.values(), *commit.untouched, *commit.removed}:
-        words = [one for one in said if (one.base, one.pipeline) == (group.base, pipeline)]
-        if not words:
-            continue
+        of_it = [one for one in words if one.pipeline == pipeline]
         covered: set[Change | None] = set()
-        for one in words:
-            covered |= await _loosened(repositories, name, one.commit, group, pipeline)
-        if await _loosened(repositories, name, commit.sha, group, pipeline) <= covered:
-            found[pipeline] = " and ".join(sorted({one.by for one in words}))
+        for one in of_it:
+            covered |= await _loosened(repositories, name, one.commit, group.pull, pipeline)
+        if (
+            of_it
+            and await _loosened(repositories, name, commit.sha, group.pull, pipeline) <= covered
+        ):
+            found[pipeline] = " and ".join(sorted({one.by for one in of_it}))
     return found
+
+
+async def _is_merge(repositories: Repositories, name: str, group: Group) -> bool:
+    """Whether a group's files are those of its base with its pull requests merged, one by one."""
+    mirror = repositories.mirror(name)
+    await mirror.fetch_pulls({one.pull.number: one.pull.head for one in group.members})
+    made = group.pull.head
+    for member in group.members:
+        merged = await mirror.merged(member.onto, member.pull.head)
+        if merged is None or merged != await mirror.tree(made):
+            return False
+        made = member.onto
+    return await mirror.is_ancestor(made, group.pull.base_commit)
 
 
 async def _loosened(

@@ -9,7 +9,7 @@ import structlog
 from controller.environments import BRANCH
 from controller.github.pulls import Pulls, begin
 from controller.kinds.code import Repositories
-from controller.kinds.merge_groups import accepted_of, group_of
+from controller.kinds.merge_groups import Group, accepted_of, group_of
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import touches
@@ -75,8 +75,8 @@ class RepositoryKind:
             sha = heads[branch]
             found = None
             if group := group_of(branch, heads, talk.pulls):
-                known = seen(branch, sha, group)
-                commits[branch] = await self._merge_group(before, group, known=known)
+                known = seen(branch, sha, group.pull)
+                commits[branch] = await self._merge_group(before, group, approved, known=known)
                 continue
             if not seen(branch, sha):
                 found = await self._branch(before, branch, sha, default, heads[default])
@@ -263,16 +263,24 @@ class RepositoryKind:
             pull=pull,
         )
 
-    async def _merge_group(self, before: Repository, group: Pull, *, known: bool) -> Commit:
-        """The head of a merge group; one that left the queue meanwhile waits to be gone."""
+    async def _merge_group(
+        self, before: Repository, group: Group, approved: Mapping[int, str], *, known: bool
+    ) -> Commit:
+        """The head of a merge group. One with a fork's commit that nobody approved waits until
+        somebody does, and one that left the queue meanwhile waits to be gone."""
+        pull = group.pull
         if known:
-            return Commit(sha=group.head, pull=group)
+            return Commit(sha=pull.head, pull=pull)
+        if any(is_held(one.pull, approved) for one in group.members):
+            return Commit(sha=pull.head, pull=pull, waits=True)
         try:
-            commit = await self._pull(before.name, group)
-            said = await accepted_of(self._repositories, before.name, commit, before.accepted)
+            commit = await self._pull(before.name, pull)
+            said = await accepted_of(
+                self._repositories, before.name, commit, before.accepted, group
+            )
         except NeedsHuman as failure:
-            log.info("a merge group cannot be read", branch=group.branch, reason=str(failure))
-            return Commit(sha=group.head, pull=group, waits=True)
+            log.info("a merge group cannot be read", branch=pull.branch, reason=str(failure))
+            return Commit(sha=pull.head, pull=pull, waits=True)
         return commit.model_copy(update={"accepted": said})
 
 

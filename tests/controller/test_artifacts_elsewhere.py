@@ -264,6 +264,22 @@ async def test_what_was_stored_before_there_was_a_store_is_brought_there_by_the_
     assert await reopened(there, home).read_bytes(report) == b"report"
 
 
+async def test_after_a_change_of_address_what_is_here_is_read_and_brought_to_the_new_one(
+    there: There, home: Path, tmp_path: Path
+) -> None:
+    model = await a_model(open_artifacts(there.settings, home), tmp_path)
+    moved = there.settings.model_copy(update={"artifacts": f"{there.settings.artifacts}-moved"})
+    store = open_artifacts(moved, home)
+    assert await store.has(model)
+    new = (await store.put_bytes(b"report")).digest
+    await store.sweep({model, new}, time.time() - 60)
+    shutil.rmtree(home / "artifacts")
+    assert await open_artifacts(moved, home).has(model)
+    old = open_artifacts(there.settings, tmp_path / "reader")
+    assert await old.has(model), "at the old address nothing is taken away"
+    assert not await old.has(new), "nor added"
+
+
 async def test_what_is_asked_for_while_a_sweep_goes_on_stays_there(
     there: There, home: Path
 ) -> None:

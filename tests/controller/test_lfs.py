@@ -9,7 +9,7 @@ import pytest
 from controller.git import Mirror, lfs
 from controller.git.pointers import pointers
 from controller.kinds.code import Repositories
-from controller.planning import absent_from, gather
+from controller.planning import check_at, gather, tracked_below
 from specs.failures import NeedsHuman, TryAgain
 from specs.problems import has_errors
 from tests.controller.git_server import Person, run_git
@@ -213,11 +213,41 @@ async def test_a_pointer_without_lfs_is_an_error_at_validate_plan_and_run(
     attributes = {".gitattributes": "*.bin filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": SPEC, "train.py": "x", "data.bin": POINTER, **attributes})
     words = "`steps.train` reads data.bin: a Git LFS pointer to 12,345 bytes"
-    assert "12,345" in absent_from(ada.clone)["data.bin"]
+    assert pointers(tracked_below(ada.clone)).keys() == {"data.bin"}
     for revision in (None, sha):
         problems = gather(ada.clone, revision, None).loaded.problems
         assert [problem.message.startswith(words) for problem in problems] == [True]
         assert "install git-lfs" in problems[0].message
+    code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
+    assert code.spec is None
+    assert words in code.problems
+
+
+async def test_a_spec_that_lfs_keeps_is_named_as_a_pointer(
+    ada: Person, mirror: Mirror, tmp_path: Path
+) -> None:
+    attributes = {".gitattributes": "*.yaml filter=lfs\n"}
+    sha = ada.push({"ml-pipeline.yaml": POINTER, "train.py": "x", **attributes})
+    (problem,) = gather(ada.clone, sha, None).loaded.problems
+    assert problem.message.startswith("this is a Git LFS pointer")
+    code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
+    assert code.spec is None
+    assert "git lfs untrack ml-pipeline.yaml" in code.problems
+
+
+@needs_lfs
+async def test_a_suite_that_lfs_keeps_is_an_error_since_its_rules_could_not_be_compared(
+    ada: Person, mirror: Mirror, tmp_path: Path
+) -> None:
+    dataset = "datasets: {rows: {uri: 's3://lake/*.csv', expectations: suite.yaml}}\n"
+    attributes = {".gitattributes": "suite.yaml filter=lfs\n"}
+    sha = ada.push({"ml-pipeline.yaml": SPEC + dataset, "suite.yaml": POINTER, **attributes})
+    words = "the suite of `rows` is kept in Git LFS"
+    below = tracked_below(ada.clone)
+    in_the_work_tree = check_at((SPEC + dataset).encode(), "ml-pipeline.yaml", below)
+    for loaded in (in_the_work_tree, gather(ada.clone, sha, None).loaded):
+        said = [one.message for one in loaded.problems if one.severity == "error"]
+        assert [message.startswith(words) for message in said] == [True]
     code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
     assert code.spec is None
     assert words in code.problems
@@ -241,7 +271,7 @@ async def test_a_submodule_is_an_error_at_validate_plan_and_run(
     run_git(ada.clone, "push", "-q", "origin", "HEAD:main")
     sha = ada.head("main")
     words = f"`steps.train` reads vendor/lib: a submodule at {first[:12]}"
-    assert list(absent_from(ada.clone)) == ["vendor/lib/"]
+    assert tracked_below(ada.clone)["vendor/lib"].startswith("submodule:")
     problems = gather(ada.clone, sha, None).loaded.problems
     assert [problem.message.startswith(words) for problem in problems] == [True]
     code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
@@ -255,4 +285,4 @@ async def test_a_submodule_is_an_error_at_validate_plan_and_run(
 
 
 def test_outside_of_a_repository_nothing_is_absent(tmp_path: Path) -> None:
-    assert absent_from(tmp_path) == {}
+    assert tracked_below(tmp_path) == {}

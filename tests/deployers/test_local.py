@@ -154,6 +154,39 @@ def test_only_the_servers_that_ended_last_are_remembered_for_each_place(tmp_path
     assert [path.name for path in (tmp_path / ENDED).iterdir()] == [other.server("v0")]
 
 
+async def test_a_server_that_runs_keeps_the_values_that_it_was_started_with(
+    deployer: LocalDeployer, tmp_path: Path
+) -> None:
+    """What the secrets say now is for servers that are started from now on."""
+    server = local_server(tmp_path, "v1")
+    newer = server.model_copy(update={"environment": {**server.environment, "TOKEN": "renewed"}})
+    await converge(deployer, Desired(stable=server))
+    before = having("TOKEN=hush-hush", tmp_path)
+    await converge(deployer, Desired(stable=newer))
+    assert having("TOKEN=hush-hush", tmp_path) == before
+    assert having("TOKEN=renewed", tmp_path) == []
+    os.kill(before[-1], signal.SIGKILL)
+
+    async def renewed() -> bool:
+        await applied(deployer, Desired(stable=newer))
+        return having("TOKEN=renewed", tmp_path) != []
+
+    await eventually(renewed)
+
+
+def having(variable: str, folder: Path) -> list[int]:
+    """The processes of that folder's servers that have the variable; a keeper before its server."""
+    pids = sorted(int(line.partition(":")[0]) for line in living(folder))
+    return [pid for pid in pids if variable.encode() in _environ(pid).split(b"\0")]
+
+
+def _environ(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
 async def test_a_server_that_keeps_dying_is_started_again_with_growing_pauses(
     deployer: LocalDeployer, tmp_path: Path
 ) -> None:

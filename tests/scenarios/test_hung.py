@@ -24,10 +24,10 @@ async def server(world: World) -> int:
     """The process of the server in production."""
     deployer = LocalDeployer(world.root / "home" / "serving", redact=str)
     try:
-        seen = (await deployer.observe("mean/production")).server("mean-production-v1")
+        (seen,) = (await deployer.observe("mean/production")).servers
     finally:
         await deployer.close()
-    assert seen is not None
+    assert seen.name.startswith("mean-production-v1-")
     port = str(urlsplit(seen.address).port)
     (line,) = (x for x in living(world.root) if "serve.py" in x and port in x and "bwrap" not in x)
     return int(line.partition(":")[0])

@@ -136,5 +136,31 @@ async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
     assert [body["status"] for body in here.bodies] == ["firing", "resolved"]
 
 
+async def test_the_end_of_an_alert_is_told_to_whom_the_settings_name_by_then(
+    world: World,
+) -> None:
+    """An alert that fired when others were named"""
+    with webhook() as old, webhook() as new, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+
+        def told_at(port: int) -> list[dict[str, object]]:
+            return [{"to": f"json://127.0.0.1:{port}/", "on": ["stuck"]}]
+
+        world.push("Add the pipeline")
+        async with world.controller():
+            await world.serves(1)
+        ports = {"mean/production": taken.getsockname()[1]}
+        world.configure(ports=ports, notify=told_at(old.port))
+        async with world.controller():
+            await world.until(lambda: _true(len(old.bodies) == 1), "the first to be told")
+        taken.close()
+        world.configure(ports={}, notify=told_at(new.port))
+        async with without_faults(world):
+            await world.until(lambda: _true(len(new.bodies) == 1), "the second to be told")
+    assert [body["status"] for body in old.bodies] == ["firing"]
+    assert [body["status"] for body in new.bodies] == ["resolved"]
+
+
 async def _true(value: bool) -> bool:
     return value

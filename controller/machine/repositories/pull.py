@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from controller.machine.core import Value
 
@@ -18,7 +18,7 @@ _COMMAND: Final = re.compile(
 and what speaks of a command does not give it."""
 
 _MERGE_GROUP: Final = re.compile(
-    r"gh-readonly-queue/(?P<base>.+)/pr-(?P<number>[1-9]\d{0,17})-[0-9a-f]{40,64}"
+    r"gh-readonly-queue/(?P<base>.+)/pr-(?P<number>[1-9]\d{0,17})-(?P<onto>[0-9a-f]{40,64})"
 )
 """As GitHub names the temporary branches of its merge queues."""
 
@@ -112,10 +112,20 @@ class Command(Value):
     """Of `accept`: what that person may accept, by pipeline."""
 
 
-def merge_group(branch: str) -> tuple[str, int] | None:
-    """The base of the merge group that a branch of that name is, and its last pull request."""
+class Queued(NamedTuple):
+    """What the name of a merge group's branch says."""
+
+    base: str
+    number: int
+    """Its last pull request."""
+    onto: str
+    """The commit that this was put on top of."""
+
+
+def merge_group(branch: str) -> Queued | None:
+    """The merge group that a branch of that name is."""
     found = _MERGE_GROUP.fullmatch(branch)
-    return (found["base"], int(found["number"])) if found else None
+    return Queued(found["base"], int(found["number"]), found["onto"]) if found else None
 
 
 def line(number: int) -> str:
