@@ -144,8 +144,8 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
     ours, theirs = candidate.keys, baseline.keys
     if ours.type != theirs.type:
         return Unusable(
-            f"the keys are of different types: {ours.type} for the candidate, {theirs.type} for "
-            "the baseline"
+            f"the keys are of different types: {_plainly(ours)} for the candidate, "
+            f"{_plainly(theirs)} for the baseline"
         )
     shared = candidate
     parts = []
@@ -166,6 +166,10 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
     at_fault = absent or apart
     verdict = Verdict.ERROR if at_fault else Verdict.INCONCLUSIVE
     return Unusable("; ".join(parts), verdict) if parts else None
+
+
+def _plainly(keys: "pa.ChunkedArray") -> str:
+    return str(keys.type).removeprefix("large_")
 
 
 def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:

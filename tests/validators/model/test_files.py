@@ -179,7 +179,7 @@ def test_keys_may_be_written_in_other_widths_but_not_as_another_type(tmp_path: P
     narrow = load(write(tmp_path / "b", {**table, "id": table["id"].astype(np.int32)}), COLUMNS)
     texts = load(write(tmp_path / "c", {**table, "id": table["id"].astype(str)}), COLUMNS)
     assert why_unpaired(wide, narrow) is None
-    assert "different types" in str(why_unpaired(wide, texts))
+    assert "different types: int64 for the candidate, string for" in str(why_unpaired(wide, texts))
 
 
 @pytest.mark.parametrize(
