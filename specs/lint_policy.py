@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
@@ -126,9 +126,17 @@ def _task(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
         first = gate.checks[0].metric
         fits, possible = tasks_of(check.metric), (stated,) if stated else tasks_of(first)
         if set(possible).isdisjoint(fits):
-            why = f"the task is {stated}" if stated else f"{first} {' or '.join(possible)}"
-            message = f"{check.metric} measures {' or '.join(fits)}, and {why}"
+            why = f"{first} {_either(possible)}"
+            if stated:
+                source = "the task is" if gate.task else "`positive` makes the task"
+                why = f"{source} {_either([stated])}"
+            message = f"{check.metric} measures {_either(fits)}, and {why}"
             yield loaded.problem("task", (*path, "checks", place, "metric"), message)
+
+
+def _either(tasks: Iterable[str]) -> str:
+    """The tasks as a person says them."""
+    return " or ".join(task if task == "regression" else f"{task} classification" for task in tasks)
 
 
 def _is_reversed(check: AbsoluteCheck) -> bool:

@@ -381,3 +381,20 @@ gates:
         one.code for one in check(text, "ml-pipeline.yaml").problems if one.severity == "error"
     ]
     assert found == ["another-model"] * is_wrong
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            "prediction: p}\n    task: binary",
+            "r2 measures regression, and the task is binary classification",
+        ),
+        (
+            "prediction: p}\n    positive: 1",
+            "r2 measures regression, and `positive` makes the task binary classification",
+        ),
+    ],
+)
+def test_a_metric_of_another_task_is_told_with_what_sets_the_task(columns: str, words: str) -> None:
+    assert only(edit(("score: p}", columns), ("roc_auc", "r2"))).message == words

@@ -231,7 +231,8 @@ def _passed(expectation: Expectation, outcome: Outcome) -> str:
             f"{outcome.evaluated:,} values miss it ({share})"
         )
     if outcome.evaluated is not None:
-        return f"{_quoted(expectation)}: {limit}, in all {outcome.evaluated:,} values"
+        values = f"all {outcome.evaluated:,} values" if outcome.evaluated != 1 else "the one value"
+        return f"{_quoted(expectation)}: {limit}, in {values}"
     if outcome.observed is not None:
         return f"{_quoted(expectation)}: {limit}, found {_found(expectation, outcome.observed)}"
     return f"{_quoted(expectation)}: {limit}, as expected"

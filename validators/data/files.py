@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -62,12 +63,18 @@ class Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
 
 def read(one: ObjectFile, wanted: frozenset[str] | None, nulls: Collection[str]) -> Part:
     """Read the wanted columns (None: all) of an object. Raises `Unreadable`."""
-    import pyarrow as pa
-
     form = form_of(one.key)
     if isinstance(form, str):
         raise Unreadable(form, Verdict.ERROR)
-    path = Path(one.path)
+    return read_file(Path(one.path), form, wanted, nulls)
+
+
+def read_file(
+    path: Path, form: Form, wanted: frozenset[str] | None, nulls: Collection[str]
+) -> Part:
+    """Read the wanted columns (None: all) of a file of this form. Raises `Unreadable`."""
+    import pyarrow as pa
+
     try:
         if path.stat().st_size == 0:
             raise Unreadable("is an empty file")
@@ -205,7 +212,6 @@ def _in_blocks(read_with: Callable[[int], Any]) -> Any:
 def _json(path: Path, form: Form, wanted: frozenset[str] | None) -> Part:
     """Lines, or an array. Days and times are read as the texts that they are, and whole numbers
     that a double does not hold as decimals."""
-    import pyarrow as pa
     from pyarrow import types
 
     lines = _lines_of_array(path, form)
@@ -222,11 +228,7 @@ def _json(path: Path, form: Form, wanted: frozenset[str] | None) -> Part:
         found |= {name: again[name] for name in as_texts}
     for name in picked:
         if types.is_floating(found[name].type) and _is_beyond(found[name]):
-            try:
-                whole = _rows(path, form, lines, {name: pa.decimal128(38, 0)})
-            except pa.ArrowInvalid:
-                continue  # it has fractions, too
-            found[name] = whole[name]
+            found[name] = _exact(path, form, lines, name, found[name])
     columns = {
         name: Column(values, "quoted" if types.is_string(values.type) else "typed")
         for name, values in found.items()
@@ -301,6 +303,43 @@ def _without_times(kind: Any) -> Any:
     if types.is_struct(kind):
         return pa.struct([field.with_type(_without_times(field.type)) for field in kind])
     return kind
+
+
+def _exact(path: Path, form: Form, lines: bytes | None, name: str, doubles: Any) -> Any:
+    """The column with the digits that the doubles lost, as decimals, if these have room for all."""
+    import pyarrow as pa
+
+    whole, widest = pa.decimal128(38, 0), pa.decimal256(76, 38)
+    for kind in (whole, widest):
+        try:
+            read = _rows(path, form, lines, {name: kind})[name]
+        except pa.ArrowInvalid:
+            continue
+        if kind == whole:
+            return read
+        return _narrowed(read) if _lost(doubles, read) else doubles
+    return doubles
+
+
+def _narrowed(column: Any) -> Any:
+    """The decimals with no more digits after the point than one of them needs."""
+    import pyarrow as pa
+
+    for scale in range(39):
+        try:
+            return column.cast(pa.decimal128(38, scale))
+        except pa.ArrowInvalid:
+            continue
+    return column
+
+
+def _lost(doubles: Any, exact: Any) -> bool:
+    """Whether a number beyond 2^53 is not the one that its double is printed as."""
+    import pyarrow.compute as pc
+
+    beyond = pc.fill_null(pc.greater_equal(pc.abs(doubles), _EXACT), False)
+    pairs = zip(doubles.filter(beyond).to_pylist(), exact.filter(beyond).to_pylist(), strict=True)
+    return any(said != Decimal(repr(double)) for double, said in pairs)
 
 
 def _is_beyond(column: Any) -> bool:

@@ -78,7 +78,8 @@ def _size(loaded: Loaded, objects: int) -> str:
     counted = f"{objects:,} object{'s' * (objects != 1)}"
     if loaded.table is None:
         return f"{counted}; no expectation was evaluated."
-    return f"{loaded.table.num_rows:,} rows in {counted}."
+    rows = loaded.table.num_rows
+    return f"{rows:,} row{'s' * (rows != 1)} in {counted}."
 
 
 def _judged(

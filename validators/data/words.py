@@ -114,6 +114,11 @@ _WORDS: Final[dict[str, Callable[[Kwargs], Words]]] = {
     "expect_multicolumn_sum_to_equal": lambda kwargs: Words(
         f"sum {number(kwargs.get('sum_total'))}", "have another sum"
     ),
+    "expect_column_value_z_scores_to_be_less_than": lambda kwargs: Words(
+        f"z-scores {'within ±' if kwargs.get('double_sided') else 'below '}"
+        f"{number(kwargs.get('threshold'))}",
+        "have a z-score beyond that",
+    ),
     "expect_column_distinct_values_to_be_in_set": lambda kwargs: Words(
         f"only {several(kwargs.get('value_set'))}", "distinct values"
     ),

@@ -1,6 +1,5 @@
 """Reading predictions and pairing them by key. What does not fit is counted and named."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specs.gates import Columns
+from validators.data.files import Part, Unreadable
 from validators.model.categories import Categories, categories, differing
 from validators.model.classes import EXACT, Values, alike, as_numbers, kind_of
+from validators.model.reading import key_of, numbers_of, read, values_of
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -59,23 +60,24 @@ class Unusable(Exception):  # noqa: N818 - it names what the predictions are
 def load(
     path: Path, columns: Columns, slices: Sequence[str] = (), *, if_there: bool = False
 ) -> Predictions:
-    """Read the named columns of a Parquet, CSV or JSON-lines file, told apart by its content.
+    """Read the named columns of a Parquet, CSV or JSON file, told apart by its content.
 
     With `if_there`, a slice that the file does not have is left out.
 
     Raises Unusable with everything that is wrong: unreadable, a column absent, no rows, duplicate
     or empty keys, empty labels, scores that are not finite numbers.
     """
-    table = _read(path, columns, slices, if_there)
-    if not len(table):
+    import pyarrow.compute as pc
+
+    part = _read(path, columns, slices, if_there)
+    if not part.rows:
         raise Unusable("there are no rows", Verdict.INCONCLUSIVE)
-    table = table.set_column(
-        table.column_names.index(columns.key), columns.key, _plain_keys(table[columns.key])
-    )
+    table = _settled(part, columns)
     problems = _problems_of(table, columns)
     if problems:
         raise Unusable("; ".join(problems))
-    table = table.sort_by(columns.key)
+    order = pc.sort_indices(table[columns.key])
+    table = table.take(order)
     label = as_numbers(_array(table[columns.label]))
     said = as_numbers(_array(table[columns.prediction])) if columns.prediction else None
     return Predictions(
@@ -85,11 +87,25 @@ def load(
         prediction=said,
         types="" if said is None else _types(label, said),
         slices={
-            name: categories(_as_text(_without_nan(table[name])))
+            name: categories(_as_text(_without_nan(part.columns[name].values)).take(order))
             for name in slices
-            if name in table.column_names
+            if name in part.columns
         },
     )
+
+
+def _settled(part: Part, columns: Columns) -> "pa.Table":
+    """The columns but for the slices, each as what it is for; one that is two things is a label or
+    prediction first."""
+    import pyarrow as pa
+
+    found = {columns.key: _plain_keys(key_of(part.columns[columns.key]))}
+    if columns.score:
+        found[columns.score] = numbers_of(part.columns[columns.score])
+    for name in (columns.label, columns.prediction):
+        if name:
+            found[name] = values_of(part.columns[name])
+    return pa.table(found)
 
 
 def in_one_type(*tables: Predictions) -> tuple[Predictions, ...]:
@@ -128,8 +144,8 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
     ours, theirs = candidate.keys, baseline.keys
     if ours.type != theirs.type:
         return Unusable(
-            f"the keys are of different types: {ours.type} for the candidate, {theirs.type} for "
-            "the baseline"
+            f"the keys are of different types: {_plainly(ours)} for the candidate, "
+            f"{_plainly(theirs)} for the baseline"
         )
     shared = candidate
     parts = []
@@ -152,6 +168,10 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
     return Unusable("; ".join(parts), verdict) if parts else None
 
 
+def _plainly(keys: "pa.ChunkedArray") -> str:
+    return str(keys.type).removeprefix("large_")
+
+
 def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
     """What the two say otherwise of the same rows, and of how many."""
     ours, theirs = alike(candidate.label, baseline.label)
@@ -161,70 +181,25 @@ def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
     return [f"about {what} of {_count(n, 'row')}" for what, n in sorted(counts.items()) if n]
 
 
-def _read(path: Path, columns: Columns, slices: Sequence[str], if_there: bool) -> "pa.Table":
-    import pyarrow as pa
-
+def _read(path: Path, columns: Columns, slices: Sequence[str], if_there: bool) -> Part:
+    named = (columns.key, columns.label, columns.score, columns.prediction)
+    needed = list(dict.fromkeys(name for name in named if name))
     try:
         with path.open("rb") as file:
             start = file.read(64)
         if not start.strip():
             raise Unusable("the file is empty", Verdict.INCONCLUSIVE)
-        named = (columns.key, columns.label, columns.score, columns.prediction)
-        needed = list(dict.fromkeys(name for name in named if name))
-        return _read_as(path, start, needed, slices, if_there)
+        part = read(path, start, frozenset((*needed, *slices)))
     except OSError as error:
         raise Unusable(f"the file cannot be read: {error.strerror or error}") from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowKeyError, UnicodeDecodeError) as error:
-        raise Unusable(f"the file cannot be read: {_what_broke(start, error)}") from error
-
-
-def _what_broke(start: bytes, error: Exception) -> str:
-    """What the reader said without the values that it quotes: a report holds no rows."""
-    counts = re.search(r"(Row #\d+: )?Expected \d+ columns, got \d+", str(error))
-    if counts:
-        return counts[0]
-    return f"it begins like {_format_of(start)} but is no whole table of it"
-
-
-def _format_of(start: bytes) -> str:
-    if start.startswith(b"PAR1"):
-        return "Parquet"
-    return "JSON lines" if start.lstrip().startswith(b"{") else "CSV"
-
-
-def _read_as(
-    path: Path, start: bytes, needed: Sequence[str], slices: Sequence[str], if_there: bool
-) -> "pa.Table":
-    import pyarrow as pa
-    from pyarrow import csv, json, parquet
-
-    def wanted(found: Sequence[str]) -> list[str]:
-        there = [name for name in slices if name in found or not if_there]
-        chosen = list(dict.fromkeys([*needed, *there]))
-        _require(chosen, found)
-        return chosen
-
-    kind = _format_of(start)
-    if kind == "Parquet":
-        with parquet.ParquetFile(path) as source:
-            return source.read(columns=wanted(source.schema_arrow.names))
-    if kind == "JSON lines":
-        table = json.read_json(path)
-        return table.select(wanted(table.column_names))
-    with csv.open_csv(path) as lines:
-        chosen = wanted(lines.schema.names)
-    # Without a type, a slice of zip codes would lose its zeros.
-    texts = [name for name in slices if name not in needed]
-    convert = csv.ConvertOptions(
-        include_columns=chosen, column_types=dict.fromkeys(texts, pa.string())
-    )
-    return csv.read_csv(path, convert_options=convert)
+    except Unreadable as error:
+        raise Unusable(f"the file {error.why}") from error
+    if part.rows or part.header:
+        _require(needed if if_there else [*needed, *slices], part.header)
+    return part
 
 
 def _require(wanted: Sequence[str], found: Sequence[str]) -> None:
-    doubled = [name for name in wanted if found.count(name) > 1]
-    if doubled:
-        raise Unusable(f"there is more than one column {', '.join(doubled)}")
     absent = [name for name in wanted if name not in found]
     if absent:
         raise Unusable(

@@ -288,6 +288,14 @@ def test_the_columns_that_a_condition_names_are_read(one: Expectation, named: st
     assert columns_to_read([one]) == frozenset("a" + named)
 
 
+def test_z_scores_are_told_with_their_threshold() -> None:
+    kind = "expect_column_value_z_scores_to_be_less_than"
+    kwargs = {"column": "x", "threshold": 3, "double_sided": True}
+    assert words_for(Expectation(kind, kwargs)).limit == "z-scores within ±3"
+    one_sided = Expectation(kind, {**kwargs, "double_sided": False})
+    assert words_for(one_sided).limit == "z-scores below 3"
+
+
 def test_a_condition_that_is_an_object_is_told_as_people_write_it() -> None:
     parts = [
         {"type": "comparison", "column": COLUMN, "operator": "NOT_IN", "parameter": [1, 2]},

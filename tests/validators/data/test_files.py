@@ -117,6 +117,14 @@ def test_a_whole_number_keeps_its_digits_in_json(tmp_path: Path) -> None:
     assert column(loaded) == ("decimal128(38, 0)", values)
 
 
+def test_a_whole_number_keeps_its_digits_in_json_beside_a_fraction(tmp_path: Path) -> None:
+    text = '{"x": 9007199254740993}\n{"x": 0.25}\n{"x": null}\n'
+    values = [Decimal("9007199254740993.00"), Decimal("0.25"), None]
+    assert column(read(tmp_path, {"a.jsonl": text})) == ("decimal128(38, 2)", values)
+    printed = '{"x": 12345678901234567000}\n{"x": 1e-7}\n'  # as JavaScript prints a double
+    assert column(read(tmp_path, {"a.jsonl": printed})) == ("double", [1.2345678901234567e19, 1e-7])
+
+
 def test_a_key_that_a_file_of_json_leaves_out_is_null_and_told(tmp_path: Path) -> None:
     files = {"a.jsonl": '{"x": 1, "y": 1}\n', "b.jsonl": '{"y": 2}\n'}
     loaded = read(tmp_path, files, frozenset({"x"}))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from specs.gates import Columns
 from tests.validators.model.tables import Bench, flights, one, write
 from validators.model.__main__ import main
 from validators.model.request import Request
-from validators.model.rows import Unusable, load, why_unpaired
+from validators.model.rows import Predictions, Unusable, in_one_type, load, why_unpaired
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -94,6 +95,76 @@ def test_an_airline_called_na_is_no_missing_value(tmp_path: Path) -> None:
     assert load(tmp_path / "p.csv", COLUMNS, ["carrier"]).slices["carrier"].values == ("DL", "NA")
 
 
+def _csv(folder: Path, *lines: str) -> Predictions:
+    (folder / "p.csv").write_text("\n".join(lines) + "\n")
+    return load(folder / "p.csv", Columns(key="id", label="y", prediction="yhat"), ["country"])
+
+
+def test_a_csv_of_predictions_is_read_as_the_text_that_it_is(tmp_path: Path) -> None:
+    rows = _csv(
+        tmp_path,
+        "id,y,yhat,country",
+        '02134,NA,NA,"NA"',
+        '2134,DE,n/a,"two\nlines"',
+        "7,FR,FR,",
+    )
+    assert rows.keys.to_pylist() == ["02134", "2134", "7"]
+    assert rows.label.tolist() == ["NA", "DE", "FR"]
+    assert rows.prediction is not None
+    assert rows.prediction.tolist() == ["NA", "n/a", "FR"]
+    assert rows.slices["country"].values == ("(none)", "NA", "two\nlines")
+
+
+def test_keys_of_a_csv_are_those_of_the_same_table_in_parquet(tmp_path: Path) -> None:
+    for keys in (np.arange(20), [date(2024, 5, day) for day in range(1, 21)]):
+        table = pa.table({**flights(20), "id": keys})
+        pq.write_table(table, tmp_path / "a")
+        csv.write_csv(table, tmp_path / "b")
+        both = [load(tmp_path / name, COLUMNS) for name in "ab"]
+        assert why_unpaired(both[0], both[1]) is None
+
+
+def test_keys_that_differ_only_as_texts_are_two_keys(tmp_path: Path) -> None:
+    rows = _csv(tmp_path, "id,y,yhat,country", "1.10,0,0,DE", "1.1,0,0,DE")
+    assert rows.keys.to_pylist() == ["1.1", "1.10"]
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "18446744073709551617"])
+@pytest.mark.parametrize("form", ["csv", "json", "json with a fraction"])
+def test_labels_of_any_size_keep_their_last_digit(tmp_path: Path, number: str, form: str) -> None:
+    next_one = str(int(number) + 1)
+    rows = [(1, number, number), (2, next_one, number), (3, "0.25", "0.25")]
+    rows = rows if "fraction" in form else rows[:2]
+    lines = [f'{{"id": {key}, "y": {y}, "yhat": {yhat}}}' for key, y, yhat in rows]
+    if form == "csv":
+        lines = ["id,y,yhat", *(f"{key},{y},{yhat}" for key, y, yhat in rows)]
+    (tmp_path / "p").write_text("\n".join(lines) + "\n")
+    columns = Columns(key="id", label="y", prediction="yhat")
+    (found,) = in_one_type(load(tmp_path / "p", columns))
+    assert found.prediction is not None
+    assert (found.label == found.prediction).tolist() == [True, False, True][: len(rows)]
+
+
+@pytest.mark.parametrize("word", ["NaN", "NA", "null", ""])
+@pytest.mark.parametrize("column", ["late", "p"])
+def test_a_word_for_nothing_among_numbers_is_no_value(
+    tmp_path: Path, word: str, column: str
+) -> None:
+    row = {"id": "3", "late": "1", "p": "0.7", column: word}
+    (tmp_path / "p").write_text("id,late,p\n1,0,0.1\n2,1,0.6\n" + ",".join(row.values()) + "\n")
+    with pytest.raises(Unusable, match=f"1 row whose {column} is empty, NaN or infinite"):
+        load(tmp_path / "p", COLUMNS)
+
+
+def test_predictions_may_be_one_array_of_json(tmp_path: Path) -> None:
+    (tmp_path / "p").write_text('[{"id": 1, "late": 0, "p": 0.1}, {"id": 2, "late": 1, "p": 1}]')
+    assert load(tmp_path / "p", COLUMNS).label.tolist() == [0, 1]
+    (tmp_path / "p").write_text("[]")
+    with pytest.raises(Unusable, match="there are no rows") as raised:
+        load(tmp_path / "p", COLUMNS)
+    assert raised.value.verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_slice_may_be_a_column_that_is_also_judged(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("id,late,p,zip\n1,0,0.1,01\n2,1,0.7,10\n")
     rows = load(tmp_path / "p.csv", COLUMNS, ["late", "zip"])
@@ -108,19 +179,19 @@ def test_keys_may_be_written_in_other_widths_but_not_as_another_type(tmp_path: P
     narrow = load(write(tmp_path / "b", {**table, "id": table["id"].astype(np.int32)}), COLUMNS)
     texts = load(write(tmp_path / "c", {**table, "id": table["id"].astype(str)}), COLUMNS)
     assert why_unpaired(wide, narrow) is None
-    assert "different types" in str(why_unpaired(wide, texts))
+    assert "different types: int64 for the candidate, string for" in str(why_unpaired(wide, texts))
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"PAR1 but not really", "cannot be read"),
+        (b"PAR1 but not really", "not readable as Parquet"),
         (b"id,p\n1,0.5\n", "no column late; there are id, p"),
-        (b'{"id": 1}\n{"id"', "cannot be read"),
-        (b"id,late,p\n1,0\n", "Expected 3 columns, got 2"),
-        (b"id,late,p,p\n1,0,1,1\n", "more than one column p"),
-        (b"\xff\xfe\x00garbage", "cannot be read"),
+        (b'{"id": 1}\n{"id"', "not readable as JSON"),
+        (b"id,late,p\n1,0\n", "2 fields instead of 3"),
+        (b"id,late,p,p\n1,0,1,1\n", "more than one column `p`"),
+        (b"\xff\xfe\x00garbage", "not readable as CSV"),
     ],
 )
 def test_a_file_that_is_no_table_of_predictions_is_named_not_thrown(

@@ -1,0 +1,81 @@
+"""Predictions as their file holds them, by the rules of the data gate: text stays text, and nothing
+but an empty field is null."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from validators.data.files import Column, Part, read_file
+from validators.data.kinds import Form
+from validators.data.texts import read_as, type_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NULLS: Final = ("",)
+_MISSING: Final = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
+"""Texts that are no value where all others of their column are numbers."""
+
+
+def read(path: Path, start: bytes, wanted: frozenset[str]) -> Part:
+    """Those of the wanted columns that a file has, which begins like this. Raises `Unreadable`."""
+    return read_file(path, _form_of(start), wanted, _NULLS)
+
+
+def _form_of(start: bytes) -> Form:
+    """An artifact has no ending that says what it is; its content does."""
+    if start.startswith(b"PAR1"):
+        return Form("parquet")
+    begins = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return Form("json" if begins.startswith((b"{", b"[")) else "csv")
+
+
+def key_of(column: Column) -> "pa.ChunkedArray":
+    """Texts that are all whole numbers or all days as such, since other kinds of files have types
+    for these; else as they are: 1.10 is not 1.1, and 02134 keeps its zero."""
+    import pyarrow as pa
+
+    if column.source == "typed":
+        return column.values
+    kind = type_of(column.values, only_times=column.source == "quoted")
+    if pa.types.is_int64(kind) or pa.types.is_date(kind):
+        return read_as(column.values, kind)
+    return column.values
+
+
+def values_of(column: Column) -> "pa.ChunkedArray":
+    """A label or prediction: texts of numbers or truths as these, else as they are."""
+    import pyarrow as pa
+
+    if column.source != "text":
+        return column.values
+    values = _without_missing(column.values)
+    kind = type_of(values, only_times=False)
+    is_number = pa.types.is_floating(kind) or pa.types.is_integer(kind)
+    if is_number or pa.types.is_decimal(kind) or pa.types.is_boolean(kind):
+        return read_as(values, kind)
+    return values
+
+
+def numbers_of(column: Column) -> "pa.ChunkedArray":
+    """A score: texts as floats, if they are; NaN and infinity are numbers here."""
+    import pyarrow as pa
+
+    if column.source != "text":
+        return column.values
+    values = _without_missing(column.values)
+    numbers = read_as(values, pa.float64())
+    return values if numbers is None else numbers
+
+
+def _without_missing(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """With null for the words for it, if these alone keep the column from being numbers."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = pc.is_in(values, value_set=pa.array(_MISSING))
+    if not pc.any(words).as_py():
+        return values
+    rest = type_of(values.filter(pc.invert(words)), only_times=False)
+    if pa.types.is_string(rest) or pa.types.is_null(rest):
+        return values
+    return pc.if_else(words, pa.scalar(None, pa.string()), values)
