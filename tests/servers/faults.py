@@ -19,7 +19,7 @@ class Faults:
         self.always: tuple[int, str] | None = None
         """A status and an error code that answer everything."""
         self.before: Callable[[str], None] = lambda _path: None
-        """Called with each path before it is answered."""
+        """Called with each path before it is answered; not where an object is only looked for."""
         self.asked: list[str] = []
         """The paths that were asked for."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -39,7 +39,8 @@ class Faults:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         self.asked.append(handler.path)
-        self.before(handler.path)
+        if handler.command != "HEAD" or handler.path.startswith("/v2/"):  # a registry's
+            self.before(handler.path)
         fault = self.always or (self._due.pop(0) if self._due else None)
         if fault is not None:
             secret = re.search("Credential=([^/]+)", handler.headers.get("Authorization", ""))
