@@ -24,7 +24,8 @@ async def server(world: World) -> int:
     """The process of the server in production."""
     deployer = LocalDeployer(world.root / "home" / "serving", redact=str)
     try:
-        seen = (await deployer.observe("mean/production")).server("mean-production-v1")
+        observed = await deployer.observe("mean/production")
+        seen = observed.server(observed.stable or "")
     finally:
         await deployer.close()
     assert seen is not None
