@@ -24,10 +24,11 @@ async def server(world: World) -> int:
     """The process of the server in production."""
     deployer = LocalDeployer(world.root / "home" / "serving", redact=str)
     try:
-        (seen,) = (await deployer.observe("mean/production")).servers
+        observed = await deployer.observe("mean/production")
+        seen = observed.server(observed.stable or "")
     finally:
         await deployer.close()
-    assert seen.name.startswith("mean-production-v1-")
+    assert seen is not None
     port = str(urlsplit(seen.address).port)
     (line,) = (x for x in living(world.root) if "serve.py" in x and port in x and "bwrap" not in x)
     return int(line.partition(":")[0])
