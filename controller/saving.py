@@ -113,8 +113,8 @@ class Saving:
 
     async def _say(self, one: Told) -> None:
         status: Literal["firing", "resolved"] = "firing" if self.trouble else "resolved"
-        incident = _incident(self._reason, over=not self.trouble)
-        send = Send(event="stuck", status=status, alert=ALERT, to=one.to, incident=incident)
+        about = incident(self._reason, over=not self.trouble)
+        send = Send(event="stuck", status=status, alert=ALERT, to=one.to, incident=about)
         try:
             async with within(60.0, "A notification"):
                 await self._tell(one.owner, send)
@@ -142,7 +142,8 @@ class Saving:
         return tuple(found.values()) or (Told(_SELF, None),)
 
 
-def _incident(reason: str, *, over: bool) -> Incident:
+def incident(reason: str, *, over: bool) -> Incident:
+    """What is told of it."""
     if over:
         what = "What it decides is saved, and it goes on with everything."
         title = "the controller can save again"
@@ -152,7 +153,8 @@ def _incident(reason: str, *, over: bool) -> Incident:
     return Incident(
         pipeline="controller",
         title="the controller cannot save, so it does nothing",
-        what=f"{reason} Nothing is released, promoted or rolled back until it can save again.",
+        what=f"{reason} Nothing is released, promoted or rolled back until it can save again, and "
+        "the routers soon take a canary's traffic away.",
         now="what served before; models and routers run without the controller",
         needs_human=True,
         commands=("headgate doctor", "headgate status"),

@@ -15,7 +15,10 @@ def adopted(
 ) -> Incident:
     """A state that knew nothing of an environment goes on from what the branch says."""
     serves = f"{now} is what runs" if now else "nothing runs"
-    begin = f"The controller's state knew nothing of {environment}; was state.db lost?"
+    begin = (
+        f"The controller's state did not know what became of {environment}: was state.db lost, or "
+        "taken from a backup?"
+    )
     parts = [f"{begin} It goes on from the environments branch: {serves}."]
     parts += [f"Quarantined as before: {', '.join(f'v{q.version}' for q in bad)}."] if bad else []
     if lacking:
@@ -26,8 +29,8 @@ def adopted(
         environment=environment,
         title=f"{pipeline}: {environment} goes on from what the environments branch says",
         what=" ".join(parts),
-        now=str(now) if now else None,
-        commands=(f"headgate status {pipeline}", f"headgate pause {pipeline}/{environment}"),
+        now=str(now) if now else "nothing",
+        commands=("headgate status", f"headgate pause {pipeline}/{environment}"),
     )
 
 
@@ -62,7 +65,7 @@ def overwritten(pipeline: str, environment: str, now: Ref | None, what: str) -> 
         title=f"{pipeline}: the history of {environment} on the environments branch was lost",
         what=what,
         now=str(now) if now else None,
-        commands=(f"headgate releases {pipeline}/{environment}", f"headgate status {pipeline}"),
+        commands=(f"headgate releases {pipeline}/{environment}", "headgate status"),
     )
 
 
@@ -75,7 +78,8 @@ def lifted(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{bad.version} may be released in {environment} again",
-        what=f"{by} lifted its quarantine ({why}). It was: {bad.reason}",
+        what=f"{by} lifted its quarantine ({why}). It was: {bad.reason} "
+        "It is not released by itself: retry it.",
         now=str(now) if now else None,
         commands=(f"headgate retry {place} --version {bad.version}",),
     )

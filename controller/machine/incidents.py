@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from controller.machine.actions import Background, Evidence, Incident
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run, why_ended
-from specs.digests import short
 from validators.canary.figures import figure
 from validators.figures import significant
 from validators.report import Check, Report
@@ -16,6 +15,7 @@ __all__ = ["Background", "Evidence", "Incident"]
 MOST = 8
 """Evidence lines in one notification; the report has them all."""
 _QUARANTINED = "{} is quarantined and will not be released again."
+_NOTHING_BEFORE = "nothing: there was no version before it"
 
 
 def evidence(reports: Sequence[Report]) -> tuple[Evidence, ...]:
@@ -99,26 +99,29 @@ def rolled_back(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} {did} v{bad.version}",
-        what=f"{_sentence(why)} {_QUARANTINED.format(short(bad.digest))}",
+        what=f"{_sentence(why)} {_QUARANTINED.format(bad)}",
         was=str(bad) if served else None,
-        now=str(now) if now else "nothing: there was no version before it",
+        now=str(now) if now else _NOTHING_BEFORE,
         needs_human=now is None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background, bad), f"headgate retry {place}"),
+        commands=(*_look_up(place, background.rollout, bad), _retry(place, bad)),
         background=background,
     )
 
 
-def restored(pipeline: str, environment: str, now: str | None) -> Incident:
-    """After a rollback: the version that was taken out has no traffic any more."""
+def restored(pipeline: str, environment: str, now: str | None, bad: Ref | None) -> Incident:
+    """After a rollback: the version that was taken out, if it is known, has no traffic any more."""
+    place = f"{pipeline}/{environment}"
+    of, left = (f" of v{bad.version}", str(bad)) if bad else ("", "what was rolled back")
+    again = _retry(place, bad) if bad else f"headgate retry {place}"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: the rollback in {environment} is done",
-        what="No request goes to what was rolled back any more, and stable answers as ready. "
-        "It stays quarantined: commit a fix, or lift that by `headgate retry`.",
+        title=f"{pipeline}: the rollback{of} in {environment} is done",
+        what=f"What serves answers as ready, and no request goes to {left} any more. It stays "
+        f"quarantined: commit a fix, or try it again with `{again}`.",
         now=now,
-        commands=(f"headgate releases {pipeline}", f"headgate retry {pipeline}/{environment}"),
+        commands=(f"headgate releases {place}", again),
     )
 
 
@@ -138,17 +141,17 @@ def did_not_start(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} did not start in {environment}",
-        what=f"{_sentence(why)} {left} {_QUARANTINED.format(short(version.digest))}",
-        now=str(now) if now else "nothing: there was no version before it",
+        what=f"{_sentence(why)} {left} {_QUARANTINED.format(version)}",
+        now=str(now) if now else _NOTHING_BEFORE,
         needs_human=now is None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background, version), f"headgate retry {place}"),
+        commands=(*_look_up(place, background.rollout, version), _retry(place, version)),
         background=background,
     )
 
 
 def not_brought_back(
-    pipeline: str, environment: str, wanted: Ref, bad: Ref | None, why: str
+    pipeline: str, environment: str, wanted: Ref, bad: Ref | None, why: str, rollout: str
 ) -> Incident:
     """A rollback that could not be carried out: what should have been left serves on."""
     place = f"{pipeline}/{environment}"
@@ -157,12 +160,13 @@ def not_brought_back(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} could not go back to v{wanted.version}",
-        what=f"{still}, because {wanted} could not be brought up: {why}",
-        now=f"{bad}, which was to be rolled back" if bad else None,
+        what=f"{still}, because {wanted} could not be brought up. {_sentence(why)} "
+        "Retry it once that is mended, or name another version to go back to by `rollback --to`.",
+        now=f"{bad}, which was to be rolled back" if bad else "nothing",
         needs_human=True,
         commands=(
-            f"headgate retry {place}",
-            f"headgate logs {place}",
+            _retry(place, wanted),
+            *_look_up(place, rollout, wanted),
             f"headgate models {pipeline}",
         ),
     )
@@ -183,11 +187,11 @@ def not_brought_up(
         environment=environment,
         title=f"{pipeline}: v{version.version} cannot be brought up in {environment}",
         what=f"{_sentence(why)} {version} is not quarantined; retry it once that is mended.",
-        now=str(now) if now else None,
+        now=str(now) if now else _NOTHING_BEFORE,
         needs_human=True,
         commands=(
-            f"headgate retry {place}",
-            *_look_up(place, background, version),
+            _retry(place, version),
+            *_look_up(place, background.rollout, version),
             "headgate doctor",
         ),
         background=background,
@@ -212,7 +216,7 @@ def failed_before_production(
         what=f"{_sentence(why)} It does not go on to production, where nothing changed.",
         now=str(now) if now else None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background, version), f"headgate retry {place}"),
+        commands=(*_look_up(place, background.rollout, version), _retry(place, version)),
         background=background,
     )
 
@@ -226,22 +230,73 @@ def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> 
         what="It serves all traffic.",
         was=str(was) if was else None,
         now=str(version),
-        commands=(f"headgate releases {pipeline}",),
+        commands=(f"headgate releases {pipeline}/{environment}",),
     )
 
 
 def brought_back(
     pipeline: str, environment: str, version: Ref, was: Ref | None, by: str, why: str
 ) -> Incident:
-    """A person went back to a version that had served before."""
+    """A person went back to a version that had served before, and left `was`, if anything."""
+    reason = "" if why == f"rolled back by {by}" else f": {why}"
+    left = f" {_QUARANTINED.format(was)}" if was else ""
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} is back at v{version.version}",
-        what=f"{version} serves all traffic again. Why: {_sentence(why)} Asked for by {by}.",
+        what=_sentence(f"{version} serves all traffic again, as {by} asked{reason}") + left,
         was=str(was) if was else None,
         now=str(version),
-        commands=(f"headgate releases {pipeline}",),
+        commands=(f"headgate releases {pipeline}/{environment}",),
+    )
+
+
+def unwatched(
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: str | None,
+    limit: float,
+    background: Background,
+) -> Incident:
+    """The controller is back, and finds that the router had taken a canary's traffic away as
+    nobody saw to it for `limit` seconds."""
+    place = f"{pipeline}/{environment}"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: nobody watched the canary v{version.version} in {environment}",
+        what=f"For {limit:g} s the router had no word from a controller that can save, so it sent "
+        f"all requests to stable. The controller is back and judges {version} by what it answered "
+        "before; unless that is worse than stable, it gets its share again.",
+        now=now,
+        commands=(
+            *_look_up(place, background.rollout, version),
+            f"headgate rollback {place} --from {version.version}",
+        ),
+        background=background,
+    )
+
+
+def not_answering(
+    pipeline: str, environment: str, stable: Ref, now: str | None, former: Ref | None, why: str
+) -> Incident:
+    """What should serve does not answer; `former` is what a person could go back to."""
+    place = f"{pipeline}/{environment}"
+    back = (f"headgate rollback {place} --from {stable.version}",) if former else ()
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: v{stable.version} does not answer in {environment}",
+        what=_sentence(why),
+        now=f"{now}; v{stable.version} does not answer as ready",
+        needs_human=True,
+        commands=(
+            f"headgate logs {place} --version {stable.version}",
+            "headgate status",
+            *back,
+            "headgate doctor",
+        ),
     )
 
 
@@ -251,10 +306,10 @@ def stuck(pipeline: str, environment: str, now: Ref | str | None, why: str) -> I
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} is stuck",
-        what=why,
-        now=str(now) if now else None,
+        what=_sentence(why),
+        now=str(now) if now else "nothing: no version was released there yet",
         needs_human=True,
-        commands=(f"headgate logs {pipeline}/{environment}", "headgate doctor"),
+        commands=("headgate doctor", "headgate status", f"headgate logs {pipeline}/{environment}"),
     )
 
 
@@ -294,8 +349,13 @@ def held(
     `now` says who has which.
     """
     place = f"{pipeline}/{environment}"
-    incident = _waits(pipeline, environment, version, now, why, "promote")
-    more = (f"headgate rollback {place}", *_look_up(place, background, version))
+    keeps = (
+        "It keeps its share until somebody decides: `promote` gives it all requests, `abort` takes "
+        "it out, `rollback` quarantines it too."
+    )
+    incident = _waits(pipeline, environment, version, now, f"{_sentence(why)} {keeps}", "promote")
+    back = f"headgate rollback {place} --from {version.version}"
+    more = (back, *_look_up(place, background.rollout, version))
     return incident.model_copy(
         update={
             "evidence": figures(reports),
@@ -306,7 +366,12 @@ def held(
 
 
 def approval(
-    pipeline: str, environment: str, version: Ref, now: Ref | None, url: str = ""
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: Ref | None,
+    background: Background,
+    url: str = "",
 ) -> Incident:
     """A rollout waits until somebody agrees to it; until then it cannot be promoted.
 
@@ -314,15 +379,20 @@ def approval(
     """
     merge = f" Merging {url} approves it, closing that declines it." if url else ""
     why = f"It is brought up once somebody approves.{merge}"
-    return _waits(pipeline, environment, version, now, why, "approve")
+    return _with(background, _waits(pipeline, environment, version, now, why, "approve"))
 
 
 def not_proposed(
-    pipeline: str, environment: str, version: Ref, now: Ref | None, why: str
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: Ref | None,
+    background: Background,
+    why: str,
 ) -> Incident:
     """The pull request for an approval cannot be opened; the command still approves."""
-    why = f"Its pull request cannot be opened: {why}"
-    return _waits(pipeline, environment, version, now, why, "approve")
+    why = f"Its pull request cannot be opened: {_sentence(why)} The command approves it as well."
+    return _with(background, _waits(pipeline, environment, version, now, why, "approve"))
 
 
 def refused(
@@ -332,7 +402,7 @@ def refused(
 
     A person is needed where somebody wanted to get away from what serves, and it serves on.
     """
-    kept = f"{environment} serves on what somebody wanted to leave"
+    kept = f"{environment} still serves what somebody wanted to leave"
     return Incident(
         pipeline=pipeline,
         environment=environment,
@@ -340,7 +410,7 @@ def refused(
         what=_sentence(why),
         now=now,
         needs_human=needs_human,
-        commands=(f"headgate releases {pipeline}", f"headgate models {pipeline}"),
+        commands=(f"headgate releases {pipeline}/{environment}", f"headgate models {pipeline}"),
     )
 
 
@@ -353,18 +423,26 @@ def _waits(
         environment=environment,
         title=f"{pipeline}: v{version.version} waits in {environment}",
         what=f"{version} waits for you. {why}",
-        now=str(now) if now else None,
+        now=str(now) if now else _NOTHING_BEFORE,
         needs_human=True,
         commands=(f"headgate {go_on} {place}", f"headgate abort {place}"),
     )
 
 
-def _look_up(place: str, background: Background, version: Ref) -> tuple[str, ...]:
+def _with(background: Background, incident: Incident) -> Incident:
+    """The incident with what is known of its rollout, and where there is more."""
+    commands = (*incident.commands, f"headgate show {background.rollout}")
+    return incident.model_copy(update={"commands": commands, "background": background})
+
+
+def _look_up(place: str, rollout: str, version: Ref) -> tuple[str, ...]:
     """Everything about a rollout on one page, and what its server wrote."""
-    return (
-        f"headgate show {background.rollout}",
-        f"headgate logs {place} --version {version.version}",
-    )
+    return f"headgate show {rollout}", f"headgate logs {place} --version {version.version}"
+
+
+def _retry(place: str, version: Ref) -> str:
+    """It names the version: by the time that it is read another may have been stopped last."""
+    return f"headgate retry {place} --version {version.version}"
 
 
 def _sentence(text: str) -> str:

@@ -34,7 +34,9 @@ def text(incident: Incident, status: Status, alert: str) -> str:
 
     What matters first comes first: many services cut what is long.
     """
-    parts = [clip(incident.what, 1_000), "\n".join(_state(incident, status))]
+    parts = [clip(incident.what, 1_000)]
+    if state := _state(incident, status):
+        parts.append("\n".join(state))
     if incident.evidence:
         parts.append(_listed("Why:", (_because(one) for one in incident.evidence)))
     if incident.commands:
@@ -49,7 +51,8 @@ def text(incident: Incident, status: Status, alert: str) -> str:
 def markdown(incident: Incident, status: Status, alert: str) -> str:
     """The same for chats."""
     parts = [_harmless(clip(incident.what, 1_000))]
-    parts.append("\n".join(f"- {_bold(line)}" for line in _state(incident, status)))
+    if state := _state(incident, status):
+        parts.append("\n".join(f"- {_bold(line)}" for line in state))
     if incident.evidence:
         parts.append(_listed("Why:\n", (_bold(_because(one)) for one in incident.evidence)))
     if incident.commands:

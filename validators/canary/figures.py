@@ -103,7 +103,8 @@ def _content(judgement: Judgement) -> Figures:
         f"{whose} answers are {_kinds(arm.seen.kinds, arm.seen.answers)}"
         for whose, arm in (("the canary's", judgement.canary), ("stable's", judgement.stable))
     )
-    return Figures(canary, stable, f"at most {points} points more that stable's are not", words)
+    limit = f"at most {points} points more of a kind that stable's are not"
+    return Figures(canary, stable, limit, words)
 
 
 def _kinds(kinds: Mapping[str, int], of: int) -> str:

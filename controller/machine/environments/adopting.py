@@ -69,7 +69,11 @@ def adopt(env: Environment, observed: Observed, out: Out) -> Environment:
     ref = _serving(env, observed, past)
     if ref is not None and ref.version not in past.versions:
         lacking = past.lacking.get(ref.version, "nothing of it is left")
-        return ask(env, f"{ref} runs in {env.name}, as the branch says: {lacking}.", out)
+        return ask(
+            env,
+            f"{ref} runs in {env.name}, as the branch says, and cannot be had again: {lacking}.",
+            out,
+        )
     env = _take_over(env, ref, past, out)
     version = past.versions.get(ref.version) if ref else None
     env = over(env, version, UNKNOWN, ended(env.pipeline, env.name, ref), out)

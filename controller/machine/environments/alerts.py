@@ -108,9 +108,12 @@ def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment
     server = observed.deployed.server(server_name(env.place, stable))
     if server is None or not server.ready:
         return env
-    incident = incidents.restored(env.pipeline, env.name, serves(env, observed))
+    now = serves(env, observed)
     for alert in env.alerts:
         if alert.startswith(f"{env.place}/rollback/"):
+            known = env.stopped is not None and alert.endswith(f"/{env.stopped.id}")
+            bad = env.stopped.version if env.stopped and known else None
+            incident = incidents.restored(env.pipeline, env.name, now, bad)
             env = _end(env, alert, observed.versions.get(stable.version), incident, out)
     return env
 
@@ -146,13 +149,14 @@ def _end(
 
 def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
     """Wake somebody when what should serve does not, and say when it does again."""
-    if env.stable is None:
+    stable = env.stable
+    if stable is None:
         return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), out)
-    server = observed.deployed.server(server_name(env.place, env.stable))
+    server = observed.deployed.server(server_name(env.place, stable))
     alert = f"{env.place}/stuck/stable"
-    version = observed.versions.get(env.stable.version)
+    version = observed.versions.get(stable.version)
     if server is not None and server.ready:
-        incident = incidents.recovered(env.pipeline, env.name, env.stable)
+        incident = incidents.recovered(env.pipeline, env.name, stable)
         env = over(env, version, "stable", incident, out)
         return env.model_copy(update={"unready_since": None})
     since = now if env.unready_since is None else env.unready_since
@@ -162,8 +166,10 @@ def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> 
     )  # that it is restarted is told however soon it is back
     if alert in env.alerts or (not hung and now - since < UNREADY):
         return env
-    why = f"The server of {env.stable} {_fares(env, server)}"
-    incident = incidents.stuck(env.pipeline, env.name, None, why)
+    why = f"The server of {stable} {_fares(env, server)}"
+    former = env.former[0] if env.former else None
+    at = serves(env, observed)
+    incident = incidents.not_answering(env.pipeline, env.name, stable, at, former, why)
     return tell(env, version, "stuck", "stable", incident, out)
 
 

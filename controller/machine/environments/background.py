@@ -48,7 +48,8 @@ def _since(rollout: Rollout, now: float, ended: str) -> tuple[Moment, ...]:
         ("its server was started", rollout.deployed if began is None else None),
         ("canary began", began),
         ("first failed request", rollout.first_failed if errs else None),
-        ("evidence against it since", rollout.doubted),
+        ("evidence against it since", rollout.doubted if ended == "rolled back" else None),
+        ("the router took its traffic away", rollout.unwatched),
         (ended, now),
     )
     known = [Moment(what=what, at=at) for what, at in moments if at is not None]

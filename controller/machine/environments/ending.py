@@ -242,7 +242,9 @@ def _not_served(
         why = f"{rollout.version} could not be brought up: {why}"
         needed = env.stable is not None  # perhaps somebody fled from it
         return restore(env, why, version, observed, out, now, needs_human=needed)
-    incident = incidents.not_brought_back(env.pipeline, env.name, rollout.version, env.stable, why)
+    incident = incidents.not_brought_back(
+        env.pipeline, env.name, rollout.version, env.stable, why, rollout.id
+    )
     return tell(env, version, "stuck", rollout.id, incident, out)
 
 

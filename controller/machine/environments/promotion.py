@@ -45,6 +45,7 @@ from controller.machine.environments.rollout import (
 from controller.machine.environments.starting import release, retry, roll_back, who
 from controller.machine.environments.wish import heed_branch
 from controller.machine.pipelines.version import ModelVersion
+from deployers.protocol import Silence
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
 from validators.report import Report
@@ -317,14 +318,19 @@ def _canary(
         return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
     rollout = _judged(rollout, observed, now)
     env = env.model_copy(update={"rollout": rollout})
-    if observed.deployed.silence is not None:  # without traffic it does not bake
-        env = moved(env, rollout, step_since=now)
+    silence, told = observed.deployed.silence, rollout.unwatched
+    if silence is not None:  # without traffic it does not bake
+        env = moved(env, rollout, step_since=now, unwatched=silence.since)
         rollout = env.rollout or rollout
     judgement = rollout.judgement
     assert judgement is not None
     if judgement.decision is Judged.ROLLBACK:
         why = headline(judgement, rollout.judge)
         return stop(env, rollout, "rolled_back", why, observed, out, now)
+    if silence is not None:  # nothing else is decided before it has its share again
+        if silence.since != told:
+            env = _tell_of_silence(env, rollout, silence, observed, out, now)
+        return env
     if judgement.decision is Judged.INCONCLUSIVE or rollout.differs:
         return _undecided(env, rollout, version, observed, out, now)
     if env.paused is not None:
@@ -332,6 +338,28 @@ def _canary(
     if may_promote(rollout, version, now):
         return promote(env, rollout, observed, out, now, by=rollout.by, why=headline(judgement))
     return env.model_copy(update={"rollout": grow(rollout, version, now)})
+
+
+def _tell_of_silence(
+    env: Environment,
+    rollout: Rollout,
+    silence: Silence,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """Once of each silence. One that ends in a rollback is told with that."""
+    incident = incidents.unwatched(
+        env.pipeline,
+        env.name,
+        rollout.version,
+        serves(env, observed),
+        silence.limit,
+        background(env, rollout, observed, now, "the controller is back"),
+    )
+    version = observed.versions.get(rollout.version.version)
+    name = f"unwatched/{rollout.id}/{silence.since:.0f}"
+    return tell(env, version, "stuck", name, incident, out, status="info")
 
 
 def _undecided(

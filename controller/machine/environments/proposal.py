@@ -11,6 +11,7 @@ from typing import Any
 from controller.machine import incidents
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.environments.alerts import tell
+from controller.machine.environments.background import background
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     Branch,
@@ -49,7 +50,8 @@ def ask(
     if observed.proposes and not is_open and now - rollout.asked < SLOW:
         return env  # its address is worth a moment
     url = proposal.url if proposal else ""
-    incident = incidents.approval(env.pipeline, env.name, rollout.version, env.stable, url)
+    about = background(env, rollout, observed, now, "approval asked for")
+    incident = incidents.approval(env.pipeline, env.name, rollout.version, env.stable, about, url)
     return tell(env, version, "approval_needed", rollout.id, incident, out)
 
 
@@ -90,7 +92,9 @@ def not_opened(
     proposal = rollout.proposal.model_copy(update={"failed": now})
     env = moved(env, rollout, proposal=proposal)
     version = observed.versions.get(rollout.version.version)
-    incident = incidents.not_proposed(env.pipeline, env.name, rollout.version, env.stable, why)
+    about = background(env, rollout, observed, now, "approval asked for")
+    place = (env.pipeline, env.name, rollout.version, env.stable)
+    incident = incidents.not_proposed(*place, about, why)
     return tell(env, version, "approval_needed", rollout.id, incident, out)
 
 

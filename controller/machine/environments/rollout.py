@@ -78,6 +78,8 @@ class Rollout(Value):
     """When the first request came that the canary failed."""
     doubted: float | None = None
     """Since when the evidence speaks against the canary, without a break."""
+    unwatched: float | None = None
+    """Since when the router last kept its traffic from it, as no controller saw to it."""
     held: str | None = None
     """Why it waits for a person."""
     differs: bool = False

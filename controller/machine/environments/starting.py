@@ -29,7 +29,8 @@ def release(
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
         out.actions += _not_released(env, ref, why, body)
-        return refuse(env, why, version, observed, out, f"release/{ref.version}")
+        said = f"{why.rstrip('.')}. {_mend(env, ref)}"
+        return refuse(env, said, version, observed, out, f"release/{ref.version}")
     env = env.model_copy(update={"waiting": None})
     if env.unknown is not None:
         why = f"{ref} is not released: {env.unknown} {way_on(env.place)}"
@@ -79,7 +80,6 @@ def _not_released(
     """Who looks at the commit sees why what passed there does not come to serve."""
     if not body.get("run") or not body.get("commit"):
         return ()
-    mend = f"`headgate retry {env.place} --version {ref.version}` lifts that and tries it again."
     return (
         ReportCommit(
             repository=env.repository,
@@ -88,9 +88,13 @@ def _not_released(
             state="held",
             title=f"passed, and is not released in {env.name}: {why}",
             run=body["run"],
-            text=f"Released it will not be as long as it is quarantined. {mend}",
+            text=f"Released it will not be as long as it is quarantined. {_mend(env, ref)}",
         ),
     )
+
+
+def _mend(env: Environment, ref: Ref) -> str:
+    return f"`headgate retry {env.place} --version {ref.version}` lifts that and tries it again."
 
 
 def begin_rollout(
@@ -152,7 +156,8 @@ def roll_back(
         and wanted is None
         and leave in (None, rollout.version.version)
     ):
-        return stop(env, rollout, "rolled_back", reason, observed, out, now)
+        said = f"rolled back by {who(body)}"
+        return stop(env, rollout, "rolled_back", said, observed, out, now)
     if not of_stable:
         return refuse(env, not_serving(env, leave), None, observed, out, f"rollback/{now}")
     number = wanted if wanted is not None else next((r.version for r in env.former), None)

@@ -172,6 +172,7 @@ def test_who_waits_for_an_approval_is_told_the_command_that_gives_it() -> None:
     assert told.incident.commands == (
         "headgate approve mean/production",
         "headgate abort mean/production",
+        "headgate show mean-production-2",
     )
 
 
@@ -223,7 +224,7 @@ def test_who_wants_away_from_what_serves_and_cannot_needs_somebody(way: str) -> 
     (told,) = [n for n in one.told if n.event == "refused"]
     assert told.status == "firing"
     assert told.incident.needs_human
-    assert told.incident.title.endswith("serves on what somebody wanted to leave")
+    assert told.incident.title.endswith("still serves what somebody wanted to leave")
     one.never_ready = set()
     running(one, 3)
     assert told.alert in one.alerts("resolved")
@@ -296,7 +297,7 @@ def test_a_smoke_failure_stops_in_staging_and_says_which_check() -> None:
     assert incident.commands == (
         "headgate show mean-staging-1",
         "headgate logs mean/staging --version 1",
-        "headgate retry mean/staging",
+        "headgate retry mean/staging --version 1",
     )
 
 
@@ -325,7 +326,7 @@ def test_a_full_disk_holds_the_release_without_quarantine_and_a_retry_brings_it_
     incident = one.told[-1].incident
     assert incident.needs_human
     assert "The model file is gone." in incident.what
-    assert "headgate retry mean/production" in incident.commands
+    assert "headgate retry mean/production --version 2" in incident.commands
     one.refuses_deploys = False
     one.say("retry", by="ada")
     one.run(20)
@@ -419,7 +420,10 @@ def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person
     assert told.alert == "mean/production/stuck/mean-production-2"
     assert "differ from stable's in content" in told.incident.what
     assert "the canary's answers are text/html" in told.incident.what
-    for command in ("headgate promote mean/production", "headgate rollback mean/production"):
+    for command in (
+        "headgate promote mean/production",
+        "headgate rollback mean/production --from 2",
+    ):
         assert command in told.incident.commands
     one.say("promote", by="ada")
     one.run(4)

@@ -37,6 +37,31 @@ def test_what_it_did_before_the_silence_is_judged_before_it_gets_anything_again(
     assert [q.version for q in one.env.quarantine] == [2]
 
 
+def test_that_it_had_lost_its_traffic_is_told_once_with_since_when_and_whom_it_hurt() -> None:
+    one = canary()
+    one._live()  # while the controller was gone
+    for _ in range(5):  # the router does not give it back at the first look
+        one.silence = SILENCE
+        one.turn()
+    one.run(20)
+    (told,) = [n for n in one.told if n.alert.startswith("mean/production/stuck/unwatched/")]
+    assert told.incident.background is not None
+    assert told.incident.background.hurt.startswith("0 of 10 requests to the canary failed")
+    moments = {moment.what: moment.at for moment in told.incident.background.since}
+    assert moments["the router took its traffic away"] == SILENCE.since
+    assert not told.incident.needs_human
+
+
+def test_a_second_silence_is_told_of_as_well() -> None:
+    one = canary()
+    for since in (5.0, 6.0):
+        one.silence = Silence(since=since, limit=30.0)
+        one.turn()
+        one.silence = Silence(since=since, limit=30.0)
+        one.turn()
+    assert len([n for n in one.told if "unwatched" in n.alert]) == 2
+
+
 def test_without_traffic_it_does_not_bake() -> None:
     one = canary()
     rollout = one.env.rollout

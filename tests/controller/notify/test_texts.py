@@ -5,17 +5,27 @@ read what `git diff` shows as somebody would who was asleep.
 """
 
 import os
-from collections.abc import Callable, Mapping
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from controller.cli import main
+from controller.machine import trouble
 from controller.machine.actions import Background, Evidence, Incident, Moment, Notify, Origin
+from controller.machine.core import Key, Letter, Message
 from controller.machine.environments.environment import Observed
 from controller.notify import render
+from controller.notify.protocol import Status
+from controller.saving import ALERT
+from controller.saving import incident as saving
+from deployers.protocol import Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
 from tests.validators.canary.test_tail import slowed
@@ -37,6 +47,10 @@ class Told(Site):
 
     log: str = ""
     """What the end of a server's log says that does not get ready."""
+    hung: bool = False
+    """Whether what is alive and not ready hangs."""
+    proposes: bool = False
+    """Whether an approval is asked for by a pull request."""
 
     def observe(self) -> Observed:
         seen = super().observe()
@@ -45,11 +59,12 @@ class Told(Site):
             for n in self.versions
         }
         servers = tuple(
-            one if one.ready else one.model_copy(update={"detail": self.log})
+            one if one.ready else one.model_copy(update={"detail": self.log, "hung": self.hung})
             for one in seen.deployed.servers
         )
         deployed = seen.deployed.model_copy(update={"servers": servers})
-        return seen.model_copy(update={"origins": origins, "deployed": deployed})
+        more = {"origins": origins, "deployed": deployed, "proposes": self.proposes}
+        return seen.model_copy(update=more)
 
 
 def told(name: str = "production", **changes: Any) -> Told:
@@ -191,6 +206,92 @@ def git_refuses() -> Told:
     return one
 
 
+def declined_to_open() -> Told:
+    """GitHub does not take the pull request that asks for an approval."""
+    one = running(told(), 1)
+    asks = ("release.production.approval", "pull-request")
+    one.versions = {**one.versions, 2: version(2, ("notify", EVERYTHING), asks)}
+    one.proposes = True
+    one.release(2)
+    one.run(2)
+    assert one.env.rollout is not None
+    action = {"type": "propose", "proposal": one.env.rollout.id}
+    one.say("action_failed", action=action, reason="GitHub answered 403")
+    one.run(2)
+    return one
+
+
+def unwatched() -> Told:
+    """The controller died under a canary that was well, and is back."""
+    one = running(told(), 1)
+    one.release(2)
+    while one.env.rollout is None or one.env.rollout.step < 0:
+        one.turn()
+    one.now += 1
+    one._live()
+    one.now += 300
+    one.silence = Silence(since=one.now - 270, limit=30.0)
+    one.turn()
+    return one
+
+
+def turned_bad_unwatched() -> Told:
+    """The same, and the canary failed before the router took its traffic away."""
+    one = running(told(), 1)
+    one.release(2)
+    while one.env.rollout is None or one.env.rollout.step < 0:
+        one.turn()
+    one.faulty, one.load = {2}, 200
+    one.now += 1
+    one._live()
+    one.now += 300
+    one.silence = Silence(since=one.now - 270, limit=30.0)
+    one.run(5)
+    return one
+
+
+def hung() -> Told:
+    one = running(told(), 1, 2)
+    one.never_ready, one.hung = {2}, True
+    one.log = (
+        "/healthz was not answered within 2 s; nothing was answered for 31 s, and it is started "
+        "again after 30 s"
+    )
+    one.run(2)
+    one.never_ready = set()
+    one.run(3)
+    return one
+
+
+def branch_deleted() -> Told:
+    one = running(told(), 1)
+    one.push_over(0)
+    one.run(3)
+    return one
+
+
+def state_lost() -> Told:
+    one = rolled_back()
+    one.lose_the_state()
+    one.run(3)
+    return one
+
+
+def state_lost_for_good() -> Told:
+    one = running(told(), 1)
+    one.lacking = {1: "its artifact is not in the store"}
+    one.lose_the_state()
+    one.run(3)
+    return one
+
+
+def lifted_by_hand() -> Told:
+    one = rolled_back()
+    one.edit(version=1, lifts=True)
+    one.run(3)
+    return one
+
+
 STORIES: Mapping[str, Callable[[], Told]] = {
     "rolled-back": rolled_back,
     "rolled-back-slow": slow,
@@ -205,7 +306,48 @@ STORIES: Mapping[str, Callable[[], Told]] = {
     "refused-release": refused,
     "refused-rollback": no_way_back,
     "approval": approval,
+    "approval-without-pull-request": declined_to_open,
     "git-refuses": git_refuses,
+    "unwatched": unwatched,
+    "turned-bad-unwatched": turned_bad_unwatched,
+    "hung": hung,
+    "branch-deleted": branch_deleted,
+    "state-lost": state_lost,
+    "state-lost-for-good": state_lost_for_good,
+    "lifted-by-hand": lifted_by_hand,
+}
+
+
+def cannot_save() -> list[Notify]:
+    """The disk is full, and then is not; told past the state (`controller/saving.py`)."""
+    reason = "The state cannot be written: the disk is full. Make room on it."
+    told: Sequence[tuple[Status, Incident]] = (
+        ("firing", saving(reason, over=False)),
+        ("resolved", saving(reason, over=True)),
+    )
+    return [
+        Notify(event="stuck", status=status, alert=ALERT, to=(), incident=incident)
+        for status, incident in told
+    ]
+
+
+def no_way_in() -> list[Notify]:
+    """A repository that cannot be read, and then can."""
+    of, key = "repository/team", Key("trouble", "repository/team")
+    state, said = None, []
+    for number, kind in enumerate(("in_trouble", "out_of_trouble")):
+        body = {"reason": "git cannot read the repository: the token was refused. Renew it."}
+        message = Message(to=key, id=str(number), type=kind, body=body)
+        letter = Letter(number=number, message=message, at=float(number))
+        decision = trouble.decide(of, state, trouble.Observed(repository="team"), [letter])
+        state = decision.state
+        said += [action for action in decision.actions if isinstance(action, Notify)]
+    return said
+
+
+OTHERS: Mapping[str, Callable[[], list[Notify]]] = {
+    "cannot-save": cannot_save,
+    "repository-unreadable": no_way_in,
 }
 
 
@@ -217,12 +359,35 @@ def page(notify: Notify) -> str:
     return f"[{level}] {subject}\n\n{render.text(incident, notify.status, notify.alert)}"
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_what_is_told_reads_as_it_was_approved(name: str) -> None:
-    one = STORIES[name]()
+def heard(name: str) -> list[Notify]:
+    """The last that is told in a story."""
+    if name in OTHERS:
+        return OTHERS[name]()
     promoted = name == "brought-back-by-hand"
-    pages = [page(n) for n in one.told if promoted or n.event != "promoted"]
-    text = f"{'-' * 80}\n".join(pages[-2:])
+    return [n for n in STORIES[name]().told if promoted or n.event != "promoted"][-2:]
+
+
+EVERY = (*STORIES, *OTHERS)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_that_is_offered_is_one_when_it_is_typed(name: str) -> None:
+    for notify in heard(name):
+        incident = notify.incident
+        typed = re.findall(r"`(headgate [^`]*[^`-])`", incident.what)
+        for line in (*incident.commands, *typed):
+            program, command, *arguments = shlex.split(line)
+            assert program == "headgate"
+            with click.Context(main) as above:
+                found = main.get_command(above, command)
+            assert found is not None, line
+            with found.make_context(command, arguments):  # it takes these arguments
+                pass
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_told_reads_as_it_was_approved(name: str) -> None:
+    text = f"{'-' * 80}\n".join(map(page, heard(name)))
     file = GOLDEN / f"{name}.txt"
     if os.environ.get("HEADGATE_GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
