@@ -75,6 +75,8 @@ class Outbox:
         self._waits: dict[str, Waits] = {}
         self._due: dict[int, float] = {}
         """When what was put off is due, by the number of its owing."""
+        self._came: dict[int, Sequence[Message]] = {}
+        """What came of an action that was applied and could not be settled, by that number."""
 
     def waits(self, owed: Sequence[Owed]) -> Waits | None:
         """What one of these waits for that only a person can mend."""
@@ -84,7 +86,8 @@ class Outbox:
         """Apply what one owner owes: a lane in its order, the lanes beside each other.
 
         Returns the seconds until something is due again, or None if nothing is owed any more.
-        Raises what the store raises; what is not settled then is applied again.
+        Raises what the store raises; what was applied then is settled next time, and applied again
+        by another process only.
         """
         by_lane = attrgetter("lane")  # sorting is stable: within a lane the oldest stays first
         owed = sorted(all_owed, key=by_lane)
@@ -120,7 +123,9 @@ class Outbox:
     async def _apply_one(self, owed: Owed) -> float | None:
         """Apply and settle; or postpone, and return the seconds until it is due again."""
         try:
-            outcome = await self._effect(owed)
+            outcome = self._came.get(owed.number)
+            if outcome is None:
+                outcome = await self._effect(owed)
         except Ignore as reason:
             log.debug("an action was not needed", action=owed.action, reason=str(reason))
             outcome = ()
@@ -168,6 +173,7 @@ class Outbox:
     async def _settle(self, owed: Owed, outcome: Sequence[Message]) -> None:
         self._waits.pop(owed.id, None)
         self._due.pop(owed.number, None)
+        self._came[owed.number] = outcome  # a store that takes nothing would have people told again
         # The owner is told once per owing. Without the number, what came of an action that is
         # owed a second time would be taken for an old message and dropped.
         send = tuple(
@@ -178,6 +184,7 @@ class Outbox:
         )
         self._ways.boundary("before settle", owed.owner)
         await self._store.commit(Change(settle=(owed.id,), send=send), self._ways.clock())
+        del self._came[owed.number]
         self._ways.boundary("after settle", owed.owner)
         self._counts["settled"] += 1
         for message in send:

@@ -2,18 +2,22 @@
 
 import resource
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from controller.machine.actions import Send
-from controller.machine.core import Key
+from controller.machine.core import Key, Message
+from controller.outbox import Outbox, Ways, owe
 from controller.saving import BEARS, CALM, EVERY, Saving
+from controller.store.protocol import Change, Put
 from controller.store.sqlite import SqliteStore
-from specs.failures import TryAgain
+from specs.failures import NeedsHuman, TryAgain
 from specs.model import Notification
+from tests.controller.toys import Work
 
 
 class People:
@@ -99,4 +103,26 @@ async def test_a_lock_that_another_process_holds_is_told_if_it_lasts(
         other.execute("BEGIN IMMEDIATE")
         await watched(saving, [EVERY, EVERY + lasts])
     assert bool(people.heard) is told
+    await store.close()
+
+
+async def test_what_was_done_and_could_not_be_settled_is_not_done_again(tmp_path: Path) -> None:
+    store, done = await SqliteStore.open(tmp_path / "state.db"), list[str]()
+    worker = Key("worker", "w")
+
+    async def work(_owner: Key, action: Work) -> Sequence[Message]:
+        done.append(action.how)
+        return (Message(to=worker, id="came", type="came", body={}),)
+
+    box = Outbox(store, {Work: work}, lambda _: None, Counter(), Ways())
+    put = Put(key=worker, revision=0, text="{}", live=True)
+    await store.commit(Change(put=put, owe=(owe(worker, Work(how="tell them")),)), 0.0)
+    with full(tmp_path / "state.db-wal"):
+        for _ in range(3):
+            with pytest.raises(NeedsHuman):
+                await box.apply(await store.owed())
+    assert await box.apply(await store.owed()) is None
+    assert done == ["tell them"]
+    assert await store.owed() == []
+    assert [letter.message.type for letter in await store.inbox()] == ["came"]
     await store.close()
