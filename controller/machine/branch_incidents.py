@@ -27,7 +27,7 @@ def adopted(
         title=f"{pipeline}: {environment} goes on from what the environments branch says",
         what=" ".join(parts),
         now=str(now) if now else None,
-        commands=(f"headgate status {pipeline}", f"headgate pause {pipeline}/{environment}"),
+        commands=("headgate status", f"headgate pause {pipeline}/{environment}"),
     )
 
 
@@ -62,7 +62,7 @@ def overwritten(pipeline: str, environment: str, now: Ref | None, what: str) -> 
         title=f"{pipeline}: the history of {environment} on the environments branch was lost",
         what=what,
         now=str(now) if now else None,
-        commands=(f"headgate releases {pipeline}/{environment}", f"headgate status {pipeline}"),
+        commands=(f"headgate releases {pipeline}/{environment}", "headgate status"),
     )
 
 

@@ -55,7 +55,7 @@ def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
     """What to do next, exactly."""
     match action.state:
         case "running":
-            yield f"headgate status {action.pipeline}"
+            yield "headgate status"
         case "passed" if run is not None and run.releases:
             yield f"headgate releases {action.pipeline}"
         case "passed" if run is not None:
