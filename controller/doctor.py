@@ -36,6 +36,8 @@ from specs.model import Pipeline
 
 LEAST_SPACE = 1 << 30
 """Bytes that should be free in the home folder."""
+PROBE = 1 << 16
+"""Bytes that are written to see whether anything can be."""
 MOST_DRIFT = 60.0
 """Seconds that the clock may differ from the file system's."""
 OWN_PACKAGES = ("controller", "specs", "validators", "deployers")
@@ -162,6 +164,9 @@ def home_folder(home: Path) -> Iterator[Finding]:
     parent = next(each for each in (home, *home.parents) if each.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=parent) as probe:
+            probe.write(b"\0" * PROBE)  # a full disk takes a file's name, and none of its bytes
+            probe.flush()
+            os.fsync(probe.fileno())
             written = Path(probe.name).stat().st_mtime
     except OSError as error:
         yield bad(

@@ -69,7 +69,9 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
     elif views:
         show(_table(views))
     else:
-        click.echo(f"No rollout into {place} has ended yet.", err=True)
+        said = f"No rollout into {place} has ended yet, as far as this state knows."
+        mend = "`git log` of the branch headgate/environments has those of a state that was lost."
+        click.echo(f"{said} {mend}", err=True)
 
 
 def _view(ended: Ended) -> ReleaseView:

@@ -39,6 +39,7 @@ from controller.machine.environments.rollout import (
     begin_canary,
     grow,
     is_judged,
+    lengthened,
     may_promote,
     watch,
 )
@@ -316,9 +317,11 @@ def _canary(
             cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
             rollout = rollout.model_copy(update={"cursor": cursor})
         return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
+    silence, told = observed.deployed.silence, rollout.unwatched
+    if silence is not None and silence.since != told:
+        rollout = lengthened(rollout, max(0.0, now - silence.since))
     rollout = _judged(rollout, observed, now)
     env = env.model_copy(update={"rollout": rollout})
-    silence, told = observed.deployed.silence, rollout.unwatched
     if silence is not None:  # without traffic it does not bake
         env = moved(env, rollout, step_since=now, unwatched=silence.since)
         rollout = env.rollout or rollout

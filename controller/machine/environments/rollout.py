@@ -214,6 +214,19 @@ def has_baked(rollout: Rollout, version: ModelVersion, now: float) -> bool:
     return seen and now - rollout.step_since >= share
 
 
+def lengthened(rollout: Rollout, seconds: float) -> Rollout:
+    """With so much more time to bake and to decide, as its canary had no traffic for as long."""
+    assert rollout.judge is not None
+    policy = rollout.judge.policy
+    longer = policy.model_copy(
+        update={
+            "minimum_bake": policy.minimum_bake + seconds,
+            "deadline": policy.deadline + seconds,
+        }
+    )
+    return rollout.model_copy(update={"judge": rollout.judge.model_copy(update={"policy": longer})})
+
+
 def may_promote(rollout: Rollout, version: ModelVersion, now: float) -> bool:
     """Whether the judge says so at the last weight."""
     at_last = rollout.step + 1 == len(weights(version)) and has_baked(rollout, version, now)

@@ -166,6 +166,11 @@ def roll_back(
     bad = env.stable
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
         why = "there is no former version to go back to that is not quarantined"
+        if to is not None and to == bad:
+            why = f"v{to.version} is what serves here"
+        elif to is not None and wanted is not None:
+            lift = f"`headgate retry {env.place} --version {to.version}`"
+            why = f"v{to.version} is quarantined: {lift} lifts that, and tries it again"
         return refuse(env, why, None, observed, out, f"rollback/{now}", needs_human=bad is not None)
     left = _left(env, bad, reason, by, now)
     env = begin_rollout(env, to, "revert", reason, by, observed, out, now)

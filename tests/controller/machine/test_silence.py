@@ -4,7 +4,7 @@ from deployers.protocol import Silence
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
-SILENCE = Silence(since=0.0, limit=30.0)
+SILENCE = Silence(since=1000.0, limit=30.0)
 
 
 def canary() -> Site:
@@ -72,3 +72,22 @@ def test_without_traffic_it_does_not_bake() -> None:
     after = one.env.rollout
     assert after is not None
     assert (after.step, after.step_since) == (rollout.step, one.now)
+
+
+def test_a_silence_is_no_part_of_the_time_to_decide_and_to_bake() -> None:
+    one = canary()
+    one.load = 0
+    before = one.now
+    one.now += 3600.0  # the spec's deadline is a minute
+    one.silence = Silence(since=before, limit=30.0)
+    one.turn()
+    one.turn()
+    rollout = one.env.rollout
+    assert rollout is not None
+    assert rollout.held is None
+    assert rollout.judgement is not None
+    assert rollout.judgement.decision == "wait"
+    assert not rollout.judgement.baked
+    one.run(80)
+    assert one.env.rollout is not None
+    assert one.env.rollout.held is not None, "the minute goes on once it has traffic again"
