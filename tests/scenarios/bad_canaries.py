@@ -4,6 +4,7 @@ it, and for the benchmark that says how long it takes."""
 import asyncio
 import itertools
 import re
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Literal, NamedTuple
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from tests.deployers.caller import Caller
+from tests.scenarios.world import PIPELINE as ORDINARY
 from tests.scenarios.world import World
 from validators.canary.judgement import Judgement
 
@@ -146,6 +148,7 @@ async def trial(root: Path) -> AsyncIterator[Trial]:
     """A controller, a first version in production, and about 400 requests a second."""
     world = await World.make(root, PIPELINE)
     try:
+        shutil.copy(ORDINARY / "train.py", world.work)
         world.push("Add the pipeline")
         async with world.controller():
             await world.serves(1)
