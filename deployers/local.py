@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import structlog
+
 from deployers import control
 from deployers.arms import named, reached
 from deployers.clock import Steady
@@ -43,6 +45,8 @@ _LAST = 2000
 """Characters of a log's end that explain an ending."""
 _READ = 16 * _LAST
 """Bytes of it that are read, so that a secret is whole when it is looked for."""
+
+log = structlog.get_logger("headgate.deployer")
 
 
 class LocalDeployer:
@@ -101,6 +105,7 @@ class LocalDeployer:
         """What runs at the place, asked of the processes, the servers and the router."""
         site = self._site(place)
         router = await self._routers.look(site)
+        hung = self._routers.hung(site)
         servers = await asyncio.gather(
             *(self._server_status(site, one, router) for one in site.placed().values())
         )
@@ -108,7 +113,7 @@ class LocalDeployer:
         if any(one.leaving is not None for one in placed.values()):
             self._retire_later(place)  # perhaps the controller that dismissed them was killed
         if router is None:
-            return Observed(servers=tuple(servers))
+            return Observed(servers=tuple(servers), hung_router=hung)
         routing = router.routing
         return Observed(
             servers=tuple(servers),
@@ -245,6 +250,7 @@ class LocalDeployer:
         if not placed.hung:
             why = f"it ran and answered nobody for {placed.hung_after:g} s or longer, and was ended"
             site.save(placed.model_copy(update={"hung": why}))
+            log.warning("a server that hangs is ended, and started again", server=server.name)
         await kill(self._processes, process, _HUNG if server.image is None else _GRACE)
         self._health.forget(process)
 

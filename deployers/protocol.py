@@ -111,6 +111,9 @@ class Observed(Value):
     silence: Silence | None = None
     """Given while it does that; the next `apply` after a page of traffic was acknowledged ends it.
     """
+    hung_router: str = ""
+    """How long the router has answered nobody, where it runs and hangs: applying what is desired
+    starts it again. Empty where it does not."""
     configured: bool = True
     """Whether the router is set up as this deployer was told; `apply` makes it so."""
 
@@ -145,8 +148,8 @@ class Deployer(Protocol):
     async def apply(self, place: str, desired: Desired) -> None:
         """Converge on `desired`. Idempotent; returns before servers are ready.
 
-        A stable server that hangs is ended and started again. A canary is not: what it does to its
-        callers is the judge's evidence, and a rollback ends it.
+        A stable server or a router that hangs is ended and started again. A canary is not: what it
+        does to its callers is the judge's evidence, and a rollback ends it.
 
         A server that leaves the desired state gets no new requests and ends when those in
         flight are answered. Raises `specs.failures.TryAgain` or `NeedsHuman`.

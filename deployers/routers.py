@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from deployers import control
 from deployers.arms import kept, successor
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
@@ -30,6 +32,8 @@ _KILLED = 10.0
 """Seconds in which a process is gone once it was killed, unless the kernel itself holds it."""
 _ROOT = Path(__file__).parents[1]
 
+log = structlog.get_logger("headgate.deployer")
+
 
 class Routers:
     """Of the places of one home. `told` is what every router is told, as `Routing` has it."""
@@ -38,14 +42,19 @@ class Routers:
         self._processes = processes
         self._health = health
         self._told = told
+        self._hung: dict[str, str] = {}
 
     async def start(self, site: Site, port: int | None) -> None:
-        """Start the router if it does not run, or runs and answers nobody. Raises OSError where
-        its files cannot be written."""
-        if self._health.hangs(site.router, _PATIENCE):
-            await kill(self._processes, site.router, _HUNG)
-            self._health.forget(site.router)
+        """Start the router if it does not run, or a look found that it answers nobody. Raises
+        OSError where its files cannot be written."""
         process = site.router
+        if silent := self.hung(site):
+            log.warning(
+                "a router that hangs is ended, and started again", process=process, reason=silent
+            )
+            await kill(self._processes, process, _HUNG)
+            self._health.forget(process)
+            self._hung.pop(process, None)
         status = self._processes.status(process)
         if status.state is State.RUNNING:
             return
@@ -73,9 +82,18 @@ class Routers:
     async def look(self, site: Site) -> RouterStatus | None:
         """The same, to be remembered: a router that hangs answers no caller either."""
         status = await self.status(site)
-        if self._processes.status(site.router).state is State.RUNNING:
-            self._health.look(site.router, Probe("", answered=status is not None), 0)
+        process = site.router
+        self._hung.pop(process, None)
+        if self._processes.status(process).state is State.RUNNING:
+            self._health.look(process, Probe("", answered=status is not None), 0)
+            if self._health.hangs(process, _PATIENCE):
+                self._hung[process] = self._health.silence(process, _PATIENCE)
         return status
+
+    def hung(self, site: Site) -> str:
+        """How long it has answered nobody, if the last look found that it hangs; else empty. Only
+        what was seen so is ended, so that whoever looks can tell of it."""
+        return self._hung.get(site.router, "")
 
     async def awaited(self, site: Site) -> RouterStatus:
         """The same of one that was started: a new one takes a fraction of a second to answer.

@@ -32,6 +32,8 @@ ASKED = 5.0
 MOST_LOST = 5
 """Commits that are gone and are named."""
 LONGEST_SUBJECT = 200
+MOST_ANEW = 200
+"""Commits that a branch may have and be known for one that was made anew."""
 
 SAME = 2.0
 """Seconds by which the router's clock may seem to differ because an answer takes a while."""
@@ -191,6 +193,8 @@ class EnvironmentKind:
             gone = await mirror.log(was, [path], MOST_LOST, without=tip)
             old = branch is not None and await mirror.is_ancestor(branch.commit, was)
         news = branch is not None and not branch.ours and not old
+        if await _is_made_anew(mirror, tip, was):
+            return Lost(was=was, now=None, news=news)  # all is gone, which needs no list
         said = tuple(f"{c.sha[:12]} of {c.author}, {c.subject!r}" for c in gone)
         return Lost(was=was, now=tip, left_out=said, news=news)
 
@@ -268,6 +272,16 @@ class _Moved(Exception):  # noqa: N818 - the name says what happened
 async def _follows(mirror: Mirror, tip: str, heeded: str) -> bool:
     """Whether the branch is where it was heeded, or went on from there."""
     return tip == heeded or (await mirror.has(heeded) and await mirror.is_ancestor(heeded, tip))
+
+
+async def _is_made_anew(mirror: Mirror, tip: str, was: str) -> bool:
+    """Whether Headgate itself began the branch again after it was deleted, by its commit for
+    another environment: no history that a person pushes begins with one of its own commits."""
+    if not await mirror.has(was) or await mirror.fork_points(was, tip):
+        return False
+    commits = await mirror.log(tip, limit=MOST_ANEW)
+    first = [one for one in commits if not one.parents]
+    return bool(first) and all(is_ours(one) for one in first)
 
 
 def _asks_the_past(

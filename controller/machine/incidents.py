@@ -300,6 +300,19 @@ def not_answering(
     )
 
 
+def unreachable(pipeline: str, environment: str, now: str | None, why: str) -> Incident:
+    """The router does not answer; no version is to blame, and none to go back to helps."""
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: {environment} does not answer",
+        what=_sentence(why),
+        now=f"{now}; its callers are not answered",
+        needs_human=True,
+        commands=("headgate status", "headgate doctor"),
+    )
+
+
 def stuck(pipeline: str, environment: str, now: Ref | str | None, why: str) -> Incident:
     """Something that should work by itself does not."""
     return Incident(
@@ -319,7 +332,7 @@ def recovered(pipeline: str, environment: str, now: Ref) -> Incident:
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} serves again",
-        what="Its server answers as ready.",
+        what="Its server answers as ready, and its router answers.",
         now=str(now),
     )
 

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from deployers.liveness import Patience
 from deployers.local import LocalDeployer
 from deployers.protocol import Bounds, Desired, Server, ServerStatus
 from deployers.site import Site
+from specs.failures import TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
 from tests.contracts.test_local_deployer import local_server
 from tests.deployers.caller import Caller, ask
@@ -60,7 +62,10 @@ async def test_a_frozen_stable_server_is_killed_and_started_again(
     assert "started again after 0.5 s" in one.detail
     hung = await looked_at(deployer, "v1", 2)
     assert (hung.alive, hung.hung) == (True, True)
-    again = await converge(deployer, desired)
+    with structlog.testing.capture_logs() as logs:
+        again = await converge(deployer, desired)
+    said = "a server that hangs is ended, and started again"
+    assert [one["server"] for one in logs if one["event"] == said] == ["v1"]
     assert await pid_of(deployer) != pid
     assert again.server("v1") == ServerStatus(
         name="v1", alive=True, ready=True, address=one.address, detail="started again once"
@@ -198,13 +203,52 @@ async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
     seen = await converge(deployer, desired)
     router = next(line for line in living(tmp_path) if "deployers.router" in line)
     os.kill(int(router.partition(":")[0]), signal.SIGSTOP)
-    for _ in range(4):
-        assert (await deployer.observe(PLACE)).address is None
+    first = await deployer.observe(PLACE)
+    assert (first.address, first.hung_router) == (None, ""), "one slow answer is no hang"
+
+    async def hangs() -> bool:
+        return (await deployer.observe(PLACE)).hung_router != ""
+
+    await eventually(hangs)
+    hung = await deployer.observe(PLACE)
+    assert (hung.address, hung.servers[0].ready) == (None, True)
+    assert "it is started again after 0.5 s" in hung.hung_router
 
     async def gone() -> bool:
         await applied(deployer, desired)
         return not Path(f"/proc/{router.partition(':')[0]}").exists()
 
-    await eventually(gone)
-    assert (await converge(deployer, desired)).address == seen.address
+    with structlog.testing.capture_logs() as logs:
+        await eventually(gone)
+    (said,) = (one for one in logs if "hangs" in one["event"])
+    assert (said["event"], said["log_level"]) == (
+        "a router that hangs is ended, and started again",
+        "warning",
+    )
+    assert said["process"] == Site.of(tmp_path, PLACE).router
+    again = await converge(deployer, desired)
+    assert (again.address, again.hung_router) == (seen.address, "")
     assert (await ask(address(seen))).json()["model"] == "v1"
+
+
+async def test_no_router_is_ended_for_a_hang_that_no_look_has_found_yet(
+    deployer: LocalDeployer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployers.routers._PATIENCE", Patience(1.5, 1.5))
+    monkeypatch.setattr("deployers.routers._ANSWERS", 0.1)
+    desired = Desired(stable=local_server(tmp_path, "v1"))
+    await converge(deployer, desired)
+    router = next(line for line in living(tmp_path) if "deployers.router" in line)
+    os.kill(int(router.partition(":")[0]), signal.SIGSTOP)
+    assert (await deployer.observe(PLACE)).hung_router == ""
+    for _ in range(20):  # its time is over in the course of these
+        with pytest.raises(TryAgain):
+            await deployer.apply(PLACE, desired)
+    assert router in living(tmp_path)
+
+    async def found() -> bool:
+        return (await deployer.observe(PLACE)).hung_router != ""
+
+    await eventually(found)
+    await converge(deployer, desired)
+    assert router not in living(tmp_path)

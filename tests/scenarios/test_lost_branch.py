@@ -5,11 +5,11 @@ from controller.machine.environments.environment import Environment
 from tests.scenarios.world import World, git_or_none
 
 
-async def told(world: World, words: str) -> Environment:
-    """Wait until production knows what became of its branch, and the branch says it."""
+async def told(world: World, words: str, name: str = "production") -> Environment:
+    """Wait until an environment knows what became of its branch, and the branch says it."""
 
     async def look() -> Environment | None:
-        env = await world.environment("production")
+        env = await world.environment(name)
         known = env is not None and env.write is None and words in (env.lost or "")
         return env if known else None
 
@@ -23,7 +23,9 @@ async def test_a_branch_that_is_deleted_is_written_anew_and_a_promotion_goes_thr
     async with world.controller():
         await world.serves(1)
         world.delete_environments()
-        await told(world, "was deleted")
+        said = [(await told(world, " was ", name)).lost for name in ("staging", "production")]
+        assert all("The environments branch was deleted" in (one or "") for one in said)
+        assert not any("Lost there" in (one or "") for one in said)
         assert world.releases() == ["mean: write down anew what production runs"]
         file = world.file()
         assert file is not None

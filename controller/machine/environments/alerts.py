@@ -12,7 +12,7 @@ An alert is open for as long as what it says is so:
 | approval_needed/ROLLOUT | it waits for a person                 | somebody decides             |
 | stuck/deploy            | what should run cannot be deployed    | it runs                      |
 | stuck/write_environment | git does not take the commit          | git has it                   |
-| stuck/stable            | stable does not answer                | it does                      |
+| stuck/stable            | stable or the router does not answer  | it does                      |
 | refused/...             | somebody wanted away from what serves | something else serves        |
 
 What needs nobody and does not last (a promotion, a wish or release that is refused) is no alert.
@@ -152,23 +152,30 @@ def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> 
     stable = env.stable
     if stable is None:
         return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), out)
-    server = observed.deployed.server(server_name(env.place, stable))
+    deployed = observed.deployed
+    server = deployed.server(server_name(env.place, stable))
     alert = f"{env.place}/stuck/stable"
     version = observed.versions.get(stable.version)
-    if server is not None and server.ready:
+    ready = server is not None and server.ready
+    if ready and deployed.address is not None:
         incident = incidents.recovered(env.pipeline, env.name, stable)
         env = over(env, version, "stable", incident, out)
         return env.model_copy(update={"unready_since": None})
     since = now if env.unready_since is None else env.unready_since
     env = env.model_copy(update={"unready_since": since})
-    hung = (
-        server is not None and server.hung
-    )  # that it is restarted is told however soon it is back
+    # That something is restarted is told however soon it is back.
+    hung = deployed.hung_router != "" or (server is not None and server.hung)
     if alert in env.alerts or (not hung and now - since < UNREADY):
         return env
+    at = serves(env, observed)
+    if ready or deployed.hung_router:
+        silent = deployed.hung_router
+        does = f"answers nobody{f' and is being started again: {silent}' if silent else '.'}"
+        why = f"The router of {env.name} {does}"
+        incident = incidents.unreachable(env.pipeline, env.name, at, why)
+        return tell(env, version, "stuck", "stable", incident, out)
     why = f"The server of {stable} {_fares(env, server)}"
     former = env.former[0] if env.former else None
-    at = serves(env, observed)
     incident = incidents.not_answering(env.pipeline, env.name, stable, at, former, why)
     return tell(env, version, "stuck", "stable", incident, out)
 

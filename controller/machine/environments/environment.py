@@ -111,7 +111,7 @@ class Lost(Value):
 
     was: str
     now: str | None
-    """Where the branch is; None: it was deleted."""
+    """Where the branch is; None: it was deleted, though Headgate may have begun it again since."""
     left_out: tuple[str, ...] = ()
     """The commits of the environment's file that are gone with it: id, author and subject."""
     news: bool = False

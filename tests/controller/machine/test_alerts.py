@@ -642,6 +642,43 @@ def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() ->
     assert env.unready_since is None
 
 
+SILENT = "nothing was answered for 16 s, and it is started again after 15 s"
+
+
+def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
+    env = running(site(), 1).env
+    name = server_name(env.place, version(1).ref)
+    servers = (ServerStatus(name=name, alive=True, ready=True),)
+    silent = Deployed(servers=servers)
+    hung = silent.model_copy(update={"hung_router": SILENT})
+    back = Deployed(servers=servers, stable=name, address="http://router")
+    out, since = Out(), []
+    for at, seen in enumerate((silent, hung, hung, silent, back, back)):
+        env = watch_stable(env, Observed(deployed=seen), out, float(at))
+        since.append(env.unready_since)
+        assert bool(converge(env, Observed(deployed=seen))) is (seen is not back)
+    fires, over = (action for action in out.actions if isinstance(action, Notify))
+    assert (fires.status, over.status) == ("firing", "resolved")
+    assert fires.alert == over.alert == "mean/production/stuck/stable"
+    said = "The router of production answers nobody and is being started again: "
+    assert fires.incident.what == f"{said}{SILENT}."
+    assert "rollback" not in str(fires.incident.commands), "no version is to blame"
+    assert since == [0.0, 0.0, 0.0, 0.0, None, None]
+
+
+def test_a_router_that_stays_away_is_told_after_a_while_as_a_server_is() -> None:
+    env = running(site(), 1).env
+    name = server_name(env.place, version(1).ref)
+    seen = Deployed(servers=(ServerStatus(name=name, alive=True, ready=True),))
+    out = Out()
+    for at in (0.0, 29.0):
+        env = watch_stable(env, Observed(deployed=seen), out, at)
+    assert out.actions == []
+    watch_stable(env, Observed(deployed=seen), out, 30.0)
+    (told,) = (action for action in out.actions if isinstance(action, Notify))
+    assert told.incident.what == "The router of production answers nobody."
+
+
 def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> None:
     one = running(site(), 1)
     one.release(2)

@@ -25,6 +25,7 @@ from controller.notify import render
 from controller.notify.protocol import Status
 from controller.saving import ALERT
 from controller.saving import incident as saving
+from deployers.protocol import Observed as Deployed
 from deployers.protocol import Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
@@ -49,6 +50,8 @@ class Told(Site):
     """What the end of a server's log says that does not get ready."""
     hung: bool = False
     """Whether what is alive and not ready hangs."""
+    hung_router: str = ""
+    """How long the router has answered nobody."""
     proposes: bool = False
     """Whether an approval is asked for by a pull request."""
 
@@ -63,6 +66,9 @@ class Told(Site):
             for one in seen.deployed.servers
         )
         deployed = seen.deployed.model_copy(update={"servers": servers})
+        if self.hung_router:
+            silent = {"servers": servers, "hung_router": self.hung_router}
+            deployed = Deployed.model_validate(silent)
         more = {"origins": origins, "deployed": deployed, "proposes": self.proposes}
         return seen.model_copy(update=more)
 
@@ -263,6 +269,15 @@ def hung() -> Told:
     return one
 
 
+def hung_router() -> Told:
+    one = running(told(), 1, 2)
+    one.hung_router = "nothing was answered for 16 s, and it is started again after 15 s"
+    one.run(2)
+    one.hung_router = ""
+    one.run(2)
+    return one
+
+
 def branch_deleted() -> Told:
     one = running(told(), 1)
     one.push_over(0)
@@ -311,6 +326,7 @@ STORIES: Mapping[str, Callable[[], Told]] = {
     "unwatched": unwatched,
     "turned-bad-unwatched": turned_bad_unwatched,
     "hung": hung,
+    "hung-router": hung_router,
     "branch-deleted": branch_deleted,
     "state-lost": state_lost,
     "state-lost-for-good": state_lost_for_good,
