@@ -1,4 +1,4 @@
-"""A server in production that freezes is replaced by itself, and somebody is told so."""
+"""A server or router in production that freezes is replaced by itself, and somebody is told."""
 
 import asyncio
 import os
@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from deployers.liveness import Patience
 from deployers.local import LocalDeployer
+from deployers.site import Site
 from specs.model import Notification
 from tests.controller.notify.receivers import webhook
 from tests.deployers.world import living
@@ -88,3 +90,37 @@ async def test_a_frozen_server_in_production_is_replaced_and_on_call_hears_of_it
     assert "hangs and is being restarted: /healthz did not answer within 2 s" in said
     assert env is not None
     assert (env.alerts, env.unready_since) == ((), None)
+
+
+async def test_a_frozen_router_is_replaced_and_on_call_hears_of_it_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployers.routers._PATIENCE", Patience(3.0, 3.0))
+    monkeypatch.setattr("deployers.routers._ANSWERS", 1.0)
+    world.push("Add the pipeline")
+    with webhook() as here:
+        notify = Notification(to=f"json://127.0.0.1:{here.port}/", on=("stuck",))
+        world.settings = world.settings.model_copy(update={"notify": (notify,)})
+        async with world.controller():
+            await world.serves(1)
+            served = await server(world)
+            key = Site.of(world.root, "mean/production").key
+            (line,) = (x for x in living(world.root) if "deployers.router" in x and key in x)
+            async with callers(await world.address()) as statuses:
+                os.kill(int(line.partition(":")[0]), signal.SIGSTOP)
+
+                async def back() -> bool:
+                    """Nobody was answered for a while, and now they all are."""
+                    return 0 in statuses and statuses[-20:] == [200] * 20
+
+                await world.until(back, "requests to be answered again")
+
+            async def resolved() -> bool:
+                return len(here.bodies) >= 2
+
+            await world.until(resolved, "on-call to be told of both")
+            assert await server(world) == served, "the server has nothing to do with it"
+    assert [body["status"] for body in here.bodies] == ["firing", "resolved"]
+    assert {body["alert"] for body in here.bodies} == {"mean/production/stuck/stable"}
+    said = here.bodies[0]["incident"]["what"]
+    assert "The router of production answers nobody and is being started again: " in said
