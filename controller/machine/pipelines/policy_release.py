@@ -82,7 +82,8 @@ def _approval(before: Release, after: Release) -> Iterator[Change]:
 
 def _canary(before: Canary, after: Canary) -> Iterator[Change]:
     was, now = _watched(before.signals), _watched(after.signals)
-    for name in sorted(was.keys() | now.keys()):
+    both = _as_errors(before.signals) & _as_errors(after.signals)
+    for name in sorted((was.keys() | now.keys()) - both):  # theirs is told as that of errors
         old, new = was.get(name, {}), now.get(name, {})
         if old == new:
             continue
@@ -153,6 +154,12 @@ def _watched(signals: Signals) -> dict[str, dict[str, float]]:
         for signal, one in signals.named().items()
     }
     return named | {name: {limit_of(name): limit} for name, limit in signals.unasked().items()}
+
+
+def _as_errors(signals: Signals) -> set[str]:
+    """The signals whose limit is that of errors, as none of their own is said."""
+    limits = {name: getattr(signals, name) for name in signals.unasked()}
+    return {name for name, one in limits.items() if getattr(one, limit_of(name)) is None}
 
 
 def _words(limits: Mapping[str, float]) -> str:

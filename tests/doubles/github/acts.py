@@ -226,7 +226,8 @@ def queue(hub: Hub, repo: Repository, issue: Issue, behind: str | None = None) -
     tree = repo.git.merged_tree(onto, pull.head_sha)
     if issue.state != "open" or tree is None:
         raise Refusal(422, "Pull Request is not mergeable")
-    text = f"Merge pull request #{issue.number}\n\n{issue.title}\n"
+    # Each is another commit, also of the same content within a second.
+    text = f"Merge pull request #{issue.number}\n\n{issue.title} ({hub.next_id()})\n"
     bot = ("github-merge-queue[bot]", "118344674+github-merge-queue@users.noreply.github.com")
     made = repo.git.commit_tree(tree, [onto, pull.head_sha], text, bot)
     branch = f"gh-readonly-queue/{pull.base_ref}/pr-{issue.number}-{onto}"
