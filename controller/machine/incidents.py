@@ -468,7 +468,7 @@ def _sentence(text: str) -> str:
 
 
 def _because(run: Run) -> str:
-    return f"It ran because of {run.trigger.why}."
+    return f"Why it ran: {run.trigger.why}."
 
 
 def _line(check: Check, *, canary: bool) -> Evidence:

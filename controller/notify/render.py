@@ -141,7 +141,9 @@ def _because(evidence: Evidence) -> str:
     ]
     known = "; ".join(fact for fact in facts if fact)
     said = f"{evidence.signal}: {known}" if known else evidence.signal
-    note = evidence.note[:1].upper() + evidence.note[1:]
+    note = evidence.note
+    if "_" not in note.partition(" ")[0]:  # else it begins with a name, such as roc_auc
+        note = note[:1].upper() + note[1:]
     return clip(f"{said}. {note}" if note else said, 600)
 
 
