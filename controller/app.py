@@ -23,9 +23,9 @@ from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
+from controller.git.repositories import Repositories
 from controller.github.connect import connect
 from controller.github.sweep import HOUR
-from controller.kinds.code import Repositories
 from controller.kinds.endings import Endings
 from controller.kinds.environment import EnvironmentKind
 from controller.kinds.past import Pasts

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
+from controller.git.repositories import Repositories
 from controller.github.answering import Answering
 from controller.github.connect import Connection
 from controller.github.forge import GitHubForge
@@ -14,7 +15,6 @@ from controller.github.pulls import Pulls
 from controller.github.releases import GitHubReleases
 from controller.github.sweep import ChecksSweep, Report
 from controller.github.webhooks import Hint
-from controller.kinds.code import Repositories
 from controller.machine.actions import (
     Answer,
     Propose,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
+from controller.git.repositories import Repositories
 from controller.hits import look_up
-from controller.kinds.code import Repositories
 from controller.machine.core import Key
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code

@@ -7,8 +7,8 @@ import click
 
 from controller.cli.reach import json_option, print_json, reach
 from controller.cli.words import one_line
-from controller.doctor import examine
-from controller.findings import Finding
+from controller.doctor.examine import examine
+from controller.doctor.findings import Finding
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 

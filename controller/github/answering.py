@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from controller.git.repositories import Repositories
 from controller.github.client import LONGEST, Client
 from controller.github.comment import cut
-from controller.kinds.code import Repositories
 from controller.machine.actions import Answer
 from controller.machine.core import Key, Message
 from controller.machine.pipelines.pipeline import Pipeline

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from controller.environment_file import EnvironmentFile, Invalid, path_of
 from controller.environments import BRANCH, Environments, is_ours, proposed_by, rollout_of
 from controller.git import CommitInfo, Mirror
+from controller.git.repositories import Repositories
 from controller.github.proposals import Proposals
-from controller.kinds.code import Repositories
 from controller.kinds.past import Pasts
 from controller.machine.actions import Origin, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message

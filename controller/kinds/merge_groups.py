@@ -7,7 +7,7 @@ never by those of another group: anybody who may push might make a branch of suc
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.pipelines.change import Change
 from controller.machine.repositories.pull import Acceptance, Pull, merge_group
 from controller.machine.repositories.repository import Commit

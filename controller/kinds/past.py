@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from controller.artifacts import Artifacts
 from controller.environment_file import Model
 from controller.environments import Environments, Saying, is_ours, rollout_of
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.environments.environment import REMEMBERED, Past, named
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.building import build

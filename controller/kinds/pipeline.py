@@ -9,7 +9,7 @@ from controller.buckets.catalog import Catalog
 from controller.buckets.local import place_of
 from controller.buckets.stores import Refused, is_remote
 from controller.environments import Environments
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.core import Decision, Key, Letter, Waits
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from controller.environments import BRANCH
+from controller.git.repositories import Repositories
 from controller.github.pulls import Pulls, begin
-from controller.kinds.code import Repositories
 from controller.kinds.merge_groups import Group, accepted_of, group_of
 from controller.machine.core import Decision, Key, Letter
 from controller.machine.pipelines.code import Code

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
 from controller.machine.runs.ended import report_end

@@ -7,7 +7,7 @@ import structlog
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
 from controller.machine.pipelines.pipeline import Pipeline

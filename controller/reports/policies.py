@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key, Message
 from controller.machine.pipelines.code import Code

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Source

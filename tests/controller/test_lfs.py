@@ -8,7 +8,7 @@ import pytest
 
 from controller.git import Mirror, lfs
 from controller.git.pointers import pointers
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.planning import check_at, gather, tracked_below
 from specs.failures import NeedsHuman, TryAgain
 from specs.problems import has_errors

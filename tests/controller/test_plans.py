@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.plans import compare
 from tests.controller.cli.seeds import SPEC
 from tests.controller.git_server import Person, run_git

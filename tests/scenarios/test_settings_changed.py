@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from controller.cli.snapshot import snapshot
 from controller.cli.tree import render
-from controller.doctor import examine
+from controller.doctor.examine import examine
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port
 from tests.scenarios.world import World, run_git

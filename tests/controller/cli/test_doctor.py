@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.doctor import packages
+from controller.doctor.examine import packages
 from controller.store.protocol import Change
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router

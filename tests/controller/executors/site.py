@@ -14,7 +14,7 @@ from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.runs.attempt import Attempt, Input
 from controller.secrets import Secrets
 from deployers.confinement import Kind

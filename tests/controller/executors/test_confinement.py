@@ -146,10 +146,11 @@ async def test_a_step_has_no_right_and_gets_none(tried: Tried) -> None:
 
 async def test_a_step_can_use_its_own_folders_its_inputs_and_shared_memory(tried: Tried) -> None:
     numbers = await tried.site.dataset({"a.csv": "1"})
+    temporary = "import tempfile; tempfile.TemporaryFile()"
     pool = "from multiprocessing import Pool, Lock; Lock(); print(Pool(2).map(abs, [-1, -2]))"
     said = await tried.say(
-        "cat said.txt {inputs.numbers}/a.csv; echo; echo x > $TMPDIR/x; echo x > /tmp/x; "
-        f'cat $HOME/x; python3 -c "{pool}"',
+        "cat said.txt {inputs.numbers}/a.csv; echo; echo x > $TMPDIR/x; "
+        f'cat $HOME/x; env -u TMPDIR python3 -c "{temporary}; {pool}"',
         inputs={"numbers": numbers},
     )
     assert said == "committed\n1\nx\n[1, 2]\n"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from controller.git import Mirror
+from controller.git.repositories import Repositories
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
 from controller.github.webhooks import Hint
-from controller.kinds.code import Repositories
 from controller.kinds.repository import RepositoryKind
 from controller.machine.actions import Answer, ReportCommit, ReportPolicy
 from controller.machine.core import Action, Key, Letter, Message

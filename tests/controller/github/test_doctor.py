@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from controller.doctor import examine
-from controller.findings import Finding
-from controller.github.doctor import examine_github, settings_page
+from controller.doctor.examine import examine
+from controller.doctor.findings import Finding
+from controller.doctor.on_github import examine_github, settings_page
 from controller.github.needs import (
     EVENTS,
     PERMISSIONS,

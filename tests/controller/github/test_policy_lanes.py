@@ -8,11 +8,11 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
+from controller.git.repositories import Repositories
 from controller.github.answers import Refused
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
-from controller.kinds.code import Repositories
 from controller.kinds.repository import RepositoryKind
 from controller.loop import Loop
 from controller.machine.actions import Answer, ReportCommit, ReportPolicy

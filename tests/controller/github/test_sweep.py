@@ -7,12 +7,12 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
+from controller.git.repositories import Repositories
 from controller.github.client import Client
 from controller.github.comment import parse
 from controller.github.forge import GitHubForge
 from controller.github.sweep import GIVEN_UP, ChecksSweep
 from controller.github.transport import Transport
-from controller.kinds.code import Repositories
 from controller.machine.core import Fact, Key
 from controller.machine.pipelines.pipeline import Pipeline, Wanted
 from controller.machine.repositories.repository import Repository as Watched

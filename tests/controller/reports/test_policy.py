@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key
 from controller.reports import CommitReport, NotesForge, PolicyApplier

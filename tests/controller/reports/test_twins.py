@@ -7,7 +7,7 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
-from controller.kinds.code import Repositories
+from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key
 from controller.machine.pipelines.pipeline import Pipeline

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from controller.artifacts.elsewhere import Elsewhere
 from controller.artifacts.opening import open_elsewhere
-from controller.findings import Finding, bad, ok
+from controller.doctor.findings import Finding, bad, ok
 from controller.settings import Settings
 from controller.sources.sqs import Queue, queues_of
 from specs.failures import Failure

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import httpx
 
-from controller.findings import Finding, bad, ok, warn
+from controller.doctor.findings import Finding, bad, ok, warn
 from controller.github.answers import Missing, Refused
 from controller.github.auth import App
 from controller.github.connect import Connection, connect

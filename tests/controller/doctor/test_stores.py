@@ -6,8 +6,8 @@ import pytest
 
 from controller.artifacts.elsewhere import OWNER
 from controller.artifacts.opening import open_artifacts
-from controller.doctor_stores import examine_stores
-from controller.findings import Finding
+from controller.doctor.findings import Finding
+from controller.doctor.stores import examine_stores
 from controller.settings import Settings
 from tests.servers.moto import Moto
 from tests.servers.stores import settings_of

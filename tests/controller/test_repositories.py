@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.kinds.code import Images, Repositories
+from controller.git.repositories import Images, Repositories
 from controller.machine.pipelines.code import Code
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.git_server import Person, run_git

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controller.buckets.listing import is_any_readable, remote_place_of
 from controller.buckets.stores import Stores, is_remote, is_within
-from controller.findings import Finding, bad, ok, warn
+from controller.doctor.findings import Finding, bad, ok, warn
 from controller.git import Mirror
 from controller.settings import Settings
 from deployers.engine import Engine

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from controller.doctor_specs import examine_specs
-from controller.findings import Finding
+from controller.doctor.findings import Finding
+from controller.doctor.specs import examine_specs
 from controller.settings import Settings
 from specs.load import load
 from specs.model import Pipeline

@@ -12,13 +12,13 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from controller.doctor_specs import examine_specs, specs_of, teams_of
-from controller.doctor_stores import examine_stores
+from controller.doctor.findings import Finding, bad, ok, warn
+from controller.doctor.on_github import examine_github
+from controller.doctor.specs import examine_specs, specs_of, teams_of
+from controller.doctor.stores import examine_stores
 from controller.environments import BRANCH
-from controller.findings import Finding, bad, ok, warn
 from controller.git import Mirror
 from controller.github.connect import names_of
-from controller.github.doctor import examine_github
 from controller.machine.branch_incidents import way_on
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.losing import LONGEST
