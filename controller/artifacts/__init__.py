@@ -1,6 +1,6 @@
 """The artifacts of steps: files and folders, stored by the digest of their content."""
 
-from controller.artifacts.objects import Lost
 from controller.artifacts.store import Artifact, Artifacts
+from controller.blobs.objects import Lost
 
 __all__ = ["Artifact", "Artifacts", "Lost"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import structlog
 
-from controller.artifacts.objects import Lost, Objects
+from controller.blobs.objects import Lost, Objects
 from controller.buckets.stores import NO_BUCKET, Refused, Stores, address_of
 from specs.failures import Failure, NeedsHuman, TryAgain
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from controller.artifacts.elsewhere import KINDS, Damaged, Elsewhere, Kind
-from controller.artifacts.objects import Lost, Objects, explained, lost
+from controller.blobs.objects import Lost, Objects, explained, lost
 from specs.digests import canonical_json
 from specs.failures import NeedsHuman
 

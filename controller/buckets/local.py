@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from controller.artifacts.objects import Objects, explained
+from controller.blobs.objects import Objects, explained
 from controller.buckets.pins import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
 from controller.buckets.roots import Roots

@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from controller.artifacts.objects import Objects, explained
+from controller.blobs.objects import Objects, explained
 from controller.buckets import manifest as manifests
 from controller.buckets.listing import (
     RemotePlace,

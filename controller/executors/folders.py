@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from secrets import token_hex
 
-from controller.artifacts.objects import COPY_UP_TO
+from controller.blobs.objects import COPY_UP_TO
 from controller.shelf import mode
 from specs.model import SPEC_FILE
 

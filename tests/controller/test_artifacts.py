@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from controller.artifacts import Artifacts, Lost
-from controller.artifacts.objects import COPY_UP_TO
 from controller.artifacts.opening import open_artifacts
+from controller.blobs.objects import COPY_UP_TO
 from specs.digests import digest
 from specs.failures import NeedsHuman
 from tests.servers.moto import Moto
