@@ -1,8 +1,9 @@
 """The pipeline: everything that ml-pipeline.yaml can say, as frozen values."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -27,6 +28,7 @@ from specs.release import Release
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
+_SPEC_FILE: Final = re.compile(r"ml-pipeline(\.[a-z0-9][a-z0-9-]*)?\.yaml")
 API_VERSION = "headgate.dev/v1"
 
 ExecutorKind = Literal["local", "docker", "kubernetes"]
@@ -41,6 +43,12 @@ NotifyEvent = Literal[
     "approval_needed",
     "refused",
 ]
+
+
+def is_spec_file(name: str) -> bool:
+    """Whether a file of that name is a spec: `ml-pipeline.yaml`, or `ml-pipeline.NAME.yaml` where
+    a folder has several."""
+    return _SPEC_FILE.fullmatch(name) is not None
 
 
 class Metadata(Spec):

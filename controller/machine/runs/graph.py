@@ -11,7 +11,7 @@ from typing import Any, Literal
 from controller.machine.core import Value
 from controller.machine.runs.attempt import Attempt, Input
 from specs.digests import digest
-from specs.model import Pipeline
+from specs.model import SPEC_FILE, Pipeline
 
 NodeKind = Literal["step", "data_gate", "model_gate", "baseline"]
 EVIDENCE = ("baseline.", "base.")
@@ -43,11 +43,16 @@ class Source(Value):
     folder: str
     """The spec's folder, `` for the top of the repository."""
     files: Mapping[str, str]
+    file: str = SPEC_FILE
+    """The name of the spec in that folder, which may have several."""
     images: Mapping[str, str] = {}
     """What each image that the spec names was when the commit was read: an immutable reference."""
 
     def within(self, path: str) -> str:
-        """The path in the repository of a path below the spec's folder."""
+        """The path in the repository of a path below the spec's folder, or of `//path`, which is
+        one from the repository's root."""
+        if path.startswith("//"):
+            return path[2:]
         return f"{self.folder}/{path}" if self.folder else path
 
     @cached_property
