@@ -202,8 +202,8 @@ class Workspace:
                 "suite": {"path": str(folder / suite), "origin": _within(attempt, suite)},
                 "reading": asked.get("reading", {}),  # none in an attempt of an older controller
             }
-        tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
-        files = {name: str((await self._input(attempt, name, own)).path) for name in tables}
+        evidence = [name for name in attempt.inputs if name != "model"]
+        files = {name: str((await self._input(attempt, name, own)).path) for name in evidence}
         return _model_request(attempt, files, folder).model_dump(mode="json")
 
 
@@ -284,7 +284,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
         kind = "could_not_run" if asked["baseline_lost"] else "first_model"
         baseline = {"kind": kind, "reason": asked["no_baseline"]}
     candidate: object = files.get("candidate")
-    if candidate is None:
+    if candidate is None and asked["gate"].get("predictions"):
         kind = "could_not_run" if asked["exam"] else "missing"
         candidate = {"kind": kind, "reason": asked["no_candidate"]}
     loaded = load((folder / SPEC_FILE).read_bytes(), _within(attempt, SPEC_FILE))
@@ -300,6 +300,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
                 "candidate": candidate,
                 "exam": asked["exam"],
                 "baseline": baseline,
+                **_numbers_request(asked, files),
                 "same_model": "model" in attempt.inputs
                 and asked["baseline_model"] == attempt.inputs["model"].digest,
                 "gate": asked["gate"],
@@ -309,3 +310,23 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
             }
         )
     )
+
+
+def _numbers_request(asked: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """What of the request is about numbers of the team's own; empty where the gate names none."""
+    if not asked["gate"].get("metrics"):
+        return {}
+    numbers: object = files.get("numbers")
+    if numbers is None:
+        kind = "could_not_run" if asked["exam"] else "missing"
+        numbers = {"kind": kind, "reason": asked["no_numbers"]}
+    if "baseline_numbers" in files:
+        baseline = {
+            "kind": "numbers",
+            "path": files["baseline_numbers"],
+            "subject": asked["baseline_called"],
+        }
+    else:
+        kind = "could_not_run" if asked["baseline_numbers_lost"] else "first_model"
+        baseline = {"kind": kind, "reason": asked["no_baseline_numbers"]}
+    return {"numbers": numbers, "baseline_numbers": baseline}
