@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specs.metrics import Task
 from validators.model.measure import (
     CALIBRATION_BINS,
     Floats,
