@@ -107,7 +107,8 @@ def _own(loaded: Loaded, gate: ModelGate, check: Check, here: tuple[Key, ...]) -
 
 def _evidence(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
     """What is named and judged by no check, or says something of what is not named."""
-    if gate.metrics is not None and not any(is_own(check.metric) for check in gate.checks):
+    named = any(is_own(check.metric) for check in gate.checks)
+    if gate.metrics is not None and gate.predictions is not None and not named:
         message = f"no check names a number of `metrics`: {OWN}NAME"
         path = (*_GATE, "metrics")
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
