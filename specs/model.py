@@ -141,8 +141,8 @@ class Resources(Spec):
     cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
     memory: Size | None = Field(
         default=None,
-        description="Memory that all its processes together may hold, such as 512Mi or 4Gi; above it the "
-        "step is killed.",
+        description="Memory that all its processes together may hold, such as 512Mi or 4Gi; above "
+        "it the step is killed.",
     )
 
 
