@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 bench lint lock schema github-double clean
+.PHONY: demo test test-s3 bench lint lock schema docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -33,6 +33,10 @@ lock: $(BIN)/uv
 
 schema: $(VENV)/.ready
 	$(BIN)/python -m specs.schema > specs/ml-pipeline.schema.json
+
+# The page of the spec is made of the models.
+docs: $(VENV)/.ready
+	$(BIN)/python -m specs.reference > docs/spec.md
 
 # What a bare machine may lack is named with its mend; all that is installed is checked by hash.
 $(BIN)/uv:

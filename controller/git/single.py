@@ -21,9 +21,9 @@ _SHA256: Final = "[extensions]\n\tobjectformat = sha256\n"
 
 
 def lay_single(folder: Path, sha: str, commit: bytes, branch: str) -> None:
-    """Make `.git` in `folder`, whose work tree is the folder `code` beside it, with the commit `sha`
-    whose raw object is `commit`: as the head of `branch`, or detached for a name that no branch
-    plainly has. Complete or not there. Raises `OSError`."""
+    """Make `.git` in `folder`, whose work tree is the folder `code` beside it. It holds the commit
+    `sha`, whose raw object is `commit`: as the head of `branch`, or detached for a name that no
+    branch plainly has. Complete or not there. Raises `OSError`."""
     own = folder / ".git.new"
     shutil.rmtree(own, ignore_errors=True)
     place = own / "objects" / sha[:2]

@@ -60,9 +60,9 @@ async def test_what_git_finds_is_beside_the_copy_and_not_in_it(site: LocalSite) 
 
 
 async def test_git_finds_no_clone_around_the_home_folder(site: LocalSite, tmp_path: Path) -> None:
-    subprocess.run(("git", "init", "-q", str(tmp_path)), check=True)
-    outside = f"sh -c 'mkdir {tmp_path}/attempts/{{params.name}}.d; cd {tmp_path}/attempts/{{params.name}}.d; git log'"
-    attempt = site.attempt(outside, params={"name": "x"})
+    git(tmp_path, "init", "-q")
+    beside = tmp_path / "attempts" / "other"
+    attempt = site.attempt(f"sh -c 'mkdir {beside}; cd {beside}; git log'")
     async with site.open() as executor:
         status = await run(executor, attempt)
     assert status.state is State.FAILED
