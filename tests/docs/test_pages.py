@@ -57,7 +57,11 @@ def problems(text: str) -> tuple[Problem, ...]:
         assert keys <= SETTINGS, f"neither a spec nor settings: {sorted(keys)}"
         whole = text if "repositories" in keys else f"repositories: [{{name: x, url: x}}]\n{text}"
         found = load_settings(whole, "headgate.yaml").problems
-    return tuple(problem for problem in found if problem.code != "missing-key")
+    return tuple(
+        problem
+        for problem in found
+        if problem.severity == "error" and problem.code != "missing-key"
+    )
 
 
 def is_suite(text: str) -> bool:
