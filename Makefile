@@ -34,9 +34,10 @@ lock: $(BIN)/uv
 schema: $(VENV)/.ready
 	$(BIN)/python -m specs.schema > specs/ml-pipeline.schema.json
 
-# The page of the spec is made of the models.
+# The page of the spec is made of the models; then the site, in .site.
 docs: $(VENV)/.ready
 	$(BIN)/python -m specs.reference > docs/spec.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # What a bare machine may lack is named with its mend; all that is installed is checked by hash.
 $(BIN)/uv:
@@ -60,4 +61,4 @@ github-double: $(VENV)/.ready
 	  $(if $(WEBHOOK),--webhook $(WEBHOOK))
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo .site

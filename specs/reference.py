@@ -19,9 +19,9 @@ EXAMPLES_FILE: Final = Path(__file__).with_name("reference.yaml")
 _INTRODUCTION: Final = """\
 # The spec
 
-Every key of `ml-pipeline.yaml`. This page is made of the code (`make docs`), as is the
-[JSON Schema](../specs/ml-pipeline.schema.json) that gives editors completion. Unknown keys, wrong
-types and missing files are errors, which `headgate validate` reports all at once.
+Every key of `ml-pipeline.yaml`. This page is made of the code (`make docs`), as is the JSON Schema
+that gives editors completion, `specs/ml-pipeline.schema.json`. Unknown keys, wrong types and
+missing files are errors, which `headgate validate` reports all at once.
 
 - A **duration** is written `30s`, `10m`, `2h`, `1d` or together as `1h30m`.
 - A **share** is a fraction: `5%` or `0.05`.
