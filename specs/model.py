@@ -23,6 +23,7 @@ from specs.base import (
     Text,
     Variable,
 )
+from specs.caching import Cache
 from specs.gates import Gates
 from specs.references import OutputReference, Reference
 from specs.release import Release
@@ -213,6 +214,11 @@ class Step(Spec):
     build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
     network: bool = Field(default=False, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
+    cache: Cache = Field(
+        default="always",
+        description="Whether an equal step's result is reused: always, never (it runs in every "
+        "run), or {for: 24h}, while it is no older. What reads its outputs goes by their content.",
+    )
 
 
 class Notification(Spec):
