@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 LOG: Final = "_delta_log"
 _COMMIT: Final = re.compile(r"_delta_log/(\d{20})\.json")
 _CHECKPOINT: Final = re.compile(r"_delta_log/(\d{20})\.checkpoint\..*(parquet|json)")
-_KEPT: Final = 2
-"""Checkpoints of which the log is read: the older one, so that some commits are seen, too."""
 
 
 class Version(NamedTuple):
@@ -36,7 +35,8 @@ def needed(keys: Iterable[str]) -> list[str]:
     """Of the keys of a table, those of the log that tell what it is now."""
     log = [key for key in keys if key.startswith(f"{LOG}/")]
     checkpoints = sorted({int(found[1]) for key in log if (found := _CHECKPOINT.fullmatch(key))})
-    since = checkpoints[-_KEPT:][0] if checkpoints else -1
+    # From the last but one: so some commits are seen, which say whether they changed anything.
+    since = checkpoints[-2] if len(checkpoints) > 1 else -1
 
     def is_needed(key: str) -> bool:
         if found := _COMMIT.fullmatch(key):
@@ -66,8 +66,9 @@ def versions(folder: Path, uri: str) -> list[Version]:
         found = [Version(newest.version(), _snapshot(newest, uri))]
         number = _data_of(folder, newest.version())
         if number != newest.version():
-            newest.load_as_version(number)
-            found.insert(0, Version(number, _snapshot(newest, uri)))
+            with suppress(DeltaError):  # the commits before it may be gone
+                newest.load_as_version(number)
+                found.insert(0, Version(number, _snapshot(newest, uri)))
     except (DeltaError, ValueError, KeyError, OSError) as error:
         raise NeedsHuman(
             f"the log of the Delta table {uri} cannot be read ({_named(error)}): it may be "
@@ -166,6 +167,8 @@ def _files(
     import pyarrow as pa
 
     for one in pa.table(table.get_add_actions(flatten=False)).to_pylist():
+        if one["num_records"] == 0:
+            continue  # what an append of nothing writes
         key = unquote(one["path"])  # a log escapes it as in a URI
         if "://" in key or key.startswith("/") or ".." in key.split("/"):
             raise NeedsHuman(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -121,7 +122,8 @@ async def test_both_kinds_of_readers_see_partitions_as_the_log_says_them(lake: L
     folder, _ = await lake.catalog.pinned(writer.uri, listing.manifest.digest)
     found = DeltaTable(str(folder)).to_pyarrow_table().sort_by("a")
     assert found["kind"].to_pylist() == odd
-    assert rows(folder) == list(range(6))
+    files = pq.read_table(folder, partitioning=None)  # pyarrow 26 knows no folder that is null
+    assert sorted(files["a"].to_pylist()) == list(range(6))
     assert len(listing.manifest) == len(odd) + 1
 
 
@@ -136,7 +138,6 @@ async def test_commits_that_change_no_rows_make_no_version(lake: Lake) -> None:
     assert await writer.version() == version
     writer.table.optimize.compact()
     assert await writer.version() == version
-    writer.table.alter.set_table_properties({"delta.logRetentionDuration": "interval 1 days"})
     writer.append(numbers(4))
     assert await writer.version() != version
     assert await writer.read() == [0, 1, 2, 3, 4]
