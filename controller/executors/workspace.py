@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -28,7 +28,6 @@ from controller.git.single import lay_single
 from controller.machine.runs.attempt import Attempt
 from controller.secrets import Secrets
 from deployers.confinement import View, interpreter
-from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import from_root
 from specs.load import load
@@ -204,7 +203,7 @@ class Workspace:
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
-            await asyncio.to_thread(_write_addresses, listing, given.name, found.objects)
+            await asyncio.to_thread(_write_addresses, listing, given.name, found)
             return _Given(listing, found.folder)
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
         return _Given(folder, folder)
@@ -227,14 +226,15 @@ class Workspace:
         return _model_request(attempt, files, checkout).model_dump(mode="json")
 
 
-def _write_addresses(
-    path: Path, dataset: str | None, found: Iterator[tuple[ManifestEntry, str]]
-) -> None:
+def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
     """One object a line, as there may be a million of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"dataset": {json.dumps(dataset)}, "objects": [')
-        for number, (entry, uri) in enumerate(found):
+        file.write(f'{{"dataset": {json.dumps(dataset)}, ')
+        if found.table is not None:
+            file.write(f'"table": {json.dumps(found.table._asdict())}, ')
+        file.write('"objects": [')
+        for number, (entry, uri) in enumerate(found.objects):
             one = {"key": entry.key, "uri": uri, "size": entry.size, "version": entry.version}
             file.write(("," if number else "") + "\n" + json.dumps(one))
         file.write("\n]}\n")
