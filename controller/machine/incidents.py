@@ -221,13 +221,16 @@ def failed_before_production(
     )
 
 
-def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> Incident:
-    """A version went into an environment."""
+def promoted(
+    pipeline: str, environment: str, version: Ref, was: Ref | None, undecided: str | None = None
+) -> Incident:
+    """A version went into an environment; `undecided` says that its canary showed nothing."""
+    how = "" if undecided is None else ", undecided"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: v{version.version} is in {environment}",
-        what="It serves all traffic.",
+        title=f"{pipeline}: v{version.version} is in {environment}{how}",
+        what=" ".join(["It serves all traffic.", *([undecided] if undecided else [])]),
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),

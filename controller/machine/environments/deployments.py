@@ -74,6 +74,8 @@ def _ended(
         return None
     state = _ENDS.get(ended.outcome, "inactive")
     text = "serves all traffic" if state == "success" else ended.reason
+    if state == "success" and rollout.undecided is not None:
+        text = f"serves all traffic, promoted without a decision: {ended.reason}"
     return _deployment(env, rollout.id, version, state, text)
 
 

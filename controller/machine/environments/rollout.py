@@ -5,7 +5,8 @@
     waiting for approval   `approval: pull-request`, until somebody merges it or approves
     starting               its server runs beside stable and gets no traffic
     smoke                  staging: the spec's requests, past the router
-    canary                 production: weights grow while the judge watches
+    canary                 production: weights grow while the judge watches; with `strategy: direct`
+                           or `blue-green` there is none
     promoting              decided; the environments branch has to say so first
 
 The phase is derived from the facts below. A rollout that brings back a version which served here
@@ -13,15 +14,23 @@ before (`revert`) is judged by nothing: it was healthy, and time matters.
 """
 
 from collections.abc import Sequence
+from math import log
 from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import Pipeline as Spec
+from specs.release import Strategy
 from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import Decision as Judged
 from validators.canary import Judgement, Policy, State, begin, is_current, judge, update
+from validators.canary.evidence import odds
+from validators.canary.switch import Before, Watched
 from validators.report import Report
+
+DOUBTFUL = 1.5
+"""Odds that a canary is worse from which on a person decides, though it takes more to roll back:
+what one failure of a first request comes to at half of the traffic."""
 
 Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
 Kind = Literal["release", "wish", "revert"]
@@ -44,6 +53,21 @@ class Proposal(Value):
     url: str = ""
     failed: float | None = None
     """When it could not be opened; it is asked for again after a while."""
+
+
+class Warm(Value):
+    """The version that a switch of all traffic left: its server runs on, without traffic."""
+
+    version: Ref
+    rollout: str
+    """The rollout that switched."""
+    until: float
+    """When its server may end, in seconds since the epoch."""
+    before: Before = Before()
+    """What it did before the switch, as far as the router remembers."""
+    cursor: Cursor | None = None
+    watched: Watched | None = None
+    """What came of the version that took its place; None until that has the traffic."""
 
 
 class Rollout(Value):
@@ -72,6 +96,8 @@ class Rollout(Value):
     step_seq: int = 0
     """Canary requests before this step."""
     cursor: Cursor | None = None
+    before: Before | None = None
+    """With `blue-green`: what stable did before the switch."""
     judge: State | None = None
     judgement: Judgement | None = None
     first_failed: float | None = None
@@ -86,6 +112,8 @@ class Rollout(Value):
     """Whether its answers were found to differ from stable's; from then on a person promotes it."""
     decided: float | None = None
     """When it was decided to promote it."""
+    undecided: str | None = None
+    """What is said of it where the judge could not decide, and the spec has it promoted so."""
 
     @property
     def waits(self) -> bool:
@@ -93,7 +121,8 @@ class Rollout(Value):
         return self.approval and self.approved is None
 
     def phase(self, spec: Spec, environment: str, *, has_stable: bool) -> Phase:
-        """Where it is. Only a release into production beside a stable version is a canary."""
+        """Where it is. Only a release into production beside a stable version is a canary, where
+        the spec has not another strategy."""
         if self.decided is not None:
             return "promoting"
         if self.waits:
@@ -102,7 +131,8 @@ class Rollout(Value):
             return "starting"
         if self.kind == "release" and environment == "staging" and self.smoke is None:
             return "smoke" if smoke_of(spec) else "promoting"
-        if self.kind == "release" and environment == "production" and has_stable:
+        beside_stable = self.kind == "release" and environment == "production" and has_stable
+        if beside_stable and strategy_of(spec) == "canary":
             return "canary"
         return "promoting"
 
@@ -134,6 +164,11 @@ class Ended(Value):
 def smoke_of(spec: Spec) -> bool:
     """Whether the spec asks for smoke requests."""
     return bool(spec.release and spec.release.staging.smoke)
+
+
+def strategy_of(spec: Spec) -> Strategy:
+    """How the spec's releases get production's traffic."""
+    return spec.release.production.strategy if spec.release else "canary"
 
 
 def weights(version: ModelVersion) -> tuple[float, ...]:
@@ -233,6 +268,21 @@ def may_promote(rollout: Rollout, version: ModelVersion, now: float) -> bool:
     return (
         at_last and rollout.judgement is not None and (rollout.judgement.decision is Judged.PROMOTE)
     )
+
+
+def unseen(rollout: Rollout) -> str | None:
+    """Why a canary is not promoted without a decision even where the spec accepts that; None where
+    it is. What nobody has seen, or what looks bad, is no lack of evidence to be waived."""
+    judgement = rollout.judgement
+    if judgement is None or not judgement.canary.requests:
+        return "no request has reached it, and what nobody has seen is never promoted"
+    if judgement.records_lost:
+        return "its records are lost"
+    if rollout.differs:
+        return "its answers differ from stable's"
+    if judgement.log_worse >= log(DOUBTFUL):
+        return f"the evidence speaks against it, {odds(judgement.log_worse)} to 1"
+    return None
 
 
 def _canary_requests(rollout: Rollout) -> int:
