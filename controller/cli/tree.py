@@ -235,6 +235,8 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
     width = max((len(signal.signal) for signal in view.signals), default=0)
     for signal in sorted(view.signals, key=lambda one: one.signal):  # the order holds still
         node.add(_signal_line(signal, width))
+    if view.forecast and not view.held:
+        node.add(Text(one_line(view.forecast, 400), "yellow"))
     if view.held or view.headline:
         waits = Text(one_line(view.held or view.headline, 200), "yellow" if view.held else "dim")
         node.add(waits)

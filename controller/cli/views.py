@@ -89,6 +89,8 @@ class RolloutView(Value):
     headline: str = ""
     """What the judge says, with what the rollout waits for."""
     held: str | None = None
+    forecast: str | None = None
+    """As its canary began: why it will not be decided by its deadline, if it will not."""
     paused: str | None = None
     """Who paused it, while that keeps it from being promoted."""
 
@@ -315,6 +317,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
         signals=signals,
         headline=_stands(env, rollout, shares),
         held=rollout.held,
+        forecast=rollout.forecast if rollout.decided is None else None,
         paused=_paused(env, rollout),
     )
 

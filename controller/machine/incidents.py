@@ -254,6 +254,31 @@ def brought_back(
     )
 
 
+def undecidable(
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: str | None,
+    why: str,
+    background: Background,
+) -> Incident:
+    """A canary begins that will not be decided by its deadline: told at once, for there is time."""
+    place = f"{pipeline}/{environment}"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: too little traffic for the canary v{version.version} in {environment}",
+        what=why,
+        now=now,
+        commands=(
+            f"headgate show {background.rollout}",
+            f"headgate promote {place}",
+            f"headgate abort {place}",
+        ),
+        background=background,
+    )
+
+
 def unwatched(
     pipeline: str,
     environment: str,

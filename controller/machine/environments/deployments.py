@@ -56,6 +56,8 @@ def _under_way(env: Environment, known: Mapping[int, ModelVersion]) -> ReportDep
         text += f", waits for a person: {rollout.held}"
     elif env.paused is not None:
         text += f", paused by {env.paused}"
+    elif rollout.forecast is not None and rollout.decided is None:
+        text += f". {rollout.forecast}"
     return _deployment(env, rollout.id, version, "in_progress", text)
 
 

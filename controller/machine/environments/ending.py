@@ -253,7 +253,13 @@ def _not_served(
 
 def report_of(rollout: Rollout) -> Report | None:
     judgement = rollout.judgement
-    return evidence.report(judgement, rollout.id, rollout.judge) if judgement else None
+    if judgement is None:
+        return None
+    report = evidence.report(judgement, rollout.id, rollout.judge)
+    if rollout.forecast is None or report.verdict is not Verdict.INCONCLUSIVE:
+        return report
+    forecast = f"As it began: {rollout.forecast}"
+    return report.model_copy(update={"notes": (*report.notes, forecast)})
 
 
 def quarantine(env: Environment, bad: Ref, why: str, now: float) -> Environment:

@@ -323,7 +323,9 @@ def _canary(
         if traffic is not None:
             cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
             rollout = rollout.model_copy(update={"cursor": cursor})
-        return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
+        began = begin_canary(rollout, version, history, now)
+        env = env.model_copy(update={"rollout": began})
+        return _tell_of_forecast(env, began, began.forecast, observed, out, now)
     silence, told = observed.deployed.silence, rollout.unwatched
     if silence is not None and silence.since != told:
         rollout = lengthened(rollout, max(0.0, now - silence.since))
@@ -348,6 +350,29 @@ def _canary(
     if may_promote(rollout, version, now):
         return promote(env, rollout, observed, out, now, by=rollout.by, why=headline(judgement))
     return env.model_copy(update={"rollout": grow(rollout, version, now)})
+
+
+def _tell_of_forecast(
+    env: Environment,
+    rollout: Rollout,
+    forecast: str | None,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """On the day it begins, and not at its deadline."""
+    if forecast is None:
+        return env
+    incident = incidents.undecidable(
+        env.pipeline,
+        env.name,
+        rollout.version,
+        serves(env, observed),
+        forecast,
+        background(env, rollout, observed, now, "warned"),
+    )
+    version = observed.versions.get(rollout.version.version)
+    return tell(env, version, "stuck", f"forecast/{rollout.id}", incident, out, status="info")
 
 
 def _tell_of_silence(

@@ -25,6 +25,7 @@ from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import Decision as Judged
 from validators.canary import Judgement, Policy, State, begin, is_current, judge, update
 from validators.canary.evidence import odds
+from validators.canary.outlook import outlook, pace, warning
 from validators.canary.switch import Before, Watched
 from validators.report import Report
 
@@ -100,6 +101,8 @@ class Rollout(Value):
     """With `blue-green`: what stable did before the switch."""
     judge: State | None = None
     judgement: Judgement | None = None
+    forecast: str | None = None
+    """As its canary began: why it will not be decided by its deadline, if it will not."""
     first_failed: float | None = None
     """When the first request came that the canary failed."""
     doubted: float | None = None
@@ -182,10 +185,13 @@ def begin_canary(
 ) -> Rollout:
     """Fix the judge's rule and take the first weight. `history` is stable's traffic before."""
     assert version.spec.release is not None
-    policy = Policy.from_spec(version.spec.release.production.canary)
+    canary = version.spec.release.production.canary
+    state = begin(Policy.from_spec(canary), history, now)
+    ahead = outlook(state, pace(history, now), weights(version))
     return rollout.model_copy(
         update={
-            "judge": begin(policy, history, now),
+            "judge": state,
+            "forecast": warning(ahead, now, canary.on_inconclusive),
             "judgement": None,
             "held": None,
             "step": 0,
