@@ -345,8 +345,10 @@ _INPUTS: Final[Mapping[Evidence, tuple[str, str]]] = {
 """What a model gate calls them, the candidate's and the baseline's."""
 
 
-def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Challenger) -> Node:
-    baseline, none, lost = held
+def _given(
+    of: Judged, asked: _Question, challenger: Challenger
+) -> tuple[dict[str, From], dict[str, str]]:
+    """What the gate is given by name, and what the files among it are called."""
     inputs: dict[str, From] = {}
     files: dict[str, str] = {}
     if of.spec.model is not None:
@@ -362,6 +364,12 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Challenger
         if kind in challenger.made:
             inputs[theirs] = challenger.made[kind]
             files[theirs] = challenger.files[kind]
+    return inputs, files
+
+
+def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Challenger) -> Node:
+    baseline, none, lost = held
+    inputs, files = _given(of, asked, challenger)
     if baseline and "predictions" not in challenger.made:
         usual = f"{baseline.called} has no evaluation that could run on this data"
         none, lost = challenger.why_not.get("predictions", usual), True
