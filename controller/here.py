@@ -58,6 +58,8 @@ class Asked(NamedTuple):
     """Whose gates judge it, as those of a pull request's base do."""
     held: Held = NO_BASELINE
     """What it is compared with."""
+    fresh: bool = False
+    """Whether everything runs anew, whatever the cache has."""
 
 
 class Played(NamedTuple):
@@ -236,6 +238,7 @@ async def _run_of(
         trigger=Trigger(kind="manual", why=why),
         datasets=datasets,
         fingerprint=fingerprint(graph, datasets),
+        fresh=asked.fresh,
         created=time.time(),
     )
 

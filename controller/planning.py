@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -247,6 +248,7 @@ async def plan(
         policy=policy or Policy(),
         problems=problems,
         notes=tuple(_notes(history if store else None, rules)),
+        at=time.time(),
     )
 
 

@@ -23,6 +23,7 @@ from specs.base import (
     Text,
     Variable,
 )
+from specs.caching import Cache
 from specs.gates import Gates
 from specs.references import OutputReference, Reference
 from specs.release import Release
@@ -141,7 +142,11 @@ class Resources(Spec):
     """What a step may use."""
 
     cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
-    memory: Size | None = Field(default=None, description="Memory, such as 512Mi or 4Gi.")
+    memory: Size | None = Field(
+        default=None,
+        description="Memory that all its processes together may hold, such as 512Mi or 4Gi; above "
+        "it the step is killed.",
+    )
 
 
 class Environment(Spec):
@@ -209,6 +214,11 @@ class Step(Spec):
     build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
     network: bool = Field(default=False, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
+    cache: Cache = Field(
+        default="always",
+        description="Whether an equal step's result is reused: always, never (it runs in every "
+        "run), or {for: 24h}, while it is no older. What reads its outputs goes by their content.",
+    )
 
 
 class Notification(Spec):

@@ -274,9 +274,39 @@ class Canary(Spec):
     deadline: Duration = Field(
         default=timedelta(hours=2), description="When the judge has to have decided."
     )
-    on_inconclusive: Literal["hold", "rollback"] = Field(
-        default="hold", description="What happens at the deadline without a decision."
+    on_inconclusive: Literal["hold", "rollback", "promote"] = Field(
+        default="hold",
+        description="What happens at the deadline without a decision. `promote` gives it all "
+        "traffic though nothing shows that it is no worse; a canary that no request has reached, "
+        "whose records are lost, that differs, or against which the evidence speaks, is held all "
+        "the same.",
     )
+
+
+class BlueGreen(Spec):
+    """What happens after the switch: for how long the way back is kept, and what is watched."""
+
+    keep_for: Duration = Field(
+        default=timedelta(hours=1),
+        gt=timedelta(0),
+        description="For how long the server that was left stays up without traffic, so that going "
+        "back takes no start.",
+    )
+    errors: ErrorSignal | None = Field(
+        default=ErrorSignal(),
+        description="The share of failed requests that sends all traffic back by itself while the "
+        "former server is kept: more than the former had, by this. `null` watches nothing.",
+    )
+    false_rollback: Percent = Field(
+        default=0.01,
+        gt=0,
+        le=0.5,
+        description="The chance to go back from a version that fails no more often than the "
+        "former did, over the whole time.",
+    )
+
+
+Strategy = Literal["canary", "direct", "blue-green"]
 
 
 class Production(Spec):
@@ -286,7 +316,17 @@ class Production(Spec):
         default="automatic",
         description="Whether a human has to merge a pull request on the environments branch.",
     )
-    canary: Canary = Field(default=Canary(), description="The canary.")
+    strategy: Strategy = Field(
+        default="canary",
+        description="How it gets the traffic. `canary`: a growing share, judged beside the version "
+        "that serves. `direct`: all at once when its server is ready; nothing is judged. "
+        "`blue-green`: all at once, and the former server is kept for a quick way back.",
+    )
+    canary: Canary = Field(default=Canary(), description="The canary; with `strategy: canary`.")
+    blue_green: BlueGreen = Field(
+        default=BlueGreen(),
+        description="What follows the switch; with `strategy: blue-green`.",
+    )
 
 
 class Release(Spec):

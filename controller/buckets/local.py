@@ -21,6 +21,7 @@ from controller.blobs.objects import Objects, explained
 from controller.buckets.pins import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
 from controller.buckets.roots import Roots
+from controller.buckets.signs import table_below
 from controller.shelf import discard_all
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
@@ -141,9 +142,13 @@ class LocalBucket:
                 raise NeedsHuman(
                     f"{place.folder} is not a directory: create it, or correct the dataset's `uri`"
                 )
+            there = dict(_walk(place.folder, place.folder.resolve()))
+            for key in there:
+                if why := table_below(key, str(place.folder)):
+                    raise NeedsHuman(why)
             found = {
                 key: about
-                for key, about in _walk(place.folder, place.folder.resolve())
+                for key, about in there.items()
                 if matches(place.glob, key) and not is_left_out(key, marker)
             }
             self._guard(place, found)

@@ -9,6 +9,7 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
+from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
 from controller.cli.printing import show
 from controller.cli.reach import Reach, find_settings, open_store, reach
@@ -71,9 +72,12 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
             return await make_plan(spec, source, top, policy=policy, rules=rules, stores=stores)
         async with open_store(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
-            return await make_plan(
+            made = await make_plan(
                 spec, source, top, policy=policy, rules=rules, cache=cache, stores=stores
             )
+            ahead = await forecast(spec, store, here.home)
+            notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
+            return made.model_copy(update={"notes": notes})
 
     made = asyncio.run(run())
     if form == "json":

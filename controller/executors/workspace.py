@@ -2,6 +2,7 @@
 
 checkouts/<commit>/        the commit's files, read-only; shared
 attempts/<id>/code/        the step's own copy of those that it reads; it works in there
+attempts/<id>/.git/        a repository with the commit alone, beside the copy and not in it
 attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
 attempts/<id>/outputs/     what the step writes
 attempts/<id>/scratch/     HOME and TMPDIR of the step
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -23,10 +24,10 @@ from controller.buckets.protocol import Contents
 from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.ownership import WRITABLE
 from controller.executors.virtualenvs import Virtualenvs
+from controller.git.single import lay_single
 from controller.machine.runs.attempt import Attempt
 from controller.secrets import Secrets
 from deployers.confinement import View, interpreter
-from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import from_root
 from specs.load import load
@@ -44,6 +45,10 @@ class Checkouts(Protocol):
 
     async def folder(self, repository: str, commit: str) -> Path:
         """The folder with the commit's files, read-only."""
+        ...
+
+    async def commit_object(self, repository: str, commit: str) -> bytes:
+        """The commit as git stores it, without what it points to."""
         ...
 
 
@@ -127,10 +132,15 @@ class Workspace:
         )
 
     async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
+        commit = await self.checkouts.commit_object(attempt.repository, attempt.commit)
+
         def lay_out() -> Path:
             _make_folders(own, attempt)
             note_left_out(checkout, attempt.folder, attempt.files, own / NOTE)
-            return own_copy(checkout, attempt.folder, attempt.files, own / "code")
+            folder = own_copy(checkout, attempt.folder, attempt.files, own / "code")
+            if not (own / ".git").exists():
+                lay_single(own, attempt.commit, commit, attempt.branch)
+            return folder
 
         # Beside each other: all of them wait for the disk, or for a network.
         folder, virtualenv, given = await asyncio.gather(
@@ -154,7 +164,7 @@ class Workspace:
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what only the running step needed."""
-        for name in ("code", "scratch"):
+        for name in ("code", ".git", "scratch"):
             shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
 
     def _environment(
@@ -166,8 +176,13 @@ class Workspace:
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
             **calm(),
+            "GIT_CEILING_DIRECTORIES": str(own.parent),  # no clone that lies around it
+            "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # confined, its folders are mounts
+            "HEADGATE_PIPELINE": attempt.pipeline,
             "HEADGATE_RUN": attempt.run,
             "HEADGATE_STEP": attempt.node,
+            "HEADGATE_COMMIT": attempt.commit,
+            "HEADGATE_BRANCH": attempt.branch,
             **render_env(attempt.env, values),
             **self.secrets.reveal(attempt.secrets),
         }
@@ -188,7 +203,7 @@ class Workspace:
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
-            await asyncio.to_thread(_write_addresses, listing, given.name, found.objects)
+            await asyncio.to_thread(_write_addresses, listing, given.name, found)
             return _Given(listing, found.folder)
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
         return _Given(folder, folder)
@@ -211,14 +226,15 @@ class Workspace:
         return _model_request(attempt, files, checkout).model_dump(mode="json")
 
 
-def _write_addresses(
-    path: Path, dataset: str | None, found: Iterator[tuple[ManifestEntry, str]]
-) -> None:
+def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
     """One object a line, as there may be a million of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"dataset": {json.dumps(dataset)}, "objects": [')
-        for number, (entry, uri) in enumerate(found):
+        file.write(f'{{"dataset": {json.dumps(dataset)}, ')
+        if found.table is not None:
+            file.write(f'"table": {json.dumps(found.table._asdict())}, ')
+        file.write('"objects": [')
+        for number, (entry, uri) in enumerate(found.objects):
             one = {"key": entry.key, "uri": uri, "size": entry.size, "version": entry.version}
             file.write(("," if number else "") + "\n" + json.dumps(one))
         file.write("\n]}\n")

@@ -133,6 +133,8 @@ class Node(Value):
     backoff: float = 10.0
     optional: bool = False
     """Its failure is evidence for a gate, not the end of the run."""
+    stands: float | None = None
+    """Seconds for which a result may be reused by other runs: 0 for never, None for ever."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
+from specs.caching import stands_for
 from specs.digests import digest
 from specs.globs import ROOT, as_seen
 from specs.model import SPEC_FILE, Pipeline, Step
@@ -77,6 +78,7 @@ def step_node(
         attempt=attempt,
         retries=step.retries,
         backoff=step.backoff.total_seconds(),
+        stands=stands_for(step.cache),
     )
 
 
