@@ -9,6 +9,7 @@ from typing import Final
 
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_drafts import lint_draft
 from specs.lint_files import lint_files
 from specs.lint_policy import lint_policy
 from specs.load import MOST_PROBLEMS, Loaded, load, shortened
@@ -66,6 +67,7 @@ def lint(
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
             lint_policy(loaded, pipeline),
+            lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent) if files is not None else (),
         )
     )
