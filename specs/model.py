@@ -139,7 +139,11 @@ class Resources(Spec):
     """What a step may use."""
 
     cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
-    memory: Size | None = Field(default=None, description="Memory, such as 512Mi or 4Gi.")
+    memory: Size | None = Field(
+        default=None,
+        description="Memory that all its processes together may hold, such as 512Mi or 4Gi; above "
+        "it the step is killed.",
+    )
 
 
 class Environment(Spec):

@@ -2,6 +2,7 @@
 
 checkouts/<commit>/        the commit's files, read-only; shared
 attempts/<id>/code/        the step's own copy of those that it reads; it works in there
+attempts/<id>/.git/        a repository with the commit alone, beside the copy and not in it
 attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
 attempts/<id>/outputs/     what the step writes
 attempts/<id>/scratch/     HOME and TMPDIR of the step
@@ -23,6 +24,7 @@ from controller.buckets.protocol import Contents
 from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.ownership import WRITABLE
 from controller.executors.virtualenvs import Virtualenvs
+from controller.git.single import lay_single
 from controller.machine.runs.attempt import Attempt
 from controller.secrets import Secrets
 from deployers.confinement import View, interpreter
@@ -43,6 +45,10 @@ class Checkouts(Protocol):
 
     async def folder(self, repository: str, commit: str) -> Path:
         """The folder with the commit's files, read-only."""
+        ...
+
+    async def commit_object(self, repository: str, commit: str) -> bytes:
+        """The commit as git stores it, without what it points to."""
         ...
 
 
@@ -126,10 +132,15 @@ class Workspace:
         )
 
     async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
+        commit = await self.checkouts.commit_object(attempt.repository, attempt.commit)
+
         def lay_out() -> Path:
             _make_folders(own, attempt)
             note_left_out(checkout, attempt.folder, attempt.files, own / NOTE)
-            return own_copy(checkout, attempt.folder, attempt.files, own / "code")
+            folder = own_copy(checkout, attempt.folder, attempt.files, own / "code")
+            if not (own / ".git").exists():
+                lay_single(own, attempt.commit, commit, attempt.branch)
+            return folder
 
         # Beside each other: all of them wait for the disk, or for a network.
         folder, virtualenv, given = await asyncio.gather(
@@ -152,7 +163,7 @@ class Workspace:
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what only the running step needed."""
-        for name in ("code", "scratch"):
+        for name in ("code", ".git", "scratch"):
             shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
 
     def _environment(self, attempt: Attempt, virtualenv: Path | None, own: Path) -> dict[str, str]:
@@ -162,8 +173,13 @@ class Workspace:
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
             **calm(),
+            "GIT_CEILING_DIRECTORIES": str(own.parent),  # no clone that lies around it
+            "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # confined, its folders are mounts
+            "HEADGATE_PIPELINE": attempt.pipeline,
             "HEADGATE_RUN": attempt.run,
             "HEADGATE_STEP": attempt.node,
+            "HEADGATE_COMMIT": attempt.commit,
+            "HEADGATE_BRANCH": attempt.branch,
             **attempt.env,
             **self.secrets.reveal(attempt.secrets),
         }

@@ -66,6 +66,10 @@ class Repositories:
         """The folder with the commit's files, read-only. See `workspace.Checkouts`."""
         return await self.mirror(repository).materialise(commit, self._checkouts / repository)
 
+    async def commit_object(self, repository: str, commit: str) -> bytes:
+        """See `workspace.Checkouts`."""
+        return await self.mirror(repository).commit_object(commit)
+
     async def code(self, repository: str, commit: str, folder: str) -> Code:
         """The spec in `folder` at `commit`, checked, with the digests of the commit's files.
 

@@ -241,6 +241,27 @@ class ExecutorContract:
         assert "timeout" in status.message
         assert not site.lives(site.folder / "child")
 
+    async def test_a_program_that_a_step_builds_runs_in_the_next(self, site: Site) -> None:
+        build = 'sh -c \'printf "#!/bin/sh\\necho scored" > {outputs.scorer}; '
+        build += "chmod +x {outputs.scorer}'"
+        built = site.attempt(build, outputs={"scorer": "bin/scorer"})
+        async with site.open() as executor:
+            assert (await run(executor, built)).state is State.SUCCEEDED
+            digest = (await executor.collect(built))["scorer"]
+            given = {"scorer": Input(kind="artifact", digest=digest, name="scorer")}
+            score = site.attempt("{inputs.scorer}", "score", inputs=given)
+            assert (await run(executor, score)).state is State.SUCCEEDED
+            assert await printed(executor, score) == "scored\n"
+
+    async def test_a_step_is_told_what_it_is_a_step_of(self, site: Site) -> None:
+        names = ("PIPELINE", "RUN", "STEP", "COMMIT", "BRANCH")
+        told = " ".join(f"$HEADGATE_{name}" for name in names)
+        attempt = site.attempt(f"sh -c 'echo {told}'", pipeline="mean", branch="feature/x")
+        async with site.open() as executor:
+            await run(executor, attempt)
+            said = (await printed(executor, attempt)).split()
+        assert said == ["mean", "mean-1", "train", attempt.commit, "feature/x"]
+
     async def test_a_step_is_held_to_its_memory(self, site: Site) -> None:
         grab = 'python3 -c "bytearray(2**30)"'
         async with site.open() as executor:
