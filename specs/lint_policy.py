@@ -23,7 +23,7 @@ from specs.load import Loaded
 from specs.model import Pipeline
 from specs.problems import Problem
 from specs.references import SECRET, StepReference
-from specs.release import Canary
+from specs.release import Canary, Production
 from specs.values import format_duration, format_percent
 
 
@@ -38,6 +38,7 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         yield from _baseline(loaded, pipeline, pipeline.gates.model)
     if pipeline.release is not None:
         yield from _release(loaded, pipeline)
+        yield from _strategy(loaded, pipeline.release.production)
         yield from _canary(loaded, pipeline.release.production.canary)
     yield from _notify(loaded, pipeline)
 
@@ -202,6 +203,17 @@ def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message = f"{name} is both in `env` and in `secrets` of `release.serve`"
             path = ("release", "serve", "env", name)
             yield loaded.problem("duplicate", path, message, at_key=True)
+
+
+def _strategy(loaded: Loaded, production: Production) -> Iterator[Problem]:
+    """What is said of a way into production that is not taken."""
+    path = ("release", "production")
+    for key, strategy in (("canary", "canary"), ("blue_green", "blue-green")):
+        if key in production.model_fields_set and production.strategy != strategy:
+            message = f"`{key}` says nothing with `strategy: {production.strategy}`"
+            expected = f"`strategy: {strategy}`, or no `{key}`"
+            here = (*path, key)
+            yield loaded.problem("no-effect", here, message, expected=expected, at_key=True)
 
 
 def _canary(loaded: Loaded, canary: Canary) -> Iterator[Problem]:

@@ -85,7 +85,7 @@ class Measured(Value):
 class Report(Value):
     """The outcome of one gate. The verdict is derived, so that it cannot disagree."""
 
-    gate: Literal["data", "model", "canary", "smoke"]
+    gate: Literal["data", "model", "canary", "smoke", "switch"]
     subject: str
     """What was judged: a dataset, a model version, a rollout."""
     exam: str = ""

@@ -65,6 +65,9 @@ WORDS = 16_000
     type=click.Path(file_okay=False, path_type=Path),
     help="Where results are kept, so that equal steps are cached; by default in the git folder.",
 )
+@click.option(
+    "--no-cache", is_flag=True, help="Run everything anew, and keep the results for later runs."
+)
 @click.option("--forget", is_flag=True, help="Keep no results, and take none as cached.")
 @click.option(
     "--report",
@@ -86,6 +89,7 @@ def run(
     base: str | None,
     accept_rules: bool,
     home: Path | None,
+    no_cache: bool,
     forget: bool,
     report: Path | None,
     form: str,
@@ -121,6 +125,7 @@ def run(
         branch=branch,
         why=f"`headgate run` of {sha[:12]}: {subject}",
         rules=_rules(checkout, base, spec.metadata.name) if base else None,
+        fresh=no_cache,
     )
     plan = _rules_that_change(asked, base) if base else None
     left_out = _left_out(checkout, files) if commit == "HEAD" else []

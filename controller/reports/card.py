@@ -12,6 +12,7 @@ from controller.reports.protocol import LONGEST
 from controller.reports.rules import count, rules
 from controller.reports.table import table
 from specs.digests import short
+from specs.release import Production
 from validators.figures import number, percent, signed, significant
 from validators.render.common import duration, limits_of
 from validators.render.markdown import code, escape, prose
@@ -199,6 +200,8 @@ def _next(card: Card) -> Iterator[str]:
     place = f"{version.pipeline}/{card.environment}"
     if card.baseline is None:
         yield "- **Merging** releases it: nothing serves yet, so it gets all traffic once ready."
+    elif version.spec.release.production.strategy != "canary":
+        yield f"- **Merging** {_switch(version.spec.release.production, card.baseline.number)}"
     else:
         shares = ", ".join(percent(step) for step in canary.steps)
         yield (
@@ -220,6 +223,21 @@ def _next(card: Card) -> Iterator[str]:
     by_command = prose(f"`headgate approve {place}`, `headgate abort {place}`")
     yield f"- Without this page: {by_command}."
     yield "- Who edits the file on this branch decides what merging it asks for."
+
+
+def _switch(production: Production, number: int) -> str:
+    """What becomes of the traffic without a canary."""
+    if production.strategy == "direct":
+        return f"sends it all traffic once its server is ready, and v{number} ends: no canary."
+    rule = production.blue_green
+    kept = duration(rule.keep_for.total_seconds())
+    watched = "nothing is watched"
+    if rule.errors is not None:
+        watched = "if it fails more often than that did, all traffic goes back"
+    return (
+        f"sends it all traffic once its server is ready. v{number} stays up for {kept}; "
+        f"meanwhile {watched}."
+    )
 
 
 def _limit(name: str, allowed: float) -> str:

@@ -91,6 +91,7 @@ def _take_status(
             update={
                 "outputs": observed.outputs[tried.id],
                 "verdict": report.verdict if report else None,
+                "made": ended,
                 "ended": ended,
             }
         )
@@ -141,12 +142,13 @@ def _without_running(
     key = key_of(actual, digests)
     progress = progress.model_copy(update={"key": key})
     hit = observed.cache.get(key)
-    if hit is None:
+    if hit is None or run.fresh or not hit.counts(node.stands, run.created):
         return progress
     return progress.model_copy(
         update={
             "outputs": hit.outputs,
             "cached_from": hit.run,
+            "made": hit.made,
             "verdict": hit.verdict,
             "ended": now,
         }

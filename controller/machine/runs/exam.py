@@ -8,10 +8,10 @@ what they do, whatever they are called.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from controller.machine.runs.graph import From, Rules, Source
+from controller.machine.runs.graph import LINK, From, Rules, Source
 from controller.machine.runs.nodes import origin_of, step_node
 from specs.digests import short
-from specs.globs import matches
+from specs.globs import ROOT, matches
 from specs.model import Pipeline
 from specs.references import StepReference
 
@@ -116,17 +116,18 @@ def lacks(spec: Pipeline, source: Source, rules: Rules) -> tuple[str, ...]:
 def in_repository(source: Source, uri: str) -> dict[str, str] | None:
     """The files of a dataset that is in the repository, with their digests; None for one that is
     elsewhere. A folder on its way that is a symbolic link stands for all that it leads to."""
-    if "://" in uri or uri.startswith("/"):
+    rooted = uri.startswith(ROOT)
+    if "://" in uri or (uri.startswith("/") and not rooted):
         return None
-    parts = [part for part in uri.split("/") if part not in ("", ".")]
+    parts = [part for part in uri.removeprefix(ROOT).split("/") if part not in ("", ".")]
     path = "/".join(parts)
     globs = (path, f"{path}/**") if parts else ("**",)
     ways = ["/".join(parts[:end]) for end in range(1, len(parts))]
     return {
         name: content
-        for name, content in source.below.items()
+        for name, content in (source.files if rooted else source.below).items()
         if any(matches(glob, name) for glob in globs)
-        or (content.startswith("symlink:") and any(matches(way, name) for way in ways))
+        or (content.startswith(LINK) and any(matches(way, name) for way in ways))
     }
 
 

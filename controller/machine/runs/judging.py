@@ -152,8 +152,8 @@ def _of_dataset(of: Judged, name: str) -> Iterator[Node]:
             theirs = of.rules.spec.datasets[base]
             called = gate if at == 0 else f"{gate}.of.{base}"
             yield _data_gate(called, name, own.uri, theirs, of.rules.source)
-            judged.append((of.rules.source.below.get(theirs.expectations or ""), theirs))
-    suite = of.source.below.get(own.expectations or "")
+            judged.append((of.rules.source.content(theirs.expectations), theirs))
+    suite = of.source.content(own.expectations)
     if own.expectations and not any(
         suite == theirs and is_read_alike(own, base) for theirs, base in judged
     ):
@@ -175,7 +175,7 @@ def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: Source) -
         kind="data_gate",
         inputs={"dataset": From(dataset=name)},
         definition={"gate": GATES_VERSION, **reading},
-        reads={suite: source.below.get(suite, "missing")},
+        reads={suite: source.content(suite) or "missing"},
         attempt=Attempt(
             id="",
             run="",
