@@ -9,6 +9,7 @@ from typing import Final
 
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_drafts import lint_draft
 from specs.lint_env import in_env, lint_env
 from specs.lint_files import lint_files
 from specs.lint_paths import lint_paths
@@ -73,6 +74,7 @@ def lint(
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
             lint_policy(loaded, pipeline),
+            lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
             lint_paths(loaded, pipeline, files, folder) if files is not None else (),
         )
