@@ -38,6 +38,8 @@ class Wish(NamedTuple):
     uris: tuple[str, ...] = ()
     """Datasets in object stores: of those, a queue may tell."""
     schedule: ScheduleTrigger | None = None
+    asks: bool = False
+    """Whether there are databases to be asked now and then."""
 
 
 class Watch:
@@ -87,7 +89,7 @@ class Watch:
         self._wishes[pipeline] = wish
         self._stop("bucket", pipeline)
         self._stop("schedule", pipeline)
-        if wish.folders or wish.uris:
+        if wish.folders or wish.uris or wish.asks:
             self.add("bucket", pipeline, BucketSource(pipeline, wish.folders, self._bucket_poll))
         if wish.schedule is not None:
             crontab = Crontab(wish.schedule.cron, wish.schedule.timezone)

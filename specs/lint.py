@@ -9,6 +9,7 @@ from typing import Final
 
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_datasets import fetched_params, lint_datasets
 from specs.lint_files import lint_files
 from specs.lint_policy import lint_policy
 from specs.load import MOST_PROBLEMS, Loaded, load, shortened
@@ -65,6 +66,7 @@ def lint(
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
+            lint_datasets(loaded, pipeline),
             lint_policy(loaded, pipeline),
             lint_files(loaded, pipeline, files, absent) if files is not None else (),
         )
@@ -147,7 +149,7 @@ def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
 
 
 def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    used = set[str]()
+    used = fetched_params(pipeline)
     for name, step in pipeline.steps.items():
         path = ("steps", name)
         try:

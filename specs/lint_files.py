@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from specs.explain import nearest
+from specs.explain import nearest, shown
 from specs.globs import admits, matches
 from specs.lint_absent import Absent, below_absent, lint_absent
 from specs.load import Loaded
-from specs.model import Pipeline, Step
+from specs.model import Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.references import TemplateError, parse_run
 from specs.tree import Path
@@ -30,8 +30,8 @@ def lint_files(
         message = "`triggers.commits.paths` admits no file: no commit starts a run"
         here = ("triggers", "commits", "paths")
         yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
-    for name, step in pipeline.steps.items():
-        yield from _globs(loaded, ("steps", name, "reads"), step.reads or (), known, absent)
+    for name, step in pipeline.commands.items():
+        yield from _globs(loaded, (*place_of(name), "reads"), step.reads or (), known, absent)
         yield from _scripts(loaded, name, step, known)
     if pipeline.release is not None:
         here = ("release", "serve", "reads")
@@ -46,9 +46,9 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
         yield ("environment", "requirements"), pipeline.environment.requirements
     if pipeline.environment.build is not None:
         yield ("environment", "build"), dockerfile(pipeline.environment.build)
-    for name, step in pipeline.steps.items():
+    for name, step in pipeline.commands.items():
         if step.build is not None:
-            yield ("steps", name, "build"), dockerfile(step.build)
+            yield (*place_of(name), "build"), dockerfile(step.build)
     smoke = pipeline.release.staging.smoke if pipeline.release is not None else ()
     for place, request in enumerate(smoke):
         if request.body is not None:
@@ -86,12 +86,13 @@ def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> I
         if script.startswith(("/", "-")) or not script.endswith(_SCRIPTS):
             continue
         script = script.removeprefix("./")
-        here = ("steps", name, "run")
+        here = (*place_of(name), "run")
         if script not in known:
             near = nearest(script, known)
             message = f"there is no file {script}"
             yield loaded.problem("missing-file", here, message, severity="warning", nearest=near)
             return
         elif step.reads is not None and not admits(step.reads, script):
-            message = f"`steps.{name}.reads` leaves out {script}: changing it would run nothing"
+            reads = shown((*place_of(name), "reads"))
+            message = f"`{reads}` leaves out {script}: changing it would run nothing"
             yield loaded.problem("unread-script", here, message, severity="warning")

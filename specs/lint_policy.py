@@ -18,6 +18,7 @@ from specs.gates import (
     PairedCheck,
     tasks_of,
 )
+from specs.lint_datasets import lint_idle
 from specs.lint_images import lint_images
 from specs.load import Loaded
 from specs.model import Pipeline
@@ -78,6 +79,9 @@ def _schedule(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             expected="an IANA name such as Europe/Berlin",
             nearest=nearest(schedule.timezone, sorted(available_timezones())),
         )
+        return
+    if fault is None:
+        yield from lint_idle(loaded, pipeline)
 
 
 def _gate(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:

@@ -89,8 +89,8 @@ OutputReference = Annotated[
 
 @dataclass(frozen=True, slots=True, order=True)
 class Placeholder:
-    """`{inputs.flights}`, `{outputs.model}`, `{params.max_depth}`, `{model}`, `{port}` or
-    `{host}`."""
+    """`{inputs.flights}`, `{outputs.model}`, `{params.max_depth}`, `{output}`, `{model}`,
+    `{port}` or `{host}`."""
 
     kind: str
     name: str = ""
@@ -110,8 +110,8 @@ class TemplateError(ValueError):
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAMED: Final = ("inputs", "outputs", "params")
-_PLAIN: Final = ("model", "port", "host")
-_FORMS: Final = "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {model}, {port} or {host}"
+_PLAIN: Final = ("model", "port", "host", "output")
+_FORMS: Final = "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {output}, {model}, {port} or {host}"
 
 Word = tuple[str | Placeholder, ...]
 """One argument: text and placeholders, to be joined."""

@@ -13,7 +13,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from specs.digests import digest
 from specs.model import SPEC_FILE, Pipeline
 
-NodeKind = Literal["step", "data_gate", "model_gate", "baseline"]
+NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
 EVIDENCE = ("baseline.", "base.")
 """What the names of nodes begin with that only make evidence: for a gate to judge by."""
 

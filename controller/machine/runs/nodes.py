@@ -16,7 +16,7 @@ from specs.release import Serve
 def step_node(
     spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
 ) -> Node:
-    step = spec.steps[name]
+    step = spec.commands[name]
     inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
     used = {p.name for p in placeholders(step.run) if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
@@ -82,7 +82,7 @@ def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
         digest="",
         name=origin.dataset or file_name(spec, origin),
         access=step.access.get(local, "path"),
-        uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+        uri=(spec.datasets[origin.dataset].uri or "") if origin.dataset else "",
     )
 
 
