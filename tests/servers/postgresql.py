@@ -22,7 +22,7 @@ class Postgresql(Program):
 
     def __init__(self, home: Path, programs: Path) -> None:
         super().__init__(home)
-        self._programs = programs
+        self.programs = programs
         self._own = home / "own"
         self._own.mkdir()
         self._data = self._own / "data"
@@ -60,7 +60,7 @@ class Postgresql(Program):
         if os.geteuid() == 0:
             user = {"user": "postgres", "group": "postgres", "extra_groups": []}
         done = subprocess.run(  # type: ignore[call-overload]  # of a mapping it knows no keys
-            [path if (path := self._programs / program).exists() else program, *arguments],
+            [path if (path := self.programs / program).exists() else program, *arguments],
             cwd=self._home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
