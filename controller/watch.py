@@ -17,8 +17,9 @@ import structlog
 from controller.machine.core import Key, Message
 from controller.outbox import Ways
 from controller.sources.bucket import BucketSource
+from controller.sources.crontab import Crontab
 from controller.sources.protocol import Source
-from controller.sources.schedule import Crontab, ScheduleSource
+from controller.sources.schedule import ScheduleSource
 from controller.troubles import HUMAN, Troubles
 from specs.failures import Failure
 from specs.model import ScheduleTrigger

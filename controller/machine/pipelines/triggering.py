@@ -262,10 +262,10 @@ def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pip
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is None:
         return pipeline  # as the spec was before it was broken
-    since = None
-    if code.spec.triggers.schedule is not None:
+    since, schedule = None, code.spec.triggers.schedule
+    if schedule is not None:
         since = now if pipeline.scheduled is None else pipeline.scheduled
-    return pipeline.model_copy(update={"scheduled": since})
+    return pipeline.model_copy(update={"scheduled": since, "schedule": schedule})
 
 
 def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[Pipeline, float]:
