@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from controller.app import App, only_one
+from controller.buckets.local import looked_in
 from controller.buckets.roots import Roots
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
@@ -286,7 +287,6 @@ async def _until(
 async def _datasets(app: App, asked: Asked) -> dict[str, str]:
     """The version of each dataset that is there now."""
     checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
-    folder = checkout / asked.source.folder
     trigger = asked.spec.triggers.data
     found = {}
     barred = unasked(asked.spec, Terms(rules=asked.rules)) if asked.rules else frozenset()
@@ -296,7 +296,9 @@ async def _datasets(app: App, asked: Asked) -> dict[str, str]:
             found[name] = UNASKED if name in barred else await _asked(app, name, dataset.query)
             continue
         marker = trigger.marker if trigger and name in trigger.datasets else None
-        found[name] = await _version(app, dataset.uri or "", folder, marker)
+        uri = dataset.uri or ""
+        folder = looked_in(uri, checkout, asked.source.folder)
+        found[name] = await _version(app, uri, folder, marker)
     return found
 
 
@@ -323,8 +325,9 @@ async def _base_data(app: App, asked: Asked, rules: Rules) -> tuple[dict[str, st
             if dataset.query is not None:
                 version = await _asked(app, name, dataset.query)
             else:
-                there = checkout / rules.source.folder
-                version = await _version(app, dataset.uri or "", there, None)
+                uri = dataset.uri or ""
+                folder = looked_in(uri, checkout, rules.source.folder)
+                version = await _version(app, uri, folder, None)
             found[f"{IN_BASE}{name}"] = version
         except NeedsHuman as failure:
             lacking[name] = str(failure)

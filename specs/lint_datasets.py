@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from specs.explain import nearest, one_of, shown
+from specs.lint_env import in_env, lint_env
 from specs.load import Loaded
 from specs.model import DATA, Dataset, Fetch, Pipeline
 from specs.problems import Problem
@@ -11,6 +12,7 @@ from specs.references import (
     Placeholder,
     TemplateError,
     placeholders,
+    placeholders_of,
 )
 from specs.tree import Path
 
@@ -27,9 +29,11 @@ def lint_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
 def fetched_params(pipeline: Pipeline) -> set[str]:
     """The parameters that commands which fetch are given; all of them where one cannot be read."""
     found: set[str] = set()
-    for dataset in pipeline.datasets.values():
+    for fetch in (dataset.fetch for dataset in pipeline.datasets.values()):
+        if fetch is None:
+            continue
         try:
-            named = placeholders(dataset.fetch.run) if dataset.fetch is not None else ()
+            named = (*placeholders(fetch.run), *placeholders_of(fetch.env))
         except TemplateError:
             return set(pipeline.params)
         found |= {each.name for each in named if each.kind == "params"}
@@ -43,15 +47,17 @@ def _fetch(loaded: Loaded, pipeline: Pipeline, name: str, fetch: Fetch) -> Itera
     except TemplateError as error:
         yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
         return
-    has = {"output", *(f"params.{key}" for key in pipeline.params_of(f"{DATA}{name}"))}
+    yield from lint_env(loaded, (*path[:-1], "env"), fetch.env)
+    has = {"output", "root", *(f"params.{key}" for key in pipeline.params_of(f"{DATA}{name}"))}
     has.update(f"params.{key}" for key in loaded.names("params"))
-    for each in found:
+    named = {path: found, **dict(in_env((*path[:-1], "env"), fetch.env))}
+    for place, each in ((place, each) for place, some in named.items() for each in some):
         if each.key not in has:
             near = nearest(each.key, sorted(has))
             yield loaded.problem(
                 "unknown-placeholder",
-                path,
-                f"`{shown(path)}` names {each}, which is not there",
+                place,
+                f"`{shown(place)}` names {each}, which is not there",
                 expected=one_of([f"{{{key}}}" for key in sorted(has)]),
                 nearest=f"{{{near}}}" if near else None,
                 within=str(each),

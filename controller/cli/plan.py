@@ -10,6 +10,7 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
+from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
 from controller.cli.printing import show
 from controller.cli.reach import Reach, find_settings, open_store, reach
@@ -69,14 +70,14 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     stores = Stores(reach(ctx).settings.stores) if named else None
     questions = _questions(ctx)
     here = _state(ctx)
-    root = (checkout.top / checkout.folder) if checkout.folder else checkout.top
+    top = checkout.top
 
     async def run() -> Plan:
         if here is None:
             return await make_plan(
                 spec,
                 source,
-                root,
+                top,
                 policy=policy,
                 rules=rules,
                 stores=stores,
@@ -84,16 +85,19 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
             )
         async with open_store(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
-            return await make_plan(
+            made = await make_plan(
                 spec,
                 source,
-                root,
+                top,
                 policy=policy,
                 rules=rules,
                 cache=cache,
                 stores=stores,
                 questions=questions,
             )
+            ahead = await forecast(spec, store, here.home)
+            notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
+            return made.model_copy(update={"notes": notes})
 
     made = asyncio.run(run())
     if form == "json":

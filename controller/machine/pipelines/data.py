@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from controller.machine.core import Value, Waits
 from specs.digests import digest, short
+from specs.globs import ROOT
 from specs.model import Dataset
 from specs.model import Pipeline as Spec
 
@@ -29,6 +30,8 @@ class Listing(Value):
     """The object store that is away or refuses, if that is the problem."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
+    whole: bool = False
+    """Whether it is a commit of a table: no part of it is to come."""
 
 
 class Seen(Value):
@@ -175,6 +178,8 @@ def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, at: flo
         return 0.0
     if trigger.marker is not None and dataset.query is None:
         return 0.0 if listing.marked else LOOK
+    if listing.whole and "quiet" not in trigger.model_fields_set:
+        return 0.0  # who says `quiet` wants to wait for several commits
     return max(0.0, seen.since + trigger.quiet.total_seconds() - at)
 
 
@@ -192,4 +197,6 @@ def _where(dataset: Dataset) -> str:
 
 def _in_repository(dataset: Dataset) -> bool:
     uri = dataset.uri
-    return uri is not None and not urlsplit(uri).scheme and not uri.startswith("/")
+    if uri is None or urlsplit(uri).scheme:
+        return False
+    return uri.startswith(ROOT) or not uri.startswith("/")

@@ -112,7 +112,12 @@ def _start_ready(
         ):
             continue
         attempt = attempt_of(actual, tried.id, digests).model_copy(
-            update={"run": run.id, "trusted": run.releases}
+            update={
+                "run": run.id,
+                "pipeline": run.pipeline,
+                "branch": run.branch,
+                "trusted": run.releases,
+            }
         )
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
