@@ -9,6 +9,7 @@ from typing import Final
 
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_datasets import fetched_params, lint_datasets
 from specs.lint_drafts import lint_draft
 from specs.lint_env import in_env, lint_env
 from specs.lint_files import lint_files
@@ -73,6 +74,7 @@ def lint(
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
+            lint_datasets(loaded, pipeline),
             lint_policy(loaded, pipeline),
             lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
@@ -158,7 +160,7 @@ def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
 
 
 def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    used = set[str]()
+    used = fetched_params(pipeline)
     for name, step in pipeline.steps.items():
         path = ("steps", name)
         try:

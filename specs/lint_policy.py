@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from specs.cron import cron_fault
 from specs.explain import nearest
+from specs.lint_datasets import lint_idle
 from specs.lint_gate import lint_gate
 from specs.lint_images import lint_images
 from specs.load import Loaded
@@ -69,6 +70,9 @@ def _schedule(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             expected="an IANA name such as Europe/Berlin",
             nearest=nearest(schedule.timezone, sorted(available_timezones())),
         )
+        return
+    if fault is None:
+        yield from lint_idle(loaded, pipeline)
 
 
 def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
