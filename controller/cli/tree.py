@@ -188,6 +188,12 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text(one_line(view.lost, 400), "yellow")
     if view.silence is not None:
         yield Text(f"{why(view.silence)}; stable serves all", "red")
+    if view.warm is not None:
+        left = f"{lasting(max(0.0, view.warm.until - now))} more"
+        kept = f"v{view.warm.version.version} is kept up for {left}: rolling back takes no start"
+        yield Text(kept, "cyan")
+        if view.warm.said:
+            yield Text(one_line(view.warm.said, 200), "dim")
     if view.paused:
         yield Text(f"paused by {one_line(view.paused, 60)}", "yellow")
     if view.pinned:
@@ -229,6 +235,8 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
     width = max((len(signal.signal) for signal in view.signals), default=0)
     for signal in sorted(view.signals, key=lambda one: one.signal):  # the order holds still
         node.add(_signal_line(signal, width))
+    if view.forecast and not view.held:
+        node.add(Text(one_line(view.forecast, 400), "yellow"))
     if view.held or view.headline:
         waits = Text(one_line(view.held or view.headline, 200), "yellow" if view.held else "dim")
         node.add(waits)

@@ -16,6 +16,7 @@ from controller.store.protocol import Owed
 from deployers.protocol import Silence
 from validators.canary import Decision
 from validators.canary.evidence import headline, report
+from validators.canary.switch import headline as headline_of
 from validators.figures import percent
 from validators.verdict import Verdict
 
@@ -88,8 +89,20 @@ class RolloutView(Value):
     headline: str = ""
     """What the judge says, with what the rollout waits for."""
     held: str | None = None
+    forecast: str | None = None
+    """As its canary began: why it will not be decided by its deadline, if it will not."""
     paused: str | None = None
     """Who paused it, while that keeps it from being promoted."""
+
+
+class WarmView(Value):
+    """The version that a switch left; its server runs on without traffic."""
+
+    version: Ref
+    until: float
+    """In seconds since the epoch."""
+    said: str
+    """What is watched, and what was seen."""
 
 
 class EnvironmentView(Value):
@@ -104,6 +117,7 @@ class EnvironmentView(Value):
     silence: Silence | None = None
     """Given while the router keeps all traffic from the canary, as no controller gives it word."""
     rollout: RolloutView | None = None
+    warm: WarmView | None = None
     stopped: Ref | None = None
     """The version of the last rollout that did not end in a promotion."""
     quarantine: tuple[Quarantined, ...] = ()
@@ -250,6 +264,7 @@ def environment_view(
         address=address,
         silence=silence,
         rollout=rollout,
+        warm=_warm_view(env),
         stopped=env.stopped.version if env.stopped else None,
         quarantine=env.quarantine,
         pinned=env.pinned,
@@ -260,6 +275,14 @@ def environment_view(
         unknown=env.unknown,
         lost=env.lost,
     )
+
+
+def _warm_view(env: Environment) -> WarmView | None:
+    warm = env.warm
+    if warm is None:
+        return None
+    said = headline_of(warm.watched, f"v{warm.version.version}") if warm.watched else ""
+    return WarmView(version=warm.version, until=warm.until, said=said)
 
 
 def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> RolloutView:
@@ -294,6 +317,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
         signals=signals,
         headline=_stands(env, rollout, shares),
         held=rollout.held,
+        forecast=rollout.forecast if rollout.decided is None else None,
         paused=_paused(env, rollout),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from controller.machine.core import Value, Waits
+from specs.globs import ROOT
 from specs.model import Pipeline as Spec
 
 LOOK = 60.0
@@ -165,4 +166,4 @@ def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, at: flo
 
 
 def _in_repository(uri: str) -> bool:
-    return not urlsplit(uri).scheme and not uri.startswith("/")
+    return not urlsplit(uri).scheme and (uri.startswith(ROOT) or not uri.startswith("/"))
