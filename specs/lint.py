@@ -9,6 +9,7 @@ from typing import Final
 
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_batch import known, lint_batch, lint_command
 from specs.lint_files import lint_files
 from specs.lint_policy import lint_policy
 from specs.load import MOST_PROBLEMS, Loaded, load, shortened
@@ -233,10 +234,10 @@ def _within_step(loaded: Loaded, name: str, step: Step) -> Iterator[Problem]:
 
 
 def _serve_uses(pipeline: Pipeline, key: str) -> bool:
-    if pipeline.release is None:
+    if pipeline.release is None or not pipeline.release.run:
         return False
     try:
-        return Placeholder("params", key) in placeholders(pipeline.release.serve.run)
+        return Placeholder("params", key) in placeholders(pipeline.release.run)
     except TemplateError:
         return True
 
@@ -244,11 +245,19 @@ def _serve_uses(pipeline: Pipeline, key: str) -> bool:
 def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.release is None:
         return
-    path = ("release", "serve", "run")
+    path = ("release", pipeline.release.where, "run")
+    if pipeline.release.serve is None:
+        yield from lint_batch(loaded, pipeline)
+        if not pipeline.release.run:
+            return
     try:
-        found = placeholders(pipeline.release.serve.run)
+        found = placeholders(pipeline.release.run)
     except TemplateError as error:
         yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
+        return
+    if pipeline.release.serve is None:
+        yield from _unknown_placeholders(loaded, path, found, known(loaded))
+        yield from lint_command(loaded, found)
         return
     has = {"model", "port", "host", *(f"params.{key}" for key in pipeline.params)}
     has.update(f"params.{key}" for key in loaded.names("params"))
@@ -265,6 +274,8 @@ def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
 
 def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     read = {reference for step in pipeline.steps.values() for reference in step.inputs.values()}
+    if pipeline.release is not None and pipeline.release.batch is not None:
+        read.update(pipeline.release.batch.inputs.values())
     for name in pipeline.datasets:
         if DatasetReference(name) not in read:
             message = f"no step reads `datasets.{name}`"

@@ -34,8 +34,8 @@ def lint_files(
         yield from _globs(loaded, ("steps", name, "reads"), step.reads or (), known, absent)
         yield from _scripts(loaded, name, step, known)
     if pipeline.release is not None:
-        here = ("release", "serve", "reads")
-        yield from _globs(loaded, here, pipeline.release.serve.reads or (), known, absent)
+        here = ("release", pipeline.release.where, "reads")
+        yield from _globs(loaded, here, pipeline.release.reads or (), known, absent)
 
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:

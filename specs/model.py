@@ -25,6 +25,7 @@ from specs.base import (
 from specs.gates import Gates
 from specs.references import OutputReference, Reference
 from specs.release import Release
+from specs.schedule import ScheduleTrigger
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
@@ -96,13 +97,6 @@ class DataTrigger(Spec):
         default=None,
         description="The file that says the data is complete, such as _SUCCESS; replaces `quiet`.",
     )
-
-
-class ScheduleTrigger(Spec):
-    """When a run starts by the clock."""
-
-    cron: Text = Field(description="Five fields: minute, hour, day, month, weekday.")
-    timezone: Text = Field(default="UTC", description="An IANA name such as Europe/Berlin.")
 
 
 class Triggers(Spec):

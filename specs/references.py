@@ -110,8 +110,10 @@ class TemplateError(ValueError):
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAMED: Final = ("inputs", "outputs", "params")
-_PLAIN: Final = ("model", "port", "host")
-_FORMS: Final = "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {model}, {port} or {host}"
+_PLAIN: Final = ("model", "port", "host", "environment")
+_FORMS: Final = (
+    "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {model}, {port}, {host} or {environment}"
+)
 
 Word = tuple[str | Placeholder, ...]
 """One argument: text and placeholders, to be joined."""
