@@ -91,12 +91,14 @@ def start(
     return env.model_copy(update={"job": job, "jobs": number})
 
 
-def cannot_start(env: Environment, job: str, why: str, out: Out, now: float) -> Environment:
+def cannot_start(
+    env: Environment, job: str, why: str, observed: Observed, out: Out, now: float
+) -> Environment:
     """Something around the command keeps it from starting: a secret, a dataset."""
     if env.job is None or env.job.id != job or not env.job.open:
         return env
     failed = env.job.model_copy(update={"ended": now, "failed": why})
-    return _tell(_with(env, failed), failed, None, out)
+    return _tell(_with(env, failed), failed, observed, out)
 
 
 def _is_wanted(env: Environment, job: Job) -> bool:
@@ -123,9 +125,9 @@ def heed_end(env: Environment, observed: Observed, out: Out, now: float) -> Envi
     return _tell(_with(env, job), job, observed, out)
 
 
-def _tell(env: Environment, job: Job, observed: Observed | None, out: Out) -> Environment:
+def _tell(env: Environment, job: Job, observed: Observed, out: Out) -> Environment:
     """Of production's: in staging the rollout tells."""
-    version = observed.versions.get(job.version.version) if observed else None
+    version = observed.versions.get(job.version.version)
     if job.rollout or env.name != "production":
         return env
     if job.failed is None:

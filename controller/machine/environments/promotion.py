@@ -468,7 +468,7 @@ def _action_failed(
     rollout, reason, action = env.rollout, body["reason"], body["action"]
     kind = action.get("type")
     if kind == "start_batch":
-        return batch.cannot_start(env, action["job"], reason, out, now)
+        return batch.cannot_start(env, action["job"], reason, observed, out, now)
     if rollout is not None and kind == "propose" and rollout.id == action["proposal"]:
         return proposal.not_opened(env, rollout, reason, observed, out, now)
     if rollout is not None and rollout.id in (action.get("attempt"), action.get("rollout")):
