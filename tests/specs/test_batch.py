@@ -81,7 +81,10 @@ def test_a_command_that_cannot_work_is_told(batch: str, code: str) -> None:
         ("{production: {approval: automatic}}", "one of serve and batch"),
         ("{batch: {timeout: 1h}}", None),
         ("{batch: {timeout: 2h}}", "without a command"),
-        ("{batch: {run: 'x {model}', inputs: {m: steps.train.model}}}", "a dataset, such as datasets.NAME"),
+        (
+            "{batch: {run: 'x {model}', inputs: {m: steps.train.model}}}",
+            "a dataset, such as datasets.NAME",
+        ),
     ],
 )
 def test_how_a_model_is_used_is_said_once(release: str, words: str | None) -> None:

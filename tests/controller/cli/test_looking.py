@@ -196,6 +196,8 @@ def test_status_names_where_an_environment_answers(told: Desk) -> None:
     folder.mkdir(parents=True)
     routing = control.Routing(port=4711)
     (folder / control.STATE).write_text(routing.model_dump_json())
+    assert "4711" not in text_of(told, "status")  # a router that was ended, by `headgate down`
+    (folder / control.SOCKET).touch()
     assert "http://127.0.0.1:4711" in text_of(told, "status")
 
 

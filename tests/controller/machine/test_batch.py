@@ -212,7 +212,7 @@ def test_it_waits_for_its_approval() -> None:
     one = site(how=(*HOW, asks))
     one.release(1)
     one.run(4)
-    assert one.serves is None
+    assert one.env.stable is None
     assert runs(one) == []
     one.say("approve", by="ada")
     one.run(4)
