@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from controller.app import App, only_one
+from controller.buckets.local import looked_in
 from controller.buckets.roots import Roots
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
@@ -57,6 +58,8 @@ class Asked(NamedTuple):
     """Whose gates judge it, as those of a pull request's base do."""
     held: Held = NO_BASELINE
     """What it is compared with."""
+    fresh: bool = False
+    """Whether everything runs anew, whatever the cache has."""
 
 
 class Played(NamedTuple):
@@ -235,6 +238,7 @@ async def _run_of(
         trigger=Trigger(kind="manual", why=why),
         datasets=datasets,
         fingerprint=fingerprint(graph, datasets),
+        fresh=asked.fresh,
         created=time.time(),
     )
 
@@ -273,11 +277,11 @@ async def _until(
 async def _datasets(app: App, asked: Asked) -> dict[str, str]:
     """The version of each dataset that is there now."""
     checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
-    folder = checkout / asked.source.folder
     trigger = asked.spec.triggers.data
     found = {}
     for name, dataset in asked.spec.datasets.items():
         marker = trigger.marker if trigger and name in trigger.datasets else None
+        folder = looked_in(dataset.uri, checkout, asked.source.folder)
         found[name] = await _version(app, dataset.uri, folder, marker)
     return found
 
@@ -290,7 +294,8 @@ async def _base_data(app: App, asked: Asked, rules: Rules) -> tuple[dict[str, st
     for name in lacks(asked.spec, asked.source, rules):
         uri = rules.spec.datasets[name].uri
         try:
-            version = await _version(app, uri, checkout / rules.source.folder, None)
+            folder = looked_in(uri, checkout, rules.source.folder)
+            version = await _version(app, uri, folder, None)
             found[f"{IN_BASE}{name}"] = version
         except NeedsHuman as failure:
             lacking[name] = str(failure)

@@ -1,5 +1,6 @@
 """Makes plans from facts in the store, for the command line and for pull requests."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -107,8 +108,9 @@ async def plan_of(
     problems: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     besides: str | None = None,
+    at: float,
 ) -> Plan:
-    """The plan of a run whose graph and dataset versions are known.
+    """The plan of a run that begins `at` that time, whose graph and dataset versions are known.
 
     Without a `cache` everything runs. `problems` says why the version of a dataset is not known.
     What the run `besides` has made itself was not there before, so it is not called cached.
@@ -117,7 +119,7 @@ async def plan_of(
     earlier = history.earlier
     hits: dict[str, Hit | None] = {}
     while True:
-        nodes, wanted = forecast(graph, versions, hits, earlier)
+        nodes, wanted = forecast(graph, versions, hits, earlier, at)
         if not wanted:
             break
         hits |= {key: await _hit(cache, key, besides) for key in wanted}
@@ -167,6 +169,7 @@ async def plan_of_run(
         history=await history_of(cache.store, run.pipeline, run.id),
         policy=await compare(repositories, code, base, run.base or ""),
         besides=run.id,
+        at=run.created,
     )
 
 
@@ -257,4 +260,5 @@ async def plan_of_pull(
         history=history,
         policy=await compare(repositories, code, base, pull.base_commit),
         problems=unknown,
+        at=time.time(),
     )

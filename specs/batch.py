@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from specs.base import MOST_GLOBS, Many, Name, RelativePath, Spec, Text, Variable
+from specs.base import MOST_GLOBS, Many, Name, RelativePath, RepositoryPath, Spec, Text, Variable
 from specs.references import DatasetReference, parse_reference
 from specs.schedule import ScheduleTrigger
 from specs.values import Duration
@@ -55,10 +55,11 @@ class Batch(Spec):
     schedule: ScheduleTrigger | None = Field(
         default=None, description="When it is run again in production, with the model there."
     )
-    reads: Many[RelativePath] | None = Field(
+    reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads, `//src/**` from the repository's root; without "
+        "it, all that `triggers.commits` admits.",
     )
     timeout: Duration = Field(default=timedelta(hours=1), description="The longest it may run.")
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")

@@ -3,20 +3,23 @@ keeps where nothing fetches it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from specs.globs import admits
+from specs.globs import ROOT, admits, as_seen
 from specs.load import Loaded
 from specs.model import Pipeline
 from specs.problems import Problem
 from specs.tree import Path
 
 Absent = Mapping[str, str]
-"""Paths below the spec's folder, those of folders with `/` at the end, and what is there instead,
+"""Paths as the spec sees them, those of folders with `/` at the end, and what is there instead,
 with the mend."""
 
 
-def lint_absent(loaded: Loaded, pipeline: Pipeline, absent: Absent) -> Iterator[Problem]:
+def lint_absent(
+    loaded: Loaded, pipeline: Pipeline, absent: Absent, folder: str
+) -> Iterator[Problem]:
     """One problem for each reader, naming the first path."""
-    for where, who, globs in _readers(pipeline) if absent else ():
+    for where, who, named in _readers(pipeline) if absent else ():
+        globs = [as_seen(glob, folder) for glob in named]
         found = [path for path in sorted(absent) if _is_read(globs, path)]
         if found:
             path, more = found[0].removesuffix("/"), len(found) - 1
@@ -26,12 +29,12 @@ def lint_absent(loaded: Loaded, pipeline: Pipeline, absent: Absent) -> Iterator[
             yield loaded.problem("absent-file", where, message)
 
 
-def lint_pointers(loaded: Loaded, pointers: Collection[str]) -> Iterator[Problem]:
+def lint_pointers(loaded: Loaded, pointers: Collection[str], folder: str) -> Iterator[Problem]:
     """The suites that Git LFS keeps: what two commits say there is compared as git has it."""
     datasets = loaded.sketch.datasets if loaded.sketch and pointers else {}
     for name, dataset in datasets.items():
         suite = dataset.expectations
-        if suite is not None and suite.removeprefix("./") in pointers:
+        if suite is not None and as_seen(suite.removeprefix("./"), folder) in pointers:
             message = (
                 f"the suite of `{name}` is kept in Git LFS, where nobody sees which of its rules a "
                 f"commit changes: keep it in git itself (`git lfs untrack {suite}`, then add and "
@@ -85,6 +88,8 @@ def _builds(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
 
 def _all_of(path: str) -> tuple[str, ...]:
     """As globs: what such a path or glob is or has below it."""
+    if path == ROOT:
+        return (f"{ROOT}**",)
     plain = path.removeprefix("./").removesuffix("/")
     return ("**",) if plain == "." else (plain, f"{plain}/**")
 

@@ -35,7 +35,13 @@ def lint_batch(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
 def known(loaded: Loaded) -> set[str]:
     """The keys of the placeholders that the command may have."""
     named = {f"{kind}.{key}" for kind in ("inputs", "outputs") for key in loaded.names(*HERE, kind)}
-    return {"model", "environment", *named, *(f"params.{key}" for key in loaded.names("params"))}
+    return {
+        "model",
+        "environment",
+        "root",
+        *named,
+        *(f"params.{key}" for key in loaded.names("params")),
+    }
 
 
 def lint_command(loaded: Loaded, found: Collection[Placeholder]) -> Iterator[Problem]:

@@ -15,13 +15,15 @@ from specs.base import (
     Many,
     Name,
     PipelineName,
-    RelativeFolder,
     RelativePath,
+    RepositoryFolder,
+    RepositoryPath,
     Scalar,
     Spec,
     Text,
     Variable,
 )
+from specs.caching import Cache
 from specs.gates import Gates
 from specs.references import OutputReference, Reference
 from specs.release import Release
@@ -63,10 +65,11 @@ class CommitTrigger(Spec):
     """Which commits start a run."""
 
     enabled: bool = Field(default=True, description="Whether commits start runs at all.")
-    paths: Many[RelativePath] = Field(
+    paths: Many[RepositoryPath] = Field(
         default=("**", "!**/*.md", "!docs/**"),
         max_length=MOST_GLOBS,
-        description="Globs below the spec's folder; the last that matches decides, `!` excludes.",
+        description="Globs below the spec's folder, or from the repository's root as `//src/**`; "
+        "the last that matches decides, `!` excludes.",
     )
     branches: Many[Text] = Field(
         default=(),
@@ -91,7 +94,8 @@ class DataTrigger(Spec):
     datasets: Many[Name] = Field(min_length=1, description="Names under `datasets`.")
     quiet: Duration = Field(
         default=timedelta(seconds=30),
-        description="How long nothing may have changed before the data counts as complete.",
+        description="How long nothing may have changed before the data counts as complete; a "
+        "commit of a table is complete at once, unless this is said.",
     )
     marker: Text | None = Field(
         default=None,
@@ -116,7 +120,7 @@ class Dataset(Spec):
     uri: Location = Field(
         description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs."
     )
-    expectations: RelativePath | None = Field(
+    expectations: RepositoryPath | None = Field(
         default=None, description="The file of a Great Expectations suite, JSON or YAML."
     )
     types: Mapping[Text, ColumnType] = Field(
@@ -133,13 +137,17 @@ class Resources(Spec):
     """What a step may use."""
 
     cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
-    memory: Size | None = Field(default=None, description="Memory, such as 512Mi or 4Gi.")
+    memory: Size | None = Field(
+        default=None,
+        description="Memory that all its processes together may hold, such as 512Mi or 4Gi; above "
+        "it the step is killed.",
+    )
 
 
 class Environment(Spec):
     """Where steps and the model server run, unless a step says otherwise."""
 
-    requirements: RelativePath | None = Field(
+    requirements: RepositoryPath | None = Field(
         default=None, description="A pip requirements file; built once per content."
     )
     python: Text | None = Field(
@@ -153,7 +161,7 @@ class Environment(Spec):
     image: Text | None = Field(
         default=None, description="The container image, best as name@sha256:DIGEST."
     )
-    build: RelativeFolder | None = Field(
+    build: RepositoryFolder | None = Field(
         default=None, description="Instead of `image`: a folder with the Dockerfile of one."
     )
     resources: Resources = Field(default=Resources(), description="Limits of every step.")
@@ -164,7 +172,8 @@ class Step(Spec):
 
     run: Text = Field(
         description=(
-            "The command, with {inputs.NAME}, {outputs.NAME} and {params.NAME}. "
+            "The command, with {inputs.NAME}, {outputs.NAME}, {params.NAME} and {root}, the "
+            "repository's root. "
             "It is split like a shell line, but no shell runs it."
         )
     )
@@ -172,10 +181,11 @@ class Step(Spec):
         default={}, description="Datasets and outputs of other steps, by the step's own name."
     )
     outputs: Mapping[Name, RelativePath] = Field(default={}, description="File names, by name.")
-    reads: Many[RelativePath] | None = Field(
+    reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads, `//src/**` from the repository's root; without "
+        "it, all that `triggers.commits` admits.",
     )
     params: Mapping[Name, Scalar] = Field(
         default={}, description="Parameters of this step, over those of the pipeline."
@@ -185,7 +195,9 @@ class Step(Spec):
     backoff: Duration = Field(
         default=timedelta(seconds=10), description="The wait before a retry; doubles each time."
     )
-    env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
+    env: Mapping[Variable, str] = Field(
+        default={}, description="Environment variables; with the placeholders of `run`."
+    )
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the step as environment variables."
     )
@@ -194,9 +206,14 @@ class Step(Spec):
     )
     executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
     image: Text | None = Field(default=None, description="Over the environment's.")
-    build: RelativeFolder | None = Field(default=None, description="Over the environment's.")
+    build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
     network: bool = Field(default=False, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
+    cache: Cache = Field(
+        default="always",
+        description="Whether an equal step's result is reused: always, never (it runs in every "
+        "run), or {for: 24h}, while it is no older. What reads its outputs goes by their content.",
+    )
 
 
 class Notification(Spec):

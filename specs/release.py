@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from specs.base import MOST_GLOBS, HttpPath, Many, RelativePath, Spec, Text, Variable
+from specs.base import MOST_GLOBS, HttpPath, Many, RepositoryPath, Spec, Text, Variable
 from specs.batch import Batch
 from specs.values import Duration, Percent, Size, Status, format_size
 
@@ -30,16 +30,18 @@ class Serve(Spec):
     """The model server: a command that serves one model on one port."""
 
     run: Text = Field(
-        description="The command; `{model}` is the model's path and `{port}` where to listen."
+        description="The command; `{model}` is the model's path, `{port}` where to listen, and "
+        "`{root}` the repository's root."
     )
     ready: HttpPath = Field(
         default="/healthz", description="Answers 200 when the server can take requests."
     )
     predict: HttpPath = Field(default="/predict", description="Where predictions are asked for.")
-    reads: Many[RelativePath] | None = Field(
+    reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads, `//src/**` from the repository's root; without "
+        "it, all that `triggers.commits` admits.",
     )
     startup_deadline: Duration = Field(
         default=timedelta(minutes=1), description="The longest wait until the server is ready."
@@ -66,7 +68,9 @@ class Serve(Spec):
         description="A server in production that answers neither `ready` nor a caller for so long "
         "is started again; without it 30 s, or `answer_within` if that is longer.",
     )
-    env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
+    env: Mapping[Variable, str] = Field(
+        default={}, description="Environment variables; with the placeholders of `run`."
+    )
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the server as environment variables."
     )
@@ -95,7 +99,7 @@ class Smoke(Spec):
 
     get: HttpPath | None = Field(default=None, description="A path to GET.")
     post: HttpPath | None = Field(default=None, description="A path to POST to.")
-    body: RelativePath | None = Field(default=None, description="The file that is posted.")
+    body: RepositoryPath | None = Field(default=None, description="The file that is posted.")
     expect: Expect = Field(default=Expect(), description="What the answer has to be.")
 
     @model_validator(mode="after")

@@ -65,15 +65,15 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     named = find_settings(ctx.find_root().obj) is not None
     stores = Stores(reach(ctx).settings.stores) if named else None
     here = _state(ctx)
-    root = (checkout.top / checkout.folder) if checkout.folder else checkout.top
+    top = checkout.top
 
     async def run() -> Plan:
         if here is None:
-            return await make_plan(spec, source, root, policy=policy, rules=rules, stores=stores)
+            return await make_plan(spec, source, top, policy=policy, rules=rules, stores=stores)
         async with open_store(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
             made = await make_plan(
-                spec, source, root, policy=policy, rules=rules, cache=cache, stores=stores
+                spec, source, top, policy=policy, rules=rules, cache=cache, stores=stores
             )
             ahead = await forecast(spec, store, here.home)
             notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import click
 
 from controller.cli.folders import below
-from controller.planning import check_at, tracked_below
+from controller.planning import check_at, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
+from specs.globs import ROOT, seen_from
 from specs.model import SPEC_FILE
 from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
 from validators.data.suite import suite_problems
@@ -78,6 +79,7 @@ def check_files(files: Sequence[Path]) -> Checked:
     """Check each: settings by their name, anything else as a spec, with its suites."""
     problems: list[Problem] = []
     sources: dict[str, str] = {}
+    there: dict[Path, set[str]] = {}
     for path in files:
         content, name = path.read_bytes(), str(path)
         if path.name == FILE:
@@ -85,14 +87,21 @@ def check_files(files: Sequence[Path]) -> Checked:
             problems += loaded_settings.problems
             sources[name] = loaded_settings.text
             continue
-        here = path.parent
-        loaded = check_at(content, name, tracked_below(here), set(below(here)))
+        source = tracked_from(path.parent)
+        top = Path(source.repository)
+        if top not in there:
+            there[top] = set(below(top))
+        seen = {seen_from(source.folder, file) for file in there[top]}
+        loaded = check_at(content, name, source, seen)
         problems += loaded.problems
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
         for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
-            if (path.parent / suite).is_file():
-                problems += _suite(path.parent / suite, sources)
+            file = path.parent / suite
+            if suite.startswith(ROOT):
+                file = top / suite.removeprefix(ROOT)
+            if file.is_file():
+                problems += _suite(file, sources)
     return Checked(len(sources), in_order(problems), sources)
 
 

@@ -66,6 +66,10 @@ class Repositories:
         """The folder with the commit's files, read-only. See `workspace.Checkouts`."""
         return await self.mirror(repository).materialise(commit, self._checkouts / repository)
 
+    async def commit_object(self, repository: str, commit: str) -> bytes:
+        """See `workspace.Checkouts`."""
+        return await self.mirror(repository).commit_object(commit)
+
     async def code(self, repository: str, commit: str, folder: str) -> Code:
         """The spec in `folder` at `commit`, checked, with the digests of the commit's files.
 
@@ -130,8 +134,11 @@ class Repositories:
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        missing, kept = absent(source.below, is_installed()), pointers(source.below)
-        loaded = await asyncio.to_thread(check, text, path, source.below.keys(), missing, kept)
+        seen = source.seen
+        missing, kept = absent(seen, is_installed()), pointers(seen)
+        loaded = await asyncio.to_thread(
+            check, text, path, seen.keys(), missing, kept, source.folder
+        )
         problems = tuple(
             replace(each, severity="error") if each.code == ELSEWHERE else each
             for each in loaded.problems

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import place_of
+from controller.buckets.local import looked_in, place_of
 from controller.buckets.stores import Refused, is_remote
 from controller.environments import Environments
 from controller.git.repositories import Repositories
@@ -141,19 +141,19 @@ class PipelineKind:
         if head.spec is None:
             return  # what the spec asked for before it was broken
         trigger = head.spec.triggers.data
-        checkout = await self._checkout(head)
+        top = await self._top(head)
         uris = [head.spec.datasets[dataset].uri for dataset in trigger.datasets] if trigger else []
         remote = tuple(uri for uri in uris if is_remote(uri))
         folders = []
         for uri in uris:
             with suppress(NeedsHuman):
-                folders.append(place_of(uri, checkout).folder)
+                root = looked_in(uri, top, head.source.folder)
+                folders.append(place_of(uri, root).folder)
         wish = Wish(tuple(folders), remote, head.spec.triggers.schedule)
         self._watch.follow(name, wish, scheduled)
 
-    async def _checkout(self, code: Code) -> Path:
-        source = code.source
-        return await self._repositories.folder(source.repository, source.commit) / source.folder
+    async def _top(self, code: Code) -> Path:
+        return await self._repositories.folder(code.source.repository, code.source.commit)
 
     async def _listings(self, code: Mapping[str, Code]) -> dict[str, dict[str, Listing]]:
         """By commit and dataset; what several commits ask for is listed once."""
@@ -175,9 +175,8 @@ class PipelineKind:
     async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
         try:
-            listing = await self._catalog.list(
-                uri, repository=await self._checkout(head), marker=marker
-            )
+            folder = looked_in(uri, await self._top(head), head.source.folder)
+            listing = await self._catalog.list(uri, repository=folder, marker=marker)
         except (NeedsHuman, TryAgain) as failure:
             away = is_remote(uri) and isinstance(failure, TryAgain | Refused)
             waits = Waits(reason=str(failure), human=isinstance(failure, Refused)) if away else None
@@ -191,6 +190,7 @@ class PipelineKind:
             marked=bool(listing.marked),
             unmarked=listing.unmarked,
             at=listing.at,
+            whole=listing.whole,
         )
 
     async def _reports(self, letter: Letter) -> tuple[Report, ...]:

@@ -88,15 +88,20 @@ def attempt_of(
         )
         for local, of in batch.inputs.items()
     }
+
     # To the executor it is a step; what is given its own name here are inputs and texts there.
-    command = spec.release.run.replace("{model}", "{inputs.model}")
+    def told(text: str) -> str:
+        return text.replace("{model}", "{inputs.model}").replace("{environment}", environment)
+
     resources = spec.environment.resources
     return Attempt(
         id=job,
         run=job.partition(".")[0],
         node=BATCH,
+        pipeline=version.pipeline,
+        branch=version.branch,
         trusted=True,
-        command=command.replace("{environment}", environment),
+        command=told(spec.release.run),
         repository=source.repository,
         commit=source.commit,
         folder=source.folder,
@@ -104,7 +109,10 @@ def attempt_of(
         inputs={**inputs, "model": Input(kind="artifact", digest=version.model, name=model)},
         outputs=dict(batch.outputs),
         params=serve_params(spec),
-        env={"HEADGATE_ENVIRONMENT": environment, **batch.env},
+        env={
+            "HEADGATE_ENVIRONMENT": environment,
+            **{name: told(value) for name, value in batch.env.items()},
+        },
         secrets=batch.secrets,
         requirements=spec.environment.requirements,
         python=spec.environment.python,

@@ -59,7 +59,7 @@ def start(
         graph = build(code.spec, code.source, observed.baseline)
     print_ = fingerprint(graph, datasets)
     last = _answered(pipeline, branch, print_)
-    if last is not None and not wanted.force:
+    if last is not None and not wanted.force and not _may_differ(wanted, graph, last, now):
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
             out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title, last.run))
@@ -83,6 +83,14 @@ def _answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
     )
     settled = [one for one in others if one.outcome in ("passed", "stopped")]
     return next((one for one in settled if one.fingerprint == print_), None)
+
+
+def _may_differ(wanted: Wanted, graph: Graph, last: Last, now: float) -> bool:
+    """Whether a run that more than a commit asks for could end otherwise although nothing that it
+    reads has changed: some of the last one's results stand no longer."""
+    if not wanted.asked or all(node.stands is None for node in graph.nodes):
+        return False
+    return last.stale_at is None or now >= last.stale_at
 
 
 def terms_of(pipeline: Pipeline, branch: str, observed: Observed) -> Terms | None:
@@ -204,6 +212,7 @@ def _begin_run(
         base=pull.base_commit if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
         accepted=_accepted_by(pipeline, branch),
+        fresh=wanted.fresh,
         releases=branch == pipeline.default_branch,
         created=now,
     )

@@ -81,7 +81,7 @@ def _bodies(before: Rules, after: Rules) -> Iterator[Change]:
 
 def _posted(rules: Rules) -> dict[str, str | None]:
     requests: tuple[Smoke, ...] = rules.spec.release.staging.smoke if rules.spec.release else ()
-    return {one.body: rules.source.below.get(one.body) for one in requests if one.body}
+    return {one.body: rules.source.content(one.body) for one in requests if one.body}
 
 
 def _dumped(requests: tuple[Smoke, ...]) -> list[str]:

@@ -103,7 +103,8 @@ def _heed(
             if body.get("unless_passed") and last and last.outcome in ("running", "passed"):
                 return pipeline
             trigger = Trigger(kind=body["kind"], why=body["why"], by=body.get("by", ""))
-            return want(pipeline, branch, trigger, now, force=body.get("force", False))
+            force, fresh = body.get("force", False), body.get("fresh", False)
+            return want(pipeline, branch, trigger, now, force=force or fresh, fresh=fresh)
         case "schedule_due":
             trigger = Trigger(kind="schedule", why=f"the schedule was due at {body['at']}")
             due = datetime.fromisoformat(body["at"]).timestamp()
@@ -322,7 +323,9 @@ def _end_run(
     pipeline = pipeline.model_copy(update={"active": active})
     last = pipeline.last.get(branch)
     if last and last.run == id_:
-        ended = last.model_copy(update={"outcome": body["outcome"]})
+        ended = last.model_copy(
+            update={"outcome": body["outcome"], "stale_at": body.get("stale_at")}
+        )
         pipeline = pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
     run = observed.ended[id_]
     code = observed.code.get(run.commit)

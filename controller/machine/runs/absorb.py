@@ -48,7 +48,8 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
         upstream = nodes.get(origin.node or "")
         if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
             why = (upstream.failed or upstream.skipped or "")[:500]
-            reason = f"the {name} could not be evaluated on this data: {why}"
+            whose = "baseline" if name.startswith("baseline") else "candidate"
+            reason = f"the {whose} could not be evaluated on this data: {why}"
             request = {**node.attempt.request, f"no_{name}": reason}
             node = node.model_copy(
                 update={
@@ -91,6 +92,7 @@ def _take_status(
             update={
                 "outputs": observed.outputs[tried.id],
                 "verdict": report.verdict if report else None,
+                "made": ended,
                 "ended": ended,
             }
         )
@@ -141,12 +143,13 @@ def _without_running(
     key = key_of(actual, digests)
     progress = progress.model_copy(update={"key": key})
     hit = observed.cache.get(key)
-    if hit is None:
+    if hit is None or run.fresh or not hit.counts(node.stands, run.created):
         return progress
     return progress.model_copy(
         update={
             "outputs": hit.outputs,
             "cached_from": hit.run,
+            "made": hit.made,
             "verdict": hit.verdict,
             "ended": now,
         }

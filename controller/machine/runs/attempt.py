@@ -38,6 +38,8 @@ class Attempt(Value):
     id: str
     run: str
     node: str
+    pipeline: str = ""
+    branch: str = ""
     trusted: bool = False
     """Whether its run may release; what a pull request proposes is kept apart from what may."""
     program: Literal["step", "data_gate", "model_gate"] = "step"

@@ -112,7 +112,12 @@ def _start_ready(
         ):
             continue
         attempt = attempt_of(actual, tried.id, digests).model_copy(
-            update={"run": run.id, "trusted": run.releases}
+            update={
+                "run": run.id,
+                "pipeline": run.pipeline,
+                "branch": run.branch,
+                "trusted": run.releases,
+            }
         )
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
@@ -174,6 +179,7 @@ def _new_facts(before: Run, run: Run) -> tuple[Fact, ...]:
             outputs=progress.outputs or {},
             verdict=progress.verdict,
             seconds=_seconds(progress),
+            made=progress.made or 0.0,
         )
         facts.append(Fact(key=Key("cache", progress.key), body=hit.model_dump(mode="json")))
     return tuple(facts)
@@ -246,5 +252,16 @@ def _tell_pipeline(run: Run, graph: Graph) -> Message:
             "verdicts": {gate: str(verdict) for gate, verdict in run.verdicts.items()},
             "reports": reports,
             "verdict": str(worst(run.verdicts.values())) if run.verdicts else None,
+            "stale_at": _stale_at(run, graph),
         },
     )
+
+
+def _stale_at(run: Run, graph: Graph) -> float | None:
+    """When the first of its results stands no longer; None where all stand for ever."""
+    ends = [
+        (run.nodes.get(node.name, NEW).made or run.created) + node.stands
+        for node in graph.nodes
+        if node.stands is not None
+    ]
+    return min(ends, default=None)

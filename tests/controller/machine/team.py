@@ -88,6 +88,7 @@ class Team:
         run: str | None = None,
         model: str = "a model",
         stale: Sequence[str] = (),
+        stale_at: float | None = None,
     ) -> None:
         one = self.runs[run or self.last_run.id]
         failed = {
@@ -102,6 +103,7 @@ class Team:
         body: dict[str, Any] = {"run": one.id, "branch": one.branch, "outcome": outcome, "why": ""}
         body |= {"model": digest(model), "verdicts": {"model": "PASS"}, "reports": {}}
         body |= {"package": digest(model) if outcome == "passed" else None, "stale": [*stale]}
+        body |= {"stale_at": stale_at}
         self.say("run_ended", body)
 
     # -- what there is to see ----------------------------------------------------------------
