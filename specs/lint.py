@@ -9,6 +9,8 @@ from typing import Final
 
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_datasets import fetched_params, lint_datasets
+from specs.lint_drafts import lint_draft
 from specs.lint_env import in_env, lint_env
 from specs.lint_files import lint_files
 from specs.lint_paths import lint_paths
@@ -72,7 +74,9 @@ def lint(
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
+            lint_datasets(loaded, pipeline),
             lint_policy(loaded, pipeline),
+            lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
             lint_paths(loaded, pipeline, files, folder) if files is not None else (),
         )
@@ -101,7 +105,8 @@ def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.model is not None:
         places.append((("model",), pipeline.model))
     if pipeline.gates.model is not None:
-        places.append((("gates", "model", "predictions"), pipeline.gates.model.predictions))
+        evidence = pipeline.gates.model.evidence.items()
+        places += [(("gates", "model", name), reference) for name, reference in evidence]
     for path, reference in places:
         names = _known(loaded, reference)
         if str(reference) not in names:
@@ -155,7 +160,7 @@ def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
 
 
 def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    used = set[str]()
+    used = fetched_params(pipeline)
     for name, step in pipeline.steps.items():
         path = ("steps", name)
         try:
