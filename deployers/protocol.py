@@ -55,6 +55,8 @@ class Server(Value):
     """An immutable reference to the image it runs in; None: it is a process of the machine."""
     environment: dict[str, str] = {}
     """Variables for the process, secrets included; never logged."""
+    programs: tuple[str, ...] = ()
+    """Paths of what it imports beside its virtual environment, read-only."""
     ready: str
     """HTTP path that answers 200 once the server can serve."""
     predict: str

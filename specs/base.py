@@ -48,6 +48,12 @@ def _is_folder(path: str) -> str:
     return path if path == "." else _stays_inside(path)
 
 
+def _is_project(path: str) -> str:
+    if not path.startswith("//"):
+        return _is_folder(path)
+    return f"//{_is_folder(path[2:]) if path[2:] else ''}"
+
+
 _SCHEMES: Final = ("s3", "gs", "az", "file")
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
@@ -91,6 +97,7 @@ def _is_approver(text: str) -> str:
 Approver = Annotated[Text, AfterValidator(_is_approver)]
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
 RelativeFolder = Annotated[Text, AfterValidator(_is_folder)]
+ProjectFolder = Annotated[Text, AfterValidator(_is_project)]
 Location = Annotated[Text, AfterValidator(_is_location)]
 
 

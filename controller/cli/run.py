@@ -29,6 +29,7 @@ from controller.planning import (
     policy_of,
     rules_at,
     spec_at,
+    with_project,
     work_tree,
 )
 from controller.reports.build import build
@@ -112,12 +113,16 @@ def run(
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
-    spec = _valid(spec_at(checkout, sha, files), path, sha)
+    source = Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files)
+    loaded = spec_at(checkout, sha, files)
+    if loaded is not None:
+        loaded, source = with_project(checkout, loaded, source)
+    spec = _valid(loaded, path, sha)
     branch, subject = about(checkout, sha)
     asked = here.Asked(
         checkout=checkout,
         spec=spec,
-        source=Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files),
+        source=source,
         branch=branch,
         why=f"`headgate run` of {sha[:12]}: {subject}",
         rules=_rules(checkout, base, spec.metadata.name) if base else None,

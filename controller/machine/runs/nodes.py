@@ -5,6 +5,7 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
+from controller.machine.runs.projects import project_of, recipe_of
 from specs.digests import digest
 from specs.globs import admits
 from specs.model import SPEC_FILE, Pipeline, Step
@@ -38,6 +39,7 @@ def step_node(
         env=dict(step.env),
         secrets=step.secrets,
         requirements=spec.environment.requirements,
+        project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
         executor="docker" if contained else "local",
         image=image,
@@ -149,6 +151,7 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
         "requirements": requirements and source.below.get(requirements),
         "python": spec.environment.python,
         "image": None,
+        **project_of(spec, source),
     }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from controller.machine.core import Value
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import Building, State, Status
 from controller.machine.runs.graph import Graph, is_evidence
 from validators.report import Report
 from validators.verdict import Verdict
@@ -73,6 +73,12 @@ class Progress(Value):
         return last is not None and last.state is State.DATA_CHANGED
 
     @property
+    def unbuilt(self) -> Building | None:
+        """Its environment, if that could not be built."""
+        last = self.attempts[-1].status if self.attempts else None
+        return last.building if last and last.state is State.NO_ENVIRONMENT else None
+
+    @property
     def phase(self) -> NodePhase:
         if self.outputs is not None:
             return "cached" if self.cached_from else "succeeded"
@@ -114,6 +120,9 @@ class Run(Value):
     """Whether a passing candidate is released: only from the default branch."""
     created: float
     nodes: Mapping[str, Progress] = {}
+    environments: Mapping[str, Building] = {}
+    """What had to be built before steps could start, by name, in the order in which it was heard
+    of."""
     told: str | None = None
     """The steps in progress that its pull request was told of last."""
     told_at: float = 0.0
@@ -144,6 +153,12 @@ class Run(Value):
         """The nodes that are in progress, in a line."""
         names = [name for name, node in self.nodes.items() if node.open and not node.done]
         return ", ".join(names) or None
+
+    @property
+    def building(self) -> Building | None:
+        """An environment that is being built for it."""
+        going_on = (each for each in self.environments.values() if each.seconds is None)
+        return next(going_on, None) if self.live else None
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -179,6 +194,10 @@ class Observed(Value):
     """By key; a key that is not in it has not been looked up."""
 
 
+MOST_SAID = 600
+"""Characters of an installer's words."""
+
+
 def why_ended(run: Run) -> str:
     """In a few words, what ended a run that did not pass."""
     if run.cancelled is not None:
@@ -186,6 +205,9 @@ def why_ended(run: Run) -> str:
     for name, node in run.nodes.items():
         if node.verdict and not node.verdict.passes:
             return f"{name} ({node.verdict})"
+    for name, node in run.nodes.items():
+        if node.failed and not is_evidence(name) and (building := node.unbuilt) is not None:
+            return f"environment: {building.failed}"[:MOST_SAID]
     for name, node in run.nodes.items():
         if node.failed:
             return f"{name}: {node.failed}"[:300]
