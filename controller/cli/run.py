@@ -181,7 +181,7 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         words = {
             name: app.secrets.redact(app.processes.tail(node.attempts[-1].id, WORDS))
             for name, node in nodes
-            if node is not None and node.failed and node.attempts
+            if node is not None and node.failed and node.attempts and not node.unbuilt
         }
         hide = app.secrets.redacted
         return Ended(

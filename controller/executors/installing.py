@@ -184,7 +184,8 @@ def _uv() -> str:
 
 
 def _variables() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PREFIXES)}
+    passed = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PREFIXES)}
+    return {"UV_PREVIEW_FEATURES": "pylock", **passed}  # else it warns of what is known here
 
 
 def _shared_cache() -> Path:
@@ -258,8 +259,14 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], log: Path
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        words = output.decode(errors="replace").strip()[-TAIL:]
-        raise CannotBuild(f"The installer said: {words}")
+        raise CannotBuild(f"The installer said: {_last_words(output.decode(errors='replace'))}")
+
+
+def _last_words(said: str) -> str:
+    """What it says of its failure, without what went well before."""
+    lines = said.strip().splitlines()
+    begins = (n for n, line in enumerate(lines) if line.lstrip().startswith(("error", "×")))
+    return "\n".join(lines[next(begins, 0) :]).strip()[-TAIL:]
 
 
 async def _followed(stream: asyncio.StreamReader, log: Path | None) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
+from pydantic import TypeAdapter
 
 from controller.buckets.protocol import Changed
 from controller.executors.ends import READ, collect, keep, kept, redact_log, with_last_words
@@ -28,6 +29,7 @@ USER = "user"
 """The file of an attempt with the number of the user that its folders were given to."""
 BUILT = "environment.json"
 """The file of an attempt that says what of its environment had to be built."""
+_BUILDS = TypeAdapter(tuple[Building, ...])
 LOOK = 2.0
 """Seconds between looks at a running attempt, should its end not be announced."""
 
@@ -65,7 +67,7 @@ class LocalExecutor:
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._waits: dict[str, Waits] = {}
-        self._builds: dict[str, Building] = {}
+        self._builds: dict[str, dict[str, Building]] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tidying: set[asyncio.Task[None]] = set()
@@ -88,7 +90,7 @@ class LocalExecutor:
             return Status(
                 state=State.RUNNING,
                 started=self._started(attempt_id),
-                building=self._built(attempt_id),
+                built=self._built(attempt_id),
             )
         if known.exit is not None:
             self._announce(attempt_id)
@@ -102,7 +104,7 @@ class LocalExecutor:
             return Status(
                 state=State.PREPARING,
                 waits=self._waits.get(attempt_id),
-                building=self._builds.get(attempt_id),
+                built=tuple(self._builds.get(attempt_id, {}).values()),
             )
         return Status(state=State.UNKNOWN, waits=self._waits.get(attempt_id))
 
@@ -193,11 +195,11 @@ class LocalExecutor:
         own = self._folder(attempt.id)
 
         def told(building: Building) -> None:
-            self._builds[attempt.id] = building
+            self._builds.setdefault(attempt.id, {})[building.name] = building
 
         prepared = await self._workspace.prepare(attempt, told)
-        if attempt.id in self._builds:
-            (own / BUILT).write_text(self._builds[attempt.id].model_dump_json())
+        if builds := self._builds.get(attempt.id):
+            (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(builds.values())))
         self._waits.pop(attempt.id, None)
         pipeline = attempt.run.rpartition("-")[0]
         user = self._confinement.user(pipeline, "trusted" if attempt.trusted else "proposed")
@@ -250,22 +252,20 @@ class LocalExecutor:
         except FileNotFoundError:
             return None
 
-    def _built(self, attempt_id: str) -> Building | None:
+    def _built(self, attempt_id: str) -> tuple[Building, ...]:
         try:
-            return Building.model_validate_json((self._folder(attempt_id) / BUILT).read_bytes())
+            return _BUILDS.validate_json((self._folder(attempt_id) / BUILT).read_bytes())
         except FileNotFoundError:
-            return None
+            return ()
 
     def _refuse(self, attempt_id: str, why: str, state: State = State.FAILED) -> None:
         """It failed before it began, for good."""
         self._waits.pop(attempt_id, None)
-        building = self._builds.get(attempt_id)
-        if building is not None:
-            failed = self._redact(building.failed)
-            building = building.model_copy(update={"failed": failed})
-        status = Status(
-            state=state, message=self._redact(why), ended=time.time(), building=building
+        built = tuple(
+            one.model_copy(update={"failed": self._redact(one.failed)})
+            for one in self._builds.get(attempt_id, {}).values()
         )
+        status = Status(state=state, message=self._redact(why), ended=time.time(), built=built)
         keep(self._folder(attempt_id), status)
 
     def _ended(self, attempt_id: str, exit_: Exit) -> Status:
@@ -277,7 +277,7 @@ class LocalExecutor:
             ended=exit_.finished,
             message="" if exit_.succeeded else self._why(attempt_id, exit_),
             peak_memory=exit_.peak_bytes,
-            building=self._built(attempt_id),
+            built=self._built(attempt_id),
         )
 
     def _why(self, attempt_id: str, exit_: Exit) -> str:

@@ -105,7 +105,9 @@ class Virtualenvs:
 
     def _begin(self, path: Path, wanted: Wanted, python: str | None) -> None:
         task = asyncio.create_task(self._build(path, wanted, python))
-        self._building[path.name] = task, Building(name=path.name, since=time.time())
+        what = "packages" if isinstance(wanted, Packages) else "environment"
+        building = Building(name=path.name, what=what, since=time.time())
+        self._building[path.name] = task, building
         task.add_done_callback(lambda _: self._building.pop(path.name, None))
 
     def _is_there(self, path: Path) -> bool:

@@ -31,16 +31,21 @@ def absorb(run: Run, observed: Observed, now: float) -> Run:
 
 def _environments(run: Run, observed: Observed) -> Mapping[str, Building]:
     """What was built for the run, each once though many steps wait for it."""
-    found = dict(run.environments)
-    for status in observed.statuses.values():
-        building = status.building
-        if building is None:
-            continue
-        known = found.get(building.name)
-        # Of one that was built before, an attempt may still say that it waits.
-        if known is None or known.seconds is None or building.since > known.since:
-            found[building.name] = building
+    found = {name: _awaited(one) for name, one in run.environments.items()}
+    for node, progress in run.nodes.items():
+        status = observed.statuses.get(progress.open.id) if progress.open else None
+        for building in status.built if status else ():
+            known = found.get(building.name)
+            # Of one that was built before, an attempt may still say that it waits.
+            if known is None or known.seconds is None or building.since > known.since:
+                waiting = known.waiting if known else ()
+                found[building.name] = _awaited(building, (*waiting, node))
     return found
+
+
+def _awaited(building: Building, by: tuple[str, ...] = ()) -> Building:
+    """With the nodes that wait for it: none once it is over."""
+    return building.model_copy(update={"waiting": by if building.seconds is None else ()})
 
 
 def wanted_keys(run: Run, observed: Observed) -> set[str]:
@@ -124,7 +129,7 @@ def _take_status(
 
 def _why(node: Node, status: Status) -> str:
     """Why it failed. What is wrong with an environment is told once, and not of each step."""
-    is_told = status.state is State.NO_ENVIRONMENT and status.building is not None
+    is_told = status.state is State.NO_ENVIRONMENT and any(one.failed for one in status.built)
     if is_told and not is_evidence(node.name):
         return "its environment could not be built"
     return status.message or status.state.value

@@ -46,6 +46,10 @@ class Building(Value):
 
     name: str
     """Of its log."""
+    what: Literal["environment", "packages"] = "environment"
+    """`packages`: those of the repository, which lie beside it."""
+    waiting: tuple[str, ...] = ()
+    """The nodes of a run that wait for it."""
     since: float
     """When its building began, in seconds since the epoch."""
     seconds: float | None = None
@@ -144,5 +148,5 @@ class Status(Value):
     """Bytes."""
     waits: Waits | None = None
     """What keeps it from being prepared or from ending."""
-    building: Building | None = None
-    """Its environment, where that had to be built first."""
+    built: tuple[Building, ...] = ()
+    """What of its environment had to be built first."""

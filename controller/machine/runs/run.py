@@ -76,7 +76,8 @@ class Progress(Value):
     def unbuilt(self) -> Building | None:
         """Its environment, if that could not be built."""
         last = self.attempts[-1].status if self.attempts else None
-        return last.building if last and last.state is State.NO_ENVIRONMENT else None
+        built = last.built if last and last.state is State.NO_ENVIRONMENT else ()
+        return next((each for each in built if each.failed), None)
 
     @property
     def phase(self) -> NodePhase:
@@ -150,15 +151,13 @@ class Run(Value):
 
     @property
     def step(self) -> str | None:
-        """The nodes that are in progress, in a line."""
-        names = [name for name, node in self.nodes.items() if node.open and not node.done]
+        """The nodes that are in progress, in a line, and what has to be built before others are."""
+        building = [each for each in self.environments.values() if each.seconds is None]
+        waiting = {name for each in building for name in each.waiting}
+        open_ = [name for name, node in self.nodes.items() if node.open and not node.done]
+        names: list[str] = [each.what for each in building if each.waiting]
+        names += [name for name in open_ if name not in waiting]
         return ", ".join(names) or None
-
-    @property
-    def building(self) -> Building | None:
-        """An environment that is being built for it."""
-        going_on = (each for each in self.environments.values() if each.seconds is None)
-        return next(going_on, None) if self.live else None
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
