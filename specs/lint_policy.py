@@ -19,6 +19,7 @@ from specs.gates import (
     tasks_of,
 )
 from specs.lint_images import lint_images
+from specs.lint_limits import lint_limits
 from specs.load import Loaded
 from specs.model import Pipeline
 from specs.problems import Problem
@@ -34,6 +35,7 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     yield from _schedule(loaded, pipeline)
     if pipeline.gates.model is not None:
         yield from _gate(loaded, pipeline.gates.model)
+        yield from lint_limits(loaded, pipeline.gates.model)
         yield from _task(loaded, pipeline.gates.model)
         yield from _baseline(loaded, pipeline, pipeline.gates.model)
     if pipeline.release is not None:

@@ -80,12 +80,36 @@ class _StopError(Exception):
         self.fault = fault
 
 
+_CONFLICT: Final = re.compile(r"^<{7}( .*)?$(?:.|\n)*?^={7}$(?:.|\n)*?^>{7}( .*)?$", re.MULTILINE)
+
+
+def conflict(text: str) -> tuple[int, int] | None:
+    """Where the first merge conflict begins and ends that git left in a text, if it left any."""
+    found = _CONFLICT.search(text.replace("\r", " ")) if "<<<<<<<" in text else None
+    return found.span() if found else None
+
+
+def conflict_message(text: str) -> str | None:
+    """What is wrong with a text in which git left a merge conflict."""
+    span = conflict(text)
+    if span is None:
+        return None
+    first, last = (text.count("\n", 0, at) + 1 for at in span)
+    return (
+        f"a merge conflict was left in lines {first} to {last}: keep what is meant of both sides, "
+        "delete the three lines of git, and commit"
+    )
+
+
 def parse(content: str | bytes) -> Tree:
     """Read YAML 1.2 (core schema): no tags, one document, bounded in every way. Never raises."""
     try:
         text = _decode(content)
     except _StopError as stop:
         return Tree("", None, (stop.fault,))
+    if (message := conflict_message(text)) is not None:
+        start, _ = conflict(text) or (0, 0)
+        return Tree(text, None, (Fault("conflict", message, start),))
     faults: list[Fault] = []
     try:
         root = _Reader(text, faults).document()

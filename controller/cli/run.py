@@ -35,7 +35,6 @@ from controller.planning import (
 from controller.reports.build import build
 from controller.settings import ObjectStore
 from controller.shelf import UMASK, remove_tree
-from specs.load import Loaded
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
@@ -113,11 +112,7 @@ def run(
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
-    source = Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files)
-    loaded = spec_at(checkout, sha, files)
-    if loaded is not None:
-        loaded, source = with_project(checkout, loaded, source)
-    spec = _valid(loaded, path, sha)
+    spec, source = _valid(checkout, sha, files, path)
     branch, subject = about(checkout, sha)
     asked = here.Asked(
         checkout=checkout,
@@ -192,16 +187,21 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         )
 
 
-def _valid(loaded: Loaded | None, path: Path, commit: str) -> Spec:
+def _valid(
+    checkout: Checkout, commit: str, files: Mapping[str, str], path: Path
+) -> tuple[Spec, Source]:
+    loaded = spec_at(checkout, commit, files)
     if loaded is None:
         raise Failed(
             f"there is no {SPEC_FILE} in {path} at commit {commit[:12]}. Commit it first; "
             "`headgate init` writes one."
         )
+    source = Source(repository=here.REPOSITORY, commit=commit, folder=checkout.folder, files=files)
+    loaded, source = with_project(checkout, loaded, source)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is invalid, so nothing was run; see above.")
-    return loaded.pipeline
+    return loaded.pipeline, source
 
 
 def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:

@@ -34,6 +34,8 @@ READ = 64 * 1024
 MOST_LOG = 4 * 2**20
 """Bytes of them that a log takes."""
 
+_FAULTS = ("error", "\N{MULTIPLICATION SIGN}")
+"""What the line begins with in which uv says what is wrong."""
 _NONE: Mapping[str, str] = {}
 _UNVERSIONED = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0"}
 """For packages whose version would come from git, which is not there when they are built."""
@@ -265,7 +267,11 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], log: Path
 def _last_words(said: str) -> str:
     """What it says of its failure, without what went well before."""
     lines = said.strip().splitlines()
-    begins = (n for n, line in enumerate(lines) if line.lstrip().startswith(("error", "×")))
+    begins = (
+        n
+        for n, line in enumerate(lines)
+        if line.lstrip().startswith(("error", "\N{MULTIPLICATION SIGN}"))
+    )
     return "\n".join(lines[next(begins, 0) :]).strip()[-TAIL:]
 
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 
 from specs.projects.paths import bare, has_credentials
+from specs.tree import conflict, conflict_message
 
 MOST_LINES: Final = 10
 """That are told one by one."""
@@ -26,6 +27,10 @@ class Line(NamedTuple):
 
 def faults(text: str, file: str) -> Iterator[Line]:
     """What is wrong, in order: what cannot be built of this file alone, and what is not pinned."""
+    if (message := conflict_message(text)) is not None:
+        start, _ = conflict(text) or (0, 0)
+        yield Line(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
+        return
     told = 0
     for number, line in _lines(text):
         fault = _option(number, line) if line.startswith("-") else _loose(number, line, file)

@@ -53,6 +53,7 @@ def _roots(manifest: Mapping[str, Any], inside: Collection[str]) -> Iterator[str
     """Files and folders with sources: what the build's own settings name, `src`, and what is
     called as the package is, or all that can be imported if nothing is."""
     yield from (name for name in _named(_tools(manifest)) if any(_is_in(p, name) for p in inside))
+    yield from _backend(_table(manifest, "build-system"))
     tops = {path.partition("/")[0] for path in inside}
     if "src" in tops:
         yield "src"
@@ -61,6 +62,15 @@ def _roots(manifest: Mapping[str, Any], inside: Collection[str]) -> Iterator[str
     module = re.sub(r"[-.]+", "_", name)
     own = {top for top in tops if top.lower() in (module.lower(), f"{module.lower()}.py")}
     yield from own or {top for top in tops if f"{top}/__init__.py" in inside and top != "tests"}
+
+
+def _backend(system: Mapping[str, Any]) -> Iterator[str]:
+    """What builds the package, if that is a part of it."""
+    module = str(system.get("build-backend", "")).partition(":")[0].partition(".")[0]
+    for path in system.get("backend-path", ()):
+        for name in (module, f"{module}.py"):
+            if found := joined("", f"{path}/{name}"):
+                yield found
 
 
 def _poetry_name(manifest: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from specs.projects.poetry import read_poetry
 from specs.projects.pylock import read_pylock
 from specs.projects.uv import read_uv
 from specs.projects.values import LOCKS, Package, Project, Trouble
+from specs.tree import conflict_message
 
 MOST_BYTES: Final = 8 * 2**20
 """Of one file that is read."""
@@ -115,7 +116,7 @@ def _lock(asked: Asked, place: str) -> tuple[str | None, str]:
     for name in LOCKS:
         if (path := below(place, name)) in asked.files:
             return path, name
-    above = place
+    above = place if below(place, MANIFEST) in asked.files else ""
     while above:
         above = above.rpartition("/")[0]
         if (path := below(above, "uv.lock")) in asked.files:
@@ -234,6 +235,8 @@ def _toml(asked: Asked, path: str) -> dict[str, Any]:
     text = _text(asked, path)
     if text is None:
         raise _WrongError(f"{path} is no text, or of more than {MOST_BYTES >> 20} MiB")
+    if (message := conflict_message(text)) is not None:
+        raise _WrongError(f"{path}: {message}")
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
