@@ -86,7 +86,7 @@ class Installer:
         pylock.toml. Raises `CannotBuild`."""
         command = (
             *(_uv(), "export", "-q", "--frozen", "--no-config", "--offline", "--no-header"),
-            *("--no-default-groups", "--no-emit-local", "--format", "pylock.toml", *chosen),
+            *("--no-default-groups", "--no-emit-workspace", "--format", "pylock.toml", *chosen),
             *("--project", str(project), "-o", str(target)),
         )
         if not self._confinement.works:

@@ -94,9 +94,9 @@ class Locked:
         if project.kind == "poetry":
             text = lock.read_text(encoding="utf-8")
             listed = lock.with_name("requirements.txt")
-            listed.write_text(
-                as_requirements(tomllib.loads(text), self.recipe.groups, self.recipe.extras)
-            )
+            chosen = (self.recipe.groups, self.recipe.extras)
+            folder = lock.parent.resolve().as_uri()
+            listed.write_text(as_requirements(tomllib.loads(text), *chosen, folder))
             return listed
         if project.kind == "pylock":
             return lock
@@ -107,9 +107,13 @@ class Locked:
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The groups and extras, as uv is told them."""
-        groups = [f"--group={name}" for name in self.recipe.groups]
-        return (*groups, *(f"--extra={name}" for name in self.recipe.extras))
+        """The groups and extras, without what comes from the repository, as uv is told them."""
+        recipe = self.recipe
+        return (
+            *(f"--group={name}" for name in recipe.groups),
+            *(f"--extra={name}" for name in recipe.extras),
+            *(f"--no-emit-package={one.name}" for one in recipe.project.packages),
+        )
 
     async def _conda(self, installer: Installer, target: Target) -> None:
         program = conda_program()

@@ -23,8 +23,8 @@ class Found:
     lock: str
     """Its path, for messages."""
     troubles: list[Trouble] = field(default_factory=list)
-    folders: list[str] = field(default_factory=list)
-    """Of packages of the repository."""
+    folders: dict[str, str] = field(default_factory=dict)
+    """Of packages of the repository, with their names."""
     archives: list[str] = field(default_factory=list)
 
     def wrong(self, message: str, *, key: str = "project", code: str = "environment") -> None:
@@ -66,8 +66,10 @@ class Found:
                 "is committed; move it here, or publish it",
                 code="outside",
             )
+        elif folder:
+            self.folders[inside] = name
         else:
-            (self.folders if folder else self.archives).append(inside)
+            self.archives.append(inside)
 
     def remote(self, name: str, address: str, *, hashed: bool) -> None:
         """A package that the lock has by its address."""

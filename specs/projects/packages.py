@@ -25,18 +25,21 @@ _IDLE_TOOLS: Final = {
 """Tables of `[tool]` by which no package is built."""
 
 
-def package_at(folder: str, manifest: Mapping[str, Any], files: Collection[str]) -> Package:
+def package_at(
+    folder: str, name: str, manifest: Mapping[str, Any], files: Collection[str]
+) -> Package:
     """The package whose pyproject.toml says `manifest`; `files` are the repository's."""
     prefix = below(folder, "")
     inside = {path[len(prefix) :]: path for path in files if path.startswith(prefix)}
     roots = tuple(_roots(manifest, inside))
     found = (
         path
-        for name, path in sorted(inside.items())
-        if name != "pyproject.toml"
-        and (_BUILD_FILES.fullmatch(name) or any(_is_in(name, root) for root in roots))
+        for way, path in sorted(inside.items())
+        if way != "pyproject.toml"
+        and (_BUILD_FILES.fullmatch(way) or any(_is_in(way, root) for root in roots))
     )
-    return Package(folder=folder, files=tuple(found), about=digest(_relevant(manifest)))
+    about = digest(_relevant(manifest))
+    return Package(folder=folder, name=name, files=tuple(found), about=about)
 
 
 def readmes(manifest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -49,9 +49,11 @@ def chosen(lock: Entry, groups: Sequence[str]) -> Iterator[Entry]:
             yield package
 
 
-def as_requirements(lock: Entry, groups: Sequence[str], extras: Sequence[str]) -> str:
+def as_requirements(
+    lock: Entry, groups: Sequence[str], extras: Sequence[str], folder: str = ""
+) -> str:
     """Each package of the lock in one line, pinned, with its marker and hashes; without those of
-    the repository."""
+    the repository. `folder` is the address of the lock's, where archives are."""
     lines: list[str] = []
     indexes: dict[str, None] = {}
     public = False
@@ -66,14 +68,16 @@ def as_requirements(lock: Entry, groups: Sequence[str], extras: Sequence[str]) -
         public = public or kind is None
         marker = _marker(package, wanted, {canonicalize_name(each) for each in extras})
         hashes = [f"--hash={file['hash']}" for file in package.get("files", ()) if file.get("hash")]
-        lines.append(" ".join([_named(package), *([f"; {marker}"] if marker else []), *hashes]))
+        lines.append(
+            " ".join([_named(package, folder), *([f"; {marker}"] if marker else []), *hashes])
+        )
     options = [f"--extra-index-url {url}" for url in indexes]
     if options and not public:
         options[0] = options[0].replace("--extra-index-url", "--index-url")
     return "".join(f"{line}\n" for line in [*options, *lines])
 
 
-def _named(package: Entry) -> str:
+def _named(package: Entry, folder: str) -> str:
     name, source = package["name"], package.get("source", {})
     match source.get("type"):
         case "git":
@@ -82,7 +86,7 @@ def _named(package: Entry) -> str:
         case "url":
             return f"{name} @ {source['url']}"
         case "file":
-            return f"{name} @ ./{source['url']}"
+            return f"{name} @ {folder}/{source['url']}"
     return f"{name}=={package['version']}"
 
 

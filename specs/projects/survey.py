@@ -167,16 +167,16 @@ def _project(asked: Asked, place: str, found: Found, kind: str) -> Project:
 
 def _packages(asked: Asked, found: Found) -> Iterator[Package]:
     """The packages of the repository, each read as it says that it is built."""
-    folders = sorted(set(found.folders))
-    manifests = {folder: below(folder, MANIFEST) for folder in folders}
+    manifests = {folder: below(folder, MANIFEST) for folder in sorted(found.folders)}
     there = [path for path in manifests.values() if path in asked.files]
     if lacking := [path for path in there if path not in asked.texts]:
         raise _LackingError(*lacking)
     for folder, path in manifests.items():
+        name = found.folders[folder]
         if path in asked.files:
-            yield package_at(folder, _toml(asked, path), asked.files)
+            yield package_at(folder, name, _toml(asked, path), asked.files)
         elif below(folder, "setup.py") in asked.files:
-            yield package_at(folder, {}, asked.files)
+            yield package_at(folder, name, {}, asked.files)
         else:
             found.wrong(
                 f"{found.lock} names the package in {folder or 'the top of the repository'}, and "

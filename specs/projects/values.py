@@ -24,6 +24,8 @@ class Package(_Value):
     """A package of the repository that is installed. Paths begin at the repository's root."""
 
     folder: str
+    name: str
+    """What the lock calls it."""
     files: tuple[str, ...]
     """What it is built from, but for its pyproject.toml."""
     about: str
