@@ -113,9 +113,7 @@ async def _of_run(store: Store, home: Path, what: str, step: str | None) -> list
         names = [each.key.name for each in await store.list("run")]
         raise no_such("run", what, names)
     run = parsed(Run, record.body)
-    built = [
-        Log(one.what, home / "environments" / LOGS / one.name) for one in run.environments.values()
-    ]
+    built = [Log(one.what, home / "environments" / LOGS / one.name) for one in run.built]
     if step == ENVIRONMENT and step not in run.nodes:
         if not built:
             raise Failed(f"{run.id} built no environment: those that it needs were there.")

@@ -201,7 +201,7 @@ def run_view(run: Run, graph: Graph | None = None) -> RunView:
         finished=run.finished,
         baseline=run.baseline,
         datasets=run.datasets,
-        environments=tuple(_building_view(one) for one in run.environments.values()),
+        environments=tuple(_building_view(one) for one in run.built),
         nodes=tuple(_node_view(run, name, needs.get(name, ())) for name in names),
     )
 
@@ -225,7 +225,7 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
     if status and status.ended is not None:
         seconds = max(0.0, status.ended - (status.started or status.ended))
     waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
-    lacks = [one.what for one in run.environments.values() if name in one.waiting]
+    lacks = [one.what for one in run.built if name in one.waiting]
     phase = "waiting" if lacks else progress.phase
     detail = progress.failed or progress.skipped or ""
     if not detail and status is not None and status.state is not State.SUCCEEDED:

@@ -217,7 +217,7 @@ def _judged(
 
 def _failures(run: Run) -> Iterator[str]:
     """What steps said last, in their own words."""
-    builds = run.environments.values()
+    builds = run.built
     failed: list[tuple[str, str]] = [(one.what, one.failed) for one in builds if one.failed]
     nodes = [(name, node) for name, node in run.nodes.items() if not node.unbuilt]
     failed += [(name, node.failed) for name, node in nodes if node.failed]
@@ -231,7 +231,7 @@ def _said(run: Run, name: str) -> str:
     """Why a step failed, or the environment could not be built."""
     if name in run.nodes:
         return run.nodes[name].failed or ""
-    return next((each.failed for each in run.environments.values() if each.failed), "")
+    return next((each.failed for each in run.built if each.failed), "")
 
 
 def _tail(

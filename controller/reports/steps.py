@@ -42,7 +42,7 @@ def steps(
     if graph is None or not graph.nodes:
         return
     reasons = why or {}
-    rows = [_built(each) for each in run.environments.values() if _is_told(each)]
+    rows = [_built(each) for each in run.built if _is_told(each)]
     rows += [_row(run, node, planned, reasons.get(node.name, ())) for node in graph.nodes[:MOST]]
     shown = table(["", "Step", "Took", "Why"], rows, right=(2,))
     more = len(graph.nodes) - MOST

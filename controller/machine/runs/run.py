@@ -122,8 +122,7 @@ class Run(Value):
     created: float
     nodes: Mapping[str, Progress] = {}
     environments: Mapping[str, Building] = {}
-    """What had to be built before steps could start, by name, in the order in which it was heard
-    of."""
+    """What had to be built before steps could start, by name."""
     told: str | None = None
     """The steps in progress that its pull request was told of last."""
     told_at: float = 0.0
@@ -152,12 +151,17 @@ class Run(Value):
     @property
     def step(self) -> str | None:
         """The nodes that are in progress, in a line, and what has to be built before others are."""
-        building = [each for each in self.environments.values() if each.seconds is None]
+        building = [each for each in self.built if each.seconds is None]
         waiting = {name for each in building for name in each.waiting}
         open_ = [name for name, node in self.nodes.items() if node.open and not node.done]
         names: list[str] = [each.what for each in building if each.waiting]
         names += [name for name in open_ if name not in waiting]
         return ", ".join(names) or None
+
+    @property
+    def built(self) -> list[Building]:
+        """What had to be built, in order."""
+        return sorted(self.environments.values(), key=lambda one: one.since)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:

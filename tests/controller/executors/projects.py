@@ -11,6 +11,7 @@ from controller.machine.runs.graph import Source
 from controller.machine.runs.projects import recipe_of
 from specs.digests import digest
 from specs.load import load
+from specs.model import Pipeline
 from specs.projects.survey import Asked, survey
 
 BACKEND = """
@@ -83,12 +84,18 @@ def lock(top: Path) -> None:
     subprocess.run(command, check=True, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"})
 
 
+def spec_of(top: Path) -> Pipeline:
+    """The spec that lies there."""
+    pipeline = load((top / "ml-pipeline.yaml").read_text(), "ml-pipeline.yaml").pipeline
+    assert pipeline is not None
+    return pipeline
+
+
 def source_of(top: Path) -> Source:
     """The repository as a commit of all that lies there would be."""
     paths = [path for path in sorted(top.rglob("*")) if path.is_file()]
     files = {path.relative_to(top).as_posix(): digest(path.read_bytes()) for path in paths}
-    pipeline = load((top / "ml-pipeline.yaml").read_text(), "ml-pipeline.yaml").pipeline
-    assert pipeline is not None
+    pipeline = spec_of(top)
     texts: dict[str, str | None] = {}
     while (found := survey(Asked(pipeline.environment, "", files, texts, "3.11.1"))).wanted:
         texts |= {path: (top / path).read_text() for path in found.wanted}
@@ -98,8 +105,6 @@ def source_of(top: Path) -> Source:
 
 def recipe(top: Path) -> Recipe:
     """What its environment is built from."""
-    pipeline = load((top / "ml-pipeline.yaml").read_text(), "ml-pipeline.yaml").pipeline
-    assert pipeline is not None
-    found = recipe_of(pipeline, source_of(top))
+    found = recipe_of(spec_of(top), source_of(top))
     assert found is not None
     return found

@@ -14,11 +14,20 @@ from controller.executors.virtualenvs import LOGS, Ready, Virtualenvs
 from controller.executors.wanted import Locked, names_of
 from controller.executors.workspace import variables_in
 from controller.machine.runs.attempt import Building
+from controller.machine.runs.building import build
+from controller.machine.runs.graph import Graph
 from controller.machine.runs.nodes import environment_of
+from controller.machine.runs.plan import Earlier, reasons
 from deployers.confinement import Confinement
 from specs.digests import digest
-from specs.load import load
-from tests.controller.executors.projects import FILES, lay_out, lock, recipe, source_of
+from tests.controller.executors.projects import (
+    FILES,
+    lay_out,
+    lock,
+    recipe,
+    source_of,
+    spec_of,
+)
 from tests.controller.executors.test_virtualenvs import wheel
 
 
@@ -48,6 +57,11 @@ def wanted(top: Path) -> Locked:
 def says(ready: Ready, *command: str) -> str:
     """What a command prints with the variables of a step."""
     return subprocess.check_output(command, text=True, env=variables_in(ready, {}))
+
+
+def graph_of(top: Path) -> Graph:
+    """Of a run of what lies there."""
+    return build(spec_of(top), source_of(top))
 
 
 def change(top: Path, name: str, old: str, new: str) -> None:
@@ -104,11 +118,42 @@ async def test_a_package_that_changed_is_built_again_and_nothing_else_is(
 def test_what_a_step_can_import_is_what_its_key_covers(
     top: Path, name: str, old: str, new: str, is_other: bool
 ) -> None:
-    pipeline = load((top / "ml-pipeline.yaml").read_text(), "ml-pipeline.yaml").pipeline
-    assert pipeline is not None
+    pipeline = spec_of(top)
     before = environment_of(pipeline, source_of(top), "train")
     change(top, name, old, new)
     assert (environment_of(pipeline, source_of(top), "train") != before) is is_other
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "why"),
+    [
+        ("uv.lock", "revision", "# a word\nrevision", "environment: uv.lock changed"),
+        (
+            "libs/shared/src/shared/__init__.py",
+            "X = 1",
+            "X = 2",
+            "environment: libs/shared/src/shared/__init__.py changed",
+        ),
+        (
+            "libs/shared/pyproject.toml",
+            '"1.0"',
+            '"1.1"',
+            "environment: libs/shared/pyproject.toml changed",
+        ),
+        (
+            "ml-pipeline.yaml",
+            "project: .",
+            'project: ., python: "3.12"',
+            "environment.python went from none to 3.12",
+        ),
+    ],
+)
+def test_a_plan_names_what_changed_of_an_environment(
+    top: Path, name: str, old: str, new: str, why: str
+) -> None:
+    was = Earlier(run="mean-1", graph=graph_of(top), datasets={})
+    change(top, name, old, new)
+    assert list(reasons(graph_of(top).nodes[0], {}, was)) == [why]
 
 
 async def test_whoever_waits_is_told_of_each_build_once_it_begins_and_when_it_is_over(
