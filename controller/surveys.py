@@ -1,11 +1,25 @@
 """Looks at the environment that a spec asks for, in a commit or in a work tree."""
 
 import platform
+import shutil
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Final
 
 from specs.lint_environment import with_environment
 from specs.load import Loaded
+from specs.projects.conda import PROGRAMS
 from specs.projects.survey import MOST_BYTES, Asked, Survey, survey
+from specs.projects.values import Trouble
+
+_NO_CONDA: Final = Trouble(
+    "project",
+    "no-program",
+    f"an environment.yml is made by {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}, and none of them "
+    "is on PATH here: install micromamba where the controller runs",
+    is_error=False,
+    elsewhere=True,
+)
 
 
 class Look:
@@ -48,7 +62,10 @@ class Look:
 
     def end(self) -> tuple[Loaded, Survey]:
         """The spec with what is wrong with its environment, and what was found."""
-        return with_environment(self._loaded, self._found), self._found
+        found = self._found
+        if found.project is not None and found.project.kind == "conda" and conda_program() is None:
+            found = found._replace(troubles=(*found.troubles, _NO_CONDA))
+        return with_environment(self._loaded, found), found
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """What was read."""
@@ -64,3 +81,9 @@ def surveyed(
         for path in wanted:
             look.give(path, read(path))
     return look.end()
+
+
+def conda_program() -> Path | None:
+    """What makes environments of conda here, if anything does."""
+    found = filter(None, map(shutil.which, PROGRAMS))
+    return next((Path(each) for each in found), None)

@@ -80,13 +80,21 @@ class _StopError(Exception):
         self.fault = fault
 
 
-_CONFLICT: Final = re.compile(r"^<{7}( .*)?$(?:.|\n)*?^={7}$(?:.|\n)*?^>{7}( .*)?$", re.MULTILINE)
+_MARKS: Final = tuple(
+    re.compile(rf"^{mark}{{7}}(?: [^\r\n]*)?\r?$", re.MULTILINE) for mark in ("<", "=", ">")
+)
+"""The lines that git puts before, between and after the sides of a conflict, in their order."""
 
 
 def conflict(text: str) -> tuple[int, int] | None:
     """Where the first merge conflict begins and ends that git left in a text, if it left any."""
-    found = _CONFLICT.search(text.replace("\r", " ")) if "<<<<<<<" in text else None
-    return found.span() if found else None
+    places: list[tuple[int, int]] = []
+    for mark in _MARKS:
+        found = mark.search(text, places[-1][1] if places else 0)
+        if found is None:
+            return None
+        places.append(found.span())
+    return places[0][0], places[-1][1]
 
 
 def conflict_message(text: str) -> str | None:

@@ -1,7 +1,6 @@
 """What an environment is to hold, and how that comes into it."""
 
 import re
-import shutil
 import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from controller.executors.installing import CannotBuild, Installer
 from controller.machine.runs.attempt import Recipe
+from controller.surveys import conda_program
 from specs.digests import digest
 from specs.projects.conda import PROGRAMS
 from specs.projects.packages import readmes
@@ -179,12 +179,6 @@ def name_of_packages(recipe: Recipe) -> str:
 def names_of(recipe: Recipe) -> Collection[str]:
     """The names of all that is built for a project."""
     return (name_of(recipe.digest), name_of_packages(recipe))
-
-
-def conda_program() -> Path | None:
-    """What makes environments of conda here, if anything does."""
-    found = filter(None, map(shutil.which, PROGRAMS))
-    return next((Path(each) for each in found), None)
 
 
 def _lay_out(checkout: Path, top: Path, files: Iterable[str]) -> None:

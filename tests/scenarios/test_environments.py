@@ -40,7 +40,7 @@ async def test_a_step_and_the_server_import_the_packages_of_the_repository(world
         run = await world.ended(2)
         assert run.nodes["train"].phase == "succeeded", "what it imports is what its key covers"
         assert [one.what for one in run.built] == ["packages"]
-        await world.serves(2)
+        await world.serves(2, "staging")
 
 
 def test_on_a_laptop_an_environment_that_cannot_be_built_is_told_once(tmp_path: Path) -> None:
