@@ -59,6 +59,8 @@ class Server(Value):
     """Variables for the process, secrets included; never logged."""
     templates: dict[str, str] = {}
     """More variables, with placeholders as `run`; over those of the same name."""
+    programs: tuple[str, ...] = ()
+    """Paths of what it imports beside its virtual environment, read-only."""
     ready: str
     """HTTP path that answers 200 once the server can serve."""
     predict: str

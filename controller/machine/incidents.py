@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from controller.machine.actions import Background, Evidence, Incident
 from controller.machine.pipelines.version import Ref
-from controller.machine.runs.run import Run, why_ended
 from validators.canary.figures import figure
 from validators.figures import significant
 from validators.report import Check, Report
@@ -36,50 +35,6 @@ def figures(reports: Sequence[Report]) -> tuple[Evidence, ...]:
         for check in report.checks
         if check.subject or not check.verdict.passes
     )[:MOST]
-
-
-def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
-    """A gate stopped a run of the default branch."""
-    why = why_ended(run)
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} was stopped by {why}",
-        what=f"{_because(run)} The candidate was not released.",
-        now="what served before; production is unchanged",
-        evidence=evidence(reports),
-        commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
-    )
-
-
-def run_failed(run: Run) -> Incident:
-    """A step of a run of the default branch failed for good."""
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} failed",
-        what=f"{_because(run)} {why_ended(run)}",
-        now="what served before; production is unchanged",
-        commands=(f"headgate logs {run.id}", f"headgate retry {run.id}"),
-    )
-
-
-def passed_again(run: Run) -> Incident:
-    """A later run passed."""
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} passed",
-        what=f"{_because(run)} All gates passed.",
-        commands=(f"headgate show {run.id}",),
-    )
-
-
-def spec_gone(pipeline: str, why: str) -> Incident:
-    """A pipeline that failed will not run again."""
-    return Incident(
-        pipeline=pipeline,
-        title=f"{pipeline} is gone",
-        what=f"It does not run any more: {why}.",
-        now="what served before; its environments keep what they run",
-    )
 
 
 def rolled_back(
@@ -516,10 +471,6 @@ def _sentence(text: str) -> str:
     first = text.partition(" ")[0]
     text = text[:1].upper() + text[1:] if first.isalpha() else text
     return text + ("" if text.endswith((".", "!", "?", "…")) else ".")
-
-
-def _because(run: Run) -> str:
-    return f"Why it ran: {run.trigger.why}."
 
 
 def _line(check: Check, *, canary: bool) -> Evidence:
