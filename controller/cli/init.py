@@ -5,14 +5,18 @@ from pathlib import Path
 
 import click
 
-from controller.cli.drafting import draft, settings_text, spec_text
+from controller.cli.drafts.composing import draft
+from controller.cli.drafts.reading import folder_at, sample_in
+from controller.cli.drafts.values import Folder
+from controller.cli.drafts.writing import settings_text, spec_text
 from controller.cli.examples import ABOUT, Example, copy, example_of, examples, listed
 from controller.cli.failures import Failed
 from controller.cli.folders import below
-from controller.cli.remotes import the_remote_of
+from controller.cli.remotes import name_of, the_remote_of
 from controller.settings import FILE
 from controller.settings_file import load_settings
 from specs.lint import check
+from specs.lint_drafts import CODE as TODO
 from specs.model import SPEC_FILE
 from specs.problems import has_errors, render_text
 
@@ -24,7 +28,12 @@ _OF_THE_CLONE = _ALL_OF_THEM = ""
 
 @click.command(short_help="Write a spec that fits the folder.")
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--name", metavar="NAME", help="The pipeline's name; without it, the folder's.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="The pipeline's name; without it, the repository's or the folder's. Beside another spec "
+    "it gets a file of its own, ml-pipeline.NAME.yaml.",
+)
 @click.option(
     "--repository",
     metavar="[URL]",
@@ -85,24 +94,37 @@ def _lay_out(one: Example, folder: Path, url: str | None) -> None:
 
 def _draft(folder: Path, name: str | None, url: str | None) -> None:
     """Write a spec that fits, with settings for a repository at `url`."""
-    files = list(below(folder))
-    found = draft(folder.resolve().name, files, name)
-    wanted = {folder / SPEC_FILE: spec_text(found)}
+    there = folder_at(folder, name_of(folder))
+    found = draft(there, name, lambda data: sample_in(folder, there, data))
+    spec = folder / _file_of(there, found.name, asked=name is not None)
+    wanted = {spec: spec_text(found)}
     if url is not None:
         wanted[folder / FILE] = settings_text(found.name, url)
     missing = _missing(wanted)
     if not missing:
-        there = " and ".join(map(str, wanted))
+        names = " and ".join(map(str, wanted))
         verb = "is" if len(wanted) == 1 else "are"
-        raise Failed(f"{there} {verb} there already; nothing was written.")
-    _self_check(missing, files)
+        raise Failed(
+            f"{names} {verb} there already; nothing was written. --name NAME drafts another "
+            "pipeline in a file of its own."
+        )
+    _self_check(missing, list(below(folder)))
     _write(wanted)
     if url is not None:
         _ignore_home(folder)
     steps = [f"Look through {' and '.join(map(str, missing))}."]
-    if found.missing and folder / SPEC_FILE in missing:
+    todos = missing.get(spec, "").count("TODO")
+    if todos:
+        steps.append(f"Do what it leaves to you: `headgate validate` tells the {todos} TODOs.")
+    if found.missing and spec in missing:
         steps.append(f"Write {', '.join(found.missing)}; the spec shows how they are called.")
     _next_steps(steps, with_settings=url is not None)
+
+
+def _file_of(there: Folder, name: str, *, asked: bool) -> str:
+    """A second pipeline, which a person has named, gets a file of its own."""
+    other = there.beside is not None and there.beside.metadata.name != name
+    return f"ml-pipeline.{name}.yaml" if asked and other else SPEC_FILE
 
 
 def _missing(wanted: Mapping[Path, str]) -> dict[Path, str]:
@@ -134,7 +156,8 @@ def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
         if path.name == FILE:
             problems = load_settings(text, str(path)).problems
         else:
-            problems = check(text, str(path), {*files, SPEC_FILE}).problems
+            found = check(text, str(path), {*files, SPEC_FILE}).problems
+            problems = tuple(problem for problem in found if problem.code != TODO)
         if has_errors(problems):
             shown = render_text(problems, {str(path): text})
             raise Failed(f"no spec can be written for this folder:\n{shown}")

@@ -1,5 +1,6 @@
 """What git knows of the folder that a person is in."""
 
+import re
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +20,15 @@ def remote_of(folder: Path) -> str | None:
         return None
     is_path = url.startswith((".", "/")) or (Path(top) / url).exists()
     return str((Path(top) / url).resolve()) if is_path else url
+
+
+def name_of(folder: Path) -> str:
+    """What the folder is called: as its repository, where it is the top of a clone."""
+    top, url = _git(folder, "rev-parse", "--show-toplevel"), remote_of(folder)
+    if top and url and Path(top).resolve() == folder.resolve():
+        name = re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git")
+        return name or folder.resolve().name
+    return folder.resolve().name
 
 
 def the_remote_of(folder: Path) -> str:
