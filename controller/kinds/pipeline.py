@@ -60,6 +60,8 @@ class PipelineKind:
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or begin(inbox)
+        if any(letter.message.type in ("trigger", "schedule_due") for letter in inbox):
+            self._questions.forget()
         await self._look_first(pipeline, inbox)
         ended = await self._ended(inbox)
         heads, commits, pulls = _commits(pipeline, inbox)
