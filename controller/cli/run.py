@@ -111,10 +111,7 @@ def run(
     Example:
       headgate run flight-delay
     """
-    if forget and home is not None:
-        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
-    if accept_rules and base is None:
-        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
+    _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
@@ -148,6 +145,14 @@ def run(
     if form == "github":
         running.tell_github(told, ended.verdict, report, os.environ)
     sys.exit(code)
+
+
+def _go_together(*, forget: bool, accept: bool) -> None:
+    """Raises for options that contradict each other."""
+    if forget:
+        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+    if accept:
+        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
 
 
 def _stores() -> Sequence[ObjectStore]:
