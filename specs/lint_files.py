@@ -40,7 +40,8 @@ def lint_files(
         yield from _globs(loaded, (*place_of(name), "reads"), globs, known, absent)
         yield from _scripts(loaded, name, step, known)
     if pipeline.release is not None:
-        here, globs = ("release", "serve", "reads"), _seen(pipeline.release.serve.reads, folder)
+        here = ("release", pipeline.release.where, "reads")
+        globs = _seen(pipeline.release.reads, folder)
         yield from _globs(loaded, here, globs, known, absent)
 
 

@@ -28,6 +28,7 @@ from specs.datasets import Query
 from specs.gates import Gates
 from specs.references import OutputReference, Reference
 from specs.release import Release
+from specs.schedule import ScheduleTrigger
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
@@ -109,13 +110,6 @@ class DataTrigger(Spec):
         default=None,
         description="The file that says the data is complete, such as _SUCCESS; replaces `quiet`.",
     )
-
-
-class ScheduleTrigger(Spec):
-    """When a run starts by the clock."""
-
-    cron: Text = Field(description="Five fields: minute, hour, day, month, weekday.")
-    timezone: Text = Field(default="UTC", description="An IANA name such as Europe/Berlin.")
 
 
 class Triggers(Spec):

@@ -94,6 +94,8 @@ def look(
                     wait = min(wait, soon if remaining else LOOK)
                     if remaining <= 0:
                         seen = seen.model_copy(update={"ready": seen.current, "doubted": None})
+            if not listing.settled:  # what is being written is in no version yet
+                wait = min(wait, UNSETTLED)
             if seen is not None:
                 found[here] = seen
     return found, wait

@@ -26,7 +26,7 @@ from controller.machine.trouble import Trouble
 from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import ENDED, Site
-from specs.model import ScheduleTrigger
+from specs.schedule import ScheduleTrigger
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 from validators.report import Check, Report
@@ -212,6 +212,8 @@ def test_status_names_where_an_environment_answers(told: Desk) -> None:
     folder.mkdir(parents=True)
     routing = control.Routing(port=4711)
     (folder / control.STATE).write_text(routing.model_dump_json())
+    assert "4711" not in text_of(told, "status")  # a router that was ended, by `headgate down`
+    (folder / control.SOCKET).touch()
     assert "http://127.0.0.1:4711" in text_of(told, "status")
 
 
