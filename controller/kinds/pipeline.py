@@ -197,7 +197,7 @@ class PipelineKind:
             said = f"datasets.{name}: {failure}"
             waits = Waits(reason=said, human=isinstance(failure, NeedsHuman))
             return Listing(problem=said, waits=waits)
-        return Listing(digest=digest, at=at)
+        return Listing(digest=digest, at=at, whole=True)
 
     async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
