@@ -292,7 +292,7 @@ class Fetch(Spec):
     executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
     image: Text | None = Field(default=None, description="Over the environment's.")
     build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
-    network: bool = Field(default=False, description="Whether its container may use the network.")
+    network: bool = Field(default=True, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
     cache: Cache = Field(
         default="never",

@@ -111,7 +111,7 @@ def run(
     Example:
       headgate run flight-delay
     """
-    _refuse_what_does_not_go(forget and home is not None, accept_rules and base is None)
+    _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
@@ -146,10 +146,11 @@ def run(
     sys.exit(code)
 
 
-def _refuse_what_does_not_go(forgets_home: bool, accepts_nothing: bool) -> None:
-    if forgets_home:
+def _go_together(*, forget: bool, accept: bool) -> None:
+    """Raises for options that contradict each other."""
+    if forget:
         raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
-    if accepts_nothing:
+    if accept:
         raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
 
 

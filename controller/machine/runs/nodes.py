@@ -62,9 +62,7 @@ def step_node(
         name=name,
         kind="step",
         inputs=inputs,
-        after=tuple(
-            gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())
-        ),
+        after=tuple(g for i in inputs.values() if i.dataset for g in guarded.get(i.dataset, ())),
         definition={
             **_said(step, attempt),
             "environment": environment_of(spec, source, name),

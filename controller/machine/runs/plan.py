@@ -278,6 +278,9 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
     }
     names = {
         "run": "the command",
+        "sql": "the query's `sql`",
+        "version": "the query's `version`",
+        "url": "the secret with the database's address",
         "checks": "the gate's checks",
         "gate": "Headgate's gate",
         "types": "the dataset's `types`",
