@@ -11,6 +11,7 @@ from specs.batch import Batch
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
 from specs.lint_batch import known, lint_batch, lint_command
+from specs.lint_datasets import fetched_params, lint_datasets
 from specs.lint_drafts import lint_draft
 from specs.lint_env import in_env, lint_env
 from specs.lint_files import lint_files
@@ -75,6 +76,7 @@ def lint(
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
+            lint_datasets(loaded, pipeline),
             lint_policy(loaded, pipeline),
             lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
@@ -160,7 +162,7 @@ def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
 
 
 def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    used = set[str]()
+    used = fetched_params(pipeline)
     for name, step in pipeline.steps.items():
         path = ("steps", name)
         try:

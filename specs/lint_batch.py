@@ -24,6 +24,10 @@ def lint_batch(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message = f"there is no dataset `{reference.dataset}`"
             near = nearest(reference.dataset, datasets)
             yield loaded.problem("unknown-reference", here, message, nearest=near)
+        elif pipeline.datasets[reference.dataset].uri is None:
+            message = f"a batch reads objects, and `{reference.dataset}` has no `uri`"
+            fix = "a dataset with a `uri`, or a command that asks for the rows by itself"
+            yield loaded.problem("no-objects", here, message, expected=fix)
         elif name == "model":
             message = "an input cannot be called `model`: {model} is the model's path"
             yield loaded.problem("duplicate", here, message, at_key=True)

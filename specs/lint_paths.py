@@ -14,7 +14,7 @@ from specs.batch import Batch
 from specs.explain import nearest, shown
 from specs.globs import ROOT, admits, from_root, seen_from
 from specs.load import Loaded
-from specs.model import Pipeline, Step
+from specs.model import Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.references import TemplateError, Word, parse_run, parse_value
 from specs.release import Serve
@@ -34,7 +34,7 @@ def lint_paths(
     """One problem for each such path; `files` are the repository's as a spec in `folder` sees
     them."""
     commands: list[tuple[Path, Step | Serve | Batch]] = [
-        (("steps", name), step) for name, step in pipeline.steps.items()
+        (place_of(name), step) for name, step in pipeline.commands.items()
     ]
     if pipeline.release is not None:
         used = pipeline.release.serve or pipeline.release.batch

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from specs.cron import cron_fault
 from specs.explain import nearest
+from specs.lint_datasets import lint_idle
 from specs.lint_gate import lint_gate
 from specs.lint_images import lint_images
 from specs.load import Loaded
@@ -61,10 +62,12 @@ def _schedules(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     }
     for path, schedule in places.items():
         if schedule is not None:
-            yield from _schedule(loaded, path, schedule)
+            yield from _schedule(loaded, pipeline, path, schedule)
 
 
-def _schedule(loaded: Loaded, path: Path, schedule: ScheduleTrigger) -> Iterator[Problem]:
+def _schedule(
+    loaded: Loaded, pipeline: Pipeline, path: Path, schedule: ScheduleTrigger
+) -> Iterator[Problem]:
     fault = cron_fault(schedule.cron)
     if fault is not None:
         message = f"`{schedule.cron}` is no schedule: {fault}"
@@ -79,6 +82,9 @@ def _schedule(loaded: Loaded, path: Path, schedule: ScheduleTrigger) -> Iterator
             expected="an IANA name such as Europe/Berlin",
             nearest=nearest(schedule.timezone, sorted(available_timezones())),
         )
+        return
+    if fault is None and path[0] == "triggers":
+        yield from lint_idle(loaded, pipeline)
 
 
 def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:

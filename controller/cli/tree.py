@@ -5,7 +5,9 @@ module only.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 from controller.cli.snapshot import snapshot
 from controller.cli.views import (
@@ -15,6 +17,7 @@ from controller.cli.views import (
     PipelineView,
     RolloutView,
     RunView,
+    ScheduleView,
     SignalView,
     Snapshot,
     TroubleView,
@@ -133,6 +136,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
         tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
     if view.held_back:
         tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
+    if view.schedule is not None and view.schedule.next is not None:
+        tree.add(_schedule(view.schedule, view.schedule.next, now))
     for environment in view.environments:
         node = tree.add(_environment_line(environment, now))
         if environment.rollout is not None:
@@ -156,6 +161,14 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
             )
         )
     return tree
+
+
+def _schedule(view: ScheduleView, due: float, now: float) -> "Text":
+    from rich.text import Text
+
+    here = datetime.fromtimestamp(due, ZoneInfo(view.timezone))
+    when = f"{here:%a %d %b %H:%M} {view.timezone}"
+    return Text.assemble(("◷ ", "dim"), "scheduled next at ", when, (f", {_when(due, now)}", "dim"))
 
 
 def _environment_line(view: EnvironmentView, now: float) -> "Text":

@@ -159,6 +159,15 @@ class WantedView(Value):
     waits_for: str
 
 
+class ScheduleView(Value):
+    """When a pipeline runs by the clock."""
+
+    cron: str
+    timezone: str
+    next: float | None
+    """When that is next, in seconds since the epoch."""
+
+
 class PipelineView(Value):
     """A pipeline with its environments and the runs worth showing."""
 
@@ -171,6 +180,7 @@ class PipelineView(Value):
     held_back: str | None = None
     """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
     _SUCCESS is older than b.csv`."""
+    schedule: ScheduleView | None = None
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -375,6 +385,7 @@ def pipeline_view(
     pipeline: Pipeline,
     environments: Sequence[EnvironmentView],
     runs: Sequence[RunView],
+    schedule: ScheduleView | None = None,
 ) -> PipelineView:
     """A pipeline with its parts."""
     wanted = tuple(
@@ -392,6 +403,7 @@ def pipeline_view(
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
         held_back=pipeline.held_back,
+        schedule=schedule,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),

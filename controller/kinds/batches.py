@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from controller.buckets.catalog import Catalog
+from controller.buckets.local import looked_in
 from controller.executors.protocol import Executor
 from controller.git.repositories import Repositories
 from controller.kinds.endings import Endings
@@ -11,7 +12,7 @@ from controller.machine.actions import StartBatch
 from controller.machine.core import Key, Message
 from controller.machine.environments.job import Job, Seen, attempt_of
 from controller.machine.pipelines.version import ModelVersion
-from controller.sources.schedule import Crontab
+from controller.sources.crontab import Crontab
 from controller.versions import Versions
 from specs.failures import NeedsHuman
 
@@ -73,9 +74,10 @@ class Batches:
         assert spec.release.batch is not None
         found = {}
         for name in {one.dataset for one in spec.release.batch.inputs.values()}:
-            uri = spec.datasets[name].uri
-            folder = await self._repositories.folder(source.repository, source.commit)
-            listing = await self._catalog.list(uri, repository=folder / source.folder)
+            uri = spec.datasets[name].uri or ""  # the lint wants one
+            top = await self._repositories.folder(source.repository, source.commit)
+            folder = looked_in(uri, top, source.folder)
+            listing = await self._catalog.list(uri, repository=folder)
             if not len(listing.manifest):
                 raise NeedsHuman(f"there is no object at {uri}, which the batch reads as {name}")
             found[name] = listing.manifest.digest

@@ -23,7 +23,7 @@ from specs.release import Serve
 def step_node(
     spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
 ) -> Node:
-    step = spec.steps[name]
+    step = spec.commands[name]
     inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
     named = (*placeholders(step.run), *placeholders_of(step.env))
     used = {p.name for p in named if p.kind == "params"}
@@ -90,7 +90,7 @@ def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
         digest="",
         name=origin.dataset or file_name(spec, origin),
         access=step.access.get(local, "path"),
-        uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+        uri=(spec.datasets[origin.dataset].uri or "") if origin.dataset else "",
     )
 
 
