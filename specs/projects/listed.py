@@ -79,7 +79,7 @@ def _option(number: int, line: str) -> Line | None:
         return Line(
             number,
             f"the address {bare(value)} holds a password or a token in the repository: revoke it "
-            "and take it out; the controller's own UV_INDEX_URL or .netrc opens an index",
+            "and take it out; with UV_INDEX in the controller's own environment it opens an index",
             is_error=True,
             code="credentials",
         )
