@@ -107,6 +107,6 @@ def _loose(number: int, line: str, file: str) -> Line | None:
     source = file.rpartition("/")[2].removesuffix(".txt")
     return Line(
         number,
-        f"{one.name} is not pinned: a later build of the same file may differ; "
-        f"`uv pip compile {source}.in -o {source}.txt` pins what a file {source}.in asks for",
+        f"{one.name} is not pinned: a later build of the same file may differ; name it in "
+        f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
     )
