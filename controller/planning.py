@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from controller.buckets.catalog import Catalog
+from controller.buckets.local import looked_in
 from controller.buckets.stores import Stores
 from controller.git.lfs import is_installed
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
@@ -32,10 +34,13 @@ from controller.machine.pipelines.untrusted import Terms, graph_of
 from controller.machine.runs.building import build
 from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.plans import Cache, History, Policy, history_of, plan_of
+from controller.queries.asking import Versions as Questions
 from controller.surveys import surveyed
 from controller.versions import Versions
+from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.lint import check
 from specs.load import Loaded
@@ -166,7 +171,7 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     path = source.within(SPEC_FILE)
     if path not in files:
         return None
-    return check_at(_read(checkout, commit, path) or b"", path, source.below)
+    return check_at(_read(checkout, commit, path) or b"", path, source)
 
 
 def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
@@ -184,24 +189,30 @@ def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Lo
     return loaded, source.model_copy(update={"project": found.project})
 
 
-def tracked_below(folder: Path) -> dict[str, str]:
-    """What git has of a folder of a work tree, by path from there; nothing outside of one."""
+def tracked_from(folder: Path, top: Path | None = None) -> Source:
+    """What git has of the work tree that a folder is in, as a spec there sees it; nothing outside
+    of one, where `top` or else the folder itself is taken for the top."""
     try:
         checkout = checkout_of(folder)
         files = tracked(checkout)
     except NeedsHuman:
-        return {}
-    source = Source(repository="", commit=WORK_TREE, folder=checkout.folder, files=files)
-    return dict(source.below)
+        top = top or folder
+        inside = folder.relative_to(top).as_posix()
+        checkout, files = Checkout(top, "" if inside == "." else inside), {}
+    return Source(
+        repository=str(checkout.top), commit=WORK_TREE, folder=checkout.folder, files=files
+    )
 
 
 def check_at(
-    content: bytes, file: str, below: Mapping[str, str], files: Collection[str] | None = None
+    content: bytes, file: str, source: Source, files: Collection[str] | None = None
 ) -> Loaded:
-    """A spec, checked against what git has below its folder, and against the `files` that are
-    there, if these are others."""
-    there = below.keys() if files is None else files
-    return check(content, file, there, absent(below, is_installed()), pointers(below))
+    """A spec, checked against what git has, and against the `files` that are there as the spec
+    sees them, if these are others."""
+    seen = source.seen
+    there = seen.keys() if files is None else files
+    kept = pointers(seen)
+    return check(content, file, there, absent(seen, is_installed()), kept, source.folder)
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -216,15 +227,17 @@ def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
 async def plan(
     spec: Spec,
     source: Source,
-    folder: Path,
+    top: Path,
     *,
     policy: Policy | None = None,
     rules: Rules | None = None,
     cache: Cache | None = None,
     stores: Stores | None = None,
+    questions: Questions | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
-    given. `folder` is where the spec's files are; `stores`, how object stores are reached.
+    given. `top` is where the repository's files are; `stores`, how object stores are reached, and
+    `questions`, how databases are.
 
     Without a cache everything runs, and says that there is nothing to compare with. Raises what
     `plan_of` raises.
@@ -237,15 +250,14 @@ async def plan(
     baseline = await Versions(store).baseline(name) if store else None
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
+    shelf = _Shelf(top, history, stores, questions)
     for dataset in spec.datasets:
-        listed, problem = await _version(spec, dataset, source.commit, folder, history, stores)
+        listed, problem = await _version(spec, dataset, source, shelf)
         versions |= {dataset: listed} if listed else {}
         problems |= {dataset: problem} if problem else {}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
-            listed, _ = await _version(
-                rules.spec, dataset, rules.source.commit, folder, history, stores
-            )
+            listed, _ = await _version(rules.spec, dataset, rules.source, shelf)
             versions |= {f"{IN_BASE}{dataset}": listed} if listed else {}
     return await plan_of(
         cache,
@@ -259,6 +271,7 @@ async def plan(
         policy=policy or Policy(),
         problems=problems,
         notes=tuple(_notes(history if store else None, rules)),
+        at=time.time(),
     )
 
 
@@ -266,7 +279,7 @@ def _lacking(spec: Spec, source: Source, rules: Rules) -> dict[str, str]:
     """Data of the base that is in the repository is not laid out for a plan."""
     why = f"it is in the repository at {rules.source.commit[:12]}; a run looks at it there"
     names = lacks(spec, source, rules)
-    uris = {name: rules.spec.datasets[name].uri for name in names}
+    uris = {name: rules.spec.datasets[name].uri or "://" for name in names}
     return {n: why for n, uri in uris.items() if in_repository(rules.source, uri) is not None}
 
 
@@ -280,26 +293,52 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
         yield "the controller has not seen this pipeline yet"
 
 
+class _Shelf(NamedTuple):
+    """Where the versions of datasets are found."""
+
+    top: Path
+    history: History
+    stores: Stores | None
+    questions: Questions | None
+
+
 async def _version(
-    spec: Spec, name: str, commit: str, folder: Path, history: History, stores: Stores | None
+    spec: Spec, name: str, source: Source, shelf: _Shelf
 ) -> tuple[str | None, str | None]:
     """The version that a run would pin, listed here or else what the controller last saw; or why
     it is not known."""
-    uri = spec.datasets[name].uri
+    dataset, history = spec.datasets[name], shelf.history
+    if not dataset.is_versioned:
+        return None, "what a run takes is its version"
     try:
+        if dataset.query is not None:
+            return await _asked(dataset.query, shelf.questions), None
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
-            catalog = Catalog(Path(scratch), stores, wall=lambda: 0.0)
-            listing = await catalog.list(uri, repository=folder)
+            catalog = Catalog(Path(scratch), shelf.stores, wall=lambda: 0.0)
+            uri = dataset.uri or ""
+            root = looked_in(uri, shelf.top, source.folder)
+            listing = await catalog.list(uri, repository=root)
         if len(listing.manifest):
             return listing.manifest.digest, None
-        problem = f"there is no object at {uri}"
+        problem = f"there is no object at {dataset.uri}"
     except Failure as failure:
         problem = str(failure)
-    seen = history.state.data.get(place(spec, name, commit)) if history.state else None
+    seen = history.state.data.get(place(spec, name, source.commit)) if history.state else None
     if seen is not None and seen.ready is not None:
         return seen.ready, None
     return None, problem
+
+
+async def _asked(query: Query, questions: Questions | None) -> str:
+    """The version of a query's rows. Raises Failure."""
+    if questions is None:
+        raise NeedsHuman("the database was not asked")
+    try:
+        digest, _ = await questions.now(query)
+    except Failure as failure:
+        raise NeedsHuman(f"the database was not asked: {failure}") from None
+    return digest
 
 
 def _git(
@@ -358,19 +397,21 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     else:
         file = path / SPEC_FILE
         content = file.read_bytes() if file.is_file() else None
-        loaded = check_at(content, str(file), source.below) if content is not None else None
+        loaded = check_at(content, str(file), source) if content is not None else None
     if loaded is None:
         raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
     loaded, source = with_project(checkout, loaded, source)
     other = commit_of(checkout, base) if base else default_base(checkout)
     name = loaded.pipeline.metadata.name if loaded.pipeline else None
     rules = rules_at(checkout, other, name, base or "") if other and name else None
-    if rules is not None and rules.source.below == source.below:
-        rules = None
+    if rules is not None and loaded.pipeline is not None:
+        mine = with_outside(loaded.pipeline, source)
+        if with_outside(rules.spec, rules.source) == mine:
+            rules = None
     policy = Policy()
     if rules is not None and loaded.pipeline is not None and other is not None:
-        mine = Rules(spec=loaded.pipeline, source=source)
-        policy = policy_of(checkout, mine, commit or commit_of(checkout, "HEAD"), rules, other)
+        own = Rules(spec=loaded.pipeline, source=source)
+        policy = policy_of(checkout, own, commit or commit_of(checkout, "HEAD"), rules, other)
     return Gathered(checkout, source, loaded, policy, rules)
 
 
@@ -440,7 +481,7 @@ def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[Change, .
 
 def _text(checkout: Checkout, source: Source, path: str) -> str | None:
     """A file of a commit or of the work tree; None if it is not there or no text."""
-    if path not in source.below:
+    if source.content(path) is None:
         return None
     inside = source.within(path)
     try:

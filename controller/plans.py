@@ -1,5 +1,6 @@
 """Makes plans from facts in the store, for the command line and for pull requests."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from controller.hits import look_up
 from controller.machine.core import Key
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import versions
+from controller.machine.pipelines.data import versioned, versions
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
@@ -107,8 +108,9 @@ async def plan_of(
     problems: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     besides: str | None = None,
+    at: float,
 ) -> Plan:
-    """The plan of a run whose graph and dataset versions are known.
+    """The plan of a run that begins `at` that time, whose graph and dataset versions are known.
 
     Without a `cache` everything runs. `problems` says why the version of a dataset is not known.
     What the run `besides` has made itself was not there before, so it is not called cached.
@@ -117,11 +119,11 @@ async def plan_of(
     earlier = history.earlier
     hits: dict[str, Hit | None] = {}
     while True:
-        nodes, wanted = forecast(graph, versions, hits, earlier)
+        nodes, wanted = forecast(graph, versions, hits, earlier, at)
         if not wanted:
             break
         hits |= {key: await _hit(cache, key, besides) for key in wanted}
-    everything = len(versions) == len(spec.datasets)
+    everything = all(name in versions for name in versioned(spec))
     number, model = baseline_of(graph)
     return Plan(
         pipeline=spec.metadata.name,
@@ -167,6 +169,7 @@ async def plan_of_run(
         history=await history_of(cache.store, run.pipeline, run.id),
         policy=await compare(repositories, code, base, run.base or ""),
         besides=run.id,
+        at=run.created,
     )
 
 
@@ -247,7 +250,7 @@ async def plan_of_pull(
     baseline = await Versions(cache.store).baseline(pipeline)
     seen = history.state.data if history.state else {}
     known = versions(seen, code.spec, commit)
-    unknown = {name: "not looked at yet" for name in code.spec.datasets if name not in known}
+    unknown = {name: "not looked at yet" for name in versioned(code.spec) if name not in known}
     return await plan_of(
         cache,
         code.spec,
@@ -257,4 +260,5 @@ async def plan_of_pull(
         history=history,
         policy=await compare(repositories, code, base, pull.base_commit),
         problems=unknown,
+        at=time.time(),
     )

@@ -30,6 +30,7 @@ from deployers.protocol import Bounds, Deployer, Desired, Server
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
 
+PYTHONPATH = "PYTHONPATH"
 SOON = 5.0
 """Seconds in which an image that is there is found."""
 
@@ -89,29 +90,39 @@ class Serving:
         if version is None or version.spec.release is None:
             raise NeedsHuman(f"v{number} of {action.pipeline} is not in the store")
         serve = version.spec.release.serve
+        if serve is None:
+            raise NeedsHuman(f"v{number} of {action.pipeline} is no server: its release is a batch")
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
         # The server's own, so that what it writes is in no step's or other server's way.
         place = self._home / _code_of(version)
         use(place)
         files, within = serve_reads(version.spec, version.source), version.source.folder
-        folder = await asyncio.to_thread(own_copy, checkout, within, files, place / "code")
+        root = place / "code"
+        folder = await asyncio.to_thread(own_copy, checkout, within, files, root)
         image = await self._image(version, checkout)
         if image is not None:
-            folder.chmod(mode(0o755))  # the user of the container is another
-        own = {**calm(), **serve.env, **self._secrets.reveal(serve.secrets)}
+            for one in (folder, *folder.parents):  # the user of the container is another
+                if one.is_relative_to(root):
+                    one.chmod(mode(0o755))
+        plain, filled = _by_form(serve.env)
+        own = {**calm(), **plain, **self._secrets.reveal(serve.secrets)}
         programs: tuple[Path, ...] = ()
         if image is None:
             ready = await self._environment(version, checkout)
             own, programs = variables_in(ready, own), packages_of(ready)
+            if programs and PYTHONPATH in filled:
+                filled[PYTHONPATH] += f":{programs[0]}"
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
             run=serve.run,
             params=serve_params(version.spec),
             model=str(await self._model(version)),
             folder=str(folder),
+            root=str(root),
             image=image,
             environment=own,
             programs=tuple(map(str, programs)),
+            templates={name: filled[name] for name in filled if name not in serve.secrets},
             ready=serve.ready,
             predict=serve.predict,
             bounds=Bounds(
@@ -162,8 +173,8 @@ class Serving:
     async def _environment(self, version: ModelVersion, checkout: Path) -> Ready:
         """The environment that the run was made in. Building one anew takes a while: not here."""
         asked, source = version.spec.environment, version.source
-        folder, recipe = checkout / source.folder, recipe_of(version.spec, source)
-        wanted = wanted_by(checkout, folder, recipe, asked.requirements)
+        recipe = recipe_of(version.spec, source)
+        wanted = wanted_by(checkout, source.folder, recipe, asked.requirements)
         ready = self._virtualenvs.ready(wanted, asked.python)
         if ready is not None:
             return ready
@@ -178,6 +189,12 @@ class Serving:
             return task.result()
         except CannotBuild as failure:
             raise NeedsHuman(str(failure)) from None
+
+
+def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables as they are, and those that have to be filled in."""
+    filled = {name: value for name, value in env.items() if "{" in value or "}" in value}
+    return {name: value for name, value in env.items() if name not in filled}, filled
 
 
 def _code_of(version: ModelVersion) -> str:

@@ -23,6 +23,7 @@ from controller.executors.wanted import name_of_text, names_of
 from controller.git import Mirror
 from controller.machine.core import Key
 from controller.machine.environments.environment import server_name
+from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import Kept, Stored, kept, runs_of
 from controller.machine.runs.projects import recipe_of
@@ -109,9 +110,7 @@ class Sweeper:
         Raises `NeedsHuman` if one does not end.
         """
         strangers = [
-            name
-            for name in self._attempts.names()
-            if await self._store.get(Key("run", name.partition(".")[0])) is None
+            name for name in self._attempts.names() if await self._store.get(owner_of(name)) is None
         ]
         if strangers:
             await self._forget(strangers)

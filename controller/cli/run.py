@@ -18,8 +18,10 @@ from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import Ended
 from controller.cli.shown import read_reports
 from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.planning import (
+    WORK_TREE,
     Checkout,
     about,
     checkout_of,
@@ -65,6 +67,9 @@ WORDS = 16_000
     type=click.Path(file_okay=False, path_type=Path),
     help="Where results are kept, so that equal steps are cached; by default in the git folder.",
 )
+@click.option(
+    "--no-cache", is_flag=True, help="Run everything anew, and keep the results for later runs."
+)
 @click.option("--forget", is_flag=True, help="Keep no results, and take none as cached.")
 @click.option(
     "--report",
@@ -86,6 +91,7 @@ def run(
     base: str | None,
     accept_rules: bool,
     home: Path | None,
+    no_cache: bool,
     forget: bool,
     report: Path | None,
     form: str,
@@ -121,9 +127,10 @@ def run(
         branch=branch,
         why=f"`headgate run` of {sha[:12]}: {subject}",
         rules=_rules(checkout, base, spec.metadata.name) if base else None,
+        fresh=no_cache,
     )
     plan = _rules_that_change(asked, base) if base else None
-    left_out = _left_out(checkout, files) if commit == "HEAD" else []
+    left_out = _left_out(checkout, spec, source) if commit == "HEAD" else []
     logs.set_up(level="ERROR")
     guard = running.Guard(form == "github")
     with guard:
@@ -228,12 +235,17 @@ def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
     )
 
 
-def _left_out(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
-    """The paths below the spec's folder at which the work tree is not as committed."""
-    now = work_tree(checkout)
-    prefix = f"{checkout.folder}/" if checkout.folder else ""
-    differ = {path for path in {*now, *files} if now.get(path) != files.get(path)}
-    return sorted(path for path in differ if path.startswith(prefix))
+def _left_out(checkout: Checkout, spec: Spec, source: Source) -> list[str]:
+    """The paths at which the work tree is not as committed, as the spec sees them: in its folder,
+    and what it names outside of that."""
+    here_now = Source(
+        repository=source.repository,
+        commit=WORK_TREE,
+        folder=source.folder,
+        files=work_tree(checkout),
+    )
+    files, now = with_outside(spec, source), with_outside(spec, here_now)
+    return sorted(path for path in {*now, *files} if now.get(path) != files.get(path))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`headgate validate`."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ import click
 from controller.cli.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.cli.folders import below
 from controller.cli.reach import find_settings
-from controller.planning import check_at, tracked_below
+from controller.planning import check_at, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
+from specs.globs import ROOT, seen_from
 from specs.model import SPEC_FILE
 from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
 from validators.data.suite import suite_problems
@@ -67,39 +68,49 @@ def validate(ctx: click.Context, paths: tuple[Path, ...], form: str) -> None:
         sys.exit(1)
 
 
-def find(paths: Iterable[Path]) -> list[Path]:
-    """The files that are meant: those that are named, and specs and settings in folders."""
-    found: list[Path] = []
+def find(paths: Iterable[Path]) -> dict[Path, Path]:
+    """The files that are meant: those that are named, and specs and settings in folders; each with
+    the folder that was searched."""
+    found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
             inside = (path / name for name in below(path))
-            found += [file for file in inside if file.name in (SPEC_FILE, FILE)]
+            found |= {file: path for file in inside if file.name in (SPEC_FILE, FILE)}
         else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+            found[path] = path.parent
+    return found
 
 
-def check_files(files: Sequence[Path], known: Known | None = None) -> Checked:
+def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Checked:
     """Check each: settings by their name, anything else as a spec, with its suites, the files of
-    its environment, and the secrets that are `known`."""
+    its environment, and the secrets that are `known`. Each is given with the folder that is the
+    repository's top, should there be no git."""
     problems: list[Problem] = []
     sources: dict[str, str] = {}
-    for path in files:
+    there: dict[Path, set[str]] = {}
+    for path, searched in files.items():
         content, name = path.read_bytes(), str(path)
         if path.name == FILE:
             loaded_settings = load_settings(content, name)
             problems += loaded_settings.problems
             sources[name] = loaded_settings.text
             continue
-        here = path.parent
-        loaded = check_at(content, name, tracked_below(here), set(below(here)))
-        loaded = with_files(loaded, here, sources)
+        source = tracked_from(path.parent, searched)
+        top = Path(source.repository)
+        if top not in there:
+            there[top] = set(below(top))
+        seen = {seen_from(source.folder, file) for file in there[top]}
+        loaded = check_at(content, name, source, seen)
+        loaded = with_files(loaded, source, there[top], sources)
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
         for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
-            if (path.parent / suite).is_file():
-                problems += _suite(path.parent / suite, sources)
+            file = path.parent / suite
+            if suite.startswith(ROOT):
+                file = top / suite.removeprefix(ROOT)
+            if file.is_file():
+                problems += _suite(file, sources)
     return Checked(len(sources), in_order(problems), sources)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.environments.environment import Environment
+from controller.machine.environments.job import Job
 from controller.machine.environments.rollout import Ended, Rollout, weights
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
@@ -16,6 +17,7 @@ from controller.store.protocol import Owed
 from deployers.protocol import Silence
 from validators.canary import Decision
 from validators.canary.evidence import headline, report
+from validators.canary.switch import headline as headline_of
 from validators.figures import percent
 from validators.verdict import Verdict
 
@@ -90,8 +92,34 @@ class RolloutView(Value):
     headline: str = ""
     """What the judge says, with what the rollout waits for."""
     held: str | None = None
+    forecast: str | None = None
+    """As its canary began: why it will not be decided by its deadline, if it will not."""
     paused: str | None = None
     """Who paused it, while that keeps it from being promoted."""
+
+
+class WarmView(Value):
+    """The version that a switch left; its server runs on without traffic."""
+
+    version: Ref
+    until: float
+    """In seconds since the epoch."""
+    said: str
+    """What is watched, and what was seen."""
+
+
+class JobView(Value):
+    """The last run of a batch command."""
+
+    version: Ref
+    why: str
+    asked: float
+    """In seconds since the epoch."""
+    ended: float | None = None
+    failed: str | None = None
+    """Why it is no success."""
+    outputs: tuple[str, ...] = ()
+    """What it wrote, by name: `headgate export` has them."""
 
 
 class EnvironmentView(Value):
@@ -99,6 +127,9 @@ class EnvironmentView(Value):
 
     name: str
     stable: Ref | None
+    points: bool = False
+    """Whether no server answers there, as its release is a batch."""
+    job: JobView | None = None
     since: float | None = None
     """When that version came into service."""
     address: str | None = None
@@ -106,6 +137,7 @@ class EnvironmentView(Value):
     silence: Silence | None = None
     """Given while the router keeps all traffic from the canary, as no controller gives it word."""
     rollout: RolloutView | None = None
+    warm: WarmView | None = None
     stopped: Ref | None = None
     """The version of the last rollout that did not end in a promotion."""
     quarantine: tuple[Quarantined, ...] = ()
@@ -129,6 +161,15 @@ class WantedView(Value):
     waits_for: str
 
 
+class ScheduleView(Value):
+    """When a pipeline runs by the clock."""
+
+    cron: str
+    timezone: str
+    next: float | None
+    """When that is next, in seconds since the epoch."""
+
+
 class PipelineView(Value):
     """A pipeline with its environments and the runs worth showing."""
 
@@ -141,6 +182,7 @@ class PipelineView(Value):
     held_back: str | None = None
     """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
     _SUCCESS is older than b.csv`."""
+    schedule: ScheduleView | None = None
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -262,10 +304,13 @@ def environment_view(
     return EnvironmentView(
         name=env.name,
         stable=env.stable,
+        points=env.points,
+        job=_job_view(env.job) if env.job is not None else None,
         since=since,
         address=address,
         silence=silence,
         rollout=rollout,
+        warm=_warm_view(env),
         stopped=env.stopped.version if env.stopped else None,
         quarantine=env.quarantine,
         pinned=env.pinned,
@@ -278,9 +323,28 @@ def environment_view(
     )
 
 
+def _job_view(job: Job) -> JobView:
+    return JobView(
+        version=job.version,
+        why=job.why,
+        asked=job.asked,
+        ended=job.ended,
+        failed=job.failed,
+        outputs=tuple(job.outputs),
+    )
+
+
+def _warm_view(env: Environment) -> WarmView | None:
+    warm = env.warm
+    if warm is None:
+        return None
+    said = headline_of(warm.watched, f"v{warm.version.version}") if warm.watched else ""
+    return WarmView(version=warm.version, until=warm.until, said=said)
+
+
 def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> RolloutView:
     shares = weights(version) if version.spec.release else ()
-    phase = rollout.phase(version.spec, env.name, has_stable=env.stable is not None)
+    phase = rollout.phase(version.spec, env.name, has_stable=env.has_server)
     judgement = rollout.judgement
     signals: tuple[SignalView, ...] = ()
     if judgement is not None:
@@ -310,6 +374,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
         signals=signals,
         headline=_stands(env, rollout, shares),
         held=rollout.held,
+        forecast=rollout.forecast if rollout.decided is None else None,
         paused=_paused(env, rollout),
     )
 
@@ -336,6 +401,7 @@ def pipeline_view(
     pipeline: Pipeline,
     environments: Sequence[EnvironmentView],
     runs: Sequence[RunView],
+    schedule: ScheduleView | None = None,
 ) -> PipelineView:
     """A pipeline with its parts."""
     wanted = tuple(
@@ -353,6 +419,7 @@ def pipeline_view(
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
         held_back=pipeline.held_back,
+        schedule=schedule,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),

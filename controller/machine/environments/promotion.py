@@ -6,7 +6,7 @@ from typing import Any
 from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.environments import deployments, proposal
+from controller.machine.environments import batch, deployments, proposal, switching
 from controller.machine.environments.adopting import adopt, go_on
 from controller.machine.environments.alerts import (
     over,
@@ -41,11 +41,13 @@ from controller.machine.environments.rollout import (
     is_judged,
     lengthened,
     may_promote,
+    unseen,
     watch,
 )
 from controller.machine.environments.starting import release, retry, roll_back, who
 from controller.machine.environments.wish import heed_branch
 from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.attempt import Attempt
 from deployers.protocol import Silence
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
@@ -57,6 +59,8 @@ _FAILED = {
 }
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
+WATCHED = 1.0
+"""The same after a switch."""
 UNREADY = 2.0
 """The same while what should serve does not: it may have to be started again."""
 SMOKE_DEADLINE = 600.0
@@ -79,8 +83,11 @@ def decide(
         env = heed_loss(env, observed, out, now)
         env = heed_branch(env, observed, out, now)
         env = proposal.heed(env, observed, out, now)
+    env = batch.heed_end(env, observed, out, now)
     if env.rollout is not None:
         env = _advance(env, env.rollout, observed, out, now)
+    env = switching.look(env, observed, out, now)
+    env = batch.look(env, observed, out, now)
     env = say_what_runs(env, observed, out, now)
     env = _take_up(env, out)
     env = watch_stable(env, observed, out, now)
@@ -147,8 +154,11 @@ def _has_converged(env: Environment, observed: Observed, out: Out) -> Environmen
 
 def _cadence(env: Environment, now: float) -> float:
     rollout = env.rollout
+    if env.job is not None and env.job.open:
+        return WAITING  # its end wakes it
     if rollout is None:
-        return IDLE if env.unready_since is None else UNREADY
+        rests = WATCHED if env.warm is not None else IDLE
+        return rests if env.unready_since is None else UNREADY
     if rollout.ready == now:
         return AT_ONCE  # the next phase asks for an observation of its own
     if rollout.deployed is not None and rollout.ready is None:
@@ -169,6 +179,9 @@ def _heed(
             return moved(env, rollout, smoke=report)
         case "environment_written":
             return written(env, body, observed, out, now)
+        case "batch_started" if env.job is not None and env.job.id == body["job"]:
+            attempt = Attempt.model_validate(body["attempt"])
+            return env.model_copy(update={"job": env.job.model_copy(update={"attempt": attempt})})
         case "proposed" if rollout:
             return proposal.opened(env, rollout, body)
         case "environment_moved":
@@ -207,7 +220,7 @@ def _advance(
     env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
 ) -> Environment:
     version = observed.versions[rollout.version.version]
-    match rollout.phase(version.spec, env.name, has_stable=env.stable is not None):
+    match rollout.phase(version.spec, env.name, has_stable=env.has_server):
         case "approval":
             return proposal.ask(env, rollout, version, observed, out, now)
         case "starting":
@@ -219,7 +232,11 @@ def _advance(
         case "promoting":
             if rollout.smoke is not None and not rollout.smoke.verdict.passes:
                 why = f"The smoke requests ended {rollout.smoke.verdict}."
+                if rollout.points:
+                    why = f"The batch command failed: {rollout.smoke.checks[0].message}"
                 return stop(env, rollout, "failed", why, observed, out, now)
+            rollout = switching.note_before(env, rollout, version, observed)
+            env = env.model_copy(update={"rollout": rollout})
             return _promoting(env, rollout, observed, out, now)
 
 
@@ -262,6 +279,8 @@ def _start(
     if rollout.deployed is None:  # it was approved just now
         return moved(env, rollout, deployed=now)
     assert version.spec.release is not None
+    if version.spec.release.serve is None:  # there is nothing to wait for
+        return moved(env, rollout, ready=now)
     server = observed.deployed.server(server_name(env.place, rollout.version))
     if server is not None and server.ready:
         return moved(env, rollout, ready=now)
@@ -281,6 +300,8 @@ def _smoke(
     out: Out,
     now: float,
 ) -> Environment:
+    if rollout.points:
+        return batch.try_out(env, rollout, out, now)
     server = observed.deployed.server(server_name(env.place, version.ref))
     if rollout.smoke_asked is not None:
         if now - rollout.smoke_asked > SMOKE_DEADLINE:
@@ -316,7 +337,9 @@ def _canary(
         if traffic is not None:
             cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
             rollout = rollout.model_copy(update={"cursor": cursor})
-        return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
+        began = begin_canary(rollout, version, history, now)
+        env = env.model_copy(update={"rollout": began})
+        return _tell_of_forecast(env, began, began.forecast, observed, out, now)
     silence, told = observed.deployed.silence, rollout.unwatched
     if silence is not None and silence.since != told:
         rollout = lengthened(rollout, max(0.0, now - silence.since))
@@ -341,6 +364,29 @@ def _canary(
     if may_promote(rollout, version, now):
         return promote(env, rollout, observed, out, now, by=rollout.by, why=headline(judgement))
     return env.model_copy(update={"rollout": grow(rollout, version, now)})
+
+
+def _tell_of_forecast(
+    env: Environment,
+    rollout: Rollout,
+    forecast: str | None,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """On the day it begins, and not at its deadline."""
+    if forecast is None:
+        return env
+    incident = incidents.undecidable(
+        env.pipeline,
+        env.name,
+        rollout.version,
+        serves(env, observed),
+        forecast,
+        background(env, rollout, observed, now, "warned"),
+    )
+    version = observed.versions.get(rollout.version.version)
+    return tell(env, version, "stuck", f"forecast/{rollout.id}", incident, out, status="info")
 
 
 def _tell_of_silence(
@@ -384,6 +430,11 @@ def _undecided(
         return stop(env, rollout, "rolled_back", why, observed, out, now)
     if rollout.held is not None:
         return env
+    if late and version.spec.release.production.canary.on_inconclusive == "promote":
+        why_not = unseen(rollout)
+        if why_not is None:
+            return _promote_undecided(env, rollout, why, observed, out, now)
+        why = f"{why} `on_inconclusive: promote` does not promote it: {why_not}."
     env = moved(env, rollout, held=why)
     report = report_of(rollout)
     incident = incidents.held(
@@ -398,12 +449,26 @@ def _undecided(
     return tell(env, version, "stuck", rollout.id, incident, out)
 
 
+def _promote_undecided(
+    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
+) -> Environment:
+    """As the spec accepts; everybody who hears of it hears that nothing was shown."""
+    if env.paused is not None:
+        return env
+    said = f"**Promoted without a decision**, as `on_inconclusive: promote` says. {why}"
+    rollout = rollout.model_copy(update={"undecided": said})
+    env = env.model_copy(update={"rollout": rollout})
+    return promote(env, rollout, observed, out, now, by=rollout.by, why=said)
+
+
 def _action_failed(
     env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
 ) -> Environment:
     """An effect that will not succeed by itself."""
     rollout, reason, action = env.rollout, body["reason"], body["action"]
     kind = action.get("type")
+    if kind == "start_batch":
+        return batch.cannot_start(env, action["job"], reason, observed, out, now)
     if rollout is not None and kind == "propose" and rollout.id == action["proposal"]:
         return proposal.not_opened(env, rollout, reason, observed, out, now)
     if rollout is not None and rollout.id in (action.get("attempt"), action.get("rollout")):

@@ -6,6 +6,7 @@ from typing import Any
 from controller.machine.actions import ReportCommit
 from controller.machine.branch_incidents import way_on
 from controller.machine.core import Key, Message
+from controller.machine.environments import batch
 from controller.machine.environments.alerts import refuse
 from controller.machine.environments.branch import write
 from controller.machine.environments.ending import quarantine, stop
@@ -16,6 +17,7 @@ from controller.machine.environments.environment import (
     file_of,
     moved,
 )
+from controller.machine.environments.job import is_batch
 from controller.machine.environments.rollout import Kind, Rollout
 from controller.machine.pipelines.version import Ref
 
@@ -127,6 +129,7 @@ def begin_rollout(
         by=by,
         asked=now,
         approval=asks,
+        points=is_batch(version.spec),
         deployed=None if asks else now,
     )
     return env.model_copy(update={"rollout": rollout, "rollouts": number})
@@ -172,9 +175,9 @@ def roll_back(
             lift = f"`headgate retry {env.place} --version {to.version}`"
             why = f"v{to.version} is quarantined: {lift} lifts that, and tries it again"
         return refuse(env, why, None, observed, out, f"rollback/{now}", needs_human=bad is not None)
-    left = _left(env, bad, reason, by, now)
+    stopped = left(env, bad, reason, by, now)
     env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
-    return quarantine(env.model_copy(update={"stopped": left}), bad, reason, now)
+    return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, now)
 
 
 def not_serving(env: Environment, leave: int | None) -> str:
@@ -186,7 +189,7 @@ def not_serving(env: Environment, leave: int | None) -> str:
     return f"v{leave} does not serve any more; v{serves.version} does: say {say} to leave that one"
 
 
-def _left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
+def left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
     """What served and is left, as a rollout that was stopped: so that it can be tried again."""
     return Rollout(
         id=env.brought or f"{env.pipeline}-{env.name}-{env.rollouts}",
@@ -207,6 +210,8 @@ def retry(
         out.actions.append(env.write)
     if env.unknown is not None:
         return env  # the branch was looked at anew
+    if body.get("version") is None and env.rollout is None and batch.has_failed(env):
+        return batch.again(env, f"tried again by {who(body)}", out, now)
     stopped, number = env.stopped, body.get("version")
     named = observed.versions.get(number) if number is not None else None
     ref = named.ref if named is not None else stopped.version if stopped else None

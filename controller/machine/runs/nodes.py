@@ -6,19 +6,28 @@ from typing import Any
 from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
 from controller.machine.runs.projects import project_of, recipe_of
+from specs.batch import Batch
+from specs.caching import stands_for
 from specs.digests import digest
-from specs.globs import admits
+from specs.globs import ROOT, as_seen
 from specs.model import SPEC_FILE, Pipeline, Step
-from specs.references import DatasetReference, StepReference, as_argument, placeholders
+from specs.references import (
+    DatasetReference,
+    StepReference,
+    as_argument,
+    placeholders,
+    placeholders_of,
+)
 from specs.release import Serve
 
 
 def step_node(
     spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
 ) -> Node:
-    step = spec.steps[name]
+    step = spec.commands[name]
     inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
-    used = {p.name for p in placeholders(step.run) if p.kind == "params"}
+    named = (*placeholders(step.run), *placeholders_of(step.env))
+    used = {p.name for p in named if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
     resources = spec.resources_of(name)
     image, build_ = image_of(spec, source, name)
@@ -72,6 +81,7 @@ def step_node(
         attempt=attempt,
         retries=step.retries,
         backoff=step.backoff.total_seconds(),
+        stands=stands_for(step.cache),
     )
 
 
@@ -82,7 +92,7 @@ def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
         digest="",
         name=origin.dataset or file_name(spec, origin),
         access=step.access.get(local, "path"),
-        uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+        uri=(spec.datasets[origin.dataset].uri or "") if origin.dataset else "",
     )
 
 
@@ -117,12 +127,13 @@ def file_name(spec: Pipeline, origin: From) -> str:
 
 def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
     """Files that a command reads. The spec itself is not one: its parts are in definitions."""
-    admitted = globs if globs is not None else spec.triggers.commits.paths
-    suites = {dataset.expectations for dataset in spec.datasets.values()}
+    admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
+    named = (dataset.expectations for dataset in spec.datasets.values())
+    suites = {as_seen(suite, source.folder) for suite in named if suite is not None}
     return {
         path: content
-        for path, content in sorted(source.below.items())
-        if admits(admitted, path) and path != SPEC_FILE and (globs or path not in suites)
+        for path, content in admitted.items()
+        if path != SPEC_FILE and (globs or path not in suites)
     }
 
 
@@ -135,9 +146,10 @@ def image_of(spec: Pipeline, source: Source, step: str | None) -> tuple[str | No
     if folder is None:
         name = spec.image_of(step)
         return source.images.get(name or "", name), None
-    prefix = "" if folder == "." else f"{folder.removesuffix('/')}/"
-    files = {path: of for path, of in source.below.items() if path.startswith(prefix)}
-    context = source.within(prefix.removesuffix("/")).removesuffix("/")
+    context = source.within("" if folder == "." else folder).removesuffix("/")
+    prefix = f"{context}/" if context else ""
+    paths = source.seen if folder.startswith(ROOT) else source.below
+    files = {path: of for path, of in paths.items() if source.within(path).startswith(prefix)}
     return None, Build(context=context, digest=digest(files))
 
 
@@ -148,7 +160,7 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
         return {"requirements": None, "python": None, "image": of}
     requirements = spec.environment.requirements
     return {
-        "requirements": requirements and source.below.get(requirements),
+        "requirements": source.content(requirements),
         "python": spec.environment.python,
         "image": None,
         **project_of(spec, source),
@@ -158,9 +170,25 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
 def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     if spec.release is None:
         return None
-    serve = spec.release.serve
+    serve, batch = spec.release.serve, spec.release.batch
+    if serve is None:
+        assert batch is not None
+        return _batched(spec, source, batch)
     return {
         "serve": serve.model_dump(mode="json", exclude=_unserved(serve)),
+        "params": serve_params(spec),
+        "reads": serve_reads(spec, source),
+        "environment": environment_of(spec, source, None),
+    }
+
+
+def _batched(spec: Pipeline, source: Source, batch: Batch) -> dict[str, Any]:
+    """The same of a batch: a pointer alone is to the model and nothing else."""
+    if batch.run is None:
+        return {"batch": {}}
+    times = {"schedule", "timeout"}  # say when, and not what
+    return {
+        "batch": batch.model_dump(mode="json", exclude={"reads", *times}),
         "params": serve_params(spec),
         "reads": serve_reads(spec, source),
         "environment": environment_of(spec, source, None),
@@ -178,13 +206,17 @@ def _unserved(serve: Serve) -> set[str]:
 
 
 def serve_params(spec: Pipeline) -> dict[str, str]:
-    """The parameters that the server's command names, as it is given them."""
-    if spec.release is None:
+    """The parameters that the command and variables of the server, or the batch, name, as it is
+    given them."""
+    used = (spec.release.serve or spec.release.batch) if spec.release is not None else None
+    if used is None or used.run is None:
         return {}
-    named = {p.name for p in placeholders(spec.release.serve.run) if p.kind == "params"}
+    found = (*placeholders(used.run), *placeholders_of(used.env))
+    named = {p.name for p in found if p.kind == "params"}
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
 
 
 def serve_reads(spec: Pipeline, source: Source) -> dict[str, str]:
-    """The files that the server reads, as its package's digest covers them."""
-    return reads_of(spec, source, spec.release.serve.reads) if spec.release else {}
+    """The files that the server, or the batch, reads, as its package's digest covers them."""
+    used = spec.release is not None and spec.release.run
+    return reads_of(spec, source, spec.release.reads) if spec.release and used else {}
