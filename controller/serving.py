@@ -30,6 +30,7 @@ from deployers.protocol import Bounds, Deployer, Desired, Server
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
 
+PYTHONPATH = "PYTHONPATH"
 SOON = 5.0
 """Seconds in which an image that is there is found."""
 
@@ -109,6 +110,8 @@ class Serving:
         if image is None:
             ready = await self._environment(version, checkout)
             own, programs = variables_in(ready, own), packages_of(ready)
+            if programs and PYTHONPATH in filled:
+                filled[PYTHONPATH] += f":{programs[0]}"
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
             run=serve.run,
@@ -118,8 +121,8 @@ class Serving:
             root=str(root),
             image=image,
             environment=own,
-            templates={name: filled[name] for name in filled if name not in serve.secrets},
             programs=tuple(map(str, programs)),
+            templates={name: filled[name] for name in filled if name not in serve.secrets},
             ready=serve.ready,
             predict=serve.predict,
             bounds=Bounds(

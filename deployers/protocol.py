@@ -57,10 +57,10 @@ class Server(Value):
     """An immutable reference to the image it runs in; None: it is a process of the machine."""
     environment: dict[str, str] = {}
     """Variables for the process, secrets included; never logged."""
-    templates: dict[str, str] = {}
-    """More variables, with placeholders as `run`; over those of the same name."""
     programs: tuple[str, ...] = ()
     """Paths of what it imports beside its virtual environment, read-only."""
+    templates: dict[str, str] = {}
+    """More variables, with placeholders as `run`; over those of the same name."""
     ready: str
     """HTTP path that answers 200 once the server can serve."""
     predict: str

@@ -33,7 +33,7 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             yield _no_effect(loaded, (*place_of(name), "network"), message)
     everywhere = {pipeline.executor_of(name) for name in parts}
     if everywhere == {"docker"}:
-        for key in ("requirements", "python"):
+        for key in ("requirements", "project", "python"):
             if getattr(pipeline.environment, key) is not None:
                 message = f"`{key}` does nothing in containers: install it in the image"
                 yield _no_effect(loaded, ("environment", key), message)

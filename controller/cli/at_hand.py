@@ -1,12 +1,11 @@
 """What `validate` looks at beside the spec: the environment's files, and secrets that are known."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.cli.folders import below
-from controller.planning import Checkout, checkout_of, tracked
+from controller.machine.runs.graph import Source
 from controller.secrets import Secrets
 from controller.settings_file import SECRET, load_secrets, load_settings
 from controller.surveys import Look
@@ -26,17 +25,15 @@ class Known(NamedTuple):
     where: str
 
 
-def with_files(loaded: Loaded, folder: Path, sources: dict[str, str]) -> Loaded:
-    """The spec in `folder` with what is wrong with the files of its environment, as they are on
-    the disk; `sources` takes those in which a problem is told."""
-    checkout = _checkout(folder)
-    files = {_within(checkout, name) for name in below(folder)}
-    if checkout.top != folder:
-        files |= {path for path in _tracked(checkout) if (checkout.top / path).exists()}
-    look = Look(loaded, checkout.folder, files)
+def with_files(
+    loaded: Loaded, source: Source, files: Collection[str], sources: dict[str, str]
+) -> Loaded:
+    """The spec with what is wrong with the files of its environment, as they are on the disk:
+    `files` are those of the repository. `sources` takes those in which a problem is told."""
+    look = Look(loaded, source.folder, files)
     while wanted := look.wanted():
         for path in wanted:
-            look.give(path, _read(checkout.top / path))
+            look.give(path, _read(Path(source.repository) / path))
     found, _ = look.end()
     listed = requirements_file(loaded)
     if any(problem.file == listed for problem in found.problems):
@@ -87,34 +84,15 @@ def _named(loaded: Loaded) -> Mapping[str, Place]:
     for name, dataset in pipeline.datasets.items():
         if dataset.query is not None:
             places.append((("datasets", name, "query", "url"), (dataset.query.secret,)))
-    if pipeline.release is not None:
-        used = pipeline.release.serve or pipeline.release.batch
-        named = used.secrets if used is not None else ()
-        places.append((("release", pipeline.release.where, "secrets"), named))
+    used = pipeline.release.serve or pipeline.release.batch if pipeline.release else None
+    if pipeline.release is not None and used is not None:
+        places.append((("release", pipeline.release.where, "secrets"), used.secrets))
     for at, one in enumerate(pipeline.notify):
         places.append((("notify", at, "to"), (match[1] for match in NAMED.finditer(one.to))))
     for path, names in places:
         for at, name in enumerate(names):
             found.setdefault(name, (*path, at) if path[-1] == "secrets" else path)
     return found
-
-
-def _checkout(folder: Path) -> Checkout:
-    try:
-        return checkout_of(folder)
-    except NeedsHuman:
-        return Checkout(folder, "")
-
-
-def _tracked(checkout: Checkout) -> Iterable[str]:
-    try:
-        return tracked(checkout)
-    except NeedsHuman:
-        return ()
-
-
-def _within(checkout: Checkout, name: str) -> str:
-    return f"{checkout.folder}/{name}" if checkout.folder else name
 
 
 def _read(path: Path) -> bytes | None:

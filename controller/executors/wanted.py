@@ -1,6 +1,8 @@
 """What an environment is to hold, and how that comes into it."""
 
+import os
 import re
+import shutil
 import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -182,11 +184,19 @@ def names_of(recipe: Recipe) -> Collection[str]:
 
 
 def _lay_out(checkout: Path, top: Path, files: Iterable[str]) -> None:
-    """Copy these, where they are: nothing else of the commit is there to be read."""
+    """Copy these, where they are: nothing else of the commit is there to be read. A link is what
+    it leads to, as in its digest, and nothing if that is outside."""
+    whole = checkout.resolve()
     for file in files:
-        source, copy = checkout / file, top / file
-        if source.is_file() and not source.is_symlink():
-            copy.parent.mkdir(parents=True, exist_ok=True)
+        source, copy = (checkout / file).resolve(), top / file
+        if not source.is_relative_to(whole):
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, symlinks=True)
+            for folder, _, _ in os.walk(copy):
+                Path(folder).chmod(0o755)  # a build may write beside the sources
+        elif source.is_file():
             copy.write_bytes(source.read_bytes())
 
 

@@ -85,8 +85,8 @@ class Found:
         if has_credentials(address):
             self.wrong(
                 f"the address {bare(address)} holds a password or a token in the repository: "
-                "revoke it, take it out and lock again; the controller's own "
-                "UV_INDEX_NAME_PASSWORD, or its .netrc, opens an index",
+                "revoke it, take it out and lock again; with UV_INDEX in the controller's own "
+                "environment it opens an index",
                 code="credentials",
             )
 

@@ -79,7 +79,7 @@ def _option(number: int, line: str) -> Line | None:
         return Line(
             number,
             f"the address {bare(value)} holds a password or a token in the repository: revoke it "
-            "and take it out; the controller's own UV_INDEX_URL or .netrc opens an index",
+            "and take it out; with UV_INDEX in the controller's own environment it opens an index",
             is_error=True,
             code="credentials",
         )
@@ -107,6 +107,6 @@ def _loose(number: int, line: str, file: str) -> Line | None:
     source = file.rpartition("/")[2].removesuffix(".txt")
     return Line(
         number,
-        f"{one.name} is not pinned: a later build of the same file may differ; "
-        f"`uv pip compile {source}.in -o {source}.txt` pins what a file {source}.in asks for",
+        f"{one.name} is not pinned: a later build of the same file may differ; name it in "
+        f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
     )

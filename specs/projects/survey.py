@@ -5,6 +5,7 @@ The texts that it takes are asked for as it goes: `wanted` names those that are 
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -238,9 +239,15 @@ def _toml(asked: Asked, path: str) -> dict[str, Any]:
     if (message := conflict_message(text)) is not None:
         raise _WrongError(f"{path}: {message}")
     try:
-        return tomllib.loads(text)
+        return _parsed(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _WrongError(f"{path} is not TOML: {error}") from None
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> dict[str, Any]:
+    """A lock is long, and asked for more than once; nobody changes what is read."""
+    return tomllib.loads(text)
 
 
 def _text(asked: Asked, path: str) -> str | None:

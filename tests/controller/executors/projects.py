@@ -93,14 +93,18 @@ def spec_of(top: Path) -> Pipeline:
 
 def source_of(top: Path) -> Source:
     """The repository as a commit of all that lies there would be."""
-    paths = [path for path in sorted(top.rglob("*")) if path.is_file()]
-    files = {path.relative_to(top).as_posix(): digest(path.read_bytes()) for path in paths}
+    paths = [path for path in sorted(top.rglob("*")) if path.is_file() or path.is_symlink()]
+    files = {path.relative_to(top).as_posix(): _id(path) for path in paths}
     pipeline = spec_of(top)
     texts: dict[str, str | None] = {}
     while (found := survey(Asked(pipeline.environment, "", files, texts, "3.11.1"))).wanted:
         texts |= {path: (top / path).read_text() for path in found.wanted}
     assert found.troubles == (), found.troubles
     return Source(repository="team", commit="c" * 40, folder="", files=files, project=found.project)
+
+
+def _id(path: Path) -> str:
+    return digest(path.read_bytes() if path.is_file() else str(path.readlink()).encode())
 
 
 def recipe(top: Path) -> Recipe:

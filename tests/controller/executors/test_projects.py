@@ -90,6 +90,22 @@ async def test_a_package_sees_when_it_is_built_what_its_key_covers_and_nothing_e
     assert not (ready.environment.parent / "libs").exists()
 
 
+async def test_sources_behind_a_link_are_what_it_leads_to_inside_the_repository(
+    virtualenvs: Virtualenvs, top: Path, tmp_path: Path
+) -> None:
+    (top / "libs" / "shared" / "src").rename(top / "code")
+    (top / "code").chmod(0o555)  # as a checkout is
+    (top / "libs" / "shared" / "src").symlink_to("../../code")
+    assert says(await virtualenvs.get(wanted(top), None), "shout") == "X is 1\n"
+    (top / "code").chmod(0o755)
+    (top / "code").rename(tmp_path / "outside")
+    (top / "libs" / "shared" / "src").unlink()
+    (top / "libs" / "shared" / "src").symlink_to(tmp_path / "outside")
+    ready = await virtualenvs.get(wanted(top), None)
+    with pytest.raises(subprocess.CalledProcessError):
+        says(ready, "shout")
+
+
 async def test_a_package_that_changed_is_built_again_and_nothing_else_is(
     virtualenvs: Virtualenvs, top: Path
 ) -> None:
