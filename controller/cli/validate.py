@@ -94,7 +94,7 @@ def check_files(files: Mapping[Path, Path]) -> Checked:
         if top not in there:
             there[top] = set(below(top))
         seen = {seen_from(source.folder, file) for file in there[top]}
-        loaded = check_at(content, name, source, seen)
+        loaded = check_at(content, name, source, seen, top)
         problems += loaded.problems
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
