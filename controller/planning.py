@@ -171,7 +171,7 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     path = source.within(SPEC_FILE)
     if path not in files:
         return None
-    return check_at(_read(checkout, commit, path) or b"", path, source)
+    return check_at(_read(checkout, commit, path) or b"", path, source, top=checkout.top)
 
 
 def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
@@ -205,14 +205,18 @@ def tracked_from(folder: Path, top: Path | None = None) -> Source:
 
 
 def check_at(
-    content: bytes, file: str, source: Source, files: Collection[str] | None = None
+    content: bytes,
+    file: str,
+    source: Source,
+    files: Collection[str] | None = None,
+    top: Path | None = None,
 ) -> Loaded:
     """A spec, checked against what git has, and against the `files` that are there as the spec
-    sees them, if these are others."""
+    sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
     there = seen.keys() if files is None else files
-    kept = pointers(seen)
-    return check(content, file, there, absent(seen, is_installed()), kept, source.folder)
+    kept, clone = pointers(seen), str(top.resolve()) if top is not None else ""
+    return check(content, file, there, absent(seen, is_installed()), kept, source.folder, clone)
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -397,7 +401,9 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     else:
         file = path / SPEC_FILE
         content = file.read_bytes() if file.is_file() else None
-        loaded = check_at(content, str(file), source) if content is not None else None
+        loaded = (
+            check_at(content, str(file), source, top=checkout.top) if content is not None else None
+        )
     if loaded is None:
         raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
     loaded, source = with_project(checkout, loaded, source)

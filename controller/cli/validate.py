@@ -100,7 +100,7 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
         if top not in there:
             there[top] = set(below(top))
         seen = {seen_from(source.folder, file) for file in there[top]}
-        loaded = check_at(content, name, source, seen)
+        loaded = check_at(content, name, source, seen, top)
         loaded = with_files(loaded, source, there[top], sources)
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text

@@ -135,7 +135,7 @@ class Repositories:
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        seen = source.seen
+        seen = source.model_copy().seen  # of a copy, so that it is not kept with the commit
         missing, kept = absent(seen, is_installed()), pointers(seen)
         loaded = await asyncio.to_thread(
             check, text, path, seen.keys(), missing, kept, source.folder
