@@ -13,6 +13,7 @@ from tests.scenarios.shapes import new_user
 TRIPS = {"dataframe_split": {"columns": ["hour", "distance"], "data": [[8, 12.5], [3, 1.0]]}}
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(400)
 def test_a_delta_table_comes_from_a_clone_into_production(tmp_path: Path) -> None:
     with new_user("delta-mlflow", tmp_path, patience=300.0) as shape:
