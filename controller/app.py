@@ -50,14 +50,12 @@ from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
 from controller.queues import Queues
 from controller.renaming import Watched, heed_names
-from controller.reports import (
-    Forge,
-    ForgeByRepository,
-    NotesForge,
-    PolicyApplier,
-    ReportApplier,
-)
+from controller.reports.applier import ReportApplier
+from controller.reports.by_notes import NotesForge
+from controller.reports.by_repository import ForgeByRepository
 from controller.reports.links import on_github
+from controller.reports.policies import PolicyApplier
+from controller.reports.protocol import Forge
 from controller.saving import Saving
 from controller.secrets import Secrets
 from controller.serving import Serving

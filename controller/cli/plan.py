@@ -12,7 +12,7 @@ from controller.buckets.stores import Stores
 from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
 from controller.cli.printing import show
-from controller.cli.reach import Reach, find_settings, open_store, reach
+from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.runs.plan import Plan, Planned
 from controller.planning import WORK_TREE, gather
@@ -70,7 +70,7 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     async def run() -> Plan:
         if here is None:
             return await make_plan(spec, source, top, policy=policy, rules=rules, stores=stores)
-        async with open_store(here.home) as store:
+        async with open_state(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
             made = await make_plan(
                 spec, source, top, policy=policy, rules=rules, cache=cache, stores=stores
