@@ -103,7 +103,8 @@ def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.model is not None:
         places.append((("model",), pipeline.model))
     if pipeline.gates.model is not None:
-        places.append((("gates", "model", "predictions"), pipeline.gates.model.predictions))
+        evidence = pipeline.gates.model.evidence.items()
+        places += [(("gates", "model", name), reference) for name, reference in evidence]
     for path, reference in places:
         names = _known(loaded, reference)
         if str(reference) not in names:

@@ -26,6 +26,10 @@ def lint_files(
         file = as_seen(named, folder)
         if file not in known and not below_absent(file, absent):
             yield _missing(loaded, path, named, known)
+    for name, dataset in pipeline.datasets.items():
+        if _may_be_inside(dataset.uri, folder):
+            message = f"`datasets.{name}` is, or may be, in the spec's folder: name it from there"
+            yield loaded.problem("roundabout", ("datasets", name, "uri"), message)
     paths = pipeline.triggers.commits.paths
     if not any(admits(paths, file, folder) for file in known):
         message = "`triggers.commits.paths` admits no file: no commit starts a run"
@@ -38,6 +42,17 @@ def lint_files(
     if pipeline.release is not None:
         here, globs = ("release", "serve", "reads"), _seen(pipeline.release.serve.reads, folder)
         yield from _globs(loaded, here, globs, known, absent)
+
+
+def _may_be_inside(uri: str, folder: str) -> bool:
+    """Whether data is named from the root that the spec's folder holds: it would be the same data
+    by another address, and whose suite goes for which data is told by addresses."""
+    if not uri.startswith(ROOT) or not folder:
+        return False
+    parts = uri.removeprefix(ROOT).split("/")
+    end = next((place for place, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    ours = folder.split("/")
+    return all(one == other for one, other in zip(parts[:end], ours, strict=False))
 
 
 def _seen(globs: Sequence[str] | None, folder: str) -> tuple[str, ...]:
@@ -93,12 +108,14 @@ def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> I
         return
     for word in words:
         script = word[0] if len(word) == 1 and isinstance(word[0], str) else ""
-        if script.startswith(("/", "-", "../")) or not script.endswith(_SCRIPTS):
+        if script.startswith(("/", "-", "@")) or not script.endswith(_SCRIPTS):
+            continue
+        if ".." in script.split("/"):  # `lint_paths` looks where it leads
             continue
         script = script.removeprefix("./")
         here = ("steps", name, "run")
         if script not in known:
-            near = nearest(script, known)
+            near = nearest(script, [file for file in known if not file.startswith(ROOT)])
             message = f"there is no file {script}"
             yield loaded.problem("missing-file", here, message, severity="warning", nearest=near)
             return

@@ -93,7 +93,8 @@ class DataTrigger(Spec):
     datasets: Many[Name] = Field(min_length=1, description="Names under `datasets`.")
     quiet: Duration = Field(
         default=timedelta(seconds=30),
-        description="How long nothing may have changed before the data counts as complete.",
+        description="How long nothing may have changed before the data counts as complete; a "
+        "commit of a table is complete at once, unless this is said.",
     )
     marker: Text | None = Field(
         default=None,

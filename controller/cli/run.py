@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import Ended
 from controller.cli.shown import read_reports
 from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.planning import (
+    WORK_TREE,
     Checkout,
     about,
     checkout_of,
@@ -116,19 +118,20 @@ def run(
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
+    source = Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files)
     spec = _valid(spec_at(checkout, sha, files), path, sha)
     branch, subject = about(checkout, sha)
     asked = here.Asked(
         checkout=checkout,
         spec=spec,
-        source=Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files),
+        source=source,
         branch=branch,
         why=f"`headgate run` of {sha[:12]}: {subject}",
         rules=_rules(checkout, base, spec.metadata.name) if base else None,
         fresh=no_cache,
     )
     plan = _rules_that_change(asked, base) if base else None
-    left_out = _left_out(checkout, files) if commit == "HEAD" else []
+    left_out = _left_out(checkout, spec, source) if commit == "HEAD" else []
     logs.set_up(level="ERROR")
     guard = running.Guard(form == "github")
     with guard:
@@ -228,12 +231,17 @@ def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
     )
 
 
-def _left_out(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
-    """The paths below the spec's folder at which the work tree is not as committed."""
-    now = work_tree(checkout)
-    prefix = f"{checkout.folder}/" if checkout.folder else ""
-    differ = {path for path in {*now, *files} if now.get(path) != files.get(path)}
-    return sorted(path for path in differ if path.startswith(prefix))
+def _left_out(checkout: Checkout, spec: Spec, source: Source) -> list[str]:
+    """The paths at which the work tree is not as committed, as the spec sees them: in its folder,
+    and what it names outside of that."""
+    here_now = Source(
+        repository=source.repository,
+        commit=WORK_TREE,
+        folder=source.folder,
+        files=work_tree(checkout),
+    )
+    files, now = with_outside(spec, source), with_outside(spec, here_now)
+    return sorted(path for path in {*now, *files} if now.get(path) != files.get(path))
 
 
 @contextmanager

@@ -221,8 +221,8 @@ class Workspace:
                 "suite": {"path": str(checkout / suite), "origin": suite},
                 "reading": asked.get("reading", {}),  # none in an attempt of an older controller
             }
-        tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
-        files = {name: str((await self._input(attempt, name, own)).path) for name in tables}
+        evidence = [name for name in attempt.inputs if name != "model"]
+        files = {name: str((await self._input(attempt, name, own)).path) for name in evidence}
         return _model_request(attempt, files, checkout).model_dump(mode="json")
 
 
@@ -301,7 +301,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -
         kind = "could_not_run" if asked["baseline_lost"] else "first_model"
         baseline = {"kind": kind, "reason": asked["no_baseline"]}
     candidate: object = files.get("candidate")
-    if candidate is None:
+    if candidate is None and asked["gate"].get("predictions"):
         kind = "could_not_run" if asked["exam"] else "missing"
         candidate = {"kind": kind, "reason": asked["no_candidate"]}
     file = from_root(SPEC_FILE, attempt.folder)
@@ -318,6 +318,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -
                 "candidate": candidate,
                 "exam": asked["exam"],
                 "baseline": baseline,
+                **_numbers_request(asked, files),
                 "same_model": "model" in attempt.inputs
                 and asked["baseline_model"] == attempt.inputs["model"].digest,
                 "gate": asked["gate"],
@@ -327,3 +328,23 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -
             }
         )
     )
+
+
+def _numbers_request(asked: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """What of the request is about numbers of the team's own; empty where the gate names none."""
+    if not asked["gate"].get("metrics"):
+        return {}
+    numbers: object = files.get("numbers")
+    if numbers is None:
+        kind = "could_not_run" if asked["exam"] else "missing"
+        numbers = {"kind": kind, "reason": asked["no_numbers"]}
+    if "baseline_numbers" in files:
+        baseline = {
+            "kind": "numbers",
+            "path": files["baseline_numbers"],
+            "subject": asked["baseline_called"],
+        }
+    else:
+        kind = "could_not_run" if asked["baseline_numbers_lost"] else "first_model"
+        baseline = {"kind": kind, "reason": asked["no_baseline_numbers"]}
+    return {"numbers": numbers, "baseline_numbers": baseline}

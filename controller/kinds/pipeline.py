@@ -190,6 +190,7 @@ class PipelineKind:
             marked=bool(listing.marked),
             unmarked=listing.unmarked,
             at=listing.at,
+            whole=listing.whole,
         )
 
     async def _reports(self, letter: Letter) -> tuple[Report, ...]:

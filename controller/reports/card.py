@@ -141,7 +141,9 @@ def _metrics(card: Card) -> Iterator[str]:
     ]
     heads = ["Metric", f"{held} → v{card.version.number}", "Difference", "Interval"]
     yield table(heads, rows, right=(1, 2, 3))
-    yield f"Measured on {report.metrics[0].n:,} rows."
+    counts = [one.n for one in report.metrics if one.n is not None]
+    if counts:
+        yield f"Measured on {counts[0]:,} rows."
     notes = [f"- {escape(one.metric)}: {escape(one.note)}" for one in report.metrics if one.note]
     yield "\n".join(notes[:MOST_ROWS])
 
@@ -186,7 +188,8 @@ def _difference(one: Measured) -> list[str]:
     if one.difference is None:
         return ["", ""]
     found = one.interval
-    sure = found is not None and (found.low > 0 or found.high < 0)
+    known = one.greater_is_better is not None
+    sure = known and found is not None and (found.low > 0 or found.high < 0)
     better = (one.difference > 0) == one.greater_is_better
     mark = ("▲" if better else "▼") if sure else ""
     interval = f"{signed(found.low)} to {signed(found.high)}" if found else ""

@@ -19,7 +19,8 @@ SECRET = "correct-horse-battery"
 
 
 class Site(Protocol):
-    """What the suite needs of a place. Its commit holds `said.txt`, which says `committed`."""
+    """What the suite needs of a place. Its commit holds `said.txt`, which says `committed`, in the
+    spec's folder, and `shared/note.txt`, which says `beside`, in that of the repository."""
 
     folder: Path
     """A folder that steps can reach, for what they tell the test past the executor."""
@@ -137,6 +138,23 @@ class ExecutorContract:
         async with site.open() as executor:
             assert (await run(executor, attempt)).state is State.SUCCEEDED
             assert await printed(executor, attempt) == "committed\n"
+
+    async def test_a_step_finds_what_it_reads_of_the_repository_by_its_root(
+        self, site: Site
+    ) -> None:
+        attempt = site.attempt(
+            "sh -c 'cat {root}/shared/note.txt $NOTES ../../shared/note.txt; echo $SAID'",
+            files=("said.txt", "//shared/note.txt"),
+            env={
+                "NOTES": "{root}/shared/note.txt",
+                "SAID": "{params.word} {{}}",
+                "OLD": '{"a": {}}',
+            },
+            params={"word": "yes"},
+        )
+        async with site.open() as executor:
+            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert await printed(executor, attempt) == "beside\nbeside\nbeside\nyes {}\n"
 
     async def test_what_a_step_writes_where_it_stands_no_other_attempt_reads(
         self, site: Site

@@ -28,6 +28,8 @@ class Listing(Value):
     """The object store that is away or refuses, if that is the problem."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
+    whole: bool = False
+    """Whether it is a commit of a table: no part of it is to come."""
 
 
 class Seen(Value):
@@ -156,6 +158,8 @@ def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, at: flo
         return 0.0
     if trigger.marker is not None:
         return 0.0 if listing.marked else LOOK
+    if listing.whole and "quiet" not in trigger.model_fields_set:
+        return 0.0  # who says `quiet` wants to wait for several commits
     return max(0.0, seen.since + trigger.quiet.total_seconds() - at)
 
 

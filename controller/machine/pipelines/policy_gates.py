@@ -10,6 +10,7 @@ from controller.machine.runs import exam
 from controller.machine.runs.graph import Rules
 from controller.machine.runs.judging import suites_for
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
+from specs.metrics import is_own
 from specs.model import Pipeline
 from specs.references import DatasetReference
 from specs.values import format_percent
@@ -143,7 +144,7 @@ def _trains_on(spec: Pipeline) -> set[str]:
 def _examines(spec: Pipeline) -> set[str]:
     """The datasets that the predictions come from, but by way of the model."""
     gate = spec.gates.model
-    return _datasets_of(spec, exam.steps_of(spec, gate.predictions)) if gate else set()
+    return _datasets_of(spec, exam.steps_of(spec, *gate.evidence.values())) if gate else set()
 
 
 def _datasets_of(spec: Pipeline, steps: Iterable[str]) -> set[str]:
@@ -178,6 +179,7 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
     for name in (
         "predictions",
         "columns",
+        "metrics",
         "task",
         "positive",
         "threshold",
@@ -193,7 +195,7 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
             "slices": not set(before.slices) <= set(after.slices),
             "minimum_slice_rows": after.minimum_slice_rows > before.minimum_slice_rows,
             "small_slices": strict.index(after.small_slices) < strict.index(before.small_slices),
-        }.get(name, True)
+        }.get(name, was is not None or name not in ("predictions", "columns", "metrics"))
         if name == "positive":  # a label, no setting: 1.0 is no percentage, and true not "on"
             was, now = (None if each is None else str(each) for each in (was, now))
         yield Change(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
@@ -214,7 +216,8 @@ def _checks(gate: ModelGate | None) -> dict[str, Check]:
 def _said(check: Check) -> str:
     if isinstance(check, PairedCheck):
         margin, sure = check.not_worse_than_baseline_by, format_percent(check.confidence)
-        text = f"not worse than the baseline by more than {margin:g} (confidence {sure})"
+        how = f"{check.better} is better" if is_own(check.metric) else f"confidence {sure}"
+        text = f"not worse than the baseline by more than {margin:g} ({how})"
     else:
         limits = [
             f"{word} {limit:g}"
@@ -230,7 +233,7 @@ def _is_looser(was: Check, now: Check) -> bool:
         return True
     if isinstance(was, PairedCheck) and isinstance(now, PairedCheck):
         margin = now.not_worse_than_baseline_by > was.not_worse_than_baseline_by
-        return margin or now.confidence < was.confidence
+        return margin or now.confidence < was.confidence or now.better != was.better
     if isinstance(was, AbsoluteCheck) and isinstance(now, AbsoluteCheck):
         return _fell(was.at_least, now.at_least) or rose(was.at_most, now.at_most)
     return True

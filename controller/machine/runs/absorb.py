@@ -48,7 +48,8 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
         upstream = nodes.get(origin.node or "")
         if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
             why = (upstream.failed or upstream.skipped or "")[:500]
-            reason = f"the {name} could not be evaluated on this data: {why}"
+            whose = "baseline" if name.startswith("baseline") else "candidate"
+            reason = f"the {whose} could not be evaluated on this data: {why}"
             request = {**node.attempt.request, f"no_{name}": reason}
             node = node.model_copy(
                 update={

@@ -1,6 +1,7 @@
-"""PURE. What a candidate is examined by: the steps that make its predictions, and their data.
+"""PURE. What a candidate is examined by: the steps that make its predictions and numbers, and their
+data.
 
-The model under examination is not part of its exam; all else that the predictions come from is:
+The model under examination is not part of its exam; all else that these come from is:
 the steps' commands and environments, the files that they read, and the data. Steps are compared by
 what they do, whatever they are called.
 """
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from controller.machine.runs.graph import LINK, From, Rules, Source
 from controller.machine.runs.nodes import origin_of, step_node
 from specs.digests import short
+from specs.gates import Evidence
 from specs.globs import ROOT, matches
 from specs.model import Pipeline
 from specs.references import StepReference
@@ -27,33 +29,38 @@ class Part(NamedTuple):
     now: str
 
 
-def predictions_of(spec: Pipeline, rules: Rules) -> StepReference | None:
-    """Where a spec makes the predictions that the gate of its base judges; None if it does not.
+def evidence_of(spec: Pipeline, rules: Rules) -> dict[Evidence, StepReference]:
+    """Where a spec makes what the gate of its base judges, as far as it does.
 
-    Under the base's name for them, else where its own gate says, else the one output of that name
+    Under the base's name for it, else where its own gate says, else the one output of that name
     whose step is given the model.
     """
     asked = rules.spec.gates.model
     if asked is None:
-        return None
-    named = spec.steps.get(asked.predictions.step)
-    if named is not None and asked.predictions.output in named.outputs:
-        return asked.predictions
-    if spec.gates.model is not None:
-        return spec.gates.model.predictions
+        return {}
+    made = {kind: _made(kind, output, spec) for kind, output in asked.evidence.items()}
+    return {kind: output for kind, output in made.items() if output is not None}
+
+
+def _made(kind: Evidence, asked: StepReference, spec: Pipeline) -> StepReference | None:
+    named = spec.steps.get(asked.step)
+    if named is not None and asked.output in named.outputs:
+        return asked
+    if spec.gates.model is not None and kind in spec.gates.model.evidence:
+        return spec.gates.model.evidence[kind]
     alike = [
         name
         for name, step in spec.steps.items()
-        if asked.predictions.output in step.outputs and spec.model in step.inputs.values()
+        if asked.output in step.outputs and spec.model in step.inputs.values()
     ]
     if len(alike) != 1:
         return None
-    return StepReference(step=alike[0], output=asked.predictions.output)
+    return StepReference(step=alike[0], output=asked.output)
 
 
-def steps_of(spec: Pipeline, predictions: StepReference) -> tuple[str, ...]:
-    """The steps that the predictions come from, each after those that it reads from. That which
-    makes the model is one only if something else of it is read."""
+def steps_of(spec: Pipeline, *outputs: StepReference) -> tuple[str, ...]:
+    """The steps that outputs come from, each after those that it reads from. That which makes the
+    model is one only if something else of it is read."""
     found: list[str] = []
 
     def visit(name: str) -> None:
@@ -64,15 +71,18 @@ def steps_of(spec: Pipeline, predictions: StepReference) -> tuple[str, ...]:
                 visit(reference.step)
         found.append(name)
 
-    visit(predictions.step)
+    for output in outputs:
+        visit(output.step)
     return tuple(found)
 
 
 def is_apart(spec: Pipeline) -> bool:
     """Whether a spec's candidate can be examined by other than itself: what trains the model does
-    not write the predictions, too."""
+    not write what it is judged by, too."""
     gate, model = spec.gates.model, spec.model
-    return gate is not None and model is not None and gate.predictions.step != model.step
+    if gate is None or model is None:
+        return False
+    return all(output.step != model.step for output in gate.evidence.values())
 
 
 def changed(spec: Pipeline, source: Source, rules: Rules) -> tuple[Part, ...]:
@@ -81,10 +91,14 @@ def changed(spec: Pipeline, source: Source, rules: Rules) -> tuple[Part, ...]:
     asked = rules.spec.gates.model
     if asked is None:
         return ()
-    mine = predictions_of(spec, rules)
-    if mine is None:
-        return (Part(f"steps.{asked.predictions.step}", "makes the predictions", "removed"),)
-    found = _Comparison(rules, Rules(spec=spec, source=source)).outputs(asked.predictions, mine)
+    made = evidence_of(spec, rules)
+    compare = _Comparison(rules, Rules(spec=spec, source=source))
+    found: list[Part] = []
+    for kind, output in asked.evidence.items():
+        if kind in made:
+            found += compare.outputs(output, made[kind])
+        else:
+            found.append(Part(f"steps.{output.step}", f"makes the {kind}", "removed"))
     return tuple(dict.fromkeys(found))
 
 
@@ -97,7 +111,7 @@ def data_of(spec: Pipeline, source: Source, rules: Rules) -> dict[str, str]:
         return {}
     names = (
         origin.dataset
-        for step in steps_of(rules.spec, gate.predictions)
+        for step in steps_of(rules.spec, *gate.evidence.values())
         for origin in map(origin_of, rules.spec.steps[step].inputs.values())
         if origin.dataset is not None
     )
@@ -143,7 +157,7 @@ def _same_data(name: str, spec: Pipeline, source: Source, rules: Rules) -> str:
 
 
 class _Comparison:
-    """Of two exams, from their predictions up to the data."""
+    """Of two exams, from what is judged up to the data."""
 
     def __init__(self, before: Rules, after: Rules) -> None:
         self._before = before

@@ -183,7 +183,7 @@ def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
                     node.name,
                     {**node.definition, "baseline": None},
                     dict(node.reads),
-                    {i: str(of) for i, of in node.inputs.items() if i != "baseline"},
+                    {i: str(of) for i, of in node.inputs.items() if not i.startswith("baseline")},
                 ]
                 for node in own
             ],
