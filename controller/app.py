@@ -26,6 +26,7 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.github.connect import connect
 from controller.github.sweep import HOUR
+from controller.kinds.batches import Batches
 from controller.kinds.endings import Endings
 from controller.kinds.environment import EnvironmentKind
 from controller.kinds.past import Pasts
@@ -42,12 +43,15 @@ from controller.machine.actions import (
     RunSmoke,
     Send,
     StartAttempt,
+    StartBatch,
     WriteEnvironment,
 )
 from controller.machine.core import Action, Key, Message
+from controller.machine.environments.job import owner_of
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
+from controller.queries.asking import Versions as Questions
 from controller.queues import Queues
 from controller.renaming import Watched, heed_names
 from controller.reports.applier import ReportApplier
@@ -116,6 +120,9 @@ class App:
         self.stores = Stores(settings.stores)
         self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
+        self.questions = Questions(
+            lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=ways.clock
+        )
         self.confinement = self._confined(home, settings.private(base))
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
@@ -134,6 +141,9 @@ class App:
         self.watch = Watch(self.send, bucket_poll, ways)
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
+        )
+        self.batches = Batches(
+            self.versions, self.catalog, self.repositories, self.executor, self.endings
         )
         self.serving = self._serving(home, virtualenvs)
         self.notifier, self.saving = self._telling()
@@ -243,6 +253,7 @@ class App:
             Pasts(self.repositories, self.branches, self.versions, self.artifacts),
             self.settings.ports,
             self.ways.clock,
+            self.batches,
             self.github.proposals if self.github else None,
         )
         pulls = self.github.pulls if self.github else None
@@ -254,6 +265,7 @@ class App:
             self.artifacts,
             self.watch,
             self.branches,
+            self.questions,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
         )
         runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
@@ -286,6 +298,7 @@ class App:
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
             Deploy: self.serving.deploy,
+            StartBatch: self.batches.start,
             RunSmoke: self.smoker.smoke,
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
@@ -327,10 +340,10 @@ class App:
         return ()
 
     async def hear_endings(self, loop: Loop) -> None:
-        """Wake a run as soon as one of its attempts ends."""
+        """Wake a run, or an environment with a batch, as soon as one of its attempts ends."""
         while True:
             attempt = await self.executor.ended()
-            loop.wake(Key("run", attempt.partition(".")[0]))
+            loop.wake(owner_of(attempt))
 
     async def hear_hints(self, loop: Loop) -> None:
         """Wake what sources hint at."""

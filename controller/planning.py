@@ -37,7 +37,9 @@ from controller.machine.runs.graph import Rules, Source
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.plans import Cache, History, Policy, history_of, plan_of
+from controller.queries.asking import Versions as Questions
 from controller.versions import Versions
+from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.lint import check
 from specs.load import Loaded
@@ -213,9 +215,11 @@ async def plan(
     rules: Rules | None = None,
     cache: Cache | None = None,
     stores: Stores | None = None,
+    questions: Questions | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
-    given. `top` is where the repository's files are; `stores`, how object stores are reached.
+    given. `top` is where the repository's files are; `stores`, how object stores are reached, and
+    `questions`, how databases are.
 
     Without a cache everything runs, and says that there is nothing to compare with. Raises what
     `plan_of` raises.
@@ -228,13 +232,14 @@ async def plan(
     baseline = await Versions(store).baseline(name) if store else None
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
+    shelf = _Shelf(top, history, stores, questions)
     for dataset in spec.datasets:
-        listed, problem = await _version(spec, dataset, source, top, history, stores)
+        listed, problem = await _version(spec, dataset, source, shelf)
         versions |= {dataset: listed} if listed else {}
         problems |= {dataset: problem} if problem else {}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
-            listed, _ = await _version(rules.spec, dataset, rules.source, top, history, stores)
+            listed, _ = await _version(rules.spec, dataset, rules.source, shelf)
             versions |= {f"{IN_BASE}{dataset}": listed} if listed else {}
     return await plan_of(
         cache,
@@ -256,7 +261,7 @@ def _lacking(spec: Spec, source: Source, rules: Rules) -> dict[str, str]:
     """Data of the base that is in the repository is not laid out for a plan."""
     why = f"it is in the repository at {rules.source.commit[:12]}; a run looks at it there"
     names = lacks(spec, source, rules)
-    uris = {name: rules.spec.datasets[name].uri for name in names}
+    uris = {name: rules.spec.datasets[name].uri or "://" for name in names}
     return {n: why for n, uri in uris.items() if in_repository(rules.source, uri) is not None}
 
 
@@ -270,26 +275,52 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
         yield "the controller has not seen this pipeline yet"
 
 
+class _Shelf(NamedTuple):
+    """Where the versions of datasets are found."""
+
+    top: Path
+    history: History
+    stores: Stores | None
+    questions: Questions | None
+
+
 async def _version(
-    spec: Spec, name: str, source: Source, top: Path, history: History, stores: Stores | None
+    spec: Spec, name: str, source: Source, shelf: _Shelf
 ) -> tuple[str | None, str | None]:
     """The version that a run would pin, listed here or else what the controller last saw; or why
     it is not known."""
-    uri = spec.datasets[name].uri
+    dataset, history = spec.datasets[name], shelf.history
+    if not dataset.is_versioned:
+        return None, "what a run takes is its version"
     try:
+        if dataset.query is not None:
+            return await _asked(dataset.query, shelf.questions), None
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
-            catalog = Catalog(Path(scratch), stores, wall=lambda: 0.0)
-            listing = await catalog.list(uri, repository=looked_in(uri, top, source.folder))
+            catalog = Catalog(Path(scratch), shelf.stores, wall=lambda: 0.0)
+            uri = dataset.uri or ""
+            root = looked_in(uri, shelf.top, source.folder)
+            listing = await catalog.list(uri, repository=root)
         if len(listing.manifest):
             return listing.manifest.digest, None
-        problem = f"there is no object at {uri}"
+        problem = f"there is no object at {dataset.uri}"
     except Failure as failure:
         problem = str(failure)
     seen = history.state.data.get(place(spec, name, source.commit)) if history.state else None
     if seen is not None and seen.ready is not None:
         return seen.ready, None
     return None, problem
+
+
+async def _asked(query: Query, questions: Questions | None) -> str:
+    """The version of a query's rows. Raises Failure."""
+    if questions is None:
+        raise NeedsHuman("the database was not asked")
+    try:
+        digest, _ = await questions.now(query)
+    except Failure as failure:
+        raise NeedsHuman(f"the database was not asked: {failure}") from None
+    return digest
 
 
 def _git(

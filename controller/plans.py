@@ -11,7 +11,7 @@ from controller.hits import look_up
 from controller.machine.core import Key
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import versions
+from controller.machine.pipelines.data import versioned, versions
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
@@ -123,7 +123,7 @@ async def plan_of(
         if not wanted:
             break
         hits |= {key: await _hit(cache, key, besides) for key in wanted}
-    everything = len(versions) == len(spec.datasets)
+    everything = all(name in versions for name in versioned(spec))
     number, model = baseline_of(graph)
     return Plan(
         pipeline=spec.metadata.name,
@@ -250,7 +250,7 @@ async def plan_of_pull(
     baseline = await Versions(cache.store).baseline(pipeline)
     seen = history.state.data if history.state else {}
     known = versions(seen, code.spec, commit)
-    unknown = {name: "not looked at yet" for name in code.spec.datasets if name not in known}
+    unknown = {name: "not looked at yet" for name in versioned(code.spec) if name not in known}
     return await plan_of(
         cache,
         code.spec,

@@ -82,6 +82,8 @@ class Serving:
         if version is None or version.spec.release is None:
             raise NeedsHuman(f"v{number} of {action.pipeline} is not in the store")
         serve = version.spec.release.serve
+        if serve is None:
+            raise NeedsHuman(f"v{number} of {action.pipeline} is no server: its release is a batch")
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
         # The server's own, so that what it writes is in no step's or other server's way.
         place = self._home / _code_of(version)

@@ -22,6 +22,7 @@ from controller.executors.virtualenvs import Virtualenvs
 from controller.git import Mirror
 from controller.machine.core import Key
 from controller.machine.environments.environment import server_name
+from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import Kept, Stored, kept, runs_of
 from controller.machine.runs.run import Run
@@ -107,9 +108,7 @@ class Sweeper:
         Raises `NeedsHuman` if one does not end.
         """
         strangers = [
-            name
-            for name in self._attempts.names()
-            if await self._store.get(Key("run", name.partition(".")[0])) is None
+            name for name in self._attempts.names() if await self._store.get(owner_of(name)) is None
         ]
         if strangers:
             await self._forget(strangers)

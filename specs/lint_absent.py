@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from specs.globs import ROOT, admits, as_seen
 from specs.load import Loaded
-from specs.model import Pipeline
+from specs.model import Pipeline, place_of
 from specs.problems import Problem
 from specs.tree import Path
 
@@ -56,20 +56,23 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[Path, str, Sequence[str]]]:
         if dataset.expectations is not None:
             where: Path = ("datasets", name, "expectations")
             yield where, f"the suite of `{name}`", (dataset.expectations,)
-        if "://" not in dataset.uri:
+        if dataset.uri is not None and "://" not in dataset.uri:
             yield ("datasets", name, "uri"), f"`datasets.{name}`", _all_of(dataset.uri)
     for where, build in _builds(pipeline):
         yield where, "the image", _all_of(build)
     if pipeline.environment.requirements is not None:
         here = ("environment", "requirements")
         yield here, "the environment", (pipeline.environment.requirements,)
-    for name, step in pipeline.steps.items():
-        where = ("steps", name) if step.reads is None else ("steps", name, "reads")
-        yield where, f"`steps.{name}`", admitted if step.reads is None else step.reads
+    for name, step in pipeline.commands.items():
+        command = place_of(name)
+        where = command if step.reads is None else (*command, "reads")
+        yield where, f"`{'.'.join(command)}`", admitted if step.reads is None else step.reads
     if pipeline.release is not None:
-        reads = pipeline.release.serve.reads
-        where = ("release", "serve") if reads is None else ("release", "serve", "reads")
-        yield where, "the model server", admitted if reads is None else reads
+        reads, how = pipeline.release.reads, pipeline.release.where
+        where = ("release", how) if reads is None else ("release", how, "reads")
+        who = "the model server" if how == "serve" else "the batch command"
+        if pipeline.release.run:
+            yield where, who, admitted if reads is None else reads
         for place, request in enumerate(pipeline.release.staging.smoke):
             if request.body is not None:
                 where = ("release", "staging", "smoke", place, "body")
@@ -79,9 +82,9 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[Path, str, Sequence[str]]]:
 def _builds(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
     if pipeline.environment.build is not None:
         yield ("environment", "build"), pipeline.environment.build
-    for name, step in pipeline.steps.items():
+    for name, step in pipeline.commands.items():
         if step.build is not None:
-            yield ("steps", name, "build"), step.build
+            yield (*place_of(name), "build"), step.build
 
 
 def _all_of(path: str) -> tuple[str, ...]:
@@ -104,7 +107,7 @@ def _is_read(globs: Sequence[str], path: str) -> bool:
 def _way_out(where: Path, path: str) -> str:
     """How to do without it, where the reader reads whatever is there."""
     match where:
-        case ("steps", _) | ("release", "serve"):
+        case ("steps", _) | ("datasets", _, "fetch") | ("release", "serve" | "batch"):
             return f"; or leave it out: `reads`, or `triggers.commits.paths: ['**', '!{path}']`"
         case (*_, "reads"):
             return f"; or leave it out: `!{path}`"

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from specs.explain import nearest
+from specs.explain import nearest, shown
 from specs.globs import ROOT, admits, as_seen, leads_through, sees
 from specs.lint_absent import Absent, below_absent, lint_absent
 from specs.load import Loaded
-from specs.model import Pipeline, Step
+from specs.model import Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.references import TemplateError, parse_run
 from specs.tree import Path
@@ -27,7 +27,7 @@ def lint_files(
         if file not in known and not below_absent(file, absent):
             yield _missing(loaded, path, named, known)
     for name, dataset in pipeline.datasets.items():
-        if _may_be_inside(dataset.uri, folder):
+        if dataset.uri is not None and _may_be_inside(dataset.uri, folder):
             message = f"`datasets.{name}` is, or may be, in the spec's folder: name it from there"
             yield loaded.problem("roundabout", ("datasets", name, "uri"), message)
     paths = pipeline.triggers.commits.paths
@@ -35,12 +35,13 @@ def lint_files(
         message = "`triggers.commits.paths` admits no file: no commit starts a run"
         here = ("triggers", "commits", "paths")
         yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
-    for name, step in pipeline.steps.items():
+    for name, step in pipeline.commands.items():
         globs = _seen(step.reads, folder)
-        yield from _globs(loaded, ("steps", name, "reads"), globs, known, absent)
+        yield from _globs(loaded, (*place_of(name), "reads"), globs, known, absent)
         yield from _scripts(loaded, name, step, known)
     if pipeline.release is not None:
-        here, globs = ("release", "serve", "reads"), _seen(pipeline.release.serve.reads, folder)
+        here = ("release", pipeline.release.where, "reads")
+        globs = _seen(pipeline.release.reads, folder)
         yield from _globs(loaded, here, globs, known, absent)
 
 
@@ -67,9 +68,9 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
         yield ("environment", "requirements"), pipeline.environment.requirements
     if pipeline.environment.build is not None:
         yield ("environment", "build"), dockerfile(pipeline.environment.build)
-    for name, step in pipeline.steps.items():
+    for name, step in pipeline.commands.items():
         if step.build is not None:
-            yield ("steps", name, "build"), dockerfile(step.build)
+            yield (*place_of(name), "build"), dockerfile(step.build)
     smoke = pipeline.release.staging.smoke if pipeline.release is not None else ()
     for place, request in enumerate(smoke):
         if request.body is not None:
@@ -113,12 +114,13 @@ def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> I
         if ".." in script.split("/"):  # `lint_paths` looks where it leads
             continue
         script = script.removeprefix("./")
-        here = ("steps", name, "run")
+        here = (*place_of(name), "run")
         if script not in known:
             near = nearest(script, [file for file in known if not file.startswith(ROOT)])
             message = f"there is no file {script}"
             yield loaded.problem("missing-file", here, message, severity="warning", nearest=near)
             return
         elif step.reads is not None and not admits(step.reads, script):
-            message = f"`steps.{name}.reads` leaves out {script}: changing it would run nothing"
+            reads = shown((*place_of(name), "reads"))
+            message = f"`{reads}` leaves out {script}: changing it would run nothing"
             yield loaded.problem("unread-script", here, message, severity="warning")

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from specs.batch import Batch
 from specs.explain import nearest, shown
 from specs.globs import ROOT, admits, from_root, seen_from
 from specs.load import Loaded
-from specs.model import Pipeline, Step
+from specs.model import Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.references import TemplateError, Word, parse_run, parse_value
 from specs.release import Serve
@@ -32,11 +33,13 @@ def lint_paths(
 ) -> Iterator[Problem]:
     """One problem for each such path; `files` are the repository's as a spec in `folder` sees
     them."""
-    commands: list[tuple[Path, Step | Serve]] = [
-        (("steps", name), step) for name, step in pipeline.steps.items()
+    commands: list[tuple[Path, Step | Serve | Batch]] = [
+        (place_of(name), step) for name, step in pipeline.commands.items()
     ]
     if pipeline.release is not None:
-        commands.append((("release", "serve"), pipeline.release.serve))
+        used = pipeline.release.serve or pipeline.release.batch
+        if used is not None and used.run is not None:
+            commands.append((("release", pipeline.release.where), used))
     for where, command in commands:
         globs = command.reads if command.reads is not None else pipeline.triggers.commits.paths
         reader = _Reader(where, command.reads is not None, globs, files, folder)
@@ -62,9 +65,9 @@ class _Found(NamedTuple):
     """Whether it is no word of a text or a script, which may mean anything."""
 
 
-def _found(where: Path, command: Step | Serve) -> Iterator[tuple[Path, _Found]]:
+def _found(where: Path, command: Step | Serve | Batch) -> Iterator[tuple[Path, _Found]]:
     try:
-        words = parse_run(command.run)
+        words = parse_run(command.run or "")
     except TemplateError:  # told elsewhere
         words = ()
     for word in words:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from specs.base import (
     MOST_GLOBS,
@@ -24,14 +24,18 @@ from specs.base import (
     Variable,
 )
 from specs.caching import Cache
+from specs.datasets import Query
 from specs.gates import Gates
 from specs.references import OutputReference, Reference
 from specs.release import Release
+from specs.schedule import ScheduleTrigger
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
 _SPEC_FILE: Final = re.compile(r"ml-pipeline(\.[a-z0-9][a-z0-9-]*)?\.yaml")
 API_VERSION = "headgate.dev/v1"
+DATA = "data."
+"""What the names of nodes begin with that bring a dataset."""
 
 ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
@@ -45,6 +49,12 @@ NotifyEvent = Literal[
     "approval_needed",
     "refused",
 ]
+
+
+def place_of(command: str) -> tuple[str, ...]:
+    """Where a spec says what a command of `Pipeline.commands` is."""
+    fetched = command.startswith(DATA)
+    return ("datasets", command.removeprefix(DATA), "fetch") if fetched else ("steps", command)
 
 
 def is_spec_file(name: str) -> bool:
@@ -102,13 +112,6 @@ class DataTrigger(Spec):
     )
 
 
-class ScheduleTrigger(Spec):
-    """When a run starts by the clock."""
-
-    cron: Text = Field(description="Five fields: minute, hour, day, month, weekday.")
-    timezone: Text = Field(default="UTC", description="An IANA name such as Europe/Berlin.")
-
-
 class Triggers(Spec):
     """What starts a run. Commits and pull requests do unless switched off."""
 
@@ -123,8 +126,15 @@ class Triggers(Spec):
 class Dataset(Spec):
     """Objects that belong together, and what has to hold for them."""
 
-    uri: Location = Field(
-        description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs."
+    uri: Location | None = Field(
+        default=None,
+        description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs.",
+    )
+    query: Query | None = Field(
+        default=None, description="Instead of `uri`: the rows of a statement to a database."
+    )
+    fetch: "Fetch | None" = Field(
+        default=None, description="Instead of `uri`: a command that brings the data."
     )
     expectations: RepositoryPath | None = Field(
         default=None, description="The file of a Great Expectations suite, JSON or YAML."
@@ -137,6 +147,24 @@ class Dataset(Spec):
         default=("",),
         description="The texts of CSV and TSV that are null; by default the empty one.",
     )
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if sum(each is not None for each in (self.uri, self.query, self.fetch)) != 1:
+            raise ValueError("expected exactly one of `uri`, `query` and `fetch`")
+        return self
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether its version is known before anything has run."""
+        return self.uri is not None or (self.query is not None and self.query.version is not None)
+
+    @property
+    def address(self) -> str:
+        """Where it comes from, in a line for people."""
+        if self.query is not None:
+            return f"a query of {self.query.url}"
+        return self.uri or (f"`{self.fetch.run}`" if self.fetch else "")
 
 
 class Resources(Spec):
@@ -222,6 +250,50 @@ class Step(Spec):
     )
 
 
+class Fetch(Spec):
+    """A command that brings a dataset from elsewhere. The content's digest is its version."""
+
+    run: Text = Field(
+        description="The command, with {output}, {params.NAME} and {root}; no shell runs it. "
+        "{output} is an empty folder, or with `file` the path of that file."
+    )
+    file: RelativePath | None = Field(
+        default=None, description="The one file that it writes, such as orders.csv."
+    )
+    reads: Many[RepositoryPath] | None = Field(
+        default=None,
+        max_length=MOST_GLOBS,
+        description="Globs of the files it reads, `//src/**` from the repository's root; without "
+        "it, all that `triggers.commits` admits.",
+    )
+    env: Mapping[Variable, str] = Field(
+        default={}, description="Environment variables; with the placeholders of `run`."
+    )
+    secrets: Many[Variable] = Field(
+        default=(), description="Secrets handed to the command as environment variables."
+    )
+    timeout: Duration = Field(default=timedelta(hours=1), description="The longest it may run.")
+    retries: int = Field(default=0, ge=0, le=10, description="Further tries after a failure.")
+    backoff: Duration = Field(
+        default=timedelta(seconds=10), description="The wait before a retry; doubles each time."
+    )
+    executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
+    image: Text | None = Field(default=None, description="Over the environment's.")
+    build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
+    network: bool = Field(default=False, description="Whether its container may use the network.")
+    resources: Resources | None = Field(default=None, description="Over the environment's.")
+    cache: Cache = Field(
+        default="never",
+        description="Whether what was fetched is reused: never (it is fetched in every run), "
+        "{for: 24h} while it is no older, or always.",
+    )
+
+    def as_step(self, name: str) -> Step:
+        """The step that brings the dataset of that name."""
+        own = {field: getattr(self, field) for field in type(self).model_fields if field != "file"}
+        return Step(**own, outputs={"data": self.file or name})
+
+
 class Notification(Spec):
     """Whom to tell, and when."""
 
@@ -273,7 +345,17 @@ class Pipeline(Spec):
 
     def params_of(self, step: str) -> dict[str, Scalar]:
         """The parameters that `step` sees: the pipeline's, and over them its own."""
-        return {**self.params, **self.steps[step].params}
+        return {**self.params, **self.commands[step].params}
+
+    @property
+    def commands(self) -> dict[str, Step]:
+        """The steps, and as `data.NAME` those that fetch datasets."""
+        fetches = {
+            f"{DATA}{name}": dataset.fetch.as_step(name)
+            for name, dataset in self.datasets.items()
+            if dataset.fetch is not None
+        }
+        return {**fetches, **self.steps}
 
     def executor_of(self, step: str | None) -> ExecutorKind:
         """Where `step` runs; None: the model server, and what says nothing of its own."""
@@ -282,25 +364,28 @@ class Pipeline(Spec):
         shared = environment.executor or ("docker" if contained else "local")
         if step is None:
             return shared
-        own = self.steps[step]
+        own = self.commands[step]
         if own.executor is None and (own.image is not None or own.build is not None):
             return "docker"
         return own.executor or shared
 
     def image_of(self, step: str | None) -> str | None:
         """The container image of `step`, or of the model server; None where one is built."""
-        own = self.steps[step] if step is not None else None
+        own = self.commands[step] if step is not None else None
         if own is not None and own.build is not None:
             return None
         return (own.image if own is not None else None) or self.environment.image
 
     def build_of(self, step: str | None) -> str | None:
         """The folder that the image of `step`, or of the model server, is built from."""
-        own = self.steps[step] if step is not None else None
+        own = self.commands[step] if step is not None else None
         if own is not None and (own.build is not None or own.image is not None):
             return own.build
         return self.environment.build
 
     def resources_of(self, step: str) -> Resources:
         """What `step` may use."""
-        return self.steps[step].resources or self.environment.resources
+        return self.commands[step].resources or self.environment.resources
+
+
+Dataset.model_rebuild()  # it was written down before `Fetch`

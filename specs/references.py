@@ -89,8 +89,8 @@ OutputReference = Annotated[
 
 @dataclass(frozen=True, slots=True, order=True)
 class Placeholder:
-    """`{inputs.flights}`, `{outputs.model}`, `{params.max_depth}`, `{model}`, `{port}`, `{host}`
-    or `{root}`."""
+    """`{inputs.flights}`, `{outputs.model}`, `{params.max_depth}`, `{output}`, `{model}`,
+    `{port}`, `{host}` or `{root}`."""
 
     kind: str
     name: str = ""
@@ -112,8 +112,11 @@ _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _MEANT: Final = re.compile(r"(?<![${])\{\s*[A-Za-z_][\w-]*(\.[\w.-]*)?\s*\}")
 """What looks like a placeholder; `${NAME}` is a shell's."""
 _NAMED: Final = ("inputs", "outputs", "params")
-_PLAIN: Final = ("model", "port", "host", "root")
-_FORMS: Final = "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {model}, {port}, {host} or {root}"
+_PLAIN: Final = ("model", "port", "host", "environment", "output", "root")
+_FORMS: Final = (
+    "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {output}, {model}, {port}, {host}, "
+    "{environment} or {root}"
+)
 
 Word = tuple[str | Placeholder, ...]
 """One argument: text and placeholders, to be joined."""

@@ -34,9 +34,9 @@ Pin = Callable[[list[str]], Awaitable[Path]]
 
 async def versions(keys: Collection[str], pin: Pin, uri: str) -> list[Version]:
     """Snapshots that have the rows of the newest, the oldest first: those that only arrange files
-    anew (`replace`) have no others. Empty metadata is a table of no rows. Raises NeedsHuman."""
+    anew (`replace`) have no others. Without any it is a table of no rows. Raises NeedsHuman."""
     try:
-        from pyiceberg.exceptions import ValidationError  # noqa: F401 - to see that it is there
+        from pyiceberg.exceptions import ValidationError
     except ImportError:
         raise NeedsHuman(
             f"{uri} is an Iceberg table: install Headgate with its extra, `headgate[tables]`"
@@ -48,7 +48,7 @@ async def versions(keys: Collection[str], pin: Pin, uri: str) -> list[Version]:
         _refuse(metadata, uri)
         chosen = _with_the_same_rows(metadata)
         return [await _version(metadata, one, pin, uri) for one in chosen] or [_empty(metadata)]
-    except (ValueError, KeyError, OSError) as error:
+    except (ValidationError, ValueError, KeyError, OSError) as error:
         raise NeedsHuman(
             f"the metadata of the Iceberg table {uri} cannot be read ({type(error).__name__}): it "
             "may be one that is being copied, or of a newer kind than pyiceberg reads"

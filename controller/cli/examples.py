@@ -60,7 +60,8 @@ def copy(one: Example, folder: Path) -> Copied:
             left.append(name)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(one.folder / name, target)  # with its mode: a script stays executable
+        # With its mode, as a script stays executable; a link stays a link.
+        shutil.copy(one.folder / name, target, follow_symlinks=False)
         wrote.append(name)
     return Copied(tuple(wrote), tuple(left))
 

@@ -12,5 +12,5 @@ def below(folder: Path) -> Iterator[str]:
     for where, names, files in os.walk(folder):
         names[:] = sorted(set(names) - _LEFT_OUT)
         links = [name for name in names if (Path(where) / name).is_symlink()]
-        for name in sorted([*files, *links]):
+        for name in sorted({*files, *links} - {".git"}):
             yield (Path(where) / name).relative_to(folder).as_posix()

@@ -128,6 +128,9 @@ async def _of_environment(store: Reading, home: Path, what: str, version: int | 
     env = await environment(store, what)
     serving = home / "serving"
     site = Site.of(serving / "places", env.place)
+    job = env.job
+    if job is not None and version in (None, job.version.version):
+        return [Log(job.id, home / "attempts" / job.id)]
     refs = _worth_reading(env)
     if version is not None:
         known = await Versions(store).get(env.pipeline, version)

@@ -1,5 +1,7 @@
 """What a person means by PIPELINE/ENVIRONMENT."""
 
+import click
+
 from controller.cli.failures import Failed
 from controller.cli.reach import known, no_such
 from controller.machine.core import Key
@@ -7,6 +9,8 @@ from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.store.protocol import Reading
+
+place_argument = click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
 
 
 async def environment(store: Reading, place: str) -> Environment:

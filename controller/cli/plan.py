@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,10 @@ from controller.machine.runs.plan import Plan, Planned
 from controller.planning import WORK_TREE, gather
 from controller.planning import plan as make_plan
 from controller.plans import Cache
+from controller.queries.asking import Versions as Questions
 from controller.reports.plan import render_plan
+from controller.secrets import Secrets
+from controller.settings_file import given_secrets, load_secrets
 from specs.problems import has_errors, render_text
 
 if TYPE_CHECKING:
@@ -64,16 +68,32 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     spec = loaded.pipeline
     named = find_settings(ctx.find_root().obj) is not None
     stores = Stores(reach(ctx).settings.stores) if named else None
+    questions = _questions(ctx)
     here = _state(ctx)
     top = checkout.top
 
     async def run() -> Plan:
         if here is None:
-            return await make_plan(spec, source, top, policy=policy, rules=rules, stores=stores)
+            return await make_plan(
+                spec,
+                source,
+                top,
+                policy=policy,
+                rules=rules,
+                stores=stores,
+                questions=questions,
+            )
         async with open_state(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
             made = await make_plan(
-                spec, source, top, policy=policy, rules=rules, cache=cache, stores=stores
+                spec,
+                source,
+                top,
+                policy=policy,
+                rules=rules,
+                cache=cache,
+                stores=stores,
+                questions=questions,
             )
             ahead = await forecast(spec, store, here.home)
             notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
@@ -86,6 +106,20 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
         click.echo(render_plan(made))
     else:
         show(render(made))
+
+
+def _questions(ctx: click.Context) -> Questions:
+    """How databases are asked: with the controller's secrets where its settings are at hand."""
+
+    def reveal(name: str) -> str:
+        if find_settings(ctx.find_root().obj) is None:
+            secrets = Secrets(given_secrets(os.environ))
+        else:
+            here = reach(ctx)
+            secrets = load_secrets(here.settings, here.base, os.environ)
+        return secrets.reveal((name,))[name]
+
+    return Questions(reveal)
 
 
 def _state(ctx: click.Context) -> Reach | None:

@@ -7,7 +7,7 @@ import click
 from controller.cli.acting import with_store
 from controller.cli.failures import Failed
 from controller.cli.mail import ask, no_wait_option
-from controller.cli.places import environment
+from controller.cli.places import environment, place_argument
 from controller.cli.reach import Reach, known
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
@@ -20,7 +20,6 @@ from controller.store.protocol import Store
 Objection = Callable[[Environment], str | None]
 """Why a verb has nothing to act on; None when it has."""
 
-place_argument = click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
 reason_option = click.option("--reason", metavar="TEXT", help="Why; kept with the change.")
 
 
@@ -48,7 +47,8 @@ async def steer(
 
 def describe(env: Environment) -> str:
     """What an environment does now, in a sentence."""
-    serves = f"serves v{env.stable.version}" if env.stable else "serves nothing"
+    does = "points to" if env.points else "serves"
+    serves = f"{does} v{env.stable.version}" if env.stable else "serves nothing"
     parts = [f"{env.place} {serves}"]
     if env.rollout is not None:
         doing = "is being promoted" if env.rollout.decided is not None else "is on its way"

@@ -5,15 +5,19 @@ module only.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 from controller.cli.snapshot import snapshot
 from controller.cli.views import (
     EnvironmentView,
+    JobView,
     NodeView,
     PipelineView,
     RolloutView,
     RunView,
+    ScheduleView,
     SignalView,
     Snapshot,
     TroubleView,
@@ -132,6 +136,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
         tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
     if view.held_back:
         tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
+    if view.schedule is not None and view.schedule.next is not None:
+        tree.add(_schedule(view.schedule, view.schedule.next, now))
     for environment in view.environments:
         node = tree.add(_environment_line(environment, now))
         if environment.rollout is not None:
@@ -157,6 +163,14 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
     return tree
 
 
+def _schedule(view: ScheduleView, due: float, now: float) -> "Text":
+    from rich.text import Text
+
+    here = datetime.fromtimestamp(due, ZoneInfo(view.timezone))
+    when = f"{here:%a %d %b %H:%M} {view.timezone}"
+    return Text.assemble(("◷ ", "dim"), "scheduled next at ", when, (f", {_when(due, now)}", "dim"))
+
+
 def _environment_line(view: EnvironmentView, now: float) -> "Text":
     from rich.text import Text
 
@@ -167,6 +181,7 @@ def _environment_line(view: EnvironmentView, now: float) -> "Text":
     line = Text.assemble(
         ("● ", "green" if healthy else "red"),
         (name, "bold"),
+        ("points to " if view.points else "", ""),
         (f"v{view.stable.version}", "bold green" if healthy else "bold red"),
         (f"  {short(view.stable.digest)}", "dim"),
     )
@@ -188,6 +203,8 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text(one_line(view.lost, 400), "yellow")
     if view.silence is not None:
         yield Text(f"{why(view.silence)}; stable serves all", "red")
+    if view.job is not None:
+        yield _job_line(view.job, now)
     if view.warm is not None:
         left = f"{lasting(max(0.0, view.warm.until - now))} more"
         kept = f"v{view.warm.version.version} is kept up for {left}: rolling back takes no start"
@@ -210,6 +227,19 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text(f"and {len(view.quarantine) - 3} more in quarantine", "dim")
     for alert in view.alerts:
         yield Text.assemble(("alert  ", "yellow"), (one_line(alert), "dim"))
+
+
+def _job_line(view: JobView, now: float) -> "Text":
+    from rich.text import Text
+
+    line = Text.assemble("batch  ", (f"v{view.version.version}  ", "bold"))
+    if view.ended is None:
+        line.append(f"runs for {lasting(now - view.asked)}", "cyan")
+    elif view.failed is None:
+        line.append(f"ended well {ago(view.ended, now)}", "green")
+    else:
+        line.append(f"failed {ago(view.ended, now)}: {one_line(view.failed, 200)}", "red")
+    return line.append(f"  {one_line(view.why, 100)}", "dim")
 
 
 def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:

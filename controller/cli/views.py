@@ -5,6 +5,7 @@ from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.environments.environment import Environment
+from controller.machine.environments.job import Job
 from controller.machine.environments.rollout import Ended, Rollout, weights
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
@@ -105,11 +106,28 @@ class WarmView(Value):
     """What is watched, and what was seen."""
 
 
+class JobView(Value):
+    """The last run of a batch command."""
+
+    version: Ref
+    why: str
+    asked: float
+    """In seconds since the epoch."""
+    ended: float | None = None
+    failed: str | None = None
+    """Why it is no success."""
+    outputs: tuple[str, ...] = ()
+    """What it wrote, by name: `headgate export` has them."""
+
+
 class EnvironmentView(Value):
     """What one environment of a pipeline runs."""
 
     name: str
     stable: Ref | None
+    points: bool = False
+    """Whether no server answers there, as its release is a batch."""
+    job: JobView | None = None
     since: float | None = None
     """When that version came into service."""
     address: str | None = None
@@ -141,6 +159,15 @@ class WantedView(Value):
     waits_for: str
 
 
+class ScheduleView(Value):
+    """When a pipeline runs by the clock."""
+
+    cron: str
+    timezone: str
+    next: float | None
+    """When that is next, in seconds since the epoch."""
+
+
 class PipelineView(Value):
     """A pipeline with its environments and the runs worth showing."""
 
@@ -153,6 +180,7 @@ class PipelineView(Value):
     held_back: str | None = None
     """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
     _SUCCESS is older than b.csv`."""
+    schedule: ScheduleView | None = None
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -260,6 +288,8 @@ def environment_view(
     return EnvironmentView(
         name=env.name,
         stable=env.stable,
+        points=env.points,
+        job=_job_view(env.job) if env.job is not None else None,
         since=since,
         address=address,
         silence=silence,
@@ -277,6 +307,17 @@ def environment_view(
     )
 
 
+def _job_view(job: Job) -> JobView:
+    return JobView(
+        version=job.version,
+        why=job.why,
+        asked=job.asked,
+        ended=job.ended,
+        failed=job.failed,
+        outputs=tuple(job.outputs),
+    )
+
+
 def _warm_view(env: Environment) -> WarmView | None:
     warm = env.warm
     if warm is None:
@@ -287,7 +328,7 @@ def _warm_view(env: Environment) -> WarmView | None:
 
 def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> RolloutView:
     shares = weights(version) if version.spec.release else ()
-    phase = rollout.phase(version.spec, env.name, has_stable=env.stable is not None)
+    phase = rollout.phase(version.spec, env.name, has_stable=env.has_server)
     judgement = rollout.judgement
     signals: tuple[SignalView, ...] = ()
     if judgement is not None:
@@ -344,6 +385,7 @@ def pipeline_view(
     pipeline: Pipeline,
     environments: Sequence[EnvironmentView],
     runs: Sequence[RunView],
+    schedule: ScheduleView | None = None,
 ) -> PipelineView:
     """A pipeline with its parts."""
     wanted = tuple(
@@ -361,6 +403,7 @@ def pipeline_view(
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
         held_back=pipeline.held_back,
+        schedule=schedule,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),

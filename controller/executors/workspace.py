@@ -26,6 +26,9 @@ from controller.executors.ownership import WRITABLE
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git.single import lay_single
 from controller.machine.runs.attempt import Attempt
+from controller.machine.runs.taking import TAKEN, VERSION
+from controller.queries import ADDRESS
+from controller.queries.database import files_of
 from controller.secrets import Secrets
 from deployers.confinement import View, interpreter
 from specs.failures import NeedsHuman
@@ -115,6 +118,8 @@ class Workspace:
         if attempt.program == "step":
             return await self._step(attempt, own, checkout)
         _make_folders(own, attempt)
+        if attempt.program == "query":
+            return self._query(attempt, own)
         request = await self._request(attempt, own, checkout)
         asked = own / REQUEST
         asked.write_text(json.dumps(request))
@@ -123,12 +128,31 @@ class Workspace:
         # -P: nothing that lies in the working directory is ever imported.
         argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), str(report))
         # The gates are Headgate's own code: they run in its environment and see no secret.
-        scratch = str(own / "scratch")
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
-        if "PYTHONPATH" in os.environ:
-            environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         return Prepared(
-            argv, own, {**environment, **calm()}, data=_read_by(request), programs=_headgate()
+            argv, own, _own_environment(own), data=_read_by(request), programs=_headgate()
+        )
+
+    def _query(self, attempt: Attempt, own: Path) -> Prepared:
+        """What takes a query's rows: it alone is told where the database is."""
+        if attempt.request.get("denied"):
+            raise NeedsHuman(attempt.request["denied"])
+        (secret,) = attempt.secrets
+        address = self.secrets.reveal((secret,))[secret]
+        try:
+            there = files_of(address)
+        except NeedsHuman as failure:
+            raise NeedsHuman(f"the secret {secret}: {failure}") from None
+        asked = own / REQUEST
+        asked.write_text(json.dumps(dict(attempt.request)))
+        rows = own / "outputs" / attempt.outputs[TAKEN]
+        version = own / "outputs" / attempt.outputs.get(VERSION, "version.json")
+        module = ("-P", "-m", "controller.queries")
+        return Prepared(
+            (sys.executable, *module, str(asked), str(rows), str(version)),
+            own,
+            {**_own_environment(own), ADDRESS: address},
+            data=there,
+            programs=(*_headgate(), _ROOT / "controller"),
         )
 
     async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
@@ -148,9 +172,11 @@ class Workspace:
             self._virtualenv(attempt, checkout),
             asyncio.gather(*(self._input(attempt, name, own) for name in attempt.inputs)),
         )
+        outputs = {n: str(own / "outputs" / file) for n, file in attempt.outputs.items()}
         values = {
+            **({"output": outputs[TAKEN]} if TAKEN in outputs else {}),
             **{f"params.{name}": value for name, value in attempt.params.items()},
-            **{f"outputs.{n}": str(own / "outputs" / file) for n, file in attempt.outputs.items()},
+            **{f"outputs.{name}": path for name, path in outputs.items()},
             **{f"inputs.{n}": str(one.path) for n, one in zip(attempt.inputs, given, strict=True)},
             "root": str(own / "code"),
         }
@@ -196,6 +222,10 @@ class Workspace:
 
     async def _input(self, attempt: Attempt, name: str, own: Path) -> _Given:
         given = attempt.inputs[name]
+        if given.kind == "taken":  # as any dataset: a folder
+            folder = own / "inputs" / name
+            await self.artifacts.link(given.digest, folder / given.name if given.name else folder)
+            return _Given(folder, None)
         if given.kind == "artifact":
             target = own / "inputs" / name / (given.name or name)
             await self.artifacts.link(given.digest, target)
@@ -212,12 +242,18 @@ class Workspace:
         asked = attempt.request
         if attempt.program == "data_gate":
             given = attempt.inputs["dataset"]
-            pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
+            objects: list[tuple[str, Path]]
+            if given.kind == "taken":
+                taken = (await self._input(attempt, "dataset", own)).path
+                objects = await asyncio.to_thread(_below, taken)
+            else:
+                pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
+                objects = [(e.key, pinned / e.key) for e in manifest]
             suite = from_root(str(asked["suite"]), attempt.folder)
             return {
                 "dataset": asked["dataset"],
                 "version": given.digest,
-                "objects": [{"key": e.key, "path": str(pinned / e.key)} for e in manifest],
+                "objects": [{"key": key, "path": str(path)} for key, path in objects],
                 "suite": {"path": str(checkout / suite), "origin": suite},
                 "reading": asked.get("reading", {}),  # none in an attempt of an older controller
             }
@@ -243,8 +279,25 @@ def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
 def _make_folders(own: Path, attempt: Attempt) -> None:
     for folder in (own / "inputs", own / "scratch", own / "outputs"):
         folder.mkdir(parents=True, exist_ok=True)
-    for file in attempt.outputs.values():
-        (own / "outputs" / file).parent.mkdir(parents=True, exist_ok=True)
+    for name, file in attempt.outputs.items():
+        path = own / "outputs" / file
+        (path if name in attempt.folders else path.parent).mkdir(parents=True, exist_ok=True)
+
+
+def _below(folder: Path) -> list[tuple[str, Path]]:
+    """The files of a dataset that was taken, by their paths in it."""
+    return sorted(
+        (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def _own_environment(own: Path) -> dict[str, str]:
+    """The variables of Headgate's own programs."""
+    scratch = str(own / "scratch")
+    environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    return {**environment, **calm()}
 
 
 def read_requirements(checkout: Path, folder: str, path: str | None) -> str:

@@ -16,7 +16,7 @@ from specs.failures import NeedsHuman, TryAgain
 from specs.lint import check
 from specs.lint_images import ELSEWHERE
 from specs.load import Loaded
-from specs.model import SPEC_FILE, Pipeline
+from specs.model import SPEC_FILE, Pipeline, place_of
 from specs.names import slug
 from specs.problems import Problem, has_errors, render_text
 
@@ -169,7 +169,7 @@ class Repositories:
         """The images of the containers that the spec asks for, and those that are not to be had."""
         found: dict[str, str] = {}
         problems = []
-        for step in (None, *spec.steps):
+        for step in (None, *spec.commands):
             if spec.executor_of(step) != "docker":
                 continue
             name, place = spec.image_of(step), _place(spec, step)
@@ -189,7 +189,7 @@ class Repositories:
 def _place(spec: Pipeline, step: str | None) -> tuple[str, ...]:
     """Where the spec says that a step, or for None the model server, is a container."""
     for path, part in (
-        (("steps", step or ""), spec.steps.get(step or "")),
+        (place_of(step or ""), spec.commands.get(step or "")),
         (("environment",), spec.environment),
     ):
         for key in ("image", "build", "executor"):

@@ -109,17 +109,21 @@ def rolled_back(
     )
 
 
-def restored(pipeline: str, environment: str, now: str | None, bad: Ref | None) -> Incident:
+def restored(
+    pipeline: str, environment: str, now: str | None, bad: Ref | None, *, points: bool = False
+) -> Incident:
     """After a rollback: the version that was taken out, if it is known, has no traffic any more."""
     place = f"{pipeline}/{environment}"
     of, left = (f" of v{bad.version}", str(bad)) if bad else ("", "what was rolled back")
     again = _retry(place, bad) if bad else f"headgate retry {place}"
+    done = f"What serves answers as ready, and no request goes to {left} any more."
+    if points:
+        done = f"{environment} does not point to {left} any more."
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: the rollback{of} in {environment} is done",
-        what=f"What serves answers as ready, and no request goes to {left} any more. It stays "
-        f"quarantined: commit a fix, or try it again with `{again}`.",
+        what=f"{done} It stays quarantined: commit a fix, or try it again with `{again}`.",
         now=now,
         commands=(f"headgate releases {place}", again),
     )
@@ -222,15 +226,23 @@ def failed_before_production(
 
 
 def promoted(
-    pipeline: str, environment: str, version: Ref, was: Ref | None, undecided: str | None = None
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    was: Ref | None,
+    undecided: str | None = None,
+    *,
+    points: bool = False,
 ) -> Incident:
     """A version went into an environment; `undecided` says that its canary showed nothing."""
     how = "" if undecided is None else ", undecided"
+    does = f"{environment} points to it." if points else "It serves all traffic."
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} is in {environment}{how}",
-        what=" ".join(["It serves all traffic.", *([undecided] if undecided else [])]),
+        what=" ".join([does, *([undecided] if undecided else [])]),
+        points=points,
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),
@@ -238,16 +250,27 @@ def promoted(
 
 
 def brought_back(
-    pipeline: str, environment: str, version: Ref, was: Ref | None, by: str, why: str
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    was: Ref | None,
+    by: str,
+    why: str,
+    *,
+    points: bool = False,
 ) -> Incident:
     """A person went back to a version that had served before, and left `was`, if anything."""
     reason = "" if why == f"rolled back by {by}" else f": {why}"
+    does = f"{version} serves all traffic again"
+    if points:
+        does = f"{environment} points to {version} again"
     left = f" {_QUARANTINED.format(was)}" if was else ""
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} is back at v{version.version}",
-        what=_sentence(f"{version} serves all traffic again, as {by} asked{reason}") + left,
+        what=_sentence(f"{does}, as {by} asked{reason}") + left,
+        points=points,
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),

@@ -82,12 +82,12 @@ def _mend(request: Request) -> str:
 def _not_there(request: Request, none: NoCandidate | None) -> Check:
     failed = none is not None and none.kind == "could_not_run"
     reason = none.reason.rstrip(".") if none else "no step of the candidate writes them"
-    what = "The candidate could not be evaluated" if failed else "There are no numbers to judge"
+    fit = "Make the candidate fit for that evaluation; what it printed says why it is not yet."
     return Check(
         name=NAME,
         verdict=Verdict.INCONCLUSIVE if failed else Verdict.ERROR,
-        message=f"{what}: {reason}.",
-        next_step=(none.next_step if none else "") or _mend(request),
+        message=f"There are no numbers to judge: {reason}.",
+        next_step=(none.next_step if none else "") or (fit if failed else _mend(request)),
     )
 
 

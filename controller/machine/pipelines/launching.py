@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from controller.machine.core import Action, Fact, Key, Message
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import Listing, missing, versions
+from controller.machine.pipelines.data import Listing, missing, versioned, versions
 from controller.machine.pipelines.pipeline import (
     Last,
     Observed,
@@ -14,12 +14,13 @@ from controller.machine.pipelines.pipeline import (
     forget,
     report,
 )
-from controller.machine.pipelines.untrusted import Terms, graph_of, judges_of, rules_of
+from controller.machine.pipelines.untrusted import Terms, graph_of, judges_of, rules_of, unasked
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Source, fingerprint
 from controller.machine.runs.run import Run
+from controller.machine.runs.taking import UNASKED
 from specs.model import Pipeline as Spec
 
 PATIENCE = 86_400.0
@@ -46,8 +47,10 @@ def start(
         out.actions.append(kept)
         return forget(pipeline, branch), None
     listings = observed.listings.get(wanted.commit, {})
-    waits_for = missing(pipeline.data, code.spec, wanted.commit, listings)
+    barred = unasked(code.spec, terms)
+    waits_for = missing(pipeline.data, code.spec, wanted.commit, listings, barred)
     datasets = versions(pipeline.data, code.spec, wanted.commit)
+    datasets |= {n: UNASKED for n in versioned(code.spec) if n in barred and n not in datasets}
     if terms is not None and not waits_for:
         terms, besides, waits_for = _base_data(pipeline, code.spec, code.source, terms, observed)
         datasets |= besides
@@ -140,7 +143,7 @@ def _kept(
 
 def _on_this_machine(spec: Spec) -> list[str]:
     """The steps that are processes and no containers."""
-    return [name for name in spec.steps if spec.executor_of(name) == "local"]
+    return [name for name in spec.commands if spec.executor_of(name) == "local"]
 
 
 def _base_data(
@@ -155,6 +158,8 @@ def _base_data(
     known = versions(pipeline.data, rules.spec, commit)
     found, lacking = {}, {}
     for name in exam.lacks(spec, source, rules):
+        if not rules.spec.datasets[name].is_versioned:
+            continue
         listing = observed.listings.get(commit, {}).get(name, Listing())
         if name in known:
             found[f"{exam.IN_BASE}{name}"] = known[name]

@@ -16,6 +16,7 @@ from controller.machine.pipelines.data import Listing, Seen
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
+from specs.schedule import ScheduleTrigger
 from validators.report import Report
 
 
@@ -79,6 +80,8 @@ class Pipeline(Value):
     """Per dataset, the version that the newest run of the default branch reads."""
     scheduled: float | None = None
     """When the schedule was last due, or since when there is one; in seconds since the epoch."""
+    schedule: ScheduleTrigger | None = None
+    """That of the default branch."""
     runs: int = 0
     versions: int = 0
     alerts: tuple[str, ...] = ()

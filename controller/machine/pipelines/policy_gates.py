@@ -8,7 +8,7 @@ from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.pipelines.suites import between
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Rules
-from controller.machine.runs.judging import suites_for
+from controller.machine.runs.judging import is_same_place, suites_for
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own
 from specs.model import Pipeline
@@ -47,12 +47,13 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     differ, as `suites_to_compare` names them."""
     yield from _suites(before.spec, after.spec, suites)
     yield from _readings(before.spec, after.spec)
-    yield from _addresses(before.spec, after.spec)
+    addresses = tuple(_addresses(before.spec, after.spec))
+    yield from addresses
     yield from _training(before.spec, after.spec)
     yield from _model_gate(before.spec.gates.model, after.spec.gates.model)
-    addresses = {f"datasets.{name}.uri" for name in before.spec.datasets}  # told above
+    told = {change.rule for change in addresses}
     for what, was, now in exam.changed(after.spec, after.source, before):
-        if what in addresses:
+        if what in told:
             continue
         # Another exam may be an easier one; that it is as hard has to be looked at.
         yield Change(rule=f"exam: {what}", was=was, now=now, loosens=True)
@@ -103,10 +104,9 @@ def _quoted(texts: Iterable[str]) -> str:
 
 def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:
     """Data from elsewhere may be easier to get right."""
-    for name, was in before.datasets.items():
-        now = after.datasets.get(name)
-        if now is not None and was.uri != now.uri:
-            yield Change(rule=f"datasets.{name}.uri", was=was.uri, now=now.uri, loosens=True)
+    for name in (each for each in before.datasets if each in after.datasets):
+        for what, was, now in exam.moves(name, before, after):
+            yield Change(rule=what, was=was, now=now, loosens=True)
 
 
 def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
@@ -131,9 +131,9 @@ def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
 
 
 def _twin(name: str, after: Pipeline, before: Pipeline) -> bool:
-    """Whether the base trains on data without a suite at that very address."""
-    uri = after.datasets[name].uri
-    return any(before.datasets[each].uri == uri for each in _trains_on(before))
+    """Whether the base trains on data without a suite from that very place."""
+    own = after.datasets[name]
+    return any(is_same_place(before.datasets[each], own) for each in _trains_on(before))
 
 
 def _trains_on(spec: Pipeline) -> set[str]:

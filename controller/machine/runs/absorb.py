@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
 from controller.machine.runs.run import NEW, Observed, Progress, Run, Tried
+from controller.machine.runs.taking import moved
 from validators.verdict import Verdict
 
 LOST_TRIES = 3
@@ -19,14 +20,16 @@ def absorb(run: Run, observed: Observed, now: float) -> Run:
     Pure and idempotent: the observer calls it to learn which keys to look up next.
     """
     nodes = dict(run.nodes)
+    datasets = run.datasets
     for node in observed.graph.nodes:
         progress = nodes.get(node.name, NEW)
         if not progress.done and progress.open:
             progress = _take_status(node, progress, progress.open, observed, now)
+            datasets = moved(node, progress.outputs or {}, datasets)
         if not progress.done and not progress.open:
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
-    return run.model_copy(update={"nodes": nodes})
+    return run.model_copy(update={"nodes": nodes, "datasets": datasets})
 
 
 def wanted_keys(run: Run, observed: Observed) -> set[str]:
@@ -92,7 +95,7 @@ def _take_status(
             update={
                 "outputs": observed.outputs[tried.id],
                 "verdict": report.verdict if report else None,
-                "made": ended,
+                "made": min(ended, now),  # by the clock that runs begin by
                 "ended": ended,
             }
         )

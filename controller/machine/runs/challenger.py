@@ -7,7 +7,7 @@ from controller.machine.runs import exam
 from controller.machine.runs.graph import Baseline, From, Node
 from controller.machine.runs.nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
-from specs.model import Pipeline
+from specs.model import Dataset, Pipeline
 from specs.references import StepReference
 
 Guarded = Mapping[str | None, tuple[str, ...]]
@@ -32,8 +32,8 @@ class Field(NamedTuple):
     """On what a baseline is evaluated: the data and the steps' outputs that its step may be given,
     by the names that it knows them by."""
 
-    data: Mapping[str, tuple[str, str]]
-    """What each dataset is called in the run, and its address."""
+    data: Mapping[str, tuple[str, Dataset]]
+    """What each dataset is called in the run, and where it comes from there."""
     steps: Mapping[str, tuple[str, tuple[str, ...]]]
     """The node of each step, and its outputs."""
 
@@ -98,8 +98,8 @@ def _rerun(
     if model is None or name not in baseline.spec.steps or name == model.step:
         return None
     ours = {
-        dataset: known.model_copy(update={"uri": field.data[dataset][1]})
-        for dataset, known in baseline.spec.datasets.items()
+        dataset: field.data[dataset][1]
+        for dataset in baseline.spec.datasets
         if dataset in field.data
     }
     moved = baseline.spec.model_copy(update={"datasets": {**baseline.spec.datasets, **ours}})

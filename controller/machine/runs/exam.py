@@ -14,7 +14,7 @@ from controller.machine.runs.nodes import origin_of, step_node
 from specs.digests import short
 from specs.gates import Evidence
 from specs.globs import ROOT, matches
-from specs.model import Pipeline
+from specs.model import DATA, Pipeline
 from specs.references import StepReference
 
 IN_BASE = "base."
@@ -146,14 +146,35 @@ def in_repository(source: Source, uri: str) -> dict[str, str] | None:
 
 
 def _same_data(name: str, spec: Pipeline, source: Source, rules: Rules) -> str:
-    uri = rules.spec.datasets[name].uri
-    files = in_repository(rules.source, uri)
-    alike = [
-        called
-        for called, dataset in spec.datasets.items()
-        if dataset.uri == uri and in_repository(source, uri) == files
-    ]
+    base = _content(name, rules.spec, rules.source)
+    alike = [called for called in spec.datasets if _content(called, spec, source) == base]
     return name if name in alike else alike[0] if alike else f"{IN_BASE}{name}"
+
+
+def _content(name: str, spec: Pipeline, source: Source) -> Any:
+    """What a dataset holds, as far as a spec and its files say it: equal ones are the same data."""
+    dataset = spec.datasets[name]
+    if dataset.query is not None:
+        return {"query": dataset.query.model_dump(mode="json", exclude={"timeout"})}
+    if dataset.uri is not None:
+        return {"uri": dataset.uri, "files": in_repository(source, dataset.uri)}
+    node = step_node(spec, source, f"{DATA}{name}", {})
+    definition = {key: each for key, each in node.definition.items() if key != "outputs"}
+    return {"fetch": definition, "file": dataset.fetch and dataset.fetch.file, "reads": node.reads}
+
+
+def moves(name: str, before: Pipeline, after: Pipeline) -> Iterator[Part]:
+    """What a spec says otherwise of where a dataset of that name in both comes from."""
+    idle = {"query": {"timeout"}, "fetch": {"timeout", "retries", "backoff", "cache"}}
+    said = [
+        {
+            kind: each
+            for kind, each in spec.datasets[name].model_dump(mode="json", exclude=idle).items()
+            if kind in ("uri", "query", "fetch")
+        }
+        for spec in (before, after)
+    ]
+    yield from _definitions(f"datasets.{name}", *said)
 
 
 class _Comparison:
@@ -204,14 +225,17 @@ class _Comparison:
         yield Part(where, _origin(self._before.spec, was), _origin(self._after.spec, now))
 
     def _data(self, was: str, now: str) -> Iterator[Part]:
-        old, new = self._before.spec.datasets[was].uri, self._after.spec.datasets[now].uri
-        if old != new:
-            yield Part(f"datasets.{now}.uri", old, new)
+        old = _content(was, self._before.spec, self._before.source)
+        new = _content(now, self._after.spec, self._after.source)
+        said = [
+            {kind: each for kind, each in one.items() if kind not in ("files", "reads")}
+            for one in (old, new)
+        ]
+        yield from _definitions(f"datasets.{now}", *said)
+        if old.get("uri") != new.get("uri"):
             return
-        yield from _files(
-            in_repository(self._before.source, old) or {},
-            in_repository(self._after.source, new) or {},
-        )
+        for kind in ("files", "reads"):
+            yield from _files(old.get(kind) or {}, new.get(kind) or {})
 
 
 def is_model(spec: Pipeline, origin: From) -> bool:
@@ -236,8 +260,8 @@ def _definitions(where: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
         old, new = was.get(name), now.get(name)
         if old == new:
             continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _definitions(f"{where}.{name}", old, new)
+        if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
+            yield from _definitions(f"{where}.{name}", old or {}, new or {})
         else:
             yield Part(f"{where}.{name}", _said(old), _said(new))
 

@@ -14,7 +14,7 @@ from specs.digests import digest
 from specs.globs import ROOT, admits, admits_link, from_root, seen_from
 from specs.model import SPEC_FILE, Pipeline
 
-NodeKind = Literal["step", "data_gate", "model_gate", "baseline"]
+NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
 LINK = "symlink:"
 """What the digest of a symbolic link begins with; see `controller.git.links`."""
 EVIDENCE = ("baseline.", "base.")

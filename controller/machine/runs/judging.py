@@ -64,7 +64,7 @@ def data_gates(of: Judged) -> list[Node]:
         if dataset.expectations and name not in rules.lacking:
             called = f"{IN_BASE}{name}"
             gate = f"gate.{IN_BASE}data.{name}"
-            found.append(_data_gate(gate, called, dataset.uri, dataset, rules.source))
+            found.append(_data_gate(gate, called, dataset.uri or "", dataset, rules.source))
     return found
 
 
@@ -96,7 +96,7 @@ def suites_for(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
 
 
 def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
-    uri = spec.datasets[name].uri
+    own = spec.datasets[name]
     roles = {
         there.dataset
         for step, now in spec.steps.items()
@@ -113,8 +113,8 @@ def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
         and (
             other == name
             or other in roles
-            or dataset.uri == uri
-            or (not known and _within(dataset.uri, uri))
+            or is_same_place(dataset, own)
+            or (not known and dataset.uri and own.uri and _within(dataset.uri, own.uri))
         )
     )
 
@@ -130,6 +130,11 @@ def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
         left = set(before.inputs.values()) - set(now.inputs.values())
         found |= {each.dataset for each in left if isinstance(each, DatasetReference)}
     return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
+
+
+def is_same_place(one: Dataset, other: Dataset) -> bool:
+    """Whether two datasets come from one place: by address, statement or command."""
+    return (one.uri, one.query, one.fetch) == (other.uri, other.query, other.fetch)
 
 
 def _within(one: str, other: str) -> bool:
@@ -150,19 +155,20 @@ def _place(uri: str) -> tuple[str, ...]:
 def _of_dataset(of: Judged, name: str) -> Iterator[Node]:
     own = of.spec.datasets[name]
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
+    uri = own.uri or ""
     judged: list[tuple[str | None, Dataset]] = []
     gate = f"gate.data.{name}"
     if of.rules:
         for at, base in enumerate(bases):
             theirs = of.rules.spec.datasets[base]
             called = gate if at == 0 else f"{gate}.of.{base}"
-            yield _data_gate(called, name, own.uri, theirs, of.rules.source)
+            yield _data_gate(called, name, uri, theirs, of.rules.source)
             judged.append((of.rules.source.content(theirs.expectations), theirs))
     suite = of.source.content(own.expectations)
     if own.expectations and not any(
         suite == theirs and is_read_alike(own, base) for theirs, base in judged
     ):
-        yield _data_gate(f"{gate}{PROPOSED}" if bases else gate, name, own.uri, own, of.source)
+        yield _data_gate(f"{gate}{PROPOSED}" if bases else gate, name, uri, own, of.source)
 
 
 def is_read_alike(one: Dataset, other: Dataset) -> bool:
@@ -237,7 +243,7 @@ def model_gates(of: Judged, held: Held, guarded: Guarded) -> Iterator[Node]:
         return
     candidate = {kind: From(node=made.step, output=made.output) for kind, made in _made(of, gate)}
     field = Field(
-        {name: (name, dataset.uri) for name, dataset in of.spec.datasets.items()},
+        {name: (name, dataset) for name, dataset in of.spec.datasets.items()},
         {name: (name, tuple(step.outputs)) for name, step in of.spec.steps.items()},
     )
     challenger = challenger_of("baseline", gate, held.baseline, field, guarded)
@@ -280,7 +286,7 @@ def _by_the_base(of: Judged, rules: Rules, held: Held, guarded: Guarded) -> Iter
     if not why:
         yield from (_base_step(of, rules, step, data, guarded) for step in steps)
         field = Field(
-            {name: (called, rules.spec.datasets[name].uri) for name, called in data.items()},
+            {name: (called, rules.spec.datasets[name]) for name, called in data.items()},
             {name: (IN_BASE + name, tuple(rules.spec.steps[name].outputs)) for name in steps},
         )
         challenger = challenger_of(f"{IN_BASE}baseline", gate, held.baseline, field, guarded)

@@ -5,6 +5,7 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
+from specs.batch import Batch
 from specs.caching import stands_for
 from specs.digests import digest
 from specs.globs import ROOT, as_seen
@@ -22,7 +23,7 @@ from specs.release import Serve
 def step_node(
     spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
 ) -> Node:
-    step = spec.steps[name]
+    step = spec.commands[name]
     inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
     named = (*placeholders(step.run), *placeholders_of(step.env))
     used = {p.name for p in named if p.kind == "params"}
@@ -89,7 +90,7 @@ def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
         digest="",
         name=origin.dataset or file_name(spec, origin),
         access=step.access.get(local, "path"),
-        uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+        uri=(spec.datasets[origin.dataset].uri or "") if origin.dataset else "",
     )
 
 
@@ -166,9 +167,25 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
 def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     if spec.release is None:
         return None
-    serve = spec.release.serve
+    serve, batch = spec.release.serve, spec.release.batch
+    if serve is None:
+        assert batch is not None
+        return _batched(spec, source, batch)
     return {
         "serve": serve.model_dump(mode="json", exclude=_unserved(serve)),
+        "params": serve_params(spec),
+        "reads": serve_reads(spec, source),
+        "environment": environment_of(spec, source, None),
+    }
+
+
+def _batched(spec: Pipeline, source: Source, batch: Batch) -> dict[str, Any]:
+    """The same of a batch: a pointer alone is to the model and nothing else."""
+    if batch.run is None:
+        return {"batch": {}}
+    times = {"schedule", "timeout"}  # say when, and not what
+    return {
+        "batch": batch.model_dump(mode="json", exclude={"reads", *times}),
         "params": serve_params(spec),
         "reads": serve_reads(spec, source),
         "environment": environment_of(spec, source, None),
@@ -186,15 +203,17 @@ def _unserved(serve: Serve) -> set[str]:
 
 
 def serve_params(spec: Pipeline) -> dict[str, str]:
-    """The parameters that the server's command and variables name, as it is given them."""
-    if spec.release is None:
+    """The parameters that the command and variables of the server, or the batch, name, as it is
+    given them."""
+    used = (spec.release.serve or spec.release.batch) if spec.release is not None else None
+    if used is None or used.run is None:
         return {}
-    serve = spec.release.serve
-    found = (*placeholders(serve.run), *placeholders_of(serve.env))
+    found = (*placeholders(used.run), *placeholders_of(used.env))
     named = {p.name for p in found if p.kind == "params"}
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
 
 
 def serve_reads(spec: Pipeline, source: Source) -> dict[str, str]:
-    """The files that the server reads, as its package's digest covers them."""
-    return reads_of(spec, source, spec.release.serve.reads) if spec.release else {}
+    """The files that the server, or the batch, reads, as its package's digest covers them."""
+    used = spec.release is not None and spec.release.run
+    return reads_of(spec, source, spec.release.reads) if spec.release and used else {}

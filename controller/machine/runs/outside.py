@@ -19,11 +19,11 @@ def _named(spec: Pipeline) -> Iterator[str]:
     for dataset in spec.datasets.values():
         yield from _all_of(dataset.expectations, dataset.uri)
     yield from _all_of(spec.environment.requirements, spec.environment.build)
-    for step in spec.steps.values():
+    for step in spec.commands.values():
         yield from step.reads or ()
         yield from _all_of(step.build)
     if spec.release is not None:
-        yield from spec.release.serve.reads or ()
+        yield from spec.release.reads or ()
         yield from _all_of(*(request.body for request in spec.release.staging.smoke))
 
 

@@ -47,6 +47,7 @@ class PlannedData(Value):
 
     name: str
     uri: str
+    """Or what else it comes from, in words."""
     version: str | None
     was: str | None = None
     """The version that the earlier run read."""
@@ -174,7 +175,7 @@ def data_of(
     return tuple(
         PlannedData(
             name=name,
-            uri=dataset.uri,
+            uri=dataset.address,
             version=versions.get(name),
             was=earlier.datasets.get(name) if earlier else None,
             problem=problems.get(name),

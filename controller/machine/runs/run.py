@@ -172,7 +172,7 @@ class Hit(Value):
     def counts(self, stands: float | None, at: float) -> bool:
         """Whether the result of a node that stands for so many seconds is one for a run that began
         `at` that time."""
-        return stands is None or at - self.made < stands
+        return stands is None or (stands > 0 and at - self.made < stands)
 
 
 class Observed(Value):

@@ -76,6 +76,7 @@ def test_without_a_controller_the_request_waits_in_the_state_and_that_is_said(
 RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
     ("trigger", "--branch"): ("toy", "--branch", "main"),
     ("trigger", "--force"): ("toy", "--force"),
+    ("trigger", "--no-cache"): ("toy", "--no-cache"),
     ("trigger", "--reason"): ("toy", "--reason", "why not"),
     ("trigger", "--no-wait"): ("toy", "--no-wait"),
     ("retry", "--version"): ("toy/staging", "--version", "3"),

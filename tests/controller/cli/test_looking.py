@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import re
 import time
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -23,6 +26,7 @@ from controller.machine.trouble import Trouble
 from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import ENDED, Site
+from specs.schedule import ScheduleTrigger
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 from validators.report import Check, Report
@@ -191,11 +195,25 @@ def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> N
     assert pipeline.held_back == why
 
 
+def test_status_says_when_a_schedule_is_due_next_in_its_zone_and_from_now(desk: Desk) -> None:
+    schedule = ScheduleTrigger(cron="0 4 * * *", timezone="Europe/Berlin")
+    desk.keep(seeds.put("pipeline", "toy", seeds.pipeline(schedule=schedule)))
+    (pipeline,) = Snapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
+    assert pipeline.schedule is not None
+    assert pipeline.schedule.next is not None
+    here = datetime.fromtimestamp(pipeline.schedule.next, ZoneInfo("Europe/Berlin"))
+    assert (here.hour, here.minute) == (4, 0)
+    text = text_of(desk, "status")
+    assert re.search(r"scheduled next at \w+ \d+ \w+ 04:00 Europe/Berlin, in [\d.]+ \w+", text)
+
+
 def test_status_names_where_an_environment_answers(told: Desk) -> None:
     folder = Site.of(told.home / "serving" / "places", "toy/production").folder
     folder.mkdir(parents=True)
     routing = control.Routing(port=4711)
     (folder / control.STATE).write_text(routing.model_dump_json())
+    assert "4711" not in text_of(told, "status")  # a router that was ended, by `headgate down`
+    (folder / control.SOCKET).touch()
     assert "http://127.0.0.1:4711" in text_of(told, "status")
 
 

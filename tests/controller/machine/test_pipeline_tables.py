@@ -46,3 +46,12 @@ def test_a_marker_that_the_spec_asks_for_is_waited_for() -> None:
     team.turn()
     team.turn(1000.0)
     assert list(team.runs) == ["mean-1"]
+
+
+def test_a_file_that_is_being_written_is_looked_at_again_though_nothing_else_changed() -> None:
+    team = _team(quiet="0s")
+    team.drop("numbers 1", settled=False)
+    assert team.turn().requeue_after == 1.0
+    new = team.drop("numbers 1 and the file")
+    team.turn(1.0)
+    assert team.last_run.datasets == {"numbers": new}

@@ -51,7 +51,7 @@ def test_failing_expectations_stand_in_their_suite_the_worst_first() -> None:
             name="nulls",
             verdict=verdict,
             message="9 nulls.",
-            where=Location(file="s.yaml", line=line),
+            where=Location(file="team/s.yaml", line=line),
         )
 
     verdicts = (Verdict.PASS, Verdict.WARN, Verdict.FAIL)
