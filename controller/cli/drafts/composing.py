@@ -67,6 +67,8 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
         model=_output(steps, "model", ("train", "training", "fit", "main")),
         predictions=predictions,
         judged=gate,
+        metrics=_own_numbers(steps) if predictions is None else None,
+        numbers=evaluate.numbers[:3] if evaluate is not None else (),
         served=of_server(folder, server) if server else None,
         missing=() if train is None or train.path in folder.known else (train.path,),
     )
@@ -175,6 +177,15 @@ def _output(steps: Mapping[str, Step], kind: str, likely: Sequence[str]) -> str 
         return None
     outputs = [name for name in steps[order[0]].outputs if name not in ("metrics", "notebook")]
     return f"steps.{order[0]}.{outputs[0]}" if outputs else None
+
+
+def _own_numbers(steps: Mapping[str, Step]) -> str | None:
+    """The JSON file of metrics that a step after the training writes."""
+    for step, made in reversed(list(steps.items())):
+        for name, file in made.outputs.items():
+            if "metric" in name and file.endswith(".json") and step != "train":
+                return f"steps.{step}.{name}"
+    return None
 
 
 def _constants(folder: Folder, script: Script | None) -> dict[str, str]:

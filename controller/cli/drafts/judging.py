@@ -51,6 +51,8 @@ def _found(columns: Sequence[str], labels: Iterable[str]) -> dict[str, str]:
     if label is None and score is not None:
         ends = [name for name in rest if name and score.endswith(name)]  # late, of p_late
         label = ends[0] if ends else None
+    if key is None and columns and columns[0] not in (label, score, said):
+        key = columns[0]  # what tells rows apart comes first
     columns_by = {"key": key, "label": label, "score": score, "prediction": said}
     return {name: column for name, column in columns_by.items() if column is not None}
 

@@ -43,6 +43,7 @@ def read_script(path: str, text: str) -> Script:
         writes=tuple(dict.fromkeys(_writes(tree))),
         calls=frozenset(_called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)),
         columns=tuple(dict.fromkeys(_columns(tree))),
+        numbers=tuple(dict.fromkeys(_numbers(tree))),
         labels=tuple(dict.fromkeys(_labels(tree))),
         environ=tuple(dict.fromkeys(_environ(tree))),
     )
@@ -280,6 +281,17 @@ def _columns(tree: ast.AST) -> Iterator[str]:
             items = each.elts if isinstance(each, (ast.List, ast.Tuple)) else []
             if items and all(_text(item) is not None for item in items):
                 yield from (name for item in items for name in named(item))
+
+
+def _numbers(tree: ast.AST) -> Iterator[str]:
+    """The keys of `json.dump({...})`, also where the dictionary has a name."""
+    named = {_last(node.targets[0]): node.value for node in ast.walk(tree)
+             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)}  # fmt: skip
+    for call in _calls(tree, "dump", "dumps"):
+        for arg in call.args[:1]:
+            found = named.get(_last(arg)) if isinstance(arg, ast.Name) else arg
+            keys = found.keys if isinstance(found, ast.Dict) else []
+            yield from (text for key in keys if (text := _text(key)) and text.isidentifier())
 
 
 def _labels(tree: ast.AST) -> Iterator[str]:
