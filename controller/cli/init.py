@@ -52,9 +52,9 @@ _OF_THE_CLONE = _ALL_OF_THEM = ""
 def init(folder: Path, name: str | None, repository: str | None, example: str | None) -> None:
     """Look at FOLDER and write an ml-pipeline.yaml that fits what is there.
 
-    It finds train.py, evaluate.py, serve.py, requirements.txt, an expectations suite and data in
-    Parquet or CSV files, and marks by TODO what it cannot know. A file that is there already is
-    left as it is.
+    It reads scripts with their options, dvc.yaml, MLproject, a Makefile, notebooks, imports,
+    environments and the data's first rows, and runs nothing. It says what it guessed, and marks by
+    TODO what it cannot know. A file that is there already is left as it is.
 
     \b
     Example:
