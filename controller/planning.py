@@ -173,14 +173,16 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     return check_at(_read(checkout, commit, path) or b"", path, source)
 
 
-def tracked_from(folder: Path) -> Source:
+def tracked_from(folder: Path, top: Path | None = None) -> Source:
     """What git has of the work tree that a folder is in, as a spec there sees it; nothing outside
-    of one."""
+    of one, where `top` or else the folder itself is taken for the top."""
     try:
         checkout = checkout_of(folder)
         files = tracked(checkout)
     except NeedsHuman:
-        checkout, files = Checkout(folder, ""), {}
+        top = top or folder
+        inside = folder.relative_to(top).as_posix()
+        checkout, files = Checkout(top, "" if inside == "." else inside), {}
     return Source(
         repository=str(checkout.top), commit=WORK_TREE, folder=checkout.folder, files=files
     )

@@ -1,7 +1,7 @@
 """`headgate validate`."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,31 +63,33 @@ def validate(paths: tuple[Path, ...], form: str) -> None:
         sys.exit(1)
 
 
-def find(paths: Iterable[Path]) -> list[Path]:
-    """The files that are meant: those that are named, and specs and settings in folders."""
-    found: list[Path] = []
+def find(paths: Iterable[Path]) -> dict[Path, Path]:
+    """The files that are meant: those that are named, and specs and settings in folders; each with
+    the folder that was searched."""
+    found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
             inside = (path / name for name in below(path))
-            found += [file for file in inside if file.name in (SPEC_FILE, FILE)]
+            found |= {file: path for file in inside if file.name in (SPEC_FILE, FILE)}
         else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+            found[path] = path.parent
+    return found
 
 
-def check_files(files: Sequence[Path]) -> Checked:
-    """Check each: settings by their name, anything else as a spec, with its suites."""
+def check_files(files: Mapping[Path, Path]) -> Checked:
+    """Check each: settings by their name, anything else as a spec, with its suites. Each is given
+    with the folder that is the repository's top, should there be no git."""
     problems: list[Problem] = []
     sources: dict[str, str] = {}
     there: dict[Path, set[str]] = {}
-    for path in files:
+    for path, searched in files.items():
         content, name = path.read_bytes(), str(path)
         if path.name == FILE:
             loaded_settings = load_settings(content, name)
             problems += loaded_settings.problems
             sources[name] = loaded_settings.text
             continue
-        source = tracked_from(path.parent)
+        source = tracked_from(path.parent, searched)
         top = Path(source.repository)
         if top not in there:
             there[top] = set(below(top))
