@@ -10,7 +10,7 @@ from typing import Final
 from controller.cli.drafts.imports import reads_of
 from controller.cli.drafts.judging import judged
 from controller.cli.drafts.notebooks import read_notebook
-from controller.cli.drafts.samples import Sample
+from controller.cli.drafts.samples import Sample, label_of
 from controller.cli.drafts.scripts import parsed, read_script
 from controller.cli.drafts.staged import of_stages, scripts_in
 from controller.cli.drafts.stages import of_dvc, of_makefile, of_mlproject
@@ -42,7 +42,7 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
         params = {key: value for stage in stages for key, value in stage.params.items()}
         by_role = by_role | _of_stages(folder, stages, scripts)
     else:
-        steps, data, params = _of_scripts(folder, by_role)
+        steps, data, params = _of_scripts(folder, by_role, sample)
     environment, said = environment_of(folder)
     predictions = _output(steps, "pred", ("evaluate", "eval", "test", "predict"))
     evaluate = by_role.get("evaluate")
@@ -139,13 +139,14 @@ def _of_stages(
 
 
 def _of_scripts(
-    folder: Folder, by_role: dict[Role, Script]
+    folder: Folder, by_role: dict[Role, Script], sample: Callable[[Data], Sample]
 ) -> tuple[dict[str, Step], dict[str, Data], dict[str, Scalar]]:
     train = by_role.setdefault("train", Script("train.py"))
     data = data_of(folder)
     known = folder.beside.datasets if folder.beside is not None else {}
     called = next(iter(known), "data")
-    around = Around(f"datasets.{called}", data)
+    said = [label for script in by_role.values() for label in script.labels]
+    around = Around(f"datasets.{called}", data, label_of(sample(data), said))
     steps: dict[str, Step] = {}
     params: dict[str, Scalar] = {}
     if "prepare" in by_role:

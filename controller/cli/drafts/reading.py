@@ -13,6 +13,8 @@ from specs.model import is_spec_file
 
 _LARGEST = 2**20
 """Bytes of a file that is read: code and configuration are smaller."""
+_FILES = 8
+"""Of a dataset, that are looked into."""
 
 
 def folder_at(path: Path, name: str) -> Folder:
@@ -83,10 +85,14 @@ def _git(path: Path, *arguments: str) -> str:
 
 
 def sample_in(path: Path, folder: Folder, data: Data) -> Sample:
-    """The first rows of the first file of a dataset."""
+    """The first rows of some files of a dataset."""
     glob = (data.uri or "").removeprefix("file://./").replace("**/", "*")
     if glob.startswith("//") and folder.around is not None:
         top = Path(_git(path, "rev-parse", "--show-toplevel").strip())
         return sample_in(top, folder.around, Data(glob.removeprefix("//")))
-    first = next((file for file in folder.files if glob and fnmatch(file, glob)), None)
-    return sample_of(path / first) if first else {}
+    files = [file for file in folder.files if glob and fnmatch(file, glob)]
+    sample: dict[str, list[str]] = {}
+    for file in files[:: max(1, len(files) // _FILES)][:_FILES]:  # a file may hold one label only
+        for column, values in sample_of(path / file).items():
+            sample.setdefault(column, []).extend(values)
+    return sample

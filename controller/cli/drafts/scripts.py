@@ -279,8 +279,19 @@ def _columns(tree: ast.AST) -> Iterator[str]:
         lists = [*call.args, *(k.value for k in call.keywords if k.arg == "fieldnames")]
         for each in lists:
             items = each.elts if isinstance(each, (ast.List, ast.Tuple)) else []
-            if items and all(_text(item) is not None for item in items):
-                yield from (name for item in items for name in named(item))
+            names_of = [_text(item) or _prefixed(item) for item in items]
+            if any(names_of) and None not in names_of:
+                yield from filter(None, names_of)
+
+
+def _prefixed(item: ast.expr) -> str | None:
+    """`p_*` of `*(f"p_{name}" for name in ...)`: columns of one beginning."""
+    if not isinstance(item, ast.Starred):
+        return None
+    for part in ast.walk(item):
+        if isinstance(part, ast.JoinedStr):
+            return f"{_text(part.values[0]) or ''}*"
+    return "*"
 
 
 def _numbers(tree: ast.AST) -> Iterator[str]:

@@ -251,3 +251,24 @@ def test_of_a_folder_of_the_monorepo_it_drafts_what_its_authors_wrote(tmp_path: 
     assert found.gates.model is not None
     assert written.gates.model is not None
     assert found.gates.model.columns == written.gates.model.columns
+
+
+@pytest.mark.parametrize("name", ["minimal", "three-classes", "own-metrics"])
+def test_of_an_example_it_drafts_the_gate_that_its_authors_wrote(name: str, tmp_path: Path) -> None:
+    written = load((EXAMPLES / name / SPEC_FILE).read_bytes(), SPEC_FILE).pipeline
+    found = drafted(tmp_path, name)
+    assert written is not None
+    assert written.gates.model is not None
+    assert found.gates.model is not None
+    assert found.gates.model.columns == written.gates.model.columns
+    assert found.gates.model.predictions == written.gates.model.predictions
+    assert found.gates.model.metrics == written.gates.model.metrics
+
+
+def test_the_column_that_is_learned_is_handed_to_the_script_that_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    script = "import argparse\nargparse.ArgumentParser().add_argument('--target', required=True)\n"
+    team = folder(tmp_path, {"train.py": script, "data/rows.csv": "id,churned\n1,0\n2,1\n"})
+    assert do("init", str(team)).exit_code == 0
+    assert "--target churned" in (team / SPEC_FILE).read_text()
