@@ -54,14 +54,12 @@ from controller.outbox import Applier, Ways
 from controller.queries.asking import Versions as Questions
 from controller.queues import Queues
 from controller.renaming import Watched, heed_names
-from controller.reports import (
-    Forge,
-    ForgeByRepository,
-    NotesForge,
-    PolicyApplier,
-    ReportApplier,
-)
+from controller.reports.applier import ReportApplier
+from controller.reports.by_notes import NotesForge
+from controller.reports.by_repository import ForgeByRepository
 from controller.reports.links import on_github
+from controller.reports.policies import PolicyApplier
+from controller.reports.protocol import Forge
 from controller.saving import Saving
 from controller.secrets import Secrets
 from controller.serving import Serving

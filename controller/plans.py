@@ -32,7 +32,7 @@ from controller.machine.runs.plan import (
 )
 from controller.machine.runs.run import Hit, Run
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from controller.versions import Versions
 from specs.model import Pipeline as Spec
 
@@ -51,7 +51,7 @@ class History(NamedTuple):
 class Cache(NamedTuple):
     """Where the results of earlier runs are."""
 
-    store: Store
+    store: Reading
     artifacts: Artifacts
 
 
@@ -68,7 +68,7 @@ class Policy(NamedTuple):
     """Where the base has its spec."""
 
 
-async def history_of(store: Store, pipeline: str, besides: str | None = None) -> History:
+async def history_of(store: Reading, pipeline: str, besides: str | None = None) -> History:
     """What is known of a pipeline. How long the run `besides` takes is not history yet."""
     record = await store.get(Key("pipeline", pipeline))
     if record is None:
@@ -79,7 +79,7 @@ async def history_of(store: Store, pipeline: str, besides: str | None = None) ->
     return History(state=state, earlier=earlier)
 
 
-async def _earlier(store: Store, pipeline: str, name: str, besides: str | None) -> Earlier | None:
+async def _earlier(store: Reading, pipeline: str, name: str, besides: str | None) -> Earlier | None:
     run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))
     if run is None or graph is None:
         return None

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.printing import show
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
 from controller.cli.words import clean, one_line, short
 from controller.machine.core import Key, Value
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
 from controller.machine.runs.run import Progress, Run
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -62,18 +62,18 @@ def explain(ctx: click.Context, run: str, as_json: bool) -> None:
       headgate explain flight-delay-12
     """
 
-    async def ask(store: Store, _: Reach) -> Explained:
+    async def ask(store: Reading, _: Reach) -> Explained:
         this = await known(store, "run", run, Run, "run")
         return await explained(store, this)
 
-    found = with_store(ctx, ask)
+    found = with_state(ctx, ask)
     if as_json:
         print_json(found)
     else:
         show(_render(found))
 
 
-async def explained(store: Store, run: Run) -> Explained:
+async def explained(store: Reading, run: Run) -> Explained:
     """Compare a run with the one before it on its branch."""
     records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
     older = [
@@ -98,7 +98,7 @@ async def explained(store: Store, run: Run) -> Explained:
     )
 
 
-async def _earlier(store: Store, before: Run) -> Earlier | None:
+async def _earlier(store: Reading, before: Run) -> Earlier | None:
     record = await store.get(Key("graph", before.id))
     if record is None:
         return None

@@ -13,7 +13,7 @@ from controller.buckets.stores import Stores
 from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
 from controller.cli.printing import show
-from controller.cli.reach import Reach, find_settings, open_store, reach
+from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.runs.plan import Plan, Planned
 from controller.planning import WORK_TREE, gather
@@ -83,7 +83,7 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
                 stores=stores,
                 questions=questions,
             )
-        async with open_store(here.home) as store:
+        async with open_state(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
             made = await make_plan(
                 spec,
