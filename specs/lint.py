@@ -7,8 +7,10 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Final
 
+from specs.batch import Batch
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_batch import known, lint_batch, lint_command
 from specs.lint_datasets import fetched_params, lint_datasets
 from specs.lint_drafts import lint_draft
 from specs.lint_env import in_env, lint_env
@@ -255,11 +257,12 @@ def _within_step(loaded: Loaded, name: str, step: Step) -> Iterator[Problem]:
 
 
 def _serve_uses(pipeline: Pipeline, key: str) -> bool:
-    if pipeline.release is None:
+    release = pipeline.release
+    used = (release.serve or release.batch) if release is not None else None
+    if used is None or used.run is None:
         return False
-    serve = pipeline.release.serve
     try:
-        found = (*placeholders(serve.run), *placeholders_of(serve.env))
+        found = (*placeholders(used.run), *placeholders_of(used.env))
     except TemplateError:
         return True
     return Placeholder("params", key) in found
@@ -268,12 +271,20 @@ def _serve_uses(pipeline: Pipeline, key: str) -> bool:
 def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.release is None:
         return
-    path = ("release", "serve", "run")
+    path = ("release", pipeline.release.where, "run")
+    if pipeline.release.serve is None:
+        yield from lint_batch(loaded, pipeline)
+        if not pipeline.release.run:
+            return
     try:
-        found = placeholders(pipeline.release.serve.run)
+        found = placeholders(pipeline.release.run)
     except TemplateError as error:
         yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
         return
+    if pipeline.release.batch is not None:
+        yield from _batch(loaded, pipeline.release.batch, found)
+        return
+    assert pipeline.release.serve is not None
     serve, env = pipeline.release.serve, ("release", "serve", "env")
     yield from lint_env(loaded, env, serve.env)
     has = {"model", "port", "host", "root", *(f"params.{key}" for key in pipeline.params)}
@@ -291,8 +302,19 @@ def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         yield loaded.problem("missing-placeholder", path, message, severity="warning")
 
 
+def _batch(loaded: Loaded, batch: Batch, found: Sequence[Placeholder]) -> Iterator[Problem]:
+    """The command of a batch, and its variables."""
+    path, env = ("release", "batch", "run"), ("release", "batch", "env")
+    yield from lint_env(loaded, env, batch.env)
+    for place, names in ((path, found), *in_env(env, batch.env)):
+        yield from _unknown_placeholders(loaded, place, names, known(loaded))
+    yield from lint_command(loaded, (*found, *placeholders_of(batch.env)))
+
+
 def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     read = {reference for step in pipeline.steps.values() for reference in step.inputs.values()}
+    if pipeline.release is not None and pipeline.release.batch is not None:
+        read.update(pipeline.release.batch.inputs.values())
     for name in pipeline.datasets:
         if DatasetReference(name) not in read:
             message = f"no step reads `datasets.{name}`"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
+from specs.batch import Batch
 from specs.explain import nearest, shown
 from specs.globs import ROOT, admits_link, from_root, seen_from
 from specs.load import Loaded
@@ -32,11 +33,13 @@ def lint_paths(
 ) -> Iterator[Problem]:
     """One problem for each such path; `files` are the repository's as a spec in `folder` sees them,
     and `top` is where somebody's clone of it is, if that is known."""
-    commands: list[tuple[Path, Step | Serve]] = [
+    commands: list[tuple[Path, Step | Serve | Batch]] = [
         (place_of(name), step) for name, step in pipeline.commands.items()
     ]
     if pipeline.release is not None:
-        commands.append((("release", "serve"), pipeline.release.serve))
+        used = pipeline.release.serve or pipeline.release.batch
+        if used is not None and used.run is not None:
+            commands.append((("release", pipeline.release.where), used))
     repository = _Repository(files, folder)
     for where, command in commands:
         globs = command.reads if command.reads is not None else pipeline.triggers.commits.paths
@@ -63,9 +66,9 @@ class _Found(NamedTuple):
     """Whether it is no word of a text or a script, which may mean anything."""
 
 
-def _found(where: Path, command: Step | Serve, top: str) -> Iterator[tuple[Path, _Found]]:
+def _found(where: Path, command: Step | Serve | Batch, top: str) -> Iterator[tuple[Path, _Found]]:
     try:
-        words = parse_run(command.run)
+        words = parse_run(command.run or "")
     except TemplateError:  # told elsewhere
         words = ()
     for word in words:

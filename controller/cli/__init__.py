@@ -18,6 +18,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Run": {
         "run": "Run a commit's pipeline and its gates here.",
         "up": "Run the controller.",
+        "down": "Stop what `up` left serving.",
         "doctor": "Check the set-up and name what to mend.",
     },
     "Look": {
@@ -27,6 +28,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "logs": "Print what a step or a server wrote.",
         "explain": "Say why a run happened and why each step ran.",
         "models": "List the model versions of a pipeline.",
+        "export": "Write the model in an environment to a file.",
         "releases": "Show what was released, and on which evidence.",
     },
     "Act": {

@@ -149,7 +149,10 @@ def _addresses(home: Path, pipelines: list[Pipeline]) -> dict[str, str]:
     for pipeline in pipelines:
         for name in ENVIRONMENTS:
             place = f"{pipeline.name}/{name}"
-            state = Site.of(home / "serving" / "places", place).folder / control.STATE
+            folder = Site.of(home / "serving" / "places", place).folder
+            state = folder / control.STATE
+            if not (folder / control.SOCKET).exists():
+                continue  # `headgate down` ended it
             try:
                 port = json.loads(state.read_text()).get("port")
             except (OSError, ValueError):

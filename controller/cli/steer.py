@@ -60,7 +60,8 @@ async def steer(
 
 def describe(env: Environment) -> str:
     """What an environment does now, in a sentence."""
-    serves = f"serves v{env.stable.version}" if env.stable else "serves nothing"
+    does = "points to" if env.points else "serves"
+    serves = f"{does} v{env.stable.version}" if env.stable else "serves nothing"
     parts = [f"{env.place} {serves}"]
     if env.rollout is not None:
         doing = "is being promoted" if env.rollout.decided is not None else "is on its way"

@@ -59,6 +59,7 @@ def test_a_web_application_is_served_with_its_own_paths_and_variable() -> None:
     spec, _, _ = drafted(SCRIPTS, CHURN)
     assert spec.release is not None
     served = spec.release.serve
+    assert served is not None
     assert served.run == "env MODEL_PATH={model} uvicorn app:app --host {host} --port {port}"
     assert (served.ready, served.predict) == ("/health", "/score")
 
