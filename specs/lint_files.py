@@ -22,7 +22,8 @@ def lint_files(
     """Problems with files; `files` are all as a spec in `folder` sees them, and `absent` is what is
     not there as it is meant."""
     yield from lint_absent(loaded, pipeline, absent, folder)
-    known = dict.fromkeys(sorted(files))
+    # The spec's own first: most globs are for them, and the rest of a repository may be large.
+    known = dict.fromkeys(sorted(files, key=lambda file: (file.startswith(ROOT), file)))
     yield from _one_file(loaded, pipeline, known, folder)
     for path, named in _named(pipeline):
         file = as_seen(named, folder)
