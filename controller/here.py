@@ -232,6 +232,7 @@ async def _run_of(
         commit=asked.source.commit,
         branch=asked.branch,
         folder=asked.source.folder,
+        file=asked.source.file,
         trigger=Trigger(kind="manual", why=why),
         datasets=datasets,
         fingerprint=fingerprint(graph, datasets),

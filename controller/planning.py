@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
+from controller.choosing import Meant, choose, specs_in
 from controller.git.lfs import is_installed
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
 from controller.git.pointers import (
@@ -38,7 +39,7 @@ from controller.versions import Versions
 from specs.failures import Failure, NeedsHuman
 from specs.lint import check
 from specs.load import Loaded
-from specs.model import SPEC_FILE
+from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors
 
@@ -54,6 +55,13 @@ class Checkout(NamedTuple):
     top: Path
     folder: str
     """Of the spec, in the repository; `` for its top."""
+    file: str = SPEC_FILE
+    """The spec's name in that folder."""
+
+    @property
+    def here(self) -> Path:
+        """The folder."""
+        return self.top / self.folder if self.folder else self.top
 
 
 def checkout_of(path: Path) -> Checkout:
@@ -61,6 +69,14 @@ def checkout_of(path: Path) -> Checkout:
     top = Path(_git(path, "rev-parse", "--show-toplevel").decode().strip())
     folder = path.resolve().relative_to(top.resolve()).as_posix()
     return Checkout(top, "" if folder == "." else folder)
+
+
+def top_of(folder: Path) -> Path | None:
+    """The clone that a folder is in; None outside of any."""
+    try:
+        return checkout_of(folder).top.resolve()
+    except NeedsHuman:
+        return None
 
 
 def work_tree(checkout: Checkout) -> dict[str, str]:
@@ -161,11 +177,28 @@ def default_base(checkout: Checkout) -> str | None:
 
 def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded | None:
     """The spec at a commit, checked; None where there is none."""
-    source = Source(repository="", commit=commit, folder=checkout.folder, files=files)
-    path = source.within(SPEC_FILE)
-    if path not in files:
+    source = source_of(checkout, "", commit, files)
+    if source.path not in files:
         return None
-    return check_at(_read(checkout, commit, path) or b"", path, source.below)
+    return check_at(_read(checkout, commit, source.path) or b"", source.path, source.below)
+
+
+def source_of(checkout: Checkout, repository: str, commit: str, files: Mapping[str, str]) -> Source:
+    """The code at a commit, or of the work tree, as the checkout's spec has it."""
+    return Source(
+        repository=repository,
+        commit=commit,
+        folder=checkout.folder,
+        files=files,
+        file=checkout.file,
+    )
+
+
+def specs_among(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
+    """The names of the specs in the checkout's folder."""
+    prefix = f"{checkout.folder}/" if checkout.folder else ""
+    below = (path.removeprefix(prefix) for path in files if path.startswith(prefix))
+    return sorted((name for name in below if is_spec_file(name)), key=spec_order)
 
 
 def tracked_below(folder: Path) -> dict[str, str]:
@@ -326,29 +359,24 @@ class Gathered(NamedTuple):
     """Of the base; None without one, or if nothing differs from it."""
 
 
-def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
+def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
     """The spec of the work tree or of a revision, compared with that of `base`."""
-    checkout = checkout_of(path)
+    checkout = checkout_of(meant.folder)
     commit = commit_of(checkout, revision) if revision else None
     files = files_at(checkout, commit) if commit else work_tree(checkout)
-    source = Source(
-        repository=checkout.top.name,
-        commit=commit or WORK_TREE,
-        folder=checkout.folder,
-        files=files,
-    )
+    names = specs_among(checkout, files) if commit else specs_in(meant.folder)
+    checkout = checkout._replace(file=choose(meant, names))
+    source = source_of(checkout, checkout.top.name, commit or WORK_TREE, files)
     if commit:
         loaded = spec_at(checkout, commit, files)
     else:
-        file = path / SPEC_FILE
-        content = file.read_bytes() if file.is_file() else None
-        loaded = check_at(content, str(file), source.below) if content is not None else None
-    if loaded is None:
-        raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
+        file = meant.folder / checkout.file
+        loaded = check_at(file.read_bytes(), str(file), source.below)
+    assert loaded is not None, "it is one of those that are there"
     other = commit_of(checkout, base) if base else default_base(checkout)
     name = loaded.pipeline.metadata.name if loaded.pipeline else None
     rules = rules_at(checkout, other, name, base or "") if other and name else None
-    if rules is not None and rules.source.below == source.below:
+    if rules is not None and _own_files(rules.source) == _own_files(source):
         rules = None
     policy = Policy()
     if rules is not None and loaded.pipeline is not None and other is not None:
@@ -357,40 +385,49 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     return Gathered(checkout, source, loaded, policy, rules)
 
 
+def _own_files(source: Source) -> dict[str, str]:
+    """What is below the spec's folder, but for the specs of others there."""
+    below = source.below.items()
+    return {path: of for path, of in below if path == source.file or not is_spec_file(path)}
+
+
 def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> Policy:
     """What `mine`, of the commit `head` or of a work tree on it, itself changes of the rules of the
     commit `base`."""
     found = _changes(checkout, rules, mine)
-    return Policy(rules.source.commit, of_its_own(found, _since(checkout, base, head, mine)))
+    own = of_its_own(found, _since(checkout, base, head, mine))
+    return Policy(rules.source.commit, own, spec=rules.source.path)
 
 
 def rules_at(
     checkout: Checkout, base: str, name: str, branch: str = "", repository: str = ""
 ) -> Rules | None:
     """The rules of the pipeline of that name on a branch whose head is `base`: of its valid spec
-    there, in whichever folder, else of the last one that it had; None where it never had any."""
+    there, wherever it is, else of the last one that it had; None where it never had any."""
     touching = _git(
         checkout.top,
         *("log", f"-{LOOK_BACK}", "--first-parent", "-m", "--no-renames", "--format=%H %P", base),
-        *("--", f":(top,glob)**/{SPEC_FILE}"),
+        *("--", *(f":(top,glob)**/{name}" for name in SPEC_FILES)),
     )
     commits = [base]
     for line in touching.decode().splitlines():
         commits += line.split()[1:2]  # as it was before that change
     for commit in dict.fromkeys(commits):
         files = files_at(checkout, commit)
-        for folder in sorted(p.rpartition("/")[0] for p in files if _is_spec(p)):
-            loaded = spec_at(checkout._replace(folder=folder), commit, files)
+        for path in sorted(filter(_is_spec, files), key=spec_order):
+            folder, _, file = path.rpartition("/")
+            there = checkout._replace(folder=folder, file=file)
+            loaded = spec_at(there, commit, files)
             spec = loaded.pipeline if loaded and not has_errors(loaded.problems) else None
             if spec is not None and spec.metadata.name == name:
                 known = repository or checkout.top.name
-                source = Source(repository=known, commit=commit, folder=folder, files=files)
+                source = source_of(there, known, commit, files)
                 return Rules(spec=spec, source=source, branch=branch)
     return None
 
 
 def _is_spec(path: str) -> bool:
-    return path.rpartition("/")[2] == SPEC_FILE
+    return is_spec_file(path.rpartition("/")[2])
 
 
 def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[Change, ...]]:

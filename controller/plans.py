@@ -33,6 +33,7 @@ from controller.machine.runs.run import Hit, Run
 from controller.outbox import parsed
 from controller.store.protocol import Store
 from controller.versions import Versions
+from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 
 HISTORY = 20
@@ -63,7 +64,7 @@ class Policy(NamedTuple):
     notes: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
     """Who may accept the changes, as the base's spec says; none: who administers the repository."""
-    folder: str = ""
+    spec: str = SPEC_FILE
     """Where the base has its spec."""
 
 
@@ -135,7 +136,7 @@ async def plan_of(
         baseline_model=model,
         policy=policy.changes,
         policy_base=policy.base,
-        policy_folder=policy.folder,
+        policy_spec=policy.spec,
         approvers=policy.approvers,
         seconds=longest_path(graph, nodes),
         notes=(*notes, *policy.notes),
@@ -154,7 +155,7 @@ async def plan_of_run(
 
     Raises what `Repositories.code` and `plan_of` raise.
     """
-    code = await repositories.code(run.repository, run.commit, run.folder)
+    code = await repositories.code(run.repository, run.commit, run.spec)
     if code.spec is None:
         return None
     base = await repositories.rules(run.repository, run.base, run.pipeline) if run.base else None
@@ -189,7 +190,7 @@ async def compare(repositories: Repositories, code: Code, base: Code | None, tip
         base.source.commit,
         found,
         approvers=base.spec.policy.approvers,
-        folder=base.source.folder,
+        spec=base.source.path,
     )
 
 

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import click
 
+from controller.choosing import specs_in
 from controller.cli.drafting import draft, settings_text, spec_text
 from controller.cli.failures import Failed
 from controller.cli.folders import below
 from controller.settings import FILE
 from controller.settings_file import load_settings
 from specs.lint import check
-from specs.model import SPEC_FILE
+from specs.model import SPEC_FILE, is_spec_file, named_by
 from specs.problems import has_errors, render_text
 
 
 @click.command(short_help="Write a spec that fits the folder.")
-@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="The pipeline's name; without it, the folder's.")
 @click.option(
     "--repository",
@@ -28,16 +29,28 @@ def init(folder: Path, name: str | None, repository: str | None) -> None:
 
     It finds train.py, evaluate.py, serve.py, requirements.txt, an expectations suite and data in
     Parquet or CSV files, and marks by TODO what it cannot know. A file that is there already is
-    left as it is.
+    left as it is. Of several specs in a folder each is called ml-pipeline.NAME.yaml: name that
+    file instead of the folder.
 
     \b
     Example:
       headgate init . --repository git@example.org:team/flights.git
     """
+    folder, file = (folder.parent, folder.name) if is_spec_file(folder.name) else (folder, None)
+    if folder.is_file():
+        raise click.UsageError(f"{folder} is a file: name a folder, or an ml-pipeline.NAME.yaml.")
     folder.mkdir(parents=True, exist_ok=True)
+    others = [] if file or (folder / SPEC_FILE).exists() else specs_in(folder)
+    if others:
+        another = folder / "ml-pipeline.NAME.yaml"
+        raise Failed(
+            f"{folder} has {', '.join(others)} already. For another pipeline beside: "
+            f"`headgate init {another}`."
+        )
     files = list(below(folder))
-    found = draft(folder.resolve().name, files, name)
-    wanted = {folder / SPEC_FILE: spec_text(found)}
+    spec = folder / (file or SPEC_FILE)
+    found = draft(named_by(folder.resolve().name, spec.name), files, name)
+    wanted = {spec: spec_text(found)}
     if repository is not None:
         wanted[folder / FILE] = settings_text(found.name, repository)
     missing = {path: text for path, text in wanted.items() if not path.exists()}
@@ -52,7 +65,7 @@ def init(folder: Path, name: str | None, repository: str | None) -> None:
             click.echo(f"Wrote {path}")
         else:
             click.echo(f"Left {path} as it is")
-    unwritten = found.missing if folder / SPEC_FILE in missing else ()
+    unwritten = found.missing if spec in missing else ()
     _next_steps(list(missing), unwritten, with_settings=repository is not None)
 
 

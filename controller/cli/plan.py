@@ -9,7 +9,9 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
+from controller.choosing import meant
 from controller.cli.failures import Failed
+from controller.cli.folders import spec_option
 from controller.cli.printing import show
 from controller.cli.reach import Reach, find_settings, open_store, reach
 from controller.cli.words import clean, lasting, one_line, short
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Say what a commit would run, and why.")
 @click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@spec_option
 @click.option("--commit", metavar="REV", help="Plan a commit instead of the work tree.")
 @click.option(
     "--base",
@@ -43,7 +46,14 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
-def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, form: str) -> None:
+def plan(
+    ctx: click.Context,
+    path: Path,
+    spec_file: str | None,
+    commit: str | None,
+    base: str | None,
+    form: str,
+) -> None:
     """Say what a run of the spec in PATH would do: which steps run and which are cached, and why.
 
     It needs no running controller. Where the controller's state is at hand (headgate.yaml is here
@@ -55,8 +65,8 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     Example:
       headgate plan --base origin/main
     """
-    folder = path if path.is_dir() else path.parent
-    checkout, source, loaded, policy, rules = gather(folder, commit, base)
+    asked = meant(path, spec_file, "headgate plan")
+    checkout, source, loaded, policy, rules = gather(asked, commit, base)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is wrong, so there is nothing to plan; see above.")
@@ -64,7 +74,7 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     named = find_settings(ctx.find_root().obj) is not None
     stores = Stores(reach(ctx).settings.stores) if named else None
     here = _state(ctx)
-    root = (checkout.top / checkout.folder) if checkout.folder else checkout.top
+    root = checkout.here
 
     async def run() -> Plan:
         if here is None:

@@ -12,12 +12,14 @@ from pathlib import Path
 import click
 
 from controller import here, logs
+from controller.choosing import Meant, choose, meant, specs_in
 from controller.cli import running
 from controller.cli.failures import Failed
+from controller.cli.folders import spec_option
 from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import Ended
 from controller.cli.shown import read_reports
-from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.graph import Rules
 from controller.machine.runs.plan import Plan
 from controller.planning import (
     Checkout,
@@ -28,14 +30,15 @@ from controller.planning import (
     git_folder,
     policy_of,
     rules_at,
+    source_of,
     spec_at,
+    specs_among,
     work_tree,
 )
 from controller.reports.build import build
 from controller.settings import ObjectStore
 from controller.shelf import UMASK, remove_tree
 from specs.load import Loaded
-from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
 
@@ -47,6 +50,7 @@ WORDS = 16_000
 
 @click.command(short_help="Run a commit's pipeline and its gates here.")
 @click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@spec_option
 @click.option("--commit", metavar="REV", default="HEAD", help="The commit; by default HEAD.")
 @click.option(
     "--base",
@@ -82,6 +86,7 @@ WORDS = 16_000
 )
 def run(
     path: Path,
+    spec_file: str | None,
     commit: str,
     base: str | None,
     accept_rules: bool,
@@ -109,15 +114,17 @@ def run(
         raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
     if accept_rules and base is None:
         raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
-    checkout = checkout_of(path if path.is_dir() else path.parent)
+    wanted = meant(path, spec_file, "headgate run")
+    checkout = checkout_of(wanted.folder)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
-    spec = _valid(spec_at(checkout, sha, files), path, sha)
+    checkout = checkout._replace(file=_chosen(wanted, checkout, sha, files))
+    spec = _valid(spec_at(checkout, sha, files))
     branch, subject = about(checkout, sha)
     asked = here.Asked(
         checkout=checkout,
         spec=spec,
-        source=Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files),
+        source=source_of(checkout, here.REPOSITORY, sha, files),
         branch=branch,
         why=f"`headgate run` of {sha[:12]}: {subject}",
         rules=_rules(checkout, base, spec.metadata.name) if base else None,
@@ -132,7 +139,10 @@ def run(
             ended = asyncio.run(_play(asked, folder))
         running.finish(ended)
         code = running.judge_rules(ended.played.run, plan, accept_rules)
-    again = f"headgate run {checkout.folder or '.'} --commit {sha[:12]}"
+    where = checkout.folder or "."
+    if len(specs_among(checkout, files)) > 1:
+        where += f" --spec {checkout.file}"
+    again = f"headgate run {where} --commit {sha[:12]}"
     played = ended.played
     told = build(played.end, played.run, played.graph, ended.reports, plan, again=again)
     if report is not None:
@@ -187,12 +197,18 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         )
 
 
-def _valid(loaded: Loaded | None, path: Path, commit: str) -> Spec:
-    if loaded is None:
-        raise Failed(
-            f"there is no {SPEC_FILE} in {path} at commit {commit[:12]}. Commit it first; "
-            "`headgate init` writes one."
-        )
+def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, str]) -> str:
+    """The spec's name. One that is not committed is no spec of the commit."""
+    names = specs_among(checkout, files)
+    fresh = [name for name in specs_in(wanted.folder) if name not in names]
+    if wanted.file in fresh or (not names and fresh):
+        at = f"{wanted.folder} at commit {commit[:12]}"
+        raise Failed(f"there is no {wanted.file or fresh[0]} in {at}. Commit it first.")
+    return choose(wanted, names, f" at commit {commit[:12]}")
+
+
+def _valid(loaded: Loaded | None) -> Spec:
+    assert loaded is not None, "it is one of those that are there"
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is invalid, so nothing was run; see above.")
@@ -220,6 +236,7 @@ def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
         nodes=(),
         policy=policy.changes,
         policy_base=policy.base,
+        policy_spec=policy.spec,
     )
 
 

@@ -1,17 +1,19 @@
 """`headgate validate`."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
+from controller.choosing import specs_in
 from controller.cli.folders import below
-from controller.planning import check_at, tracked_below
+from controller.planning import check_at, top_of, tracked_below
 from controller.settings import FILE
 from controller.settings_file import load_settings
-from specs.model import SPEC_FILE
+from specs.load import load
+from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
 from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
 from validators.data.suite import suite_problems
 
@@ -36,7 +38,8 @@ class Checked(NamedTuple):
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def validate(paths: tuple[Path, ...], form: str) -> None:
-    """Check every ml-pipeline.yaml and headgate.yaml in PATHS, with the suites that they name.
+    """Check every ml-pipeline.yaml, ml-pipeline.NAME.yaml and headgate.yaml in PATHS, with the
+    suites that they name.
 
     A path is a file or a folder, which is searched; without any, the current folder. All problems
     are told at once. The exit code is 1 if one of them is an error.
@@ -68,10 +71,17 @@ def find(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = (path / name for name in below(path))
-            found += [file for file in inside if file.name in (SPEC_FILE, FILE)]
+            found += [file for file in inside if _is_ours(file)]
         else:
             found.append(path)
     return list(dict.fromkeys(found))
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it is a spec or settings, or a spec but for its name."""
+    if file.name == FILE or is_spec_file(file.name):
+        return True
+    return misnamed(file.name) is not None and b"MLPipeline" in file.read_bytes()
 
 
 def check_files(files: Sequence[Path]) -> Checked:
@@ -85,6 +95,9 @@ def check_files(files: Sequence[Path]) -> Checked:
             problems += loaded_settings.problems
             sources[name] = loaded_settings.text
             continue
+        if right := misnamed(path.name):
+            message = f"no controller reads {path.name}, as specs are called: rename it to {right}"
+            problems.append(Problem("warning", "misnamed", message, name))
         here = path.parent
         loaded = check_at(content, name, tracked_below(here), set(below(here)))
         problems += loaded.problems
@@ -93,7 +106,26 @@ def check_files(files: Sequence[Path]) -> Checked:
         for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
             if (path.parent / suite).is_file():
                 problems += _suite(path.parent / suite, sources)
+    problems += _twins(sources)
     return Checked(len(sources), in_order(problems), sources)
+
+
+def _twins(sources: Mapping[str, str]) -> Iterator[Problem]:
+    """The specs of one clone, or one folder outside of any, that have the name of another. Beside
+    one that is checked stand those of its folder."""
+    specs = [Path(name) for name in sources if is_spec_file(Path(name).name)]
+    beside = [folder / name for folder in {p.parent for p in specs} for name in specs_in(folder)]
+    first: dict[tuple[Path, str], Path] = {}
+    tops: dict[Path, Path] = {}
+    for path in sorted({*specs, *beside}, key=lambda path: spec_order(path.as_posix())):
+        loaded = load(path.read_bytes(), str(path))
+        name = loaded.sketch.metadata.name if loaded.sketch else ""
+        top = tops.setdefault(path.parent, top_of(path.parent) or path.parent.resolve())
+        one = first.setdefault((top, name), path)
+        if one != path and path in specs and name not in ("", "unnamed"):
+            message = f"{one} is a pipeline of the name {name}, too: only that one would run"
+            expected = "another `metadata.name` in one of them"
+            yield loaded.problem("duplicate", ("metadata", "name"), message, expected=expected)
 
 
 def _suite(path: Path, sources: dict[str, str]) -> Iterable[Problem]:

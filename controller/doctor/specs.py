@@ -12,7 +12,7 @@ from controller.settings import Settings
 from deployers.engine import Engine
 from specs.failures import Failure
 from specs.load import load
-from specs.model import SPEC_FILE, Pipeline
+from specs.model import Pipeline, is_spec_file
 
 PATIENCE = 30.0
 """Seconds for each."""
@@ -24,7 +24,7 @@ async def specs_of(mirror: Mirror, commit: str) -> list[Pipeline]:
     """The specs at a commit that can be read; what is wrong with others, their report says."""
     found = []
     for path in await mirror.files(commit):
-        if path.rpartition("/")[2] != SPEC_FILE:
+        if not is_spec_file(path.rpartition("/")[2]):
             continue
         text = await mirror.read(commit, path)
         loaded = await asyncio.to_thread(load, text or b"", path)

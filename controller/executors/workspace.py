@@ -29,7 +29,6 @@ from deployers.confinement import View, interpreter
 from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
 from specs.load import load
-from specs.model import SPEC_FILE
 from specs.references import render
 from validators.model.request import Request as ModelRequest
 
@@ -287,7 +286,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
     if candidate is None:
         kind = "could_not_run" if asked["exam"] else "missing"
         candidate = {"kind": kind, "reason": asked["no_candidate"]}
-    loaded = load((folder / SPEC_FILE).read_bytes(), _within(attempt, SPEC_FILE))
+    loaded = load((folder / attempt.file).read_bytes(), _within(attempt, attempt.file))
     where = []
     for place in asked["places"]:  # None: a check of the base branch
         path = ("gates", "model", "checks", place) if place is not None else ("gates",)

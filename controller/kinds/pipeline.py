@@ -12,7 +12,7 @@ from controller.environments import Environments
 from controller.git.repositories import Repositories
 from controller.machine.core import Decision, Key, Letter, Waits
 from controller.machine.pipelines import triggering as machine
-from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.code import Code, spec_of
 from controller.machine.pipelines.data import Listing, place
 from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
 from controller.machine.pipelines.untrusted import rules_of
@@ -60,8 +60,8 @@ class PipelineKind:
         ended = await self._ended(inbox)
         heads, commits, pulls = _commits(pipeline, inbox)
         code = {
-            commit: await self._repositories.code(pipeline.repository, commit, folder)
-            for commit, folder in commits.items()
+            commit: await self._repositories.code(pipeline.repository, commit, spec)
+            for commit, spec in commits.items()
         }
         head = heads.get(pipeline.default_branch)
         await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
@@ -69,7 +69,7 @@ class PipelineKind:
         examined = _examined(code, rules, heads, pulls)
         listings = await self._listings({**examined, **code})
         for run in ended.values():
-            code[run.commit] = await self._repositories.code(run.repository, run.commit, run.folder)
+            code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
         return Observed(
             code=code,
             rules=rules,
@@ -223,15 +223,15 @@ def _commits(
     pipeline: Pipeline, inbox: Sequence[Letter]
 ) -> tuple[Mapping[str, str], dict[str, str], dict[str, Pull]]:
     """The heads by branch as the letters leave them; the commits that the machine will ask about,
-    with the folder of the spec in each; and the pull requests among the branches asked about."""
-    heads, folders = dict(pipeline.heads), dict(pipeline.folders)
+    with the path of the spec in each; and the pull requests among the branches asked about."""
+    heads, specs = dict(pipeline.heads), dict(pipeline.specs)
     pulls = dict(pipeline.pulls)
     asked = {pipeline.default_branch, *pipeline.wanted}
     for letter in inbox:
         body = letter.message.body
         match letter.message.type:
             case "commit_seen":
-                heads[body["branch"]], folders[body["branch"]] = body["commit"], body["folder"]
+                heads[body["branch"]], specs[body["branch"]] = body["commit"], spec_of(body)
                 if body.get("pull"):
                     pulls[body["branch"]] = Pull.model_validate(body["pull"])
                 asked |= {body["branch"], body["default_branch"]}
@@ -243,10 +243,10 @@ def _commits(
                 asked.add(body.get("branch") or pipeline.default_branch)
                 if body.get("pull"):
                     pulls[body["branch"]] = Pull.model_validate(body["pull"])
-    commits = {heads[branch]: folders[branch] for branch in sorted(asked & heads.keys())}
+    commits = {heads[branch]: specs[branch] for branch in sorted(asked & heads.keys())}
     default = pipeline.default_branch
     if default in pipeline.heads and default not in heads:  # its last spec says whom to tell
-        commits[pipeline.heads[default]] = pipeline.folders[default]
+        commits[pipeline.heads[default]] = pipeline.specs[default]
     looked_at = {branch: pull for branch, pull in pulls.items() if branch in asked & heads.keys()}
     return heads, commits, looked_at
 

@@ -55,7 +55,7 @@ def policy(
         yield f"### Rules that change\n\nNone is loosened. {stay}"
     where = None
     if run is not None:
-        base_side = Side(plan.policy_base, plan.policy_folder)
+        base_side = Side(plan.policy_base, plan.policy_spec.rpartition("/")[0])
         where = Where(links, base_side, Side(run.commit, run.folder))
     yield from rules(plan.policy, where=where)
 

@@ -188,6 +188,7 @@ def _begin_run(
 ) -> Pipeline:
     number = pipeline.runs + 1
     pull = pipeline.pulls.get(branch)
+    source = observed.code[wanted.commit].source
     run = Run(
         id=f"{pipeline.name}-{number}",
         number=number,
@@ -195,7 +196,8 @@ def _begin_run(
         repository=pipeline.repository,
         commit=wanted.commit,
         branch=branch,
-        folder=pipeline.folders[branch],
+        folder=source.folder,
+        file=source.file,
         trigger=wanted.trigger,
         datasets=datasets,
         fingerprint=print_,

@@ -7,11 +7,13 @@ wants the model of the commit before last.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Action, Fact, Letter, Message, Value
-from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.code import Code, spec_at
 from controller.machine.pipelines.data import Listing, Seen
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
@@ -57,8 +59,8 @@ class Pipeline(Value):
     default_branch: str
     heads: Mapping[str, str] = {}
     """Of the branches with its spec."""
-    folders: Mapping[str, str] = {}
-    """Where its spec is, on each of them."""
+    specs: Mapping[str, str] = {}
+    """The path of its spec, on each of them."""
     pulls: Mapping[str, Pull] = {}
     """Those of them that are pull requests."""
     accepted: Mapping[str, Accepted] = {}
@@ -85,6 +87,15 @@ class Pipeline(Value):
     """What is wrong with the spec at the head of the default branch."""
     held_back: str | None = None
     """What data of the default branch counts for nothing yet, and why."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_folders(cls, body: Any) -> Any:
+        """Older controllers knew a spec by its folder."""
+        if isinstance(body, dict) and "folders" in body:
+            specs = {branch: spec_at(folder) for branch, folder in body["folders"].items()}
+            body = {**{k: v for k, v in body.items() if k != "folders"}, "specs": specs}
+        return body
 
 
 class Observed(Value):

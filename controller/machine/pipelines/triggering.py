@@ -8,7 +8,7 @@ from typing import Any
 from controller.machine import incidents
 from controller.machine.core import Decision, Key, Letter, Message, Waits
 from controller.machine.pipelines import candidate
-from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.code import Code, spec_of
 from controller.machine.pipelines.data import UNSETTLED, doubt, held_back, look, versions
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
@@ -146,7 +146,7 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
         update={
             "accepted": accepted,
             "heads": {**pipeline.heads, branch: commit},
-            "folders": {**pipeline.folders, branch: body["folder"]},
+            "specs": {**pipeline.specs, branch: spec_of(body)},
             "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
             "repository": body["repository"],
             "default_branch": body["default_branch"],
@@ -225,7 +225,7 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
     return pipeline.model_copy(
         update={
             facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
-            for facts in ("heads", "folders", "pulls", "wanted", "last", "accepted")
+            for facts in ("heads", "specs", "pulls", "wanted", "last", "accepted")
         }
     )
 

@@ -7,8 +7,11 @@ A pull request is told to its pipelines as one more branch, `pull request 12`.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import field_validator
+
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Action, Decision, Key, Message, Value
+from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import accepting, telling
 from controller.machine.repositories.accepting import Target
 from controller.machine.repositories.asking import heed
@@ -24,6 +27,7 @@ from controller.machine.repositories.pull import (
     scope_of,
 )
 from controller.machine.repositories.telling import Place
+from specs.model import spec_order
 
 ENVIRONMENTS = ("staging", "production")
 LOOK = 300.0
@@ -41,10 +45,13 @@ class Commit(Value):
     subject: str = ""
     author: str = ""
     pipelines: Mapping[str, str] = {}
-    """Names by folder: the pipelines for which commits of this branch count. Not looked up for a
-    head that was seen before."""
+    """Names by the paths of their specs: the pipelines for which commits of this branch count. Not
+    looked up for a head that was seen before."""
     broken: tuple[str, ...] = ()
-    """Folders of specs that are invalid; such a spec cannot rename its pipeline."""
+    """Specs that are invalid; such a spec cannot rename its pipeline."""
+    misnamed: Mapping[str, str] = {}
+    """Of the default branch: files that are no specs for the letter of their names, with the names
+    that specs have."""
     untouched: tuple[str, ...] = ()
     """Of a pull request: pipelines of its base for which it changes nothing."""
     removed: tuple[str, ...] = ()
@@ -73,7 +80,7 @@ class Repository(Value):
     environments: str | None = None
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, Mapping[str, str]] = {}
-    """Names by folder, by branch: the pipelines that were told of its head."""
+    """Names by the paths of their specs, by branch: the pipelines that were told of its head."""
     untold: Mapping[str, Untold] = {}
     """By branch, of pull requests."""
     pulls: Mapping[int, Pull] = {}
@@ -89,6 +96,15 @@ class Repository(Value):
     """Buttons, as the webhook told of them once, that wait for the forge to say who may."""
     moves: int = 0
     """How often something was seen to move; a branch may come back to a commit it left."""
+
+    @field_validator("pipelines")
+    @classmethod
+    def _by_folders(cls, known: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        """Older controllers knew a spec by its folder."""
+        return {
+            branch: {spec_at(place): name for place, name in names.items()}
+            for branch, names in known.items()
+        }
 
 
 class Observed(Value):
@@ -240,20 +256,20 @@ class _Look:
         if branch in self.held and pull is not None:
             self.actions += telling.held(place, pull, sorted(set(named.values())))
             return
-        self.actions += telling.twice(place, named)
-        # Of a pull request neither: it could choose by a folder's name whose rules are its own.
+        self.actions += [*telling.twice(place, named)] or telling.misnamed(place, commit.misnamed)
+        # Of a pull request neither: it could choose by a file's name whose rules are its own.
         taken = telling.first(named) if pull is None else telling.alone(named)
-        self.pipelines[branch] = {folder: named[folder] for folder in taken}
-        for folder, pipeline in self.pipelines[branch].items():
+        self.pipelines[branch] = {spec: named[spec] for spec in taken}
+        for spec, pipeline in self.pipelines[branch].items():
             self.messages.append(
-                _seen(before.name, pipeline, folder, branch, commit, self.default, self.moves)
+                _seen(before.name, pipeline, spec, branch, commit, self.default, self.moves)
             )
             if pull is not None and pipeline in by:
                 id_ = f"accepted/{branch}/{commit.sha}/{self.moves}"
                 self.messages.append(
                     telling.accepted(id_, place, branch, pull, pipeline, by[pipeline])
                 )
-        if not commit.pipelines and branch == self.default:
+        if not commit.pipelines and not commit.misnamed and branch == self.default:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             self.actions.append(telling.report(place, "", "skipped", title))
 
@@ -308,21 +324,21 @@ def _targets(observed: Observed, look: _Look) -> list[Target]:
 
 
 def _names(before: Repository, branch: str, commit: Commit) -> dict[str, str]:
-    """Names by folder; those of invalid specs as they were, here or on the default branch."""
+    """Names by spec; those of invalid specs as they were, here or on the default branch."""
     known = {
         **before.pipelines.get(before.default_branch or "", {}),
         **before.pipelines.get(branch, {}),
     }
     return {
-        folder: known.get(folder, pipeline) if folder in commit.broken else pipeline
-        for folder, pipeline in sorted(commit.pipelines.items())
+        spec: known.get(spec, pipeline) if spec in commit.broken else pipeline
+        for spec, pipeline in sorted(commit.pipelines.items(), key=lambda each: spec_order(each[0]))
     }
 
 
 def _seen(
     name: str,
     pipeline: str,
-    folder: str,
+    spec: str,
     branch: str,
     commit: Commit,
     default_branch: str,
@@ -335,7 +351,7 @@ def _seen(
         body={
             "pipeline": pipeline,
             "repository": name,
-            "folder": folder,
+            "spec": spec,
             "branch": branch,
             "commit": commit.sha,
             "default_branch": default_branch,

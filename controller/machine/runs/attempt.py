@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from controller.machine.core import Value, Waits
+from specs.model import SPEC_FILE
 
 
 class Input(Value):
@@ -48,6 +49,8 @@ class Attempt(Value):
     commit: str
     folder: str
     """The spec's folder in the repository; the working directory of the command."""
+    file: str = SPEC_FILE
+    """The spec's name in that folder."""
     files: tuple[str, ...] = ()
     """What the command finds there, by path below that folder; nothing else of the commit."""
     inputs: Mapping[str, Input] = {}

@@ -48,6 +48,11 @@ class Source(Value):
     images: Mapping[str, str] = {}
     """What each image that the spec names was when the commit was read: an immutable reference."""
 
+    @property
+    def path(self) -> str:
+        """Where the spec is in the repository."""
+        return self.within(self.file)
+
     def within(self, path: str) -> str:
         """The path in the repository of a path below the spec's folder, or of `//path`, which is
         one from the repository's root."""

@@ -7,7 +7,7 @@ from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
 from specs.digests import digest
 from specs.globs import admits
-from specs.model import SPEC_FILE, Pipeline, Step
+from specs.model import Pipeline, Step, is_spec_file
 from specs.references import DatasetReference, StepReference, as_argument, placeholders
 from specs.release import Serve
 
@@ -32,6 +32,7 @@ def step_node(
         repository=source.repository,
         commit=source.commit,
         folder=source.folder,
+        file=source.file,
         inputs=given,
         outputs=dict(step.outputs),
         params=params,
@@ -114,13 +115,14 @@ def file_name(spec: Pipeline, origin: From) -> str:
 
 
 def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
-    """Files that a command reads. The spec itself is not one: its parts are in definitions."""
+    """Files that a command reads. The specs of the folder are none: their parts are in definitions,
+    and one pipeline's is nothing to another."""
     admitted = globs if globs is not None else spec.triggers.commits.paths
     suites = {dataset.expectations for dataset in spec.datasets.values()}
     return {
         path: content
         for path, content in sorted(source.below.items())
-        if admits(admitted, path) and path != SPEC_FILE and (globs or path not in suites)
+        if admits(admitted, path) and not is_spec_file(path) and (globs or path not in suites)
     }
 
 

@@ -11,7 +11,7 @@ from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import Hit, Run
 from specs.digests import short
 from specs.gates import ModelGate
-from specs.model import Pipeline
+from specs.model import SPEC_FILE, Pipeline
 from specs.references import as_argument
 
 MOST_FILES = 5
@@ -86,8 +86,8 @@ class Plan(Value):
     policy: tuple[Change, ...] = ()
     policy_base: str | None = None
     """The commit whose rules the plan's are compared with."""
-    policy_folder: str = ""
-    """The folder of their spec there."""
+    policy_spec: str = SPEC_FILE
+    """The path of their spec there."""
     approvers: tuple[str, ...] = ()
     """Who may accept what loosens them; none: who administers the repository."""
     seconds: float | None = None

@@ -15,6 +15,7 @@ from typing import Literal
 from controller.machine.core import Value
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.graph import Graph, is_evidence
+from specs.model import SPEC_FILE
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -97,6 +98,8 @@ class Run(Value):
     commit: str
     branch: str
     folder: str
+    file: str = SPEC_FILE
+    """The spec's name in that folder."""
     trigger: Trigger
     datasets: Mapping[str, str]
     fingerprint: str
@@ -122,6 +125,11 @@ class Run(Value):
     cancelled: str | None = None
     """By whom and why."""
     finished: float | None = None
+
+    @property
+    def spec(self) -> str:
+        """The path of its spec in the repository."""
+        return f"{self.folder}/{self.file}" if self.folder else self.file
 
     @property
     def outcome(self) -> Outcome:

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import ReportCommit
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.runs.run import Run
+from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import sha
 from tests.controller.machine.team import MAIN, QUIET, Team, began
@@ -75,10 +78,42 @@ def test_the_same_commit_seen_twice_cancels_and_runs_nothing() -> None:
 
 def test_a_branch_that_moves_its_spec_moves_that_of_no_other() -> None:
     team = began()
-    team.push("t1", ("params.depth", 7), branch="topic", folder="models/mean")
+    team.push("t1", ("params.depth", 7), branch="topic", path="models/mean/ml-pipeline.yaml")
     team.trigger(force=True)
     team.turn()
     assert {r.branch: r.folder for r in team.runs.values()} == {MAIN: "", "topic": "models/mean"}
+
+
+def test_a_state_and_a_letter_that_name_the_folder_of_a_spec_are_still_read() -> None:
+    team = began()
+    old = team.pipeline.plain()
+    del old["specs"]
+    old["folders"] = {MAIN: "", "topic": "models/mean"}
+    team.state = parsed(Pipeline, old)
+    assert team.pipeline.specs == {
+        MAIN: "ml-pipeline.yaml",
+        "topic": "models/mean/ml-pipeline.yaml",
+    }
+    team.push("c2", ("params.depth", 7))
+    body = {k: v for k, v in team.inbox.pop().message.body.items() if k != "spec"}
+    team.say("commit_seen", {**body, "folder": "deep"})  # as an older controller wrote it
+    team.turn()
+    assert team.pipeline.specs[MAIN] == "deep/ml-pipeline.yaml"
+
+
+def test_a_run_says_which_spec_of_its_folder_it_is_of() -> None:
+    team = Team()
+    team.push("c1", path="models/ml-pipeline.mean.yaml")
+    team.turn()
+    team.turn(30.0)
+    run = team.last_run
+    assert (run.folder, run.file) == ("models", "ml-pipeline.mean.yaml")
+    assert run.spec == "models/ml-pipeline.mean.yaml"
+    graph = next(fact.body for fact in team.facts if fact.key.kind == "graph")
+    assert {node["attempt"]["file"] for node in graph["nodes"]} == {"ml-pipeline.mean.yaml"}
+    old = run.plain()
+    del old["file"]
+    assert parsed(Run, old).spec == "models/ml-pipeline.yaml"
 
 
 # -- data --------------------------------------------------------------------------------------
@@ -431,7 +466,7 @@ def test_a_deleted_branch_is_forgotten_and_its_run_cancelled() -> None:
     team.end("cancelled")
     team.turn()
     kept = team.pipeline
-    for facts in (kept.heads, kept.folders, kept.wanted, kept.last):
+    for facts in (kept.heads, kept.specs, kept.wanted, kept.last):
         assert "topic" not in facts
     assert kept.gone is None
 

@@ -49,11 +49,11 @@ class World:
         self.base = self.ada.push(FILES)
 
     async def graph(self, commit: str, base: str | None = None) -> Graph:
-        code = await self.repositories.code("flights", commit, "")
+        code = await self.repositories.code("flights", commit, "ml-pipeline.yaml")
         assert code.spec is not None, code.problems
         rules = None
         if base is not None:
-            theirs = await self.repositories.code("flights", base, "")
+            theirs = await self.repositories.code("flights", base, "ml-pipeline.yaml")
             assert theirs.spec is not None
             rules = Rules(spec=theirs.spec, source=theirs.source)
         return build(code.spec, code.source, None, rules)
