@@ -99,6 +99,12 @@ class CommitTrigger(Spec):
         default=(),
         description="Globs of watched branches, as the default branch says it; else it alone.",
     )
+    supersede: Literal["cancel", "queue"] = Field(
+        default="cancel",
+        description="What a newer commit of a branch means for an older one that runs or waits: "
+        "`cancel` ends it if the newer one runs anything else, `queue` runs each in its turn. Of a "
+        "pull request only the head counts.",
+    )
 
 
 class PullRequestTrigger(Spec):

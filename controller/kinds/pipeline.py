@@ -59,15 +59,18 @@ class PipelineKind:
         await self._look_first(pipeline, inbox)
         ended = await self._ended(inbox)
         heads, commits, pulls = _commits(pipeline, inbox)
+        behind = _behind(pipeline, inbox)
         code = {
             commit: await self._repositories.code(pipeline.repository, commit, spec)
-            for commit, spec in commits.items()
+            for commit, spec in {**behind, **commits}.items()
         }
         head = heads.get(pipeline.default_branch)
         await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
         rules = await self._rules(pipeline, pulls)
         examined = _examined(code, rules, heads, pulls)
-        listings = await self._listings({**examined, **code})
+        # What waits in line has its data looked at in its turn.
+        now = {commit: one for commit, one in code.items() if commit in commits}
+        listings = await self._listings({**examined, **now})
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
         return Observed(
@@ -244,11 +247,21 @@ def _commits(
                 if body.get("pull"):
                     pulls[body["branch"]] = Pull.model_validate(body["pull"])
     commits = {heads[branch]: specs[branch] for branch in sorted(asked & heads.keys())}
+    for branch, one in pipeline.wanted.items():
+        commits.setdefault(one.commit, one.spec or pipeline.specs[branch])
     default = pipeline.default_branch
     if default in pipeline.heads and default not in heads:  # its last spec says whom to tell
         commits[pipeline.heads[default]] = pipeline.specs[default]
     looked_at = {branch: pull for branch, pull in pulls.items() if branch in asked & heads.keys()}
     return heads, commits, looked_at
+
+
+def _behind(pipeline: Pipeline, inbox: Sequence[Letter]) -> dict[str, str]:
+    """The commits that wait in line, or may from now on, with the paths of their specs."""
+    letters = (x.message.body for x in inbox if x.message.type == "commit_seen")
+    seen = {body["commit"]: spec_of(body) for body in letters}
+    waiting = (one for line in pipeline.behind.values() for one in line)
+    return {**seen, **{one.commit: one.spec for one in waiting}}
 
 
 def _examined(

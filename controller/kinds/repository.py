@@ -33,7 +33,7 @@ from controller.machine.repositories.repository import (
 )
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
-from specs.model import misnamed
+from specs.model import is_spec_file, misnamed
 
 AT_ONCE = 25
 """New heads of pull requests that one look reads."""
@@ -72,6 +72,7 @@ class RepositoryKind:
 
         reported = {BRANCH, *(pull.branch for pull in talk.pulls.values())}
         commits: dict[str, Commit] = {}
+        unwatched: dict[str, str] = {}
         for branch in heads.keys() - reported:
             sha = heads[branch]
             found = None
@@ -83,12 +84,15 @@ class RepositoryKind:
                 found = await self._branch(before, branch, sha, default, heads[default])
             if found is not None or seen(branch, sha):
                 commits[branch] = found or Commit(sha=sha)
+            elif await self._is_unwatched(before, branch, sha):
+                unwatched[branch] = sha
         fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
         pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
         asked = await self._with_rights(before, talk, pulls, commits, default)
         return Observed(
             default_branch=default,
             heads=commits,
+            unwatched=unwatched,
             environments=heads.get(BRANCH),
             pulls=pulls,
             asked=asked,
@@ -208,6 +212,16 @@ class RepositoryKind:
             broken=_broken(wanting),
             misnamed=_misnamed(await mirror.files(sha)) if branch == default else {},
         )
+
+    async def _is_unwatched(self, before: Repository, branch: str, sha: str) -> bool:
+        """Whether a branch that does not count has specs. Where there are pull requests, they say
+        what becomes of a branch."""
+        if self._pulls is not None and self._pulls.on_github(before.name):
+            return False
+        if (before.unwatched or {}).get(branch) == sha:
+            return True
+        files = await self._repositories.mirror(before.name).files(sha)
+        return any(is_spec_file(path.rpartition("/")[2]) for path in files)
 
     async def _look_at_pulls(
         self,

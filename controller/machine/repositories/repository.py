@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from controller.machine.actions import ReportPolicy
+from controller.machine.actions import ReportCommit, ReportPolicy
 from controller.machine.core import Action, Decision, Key, Message, Value
 from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import accepting, telling
@@ -81,6 +81,9 @@ class Repository(Value):
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, Mapping[str, str]] = {}
     """Names by the paths of their specs, by branch: the pipelines that were told of its head."""
+    unwatched: Mapping[str, str] | None = None
+    """The last commit seen of each branch that has specs and is not watched; None: not looked for
+    yet."""
     untold: Mapping[str, Untold] = {}
     """By branch, of pull requests."""
     pulls: Mapping[int, Pull] = {}
@@ -113,6 +116,8 @@ class Observed(Value):
     default_branch: str
     heads: Mapping[str, Commit] = {}
     """Of the branches that count: the default one, and what a spec there names."""
+    unwatched: Mapping[str, str] = {}
+    """The heads of branches that have specs and do not count, if nothing else tells of them."""
     environments: str | None = None
     pulls: Mapping[int, Pull] = {}
     """The open ones that count, by number; each has its head above."""
@@ -163,6 +168,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     look = _Look(before, observed, held, accepted, approved)
     for branch, commit in observed.heads.items():
         look.at(branch, commit)
+    look.actions += _unwatched(before, observed)
     look.messages += _left(before, observed, look.pipelines, look.moves)
     targets = _targets(observed, look)
     new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
@@ -182,6 +188,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
             heads=look.heads,
             environments=observed.environments or before.environments,
             pipelines=look.pipelines,
+            unwatched=observed.unwatched,
             untold=look.untold,
             pulls=observed.pulls,
             approved=approved,
@@ -196,6 +203,18 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
         withdraw=_overtaken(look.actions),
         requeue_after=0.0 if observed.more else SOON if observed.unheard else LOOK,
     )
+
+
+def _unwatched(before: Repository, observed: Observed) -> Iterator[ReportCommit]:
+    """Says on new heads of branches that are not watched that nothing runs. What was there before
+    anybody looked is nobody's news."""
+    if before.unwatched is None:
+        return
+    told = {*before.heads.values(), *(commit.sha for commit in observed.heads.values())}
+    for branch, sha in observed.unwatched.items():
+        if before.unwatched.get(branch) != sha and sha not in told:
+            scope = scope_of(branch, None, observed.default_branch)
+            yield telling.unwatched(Place(before.name, sha, scope), observed.default_branch)
 
 
 def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:

@@ -108,6 +108,15 @@ def misnamed(place: Place, names: Mapping[str, str]) -> list[ReportCommit]:
     return [report(place, "", "skipped", title)]
 
 
+def unwatched(place: Place, default_branch: str) -> ReportCommit:
+    """Nothing looks at a branch, and somebody who pushed to it may look for what it says."""
+    title = (
+        f"not run: this branch is not watched; name it in `triggers.commits.branches` of "
+        f"{default_branch}'s spec, or merge it"
+    )
+    return report(place, "", "skipped", title)
+
+
 def first(named: Mapping[str, str]) -> list[str]:
     """The specs that are the first of their name."""
     names = list(named.values())

@@ -19,6 +19,7 @@ from validators.verdict import Verdict
 
 MAIN = "main"
 QUIET = ("triggers.data.quiet", "30s")
+QUEUE = ("triggers.commits.supersede", "queue")
 
 
 @dataclass

@@ -10,22 +10,21 @@ from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import sha
-from tests.controller.machine.team import MAIN, QUIET, Team, began
+from tests.controller.machine.team import MAIN, QUEUE, QUIET, Team, began
 
 # -- commits -----------------------------------------------------------------------------------
 
 
-def test_while_a_run_goes_on_the_newest_commit_waits_and_those_between_are_told() -> None:
+def test_while_a_run_ends_the_newest_commit_waits_and_those_between_are_told() -> None:
     team = began()
     for name in ("c2", "c3", "c4"):
         team.push(name, ("params.depth", int(name[1])))
         team.turn()
     assert [run.commit for run in team.runs.values()] == [sha("c1"), sha("c2")]
     assert team.told(sha("c3")) == [("cancelled", f"superseded by {sha('c4')[:12]}")]
-    team.end()
+    team.end("cancelled")
     team.turn()
     assert team.last_run.commit == sha("c4")
-    assert team.cancelled() == []
     assert team.pipeline.wanted == {}
 
 
@@ -433,12 +432,12 @@ def test_a_run_of_a_spec_that_is_gone_is_cancelled_and_releases_nothing_if_it_en
     team = began()
     team.push("c2", ("params.depth", 2))
     team.turn()
-    waiting = team.push("c3", ("params.depth", 3))
+    waiting = team.push("c3", QUEUE, ("params.depth", 3))
     team.turn()
     team.lose(at="c4")
     team.turn()
     assert team.cancelled() == ["mean-2"]
-    assert team.told(waiting)[0][0] == "cancelled"
+    assert team.told(waiting)[-1][0] == "cancelled"
     team.end(run="mean-2", model="better")
     team.turn()
     assert team.releases() == [1]

@@ -19,6 +19,7 @@ class Remote:
     heads: dict[str, Commit] = field(default_factory=dict)
     default: str = "main"
     environments: str | None = None
+    unwatched: dict[str, str] = field(default_factory=dict)
     state: Repository | None = None
     told: list[Message] = field(default_factory=list)
     ids: set[tuple[str, str]] = field(default_factory=set)
@@ -42,7 +43,10 @@ class Remote:
             for branch, c in self.heads.items()
         }
         observed = Observed(
-            default_branch=self.default, heads=heads, environments=self.environments
+            default_branch=self.default,
+            heads=heads,
+            unwatched=dict(self.unwatched),
+            environments=self.environments,
         )
         decision = machine.decide("team", self.state, observed)
         self.state = parsed(Repository, decision.state.plain())
@@ -284,3 +288,34 @@ def test_a_state_that_knew_specs_by_their_folders_tells_nobody_anything_new() ->
     broken = ("a/ml-pipeline.yaml",)
     remote.push("c2", pipelines={"a/ml-pipeline.yaml": "a"}, broken=broken)
     assert seen("c2", pipeline="other") in remote.news(), "it goes by the name that it had"
+
+
+# -- branches that are not watched -------------------------------------------------------------
+
+
+def test_a_push_to_a_branch_that_is_not_watched_is_told_once_that_nothing_runs() -> None:
+    remote = Remote(unwatched={"old": sha("o1")})
+    remote.push("c1")
+    assert reports(remote.look()) == [], "what was there before is nobody's news"
+    remote.unwatched["topic"] = sha("t1")
+    ((state, pipeline, title),) = reports(remote.look())
+    assert (state, pipeline) == ("skipped", "")
+    assert "not watched" in title
+    assert "`triggers.commits.branches` of main's spec" in title
+    assert reports(remote.look()) == []
+    remote.unwatched["same"] = sha("c1")
+    assert reports(remote.look()) == [], "the head of main has what main says"
+    remote.unwatched["topic"] = sha("t2")
+    (said,) = [a for a in remote.look().actions if isinstance(a, ReportCommit)]
+    assert (said.commit, said.scope) == (sha("t2"), "on topic")
+
+
+def test_a_state_of_before_unwatched_branches_were_told_of_begins_quietly() -> None:
+    remote = Remote(unwatched={"old": sha("o1")})
+    remote.push("c1")
+    remote.look()
+    assert remote.state is not None
+    old = remote.state.plain()
+    del old["unwatched"]
+    remote.state = parsed(Repository, old)
+    assert reports(remote.look()) == []
