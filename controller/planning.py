@@ -1,5 +1,6 @@
 """Gathers what a plan is made of: the files of a commit or work tree, datasets, the last run."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -9,8 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.buckets.catalog import Catalog
-from controller.buckets.stores import Stores
+from controller.buckets.catalog import DATASETS, Catalog
+from controller.buckets.changes import differ
+from controller.buckets.local import place_of
+from controller.buckets.protocol import Contents
+from controller.buckets.stores import Stores, is_remote
 from controller.choosing import Meant, choose, specs_in
 from controller.git.lfs import is_installed
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
@@ -27,6 +31,7 @@ from controller.git.pointers import (
 from controller.git.values import parse_tree
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.data import place
+from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.untrusted import Terms, graph_of
@@ -239,9 +244,11 @@ async def plan(
     rules: Rules | None = None,
     cache: Cache | None = None,
     stores: Stores | None = None,
+    home: Path | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
-    given. `folder` is where the spec's files are; `stores`, how object stores are reached.
+    given. `folder` is where the spec's files are; `stores`, how object stores are reached; `home`,
+    the controller's, where the objects of former versions are known.
 
     Without a cache everything runs, and says that there is nothing to compare with. Raises what
     `plan_of` raises.
@@ -254,16 +261,17 @@ async def plan(
     baseline = await Versions(store).baseline(name) if store else None
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
+    moved: dict[str, Moved] = {}
+    look = _Look(folder, history, stores or Stores(), home)
     for dataset in spec.datasets:
-        listed, problem = await _version(spec, dataset, source.commit, folder, history, stores)
-        versions |= {dataset: listed} if listed else {}
-        problems |= {dataset: problem} if problem else {}
+        found = await look.at(spec, dataset, source.commit)
+        versions |= {dataset: found.version} if found.version else {}
+        problems |= {dataset: found.problem} if found.problem else {}
+        moved |= {dataset: found.moved} if found.moved else {}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
-            listed, _ = await _version(
-                rules.spec, dataset, rules.source.commit, folder, history, stores
-            )
-            versions |= {f"{IN_BASE}{dataset}": listed} if listed else {}
+            found = await look.at(rules.spec, dataset, rules.source.commit)
+            versions |= {f"{IN_BASE}{dataset}": found.version} if found.version else {}
     return await plan_of(
         cache,
         spec,
@@ -276,6 +284,8 @@ async def plan(
         policy=policy or Policy(),
         problems=problems,
         notes=tuple(_notes(history if store else None, rules)),
+        moved=moved,
+        pushed=build(spec, source, baseline),
     )
 
 
@@ -297,26 +307,56 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
         yield "the controller has not seen this pipeline yet"
 
 
-async def _version(
-    spec: Spec, name: str, commit: str, folder: Path, history: History, stores: Stores | None
-) -> tuple[str | None, str | None]:
-    """The version that a run would pin, listed here or else what the controller last saw; or why
-    it is not known."""
-    uri = spec.datasets[name].uri
-    try:
-        with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
-            # A plan does not wait for files to settle; one that changes meanwhile is left out.
-            catalog = Catalog(Path(scratch), stores, wall=lambda: 0.0)
-            listing = await catalog.list(uri, repository=folder)
-        if len(listing.manifest):
-            return listing.manifest.digest, None
-        problem = f"there is no object at {uri}"
-    except Failure as failure:
-        problem = str(failure)
-    seen = history.state.data.get(place(spec, name, commit)) if history.state else None
-    if seen is not None and seen.ready is not None:
-        return seen.ready, None
-    return None, problem
+class _Found(NamedTuple):
+    """A dataset as a plan finds it."""
+
+    version: str | None
+    problem: str | None = None
+    """Why the version is not known."""
+    moved: Moved | None = None
+    """What became of its objects since the earlier run."""
+
+
+class _Look(NamedTuple):
+    """Where a plan looks at datasets."""
+
+    folder: Path
+    history: History
+    stores: Stores
+    home: Path | None
+
+    async def at(self, spec: Spec, name: str, commit: str) -> _Found:
+        """The version that a run would pin, listed here or else what the controller last saw; or
+        why it is not known."""
+        uri = spec.datasets[name].uri
+        try:
+            with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
+                # A plan does not wait for files to settle; one that changes meanwhile is left out.
+                catalog = Catalog(Path(scratch), self.stores, wall=lambda: 0.0)
+                listing = await catalog.list(uri, repository=self.folder)
+                if len(listing.manifest):
+                    version = listing.manifest.digest
+                    return _Found(version, moved=await self._moved(name, uri, listing.manifest))
+            problem = f"there is no object at {uri}"
+        except Failure as failure:
+            problem = str(failure)
+        state = self.history.state
+        seen = state.data.get(place(spec, name, commit)) if state else None
+        if seen is not None and seen.ready is not None:
+            return _Found(seen.ready)
+        return _Found(None, problem)
+
+    async def _moved(self, name: str, uri: str, now: Contents) -> Moved | None:
+        earlier = self.history.earlier
+        was = earlier.datasets.get(name) if earlier else None
+        if self.home is None or was is None or was == now.digest:
+            return None
+        try:
+            before = await Catalog(self.home / DATASETS, self.stores).manifest(uri, was)
+        except NeedsHuman:  # it is forgotten
+            return None
+        folder = None if is_remote(uri) else place_of(uri, self.folder).folder
+        return await asyncio.to_thread(differ, uri, before, now, folder, self.stores)
 
 
 def _git(

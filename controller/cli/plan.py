@@ -15,7 +15,8 @@ from controller.cli.folders import spec_option
 from controller.cli.printing import show
 from controller.cli.reach import Reach, find_settings, open_store, reach
 from controller.cli.words import clean, lasting, one_line, short
-from controller.machine.runs.plan import Plan, Planned
+from controller.machine.pipelines.objects import in_words
+from controller.machine.runs.plan import Plan, Planned, counts
 from controller.planning import WORK_TREE, gather
 from controller.planning import plan as make_plan
 from controller.plans import Cache
@@ -82,7 +83,14 @@ def plan(
         async with open_store(here.home) as store:
             cache = Cache(store, open_artifacts(here.settings, here.home))
             return await make_plan(
-                spec, source, root, policy=policy, rules=rules, cache=cache, stores=stores
+                spec,
+                source,
+                root,
+                policy=policy,
+                rules=rules,
+                cache=cache,
+                stores=stores,
+                home=here.home,
             )
 
     made = asyncio.run(run())
@@ -128,11 +136,11 @@ def _head(view: Plan) -> "Text":
 
     what = view.commit if view.commit == WORK_TREE else f"commit {view.commit[:12]}"
     head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
-    runs = sum(node.what == "run" for node in view.nodes)
+    runs = any(node.what == "run" for node in view.nodes)
     if view.nothing_to_do:
-        head.append(f"nothing to run: all is as in {view.compared_with}", "green")
+        head.append(f"nothing to run: all is as in {view.stands}", "green")
         return head
-    head.append(f"{runs} to run, {len(view.nodes) - runs} cached", "bold cyan" if runs else "green")
+    head.append(counts(view), "bold cyan" if runs else "green")
     if view.seconds is not None:
         head.append(f"  about {lasting(view.seconds)}", "dim")
     against = f"  baseline v{view.baseline}" if view.baseline else "  no baseline"
@@ -149,6 +157,9 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
         return Text.assemble(("↺ ", "green"), node.name), Text(
             f"cached {'; '.join(node.why)}", "dim"
         )
+    if node.what == "unneeded":
+        forced = "; ".join(one_line(reason) for reason in node.why)
+        return Text.assemble(("· ", "dim"), node.name), Text(f"not now; forced: {forced}", "dim")
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:
         why.append(f"  about {lasting(node.seconds)}", "dim")
@@ -167,6 +178,8 @@ def _datasets(view: Plan) -> "RenderableType":
         gate = f"gate {data.gate}" if data.gate else "no gate"
         problem = Text(one_line(data.problem), "yellow") if data.problem else Text(gate, "dim")
         table.add_row(Text(f"datasets.{data.name}", "dim"), Text(version), problem)
+        for line in in_words(data.moved) if data.moved else ():
+            table.add_row("", Text(one_line(line), "dim"), "")
     return table
 
 

@@ -46,7 +46,7 @@ def start(
     ready = prepare(pipeline, branch, code.spec, code.source, observed)
     if ready.waits_for:
         return _wait(pipeline, branch, ready.waits_for, out, now)
-    last = _answered(pipeline, branch, ready.fingerprint)
+    last = answered(pipeline, branch, ready.fingerprint)
     if last is not None and not wanted.force:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
@@ -95,7 +95,7 @@ def prepare(
     return Ready(graph, datasets, places, waits_for)
 
 
-def _answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
+def answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
     """The run that stands for one of that fingerprint: the branch's last, or its last that passed;
     for a merge group also the last of a pull request into the same base, once it is over."""
     # What fires is resolved by a run that passes, if all of it is from the cache.

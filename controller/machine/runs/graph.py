@@ -140,6 +140,17 @@ class Graph(Value):
         return {node.name: node for node in self.nodes}
 
 
+def addresses_of(graph: Graph) -> dict[str, str]:
+    """Where the datasets are that its nodes read, by their names in the run."""
+    found = {}
+    for node in graph.nodes:
+        for name, origin in node.inputs.items():
+            given = node.attempt.inputs.get(name)
+            if origin.dataset is not None and given is not None and given.uri:
+                found[origin.dataset] = given.uri
+    return found
+
+
 def key_of(node: Node, digests: Mapping[str, str]) -> str:
     """The cache key, from the digests of the node's inputs by input name."""
     return digest(

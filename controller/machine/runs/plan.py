@@ -1,12 +1,14 @@
 """PURE. What a run of a commit would do, and why; and why a run that happened did what it did."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from controller.machine.core import Value
 from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.policy_gates import rules_of
-from controller.machine.runs.graph import Graph, Node, NodeKind, fingerprint, key_of, resolve
+from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
 from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import Hit, Run
 from specs.digests import short
@@ -19,7 +21,7 @@ MOST_FILES = 5
 
 
 class Earlier(Value):
-    """The newest run of the default branch: what a plan is compared with."""
+    """The newest run of the default branch that passed: what a plan is compared with."""
 
     run: str
     graph: Graph
@@ -33,9 +35,13 @@ class Planned(Value):
 
     name: str
     kind: NodeKind
-    what: Literal["run", "cached"]
+    what: Literal["run", "cached", "unneeded"]
+    """`unneeded`: only a run that is forced would run it."""
     why: tuple[str, ...]
     """What changed since the earlier run; or whose result is reused."""
+    sure: bool = True
+    """Whether it runs in any case; False while an input is not made yet: it may come out as it was,
+    so that all is as it was."""
     seconds: float | None = None
     """About how long it takes to run; None where nobody knows, 0 for a cached one."""
 
@@ -48,6 +54,8 @@ class PlannedData(Value):
     version: str | None
     was: str | None = None
     """The version that the earlier run read."""
+    moved: Moved | None = None
+    """Which objects came, went or changed since then, where both versions are known."""
     problem: str | None = None
     """Why the version is not known."""
     gate: str | None = None
@@ -75,7 +83,10 @@ class Plan(Value):
     compared_with: str | None
     """The earlier run; None: there is none, or no store to look in."""
     nothing_to_do: bool
-    """Whether all that a run reads is as in the earlier run, so that there would be none."""
+    """Whether all that a run reads is as in a run that stands for it, so that there would be none.
+    """
+    stands: str | None = None
+    """That run, with how it ended unless it passed: `toy-2 (stopped)`."""
     nodes: tuple[Planned, ...]
     datasets: tuple[PlannedData, ...] = ()
     gates: tuple[PlannedGate, ...] = ()
@@ -125,14 +136,37 @@ def forecast(
         like = node.name.removesuffix(PROPOSED)
         seconds = earlier.seconds.get(node.name, earlier.seconds.get(like)) if earlier else None
         why = reasons(node, datasets, earlier, running)
-        planned.append(_planned(node, "run", why, seconds))
+        planned.append(_planned(node, "run", why, seconds, sure=key is not None))
     return tuple(planned), frozenset(wanted)
 
 
 def _planned(
-    node: Node, what: Literal["run", "cached"], why: Iterable[str], seconds: float | None
+    node: Node,
+    what: Literal["run", "cached"],
+    why: Iterable[str],
+    seconds: float | None,
+    *,
+    sure: bool = True,
 ) -> Planned:
-    return Planned(name=node.name, kind=node.kind, what=what, why=tuple(why), seconds=seconds)
+    return Planned(
+        name=node.name, kind=node.kind, what=what, why=tuple(why), seconds=seconds, sure=sure
+    )
+
+
+def unneeded(planned: Iterable[Planned]) -> tuple[Planned, ...]:
+    """What would become of nodes where nothing runs."""
+    return tuple(
+        one.model_copy(update={"what": "unneeded", "seconds": 0.0}) if one.what == "run" else one
+        for one in planned
+    )
+
+
+def counts(plan: Plan) -> str:
+    """How many of its steps run and how many are cached: `up to 5 steps to run, 2 cached`."""
+    run = [one for one in plan.nodes if one.what == "run"]
+    cached = sum(one.what == "cached" for one in plan.nodes)
+    up_to = "" if all(one.sure for one in run) else "up to "
+    return f"{up_to}{len(run)} step{'s' * (len(run) != 1)} to run, {cached} cached"
 
 
 def _key(
@@ -151,8 +185,9 @@ def data_of(
     versions: Mapping[str, str],
     earlier: Earlier | None,
     problems: Mapping[str, str],
+    changed: Mapping[str, Moved],
 ) -> tuple[PlannedData, ...]:
-    """The datasets as a run of the graph would pin them."""
+    """The datasets as a run of the graph would pin them; `changed` has their objects."""
     suites: dict[str, str] = {}
     for node in graph.nodes:
         if node.kind == "data_gate":
@@ -163,6 +198,7 @@ def data_of(
             uri=dataset.uri,
             version=versions.get(name),
             was=earlier.datasets.get(name) if earlier else None,
+            moved=changed.get(name),
             problem=problems.get(name),
             gate=suites.get(name),
         )
@@ -194,13 +230,6 @@ def baseline_of(graph: Graph) -> tuple[int | None, str | None]:
         if node.kind == "model_gate":
             return node.attempt.request["baseline_version"], node.attempt.request["baseline_model"]
     return None, None
-
-
-def nothing_changed(graph: Graph, datasets: Mapping[str, str], earlier: Earlier | None) -> bool:
-    """Whether a commit with this graph would start no run."""
-    if earlier is None:
-        return False
-    return fingerprint(graph, datasets) == fingerprint(earlier.graph, earlier.datasets)
 
 
 def longest_path(graph: Graph, planned: Sequence[Planned]) -> float | None:
@@ -244,7 +273,7 @@ def reasons(
         yield suite if node.name.endswith(PROPOSED) else f"{earlier.run} had no {node.name}"
         return
     found = [
-        *_definition(before.definition, node.definition),
+        *_definition(before.definition, node.definition, earlier.run),
         *_files(before.reads, node.reads),
         *_inputs(before, node, earlier.datasets, datasets),
         *(
@@ -255,8 +284,9 @@ def reasons(
     yield from found or [f"{earlier.run} left no result of it"]
 
 
-def _definition(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Iterator[str]:
     words: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
+        "secrets": partial(_secrets, run=run),
         "params": _params,
         "environment": _environment,
         "baseline": _baseline,
@@ -275,6 +305,22 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
             yield from words[name](was.get(name), now.get(name))
         else:
             yield f"{names.get(name, name)} changed"
+
+
+def _secrets(was: Any, now: Any, run: str) -> Iterator[str]:
+    """Which it is given. The spec may say what it said: pull requests are given few."""
+    lost, gained = set(was or ()) - set(now or ()), set(now or ()) - set(was or ())
+    if lost:
+        yield f"it runs without {_named(lost)}, which {run} was given"
+    if gained:
+        yield f"it is given {_named(gained)}, which {run} was not"
+    if not lost and not gained:
+        yield "its secrets stand in another order"
+
+
+def _named(secrets: Iterable[str]) -> str:
+    names = sorted(secrets)
+    return f"the secret{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
 def _params(was: Any, now: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ A node's phase and a run's outcome are derived from the facts below, so they can
 `execution` moves a run; `absorb` takes in what ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from controller.machine.core import Value
@@ -185,6 +185,20 @@ class Observed(Value):
     """Gates' reports, by their attempt."""
     cache: Mapping[str, Hit | None] = {}
     """By key; a key that is not in it has not been looked up."""
+
+
+def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
+    """The run that one is compared with: of those before it the last of its branch that passed, or
+    else the last of the default branch."""
+    before = [
+        one
+        for one in others
+        if one.pipeline == run.pipeline and one.number < run.number and one.outcome == "passed"
+    ]
+    same = [one for one in before if one.branch == run.branch]
+    return max(
+        same or [one for one in before if one.releases], key=lambda one: one.number, default=None
+    )
 
 
 def why_ended(run: Run) -> str:

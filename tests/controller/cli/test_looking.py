@@ -291,14 +291,16 @@ def test_releases_have_outcome_reason_and_evidence(told: Desk) -> None:
 
 def test_explain_says_why_each_step_ran_and_what_it_waits_for(told: Desk) -> None:
     found = json_of(told, "explain", "toy-3")
-    assert (found["trigger"], found["by"], found["before"]) == ("manual", "ada", "toy-2")
+    assert (found["trigger"], found["by"], found["before"]) == ("manual", "ada", "toy-1"), (
+        "toy-2 was stopped"
+    )
     why = {node["name"]: node["why"] for node in found["nodes"]}
     assert why["gate.data.rows"] == ["all that it depends on is as in toy-1"]
     assert why["train"] == ["params.depth went from 3 to 5"]
     assert why["evaluate"] == ["it waits for train"]
     first = json_of(told, "explain", "toy-1")
     assert first["before"] is None
-    assert "the first run of its branch" in text_of(told, "explain", "toy-1")
+    assert "no run before it has passed" in text_of(told, "explain", "toy-1")
 
 
 def test_explain_calls_a_gate_that_failed_by_its_verdict_and_no_success(told: Desk) -> None:

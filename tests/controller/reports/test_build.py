@@ -6,12 +6,12 @@ from typing import Any
 
 from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.objects import Moved, Object
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import Progress, Trigger
 from controller.reports.build import Beside, build
 from controller.reports.changed import Before
 from controller.reports.links import Links
-from controller.reports.objects import Moved
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
 from controller.reports.quoted import fenced
@@ -207,6 +207,9 @@ def plan(*changes: Change, **facts: Any) -> Plan:
     return Plan(**{**known, **facts})
 
 
+CAME = Moved(objects=4, added=1, named=(Object(key="2024-04.csv", happened="added"),))
+
+
 def planned(name: str, *why: str) -> Planned:
     return Planned(name=name, kind="step", what="run", why=why)
 
@@ -217,7 +220,7 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
     beside = Beside(
         links=HUB,
         base="main",
-        before=Before({"flights": 110_000}, {"flights": Moved(4, 1, newest=("2024-04.csv",))}),
+        before=Before({"flights": 110_000}, {"flights": CAME}),
     )
     text = build(action("passed", "x"), passed, GRAPH, reports, plan(), beside=beside).text
     changed = text.partition("### What changed")[2].partition("<details>")[0]
@@ -227,7 +230,7 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
         f"https://github.com/octo/flights/compare/{'b' * 40}...{SHA}",
         "- `params.depth`: `6` → `9` (`train`)",
         "- `train`: train.py changed",
-        f"- data `flights`: 110,000 → 120,000 rows; 4 objects; 1 new (`2024-04.csv`); "
+        f"- data `flights`: 110,000 → 120,000 rows; 4 objects; `2024-04.csv` added; "
         f"version `aaaaaaaaaaaa` → `{short(FLIGHTS)}`",
     )
     assert "runs before it" not in changed

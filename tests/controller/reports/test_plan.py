@@ -136,7 +136,7 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
     assert plan is not None
     text = render_plan(plan)
     assert "loosens" not in text
-    assert "**3 to run, 1 cached**, about 12 s, held against no baseline" in text
+    assert "**up to 3 steps to run, 1 cached**, about 12 s, held against no baseline" in text
     assert "| ♻️ | `gate.data.flights` |  | cached, as in flight-delay-11 |" in text
     assert "| ▶️ | `train` | 4 s | runs: train.py changed |" in text
     assert "| the same |" in text
