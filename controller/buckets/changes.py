@@ -63,7 +63,7 @@ def _remote(uri: str, key: str, stores: Stores) -> Read:
 
     def read(start: int, end: int) -> bytes:
         with stores.failing(uri, place.key(key)):
-            store = stores.store(place.root)
+            store = stores.store(place.uri)
             return obstore.get_range(store, place.key(key), start=start, end=end).to_bytes()
 
     return read

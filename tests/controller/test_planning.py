@@ -278,13 +278,13 @@ def text(at: Desk) -> str:
 def second(at: Desk, outcome: str) -> None:
     """A second run of other parameters, the newest of the default branch."""
     stopped = seeds.passed("toy-2", "gate.model", Verdict.FAIL)
-    facts: dict[str, Any] = {
+    facts: dict[str, dict[str, Any]] = {
         "failed": {"nodes": {"train": Progress(failed="no memory left")}},
         "stopped": {"nodes": {**seeds.run(2).nodes, "gate.model": stopped}},
         "running": {"nodes": {"train": Progress()}, "finished": None},
-    }[outcome]
+    }
     other = seeds.graph(seeds.SPEC.replace("depth: 3", "depth: 5"))
-    run = seeds.run(2, **facts)
+    run = seeds.run(2, **facts[outcome])
     assert run.outcome == outcome
     first = seeds.run(1)
 

@@ -9,6 +9,7 @@ from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.objects import Moved, Object
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import Progress, Trigger
+from controller.reports.about import Since
 from controller.reports.build import Beside, build
 from controller.reports.changed import Before
 from controller.reports.links import Links
@@ -234,6 +235,26 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
         f"version `aaaaaaaaaaaa` → `{short(FLIGHTS)}`",
     )
     assert "runs before it" not in changed
+
+
+def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
+    came = Moved(
+        objects=5,
+        added=1,
+        gone=1,
+        named=(
+            Object(key="2013-05.parquet", happened="added", rows=27_128),
+            Object(key="2012`|.csv", happened="gone"),
+        ),
+    )
+    since = Since("flight-delay-11", {"flights": came})
+    text = build(action("stopped", "x"), STOPPED, GRAPH, {}, beside=Beside(since=since)).text
+    assert in_order(
+        text,
+        "Why it ran: ",
+        "Since `flight-delay-11`: `flights` `2013-05.parquet` added, 27,128 rows, ",
+        " gone.",
+    )
 
 
 def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own() -> None:
