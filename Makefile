@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 bench lint lock schema github-double clean
+.PHONY: demo test test-s3 bench lint lock schema docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -34,6 +34,11 @@ lock: $(BIN)/uv
 schema: $(VENV)/.ready
 	$(BIN)/python -m specs.schema > specs/ml-pipeline.schema.json
 
+# The page of the spec is made of the models; then the site, in .site.
+docs: $(VENV)/.ready
+	$(BIN)/python -m specs.reference > docs/spec.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 # What a bare machine may lack is named with its mend; all that is installed is checked by hash.
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -56,4 +61,4 @@ github-double: $(VENV)/.ready
 	  $(if $(WEBHOOK),--webhook $(WEBHOOK))
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo .site

@@ -74,7 +74,12 @@ class Project:
     """A bare remote, a clone to push from, and the state of a controller that watches it."""
 
     def __init__(
-        self, root: Path, store: SqliteStore, poll: float, github: Mapping[str, Any]
+        self,
+        root: Path,
+        store: SqliteStore,
+        poll: float,
+        github: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> None:
         self.store = store
         self._root = root
@@ -91,6 +96,7 @@ class Project:
                     }
                 ],
                 "github": github,
+                **settings,
             }
         )
 
@@ -102,10 +108,11 @@ class Project:
         poll: float,
         github: Mapping[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> AsyncIterator["Project"]:
         """The project below an empty folder, with a controller in this process.
 
-        With `github`, those settings, it is `REPOSITORY` on that GitHub.
+        With `github`, those settings, it is `REPOSITORY` on that GitHub; `settings` are others.
         """
         for folder in ("home", "work"):
             (root / folder).mkdir()
@@ -113,7 +120,7 @@ class Project:
         _git(root / "work", "init", "-q", "-b", "main")
         _git(root / "work", "remote", "add", "origin", str(root / "remote.git"))
         store = await SqliteStore.open(root / "home" / "state.db")
-        project = cls(root, store, poll, github or {})
+        project = cls(root, store, poll, github or {}, settings or {})
         controller = asyncio.create_task(
             serve(project._settings, root, Secrets(dict(secrets or {})))
         )

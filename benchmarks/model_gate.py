@@ -17,9 +17,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.common import Row
 from specs.gates import ModelGate
+from specs.metrics import Task
 from validators.model.gate import judge
 from validators.model.measure import Outcome
-from validators.model.metrics import Task
 from validators.model.request import BaselinePredictions, Request
 from validators.model.study import Measurement, Subset, study
 

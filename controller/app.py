@@ -48,6 +48,7 @@ from controller.machine.core import Action, Key, Message
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
+from controller.queries.asking import Versions as Questions
 from controller.queues import Queues
 from controller.renaming import Watched, heed_names
 from controller.reports import (
@@ -118,6 +119,9 @@ class App:
         self.stores = Stores(settings.stores)
         self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
+        self.questions = Questions(
+            lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=ways.clock
+        )
         self.confinement = self._confined(home, settings.private(base))
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
@@ -256,6 +260,7 @@ class App:
             self.artifacts,
             self.watch,
             self.branches,
+            self.questions,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
         )
         runs = RunKind(self.store, self.executor, self.artifacts, self.endings)

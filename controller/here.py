@@ -13,15 +13,24 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from controller.app import App, only_one
+from controller.buckets.local import looked_in
 from controller.buckets.roots import Roots
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
-from controller.machine.pipelines.untrusted import Terms, judges_of, without_secrets
+from controller.machine.pipelines.data import versioned
+from controller.machine.pipelines.untrusted import (
+    Terms,
+    judges_of,
+    kept_from,
+    unasked,
+    without_secrets,
+)
 from controller.machine.runs.building import build, of_model
 from controller.machine.runs.exam import IN_BASE, lacks
 from controller.machine.runs.graph import Baseline, Graph, Rules, Source, fingerprint
 from controller.machine.runs.judging import Held
 from controller.machine.runs.run import Run, Trigger, why_ended
+from controller.machine.runs.taking import UNASKED
 from controller.outbox import parsed
 from controller.planning import Checkout, git_folder
 from controller.settings import ObjectStore, Repository, Settings
@@ -29,6 +38,7 @@ from controller.settings_file import load_secrets
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from deployers.processes import State
+from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.gates import PairedCheck
 from specs.model import Pipeline as Spec
@@ -52,11 +62,15 @@ class Asked(NamedTuple):
     spec: Spec
     source: Source
     branch: str
+    subject: str
+    """Of the commit."""
     why: str
     rules: Rules | None = None
     """Whose gates judge it, as those of a pull request's base do."""
     held: Held = NO_BASELINE
     """What it is compared with."""
+    fresh: bool = False
+    """Whether everything runs anew, whatever the cache has."""
 
 
 class Played(NamedTuple):
@@ -145,7 +159,7 @@ async def held_of_base(app: App, asked: Asked, show: Watcher, stop: Stop) -> Hel
     base = asked._replace(
         spec=without_secrets(rules.spec, Terms(rules=rules)), source=source, rules=None
     )
-    graph = of_model(base.spec, source)
+    graph = kept_from(of_model(base.spec, source), Terms(rules=rules))
     try:
         datasets = await _datasets(app, base)
         why = f"the model of the base, {source.commit[:12]}, to compare with"
@@ -216,6 +230,7 @@ async def _begin(app: App, asked: Asked) -> tuple[Run, Graph]:
         bare = without_secrets(baseline.spec, terms)
         baseline = baseline.model_copy(update={"spec": bare})
     graph = build(spec, asked.source, baseline, rules, asked.held)
+    graph = kept_from(graph, terms) if asked.rules else graph
     run = await _run_of(app, asked, graph, datasets, asked.why)
     return run.model_copy(update={"base": rules.source.commit if rules else None}), graph
 
@@ -236,6 +251,7 @@ async def _run_of(
         trigger=Trigger(kind="manual", why=why),
         datasets=datasets,
         fingerprint=fingerprint(graph, datasets),
+        fresh=asked.fresh,
         created=time.time(),
     )
 
@@ -274,13 +290,29 @@ async def _until(
 async def _datasets(app: App, asked: Asked) -> dict[str, str]:
     """The version of each dataset that is there now."""
     checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
-    folder = checkout / asked.source.folder
     trigger = asked.spec.triggers.data
     found = {}
-    for name, dataset in asked.spec.datasets.items():
+    barred = unasked(asked.spec, Terms(rules=asked.rules)) if asked.rules else frozenset()
+    for name in versioned(asked.spec):
+        dataset = asked.spec.datasets[name]
+        if dataset.query is not None:
+            found[name] = UNASKED if name in barred else await _asked(app, name, dataset.query)
+            continue
         marker = trigger.marker if trigger and name in trigger.datasets else None
-        found[name] = await _version(app, dataset.uri, folder, marker)
+        uri = dataset.uri or ""
+        folder = looked_in(uri, checkout, asked.source.folder)
+        found[name] = await _version(app, uri, folder, marker)
     return found
+
+
+async def _asked(app: App, name: str, query: Query) -> str:
+    """The version that a query's rows have. Raises `NeedsHuman`, also for a database that is away:
+    a person waits."""
+    try:
+        digest, _ = await app.questions.now(query)
+    except Failure as failure:
+        raise NeedsHuman(f"datasets.{name}: {failure}") from None
+    return digest
 
 
 async def _base_data(app: App, asked: Asked, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
@@ -289,9 +321,16 @@ async def _base_data(app: App, asked: Asked, rules: Rules) -> tuple[dict[str, st
     checkout = await app.repositories.folder(REPOSITORY, rules.source.commit)
     found, lacking = {}, {}
     for name in lacks(asked.spec, asked.source, rules):
-        uri = rules.spec.datasets[name].uri
+        dataset = rules.spec.datasets[name]
+        if not dataset.is_versioned:
+            continue
         try:
-            version = await _version(app, uri, checkout / rules.source.folder, None)
+            if dataset.query is not None:
+                version = await _asked(app, name, dataset.query)
+            else:
+                uri = dataset.uri or ""
+                folder = looked_in(uri, checkout, rules.source.folder)
+                version = await _version(app, uri, folder, None)
             found[f"{IN_BASE}{name}"] = version
         except NeedsHuman as failure:
             lacking[name] = str(failure)

@@ -1,21 +1,18 @@
 """Gathers what a plan is made of: the files of a commit or work tree, datasets, the last run."""
 
-import asyncio
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.buckets.catalog import DATASETS, Catalog
-from controller.buckets.changes import differ
-from controller.buckets.local import place_of
-from controller.buckets.protocol import Contents
-from controller.buckets.stores import Stores, is_remote
+from controller.buckets.stores import Stores
 from controller.choosing import Meant, choose, specs_in
+from controller.data_at_hand import Shelf
 from controller.git.lfs import is_installed
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
 from controller.git.pointers import (
@@ -30,7 +27,6 @@ from controller.git.pointers import (
 )
 from controller.git.values import parse_tree
 from controller.machine.pipelines.change import Change
-from controller.machine.pipelines.data import place
 from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
@@ -38,10 +34,12 @@ from controller.machine.pipelines.untrusted import Terms, graph_of
 from controller.machine.runs.building import build
 from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.plans import Cache, History, Policy, history_of, plan_of
+from controller.queries.asking import Versions as Questions
 from controller.versions import Versions
-from specs.failures import Failure, NeedsHuman
+from specs.failures import NeedsHuman
 from specs.lint import check
 from specs.load import Loaded
 from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
@@ -185,7 +183,7 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     source = source_of(checkout, "", commit, files)
     if source.path not in files:
         return None
-    return check_at(_read(checkout, commit, source.path) or b"", source.path, source.below)
+    return check_at(_read(checkout, commit, source.path) or b"", source.path, source)
 
 
 def source_of(checkout: Checkout, repository: str, commit: str, files: Mapping[str, str]) -> Source:
@@ -206,24 +204,28 @@ def specs_among(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
     return sorted((name for name in below if is_spec_file(name)), key=spec_order)
 
 
-def tracked_below(folder: Path) -> dict[str, str]:
-    """What git has of a folder of a work tree, by path from there; nothing outside of one."""
+def tracked_from(folder: Path) -> Source:
+    """What git has of the work tree that a folder is in, as a spec there sees it; nothing outside
+    of one."""
     try:
         checkout = checkout_of(folder)
         files = tracked(checkout)
     except NeedsHuman:
-        return {}
-    source = Source(repository="", commit=WORK_TREE, folder=checkout.folder, files=files)
-    return dict(source.below)
+        checkout, files = Checkout(folder, ""), {}
+    return Source(
+        repository=str(checkout.top), commit=WORK_TREE, folder=checkout.folder, files=files
+    )
 
 
 def check_at(
-    content: bytes, file: str, below: Mapping[str, str], files: Collection[str] | None = None
+    content: bytes, file: str, source: Source, files: Collection[str] | None = None
 ) -> Loaded:
-    """A spec, checked against what git has below its folder, and against the `files` that are
-    there, if these are others."""
-    there = below.keys() if files is None else files
-    return check(content, file, there, absent(below, is_installed()), pointers(below))
+    """A spec, checked against what git has, and against the `files` that are there as the spec
+    sees them, if these are others."""
+    seen = source.seen
+    there = seen.keys() if files is None else files
+    kept = pointers(seen)
+    return check(content, file, there, absent(seen, is_installed()), kept, source.folder)
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -238,17 +240,19 @@ def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
 async def plan(
     spec: Spec,
     source: Source,
-    folder: Path,
+    top: Path,
     *,
     policy: Policy | None = None,
     rules: Rules | None = None,
     cache: Cache | None = None,
     stores: Stores | None = None,
     home: Path | None = None,
+    questions: Questions | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
-    given. `folder` is where the spec's files are; `stores`, how object stores are reached; `home`,
-    the controller's, where the objects of former versions are known.
+    given. `top` is where the repository's files are; `stores`, how object stores are reached, and
+    `questions`, how databases are; `home` is the controller's, where the objects of former versions
+    are known.
 
     Without a cache everything runs, and says that there is nothing to compare with. Raises what
     `plan_of` raises.
@@ -262,15 +266,15 @@ async def plan(
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
     moved: dict[str, Moved] = {}
-    look = _Look(folder, history, stores or Stores(), home)
+    shelf = Shelf(top, history, stores or Stores(), questions, home)
     for dataset in spec.datasets:
-        found = await look.at(spec, dataset, source.commit)
+        found = await shelf.look(spec, dataset, source)
         versions |= {dataset: found.version} if found.version else {}
         problems |= {dataset: found.problem} if found.problem else {}
         moved |= {dataset: found.moved} if found.moved else {}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
-            found = await look.at(rules.spec, dataset, rules.source.commit)
+            found = await shelf.look(rules.spec, dataset, rules.source)
             versions |= {f"{IN_BASE}{dataset}": found.version} if found.version else {}
     return await plan_of(
         cache,
@@ -286,6 +290,7 @@ async def plan(
         notes=tuple(_notes(history if store else None, rules)),
         moved=moved,
         pushed=build(spec, source, baseline),
+        at=time.time(),
     )
 
 
@@ -293,7 +298,7 @@ def _lacking(spec: Spec, source: Source, rules: Rules) -> dict[str, str]:
     """Data of the base that is in the repository is not laid out for a plan."""
     why = f"it is in the repository at {rules.source.commit[:12]}; a run looks at it there"
     names = lacks(spec, source, rules)
-    uris = {name: rules.spec.datasets[name].uri for name in names}
+    uris = {name: rules.spec.datasets[name].uri or "://" for name in names}
     return {n: why for n, uri in uris.items() if in_repository(rules.source, uri) is not None}
 
 
@@ -305,58 +310,6 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
         yield "no controller's state is at hand, so nothing is taken as cached"
     elif history.state is None:
         yield "the controller has not seen this pipeline yet"
-
-
-class _Found(NamedTuple):
-    """A dataset as a plan finds it."""
-
-    version: str | None
-    problem: str | None = None
-    """Why the version is not known."""
-    moved: Moved | None = None
-    """What became of its objects since the earlier run."""
-
-
-class _Look(NamedTuple):
-    """Where a plan looks at datasets."""
-
-    folder: Path
-    history: History
-    stores: Stores
-    home: Path | None
-
-    async def at(self, spec: Spec, name: str, commit: str) -> _Found:
-        """The version that a run would pin, listed here or else what the controller last saw; or
-        why it is not known."""
-        uri = spec.datasets[name].uri
-        try:
-            with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
-                # A plan does not wait for files to settle; one that changes meanwhile is left out.
-                catalog = Catalog(Path(scratch), self.stores, wall=lambda: 0.0)
-                listing = await catalog.list(uri, repository=self.folder)
-                if len(listing.manifest):
-                    version = listing.manifest.digest
-                    return _Found(version, moved=await self._moved(name, uri, listing.manifest))
-            problem = f"there is no object at {uri}"
-        except Failure as failure:
-            problem = str(failure)
-        state = self.history.state
-        seen = state.data.get(place(spec, name, commit)) if state else None
-        if seen is not None and seen.ready is not None:
-            return _Found(seen.ready)
-        return _Found(None, problem)
-
-    async def _moved(self, name: str, uri: str, now: Contents) -> Moved | None:
-        earlier = self.history.earlier
-        was = earlier.datasets.get(name) if earlier else None
-        if self.home is None or was is None or was == now.digest:
-            return None
-        try:
-            before = await Catalog(self.home / DATASETS, self.stores).manifest(uri, was)
-        except NeedsHuman:  # it is forgotten
-            return None
-        folder = None if is_remote(uri) else place_of(uri, self.folder).folder
-        return await asyncio.to_thread(differ, uri, before, now, folder, self.stores)
 
 
 def _git(
@@ -411,24 +364,26 @@ def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
         loaded = spec_at(checkout, commit, files)
     else:
         file = meant.folder / checkout.file
-        loaded = check_at(file.read_bytes(), str(file), source.below)
+        loaded = check_at(file.read_bytes(), str(file), source)
     assert loaded is not None, "it is one of those that are there"
     other = commit_of(checkout, base) if base else default_base(checkout)
     name = loaded.pipeline.metadata.name if loaded.pipeline else None
     rules = rules_at(checkout, other, name, base or "") if other and name else None
-    if rules is not None and _own_files(rules.source) == _own_files(source):
-        rules = None
+    if rules is not None and loaded.pipeline is not None:
+        mine = _own_files(loaded.pipeline, source)
+        if _own_files(rules.spec, rules.source) == mine:
+            rules = None
     policy = Policy()
     if rules is not None and loaded.pipeline is not None and other is not None:
-        mine = Rules(spec=loaded.pipeline, source=source)
-        policy = policy_of(checkout, mine, commit or commit_of(checkout, "HEAD"), rules, other)
+        own = Rules(spec=loaded.pipeline, source=source)
+        policy = policy_of(checkout, own, commit or commit_of(checkout, "HEAD"), rules, other)
     return Gathered(checkout, source, loaded, policy, rules)
 
 
-def _own_files(source: Source) -> dict[str, str]:
-    """What is below the spec's folder, but for the specs of others there."""
-    below = source.below.items()
-    return {path: of for path, of in below if path == source.file or not is_spec_file(path)}
+def _own_files(spec: Spec, source: Source) -> dict[str, str]:
+    """What a spec may read, but for the specs of others in its folder."""
+    files = with_outside(spec, source).items()
+    return {path: of for path, of in files if path == source.file or not is_spec_file(path)}
 
 
 def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> Policy:
@@ -497,7 +452,7 @@ def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[Change, .
 
 def _text(checkout: Checkout, source: Source, path: str) -> str | None:
     """A file of a commit or of the work tree; None if it is not there or no text."""
-    if path not in source.below:
+    if source.content(path) is None:
         return None
     inside = source.within(path)
     try:

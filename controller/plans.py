@@ -1,5 +1,6 @@
 """Makes plans from facts in the store, for the command line and for pull requests."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -10,7 +11,7 @@ from controller.hits import look_up
 from controller.machine.core import Key
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import versions
+from controller.machine.pipelines.data import versioned, versions
 from controller.machine.pipelines.launching import answered
 from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.pipeline import Pipeline
@@ -124,8 +125,9 @@ async def plan_of(
     besides: str | None = None,
     moved: Mapping[str, Moved] = _NOTHING,
     pushed: Graph | None = None,
+    at: float,
 ) -> Plan:
-    """The plan of a run whose graph and dataset versions are known.
+    """The plan of a run that begins `at` that time, whose graph and dataset versions are known.
 
     Without a `cache` everything runs. `problems` says why the version of a dataset is not known,
     and `moved` which of its objects are not what they were. What the run `besides` has made itself
@@ -136,11 +138,11 @@ async def plan_of(
     earlier = history.earlier
     hits: dict[str, Hit | None] = {}
     while True:
-        nodes, wanted = forecast(graph, versions, hits, earlier)
+        nodes, wanted = forecast(graph, versions, hits, earlier, at)
         if not wanted:
             break
         hits |= {key: await _hit(cache, key, besides) for key in wanted}
-    stands = _stands(history.state, pushed, {name: versions.get(name) for name in spec.datasets})
+    stands = _stands(history.state, pushed, {name: versions.get(name) for name in versioned(spec)})
     number, model = baseline_of(graph)
     return Plan(
         pipeline=spec.metadata.name,
@@ -200,6 +202,7 @@ async def plan_of_run(
         history=await history_of(cache.store, run.pipeline, run.id),
         policy=await compare(repositories, code, base, run.base or ""),
         besides=run.id,
+        at=run.created,
     )
 
 
@@ -280,7 +283,7 @@ async def plan_of_pull(
     baseline = await Versions(cache.store).baseline(pipeline)
     seen = history.state.data if history.state else {}
     known = versions(seen, code.spec, commit)
-    unknown = {name: "not looked at yet" for name in code.spec.datasets if name not in known}
+    unknown = {name: "not looked at yet" for name in versioned(code.spec) if name not in known}
     return await plan_of(
         cache,
         code.spec,
@@ -290,4 +293,5 @@ async def plan_of_pull(
         history=history,
         policy=await compare(repositories, code, base, pull.base_commit),
         problems=unknown,
+        at=time.time(),
     )

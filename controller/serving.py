@@ -87,24 +87,30 @@ class Serving:
         place = self._home / _code_of(version)
         use(place)
         files, within = serve_reads(version.spec, version.source), version.source.folder
-        folder = await asyncio.to_thread(own_copy, checkout, within, files, place / "code")
+        root = place / "code"
+        folder = await asyncio.to_thread(own_copy, checkout, within, files, root)
         image = await self._image(version, checkout)
         if image is not None:
-            folder.chmod(mode(0o755))  # the user of the container is another
-        of_machine = {} if image else await self._virtualenv(version, checkout / within)
+            for one in (folder, *folder.parents):  # the user of the container is another
+                if one.is_relative_to(root):
+                    one.chmod(mode(0o755))
+        of_machine = {} if image else await self._virtualenv(version, checkout)
+        plain, filled = _by_form(serve.env)
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
             run=serve.run,
             params=serve_params(version.spec),
             model=str(await self._model(version)),
             folder=str(folder),
+            root=str(root),
             image=image,
             environment={
                 **of_machine,
                 **calm(),
-                **serve.env,
+                **plain,
                 **self._secrets.reveal(serve.secrets),
             },
+            templates={name: filled[name] for name in filled if name not in serve.secrets},
             ready=serve.ready,
             predict=serve.predict,
             bounds=Bounds(
@@ -141,9 +147,9 @@ class Serving:
         await self._engine.ensure(image)
         return image
 
-    async def _virtualenv(self, version: ModelVersion, folder: Path) -> dict[str, str]:
+    async def _virtualenv(self, version: ModelVersion, checkout: Path) -> dict[str, str]:
         """The variables by which a process finds what the version requires."""
-        env = await self._environment(version, folder)
+        env = await self._environment(version, checkout)
         return variables_of(env)
 
     async def _model(self, version: ModelVersion) -> Path:
@@ -157,10 +163,10 @@ class Serving:
             await self._artifacts.link(version.model, path)
         return path
 
-    async def _environment(self, version: ModelVersion, folder: Path) -> Path:
+    async def _environment(self, version: ModelVersion, checkout: Path) -> Path:
         """The environment that the run was made in. Building one anew takes a while: not here."""
         asked = version.spec.environment
-        text = read_requirements(folder, asked.requirements)
+        text = read_requirements(checkout, version.source.folder, asked.requirements)
         ready = self._virtualenvs.ready(text, asked.python)
         if ready is not None:
             return ready
@@ -175,6 +181,12 @@ class Serving:
             return task.result()
         except CannotBuild as failure:
             raise NeedsHuman(str(failure)) from None
+
+
+def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables as they are, and those that have to be filled in."""
+    filled = {name: value for name, value in env.items() if "{" in value or "}" in value}
+    return {name: value for name, value in env.items() if name not in filled}, filled
 
 
 def _code_of(version: ModelVersion) -> str:

@@ -96,12 +96,16 @@ def load_secrets(settings: Settings, base: Path, environ: Mapping[str, str]) -> 
     Raises NeedsHuman for a file that cannot be read or holds a line that is no NAME=value.
     """
     values = _read_secrets(base / settings.secrets) if settings.secrets else {}
-    values |= {
+    return Secrets(values | given_secrets(environ))
+
+
+def given_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The values of HEADGATE_SECRET_NAME variables, by name."""
+    return {
         name.removeprefix(SECRET): value
         for name, value in environ.items()
         if name.startswith(SECRET) and name != SECRET
     }
-    return Secrets(values)
 
 
 def exposed(path: Path) -> bool:

@@ -62,7 +62,6 @@ class Smoker:
         if version is None or version.spec.release is None:
             raise NeedsHuman(f"v{action.version} of {action.pipeline} is not in the store")
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
-        folder = checkout / version.source.folder
         async with httpx.AsyncClient(
             base_url=action.address,
             follow_redirects=False,
@@ -70,7 +69,7 @@ class Smoker:
             timeout=None,  # noqa: S113 - `_ask` limits each request as the spec says
         ) as client:
             checks = [
-                await _ask(client, request, folder)
+                await _ask(client, request, _body_of(request, version.source, checkout))
                 for request in version.spec.release.staging.smoke
             ]
         baseline = await self._versions.baseline(action.pipeline)
@@ -98,7 +97,7 @@ def _other_bodies(version: ModelVersion, baseline: Baseline) -> tuple[str, ...]:
 def _bodies(spec: Pipeline, source: Source) -> dict[str, str | None]:
     """The digest of each file that smoke requests post, by path."""
     requests: tuple[Smoke, ...] = spec.release.staging.smoke if spec.release else ()
-    return {one.body: source.below.get(one.body) for one in requests if one.body}
+    return {one.body: source.content(one.body) for one in requests if one.body}
 
 
 class _Answer(NamedTuple):
@@ -107,7 +106,11 @@ class _Answer(NamedTuple):
     """Its beginning."""
 
 
-async def _ask(client: httpx.AsyncClient, smoke: Smoke, folder: Path) -> Check:
+def _body_of(smoke: Smoke, source: Source, checkout: Path) -> Path | None:
+    return checkout / source.within(smoke.body) if smoke.body else None
+
+
+async def _ask(client: httpx.AsyncClient, smoke: Smoke, body: Path | None) -> Check:
     method, path = ("GET", smoke.get) if smoke.get else ("POST", smoke.post)
     assert path is not None
     name, expect = f"{method} {path}", smoke.expect
@@ -118,9 +121,7 @@ async def _ask(client: httpx.AsyncClient, smoke: Smoke, folder: Path) -> Check:
     began = time.monotonic()
     try:
         async with asyncio.timeout(limit):
-            answer = await _answer(
-                client, method, path, folder / smoke.body if smoke.body else None
-            )
+            answer = await _answer(client, method, path, body)
     except (httpx.HTTPError, TimeoutError) as error:
         what = "there was no answer in time" if isinstance(error, TimeoutError) else "no answer"
         return _check(name, wanted, "no answer", f"{what}: {type(error).__name__}", passed=False)

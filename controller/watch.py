@@ -17,8 +17,9 @@ import structlog
 from controller.machine.core import Key, Message
 from controller.outbox import Ways
 from controller.sources.bucket import BucketSource
+from controller.sources.crontab import Crontab
 from controller.sources.protocol import Source
-from controller.sources.schedule import Crontab, ScheduleSource
+from controller.sources.schedule import ScheduleSource
 from controller.troubles import HUMAN, Troubles
 from specs.failures import Failure
 from specs.model import ScheduleTrigger
@@ -38,6 +39,8 @@ class Wish(NamedTuple):
     uris: tuple[str, ...] = ()
     """Datasets in object stores: of those, a queue may tell."""
     schedule: ScheduleTrigger | None = None
+    asks: bool = False
+    """Whether there are databases to be asked now and then."""
 
 
 class Watch:
@@ -87,7 +90,7 @@ class Watch:
         self._wishes[pipeline] = wish
         self._stop("bucket", pipeline)
         self._stop("schedule", pipeline)
-        if wish.folders or wish.uris:
+        if wish.folders or wish.uris or wish.asks:
             self.add("bucket", pipeline, BucketSource(pipeline, wish.folders, self._bucket_poll))
         if wish.schedule is not None:
             crontab = Crontab(wish.schedule.cron, wish.schedule.timezone)

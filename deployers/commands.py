@@ -10,7 +10,6 @@ import errno
 import os
 import resource
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 _UNSAFE = (
@@ -37,31 +36,28 @@ def spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tup
     try:
         os.chdir(spec["cwd"])
         step = "cannot set the limits"
-        with _limits(spec) as memory:
-            step = f"cannot run {spec['argv'][0]!r}"
-            program = _program(spec["argv"][0], environment)
-            argv = spec["argv"]
-            if spec["within"]:
-                _check(program)  # inside, nobody would tell as well what is wrong with it
-                environment, later = _parted(environment)
-                argv = [*spec["within"], *later, *_bound(spec), program, *argv[1:]]
-                program = argv[0]
-            pid = os.posix_spawn(
-                program,
-                argv,
-                environment,
-                file_actions=(
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, output, 1),
-                    (os.POSIX_SPAWN_DUP2, output, 2),
-                ),
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=_DEFAULTED,
-            )
-        if memory is not None:  # no way back up: the child alone is bound by the hard limit
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
+        _bound(spec)
+        step = f"cannot run {spec['argv'][0]!r}"
+        program = _program(spec["argv"][0], environment)
+        argv = spec["argv"]
+        if spec["within"]:
+            _check(program)  # inside, nobody would tell as well what is wrong with it
+            environment, later = _parted(environment)
+            argv = [*spec["within"], *later, program, *argv[1:]]
+            program = argv[0]
+        pid = os.posix_spawn(
+            program,
+            argv,
+            environment,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ),
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=_DEFAULTED,
+        )
         return pid, ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -111,34 +107,11 @@ def _parted(environment: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     return seen, [_program("env", {}), *words] if words else []
 
 
-def _bound(spec: dict[str, Any]) -> list[str]:
-    """What bounds the memory of a confined command, and not that of what confines it."""
-    most = spec["memory_bytes"]
-    if most is None:
-        return []
-    former = resource.getrlimit(resource.RLIMIT_AS)[1]
-    most = most if former == resource.RLIM_INFINITY else min(most, former)
-    return [_program("prlimit", {}), f"--as={most}:{most}", "--"]
-
-
-@contextlib.contextmanager
-def _limits(spec: dict[str, Any]) -> Iterator[int | None]:
-    """What is started inside inherits the limits; gives the most memory in bytes, if any."""
+def _bound(spec: dict[str, Any]) -> None:
+    """What is started from here on inherits it: no core files, and some of the processors."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     allowed = os.sched_getaffinity(0)
     if spec["cpus"] is not None and spec["cpus"] < len(allowed):
         # By chance, so that two groups of one processor each seldom meet on the same one.
         some = sorted(allowed, key=lambda _: os.urandom(8))[: spec["cpus"]]
         os.sched_setaffinity(0, some)
-    if spec["memory_bytes"] is None or spec["within"]:
-        yield None
-        return
-    former = resource.getrlimit(resource.RLIMIT_AS)
-    most = spec["memory_bytes"]
-    if former[1] != resource.RLIM_INFINITY:  # at most what this user may have
-        most = min(most, former[1])
-    resource.setrlimit(resource.RLIMIT_AS, (most, former[1]))
-    try:
-        yield most
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, former)

@@ -47,7 +47,9 @@ class Order(Value):
     """Immutable: an id, or a name with its digest."""
     argv: tuple[str, ...]
     folder: str
-    """The working directory; it and `model` are read-only, at the same paths as outside."""
+    """The working directory, in `root`."""
+    root: str
+    """It and `model` are read-only, at the same paths as outside."""
     model: str
     environment: dict[str, str]
     port: int
@@ -125,7 +127,7 @@ class Keeper:
             environment=order.environment,
             mounts=[
                 Mount(path, path, type="bind", read_only=True)
-                for path in dict.fromkeys((order.folder, order.model))
+                for path in dict.fromkeys((order.root, order.model))
             ],
             tmpfs={"/tmp": SCRATCH},  # noqa: S108 - inside the container
             network=order.network,

@@ -24,13 +24,14 @@ from deployers.control import Backend, RouterStatus, Routing
 from deployers.ended_logs import EndedLogs
 from deployers.engine import Engine
 from deployers.health import Health, answered, arm_of, patience_of
+from deployers.pages import page
 from deployers.processes import Processes, ProcessStatus, Reason, State
 from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
 from deployers.routers import ROUTER_GRACE, Routers, kill
 from deployers.server_command import Commands
 from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
 from specs.failures import Failure, TryAgain
-from specs.traffic import Arm, Exchange, Waiting
+from specs.traffic import Arm
 
 _GRACE = 10.0
 """Seconds that a server without traffic gets to end."""
@@ -127,24 +128,7 @@ class LocalDeployer:
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
         """Records later than `after`, one page of them. Raises TryAgain without a router."""
-        site = self._site(place)
-        try:
-            page = await control.ask(site.folder, "traffic", epoch=epoch, after=after)
-        except OSError as error:
-            raise TryAgain(f"the router of {place} does not answer", after=1.0) from error
-        first = page["first"]
-        exchanges = tuple(
-            Exchange(number, at, Arm(arm), *rest)
-            for number, (at, arm, *rest) in enumerate(page["records"], first)
-        )
-        return Traffic(
-            epoch=page["epoch"],
-            exchanges=exchanges,
-            next=first + len(exchanges),
-            dropped=first - page["start"],
-            now=page.get("now"),
-            waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in page.get("waiting", ())),
-        )
+        return await page(self._site(place), place, epoch, after)
 
     async def remove(self, place: str) -> None:
         """End the router, then the servers of the place, and forget it."""

@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from deployers import supervisor
+from deployers import memory, supervisor
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _SOURCE = str(Path(supervisor.__file__).parents[1])
@@ -82,7 +82,7 @@ class ProcessSpec:
     log_bytes: int = 4 * 1024 * 1024
     """Of stdout and stderr together, this much is kept: half from the head, half from the tail."""
     memory_bytes: int | None = None
-    """Of address space, for each process of the group."""
+    """Of resident memory, of all processes of the group together; above it they are killed."""
     cpus: int | None = None
     """How many of the processors that it may use now the group may use; which is left to chance."""
 
@@ -366,6 +366,7 @@ def _bury(folder: Path, mark: str) -> Exit | None:
         for pid in remains:
             signal.pidfd_send_signal(pid, signal.SIGKILL)
             os.close(pid)
+    memory.forget(mark.replace(":", "."))
     _record(folder, Reason.LOST, "its supervisor was killed or the machine went down")
     return _exit(folder)
 

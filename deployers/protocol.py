@@ -43,18 +43,22 @@ class Server(Value):
 
     name: str
     run: str
-    """The command template, with `{model}`, `{host}`, `{port}` and `{params.NAME}`; the deployer
-    fills in."""
+    """The command template, with `{model}`, `{host}`, `{port}`, `{root}` and `{params.NAME}`; the
+    deployer fills in."""
     params: dict[str, str] = {}
     """The values of `{params.NAME}`, by name."""
     model: str
     """Path of the model artifact, read-only."""
     folder: str
-    """Path of the checkout at the run's commit: the working directory, read-only."""
+    """Path of the spec's folder at the run's commit: the working directory, read-only."""
+    root: str = ""
+    """Path of the repository's copy that `folder` is in, read-only; empty: `folder` itself."""
     image: str | None = None
     """An immutable reference to the image it runs in; None: it is a process of the machine."""
     environment: dict[str, str] = {}
     """Variables for the process, secrets included; never logged."""
+    templates: dict[str, str] = {}
+    """More variables, with placeholders as `run`; over those of the same name."""
     ready: str
     """HTTP path that answers 200 once the server can serve."""
     predict: str
@@ -64,6 +68,11 @@ class Server(Value):
     """Seconds without a sign of life after which it is started again while it is the stable one."""
     startup: float = 60.0
     """The same until its first sign of life, if that is longer."""
+
+    @property
+    def top(self) -> str:
+        """The folder with all that it reads, and what `{root}` stands for."""
+        return self.root or self.folder
 
 
 class Desired(Value):

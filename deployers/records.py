@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from specs.traffic import Arm
 
+PAGE = 4096
+"""Records that are told at once."""
+
 
 class Record(NamedTuple):
     """An `Exchange` without its number, which is its place in the ring."""
@@ -48,7 +51,7 @@ class Ring:
         """How many records there were in all: the number of the next one."""
         return self._count
 
-    def page(self, start: int, size: int = 4096) -> Page:
+    def page(self, start: int, size: int = PAGE) -> Page:
         """At most `size` records from number `start` on, or from the oldest that is left."""
         first = max(start, self._count - self._capacity, 0)
         last = min(first + size, self._count)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from deployers.confinement import Confinement, View, interpreter
@@ -11,7 +12,7 @@ from deployers.processes import ProcessSpec
 from deployers.protocol import Server
 from deployers.site import HOST, Site
 from specs.failures import NeedsHuman
-from specs.references import TemplateError, render
+from specs.references import TemplateError, render, render_env
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
 _SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
@@ -40,15 +41,17 @@ class Commands:
                 "`docker.host` in the settings"
             )
         process = site.server(server.name)
+        values = _values(server, ANYWHERE, port)
         order = Order(
             host=self._engine.address,
             name=self._engine.container(process),
             labels=self._engine.labels("server", process),
             image=server.image,
-            argv=_argv(server, ANYWHERE, port),
+            argv=_argv(server, values),
             folder=server.folder,
+            root=server.top,
             model=server.model,
-            environment={**locale, **server.environment},
+            environment={**locale, **_environment(server, values)},
             port=port,
             network=f"headgate-{site.key}-{self._engine.home}",
             lock=str(site.folder / "network.lock"),
@@ -61,28 +64,38 @@ class Commands:
 
     def _own(self, site: Site, server: Server, port: int) -> ProcessSpec:
         """Of a server without an image: what it reads it cannot write, as in a container."""
-        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **server.environment}
+        values = _values(server, HOST, port)
+        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **_environment(server, values)}
         within: tuple[str, ...] = ()
         if self._confinement.works:
             environment = {"HOME": _SCRATCH, "TMPDIR": _SCRATCH, **environment}
             virtualenv = server.environment.get("VIRTUAL_ENV")
             programs = interpreter(Path(virtualenv)) if virtualenv else ()
-            view = View(Path(server.folder), (Path(server.folder), Path(server.model), *programs))
+            view = View(Path(server.folder), (Path(server.top), Path(server.model), *programs))
             user = self._confinement.user(site.pipeline, "served")
             within = self._confinement.within(view, user)
         return ProcessSpec(
-            argv=_argv(server, HOST, port),
+            argv=_argv(server, values),
             cwd=server.folder,
             within=within,
             environment=environment,
         )
 
 
-def _argv(server: Server, host: str, port: int) -> tuple[str, ...]:
-    """The server's command. Raises NeedsHuman for a template that cannot be filled in."""
+def _values(server: Server, host: str, port: int) -> dict[str, str]:
+    """What its placeholders stand for."""
     params = {f"params.{name}": value for name, value in server.params.items()}
-    given = {"model": server.model, "host": host, "port": str(port)}
+    given = {"model": server.model, "host": host, "port": str(port), "root": server.top}
+    return {**params, **given}
+
+
+def _environment(server: Server, values: Mapping[str, str]) -> dict[str, str]:
+    return {**server.environment, **render_env(server.templates, values)}
+
+
+def _argv(server: Server, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The server's command. Raises NeedsHuman for a template that cannot be filled in."""
     try:
-        return tuple(render(server.run, {**params, **given}))
+        return tuple(render(server.run, values))
     except TemplateError as error:
         raise NeedsHuman(f"server {server.name}: {error}") from error

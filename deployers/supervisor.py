@@ -21,7 +21,7 @@ Files of a folder, in the order of their appearance:
 """
 
 # Importing pathlib would cost a third of the zygote's start.
-# ruff: noqa: PTH105, PTH108, PTH118, PTH119, PTH123, PTH208, PTH211
+# ruff: noqa: PTH105, PTH108, PTH118, PTH119, PTH123, PTH211
 
 import contextlib
 import ctypes
@@ -33,9 +33,9 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
+from deployers import memory
 from deployers.bounded_log import BoundedLog
 from deployers.commands import spawn
 
@@ -83,12 +83,18 @@ def load(name: str) -> Any:
 class Supervision:
     """The life of one command, from its fork until none of its descendants is left."""
 
-    def __init__(self, spec: dict[str, Any], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        environment: dict[str, str],
+        bounds: memory.Group | memory.Watch | None,
+    ) -> None:
         self._spec = spec
+        self._bounds = bounds
         self._log = BoundedLog(spec["log_bytes"])
         self._began, self._started = time.monotonic(), time.time()
         self._oom_kills = _oom_kills()
-        self._reason = ""
+        self._reason = self._exceeded = ""
         self._kill_at: float | None = None
         self._killing = False
         self._status: int | None = None
@@ -102,7 +108,8 @@ class Supervision:
         self._poll = select.poll()
         for fd in (self._output, self._wake, self._control):
             self._poll.register(fd, select.POLLIN)
-        self._main, self._failure = spawn(spec, environment, output)
+        with bounds.entered() if bounds else contextlib.nullcontext():
+            self._main, self._failure = spawn(spec, environment, output)
         os.close(output)
 
     def run(self) -> dict[str, Any]:
@@ -135,6 +142,12 @@ class Supervision:
         """Milliseconds until something is due."""
         if self._killing:
             return 100
+        waits = self._until_due()
+        if self._bounds is None or self._failure:
+            return waits
+        return self._bounds.pause if waits < 0 else min(self._bounds.pause, waits)
+
+    def _until_due(self) -> int:
         due = self._kill_at
         if due is None and not self._reason and self._spec["timeout"] is not None:
             due = self._began + self._spec["timeout"]
@@ -146,6 +159,14 @@ class Supervision:
             self._end("timeout", self._spec["grace"])
         if self._kill_at is not None and now >= self._kill_at:
             self._killing = True
+        if self._status is None and not self._exceeded:
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        self._exceeded = self._bounds.exceeded() if self._bounds and not self._failure else ""
+        if self._exceeded:
+            self._killing = True  # at once: who is asked to end goes on asking for memory
+            self._kill()
 
     def _look_for_stop(self) -> None:
         wish = load("stop")
@@ -167,7 +188,7 @@ class Supervision:
         """The group of the command. A confined one is in that of the first process of its
         namespace, which hears no SIGTERM; what keeps the namespace must not end before it."""
         if self._spec["within"]:
-            for first in _children(self._main):
+            for first in memory.children(self._main):
                 with contextlib.suppress(ProcessLookupError):
                     if os.getpgid(first) == first:
                         return first
@@ -194,7 +215,7 @@ class Supervision:
         if self._status is None:  # not reaped, so the number still is this group's
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._main, signal.SIGKILL)
-        for pid in _children(os.getpid()):
+        for pid in memory.children(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -215,6 +236,7 @@ class Supervision:
         code = 0 if self._status is None else os.waitstatus_to_exitcode(self._status)
         if self._spec["within"] and 128 < code <= 128 + signal.NSIG:
             code = 128 - code  # so it is told of a command that was ended by a signal
+        exceeded = self._exceeded or (self._bounds.exceeded() if self._bounds else "")
         reason, detail = self._reason, self._failure
         if self._failure:
             reason = "could_not_start"
@@ -222,11 +244,13 @@ class Supervision:
             detail = f"took longer than {self._spec['timeout']:g} s"
         elif reason == "cancelled":
             detail = "was asked to end"
+        elif code != 0 and exceeded:
+            reason, detail = "out_of_memory", exceeded
         elif code >= 0:
             reason = "exited"
         elif code == -signal.SIGKILL and _oom_kills() > self._oom_kills:
             reason = "out_of_memory"
-            detail = "was killed while the kernel was killing processes for lack of memory"
+            detail = "the machine was short of memory, and the kernel killed it"
         else:
             reason = "signalled"
             detail = f"was ended by {_signal_name(-code)}"
@@ -238,24 +262,8 @@ class Supervision:
             "started": self._started,
             "finished": time.time(),
             "cpu_seconds": used.ru_utime + used.ru_stime,
-            "peak_bytes": used.ru_maxrss * 1024,
+            "peak_bytes": max(used.ru_maxrss * 1024, self._bounds.peak if self._bounds else 0),
         }
-
-
-def _children(of: int) -> Iterator[int]:
-    try:
-        with open(f"/proc/{of}/task/{of}/children", "rb") as file:
-            return iter([int(word) for word in file.read().split()])
-    except FileNotFoundError:  # it is gone, or a kernel without CONFIG_PROC_CHILDREN
-        return (int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(name) == of)
-
-
-def _parent(pid: str) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except OSError:
-        return 0
 
 
 def _oom_kills() -> int:
@@ -311,8 +319,10 @@ def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -
     mark = f"{os.path.basename(folder)}:{os.urandom(8).hex()}"
     os.symlink(mark, "started")
     supervision = None
+    limit = spec["memory_bytes"]
+    bounds = memory.bounds(mark.replace(":", "."), limit) if limit is not None else None
     try:
-        supervision = Supervision(spec, {**environment, MARK: mark})
+        supervision = Supervision(spec, {**environment, MARK: mark}, bounds)
         ending = supervision.run()
     except Exception as error:  # a fault of ours must not leave the command alone
         if supervision is not None:
@@ -322,6 +332,8 @@ def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -
             "finished": time.time(), "cpu_seconds": 0.0, "peak_bytes": 0,
             "detail": f"its supervisor failed: {type(error).__name__}: {error}"[:2000],
         }  # fmt: skip
+    if bounds is not None:
+        bounds.remove()
     _publish(ending)
     os.close(lock)
     _announce(folder)

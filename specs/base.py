@@ -12,6 +12,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from specs.globs import ROOT
 from specs.names import LONGEST, PART_PATTERN, PIPELINE_PATTERN, VARIABLE_PATTERN
 
 T = TypeVar("T")
@@ -36,16 +37,30 @@ HttpPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$")]
 def _stays_inside(path: str) -> str:
     bang, plain = ("!", path[1:]) if path.startswith("!") else ("", path)
     plain = plain.removeprefix("./")
-    parts = plain.removesuffix("/").split("/")
-    if {"", ".", ".."} & set(parts) or "\\" in path or not path.isprintable():
+    if not _is_plain(plain):
         raise ValueError(
             "expected a path below the spec's folder, with / between folders and without .."
         )
     return bang + plain
 
 
+def _is_plain(path: str) -> bool:
+    parts = path.removesuffix("/").split("/")
+    return not {"", ".", ".."} & set(parts) and "\\" not in path and path.isprintable()
+
+
+def _is_in_repository(path: str) -> str:
+    plain = path.removeprefix("!")
+    if plain.startswith(ROOT) and _is_plain(plain.removeprefix(ROOT)):
+        return path
+    try:
+        return _stays_inside(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; //path is one from the repository's root") from None
+
+
 def _is_folder(path: str) -> str:
-    return path if path == "." else _stays_inside(path)
+    return path if path in (".", ROOT) else _is_in_repository(path)
 
 
 _SCHEMES: Final = ("s3", "gs", "az", "file")
@@ -55,10 +70,10 @@ _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 def _is_location(uri: str) -> str:
     found = _URI.fullmatch(uri)
     if found is None:
-        return _stays_inside(uri)
+        return _is_in_repository(uri)
     if found[1] not in _SCHEMES or not found[2] or not uri.isprintable():
         raise ValueError(
-            "expected s3://, gs://, az:// or file:// with a path, or a path below the spec's folder"
+            "expected s3://, gs://, az:// or file:// with a path, or a path in the repository"
         )
     if "@" in found[2].split("/")[0]:
         raise ValueError("expected a URI without credentials; the controller's own are used")
@@ -90,7 +105,9 @@ def _is_approver(text: str) -> str:
 
 Approver = Annotated[Text, AfterValidator(_is_approver)]
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
-RelativeFolder = Annotated[Text, AfterValidator(_is_folder)]
+RepositoryPath = Annotated[Text, AfterValidator(_is_in_repository)]
+"""A path or glob below the spec's folder, or `//path`: one from the repository's root."""
+RepositoryFolder = Annotated[Text, AfterValidator(_is_folder)]
 Location = Annotated[Text, AfterValidator(_is_location)]
 
 

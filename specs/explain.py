@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
+from specs.metrics import ALIASES
 from specs.names import PART_PATTERN, PIPELINE_PATTERN, VARIABLE_PATTERN, slug
 from specs.problems import Problem
 from specs.tree import Key, Node, Path, Tree
@@ -35,8 +36,9 @@ _OTHER_NAMES: Final = {
     "boolean": "bool",
     **dict.fromkeys(("day", "date32"), "date"),
     **dict.fromkeys(("datetime", "datetime64", "time", "timestamptz"), "timestamp"),
+    **ALIASES,
 }
-"""What types are called elsewhere, and here."""
+"""What types and metrics are called elsewhere, and here."""
 
 _LIMITS: Final = {"le": "at most", "lt": "less than", "ge": "at least", "gt": "more than"}
 

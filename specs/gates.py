@@ -1,46 +1,62 @@
 """What a candidate has to show before it may be released."""
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from specs.base import Many, Scalar, Spec, Text
-from specs.references import OutputReference
-
-Metric = Literal[
-    "roc_auc",
-    "average_precision",
-    "log_loss",
-    "brier_score",
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "mean_absolute_error",
-    "root_mean_squared_error",
-    "r2",
-]
-"""What a check can measure. Errors and losses are better when lower, all others when higher."""
-
-LOWER_IS_BETTER: Final = frozenset(
-    {"log_loss", "brier_score", "mean_absolute_error", "root_mean_squared_error"}
-)
-NEEDS_SCORE: Final = frozenset({"roc_auc", "average_precision", "log_loss", "brier_score"})
-NEEDS_PREDICTION: Final = frozenset({"mean_absolute_error", "root_mean_squared_error", "r2"})
+from specs.metrics import METRICS, OWN, Better, is_own
+from specs.references import OutputReference, StepReference
 
 Task = Literal["binary", "multiclass", "regression"]
 """What a model does: tells two classes apart, or several, or says a number."""
 
 
-def tasks_of(metric: Metric) -> tuple[Task, ...]:
-    """What a metric can measure."""
-    if metric in NEEDS_PREDICTION:
-        return ("regression",)
-    if metric in ("accuracy", "balanced_accuracy"):
-        return ("binary", "multiclass")
-    return ("binary",)
+def _is_metric(value: object) -> object:
+    if isinstance(value, str):
+        own = is_own(value) and value.isprintable() and len(value) <= LONGEST_OWN
+        if value in METRICS or (own and value != OWN):
+            return value
+        known = ", ".join(f"'{name}'" for name in (f"{OWN}NAME", *METRICS))
+        raise PydanticKnownError("literal_error", {"expected": known})
+    return value
 
+
+LONGEST_OWN: Final = 200
+MetricName = Annotated[
+    str,
+    BeforeValidator(_is_metric),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": list(METRICS)},
+                {"type": "string", "pattern": rf"^{re.escape(OWN)}.+$", "maxLength": LONGEST_OWN},
+            ]
+        }
+    ),
+]
+"""What a check measures: one of the table of metrics, or `metrics.NAME`, a number of the team's
+own."""
+
+
+def _is_none(value: object) -> bool:
+    """What is not said is left out of digests, which were made before it could be said."""
+    return value is None
+
+
+Evidence = Literal["predictions", "metrics"]
+"""What a candidate is judged by: a table of its predictions, or numbers that a step wrote."""
 
 Severity = Literal["block", "warn"]
 SmallSlices = Literal["ignore", "warn", "block"]
@@ -54,7 +70,10 @@ class AbsoluteCheck(Spec):
         json_schema_extra={"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]}
     )
 
-    metric: Metric = Field(description="What is measured on the candidate's predictions.")
+    metric: MetricName = Field(
+        description="What is measured on the candidate's predictions; or metrics.NAME, a number of "
+        "the file that `metrics` names."
+    )
     at_least: float | None = Field(
         default=None, allow_inf_nan=False, description="The lowest value that passes."
     )
@@ -81,7 +100,10 @@ class AbsoluteCheck(Spec):
 class PairedCheck(Spec):
     """A comparison of the candidate with the baseline on the same rows."""
 
-    metric: Metric = Field(description="What is measured on the predictions of both models.")
+    metric: MetricName = Field(
+        description="What is measured on the predictions of both models; or metrics.NAME, a number "
+        "of the files that both wrote."
+    )
     not_worse_than_baseline_by: float = Field(
         ge=0,
         allow_inf_nan=False,
@@ -89,6 +111,12 @@ class PairedCheck(Spec):
     )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="How sure the comparison has to be to pass."
+    )
+    better: Better | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Which way a number of the team's own is better: higher or lower. The gate's "
+        "own metrics know.",
     )
     slice: Text | None = Field(
         default=None,
@@ -102,7 +130,9 @@ class PairedCheck(Spec):
 def _kind_of_check(value: Any) -> str:
     if isinstance(value, dict):
         return (
-            "paired" if {"not_worse_than_baseline_by", "confidence"} & value.keys() else "absolute"
+            "paired"
+            if {"not_worse_than_baseline_by", "confidence", "better"} & value.keys()
+            else "absolute"
         )
     return "paired" if isinstance(value, PairedCheck) else "absolute"
 
@@ -113,11 +143,37 @@ Check = Annotated[
 ]
 
 
+def _is_pattern(value: object) -> object:
+    if isinstance(value, str) and value.count("*") != 1:
+        raise ValueError(
+            "expected columns with one * for the class, such as p_*, or a mapping of each class to "
+            "its column"
+        )
+    return value
+
+
+Scores = Annotated[
+    Text | Mapping[Text, Text],
+    BeforeValidator(_is_pattern),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[^*]*\*[^*]*$", "examples": ["p_*"]},
+                {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
+            ]
+        }
+    ),
+]
+"""Which columns have the scores of which classes."""
+
+
 class Columns(Spec):
     """The columns of the predictions."""
 
     model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": ["score"]}, {"required": ["prediction"]}]}
+        json_schema_extra={
+            "anyOf": [{"required": [name]} for name in ("score", "scores", "prediction")]
+        }
     )
 
     key: Text = Field(description="Identifies a row; pairs the candidate's with the baseline's.")
@@ -125,25 +181,54 @@ class Columns(Spec):
     score: Text | None = Field(
         default=None, description="The model's probability of the positive class, from 0 to 1."
     )
+    scores: Scores | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="The model's probabilities of several classes: columns such as p_*, in which * "
+        "is the class, or a mapping of each class to its column.",
+    )
     prediction: Text | None = Field(
         default=None,
-        description="What the model said. Without it, `score` is compared with `threshold`.",
+        description="What the model said. Without it, `score` is compared with `threshold`; of "
+        "`scores`, the class with the highest is taken.",
     )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.score is None and self.prediction is None:
-            raise ValueError("expected score or prediction: one of them has to be named")
+        if self.score is None and self.scores is None and self.prediction is None:
+            raise ValueError("expected score, scores or prediction: one of them has to be named")
+        if self.score is not None and self.scores is not None:
+            raise ValueError("expected score, of two classes, or scores, of several; not both")
         return self
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Which columns are named."""
+        return tuple(name for name, value in self if value is not None)
 
 
 class ModelGate(Spec):
     """The checks between a trained candidate and its release."""
 
-    predictions: OutputReference = Field(
-        description="The table of predictions: key, label and score, one row per example."
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["predictions", "columns"]}, {"required": ["metrics"]}]
+        }
     )
-    columns: Columns = Field(description="What the columns are called.")
+
+    predictions: OutputReference | None = Field(
+        default=None,
+        description="The table of predictions: key, label and score, one row per example.",
+    )
+    columns: Columns | None = Field(
+        default=None, description="What the columns of `predictions` are called."
+    )
+    metrics: OutputReference | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="A JSON file of numbers that a step wrote, flat or nested. Checks name them "
+        "metrics.NAME, or metrics.GROUP.NAME.",
+    )
     task: Task | None = Field(
         default=None,
         description=(
@@ -178,6 +263,23 @@ class ModelGate(Spec):
     """Almost every column has rare values, and no change of the model gives them rows: to block by
     default would stop good candidates until somebody turns the check off. Silence would let a
     value that nobody judged pass for one that passed, so it warns."""
+
+    @model_validator(mode="after")
+    def _has_evidence(self) -> Self:
+        if self.predictions is None and self.metrics is None:
+            raise ValueError("expected predictions, metrics, or both: what is judged")
+        if self.predictions is not None and self.columns is None:
+            raise ValueError("expected columns: what those of `predictions` are called")
+        return self
+
+    @property
+    def evidence(self) -> dict[Evidence, StepReference]:
+        """The outputs that it judges by, as far as it names them."""
+        named: dict[Evidence, StepReference | None] = {
+            "predictions": self.predictions,
+            "metrics": self.metrics,
+        }
+        return {name: output for name, output in named.items() if output is not None}
 
 
 class Gates(Spec):

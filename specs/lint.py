@@ -9,7 +9,11 @@ from typing import Final
 
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_datasets import fetched_params, lint_datasets
+from specs.lint_drafts import lint_draft
+from specs.lint_env import in_env, lint_env
 from specs.lint_files import lint_files
+from specs.lint_paths import lint_paths
 from specs.lint_policy import lint_policy
 from specs.load import MOST_PROBLEMS, Loaded, load, shortened
 from specs.model import Pipeline, Step
@@ -20,6 +24,7 @@ from specs.references import (
     StepReference,
     TemplateError,
     placeholders,
+    placeholders_of,
 )
 from specs.tree import Key
 
@@ -32,6 +37,7 @@ def check(
     files: Collection[str] | None = None,
     absent: Absent = _NOTHING,
     pointers: Collection[str] = (),
+    folder: str = "",
 ) -> Loaded:
     """Load and lint: all problems of form and of meaning, and no pipeline if one is an error.
 
@@ -39,20 +45,23 @@ def check(
     """
     loaded = load(content, file)
     kept = [path for path in pointers if path not in absent]
-    found = (*lint(loaded, files, absent), *lint_pointers(loaded, kept))
+    found = (*lint(loaded, files, absent, folder), *lint_pointers(loaded, kept, folder))
     problems = in_order([*loaded.problems, *found])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
 
 
 def lint(
-    loaded: Loaded, files: Collection[str] | None = None, absent: Absent = _NOTHING
+    loaded: Loaded,
+    files: Collection[str] | None = None,
+    absent: Absent = _NOTHING,
+    folder: str = "",
 ) -> tuple[Problem, ...]:
     """The problems of meaning, in order of place; none for a file that could not be read.
 
-    `files` are the paths below the spec's folder, relative and with `/`; without it nothing is
-    said about missing files. `absent` are those that the repository does not hold. When the form is
-    wrong too, warnings are left out: what looks unused may be used by what is wrong.
+    `files` are the repository's as a spec in `folder` sees them (`specs.globs`); without it nothing
+    is said about missing files. `absent` are those that the repository does not hold. When the form
+    is wrong too, warnings are left out: what looks unused may be used by what is wrong.
     """
     pipeline = loaded.sketch
     if pipeline is None:
@@ -65,8 +74,11 @@ def lint(
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
+            lint_datasets(loaded, pipeline),
             lint_policy(loaded, pipeline),
-            lint_files(loaded, pipeline, files, absent) if files is not None else (),
+            lint_draft(loaded),
+            lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
+            lint_paths(loaded, pipeline, files, folder) if files is not None else (),
         )
     )
     if loaded.pipeline is None:
@@ -93,7 +105,8 @@ def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.model is not None:
         places.append((("model",), pipeline.model))
     if pipeline.gates.model is not None:
-        places.append((("gates", "model", "predictions"), pipeline.gates.model.predictions))
+        evidence = pipeline.gates.model.evidence.items()
+        places += [(("gates", "model", name), reference) for name, reference in evidence]
     for path, reference in places:
         names = _known(loaded, reference)
         if str(reference) not in names:
@@ -147,7 +160,7 @@ def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
 
 
 def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    used = set[str]()
+    used = fetched_params(pipeline)
     for name, step in pipeline.steps.items():
         path = ("steps", name)
         try:
@@ -156,19 +169,25 @@ def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             yield loaded.problem("run", (*path, "run"), f"`{shown((*path, 'run'))}`: {error}")
             used.update(pipeline.params)
             continue
-        used.update(each.name for each in found if each.kind == "params")
+        mistakes = list(lint_env(loaded, (*path, "env"), step.env))
+        yield from mistakes
+        every = (*found, *placeholders_of(step.env))
+        used.update(each.name for each in every if each.kind == "params")
         has = {
+            "root",
             *(f"inputs.{key}" for key in step.inputs),
             *(f"outputs.{key}" for key in step.outputs),
             *(f"params.{key}" for key in pipeline.params_of(name)),
             *_wrong_names(loaded, name),
         }
-        yield from _unknown_placeholders(loaded, (*path, "run"), found, has)
-        yield from _unused(loaded, name, step, {each.key for each in found})
+        for place, names in (((*path, "run"), found), *in_env((*path, "env"), step.env)):
+            yield from _unknown_placeholders(loaded, place, names, has)
+        if not has_errors(mistakes):
+            yield from _unused(loaded, name, step, {each.key for each in every})
         yield from _within_step(loaded, name, step)
     for key in pipeline.params:
         if key not in used and not _serve_uses(pipeline, key):
-            message = f"no command uses the parameter `{key}`"
+            message = f"no command and no variable uses the parameter `{key}`"
             yield loaded.problem(
                 "unused", ("params", key), message, severity="warning", at_key=True
             )
@@ -204,7 +223,7 @@ def _unused(loaded: Loaded, name: str, step: Step, used: Collection[str]) -> Ite
                 yield loaded.problem(
                     "unused",
                     ("steps", name, kind, key),
-                    f"the command of `steps.{name}` does not use {{{kind}.{key}}}",
+                    f"neither the command nor `env` of `steps.{name}` uses {{{kind}.{key}}}",
                     severity="warning",
                     at_key=True,
                 )
@@ -235,10 +254,12 @@ def _within_step(loaded: Loaded, name: str, step: Step) -> Iterator[Problem]:
 def _serve_uses(pipeline: Pipeline, key: str) -> bool:
     if pipeline.release is None:
         return False
+    serve = pipeline.release.serve
     try:
-        return Placeholder("params", key) in placeholders(pipeline.release.serve.run)
+        found = (*placeholders(serve.run), *placeholders_of(serve.env))
     except TemplateError:
         return True
+    return Placeholder("params", key) in found
 
 
 def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
@@ -250,9 +271,13 @@ def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     except TemplateError as error:
         yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
         return
-    has = {"model", "port", "host", *(f"params.{key}" for key in pipeline.params)}
+    serve, env = pipeline.release.serve, ("release", "serve", "env")
+    yield from lint_env(loaded, env, serve.env)
+    has = {"model", "port", "host", "root", *(f"params.{key}" for key in pipeline.params)}
     has.update(f"params.{key}" for key in loaded.names("params"))
-    yield from _unknown_placeholders(loaded, path, found, has)
+    for place, names in ((path, found), *in_env(env, serve.env)):
+        yield from _unknown_placeholders(loaded, place, names, has)
+    found = (*found, *placeholders_of(serve.env))
     for needed, why in (("model", "which model to serve"), ("port", "where to listen")):
         if Placeholder(needed) not in found:
             message = f"`{shown(path)}` lacks {{{needed}}}: the server is not told {why}"

@@ -3,20 +3,23 @@ keeps where nothing fetches it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from specs.globs import admits
+from specs.globs import ROOT, admits, as_seen
 from specs.load import Loaded
-from specs.model import Pipeline
+from specs.model import Pipeline, place_of
 from specs.problems import Problem
 from specs.tree import Path
 
 Absent = Mapping[str, str]
-"""Paths below the spec's folder, those of folders with `/` at the end, and what is there instead,
+"""Paths as the spec sees them, those of folders with `/` at the end, and what is there instead,
 with the mend."""
 
 
-def lint_absent(loaded: Loaded, pipeline: Pipeline, absent: Absent) -> Iterator[Problem]:
+def lint_absent(
+    loaded: Loaded, pipeline: Pipeline, absent: Absent, folder: str
+) -> Iterator[Problem]:
     """One problem for each reader, naming the first path."""
-    for where, who, globs in _readers(pipeline) if absent else ():
+    for where, who, named in _readers(pipeline) if absent else ():
+        globs = [as_seen(glob, folder) for glob in named]
         found = [path for path in sorted(absent) if _is_read(globs, path)]
         if found:
             path, more = found[0].removesuffix("/"), len(found) - 1
@@ -26,12 +29,12 @@ def lint_absent(loaded: Loaded, pipeline: Pipeline, absent: Absent) -> Iterator[
             yield loaded.problem("absent-file", where, message)
 
 
-def lint_pointers(loaded: Loaded, pointers: Collection[str]) -> Iterator[Problem]:
+def lint_pointers(loaded: Loaded, pointers: Collection[str], folder: str) -> Iterator[Problem]:
     """The suites that Git LFS keeps: what two commits say there is compared as git has it."""
     datasets = loaded.sketch.datasets if loaded.sketch and pointers else {}
     for name, dataset in datasets.items():
         suite = dataset.expectations
-        if suite is not None and suite.removeprefix("./") in pointers:
+        if suite is not None and as_seen(suite.removeprefix("./"), folder) in pointers:
             message = (
                 f"the suite of `{name}` is kept in Git LFS, where nobody sees which of its rules a "
                 f"commit changes: keep it in git itself (`git lfs untrack {suite}`, then add and "
@@ -53,16 +56,17 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[Path, str, Sequence[str]]]:
         if dataset.expectations is not None:
             where: Path = ("datasets", name, "expectations")
             yield where, f"the suite of `{name}`", (dataset.expectations,)
-        if "://" not in dataset.uri:
+        if dataset.uri is not None and "://" not in dataset.uri:
             yield ("datasets", name, "uri"), f"`datasets.{name}`", _all_of(dataset.uri)
     for where, build in _builds(pipeline):
         yield where, "the image", _all_of(build)
     if pipeline.environment.requirements is not None:
         here = ("environment", "requirements")
         yield here, "the environment", (pipeline.environment.requirements,)
-    for name, step in pipeline.steps.items():
-        where = ("steps", name) if step.reads is None else ("steps", name, "reads")
-        yield where, f"`steps.{name}`", admitted if step.reads is None else step.reads
+    for name, step in pipeline.commands.items():
+        command = place_of(name)
+        where = command if step.reads is None else (*command, "reads")
+        yield where, f"`{'.'.join(command)}`", admitted if step.reads is None else step.reads
     if pipeline.release is not None:
         reads = pipeline.release.serve.reads
         where = ("release", "serve") if reads is None else ("release", "serve", "reads")
@@ -76,13 +80,15 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[Path, str, Sequence[str]]]:
 def _builds(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
     if pipeline.environment.build is not None:
         yield ("environment", "build"), pipeline.environment.build
-    for name, step in pipeline.steps.items():
+    for name, step in pipeline.commands.items():
         if step.build is not None:
-            yield ("steps", name, "build"), step.build
+            yield (*place_of(name), "build"), step.build
 
 
 def _all_of(path: str) -> tuple[str, ...]:
     """As globs: what such a path or glob is or has below it."""
+    if path == ROOT:
+        return (f"{ROOT}**",)
     plain = path.removeprefix("./").removesuffix("/")
     return ("**",) if plain == "." else (plain, f"{plain}/**")
 
@@ -99,7 +105,7 @@ def _is_read(globs: Sequence[str], path: str) -> bool:
 def _way_out(where: Path, path: str) -> str:
     """How to do without it, where the reader reads whatever is there."""
     match where:
-        case ("steps", _) | ("release", "serve"):
+        case ("steps", _) | ("datasets", _, "fetch") | ("release", "serve"):
             return f"; or leave it out: `reads`, or `triggers.commits.paths: ['**', '!{path}']`"
         case (*_, "reads"):
             return f"; or leave it out: `!{path}`"

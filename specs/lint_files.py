@@ -1,13 +1,13 @@
 """Files that a spec names and the repository does not have."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from specs.explain import nearest
-from specs.globs import admits, matches
+from specs.explain import nearest, shown
+from specs.globs import ROOT, admits, as_seen, leads_through, sees
 from specs.lint_absent import Absent, below_absent, lint_absent
 from specs.load import Loaded
-from specs.model import Pipeline, Step
+from specs.model import Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.references import TemplateError, parse_run
 from specs.tree import Path
@@ -16,26 +16,47 @@ _SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
 
 
 def lint_files(
-    loaded: Loaded, pipeline: Pipeline, files: Collection[str], absent: Absent
+    loaded: Loaded, pipeline: Pipeline, files: Collection[str], absent: Absent, folder: str
 ) -> Iterator[Problem]:
-    """Problems with files; `files` are all below the spec's folder, relative and with `/`, and
-    `absent` is what is not there as it is meant."""
-    yield from lint_absent(loaded, pipeline, absent)
+    """Problems with files; `files` are all as a spec in `folder` sees them, and `absent` is what is
+    not there as it is meant."""
+    yield from lint_absent(loaded, pipeline, absent, folder)
     known = dict.fromkeys(sorted(files))
-    for path, file in _named(pipeline):
+    for path, named in _named(pipeline):
+        file = as_seen(named, folder)
         if file not in known and not below_absent(file, absent):
-            yield _missing(loaded, path, file, known)
+            yield _missing(loaded, path, named, known)
+    for name, dataset in pipeline.datasets.items():
+        if dataset.uri is not None and _may_be_inside(dataset.uri, folder):
+            message = f"`datasets.{name}` is, or may be, in the spec's folder: name it from there"
+            yield loaded.problem("roundabout", ("datasets", name, "uri"), message)
     paths = pipeline.triggers.commits.paths
-    if not any(admits(paths, file) for file in known):
+    if not any(admits(paths, file, folder) for file in known):
         message = "`triggers.commits.paths` admits no file: no commit starts a run"
         here = ("triggers", "commits", "paths")
         yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
-    for name, step in pipeline.steps.items():
-        yield from _globs(loaded, ("steps", name, "reads"), step.reads or (), known, absent)
+    for name, step in pipeline.commands.items():
+        globs = _seen(step.reads, folder)
+        yield from _globs(loaded, (*place_of(name), "reads"), globs, known, absent)
         yield from _scripts(loaded, name, step, known)
     if pipeline.release is not None:
-        here = ("release", "serve", "reads")
-        yield from _globs(loaded, here, pipeline.release.serve.reads or (), known, absent)
+        here, globs = ("release", "serve", "reads"), _seen(pipeline.release.serve.reads, folder)
+        yield from _globs(loaded, here, globs, known, absent)
+
+
+def _may_be_inside(uri: str, folder: str) -> bool:
+    """Whether data is named from the root that the spec's folder holds: it would be the same data
+    by another address, and whose suite goes for which data is told by addresses."""
+    if not uri.startswith(ROOT) or not folder:
+        return False
+    parts = uri.removeprefix(ROOT).split("/")
+    end = next((place for place, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    ours = folder.split("/")
+    return all(one == other for one, other in zip(parts[:end], ours, strict=False))
+
+
+def _seen(globs: Sequence[str] | None, folder: str) -> tuple[str, ...]:
+    return tuple(as_seen(glob, folder) for glob in globs or ())
 
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
@@ -46,9 +67,9 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
         yield ("environment", "requirements"), pipeline.environment.requirements
     if pipeline.environment.build is not None:
         yield ("environment", "build"), dockerfile(pipeline.environment.build)
-    for name, step in pipeline.steps.items():
+    for name, step in pipeline.commands.items():
         if step.build is not None:
-            yield ("steps", name, "build"), dockerfile(step.build)
+            yield (*place_of(name), "build"), dockerfile(step.build)
     smoke = pipeline.release.staging.smoke if pipeline.release is not None else ()
     for place, request in enumerate(smoke):
         if request.body is not None:
@@ -57,7 +78,9 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
 
 def dockerfile(build: str) -> str:
     """The Dockerfile of a folder that `build` names."""
-    return "Dockerfile" if build == "." else f"{build.removesuffix('/')}/Dockerfile"
+    if build in (".", ROOT):
+        return f"{build.removeprefix('.')}Dockerfile"
+    return f"{build.removesuffix('/')}/Dockerfile"
 
 
 def _missing(loaded: Loaded, path: Path, file: str, known: Collection[str]) -> Problem:
@@ -69,7 +92,9 @@ def _globs(
     loaded: Loaded, path: Path, globs: Collection[str], known: Collection[str], absent: Absent
 ) -> Iterator[Problem]:
     for place, glob in enumerate(globs):
-        matched = any(matches(glob.removeprefix("!"), file) for file in known)
+        plain = glob.removeprefix("!")
+        # What is behind a symbolic link is not listed: the link is.
+        matched = any(sees(plain, file) or leads_through(plain, file) for file in known)
         if not matched and not below_absent(glob, absent):
             near = nearest(glob, known)
             message = f"`{glob}` matches no file"
@@ -83,15 +108,18 @@ def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> I
         return
     for word in words:
         script = word[0] if len(word) == 1 and isinstance(word[0], str) else ""
-        if script.startswith(("/", "-")) or not script.endswith(_SCRIPTS):
+        if script.startswith(("/", "-", "@")) or not script.endswith(_SCRIPTS):
+            continue
+        if ".." in script.split("/"):  # `lint_paths` looks where it leads
             continue
         script = script.removeprefix("./")
-        here = ("steps", name, "run")
+        here = (*place_of(name), "run")
         if script not in known:
-            near = nearest(script, known)
+            near = nearest(script, [file for file in known if not file.startswith(ROOT)])
             message = f"there is no file {script}"
             yield loaded.problem("missing-file", here, message, severity="warning", nearest=near)
             return
         elif step.reads is not None and not admits(step.reads, script):
-            message = f"`steps.{name}.reads` leaves out {script}: changing it would run nothing"
+            reads = shown((*place_of(name), "reads"))
+            message = f"`{reads}` leaves out {script}: changing it would run nothing"
             yield loaded.problem("unread-script", here, message, severity="warning")

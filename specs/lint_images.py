@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from specs.load import Loaded
-from specs.model import Environment, Pipeline, Step
+from specs.model import Environment, Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.tree import Path
 
@@ -17,7 +17,7 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems of `executor`, `image`, `build`, `network` and what they leave without effect."""
     parts: dict[str | None, tuple[Path, Environment | Step]] = {
         None: (("environment",), pipeline.environment),
-        **{name: (("steps", name), step) for name, step in pipeline.steps.items()},
+        **{name: (place_of(name), step) for name, step in pipeline.commands.items()},
     }
     for name, (path, part) in parts.items():
         yield from _part(loaded, path, part, pipeline.executor_of(name))
@@ -26,10 +26,10 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message = "a container has to be of some image: add `image`, or `build` with the "
             message += "folder of its Dockerfile"
             yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
-    for name, step in pipeline.steps.items():
+    for name, step in pipeline.commands.items():
         if step.network and pipeline.executor_of(name) == "local":
             message = "`network` does nothing here: a local process always has the network"
-            yield _no_effect(loaded, ("steps", name, "network"), message)
+            yield _no_effect(loaded, (*place_of(name), "network"), message)
     everywhere = {pipeline.executor_of(name) for name in parts}
     if everywhere == {"docker"}:
         for key in ("requirements", "python"):
@@ -57,7 +57,7 @@ def _part(loaded: Loaded, path: Path, part: Environment | Step, executor: str) -
 
 def _is_shared(pipeline: Pipeline) -> bool:
     """Whether a step or the server runs as the environment says."""
-    own = (pipeline.image_of(name) or pipeline.build_of(name) for name in pipeline.steps)
+    own = (pipeline.image_of(name) or pipeline.build_of(name) for name in pipeline.commands)
     return pipeline.release is not None or not all(own)
 
 

@@ -1,29 +1,22 @@
-"""What is wrong with triggers, gates, the canary or notifications although the form is right."""
+"""What is wrong with triggers, the canary or notifications although the form is right."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from specs.cron import cron_fault
 from specs.explain import nearest
-from specs.gates import (
-    LOWER_IS_BETTER,
-    NEEDS_PREDICTION,
-    NEEDS_SCORE,
-    AbsoluteCheck,
-    ModelGate,
-    PairedCheck,
-    tasks_of,
-)
+from specs.lint_datasets import lint_idle
+from specs.lint_gate import lint_gate
 from specs.lint_images import lint_images
 from specs.load import Loaded
 from specs.model import Pipeline
 from specs.problems import Problem
-from specs.references import SECRET, StepReference
-from specs.release import Canary
+from specs.references import SECRET
+from specs.release import Canary, Production
 from specs.values import format_duration, format_percent
 
 
@@ -33,11 +26,10 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     yield from _data_trigger(loaded, pipeline)
     yield from _schedule(loaded, pipeline)
     if pipeline.gates.model is not None:
-        yield from _gate(loaded, pipeline.gates.model)
-        yield from _task(loaded, pipeline.gates.model)
-        yield from _baseline(loaded, pipeline, pipeline.gates.model)
+        yield from lint_gate(loaded, pipeline, pipeline.gates.model)
     if pipeline.release is not None:
         yield from _release(loaded, pipeline)
+        yield from _strategy(loaded, pipeline.release.production)
         yield from _canary(loaded, pipeline.release.production.canary)
     yield from _notify(loaded, pipeline)
 
@@ -78,115 +70,9 @@ def _schedule(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             expected="an IANA name such as Europe/Berlin",
             nearest=nearest(schedule.timezone, sorted(available_timezones())),
         )
-
-
-def _gate(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
-    path = ("gates", "model")
-    for place, column in enumerate(gate.slices):
-        if column in gate.slices[:place]:
-            message = f"the slice `{column}` is listed twice"
-            yield loaded.problem("duplicate", (*path, "slices", place), message)
-    for place, check in enumerate(gate.checks):
-        here = (*path, "checks", place)
-        if check in gate.checks[:place]:
-            message = f"this check of {check.metric} is listed twice"
-            yield loaded.problem("duplicate", here, message, severity="warning")
-        if check.slice is not None and check.slice not in gate.slices:
-            message = f"`{check.slice}` is not among the gate's slices"
-            near = nearest(check.slice, gate.slices)
-            yield loaded.problem("unknown-reference", (*here, "slice"), message, nearest=near)
-        lacks = (check.metric in NEEDS_SCORE and gate.columns.score is None and "score") or (
-            check.metric in NEEDS_PREDICTION and gate.columns.prediction is None and "prediction"
-        )
-        if lacks:
-            message = f"{check.metric} needs `gates.model.columns.{lacks}`"
-            yield loaded.problem("missing-column", (*here, "metric"), message)
-        if isinstance(check, AbsoluteCheck) and _is_reversed(check):
-            better = "lower" if check.metric in LOWER_IS_BETTER else "higher"
-            message = f"{check.metric} is better when {better}: this limit stops good models only"
-            yield loaded.problem("reversed-limit", here, message, severity="warning")
-    if all(check.severity == "warn" for check in gate.checks):
-        message = "every check only warns: this gate cannot stop a model"
-        yield loaded.problem(
-            "no-effect", (*path, "checks"), message, severity="warning", at_key=True
-        )
-
-
-def _task(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
-    """What the gate says of the task against its metrics and columns."""
-    path = ("gates", "model")
-    stated = gate.task or ("binary" if gate.positive is not None else None)
-    if gate.positive is not None and stated != "binary":
-        message = f"`positive` names a class of binary classification, and the task is {stated}"
-        yield loaded.problem("task", (*path, "positive"), message, at_key=True)
-    if stated in ("multiclass", "regression") and gate.columns.prediction is None:
-        message = f"{stated} needs `gates.model.columns.prediction`: a score is of two classes"
-        yield loaded.problem("missing-column", (*path, "task"), message)
-    for place, check in enumerate(gate.checks):
-        first = gate.checks[0].metric
-        fits, possible = tasks_of(check.metric), (stated,) if stated else tasks_of(first)
-        if set(possible).isdisjoint(fits):
-            why = f"{first} {_either(possible)}"
-            if stated:
-                source = "the task is" if gate.task else "`positive` makes the task"
-                why = f"{source} {_either([stated])}"
-            message = f"{check.metric} measures {_either(fits)}, and {why}"
-            yield loaded.problem("task", (*path, "checks", place, "metric"), message)
-
-
-def _either(tasks: Iterable[str]) -> str:
-    """The tasks as a person says them."""
-    return " or ".join(task if task == "regression" else f"{task} classification" for task in tasks)
-
-
-def _is_reversed(check: AbsoluteCheck) -> bool:
-    if check.metric in LOWER_IS_BETTER:
-        return check.at_most is None
-    return check.at_least is None
-
-
-def _baseline(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
-    """The baseline is judged by running the step that makes the predictions on its model."""
-    paired = [i for i, check in enumerate(gate.checks) if isinstance(check, PairedCheck)]
-    step = pipeline.steps.get(gate.predictions.step)
-    if not paired and "model" in loaded.names():
-        yield from _another(loaded, pipeline, gate)
-    if not paired or step is None or "model" not in loaded.names():
-        if paired and "model" not in loaded.names():
-            message = "a comparison with the baseline needs `model`, the output that is the model"
-            yield loaded.problem("missing-key", ("gates", "model", "checks", paired[0]), message)
         return
-    inputs = loaded.names("steps", gate.predictions.step, "inputs")
-    if pipeline.model is not None and not (
-        pipeline.model in step.inputs.values() or len(inputs) > len(step.inputs)
-    ):
-        yield loaded.problem(
-            "baseline",
-            ("gates", "model", "checks", paired[0]),
-            f"`steps.{gate.predictions.step}` does not read `{pipeline.model}`, so it cannot be "
-            "run for the baseline",
-            expected=f"a step that makes {gate.predictions} and has {pipeline.model} as an input",
-        )
-
-
-def _another(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
-    """One model would be judged, and another released."""
-    model, steps = pipeline.model, [gate.predictions.step]
-    for name in steps:  # it grows: all that the predictions come from
-        step = pipeline.steps.get(name)
-        inputs = loaded.names("steps", name, "inputs")
-        if model is None or step is None or len(inputs) > len(step.inputs):
-            return  # what is missing is told elsewhere
-        if name == model.step or model in step.inputs.values():
-            return
-        read = [one.step for one in step.inputs.values() if isinstance(one, StepReference)]
-        steps += [one for one in read if one not in steps]
-    yield loaded.problem(
-        "another-model",
-        ("gates", "model", "predictions"),
-        f"`{gate.predictions}` does not come from `{model}`, the model that is released",
-        expected=f"predictions of a step that has {model} as an input",
-    )
+    if fault is None:
+        yield from lint_idle(loaded, pipeline)
 
 
 def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
@@ -202,6 +88,17 @@ def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message = f"{name} is both in `env` and in `secrets` of `release.serve`"
             path = ("release", "serve", "env", name)
             yield loaded.problem("duplicate", path, message, at_key=True)
+
+
+def _strategy(loaded: Loaded, production: Production) -> Iterator[Problem]:
+    """What is said of a way into production that is not taken."""
+    path = ("release", "production")
+    for key, strategy in (("canary", "canary"), ("blue_green", "blue-green")):
+        if key in production.model_fields_set and production.strategy != strategy:
+            message = f"`{key}` says nothing with `strategy: {production.strategy}`"
+            expected = f"`strategy: {strategy}`, or no `{key}`"
+            here = (*path, key)
+            yield loaded.problem("no-effect", here, message, expected=expected, at_key=True)
 
 
 def _canary(loaded: Loaded, canary: Canary) -> Iterator[Problem]:

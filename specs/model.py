@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from specs.base import (
     MOST_GLOBS,
@@ -15,13 +15,16 @@ from specs.base import (
     Many,
     Name,
     PipelineName,
-    RelativeFolder,
     RelativePath,
+    RepositoryFolder,
+    RepositoryPath,
     Scalar,
     Spec,
     Text,
     Variable,
 )
+from specs.caching import Cache
+from specs.datasets import Query
 from specs.gates import Gates
 from specs.names import slug
 from specs.references import OutputReference, Reference
@@ -34,6 +37,8 @@ SPEC_FILES: Final = (SPEC_FILE, "ml-pipeline.*.yaml")
 _SPEC_FILE: Final = re.compile(r"ml-pipeline(\.(?P<name>[a-z0-9][a-z0-9-]*))?\.yaml")
 _MISNAMED: Final = re.compile(r"ml[-_. ]?pipelines?([._](?P<name>[\w.-]+?))?\.ya?ml", re.IGNORECASE)
 API_VERSION = "headgate.dev/v1"
+DATA = "data."
+"""What the names of nodes begin with that bring a dataset."""
 
 ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
@@ -47,6 +52,12 @@ NotifyEvent = Literal[
     "approval_needed",
     "refused",
 ]
+
+
+def place_of(command: str) -> tuple[str, ...]:
+    """Where a spec says what a command of `Pipeline.commands` is."""
+    fetched = command.startswith(DATA)
+    return ("datasets", command.removeprefix(DATA), "fetch") if fetched else ("steps", command)
 
 
 def is_spec_file(name: str) -> bool:
@@ -90,10 +101,11 @@ class CommitTrigger(Spec):
     """Which commits start a run."""
 
     enabled: bool = Field(default=True, description="Whether commits start runs at all.")
-    paths: Many[RelativePath] = Field(
+    paths: Many[RepositoryPath] = Field(
         default=("**", "!**/*.md", "!docs/**"),
         max_length=MOST_GLOBS,
-        description="Globs below the spec's folder; the last that matches decides, `!` excludes.",
+        description="Globs below the spec's folder, or from the repository's root as `//src/**`; "
+        "the last that matches decides, `!` excludes.",
     )
     branches: Many[Text] = Field(
         default=(),
@@ -124,7 +136,8 @@ class DataTrigger(Spec):
     datasets: Many[Name] = Field(min_length=1, description="Names under `datasets`.")
     quiet: Duration = Field(
         default=timedelta(seconds=30),
-        description="How long nothing may have changed before the data counts as complete.",
+        description="How long nothing may have changed before the data counts as complete; a "
+        "commit of a table is complete at once, unless this is said.",
     )
     marker: Text | None = Field(
         default=None,
@@ -153,10 +166,17 @@ class Triggers(Spec):
 class Dataset(Spec):
     """Objects that belong together, and what has to hold for them."""
 
-    uri: Location = Field(
-        description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs."
+    uri: Location | None = Field(
+        default=None,
+        description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs.",
     )
-    expectations: RelativePath | None = Field(
+    query: Query | None = Field(
+        default=None, description="Instead of `uri`: the rows of a statement to a database."
+    )
+    fetch: "Fetch | None" = Field(
+        default=None, description="Instead of `uri`: a command that brings the data."
+    )
+    expectations: RepositoryPath | None = Field(
         default=None, description="The file of a Great Expectations suite, JSON or YAML."
     )
     types: Mapping[Text, ColumnType] = Field(
@@ -168,18 +188,40 @@ class Dataset(Spec):
         description="The texts of CSV and TSV that are null; by default the empty one.",
     )
 
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if sum(each is not None for each in (self.uri, self.query, self.fetch)) != 1:
+            raise ValueError("expected exactly one of `uri`, `query` and `fetch`")
+        return self
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether its version is known before anything has run."""
+        return self.uri is not None or (self.query is not None and self.query.version is not None)
+
+    @property
+    def address(self) -> str:
+        """Where it comes from, in a line for people."""
+        if self.query is not None:
+            return f"a query of {self.query.url}"
+        return self.uri or (f"`{self.fetch.run}`" if self.fetch else "")
+
 
 class Resources(Spec):
     """What a step may use."""
 
     cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
-    memory: Size | None = Field(default=None, description="Memory, such as 512Mi or 4Gi.")
+    memory: Size | None = Field(
+        default=None,
+        description="Memory that all its processes together may hold, such as 512Mi or 4Gi; above "
+        "it the step is killed.",
+    )
 
 
 class Environment(Spec):
     """Where steps and the model server run, unless a step says otherwise."""
 
-    requirements: RelativePath | None = Field(
+    requirements: RepositoryPath | None = Field(
         default=None, description="A pip requirements file; built once per content."
     )
     python: Text | None = Field(
@@ -193,7 +235,7 @@ class Environment(Spec):
     image: Text | None = Field(
         default=None, description="The container image, best as name@sha256:DIGEST."
     )
-    build: RelativeFolder | None = Field(
+    build: RepositoryFolder | None = Field(
         default=None, description="Instead of `image`: a folder with the Dockerfile of one."
     )
     resources: Resources = Field(default=Resources(), description="Limits of every step.")
@@ -204,7 +246,8 @@ class Step(Spec):
 
     run: Text = Field(
         description=(
-            "The command, with {inputs.NAME}, {outputs.NAME} and {params.NAME}. "
+            "The command, with {inputs.NAME}, {outputs.NAME}, {params.NAME} and {root}, the "
+            "repository's root. "
             "It is split like a shell line, but no shell runs it."
         )
     )
@@ -212,10 +255,11 @@ class Step(Spec):
         default={}, description="Datasets and outputs of other steps, by the step's own name."
     )
     outputs: Mapping[Name, RelativePath] = Field(default={}, description="File names, by name.")
-    reads: Many[RelativePath] | None = Field(
+    reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads, `//src/**` from the repository's root; without "
+        "it, all that `triggers.commits` admits.",
     )
     params: Mapping[Name, Scalar] = Field(
         default={}, description="Parameters of this step, over those of the pipeline."
@@ -225,7 +269,9 @@ class Step(Spec):
     backoff: Duration = Field(
         default=timedelta(seconds=10), description="The wait before a retry; doubles each time."
     )
-    env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
+    env: Mapping[Variable, str] = Field(
+        default={}, description="Environment variables; with the placeholders of `run`."
+    )
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the step as environment variables."
     )
@@ -234,9 +280,58 @@ class Step(Spec):
     )
     executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
     image: Text | None = Field(default=None, description="Over the environment's.")
-    build: RelativeFolder | None = Field(default=None, description="Over the environment's.")
+    build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
     network: bool = Field(default=False, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
+    cache: Cache = Field(
+        default="always",
+        description="Whether an equal step's result is reused: always, never (it runs in every "
+        "run), or {for: 24h}, while it is no older. What reads its outputs goes by their content.",
+    )
+
+
+class Fetch(Spec):
+    """A command that brings a dataset from elsewhere. The content's digest is its version."""
+
+    run: Text = Field(
+        description="The command, with {output}, {params.NAME} and {root}; no shell runs it. "
+        "{output} is an empty folder, or with `file` the path of that file."
+    )
+    file: RelativePath | None = Field(
+        default=None, description="The one file that it writes, such as orders.csv."
+    )
+    reads: Many[RepositoryPath] | None = Field(
+        default=None,
+        max_length=MOST_GLOBS,
+        description="Globs of the files it reads, `//src/**` from the repository's root; without "
+        "it, all that `triggers.commits` admits.",
+    )
+    env: Mapping[Variable, str] = Field(
+        default={}, description="Environment variables; with the placeholders of `run`."
+    )
+    secrets: Many[Variable] = Field(
+        default=(), description="Secrets handed to the command as environment variables."
+    )
+    timeout: Duration = Field(default=timedelta(hours=1), description="The longest it may run.")
+    retries: int = Field(default=0, ge=0, le=10, description="Further tries after a failure.")
+    backoff: Duration = Field(
+        default=timedelta(seconds=10), description="The wait before a retry; doubles each time."
+    )
+    executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
+    image: Text | None = Field(default=None, description="Over the environment's.")
+    build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
+    network: bool = Field(default=False, description="Whether its container may use the network.")
+    resources: Resources | None = Field(default=None, description="Over the environment's.")
+    cache: Cache = Field(
+        default="never",
+        description="Whether what was fetched is reused: never (it is fetched in every run), "
+        "{for: 24h} while it is no older, or always.",
+    )
+
+    def as_step(self, name: str) -> Step:
+        """The step that brings the dataset of that name."""
+        own = {field: getattr(self, field) for field in type(self).model_fields if field != "file"}
+        return Step(**own, outputs={"data": self.file or name})
 
 
 class Notification(Spec):
@@ -290,7 +385,17 @@ class Pipeline(Spec):
 
     def params_of(self, step: str) -> dict[str, Scalar]:
         """The parameters that `step` sees: the pipeline's, and over them its own."""
-        return {**self.params, **self.steps[step].params}
+        return {**self.params, **self.commands[step].params}
+
+    @property
+    def commands(self) -> dict[str, Step]:
+        """The steps, and as `data.NAME` those that fetch datasets."""
+        fetches = {
+            f"{DATA}{name}": dataset.fetch.as_step(name)
+            for name, dataset in self.datasets.items()
+            if dataset.fetch is not None
+        }
+        return {**fetches, **self.steps}
 
     def executor_of(self, step: str | None) -> ExecutorKind:
         """Where `step` runs; None: the model server, and what says nothing of its own."""
@@ -299,25 +404,28 @@ class Pipeline(Spec):
         shared = environment.executor or ("docker" if contained else "local")
         if step is None:
             return shared
-        own = self.steps[step]
+        own = self.commands[step]
         if own.executor is None and (own.image is not None or own.build is not None):
             return "docker"
         return own.executor or shared
 
     def image_of(self, step: str | None) -> str | None:
         """The container image of `step`, or of the model server; None where one is built."""
-        own = self.steps[step] if step is not None else None
+        own = self.commands[step] if step is not None else None
         if own is not None and own.build is not None:
             return None
         return (own.image if own is not None else None) or self.environment.image
 
     def build_of(self, step: str | None) -> str | None:
         """The folder that the image of `step`, or of the model server, is built from."""
-        own = self.steps[step] if step is not None else None
+        own = self.commands[step] if step is not None else None
         if own is not None and (own.build is not None or own.image is not None):
             return own.build
         return self.environment.build
 
     def resources_of(self, step: str) -> Resources:
         """What `step` may use."""
-        return self.steps[step].resources or self.environment.resources
+        return self.commands[step].resources or self.environment.resources
+
+
+Dataset.model_rebuild()  # it was written down before `Fetch`

@@ -1,8 +1,8 @@
-"""References between parts of a spec, and the placeholders of a `run` line."""
+"""References between parts of a spec, and the placeholders of a `run` line or a variable."""
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -89,8 +89,8 @@ OutputReference = Annotated[
 
 @dataclass(frozen=True, slots=True, order=True)
 class Placeholder:
-    """`{inputs.flights}`, `{outputs.model}`, `{params.max_depth}`, `{model}`, `{port}` or
-    `{host}`."""
+    """`{inputs.flights}`, `{outputs.model}`, `{params.max_depth}`, `{output}`, `{model}`,
+    `{port}`, `{host}` or `{root}`."""
 
     kind: str
     name: str = ""
@@ -105,13 +105,17 @@ class Placeholder:
 
 
 class TemplateError(ValueError):
-    """A `run` line that cannot be split or filled in; the message says where."""
+    """A `run` line or a variable that cannot be split or filled in; the message says where."""
 
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_MEANT: Final = re.compile(r"(?<![${])\{\s*[A-Za-z_][\w-]*(\.[\w.-]*)?\s*\}")
+"""What looks like a placeholder; `${NAME}` is a shell's."""
 _NAMED: Final = ("inputs", "outputs", "params")
-_PLAIN: Final = ("model", "port", "host")
-_FORMS: Final = "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {model}, {port} or {host}"
+_PLAIN: Final = ("model", "port", "host", "output", "root")
+_FORMS: Final = (
+    "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {output}, {model}, {port}, {host} or {root}"
+)
 
 Word = tuple[str | Placeholder, ...]
 """One argument: text and placeholders, to be joined."""
@@ -132,10 +136,34 @@ def parse_run(template: str) -> tuple[Word, ...]:
     return tuple(_parse_word(word) for word in words)
 
 
+def parse_value(template: str) -> Word:
+    """The text and the placeholders of a variable, which is one word whatever it holds. Raises
+    TemplateError as `parse_run`."""
+    return _parse_word(template)
+
+
+def is_literal(template: str) -> bool:
+    """Whether the value of a variable is no template and means none, such as JSON: it is handed
+    over as it is written."""
+    try:
+        parse_value(template)
+    except TemplateError:
+        return _MEANT.search(template) is None
+    return False
+
+
 def placeholders(template: str) -> tuple[Placeholder, ...]:
     """The placeholders of a `run` line, each once, in order. Raises TemplateError."""
-    found = (part for word in parse_run(template) for part in word)
-    return tuple(dict.fromkeys(part for part in found if isinstance(part, Placeholder)))
+    return _each_once(part for word in parse_run(template) for part in word)
+
+
+def placeholders_of(env: Mapping[str, str]) -> tuple[Placeholder, ...]:
+    """Those of variables, each once; a value that is no template has none."""
+    return _each_once(part for value in env.values() for part in _word_or_text(value))
+
+
+def _each_once(parts: Iterable[str | Placeholder]) -> tuple[Placeholder, ...]:
+    return tuple(dict.fromkeys(part for part in parts if isinstance(part, Placeholder)))
 
 
 def render(template: str, values: Mapping[str, str]) -> tuple[str, ...]:
@@ -149,6 +177,29 @@ def render(template: str, values: Mapping[str, str]) -> tuple[str, ...]:
         "".join(part if isinstance(part, str) else _value(part, values) for part in word)
         for word in parse_run(template)
     )
+
+
+def render_env(env: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """Variables with each placeholder's value looked up by its key.
+
+    A value that is no template is left as it is written, as is one that names what is not there:
+    specs that older controllers kept may hold braces that meant themselves.
+    """
+    return {name: _filled_in(value, values) for name, value in env.items()}
+
+
+def _filled_in(template: str, values: Mapping[str, str]) -> str:
+    word = _word_or_text(template)
+    if any(isinstance(part, Placeholder) and part.key not in values for part in word):
+        return template
+    return "".join(part if isinstance(part, str) else _value(part, values) for part in word)
+
+
+def _word_or_text(template: str) -> Word:
+    try:
+        return parse_value(template)
+    except TemplateError:
+        return (template,)
 
 
 def as_argument(value: bool | float | str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from specs.base import MOST_GLOBS, HttpPath, Many, RelativePath, Spec, Text, Variable
+from specs.base import MOST_GLOBS, HttpPath, Many, RepositoryPath, Spec, Text, Variable
 from specs.values import Duration, Percent, Size, Status, format_size
 
 ANSWER_WITHIN: Final = timedelta(seconds=30)
@@ -29,16 +29,18 @@ class Serve(Spec):
     """The model server: a command that serves one model on one port."""
 
     run: Text = Field(
-        description="The command; `{model}` is the model's path and `{port}` where to listen."
+        description="The command; `{model}` is the model's path, `{port}` where to listen, and "
+        "`{root}` the repository's root."
     )
     ready: HttpPath = Field(
         default="/healthz", description="Answers 200 when the server can take requests."
     )
     predict: HttpPath = Field(default="/predict", description="Where predictions are asked for.")
-    reads: Many[RelativePath] | None = Field(
+    reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads; without it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads, `//src/**` from the repository's root; without "
+        "it, all that `triggers.commits` admits.",
     )
     startup_deadline: Duration = Field(
         default=timedelta(minutes=1), description="The longest wait until the server is ready."
@@ -65,7 +67,9 @@ class Serve(Spec):
         description="A server in production that answers neither `ready` nor a caller for so long "
         "is started again; without it 30 s, or `answer_within` if that is longer.",
     )
-    env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
+    env: Mapping[Variable, str] = Field(
+        default={}, description="Environment variables; with the placeholders of `run`."
+    )
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the server as environment variables."
     )
@@ -94,7 +98,7 @@ class Smoke(Spec):
 
     get: HttpPath | None = Field(default=None, description="A path to GET.")
     post: HttpPath | None = Field(default=None, description="A path to POST to.")
-    body: RelativePath | None = Field(default=None, description="The file that is posted.")
+    body: RepositoryPath | None = Field(default=None, description="The file that is posted.")
     expect: Expect = Field(default=Expect(), description="What the answer has to be.")
 
     @model_validator(mode="after")
@@ -270,9 +274,39 @@ class Canary(Spec):
     deadline: Duration = Field(
         default=timedelta(hours=2), description="When the judge has to have decided."
     )
-    on_inconclusive: Literal["hold", "rollback"] = Field(
-        default="hold", description="What happens at the deadline without a decision."
+    on_inconclusive: Literal["hold", "rollback", "promote"] = Field(
+        default="hold",
+        description="What happens at the deadline without a decision. `promote` gives it all "
+        "traffic though nothing shows that it is no worse; a canary that no request has reached, "
+        "whose records are lost, that differs, or against which the evidence speaks, is held all "
+        "the same.",
     )
+
+
+class BlueGreen(Spec):
+    """What happens after the switch: for how long the way back is kept, and what is watched."""
+
+    keep_for: Duration = Field(
+        default=timedelta(hours=1),
+        gt=timedelta(0),
+        description="For how long the server that was left stays up without traffic, so that going "
+        "back takes no start.",
+    )
+    errors: ErrorSignal | None = Field(
+        default=ErrorSignal(),
+        description="The share of failed requests that sends all traffic back by itself while the "
+        "former server is kept: more than the former had, by this. `null` watches nothing.",
+    )
+    false_rollback: Percent = Field(
+        default=0.01,
+        gt=0,
+        le=0.5,
+        description="The chance to go back from a version that fails no more often than the "
+        "former did, over the whole time.",
+    )
+
+
+Strategy = Literal["canary", "direct", "blue-green"]
 
 
 class Production(Spec):
@@ -282,7 +316,17 @@ class Production(Spec):
         default="automatic",
         description="Whether a human has to merge a pull request on the environments branch.",
     )
-    canary: Canary = Field(default=Canary(), description="The canary.")
+    strategy: Strategy = Field(
+        default="canary",
+        description="How it gets the traffic. `canary`: a growing share, judged beside the version "
+        "that serves. `direct`: all at once when its server is ready; nothing is judged. "
+        "`blue-green`: all at once, and the former server is kept for a quick way back.",
+    )
+    canary: Canary = Field(default=Canary(), description="The canary; with `strategy: canary`.")
+    blue_green: BlueGreen = Field(
+        default=BlueGreen(),
+        description="What follows the switch; with `strategy: blue-green`.",
+    )
 
 
 class Release(Spec):

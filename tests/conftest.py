@@ -8,6 +8,7 @@ from deployers.confinement import confinement
 from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
+from tests.servers.postgresql import postgresql_server, warehouse  # noqa: F401 - as above
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
 engine.begin()  # both need the rights that the tests do not have
@@ -41,6 +42,7 @@ def pytest_unconfigure() -> None:
 NEEDS = {
     "bwrap": "bubblewrap",
     "docker": "a Docker Engine",
+    "postgresql": "PostgreSQL",
     "s3": "a server of an object store",
 }
 """What tests of a marker are skipped without."""

@@ -74,9 +74,10 @@ class Measured(Value):
     """Candidate minus baseline."""
     interval: Interval | None = None
     """Of the difference; None where the rows allow none."""
-    greater_is_better: bool
-    n: int
-    """How many rows the candidate's value was measured on."""
+    greater_is_better: bool | None
+    """None for a number of the team's own of which nothing says."""
+    n: int | None
+    """How many rows the candidate's value was measured on; None for a number of the team's own."""
     note: str | None = None
     checked: bool = True
     """Whether a check of the gate names it, or it is shown for information alone."""
@@ -85,7 +86,7 @@ class Measured(Value):
 class Report(Value):
     """The outcome of one gate. The verdict is derived, so that it cannot disagree."""
 
-    gate: Literal["data", "model", "canary", "smoke"]
+    gate: Literal["data", "model", "canary", "smoke", "switch"]
     subject: str
     """What was judged: a dataset, a model version, a rollout."""
     exam: str = ""

@@ -1,4 +1,5 @@
-"""Files and folders by digest, over `Objects`; a folder is a stored list of stored files.
+"""Files and folders by digest, over `Objects`; a folder is a stored list of stored files, and so is
+a program: its digest covers that it may be executed.
 
 With an object store, those are a cache in front of it: what is put is there before anybody is told
 its digest, and what is missing here is brought from there.
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 # Keeps the digest of a folder apart from that of a file with the same text.
 _HEADING = b"headgate folder\n"
+_ITSELF = "."
+"""The path of the one file in the list that is a program."""
 
 
 class Artifact(BaseModel):
@@ -50,6 +53,11 @@ class _Listing(BaseModel):
     files: list[_Entry]
     empty: list[str]
     """Folders that hold nothing: a model's format may want them."""
+
+    @property
+    def program(self) -> str | None:
+        """The digest of the program's content; None for a folder."""
+        return self.files[0].digest if self.files and self.files[0].path == _ITSELF else None
 
 
 class Artifacts:
@@ -125,18 +133,28 @@ class Artifacts:
     def _put(self, path: Path) -> Artifact:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
-            stored = self._files.put_file(path)
-            self._keep_elsewhere("files", (stored.digest,))
-            return Artifact(digest=stored.digest, size=stored.size, kind="file")
+            entry = self._file(path, mode, _ITSELF)
+            if entry.executable:
+                return self._put_listing(_Listing(files=[entry], empty=[]), "file")
+            self._keep_elsewhere("files", (entry.digest,))
+            return Artifact(digest=entry.digest, size=entry.size, kind="file")
         if not stat.S_ISDIR(mode):
             raise _odd(path, mode)
-        listing = self._listed(path)
+        return self._put_listing(self._listed(path), "folder")
+
+    def _put_listing(self, listing: _Listing, kind: Literal["file", "folder"]) -> Artifact:
+        """Store the list of files that are stored already."""
         self._keep_elsewhere("files", [entry.digest for entry in listing.files])
         content = _HEADING + canonical_json(listing.model_dump())
         size = sum(entry.size for entry in listing.files)
         digest = self._folders.put_bytes(content).digest
         self._keep_elsewhere("folders", (digest,))
-        return Artifact(digest=digest, size=size, kind="folder")
+        return Artifact(digest=digest, size=size, kind=kind)
+
+    def _file(self, path: Path, mode: int, name: str) -> _Entry:
+        stored = self._files.put_file(path)
+        executable = bool(mode & 0o100)
+        return _Entry(path=name, digest=stored.digest, size=stored.size, executable=executable)
 
     def _put_bytes(self, content: bytes) -> Artifact:
         stored = self._files.put_bytes(content)
@@ -157,31 +175,24 @@ class Artifacts:
                     continue
                 if not stat.S_ISREG(mode):
                     raise _odd(path, mode)
-                stored = self._files.put_file(path)
-                files.append(
-                    _Entry(
-                        path=(inside / name).as_posix(),
-                        digest=stored.digest,
-                        size=stored.size,
-                        executable=bool(mode & 0o100),
-                    )
-                )
+                files.append(self._file(path, mode, (inside / name).as_posix()))
         return _Listing(files=sorted(files, key=lambda entry: entry.path), empty=sorted(empty))
 
     def _link(self, digest: str, destination: Path) -> None:
         if self._elsewhere is not None and self._ask_for(digest) is None:
             raise lost(digest)
         destination.parent.mkdir(parents=True, exist_ok=True)
-        is_folder = self._folders.is_intact(digest)
-        if not is_folder and not destination.is_dir():
-            self._files.link(digest, destination)
+        listing = self._listing(digest) if self._folders.is_intact(digest) else None
+        file = digest if listing is None else listing.program
+        if file is not None and not destination.is_dir():
+            self._files.link(file, destination, executable=listing is not None)
             return
         beside = Path(tempfile.mkdtemp(prefix=".link-", dir=destination.parent))
         try:
-            if is_folder:
-                self._fill(self._listing(digest), beside / "new")
-            else:
-                self._files.link(digest, beside / "new")
+            if file is not None:
+                self._files.link(file, beside / "new", executable=listing is not None)
+            elif listing is not None:
+                self._fill(listing, beside / "new")
             if destination.exists():
                 destination.rename(beside / "old")
             (beside / "new").replace(destination)
@@ -196,6 +207,8 @@ class Artifacts:
             self._files.link(entry.digest, folder / entry.path, executable=entry.executable)
 
     def _read(self, digest: str) -> bytes:
+        if self._folders.is_intact(digest):
+            digest = self._listing(digest).program or digest
         try:
             return self._files.read(digest)
         except Lost:

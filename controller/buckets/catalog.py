@@ -9,6 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
+from controller.blobs.objects import Objects
 from controller.buckets import manifest as manifests
 from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of
@@ -18,6 +19,7 @@ from controller.buckets.protocol import Bucket, Changed, Listing
 from controller.buckets.remote import RemoteBucket
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Refused, Stores, is_remote
+from controller.buckets.tables import Found, TableAddress, Tables, own
 from controller.machine.pipelines.objects import Moved
 from controller.machine.runs.graph import Graph, addresses_of
 from controller.shelf import discard_all, lay, use
@@ -46,6 +48,16 @@ class Addresses(NamedTuple):
     """Of this machine; None for an object store."""
     objects: Iterator[tuple[ManifestEntry, str]]
     """Each with its URI."""
+    table: TableAddress | None = None
+    """Where the same can be read as a table, if it is one."""
+
+
+class _Known(NamedTuple):
+    """What is remembered of a version that was listed."""
+
+    repository: Path | None
+    manifest: StoredManifest
+    table: TableAddress | None
 
 
 class Catalog:
@@ -68,7 +80,10 @@ class Catalog:
         self._folder = home / "manifests"
         self._local = LocalBucket(home, roots=roots, clock=wall)
         self._stores = stores or Stores()
+        # What a table's log names is whole, however new it is.
+        self._local_tables = LocalBucket(home, roots=roots, clock=lambda: 0.0)
         self._remote = RemoteBucket(self._folder, home, self._stores, clock)
+        self._tables = Tables(Objects(home / "objects"))
         self._longest = longest
         self._kept: dict[tuple[str, str | None], _Kept] = {}
         self._turns: dict[tuple[str, str | None], asyncio.Lock] = {}
@@ -80,22 +95,31 @@ class Catalog:
         """What is there now, or was a moment ago (`Listing.at`); its manifest is remembered.
         Raises what `Bucket.list` raises."""
         if not is_remote(uri):
-            listing = await self._local.list(uri, repository=repository, marker=marker)
-            await asyncio.to_thread(self._remember, uri, repository, listing)
-            return listing
+            found = await self._list(uri, repository, marker)
+            await asyncio.to_thread(self._remember, uri, repository, found)
+            return found.listing
         asked = uri, marker
         async with self._turns.setdefault(asked, asyncio.Lock()):
             kept = self._kept.get(asked)
             if kept is not None and time.monotonic() < kept.until:
                 return kept.listing
             begun, hints = time.monotonic(), self._hints
-            listing = await self._remote.list(uri, marker=marker)
-            await asyncio.to_thread(self._remember, uri, None, listing)
+            found = await self._list(uri, None, marker)
+            await asyncio.to_thread(self._remember, uri, None, found)
+            listing = found.listing
             took = time.monotonic() - begun
             stands = min(max(KEPT_FOR * took, AT_LEAST), self._longest)
             if hints == self._hints:  # else it may have missed what was hinted at
                 self._kept[asked] = _Kept(listing, time.monotonic() + stands)
             return listing
+
+    async def _list(self, uri: str, repository: Path | None, marker: str | None) -> Found:
+        bucket = self._bucket(uri)
+        table = await self._tables.at(bucket, uri, repository)
+        if table is None:
+            return Found(await bucket.list(uri, repository=repository, marker=marker), None)
+        whole = self._remote if is_remote(uri) else self._local_tables
+        return await self._tables.listed(whole, table, repository=repository, marker=marker)
 
     def hint(self, uri: str) -> None:
         """Something changed at `uri`, an object or a folder in an object store: the next listing
@@ -117,9 +141,11 @@ class Catalog:
         an object, named in the message, was changed before it could be copied. Refused credentials
         are `TryAgain`: whoever reads goes on with others.
         """
-        repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
+        known = await asyncio.to_thread(self._recall, uri, digest)
+        at = known.table.uri if known.table else uri
         with self._reading(uri):
-            return await self._bucket(uri).pin(uri, manifest, repository=repository), manifest
+            folder = await self._bucket(uri).pin(at, known.manifest, repository=known.repository)
+            return folder, known.manifest
 
     async def expect(self, uri: str, digest: str) -> None:
         """See to it that every object of a version is still there as it was listed, by listing
@@ -127,13 +153,15 @@ class Catalog:
 
         Raises what `pinned` raises.
         """
-        repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
+        repository, manifest, table = await asyncio.to_thread(self._recall, uri, digest)
         bucket = self._bucket(uri)
+        at = table.uri if table else uri
+        expected = own(manifest) if table else manifest
         with self._reading(uri):
-            listing = await bucket.list(uri, repository=repository)
-            gone = await asyncio.to_thread(_first_missing, manifest, listing.manifest)
+            listing = await bucket.list(at, repository=repository)
+            gone = await asyncio.to_thread(_first_missing, expected, listing.manifest)
             if gone is not None:
-                address = bucket.address(uri, gone.key, repository=repository)
+                address = bucket.address(at, gone.key, repository=repository)
                 raise Changed(f"{address} was replaced or deleted while it was to be read")
 
     @contextmanager
@@ -151,29 +179,37 @@ class Catalog:
     async def addresses(self, uri: str, digest: str) -> Addresses:
         """Where each object of a version is. Raises `NeedsHuman` for a version that was never
         listed here; of one in the repository, what `pinned` raises."""
-        repository, manifest = await asyncio.to_thread(self._recall, uri, digest)
+        repository, manifest, table = await asyncio.to_thread(self._recall, uri, digest)
+        at = table.uri if table else uri
+        objects = own(manifest) if table else manifest
         if is_remote(uri):
-            remote = ((e, self._remote.address(uri, e.key)) for e in manifest)
-            return Addresses(None, remote)
-        folder = self._local.folder(uri, repository)
+            remote = ((e, self._remote.address(at, e.key)) for e in objects)
+            return Addresses(None, remote, table)
+        folder = self._local.folder(at, repository)
         if folder is None:  # what lies beside it in the checkout is not for whoever reads it
             folder, _ = await self.pinned(uri, digest)
-        return Addresses(folder, ((e, (folder / e.key).as_uri()) for e in manifest))
+            table = table.pinned_in(folder) if table else None
+        elif table:
+            table = table._replace(uri=folder.as_uri())
+        return Addresses(folder, ((e, (folder / e.key).as_uri()) for e in objects), table)
 
-    async def manifest(self, uri: str, digest: str) -> StoredManifest:
+    async def manifest(self, uri: str, digest: str) -> Iterable[ManifestEntry]:
         """The objects of a version. Raises `NeedsHuman` for one that was never listed here."""
-        return (await asyncio.to_thread(self._recall, uri, digest))[1]
+        _, manifest, table = await asyncio.to_thread(self._recall, uri, digest)
+        return own(manifest) if table else manifest
 
     async def differ(self, uri: str, was: str, now: str) -> Moved | None:
         """How the objects of two versions differ; None where one of them is forgotten. Data in a
         repository, which anybody may propose, is not opened for its rows."""
         try:
             before = await self.manifest(uri, was)
-            repository, after = await asyncio.to_thread(self._recall, uri, now)
+            repository, after, table = await asyncio.to_thread(self._recall, uri, now)
         except NeedsHuman:
             return None
-        folder = None if is_remote(uri) else self._local.folder(uri, repository)
-        return await asyncio.to_thread(differ, uri, before, after, folder, self._stores)
+        current = own(after) if table else after
+        at = table.uri if table else uri
+        folder = None if is_remote(uri) else self._local.folder(at, repository)
+        return await asyncio.to_thread(differ, at, before, current, folder, self._stores)
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
         """See `Bucket.sweep`; of what was neither listed nor read since, the manifest too."""
@@ -187,26 +223,35 @@ class Catalog:
     def _bucket(self, uri: str) -> Bucket:
         return self._remote if is_remote(uri) else self._local
 
-    def _recall(self, uri: str, digest: str) -> tuple[Path | None, StoredManifest]:
+    def _recall(self, uri: str, digest: str) -> _Known:
         path = self._path(uri, digest)
         manifest = manifests.read(self._folder, digest) if use(path) else None
         if manifest is None:
             raise NeedsHuman(f"the dataset version {digest[:19]} is not known here; trigger a run")
-        repository = json.loads(path.read_text())["repository"]
-        return Path(repository) if repository else None, manifest
+        about = json.loads(path.read_text())
+        repository, table = about["repository"], about.get("table")
+        return _Known(
+            Path(repository) if repository else None,
+            manifest,
+            TableAddress(**table) if table else None,
+        )
 
     def _path(self, uri: str, digest: str) -> Path:
         return self._folder / "listed" / digest_of([uri, digest]).partition(":")[2]
 
-    def _remember(self, uri: str, repository: Path | None, listing: Listing) -> None:
+    def _remember(self, uri: str, repository: Path | None, found: Found) -> None:
+        listing, table = found
         path = self._path(uri, listing.manifest.digest)
         known = manifests.read(self._folder, listing.manifest.digest) is not None
-        if known and repository is None and use(path):
-            return  # else it is written anew: the older checkout may be swept
+        if known and repository is None and table is None and use(path):
+            return  # else it is written anew: the older checkout may be swept, or the version too
         manifests.write(self._folder, listing.manifest)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._folder / f"{token_hex(8)}.new"
-        scratch.write_text(json.dumps({"uri": uri, "repository": str(repository or "")}))
+        about: dict[str, object] = {"uri": uri, "repository": str(repository or "")}
+        if table is not None:
+            about["table"] = table._asdict()
+        scratch.write_text(json.dumps(about))
         lay(scratch, path)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from controller.buckets.local import MAGIC, is_left_out
 from controller.buckets.manifest import ManifestWriter, Sorter, StoredManifest
 from controller.buckets.protocol import Changed
+from controller.buckets.signs import table_below
 from controller.buckets.stores import Stores, address_of, odd_key
 from specs.failures import Failure, NeedsHuman
 from specs.globs import matches
@@ -308,6 +309,8 @@ def _meant(
     meant = []
     for meta in chunk:
         key = meta["path"][skip:]
+        if why := table_below(key, place.uri):
+            raise NeedsHuman(why)
         if (
             meta["size"]
             and (every or matches(place.glob, key))

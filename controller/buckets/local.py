@@ -21,10 +21,11 @@ from controller.blobs.objects import Objects, explained
 from controller.buckets.pins import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
 from controller.buckets.roots import Roots
+from controller.buckets.signs import table_below
 from controller.shelf import discard_all
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
-from specs.globs import matches
+from specs.globs import ROOT, matches
 
 SETTLED_AFTER = 1.0
 """Seconds without a write after which a file counts as written. Whether the whole dataset is
@@ -46,17 +47,24 @@ class Place(NamedTuple):
     """Whether it is in the repository."""
 
 
+def looked_in(uri: str, top: Path, folder: str) -> Path:
+    """The folder that a path in the repository begins in: that of its spec or, for `//path`, the
+    repository's `top`."""
+    return top if uri.startswith(ROOT) else top / folder
+
+
 def place_of(uri: str, repository: Path | None = None) -> Place:
-    """Read `file:///data/flights/**/*.parquet`, `/data/flights` or a path in the repository.
+    """Read `file:///data/flights/**/*.parquet`, `/data/flights` or a path in the repository, which
+    is looked for in that folder, `//path` too (`looked_in`).
 
     A folder without a glob is all that is below it. Raises NeedsHuman for another scheme, for
     `..`, and for a relative path without a repository to look in.
     """
-    parts = urlsplit(uri)
+    parts = urlsplit("" if uri.startswith(ROOT) else uri)
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         raise NeedsHuman(f"{uri} is no local directory: file:///absolute/path was expected")
     # In a plain path `?` and `#` are what they look like; only a URI escapes them.
-    path = PurePosixPath(unquote(parts.path) if parts.scheme else uri)
+    path = PurePosixPath(unquote(parts.path) if parts.scheme else uri.removeprefix(ROOT))
     if parts.scheme and not path.is_absolute():
         raise NeedsHuman(f"{uri} is not absolute: write file:///path, with three slashes")
     if ".." in path.parts or "\0" in str(path):
@@ -134,9 +142,13 @@ class LocalBucket:
                 raise NeedsHuman(
                     f"{place.folder} is not a directory: create it, or correct the dataset's `uri`"
                 )
+            there = dict(_walk(place.folder, place.folder.resolve()))
+            for key in there:
+                if why := table_below(key, str(place.folder)):
+                    raise NeedsHuman(why)
             found = {
                 key: about
-                for key, about in _walk(place.folder, place.folder.resolve())
+                for key, about in there.items()
                 if matches(place.glob, key) and not is_left_out(key, marker)
             }
             self._guard(place, found)

@@ -42,6 +42,8 @@ class Listing(NamedTuple):
     """Why it does not count: `its marker _SUCCESS is older than b.csv`."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
+    whole: bool = False
+    """Whether it is a commit of a table: no part of it is missing, and none is to come."""
 
 
 class Bucket(Protocol):

@@ -17,8 +17,9 @@ _LEFT_OUT = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".he
 
 
 def below(folder: Path) -> Iterator[str]:
-    """All files below a folder, in order."""
+    """All files and symbolic links below a folder, in order."""
     for where, names, files in os.walk(folder):
         names[:] = sorted(set(names) - _LEFT_OUT)
-        for name in sorted(files):
+        links = [name for name in names if (Path(where) / name).is_symlink()]
+        for name in sorted({*files, *links} - {".git"}):
             yield (Path(where) / name).relative_to(folder).as_posix()

@@ -1,72 +1,153 @@
 """`headgate init`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from controller.choosing import specs_in
-from controller.cli.drafting import draft, settings_text, spec_text
+from controller.cli.drafts.composing import draft
+from controller.cli.drafts.reading import folder_at, sample_in
+from controller.cli.drafts.values import Folder
+from controller.cli.drafts.writing import settings_text, spec_text
+from controller.cli.examples import ABOUT, Example, copy, example_of, examples, listed
 from controller.cli.failures import Failed
 from controller.cli.folders import below
+from controller.cli.remotes import name_of, the_remote_of
 from controller.settings import FILE
 from controller.settings_file import load_settings
 from specs.lint import check
-from specs.model import SPEC_FILE, is_spec_file, named_by
+from specs.lint_drafts import CODE as TODO
+from specs.model import SPEC_FILE
 from specs.problems import has_errors, render_text
+
+HOME = ".headgate"
+"""The folder of the controller's state, where the settings name no other."""
+_OF_THE_CLONE = _ALL_OF_THEM = ""
+"""An option that is given without its value."""
 
 
 @click.command(short_help="Write a spec that fits the folder.")
-@click.argument("folder", default=".", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="The pipeline's name; without it, the folder's.")
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="The pipeline's name; without it, the repository's or the folder's. Beside another spec "
+    "it gets a file of its own, ml-pipeline.NAME.yaml.",
+)
 @click.option(
     "--repository",
-    metavar="URL",
-    help="Also write headgate.yaml, with which `headgate up` watches this repository.",
+    metavar="[URL]",
+    is_flag=False,
+    flag_value=_OF_THE_CLONE,
+    help="Also write headgate.yaml, with which `headgate up` watches this repository; without a "
+    "URL, the remote `origin` of FOLDER.",
 )
-def init(folder: Path, name: str | None, repository: str | None) -> None:
+@click.option(
+    "--example",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value=_ALL_OF_THEM,
+    help="Write one of the examples into FOLDER instead; without a NAME, list them.",
+)
+def init(folder: Path, name: str | None, repository: str | None, example: str | None) -> None:
     """Look at FOLDER and write an ml-pipeline.yaml that fits what is there.
 
     It finds train.py, evaluate.py, serve.py, requirements.txt, an expectations suite and data in
     Parquet or CSV files, and marks by TODO what it cannot know. A file that is there already is
-    left as it is. Of several specs in a folder each is called ml-pipeline.NAME.yaml: name that
-    file instead of the folder.
+    left as it is.
 
     \b
     Example:
       headgate init . --repository git@example.org:team/flights.git
+      headgate init --example minimal --repository
     """
-    folder, file = (folder.parent, folder.name) if is_spec_file(folder.name) else (folder, None)
-    if folder.is_file():
-        raise click.UsageError(f"{folder} is a file: name a folder, or an ml-pipeline.NAME.yaml.")
+    if example == _ALL_OF_THEM:
+        click.echo(listed(examples()))
+        return
+    if example is not None and name is not None:
+        raise click.UsageError("an example has a name of its own: leave --name out.")
+    known = example_of(example) if example is not None else None
     folder.mkdir(parents=True, exist_ok=True)
-    others = [] if file or (folder / SPEC_FILE).exists() else specs_in(folder)
-    if others:
-        another = folder / "ml-pipeline.NAME.yaml"
-        raise Failed(
-            f"{folder} has {', '.join(others)} already. For another pipeline beside: "
-            f"`headgate init {another}`."
-        )
-    files = list(below(folder))
-    spec = folder / (file or SPEC_FILE)
-    found = draft(named_by(folder.resolve().name, spec.name), files, name)
+    url = the_remote_of(folder) if repository == _OF_THE_CLONE else repository
+    if known is not None:
+        _lay_out(known, folder, url)
+    else:
+        _draft(folder, name, url)
+
+
+def _lay_out(one: Example, folder: Path, url: str | None) -> None:
+    """Write an example, with settings for a repository at `url`."""
+    copied = copy(one, folder)
+    settings = {} if url is None else {folder / FILE: settings_text(one.name, url)}
+    wrote = [*(folder / name for name in copied.wrote), *_missing(settings)]
+    if not wrote:
+        raise Failed(f"all of {one.name} is in {folder} already; nothing was written.")
+    for name in copied.wrote:
+        click.echo(f"Wrote {folder / name}")
+    for name in copied.left:
+        click.echo(f"Left {folder / name} as it is")
+    _write(settings)
+    if url is not None:
+        _ignore_home(folder)
+    _next_steps([f"Read {folder / ABOUT}."], with_settings=url is not None)
+
+
+def _draft(folder: Path, name: str | None, url: str | None) -> None:
+    """Write a spec that fits, with settings for a repository at `url`."""
+    there = folder_at(folder, name_of(folder))
+    found = draft(there, name, lambda data: sample_in(folder, there, data))
+    spec = folder / _file_of(there, found.name, asked=name is not None)
     wanted = {spec: spec_text(found)}
-    if repository is not None:
-        wanted[folder / FILE] = settings_text(found.name, repository)
-    missing = {path: text for path, text in wanted.items() if not path.exists()}
+    if url is not None:
+        wanted[folder / FILE] = settings_text(found.name, url)
+    missing = _missing(wanted)
     if not missing:
-        there = " and ".join(map(str, wanted))
+        names = " and ".join(map(str, wanted))
         verb = "is" if len(wanted) == 1 else "are"
-        raise Failed(f"{there} {verb} there already; nothing was written.")
-    _self_check(missing, files)
-    for path in wanted:
-        if path in missing:
-            path.write_text(missing[path], encoding="utf-8")
-            click.echo(f"Wrote {path}")
-        else:
+        raise Failed(
+            f"{names} {verb} there already; nothing was written. --name NAME drafts another "
+            "pipeline in a file of its own."
+        )
+    _self_check(missing, list(below(folder)))
+    _write(wanted)
+    if url is not None:
+        _ignore_home(folder)
+    steps = [f"Look through {' and '.join(map(str, missing))}."]
+    todos = missing.get(spec, "").count("TODO")
+    if todos:
+        steps.append(f"Do what it leaves to you: `headgate validate` tells the {todos} TODOs.")
+    if found.missing and spec in missing:
+        steps.append(f"Write {', '.join(found.missing)}; the spec shows how they are called.")
+    _next_steps(steps, with_settings=url is not None)
+
+
+def _file_of(there: Folder, name: str, *, asked: bool) -> str:
+    """A second pipeline, which a person has named, gets a file of its own."""
+    other = there.beside is not None and there.beside.metadata.name != name
+    return f"ml-pipeline.{name}.yaml" if asked and other else SPEC_FILE
+
+
+def _missing(wanted: Mapping[Path, str]) -> dict[Path, str]:
+    return {path: text for path, text in wanted.items() if not path.exists()}
+
+
+def _write(wanted: Mapping[Path, str]) -> None:
+    for path, text in wanted.items():
+        if path.exists():
             click.echo(f"Left {path} as it is")
-    unwritten = found.missing if spec in missing else ()
-    _next_steps(list(missing), unwritten, with_settings=repository is not None)
+        else:
+            path.write_text(text, encoding="utf-8")
+            click.echo(f"Wrote {path}")
+
+
+def _ignore_home(folder: Path) -> None:
+    """The controller's state does not belong into the repository that it watches."""
+    path = folder / ".gitignore"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if any(line.strip().strip("/") == HOME for line in text.splitlines()):
+        return
+    path.write_text(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{HOME}/\n")
+    click.echo(f"Added {HOME}/ to {path}")
 
 
 def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
@@ -75,17 +156,15 @@ def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
         if path.name == FILE:
             problems = load_settings(text, str(path)).problems
         else:
-            problems = check(text, str(path), {*files, SPEC_FILE}).problems
+            found = check(text, str(path), {*files, SPEC_FILE}).problems
+            problems = tuple(problem for problem in found if problem.code != TODO)
         if has_errors(problems):
             shown = render_text(problems, {str(path): text})
             raise Failed(f"no spec can be written for this folder:\n{shown}")
 
 
-def _next_steps(wrote: Sequence[Path], unwritten: Sequence[str], *, with_settings: bool) -> None:
-    steps = [f"Look through {' and '.join(map(str, wrote))}."]
-    if unwritten:
-        steps.append(f"Write {', '.join(unwritten)}; the spec shows how they are called.")
-    steps += ["`headgate validate` checks it, `headgate plan` says what it would run."]
+def _next_steps(first: Sequence[str], *, with_settings: bool) -> None:
+    steps = [*first, "`headgate validate` checks it, `headgate plan` says what it would run."]
     if with_settings:
         steps.append("Commit and push it, then `headgate up`.")
     click.echo("\nNext:")

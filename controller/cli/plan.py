@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import click
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
 from controller.choosing import meant
+from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.printing import show
@@ -17,10 +20,14 @@ from controller.cli.reach import Reach, find_settings, open_store, reach
 from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
-from controller.planning import WORK_TREE, gather
+from controller.planning import WORK_TREE, Gathered, gather
 from controller.planning import plan as make_plan
 from controller.plans import Cache
+from controller.queries.asking import Versions as Questions
 from controller.reports.plan import render_plan
+from controller.secrets import Secrets
+from controller.settings_file import given_secrets, load_secrets
+from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
 
 if TYPE_CHECKING:
@@ -66,40 +73,56 @@ def plan(
     Example:
       headgate plan --base origin/main
     """
-    asked = meant(path, spec_file, "headgate plan")
-    checkout, source, loaded, policy, rules = gather(asked, commit, base)
+    gathered = gather(meant(path, spec_file, "headgate plan"), commit, base)
+    loaded = gathered.loaded
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is wrong, so there is nothing to plan; see above.")
-    spec = loaded.pipeline
-    named = find_settings(ctx.find_root().obj) is not None
-    stores = Stores(reach(ctx).settings.stores) if named else None
-    here = _state(ctx)
-    root = checkout.here
-
-    async def run() -> Plan:
-        if here is None:
-            return await make_plan(spec, source, root, policy=policy, rules=rules, stores=stores)
-        async with open_store(here.home) as store:
-            cache = Cache(store, open_artifacts(here.settings, here.home))
-            return await make_plan(
-                spec,
-                source,
-                root,
-                policy=policy,
-                rules=rules,
-                cache=cache,
-                stores=stores,
-                home=here.home,
-            )
-
-    made = asyncio.run(run())
+    made = asyncio.run(_plan(ctx, gathered, loaded.pipeline))
     if form == "json":
         click.echo(json.dumps(made.plain(), indent=2, ensure_ascii=False))
     elif form == "markdown":
         click.echo(render_plan(made))
     else:
         show(render(made))
+
+
+async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
+    """The plan, with what the controller's state knows where there is one."""
+    named = find_settings(ctx.find_root().obj) is not None
+    plan_it = partial(
+        make_plan,
+        spec,
+        gathered.source,
+        gathered.checkout.top,
+        policy=gathered.policy,
+        rules=gathered.rules,
+        stores=Stores(reach(ctx).settings.stores) if named else None,
+        questions=_questions(ctx),
+    )
+    here = _state(ctx)
+    if here is None:
+        return await plan_it()
+    async with open_store(here.home) as store:
+        cache = Cache(store, open_artifacts(here.settings, here.home))
+        made = await plan_it(cache=cache, home=here.home)
+        ahead = await forecast(spec, store, here.home)
+        notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
+        return made.model_copy(update={"notes": notes})
+
+
+def _questions(ctx: click.Context) -> Questions:
+    """How databases are asked: with the controller's secrets where its settings are at hand."""
+
+    def reveal(name: str) -> str:
+        if find_settings(ctx.find_root().obj) is None:
+            secrets = Secrets(given_secrets(os.environ))
+        else:
+            here = reach(ctx)
+            secrets = load_secrets(here.settings, here.base, os.environ)
+        return secrets.reveal((name,))[name]
+
+    return Questions(reveal)
 
 
 def _state(ctx: click.Context) -> Reach | None:

@@ -20,8 +20,10 @@ from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import Ended
 from controller.cli.shown import read_reports
 from controller.machine.runs.graph import Rules
+from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.planning import (
+    WORK_TREE,
     Checkout,
     about,
     checkout_of,
@@ -69,6 +71,9 @@ WORDS = 16_000
     type=click.Path(file_okay=False, path_type=Path),
     help="Where results are kept, so that equal steps are cached; by default in the git folder.",
 )
+@click.option(
+    "--no-cache", is_flag=True, help="Run everything anew, and keep the results for later runs."
+)
 @click.option("--forget", is_flag=True, help="Keep no results, and take none as cached.")
 @click.option(
     "--report",
@@ -91,6 +96,7 @@ def run(
     base: str | None,
     accept_rules: bool,
     home: Path | None,
+    no_cache: bool,
     forget: bool,
     report: Path | None,
     form: str,
@@ -114,42 +120,52 @@ def run(
         raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
     if accept_rules and base is None:
         raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
-    wanted = meant(path, spec_file, "headgate run")
+    asked = _asked(meant(path, spec_file, "headgate run"), commit, base)._replace(fresh=no_cache)
+    plan = _rules_that_change(asked, base) if base else None
+    logs.set_up(level="ERROR")
+    guard = running.Guard(form == "github")
+    with guard:
+        left_out = _left_out(asked) if commit == "HEAD" else []
+        running.begin(asked.spec.metadata.name, asked.source.commit, asked.subject, left_out)
+        with _home(asked.checkout, home, forget) as folder:
+            ended = asyncio.run(_play(asked, folder))
+        running.finish(ended)
+        code = running.judge_rules(ended.played.run, plan, accept_rules)
+    played = ended.played
+    told = build(played.end, played.run, played.graph, ended.reports, plan, again=_again(asked))
+    if report is not None:
+        report.write_text(told.text, encoding="utf-8")
+    if form == "github":
+        running.tell_github(told, ended.verdict, report, os.environ)
+    sys.exit(code)
+
+
+def _asked(wanted: Meant, commit: str, base: str | None) -> here.Asked:
+    """The run of the spec at that commit, judged by the gates of `base`."""
     checkout = checkout_of(wanted.folder)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
     checkout = checkout._replace(file=_chosen(wanted, checkout, sha, files))
     spec = _valid(spec_at(checkout, sha, files))
     branch, subject = about(checkout, sha)
-    asked = here.Asked(
+    return here.Asked(
         checkout=checkout,
         spec=spec,
         source=source_of(checkout, here.REPOSITORY, sha, files),
         branch=branch,
+        subject=subject,
         why=f"`headgate run` of {sha[:12]}: {subject}",
         rules=_rules(checkout, base, spec.metadata.name) if base else None,
     )
-    plan = _rules_that_change(asked, base) if base else None
-    left_out = _left_out(checkout, files) if commit == "HEAD" else []
-    logs.set_up(level="ERROR")
-    guard = running.Guard(form == "github")
-    with guard:
-        running.begin(spec.metadata.name, sha, subject, left_out)
-        with _home(checkout, home, forget) as folder:
-            ended = asyncio.run(_play(asked, folder))
-        running.finish(ended)
-        code = running.judge_rules(ended.played.run, plan, accept_rules)
+
+
+def _again(asked: here.Asked) -> str:
+    """The command that runs it once more."""
+    checkout, source = asked.checkout, asked.source
     where = checkout.folder or "."
-    if len(specs_among(checkout, files)) > 1:
+    if len(specs_among(checkout, source.files)) > 1:
         where += f" --spec {checkout.file}"
-    again = f"headgate run {where} --commit {sha[:12]}"
-    played = ended.played
-    told = build(played.end, played.run, played.graph, ended.reports, plan, again=again)
-    if report is not None:
-        report.write_text(told.text, encoding="utf-8")
-    if form == "github":
-        running.tell_github(told, ended.verdict, report, os.environ)
-    sys.exit(code)
+    return f"headgate run {where} --commit {source.commit[:12]}"
 
 
 def _stores() -> Sequence[ObjectStore]:
@@ -240,12 +256,13 @@ def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
     )
 
 
-def _left_out(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
-    """The paths below the spec's folder at which the work tree is not as committed."""
-    now = work_tree(checkout)
-    prefix = f"{checkout.folder}/" if checkout.folder else ""
-    differ = {path for path in {*now, *files} if now.get(path) != files.get(path)}
-    return sorted(path for path in differ if path.startswith(prefix))
+def _left_out(asked: here.Asked) -> list[str]:
+    """The paths at which the work tree is not as committed, as the spec sees them: in its folder,
+    and what it names outside of that."""
+    checkout, spec, source = asked.checkout, asked.spec, asked.source
+    here_now = source_of(checkout, source.repository, WORK_TREE, work_tree(checkout))
+    files, now = with_outside(spec, source), with_outside(spec, here_now)
+    return sorted(path for path in {*now, *files} if now.get(path) != files.get(path))
 
 
 @contextmanager

@@ -171,6 +171,7 @@ def _rollout(shown: ShownRollout) -> Sequence["RenderableType"]:
         "canary began": moment(one.judge.began) if one.judge else "",
         "first failed": moment(one.first_failed) if one.first_failed else "",
         "decided": moment(one.decided) if one.decided else "",
+        "forecast": one.forecast or "",
         "waits": one.held or "",
         "ended": f"{moment(ended.at)}: {ended.reason}" if ended else "not yet",
     }

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.cli.reach import controller_pid, values
@@ -10,6 +11,7 @@ from controller.cli.views import (
     EnvironmentView,
     PipelineView,
     RunView,
+    ScheduleView,
     Snapshot,
     TroubleView,
     environment_view,
@@ -29,6 +31,7 @@ from controller.machine.trouble import Trouble
 from controller.outbox import parsed
 from controller.renaming import resting
 from controller.silences import silences
+from controller.sources.crontab import Crontab
 from controller.store.protocol import Store
 from controller.versions import Versions
 from deployers import control
@@ -82,7 +85,18 @@ async def _pipeline(
             environments.append(view)
     names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
     runs = [await _run(store, name) for name in dict.fromkeys(names)]
-    return pipeline_view(pipeline, environments, _worth_showing([r for r in runs if r]))
+    shown = _worth_showing([r for r in runs if r])
+    return pipeline_view(pipeline, environments, shown, _schedule(pipeline))
+
+
+def _schedule(pipeline: Pipeline) -> ScheduleView | None:
+    """When it runs next by the clock; a time that was missed is made up for at once."""
+    asked = pipeline.schedule
+    if asked is None or pipeline.gone is not None:
+        return None
+    due = Crontab(asked.cron, asked.timezone).next_due(datetime.now(UTC))
+    moment = due.timestamp() if due is not None else None
+    return ScheduleView(cron=asked.cron, timezone=asked.timezone, next=moment)
 
 
 def _worth_showing(runs: list[RunView]) -> list[RunView]:

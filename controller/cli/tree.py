@@ -5,7 +5,9 @@ module only.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 from controller.cli.snapshot import snapshot
 from controller.cli.views import (
@@ -14,6 +16,7 @@ from controller.cli.views import (
     PipelineView,
     RolloutView,
     RunView,
+    ScheduleView,
     SignalView,
     Snapshot,
     TroubleView,
@@ -132,6 +135,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
         tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
     if view.held_back:
         tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
+    if view.schedule is not None and view.schedule.next is not None:
+        tree.add(_schedule(view.schedule, view.schedule.next, now))
     for environment in view.environments:
         node = tree.add(_environment_line(environment, now))
         if environment.rollout is not None:
@@ -155,6 +160,14 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
             )
         )
     return tree
+
+
+def _schedule(view: ScheduleView, due: float, now: float) -> "Text":
+    from rich.text import Text
+
+    here = datetime.fromtimestamp(due, ZoneInfo(view.timezone))
+    when = f"{here:%a %d %b %H:%M} {view.timezone}"
+    return Text.assemble(("◷ ", "dim"), "scheduled next at ", when, (f", {_when(due, now)}", "dim"))
 
 
 def _environment_line(view: EnvironmentView, now: float) -> "Text":
@@ -188,6 +201,12 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text(one_line(view.lost, 400), "yellow")
     if view.silence is not None:
         yield Text(f"{why(view.silence)}; stable serves all", "red")
+    if view.warm is not None:
+        left = f"{lasting(max(0.0, view.warm.until - now))} more"
+        kept = f"v{view.warm.version.version} is kept up for {left}: rolling back takes no start"
+        yield Text(kept, "cyan")
+        if view.warm.said:
+            yield Text(one_line(view.warm.said, 200), "dim")
     if view.paused:
         yield Text(f"paused by {one_line(view.paused, 60)}", "yellow")
     if view.pinned:
@@ -229,6 +248,8 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
     width = max((len(signal.signal) for signal in view.signals), default=0)
     for signal in sorted(view.signals, key=lambda one: one.signal):  # the order holds still
         node.add(_signal_line(signal, width))
+    if view.forecast and not view.held:
+        node.add(Text(one_line(view.forecast, 400), "yellow"))
     if view.held or view.headline:
         waits = Text(one_line(view.held or view.headline, 200), "yellow" if view.held else "dim")
         node.add(waits)

@@ -13,6 +13,7 @@ from controller.store.protocol import Store
 @click.argument("pipeline")
 @click.option("--branch", metavar="NAME", help="The branch; without it, the default one.")
 @click.option("--force", is_flag=True, help="Run even if nothing changed since the last run.")
+@click.option("--no-cache", is_flag=True, help="Run everything anew, whatever the cache has.")
 @click.option("--reason", metavar="TEXT", help="Why; shown wherever the run is.")
 @no_wait_option
 @click.pass_context
@@ -21,13 +22,14 @@ def trigger(
     pipeline: str,
     branch: str | None,
     force: bool,
+    no_cache: bool,
     reason: str | None,
     no_wait: bool,
 ) -> None:
     """Ask for a run of PIPELINE at the head of a branch.
 
-    What is in the cache is not run again, and if nothing at all changed there is no run, unless
-    it is forced.
+    If nothing at all changed there is no run, unless it is forced. A run takes from the cache what
+    ran before, a forced one too; with --no-cache it runs everything anew.
 
     \b
     Example:
@@ -37,7 +39,10 @@ def trigger(
 
     async def run(store: Store, here: Reach) -> None:
         before = await known(store, "pipeline", pipeline, Pipeline, "pipeline")
-        await request(store, here, before, "manual", branch, why, force=force, wait=not no_wait)
+        wait = not no_wait
+        await request(
+            store, here, before, "manual", branch, why, force=force, fresh=no_cache, wait=wait
+        )
 
     with_store(ctx, run)
 
@@ -52,13 +57,14 @@ async def request(
     *,
     force: bool,
     wait: bool,
+    fresh: bool = False,
 ) -> None:
     """Ask a pipeline for a run, and say what came of it."""
     target = branch or before.default_branch
     if target not in before.heads:
         raise no_such("watched branch", target, list(before.heads))
     key = Key("pipeline", before.name)
-    body = {"kind": kind, "why": why, "branch": target, "force": force}
+    body = {"kind": kind, "why": why, "branch": target, "force": force, "fresh": fresh}
     if not await ask(store, here.home, key, "trigger", body, wait=wait):
         return
     after = await known(store, "pipeline", before.name, Pipeline, "pipeline")
@@ -73,4 +79,4 @@ def outcome(before: Pipeline, after: Pipeline, branch: str) -> str:
     if branch in after.wanted:
         return f"A run is asked for; it waits for {active or after.waits_for or 'its turn'}."
     same = f" since {last.run}" if last else ""
-    return f"Nothing to run: nothing changed{same}. `--force` runs it all the same."
+    return f"Nothing to run: nothing changed{same}. `--no-cache` runs everything all the same."

@@ -9,9 +9,10 @@ import click
 
 from controller.choosing import specs_in
 from controller.cli.folders import below
-from controller.planning import check_at, top_of, tracked_below
+from controller.planning import check_at, top_of, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
+from specs.globs import ROOT, seen_from
 from specs.load import load
 from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
 from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
@@ -88,6 +89,7 @@ def check_files(files: Sequence[Path]) -> Checked:
     """Check each: settings by their name, anything else as a spec, with its suites."""
     problems: list[Problem] = []
     sources: dict[str, str] = {}
+    there: dict[Path, set[str]] = {}
     for path in files:
         content, name = path.read_bytes(), str(path)
         if path.name == FILE:
@@ -98,14 +100,21 @@ def check_files(files: Sequence[Path]) -> Checked:
         if right := misnamed(path.name):
             message = f"no controller reads {path.name}, as specs are called: rename it to {right}"
             problems.append(Problem("warning", "misnamed", message, name))
-        here = path.parent
-        loaded = check_at(content, name, tracked_below(here), set(below(here)))
+        source = tracked_from(path.parent)
+        top = Path(source.repository)
+        if top not in there:
+            there[top] = set(below(top))
+        seen = {seen_from(source.folder, file) for file in there[top]}
+        loaded = check_at(content, name, source, seen)
         problems += loaded.problems
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
         for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
-            if (path.parent / suite).is_file():
-                problems += _suite(path.parent / suite, sources)
+            file = path.parent / suite
+            if suite.startswith(ROOT):
+                file = top / suite.removeprefix(ROOT)
+            if file.is_file():
+                problems += _suite(file, sources)
     problems += _twins(sources)
     return Checked(len(sources), in_order(problems), sources)
 

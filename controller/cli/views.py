@@ -16,6 +16,7 @@ from controller.store.protocol import Owed
 from deployers.protocol import Silence
 from validators.canary import Decision
 from validators.canary.evidence import headline, report
+from validators.canary.switch import headline as headline_of
 from validators.figures import percent
 from validators.verdict import Verdict
 
@@ -88,8 +89,20 @@ class RolloutView(Value):
     headline: str = ""
     """What the judge says, with what the rollout waits for."""
     held: str | None = None
+    forecast: str | None = None
+    """As its canary began: why it will not be decided by its deadline, if it will not."""
     paused: str | None = None
     """Who paused it, while that keeps it from being promoted."""
+
+
+class WarmView(Value):
+    """The version that a switch left; its server runs on without traffic."""
+
+    version: Ref
+    until: float
+    """In seconds since the epoch."""
+    said: str
+    """What is watched, and what was seen."""
 
 
 class EnvironmentView(Value):
@@ -104,6 +117,7 @@ class EnvironmentView(Value):
     silence: Silence | None = None
     """Given while the router keeps all traffic from the canary, as no controller gives it word."""
     rollout: RolloutView | None = None
+    warm: WarmView | None = None
     stopped: Ref | None = None
     """The version of the last rollout that did not end in a promotion."""
     quarantine: tuple[Quarantined, ...] = ()
@@ -127,6 +141,15 @@ class WantedView(Value):
     waits_for: str
 
 
+class ScheduleView(Value):
+    """When a pipeline runs by the clock."""
+
+    cron: str
+    timezone: str
+    next: float | None
+    """When that is next, in seconds since the epoch."""
+
+
 class PipelineView(Value):
     """A pipeline with its environments and the runs worth showing."""
 
@@ -139,6 +162,7 @@ class PipelineView(Value):
     held_back: str | None = None
     """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
     _SUCCESS is older than b.csv`."""
+    schedule: ScheduleView | None = None
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
@@ -250,6 +274,7 @@ def environment_view(
         address=address,
         silence=silence,
         rollout=rollout,
+        warm=_warm_view(env),
         stopped=env.stopped.version if env.stopped else None,
         quarantine=env.quarantine,
         pinned=env.pinned,
@@ -260,6 +285,14 @@ def environment_view(
         unknown=env.unknown,
         lost=env.lost,
     )
+
+
+def _warm_view(env: Environment) -> WarmView | None:
+    warm = env.warm
+    if warm is None:
+        return None
+    said = headline_of(warm.watched, f"v{warm.version.version}") if warm.watched else ""
+    return WarmView(version=warm.version, until=warm.until, said=said)
 
 
 def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> RolloutView:
@@ -294,6 +327,7 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
         signals=signals,
         headline=_stands(env, rollout, shares),
         held=rollout.held,
+        forecast=rollout.forecast if rollout.decided is None else None,
         paused=_paused(env, rollout),
     )
 
@@ -320,6 +354,7 @@ def pipeline_view(
     pipeline: Pipeline,
     environments: Sequence[EnvironmentView],
     runs: Sequence[RunView],
+    schedule: ScheduleView | None = None,
 ) -> PipelineView:
     """A pipeline with its parts."""
     wanted = tuple(
@@ -338,6 +373,7 @@ def pipeline_view(
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
         held_back=pipeline.held_back,
+        schedule=schedule,
         wanted=wanted,
         alerts=pipeline.alerts,
         environments=tuple(environments),

@@ -12,6 +12,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.on_github import examine_github
 from controller.doctor.specs import examine_specs, specs_of, teams_of
@@ -69,8 +70,13 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
         yield finding
     async for finding in examine_stores(settings, home):
         yield finding
-    async for finding in examine_specs(settings, home, [*chain(*specs.values())]):
+    known = [*chain(*specs.values())]
+    async for finding in examine_specs(settings, home, known):
         yield finding
+    with suppress(Failure):  # what is wrong with the file of secrets is told above
+        secrets = load_secrets(settings, base, os.environ)
+        async for finding in examine_databases(secrets, known):
+            yield finding
 
 
 def python() -> Iterator[Finding]:

@@ -51,7 +51,7 @@ async def examine_specs(
 
 
 def _all(spec: Pipeline) -> Iterable[str | None]:
-    return (None, *spec.steps)
+    return (None, *spec.commands)
 
 
 def _places(settings: Settings, specs: Sequence[Pipeline]) -> Iterator[tuple[str, str]]:
@@ -59,7 +59,7 @@ def _places(settings: Settings, specs: Sequence[Pipeline]) -> Iterator[tuple[str
     named: dict[str, list[str]] = {}
     for spec in specs:
         for name, dataset in spec.datasets.items():
-            if is_remote(dataset.uri):
+            if dataset.uri is not None and is_remote(dataset.uri):
                 named.setdefault(dataset.uri, []).append(f"{spec.metadata.name}/{name}")
     for uri, names in named.items():
         yield f"dataset {', '.join(names)}", uri

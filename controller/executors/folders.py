@@ -8,12 +8,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from secrets import token_hex
 
 from controller.blobs.objects import COPY_UP_TO
 from controller.shelf import mode
+from specs.globs import from_root, seen_from
 from specs.model import is_spec_file
 
 NOTE = "left-out.json"
@@ -23,12 +24,12 @@ MOST_LEFT_OUT = 2000
 
 
 def own_copy(checkout: Path, folder: str, files: Collection[str], target: Path) -> Path:
-    """Lay out these files of a commit at `target` once, and return where the spec's folder is
-    there. They are named by their paths below the spec's folder.
+    """Lay out these files of a commit at `target` once, each at its place in the repository, and
+    return where the spec's folder is there. They are named as the spec in that folder sees them.
 
-    Nothing else of the commit is there, and no way to it: what a step could read beside its files,
-    its cache key would not cover. Files above `COPY_UP_TO` bytes are hard links and stay
-    read-only, so a copy stays cheap. Raises `OSError`.
+    A symbolic link comes with what it leads to. Nothing else of the commit is there, and no way to
+    it: what a step could read beside its files, its cache key would not cover. Files above
+    `COPY_UP_TO` bytes are hard links and stay read-only, so a copy stays cheap. Raises `OSError`.
     """
     inside = target / folder
     if target.exists():
@@ -36,15 +37,20 @@ def own_copy(checkout: Path, folder: str, files: Collection[str], target: Path) 
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".code-{token_hex(8)}")
     try:
-        source, copy = f"{checkout / folder}", f"{scratch / folder}"
-        made = {copy}
-        os.makedirs(copy)  # noqa: PTH103 - text all the way: this is on the way of every step
-        for path in files:
-            parent = f"{copy}/{path}".rpartition("/")[0]
+        made = {f"{scratch / folder}"}
+        (scratch / folder).mkdir(parents=True)
+        for path, end in laid_out(f"{checkout}", folder, files).items():
+            copy = f"{scratch}/{path}"  # text all the way: this is on the way of every step
+            parent = copy.rpartition("/")[0]
             if parent not in made:
                 os.makedirs(parent, exist_ok=True)  # noqa: PTH103 - as above
                 made.add(parent)
-            _copy(f"{source}/{path}", f"{copy}/{path}")
+            if end is not None:
+                # Straight to the end: links on the way need not be there.
+                way = os.path.relpath(f"/{end}", f"/{path}/..")
+                os.symlink(way, copy)  # noqa: PTH211 - as above
+            else:
+                _copy(f"{checkout}/{path}", copy)
         try:
             scratch.rename(target)
         except OSError:
@@ -53,6 +59,37 @@ def own_copy(checkout: Path, folder: str, files: Collection[str], target: Path) 
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return inside
+
+
+def laid_out(checkout: str, folder: str, files: Collection[str]) -> dict[str, str | None]:
+    """The paths in the repository of these files and of all that links among them lead to; of each
+    link where it ends, in the repository, too. None: it is no link, or one that leads nowhere."""
+    found: dict[str, str | None] = {}
+    top = os.path.realpath(checkout)
+    waiting = [from_root(path, folder) for path in reversed([*files])]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found[path] = None
+        place = f"{checkout}/{path}"
+        if os.path.islink(place):  # noqa: PTH114 - as above
+            end = os.path.realpath(place)
+            if os.path.exists(end) and f"{end}/".startswith(f"{top}/"):  # noqa: PTH110 - as above
+                found[path] = end[len(top) + 1 :]
+                waiting += (each[len(top) + 1 :] for each in _below(end))
+    return found
+
+
+def _below(place: str) -> Iterator[str]:
+    """A file, or all that is below a folder."""
+    if not os.path.isdir(place):  # noqa: PTH112 - as above
+        yield place
+    for where, folders, names in os.walk(place):
+        links = (name for name in folders if os.path.islink(f"{where}/{name}"))  # noqa: PTH114
+        yield from (f"{where}/{name}" for name in (*names, *links))
+        if not folders and not names:
+            yield where
 
 
 def _copy(source: str, target: str) -> None:
@@ -74,7 +111,7 @@ def _copy(source: str, target: str) -> None:
 
 def note_left_out(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
     """Write down what of the commit such a copy is without, should the reader miss it."""
-    there = {f"{folder}/{path}" if folder else path for path in files}
+    there = laid_out(f"{checkout}", folder, files)
     own = f"{folder}/" if folder else ""
     found: list[str] = []
     for where, _, names in os.walk(checkout):
@@ -86,12 +123,14 @@ def note_left_out(checkout: Path, folder: str, files: Collection[str], note: Pat
         if len(found) >= MOST_LEFT_OUT:
             break
     if found:
-        note.write_text(json.dumps(found[:MOST_LEFT_OUT]))
+        seen = (seen_from(folder, path) for path in found[:MOST_LEFT_OUT])
+        note.write_text(json.dumps([*seen]))
 
 
 def missed(note: Path, words: str) -> str:
     """A sentence on the first file that was left out and is named in the last words of a reader:
-    by its name, or as a module or its package. Empty where there is none."""
+    by its name, or as a module or its package; as `reads` would name it. Empty where there is none.
+    """
     try:
         left_out = json.loads(note.read_text())
     except FileNotFoundError:

@@ -249,7 +249,8 @@ class LocalExecutor:
         what = {
             Reason.EXITED: f"it ended with exit code {exit_.code}",
             Reason.TIMEOUT: "it was ended at its timeout; raise `timeout` or make it faster",
-            Reason.OUT_OF_MEMORY: "it ran out of memory; raise `resources.memory`",
+            Reason.OUT_OF_MEMORY: f"it ran out of memory: {exit_.detail}; raise "
+            "`resources.memory`, or have it hold less at a time",
             Reason.CANCELLED: "it was cancelled",
             Reason.LOST: "it was lost with its supervisor",
         }.get(exit_.reason, exit_.detail)

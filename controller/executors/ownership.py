@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-WRITABLE = ("code", "outputs", "scratch")
+WRITABLE = ("code", ".git", "outputs", "scratch")
 
 
 def hand_over(own: Path, to: tuple[int, int]) -> None:

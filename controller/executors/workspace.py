@@ -2,6 +2,7 @@
 
 checkouts/<commit>/        the commit's files, read-only; shared
 attempts/<id>/code/        the step's own copy of those that it reads; it works in there
+attempts/<id>/.git/        a repository with the commit alone, beside the copy and not in it
 attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
 attempts/<id>/outputs/     what the step writes
 attempts/<id>/scratch/     HOME and TMPDIR of the step
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -23,13 +24,17 @@ from controller.buckets.protocol import Contents
 from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.ownership import WRITABLE
 from controller.executors.virtualenvs import Virtualenvs
+from controller.git.single import lay_single
 from controller.machine.runs.attempt import Attempt
+from controller.machine.runs.taking import TAKEN, VERSION
+from controller.queries import ADDRESS
+from controller.queries.database import files_of
 from controller.secrets import Secrets
 from deployers.confinement import View, interpreter
-from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
+from specs.globs import from_root
 from specs.load import load
-from specs.references import render
+from specs.references import render, render_env
 from validators.model.request import Request as ModelRequest
 
 REQUEST = "request.json"
@@ -42,6 +47,10 @@ class Checkouts(Protocol):
 
     async def folder(self, repository: str, commit: str) -> Path:
         """The folder with the commit's files, read-only."""
+        ...
+
+    async def commit_object(self, repository: str, commit: str) -> bytes:
+        """The commit as git stores it, without what it points to."""
         ...
 
 
@@ -108,7 +117,9 @@ class Workspace:
         if attempt.program == "step":
             return await self._step(attempt, own, checkout)
         _make_folders(own, attempt)
-        request = await self._request(attempt, own, checkout / attempt.folder)
+        if attempt.program == "query":
+            return self._query(attempt, own)
+        request = await self._request(attempt, own, checkout)
         asked = own / REQUEST
         asked.write_text(json.dumps(request))
         module = {"data_gate": "validators.data", "model_gate": "validators.model"}
@@ -116,66 +127,104 @@ class Workspace:
         # -P: nothing that lies in the working directory is ever imported.
         argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), str(report))
         # The gates are Headgate's own code: they run in its environment and see no secret.
-        scratch = str(own / "scratch")
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
-        if "PYTHONPATH" in os.environ:
-            environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         return Prepared(
-            argv, own, {**environment, **calm()}, data=_read_by(request), programs=_headgate()
+            argv, own, _own_environment(own), data=_read_by(request), programs=_headgate()
+        )
+
+    def _query(self, attempt: Attempt, own: Path) -> Prepared:
+        """What takes a query's rows: it alone is told where the database is."""
+        if attempt.request.get("denied"):
+            raise NeedsHuman(attempt.request["denied"])
+        (secret,) = attempt.secrets
+        address = self.secrets.reveal((secret,))[secret]
+        try:
+            there = files_of(address)
+        except NeedsHuman as failure:
+            raise NeedsHuman(f"the secret {secret}: {failure}") from None
+        asked = own / REQUEST
+        asked.write_text(json.dumps(dict(attempt.request)))
+        rows = own / "outputs" / attempt.outputs[TAKEN]
+        version = own / "outputs" / attempt.outputs.get(VERSION, "version.json")
+        module = ("-P", "-m", "controller.queries")
+        return Prepared(
+            (sys.executable, *module, str(asked), str(rows), str(version)),
+            own,
+            {**_own_environment(own), ADDRESS: address},
+            data=there,
+            programs=(*_headgate(), _ROOT / "controller"),
         )
 
     async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
+        commit = await self.checkouts.commit_object(attempt.repository, attempt.commit)
+
         def lay_out() -> Path:
             _make_folders(own, attempt)
             note_left_out(checkout, attempt.folder, attempt.files, own / NOTE)
-            return own_copy(checkout, attempt.folder, attempt.files, own / "code")
+            folder = own_copy(checkout, attempt.folder, attempt.files, own / "code")
+            if not (own / ".git").exists():
+                lay_single(own, attempt.commit, commit, attempt.branch)
+            return folder
 
         # Beside each other: all of them wait for the disk, or for a network.
         folder, virtualenv, given = await asyncio.gather(
             asyncio.to_thread(lay_out),
-            self._virtualenv(attempt, checkout / attempt.folder),
+            self._virtualenv(attempt, checkout),
             asyncio.gather(*(self._input(attempt, name, own) for name in attempt.inputs)),
         )
+        outputs = {n: str(own / "outputs" / file) for n, file in attempt.outputs.items()}
         values = {
+            **({"output": outputs[TAKEN]} if TAKEN in outputs else {}),
             **{f"params.{name}": value for name, value in attempt.params.items()},
-            **{f"outputs.{n}": str(own / "outputs" / file) for n, file in attempt.outputs.items()},
+            **{f"outputs.{name}": path for name, path in outputs.items()},
             **{f"inputs.{n}": str(one.path) for n, one in zip(attempt.inputs, given, strict=True)},
+            "root": str(own / "code"),
         }
         return Prepared(
             render(attempt.command, values),
             folder,
-            self._environment(attempt, virtualenv, own),
+            self._environment(attempt, virtualenv, own, values),
             data=tuple(dict.fromkeys(one.data for one in given if one.data is not None)),
             programs=interpreter(virtualenv) if virtualenv else (),
         )
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what only the running step needed."""
-        for name in ("code", "scratch"):
+        for name in ("code", ".git", "scratch"):
             shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
 
-    def _environment(self, attempt: Attempt, virtualenv: Path | None, own: Path) -> dict[str, str]:
+    def _environment(
+        self, attempt: Attempt, virtualenv: Path | None, own: Path, values: Mapping[str, str]
+    ) -> dict[str, str]:
         """The variables of a step: its own, its secrets, and as little else as possible."""
         return {
             **(variables_of(virtualenv) if virtualenv else {}),
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
             **calm(),
+            "GIT_CEILING_DIRECTORIES": str(own.parent),  # no clone that lies around it
+            "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # confined, its folders are mounts
+            "HEADGATE_PIPELINE": attempt.pipeline,
             "HEADGATE_RUN": attempt.run,
             "HEADGATE_STEP": attempt.node,
-            **attempt.env,
+            "HEADGATE_COMMIT": attempt.commit,
+            "HEADGATE_BRANCH": attempt.branch,
+            **render_env(attempt.env, values),
             **self.secrets.reveal(attempt.secrets),
         }
 
-    async def _virtualenv(self, attempt: Attempt, folder: Path) -> Path | None:
+    async def _virtualenv(self, attempt: Attempt, checkout: Path) -> Path | None:
         """Where its commands are; a container's are where its image says."""
         if attempt.executor == "docker":
             return None
-        text = read_requirements(folder, attempt.requirements)
+        text = read_requirements(checkout, attempt.folder, attempt.requirements)
         return await self.virtualenvs.get(text, attempt.python)
 
     async def _input(self, attempt: Attempt, name: str, own: Path) -> _Given:
         given = attempt.inputs[name]
+        if given.kind == "taken":  # as any dataset: a folder
+            folder = own / "inputs" / name
+            await self.artifacts.link(given.digest, folder / given.name if given.name else folder)
+            return _Given(folder, None)
         if given.kind == "artifact":
             target = own / "inputs" / name / (given.name or name)
             await self.artifacts.link(given.digest, target)
@@ -183,37 +232,44 @@ class Workspace:
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
-            await asyncio.to_thread(_write_addresses, listing, given.name, found.objects)
+            await asyncio.to_thread(_write_addresses, listing, given.name, found)
             return _Given(listing, found.folder)
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
         return _Given(folder, folder)
 
-    async def _request(self, attempt: Attempt, own: Path, folder: Path) -> dict[str, Any]:
+    async def _request(self, attempt: Attempt, own: Path, checkout: Path) -> dict[str, Any]:
         asked = attempt.request
         if attempt.program == "data_gate":
             given = attempt.inputs["dataset"]
-            pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
-            suite = str(asked["suite"])
+            objects: list[tuple[str, Path]]
+            if given.kind == "taken":
+                taken = (await self._input(attempt, "dataset", own)).path
+                objects = await asyncio.to_thread(_below, taken)
+            else:
+                pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
+                objects = [(e.key, pinned / e.key) for e in manifest]
+            suite = from_root(str(asked["suite"]), attempt.folder)
             return {
                 "dataset": asked["dataset"],
                 "version": given.digest,
-                "objects": [{"key": e.key, "path": str(pinned / e.key)} for e in manifest],
-                "suite": {"path": str(folder / suite), "origin": _within(attempt, suite)},
+                "objects": [{"key": key, "path": str(path)} for key, path in objects],
+                "suite": {"path": str(checkout / suite), "origin": suite},
                 "reading": asked.get("reading", {}),  # none in an attempt of an older controller
             }
-        tables = [name for name in ("candidate", "baseline") if name in attempt.inputs]
-        files = {name: str((await self._input(attempt, name, own)).path) for name in tables}
-        return _model_request(attempt, files, folder).model_dump(mode="json")
+        evidence = [name for name in attempt.inputs if name != "model"]
+        files = {name: str((await self._input(attempt, name, own)).path) for name in evidence}
+        return _model_request(attempt, files, checkout).model_dump(mode="json")
 
 
-def _write_addresses(
-    path: Path, dataset: str | None, found: Iterator[tuple[ManifestEntry, str]]
-) -> None:
+def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
     """One object a line, as there may be a million of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"dataset": {json.dumps(dataset)}, "objects": [')
-        for number, (entry, uri) in enumerate(found):
+        file.write(f'{{"dataset": {json.dumps(dataset)}, ')
+        if found.table is not None:
+            file.write(f'"table": {json.dumps(found.table._asdict())}, ')
+        file.write('"objects": [')
+        for number, (entry, uri) in enumerate(found.objects):
             one = {"key": entry.key, "uri": uri, "size": entry.size, "version": entry.version}
             file.write(("," if number else "") + "\n" + json.dumps(one))
         file.write("\n]}\n")
@@ -222,16 +278,34 @@ def _write_addresses(
 def _make_folders(own: Path, attempt: Attempt) -> None:
     for folder in (own / "inputs", own / "scratch", own / "outputs"):
         folder.mkdir(parents=True, exist_ok=True)
-    for file in attempt.outputs.values():
-        (own / "outputs" / file).parent.mkdir(parents=True, exist_ok=True)
+    for name, file in attempt.outputs.items():
+        path = own / "outputs" / file
+        (path if name in attempt.folders else path.parent).mkdir(parents=True, exist_ok=True)
 
 
-def read_requirements(folder: Path, path: str | None) -> str:
-    """The text of a requirements file below `folder`, `` for none. Raises `NeedsHuman`."""
+def _below(folder: Path) -> list[tuple[str, Path]]:
+    """The files of a dataset that was taken, by their paths in it."""
+    return sorted(
+        (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def _own_environment(own: Path) -> dict[str, str]:
+    """The variables of Headgate's own programs."""
+    scratch = str(own / "scratch")
+    environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    return {**environment, **calm()}
+
+
+def read_requirements(checkout: Path, folder: str, path: str | None) -> str:
+    """The text of a requirements file as a spec in `folder` names it, `` for none. Raises
+    `NeedsHuman`."""
     if path is None:
         return ""
     try:
-        return (folder / path).read_text(encoding="utf-8")
+        return (checkout / from_root(path, folder)).read_text(encoding="utf-8")
     except OSError:
         raise NeedsHuman(f"{path} is not in the commit; mend `environment.requirements`") from None
     except UnicodeDecodeError:
@@ -269,11 +343,7 @@ def _headgate() -> tuple[Path, ...]:
     return (*interpreter(Path(sys.prefix)), *own, *map(Path, paths))
 
 
-def _within(attempt: Attempt, path: str) -> str:
-    return f"{attempt.folder}/{path}" if attempt.folder else path
-
-
-def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> ModelRequest:
+def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -> ModelRequest:
     asked = attempt.request
     baseline: object
     if "baseline" in files:
@@ -283,10 +353,11 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
         kind = "could_not_run" if asked["baseline_lost"] else "first_model"
         baseline = {"kind": kind, "reason": asked["no_baseline"]}
     candidate: object = files.get("candidate")
-    if candidate is None:
+    if candidate is None and asked["gate"].get("predictions"):
         kind = "could_not_run" if asked["exam"] else "missing"
         candidate = {"kind": kind, "reason": asked["no_candidate"]}
-    loaded = load((folder / attempt.file).read_bytes(), _within(attempt, attempt.file))
+    file = from_root(attempt.file, attempt.folder)
+    loaded = load((checkout / file).read_bytes(), file)
     where = []
     for place in asked["places"]:  # None: a check of the base branch
         path = ("gates", "model", "checks", place) if place is not None else ("gates",)
@@ -299,6 +370,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
                 "candidate": candidate,
                 "exam": asked["exam"],
                 "baseline": baseline,
+                **_numbers_request(asked, files),
                 "same_model": "model" in attempt.inputs
                 and asked["baseline_model"] == attempt.inputs["model"].digest,
                 "gate": asked["gate"],
@@ -308,3 +380,23 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], folder: Path) -> 
             }
         )
     )
+
+
+def _numbers_request(asked: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """What of the request is about numbers of the team's own; empty where the gate names none."""
+    if not asked["gate"].get("metrics"):
+        return {}
+    numbers: object = files.get("numbers")
+    if numbers is None:
+        kind = "could_not_run" if asked["exam"] else "missing"
+        numbers = {"kind": kind, "reason": asked["no_numbers"]}
+    if "baseline_numbers" in files:
+        baseline = {
+            "kind": "numbers",
+            "path": files["baseline_numbers"],
+            "subject": asked["baseline_called"],
+        }
+    else:
+        kind = "could_not_run" if asked["baseline_numbers_lost"] else "first_model"
+        baseline = {"kind": kind, "reason": asked["no_baseline_numbers"]}
+    return {"numbers": numbers, "baseline_numbers": baseline}

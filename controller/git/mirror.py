@@ -212,6 +212,14 @@ class Mirror:
         small = "\n".join(short_enough(about, most)).encode()
         return parse_texts(await self._git("cat-file", "--batch", stdin=small))
 
+    async def commit_object(self, commit: str) -> bytes:
+        """The commit as git stores it, without what it points to."""
+
+        async def read() -> bytes:
+            return await self._git("cat-file", "commit", checked_sha(commit))
+
+        return await self._found(commit, read)
+
     async def commit_info(self, commit: str) -> CommitInfo:
         """Who, when, what and the trailers of one commit."""
         sha = checked_sha(commit)

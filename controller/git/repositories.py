@@ -16,7 +16,7 @@ from specs.failures import NeedsHuman, TryAgain
 from specs.lint import check
 from specs.lint_images import ELSEWHERE
 from specs.load import Loaded
-from specs.model import SPEC_FILES, Pipeline, is_spec_file, named_by, spec_order
+from specs.model import SPEC_FILES, Pipeline, is_spec_file, named_by, place_of, spec_order
 from specs.names import slug
 from specs.problems import Problem, has_errors, render_text
 
@@ -65,6 +65,10 @@ class Repositories:
     async def folder(self, repository: str, commit: str) -> Path:
         """The folder with the commit's files, read-only. See `workspace.Checkouts`."""
         return await self.mirror(repository).materialise(commit, self._checkouts / repository)
+
+    async def commit_object(self, repository: str, commit: str) -> bytes:
+        """See `workspace.Checkouts`."""
+        return await self.mirror(repository).commit_object(commit)
 
     async def code(self, repository: str, commit: str, spec: str) -> Code:
         """The spec at that path of `commit`, checked, with the digests of the commit's files.
@@ -131,8 +135,11 @@ class Repositories:
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        missing, kept = absent(source.below, is_installed()), pointers(source.below)
-        loaded = await asyncio.to_thread(check, text, path, source.below.keys(), missing, kept)
+        seen = source.seen
+        missing, kept = absent(seen, is_installed()), pointers(seen)
+        loaded = await asyncio.to_thread(
+            check, text, path, seen.keys(), missing, kept, source.folder
+        )
         problems = tuple(
             replace(each, severity="error") if each.code == ELSEWHERE else each
             for each in loaded.problems
@@ -163,7 +170,7 @@ class Repositories:
         """The images of the containers that the spec asks for, and those that are not to be had."""
         found: dict[str, str] = {}
         problems = []
-        for step in (None, *spec.steps):
+        for step in (None, *spec.commands):
             if spec.executor_of(step) != "docker":
                 continue
             name, place = spec.image_of(step), _place(spec, step)
@@ -183,7 +190,7 @@ class Repositories:
 def _place(spec: Pipeline, step: str | None) -> tuple[str, ...]:
     """Where the spec says that a step, or for None the model server, is a container."""
     for path, part in (
-        (("steps", step or ""), spec.steps.get(step or "")),
+        (place_of(step or ""), spec.commands.get(step or "")),
         (("environment",), spec.environment),
     ):
         for key in ("image", "build", "executor"):

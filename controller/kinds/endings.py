@@ -12,6 +12,7 @@ from controller.buckets.protocol import Changed
 from controller.executors.protocol import Executor
 from controller.machine.core import Waits
 from controller.machine.runs.attempt import Attempt, State, Status
+from controller.queries import MOVED
 from specs.failures import Failure, NeedsHuman, TryAgain
 from validators.report import Report
 
@@ -90,6 +91,9 @@ class Endings:
             except Changed as change:
                 changed = {"state": State.DATA_CHANGED, "message": str(change)}
                 return Ending(status.model_copy(update=changed))
+        if attempt.program == "query" and status.exit_code == MOVED:
+            moved = {"state": State.DATA_CHANGED}
+            return Ending(status.model_copy(update=moved))
         if status.state is not State.SUCCEEDED:
             return Ending(status)
         try:

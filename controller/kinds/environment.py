@@ -20,6 +20,7 @@ from controller.machine.environments.environment import (
     Observed,
     Proposed,
 )
+from controller.machine.environments.warm import reads_traffic
 from controller.machine.pipelines.version import ModelVersion
 from controller.versions import Versions
 from deployers.protocol import Deployer, Traffic
@@ -240,11 +241,10 @@ class EnvironmentKind:
         return await self._proposals.look(state.repository, proposal.pull, tip, at_once=hinted)
 
     async def _traffic(self, place: str, state: Environment | None) -> Traffic | None:
-        """The router's records since the last look, once a canary can have any."""
-        rollout = state.rollout if state else None
-        if rollout is None or rollout.ready is None or rollout.kind != "release":
+        """The router's records since the last look, where a canary or a switch is watched."""
+        read, cursor = reads_traffic(state)
+        if not read:
             return None
-        cursor = rollout.cursor
         try:
             if cursor is None:
                 return by_clock(await self._history(place), self._clock())
@@ -321,5 +321,6 @@ def _numbers(state: Environment | None, inbox: Sequence[Letter], branch: Branch 
         numbers.add(branch.file.model.version)
     if state is not None:
         numbers |= {ref.version for ref in (state.stable, *state.former[:1]) if ref}
-        numbers |= {r.version.version for r in (state.rollout, state.stopped) if r}
+        some = (state.rollout, state.stopped, state.warm)
+        numbers |= {one.version.version for one in some if one}
     return {number for number in numbers if isinstance(number, int)}

@@ -1,29 +1,31 @@
 """Observes pipelines: code, datasets, the model in production, and runs that ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import place_of
+from controller.buckets.local import looked_in, place_of
 from controller.buckets.stores import Refused, is_remote
 from controller.environments import Environments
 from controller.git.repositories import Repositories
 from controller.machine.core import Decision, Key, Letter, Waits
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code, spec_of
-from controller.machine.pipelines.data import Listing, place
+from controller.machine.pipelines.data import Listing, place, versioned
 from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
-from controller.machine.pipelines.untrusted import rules_of
+from controller.machine.pipelines.untrusted import Terms, rules_of, unasked
 from controller.machine.repositories.pull import Pull
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.exam import lacks
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
+from controller.queries.asking import Versions as Questions
 from controller.store.protocol import Store
 from controller.versions import Versions
 from controller.watch import Watch, Wish
+from specs.datasets import Query
 from specs.failures import NeedsHuman, TryAgain
 from validators.report import Report
 
@@ -42,6 +44,7 @@ class PipelineKind:
         artifacts: Artifacts,
         watch: Watch,
         branches: Mapping[str, Environments],
+        questions: Questions,
         *,
         confined: bool = True,
     ) -> None:
@@ -52,6 +55,7 @@ class PipelineKind:
         self._artifacts = artifacts
         self._watch = watch
         self._branches = branches
+        self._questions = questions
         self._confined = confined
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
@@ -70,7 +74,8 @@ class PipelineKind:
         examined = _examined(code, rules, heads, pulls)
         # What waits in line has its data looked at in its turn.
         now = {commit: one for commit, one in code.items() if commit in commits}
-        listings = await self._listings({**examined, **now})
+        barred = _unasked(code, rules, heads, pulls)
+        listings = await self._listings({**examined, **now}, barred)
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
         return Observed(
@@ -144,22 +149,28 @@ class PipelineKind:
         if head.spec is None:
             return  # what the spec asked for before it was broken
         trigger = head.spec.triggers.data
-        checkout = await self._checkout(head)
-        uris = [head.spec.datasets[dataset].uri for dataset in trigger.datasets] if trigger else []
+        top = await self._top(head)
+        names = trigger.datasets if trigger else ()
+        watched = [head.spec.datasets[name] for name in names]
+        uris = [dataset.uri for dataset in watched if dataset.uri is not None]
         remote = tuple(uri for uri in uris if is_remote(uri))
         folders = []
         for uri in uris:
             with suppress(NeedsHuman):
-                folders.append(place_of(uri, checkout).folder)
-        wish = Wish(tuple(folders), remote, head.spec.triggers.schedule)
+                root = looked_in(uri, top, head.source.folder)
+                folders.append(place_of(uri, root).folder)
+        asked = any(dataset.query is not None for dataset in watched)
+        wish = Wish(tuple(folders), remote, head.spec.triggers.schedule, asked)
         self._watch.follow(name, wish, scheduled)
 
-    async def _checkout(self, code: Code) -> Path:
-        source = code.source
-        return await self._repositories.folder(source.repository, source.commit) / source.folder
+    async def _top(self, code: Code) -> Path:
+        return await self._repositories.folder(code.source.repository, code.source.commit)
 
-    async def _listings(self, code: Mapping[str, Code]) -> dict[str, dict[str, Listing]]:
-        """By commit and dataset; what several commits ask for is listed once."""
+    async def _listings(
+        self, code: Mapping[str, Code], unasked: Mapping[str, Collection[str]]
+    ) -> dict[str, dict[str, Listing]]:
+        """By commit and dataset; what several commits ask for is listed once. Those `unasked` are
+        what must not be asked on a commit's behalf; another may have had it asked."""
         listed: dict[str, Listing] = {}
         found: dict[str, dict[str, Listing]] = {}
         for commit, one in code.items():
@@ -167,20 +178,34 @@ class PipelineKind:
                 continue
             trigger = one.spec.triggers.data
             found[commit] = {}
-            for name, dataset in one.spec.datasets.items():
+            for name in versioned(one.spec):
                 here = place(one.spec, name, commit)
-                if here not in listed:
+                dataset = one.spec.datasets[name]
+                if here not in listed and dataset.query is not None:
+                    if name in unasked.get(commit, ()):
+                        continue
+                    listed[here] = await self._asked(name, dataset.query)
+                elif here not in listed:
                     marker = trigger.marker if trigger and name in trigger.datasets else None
-                    listed[here] = await self._listing(one, dataset.uri, marker)
+                    listed[here] = await self._listing(one, dataset.uri or "", marker)
                 found[commit][name] = listed[here]
         return found
+
+    async def _asked(self, name: str, query: Query) -> Listing:
+        """Which version a query's rows have."""
+        try:
+            digest, at = await self._questions.now(query)
+        except (NeedsHuman, TryAgain) as failure:
+            said = f"datasets.{name}: {failure}"
+            waits = Waits(reason=said, human=isinstance(failure, NeedsHuman))
+            return Listing(problem=said, waits=waits)
+        return Listing(digest=digest, at=at)
 
     async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
         try:
-            listing = await self._catalog.list(
-                uri, repository=await self._checkout(head), marker=marker
-            )
+            folder = looked_in(uri, await self._top(head), head.source.folder)
+            listing = await self._catalog.list(uri, repository=folder, marker=marker)
         except (NeedsHuman, TryAgain) as failure:
             away = is_remote(uri) and isinstance(failure, TryAgain | Refused)
             waits = Waits(reason=str(failure), human=isinstance(failure, Refused)) if away else None
@@ -194,6 +219,7 @@ class PipelineKind:
             marked=bool(listing.marked),
             unmarked=listing.unmarked,
             at=listing.at,
+            whole=listing.whole,
         )
 
     async def _reports(self, letter: Letter) -> tuple[Report, ...]:
@@ -262,6 +288,25 @@ def _behind(pipeline: Pipeline, inbox: Sequence[Letter]) -> dict[str, str]:
     seen = {body["commit"]: spec_of(body) for body in letters}
     waiting = (one for line in pipeline.behind.values() for one in line)
     return {**seen, **{one.commit: one.spec for one in waiting}}
+
+
+def _unasked(
+    code: Mapping[str, Code],
+    rules: Mapping[str, Code],
+    heads: Mapping[str, str],
+    pulls: Mapping[str, Pull],
+) -> dict[str, frozenset[str]]:
+    """The datasets of pull requests that no database may be asked for, by commit; a commit that is
+    a branch's head as well is that branch's to ask for."""
+    trusted = {commit for branch, commit in heads.items() if branch not in pulls}
+    found = {}
+    for branch, pull in pulls.items():
+        commit = heads.get(branch, "")
+        head = code.get(commit)
+        if head is not None and head.spec is not None and commit not in trusted:
+            terms = Terms(rules=rules_of(rules.get(branch), pull.base), fork=pull.fork)
+            found[commit] = unasked(head.spec, terms)
+    return found
 
 
 def _examined(

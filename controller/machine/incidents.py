@@ -221,13 +221,16 @@ def failed_before_production(
     )
 
 
-def promoted(pipeline: str, environment: str, version: Ref, was: Ref | None) -> Incident:
-    """A version went into an environment."""
+def promoted(
+    pipeline: str, environment: str, version: Ref, was: Ref | None, undecided: str | None = None
+) -> Incident:
+    """A version went into an environment; `undecided` says that its canary showed nothing."""
+    how = "" if undecided is None else ", undecided"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: v{version.version} is in {environment}",
-        what="It serves all traffic.",
+        title=f"{pipeline}: v{version.version} is in {environment}{how}",
+        what=" ".join(["It serves all traffic.", *([undecided] if undecided else [])]),
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),
@@ -248,6 +251,31 @@ def brought_back(
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),
+    )
+
+
+def undecidable(
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    now: str | None,
+    why: str,
+    background: Background,
+) -> Incident:
+    """A canary begins that will not be decided by its deadline: told at once, for there is time."""
+    place = f"{pipeline}/{environment}"
+    return Incident(
+        pipeline=pipeline,
+        environment=environment,
+        title=f"{pipeline}: too little traffic for the canary v{version.version} in {environment}",
+        what=why,
+        now=now,
+        commands=(
+            f"headgate show {background.rollout}",
+            f"headgate promote {place}",
+            f"headgate abort {place}",
+        ),
+        background=background,
     )
 
 

@@ -31,13 +31,11 @@ def of_problems(problems: Sequence[Problem]) -> tuple[Annotation, ...]:
     )
 
 
-def of_gates(reports: Sequence[Report], folder: str) -> tuple[Annotation, ...]:
-    """The checks that did not pass, where each is written; those that stop the run first.
-
-    `folder` is the spec's, below which its gates name files.
-    """
+def of_gates(reports: Sequence[Report]) -> tuple[Annotation, ...]:
+    """The checks that did not pass, where each is written, by its path in the repository; those
+    that stop the run first."""
     checks = sorted(_failing(_at_this_commit(reports)), key=lambda check: -check.verdict.rank)
-    return tuple(_annotation(check, folder) for check in checks[:MOST])
+    return tuple(_annotation(check) for check in checks[:MOST])
 
 
 def _at_this_commit(reports: Sequence[Report]) -> Iterator[Report]:
@@ -59,11 +57,11 @@ def _failing(reports: Iterable[Report]) -> Iterator[Check]:
                 yield check
 
 
-def _annotation(check: Check, folder: str) -> Annotation:
+def _annotation(check: Check) -> Annotation:
     assert check.where is not None, "only those are asked for"
     words = [check.message, *([check.next_step] if check.next_step else [])]
     return Annotation(
-        file="/".join(filter(None, (folder, check.where.file))),
+        file=check.where.file,
         line=check.where.line or 1,
         level="warning" if check.verdict is Verdict.WARN else "failure",
         title=clip(f"{check.verdict.name}: {clean(check.name)}", 200),

@@ -122,7 +122,7 @@ def build(
         conclusion=conclusion,
         annotations=of_problems(action.problems)
         if action.state == "invalid"
-        else of_gates(tuple(reports.values()), run.folder if run else ""),
+        else of_gates(tuple(reports.values())),
         pull=action.pull,
         step=action.step,
     )

@@ -12,6 +12,7 @@ from controller.reports.protocol import LONGEST
 from controller.reports.rules import count, rules
 from controller.reports.table import table
 from specs.digests import short
+from specs.release import Production
 from validators.figures import number, percent, signed, significant
 from validators.render.common import duration, limits_of
 from validators.render.markdown import code, escape, prose
@@ -140,7 +141,9 @@ def _metrics(card: Card) -> Iterator[str]:
     ]
     heads = ["Metric", f"{held} → v{card.version.number}", "Difference", "Interval"]
     yield table(heads, rows, right=(1, 2, 3))
-    yield f"Measured on {report.metrics[0].n:,} rows."
+    counts = [one.n for one in report.metrics if one.n is not None]
+    if counts:
+        yield f"Measured on {counts[0]:,} rows."
     notes = [f"- {escape(one.metric)}: {escape(one.note)}" for one in report.metrics if one.note]
     yield "\n".join(notes[:MOST_ROWS])
 
@@ -185,7 +188,8 @@ def _difference(one: Measured) -> list[str]:
     if one.difference is None:
         return ["", ""]
     found = one.interval
-    sure = found is not None and (found.low > 0 or found.high < 0)
+    known = one.greater_is_better is not None
+    sure = known and found is not None and (found.low > 0 or found.high < 0)
     better = (one.difference > 0) == one.greater_is_better
     mark = ("▲" if better else "▼") if sure else ""
     interval = f"{signed(found.low)} to {signed(found.high)}" if found else ""
@@ -199,6 +203,8 @@ def _next(card: Card) -> Iterator[str]:
     place = f"{version.pipeline}/{card.environment}"
     if card.baseline is None:
         yield "- **Merging** releases it: nothing serves yet, so it gets all traffic once ready."
+    elif version.spec.release.production.strategy != "canary":
+        yield f"- **Merging** {_switch(version.spec.release.production, card.baseline.number)}"
     else:
         shares = ", ".join(percent(step) for step in canary.steps)
         yield (
@@ -220,6 +226,21 @@ def _next(card: Card) -> Iterator[str]:
     by_command = prose(f"`headgate approve {place}`, `headgate abort {place}`")
     yield f"- Without this page: {by_command}."
     yield "- Who edits the file on this branch decides what merging it asks for."
+
+
+def _switch(production: Production, number: int) -> str:
+    """What becomes of the traffic without a canary."""
+    if production.strategy == "direct":
+        return f"sends it all traffic once its server is ready, and v{number} ends: no canary."
+    rule = production.blue_green
+    kept = duration(rule.keep_for.total_seconds())
+    watched = "nothing is watched"
+    if rule.errors is not None:
+        watched = "if it fails more often than that did, all traffic goes back"
+    return (
+        f"sends it all traffic once its server is ready. v{number} stays up for {kept}; "
+        f"meanwhile {watched}."
+    )
 
 
 def _limit(name: str, allowed: float) -> str:

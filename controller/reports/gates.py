@@ -60,8 +60,8 @@ def _places(reports: Mapping[str, Report], graph: Graph | None, links: Links) ->
         for check in report.checks:
             if node is None or check.where is None or check.verdict in _FINE:
                 continue
-            path = "/".join(filter(None, (node.attempt.folder, check.where.file)))
-            found[links.line(node.attempt.commit, path, check.where.line)] = None
+            line = links.line(node.attempt.commit, check.where.file, check.where.line)
+            found[line] = None
     if found:
         shown = list(found)[:MOST_PLACES]
         more = f" and {len(found) - MOST_PLACES} more" if len(found) > MOST_PLACES else ""

@@ -142,7 +142,7 @@ def _blocking(reports: Mapping[str, Report]) -> Iterator[Check]:
 def _missed(check: Check, report: Report, run: Run) -> str:
     limit = f", limit {check.limit}" if check.limit else ""
     if isinstance(check.observed, float) and report.gate == "model":
-        metric = check.name.partition(" ")[0]
+        metric = metric_of(check, report)
         where = f" for {check.subject}" if check.subject else ""
         limits = limits_of(check)
         value, baseline = significant(check.observed, limits), check.baseline
@@ -157,10 +157,16 @@ def _missed(check: Check, report: Report, run: Run) -> str:
     return clip(f"{report.subject}: {message}", LONGEST_MESSAGE).removesuffix(".")
 
 
+def metric_of(check: Check, report: Report) -> str:
+    """The metric that a check is of, by its name; a team's own may have spaces."""
+    names = (one.metric for one in report.metrics if check.name.startswith(f"{one.metric} "))
+    return max(names, key=len, default=check.name.partition(" ")[0])
+
+
 def checked(report: Report) -> tuple[Measured, ...]:
     """The metrics that the gate's checks name, those of checks that block first."""
     ordered = sorted(report.checks, key=lambda check: not check.blocks)
-    names = dict.fromkeys(check.name.partition(" ")[0] for check in ordered)
+    names = dict.fromkeys(metric_of(check, report) for check in ordered)
     known = {one.metric: one for one in report.metrics}
     return tuple(known[name] for name in names if name in known)
 

@@ -8,6 +8,7 @@ from controller.machine.pipelines.change import Change
 from controller.reports.headline import loosened
 from controller.reports.links import NOWHERE, Links
 from controller.reports.table import table
+from specs.globs import from_root
 from validators.figures import clip
 from validators.render.markdown import escape, prose
 
@@ -97,5 +98,5 @@ def _content(said: str, word: str, path: str, links: Links, side: Side | None) -
     content = _CONTENT.match(said)
     if content is None:
         return prose(clip(said, LONGEST_CELL))
-    at = "/".join(filter(None, (side.folder, path))) if side else ""
+    at = from_root(path, side.folder) if side else ""
     return (links.file(word, side.commit, at) if side else word) + prose(said[content.end() :])

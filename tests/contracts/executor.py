@@ -19,7 +19,8 @@ SECRET = "correct-horse-battery"
 
 
 class Site(Protocol):
-    """What the suite needs of a place. Its commit holds `said.txt`, which says `committed`."""
+    """What the suite needs of a place. Its commit holds `said.txt`, which says `committed`, in the
+    spec's folder, and `shared/note.txt`, which says `beside`, in that of the repository."""
 
     folder: Path
     """A folder that steps can reach, for what they tell the test past the executor."""
@@ -138,6 +139,23 @@ class ExecutorContract:
             assert (await run(executor, attempt)).state is State.SUCCEEDED
             assert await printed(executor, attempt) == "committed\n"
 
+    async def test_a_step_finds_what_it_reads_of_the_repository_by_its_root(
+        self, site: Site
+    ) -> None:
+        attempt = site.attempt(
+            "sh -c 'cat {root}/shared/note.txt $NOTES ../../shared/note.txt; echo $SAID'",
+            files=("said.txt", "//shared/note.txt"),
+            env={
+                "NOTES": "{root}/shared/note.txt",
+                "SAID": "{params.word} {{}}",
+                "OLD": '{"a": {}}',
+            },
+            params={"word": "yes"},
+        )
+        async with site.open() as executor:
+            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert await printed(executor, attempt) == "beside\nbeside\nbeside\nyes {}\n"
+
     async def test_what_a_step_writes_where_it_stands_no_other_attempt_reads(
         self, site: Site
     ) -> None:
@@ -240,6 +258,27 @@ class ExecutorContract:
         assert status.state is State.TIMED_OUT
         assert "timeout" in status.message
         assert not site.lives(site.folder / "child")
+
+    async def test_a_program_that_a_step_builds_runs_in_the_next(self, site: Site) -> None:
+        build = 'sh -c \'printf "#!/bin/sh\\necho scored" > {outputs.scorer}; '
+        build += "chmod +x {outputs.scorer}'"
+        built = site.attempt(build, outputs={"scorer": "bin/scorer"})
+        async with site.open() as executor:
+            assert (await run(executor, built)).state is State.SUCCEEDED
+            digest = (await executor.collect(built))["scorer"]
+            given = {"scorer": Input(kind="artifact", digest=digest, name="scorer")}
+            score = site.attempt("{inputs.scorer}", "score", inputs=given)
+            assert (await run(executor, score)).state is State.SUCCEEDED
+            assert await printed(executor, score) == "scored\n"
+
+    async def test_a_step_is_told_what_it_is_a_step_of(self, site: Site) -> None:
+        names = ("PIPELINE", "RUN", "STEP", "COMMIT", "BRANCH")
+        told = " ".join(f"$HEADGATE_{name}" for name in names)
+        attempt = site.attempt(f"sh -c 'echo {told}'", pipeline="mean", branch="feature/x")
+        async with site.open() as executor:
+            await run(executor, attempt)
+            said = (await printed(executor, attempt)).split()
+        assert said == ["mean", "mean-1", "train", attempt.commit, "feature/x"]
 
     async def test_a_step_is_held_to_its_memory(self, site: Site) -> None:
         grab = 'python3 -c "bytearray(2**30)"'

@@ -98,6 +98,28 @@ async def test_the_digest_of_a_folder_sees_names_modes_and_content(
     assert len(seen) == 5
 
 
+async def test_a_program_can_be_executed_where_it_is_put(
+    any_store: Artifacts, tmp_path: Path
+) -> None:
+    built = tmp_path / "scorer"
+    built.write_text("#!/bin/sh\necho scored\n")
+    plain = await any_store.put(built)
+    built.chmod(0o755)
+    program = await any_store.put(built)
+    assert (program.kind, program.size) == ("file", plain.size)
+    assert program.digest != plain.digest  # what reads it may run it or not
+    for artifact, executable in ((program, True), (plain, False), (program, True)):
+        out = tmp_path / "inputs" / "scorer"
+        await any_store.link(artifact.digest, out)
+        assert os.access(out, os.X_OK) is executable
+        assert await any_store.read_bytes(artifact.digest) == built.read_bytes()
+        assert await any_store.has(artifact.digest)
+        assert await any_store.verify(artifact.digest)
+    assert (await any_store.put(tmp_path / "inputs" / "scorer")).digest == program.digest
+    await any_store.sweep([program.digest], time.time() + 60)
+    assert await any_store.read_bytes(program.digest) == built.read_bytes()
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "a", "missing", "sub"])
 async def test_a_symbolic_link_is_refused_by_name(
     any_store: Artifacts, tmp_path: Path, target: str

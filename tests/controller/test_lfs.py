@@ -10,7 +10,7 @@ from controller.choosing import meant
 from controller.git import Mirror, lfs
 from controller.git.pointers import pointers
 from controller.git.repositories import Repositories
-from controller.planning import check_at, gather, tracked_below
+from controller.planning import check_at, gather, tracked_from
 from specs.failures import NeedsHuman, TryAgain
 from specs.problems import has_errors
 from tests.controller.git_server import Person, run_git
@@ -214,7 +214,7 @@ async def test_a_pointer_without_lfs_is_an_error_at_validate_plan_and_run(
     attributes = {".gitattributes": "*.bin filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": SPEC, "train.py": "x", "data.bin": POINTER, **attributes})
     words = "`steps.train` reads data.bin: a Git LFS pointer to 12,345 bytes"
-    assert pointers(tracked_below(ada.clone)).keys() == {"data.bin"}
+    assert pointers(tracked_from(ada.clone).seen).keys() == {"data.bin"}
     for revision in (None, sha):
         problems = gather(meant(ada.clone, None, "headgate plan"), revision, None).loaded.problems
         assert [problem.message.startswith(words) for problem in problems] == [True]
@@ -248,8 +248,8 @@ async def test_a_suite_that_lfs_keeps_is_an_error_since_its_rules_could_not_be_c
     attributes = {".gitattributes": "suite.yaml filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": SPEC + dataset, "suite.yaml": POINTER, **attributes})
     words = "the suite of `rows` is kept in Git LFS"
-    below = tracked_below(ada.clone)
-    in_the_work_tree = check_at((SPEC + dataset).encode(), "ml-pipeline.yaml", below)
+    source = tracked_from(ada.clone)
+    in_the_work_tree = check_at((SPEC + dataset).encode(), "ml-pipeline.yaml", source)
     for loaded in (
         in_the_work_tree,
         gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded,
@@ -281,7 +281,7 @@ async def test_a_submodule_is_an_error_at_validate_plan_and_run(
     run_git(ada.clone, "push", "-q", "origin", "HEAD:main")
     sha = ada.head("main")
     words = f"`steps.train` reads vendor/lib: a submodule at {first[:12]}"
-    assert tracked_below(ada.clone)["vendor/lib"].startswith("submodule:")
+    assert tracked_from(ada.clone).seen["vendor/lib"].startswith("submodule:")
     problems = gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded.problems
     assert [problem.message.startswith(words) for problem in problems] == [True]
     code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
@@ -299,4 +299,4 @@ async def test_a_submodule_is_an_error_at_validate_plan_and_run(
 
 
 def test_outside_of_a_repository_nothing_is_absent(tmp_path: Path) -> None:
-    assert tracked_below(tmp_path) == {}
+    assert tracked_from(tmp_path).seen == {}

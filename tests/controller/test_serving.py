@@ -38,7 +38,8 @@ if rest[0] == "die":
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         said = {"model": open(model).read(), "name": os.path.basename(model), "rest": rest,
-                "token": os.environ.get("TOKEN"), "mode": os.environ.get("MODE")}
+                "token": os.environ.get("TOKEN"), "mode": os.environ.get("MODE"),
+                "told": os.environ.get("TOLD"), "old": os.environ.get("OLD")}
         content = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
@@ -52,7 +53,12 @@ http.server.HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 RELEASE = {
     "serve": {
         "run": f"{sys.executable} serve.py {{model}} {{port}} {{params.greeting}}",
-        "env": {"MODE": "fast"},
+        "env": {
+            "MODE": "fast",
+            "TOLD": "{root} {model} {host}:{port} {params.greeting}",
+            # As a spec of an older controller may have it, which knew no placeholders here.
+            "OLD": '{"a": {"b": 1}}',
+        },
         "secrets": ["TOKEN"],
         "answer_within": "90s",
         "idle": "5s",
@@ -117,12 +123,18 @@ async def test_a_version_is_served_from_its_model_with_its_parameters_and_secret
         seen = await ready(serving, deployer)
         async with httpx.AsyncClient(base_url=seen.address or "", trust_env=False) as client:
             said = (await client.get("/predict")).json()
+    told = said.pop("told").removesuffix(f" {greeting}").split()
+    (code,) = (tmp_path / "models").glob("*/code")
+    assert told[0] == str(code)
+    assert told[1].endswith("model.json")
+    assert told[2].startswith("127.0.0.1:")
     assert said == {
         "model": '{"mean": 2}',
         "name": "model.json",
         "rest": [greeting],
         "token": SECRET,
         "mode": "fast",
+        "old": '{"a": {"b": 1}}',
     }
 
 

@@ -190,11 +190,9 @@ def test_output_can_be_read_while_it_grows(processes: Processes, tmp_path: Path)
 
 
 def test_limits_are_in_force(processes: Processes, tmp_path: Path) -> None:
-    script = "ulimit -c; ulimit -v; nproc"
-    limits = {"memory_bytes": 512 * 1024 * 1024, "cpus": 1}
-    processes.start("step", sh(tmp_path, script, **limits))
+    processes.start("step", sh(tmp_path, "ulimit -c; nproc", cpus=1))
     end(processes, "step")
-    assert processes.log("step").read_text().split() == ["0", str(512 * 1024), "1"]
+    assert processes.log("step").read_text().split() == ["0", "1"]
 
 
 def test_more_processors_than_there_are_is_all_of_them(

@@ -11,12 +11,17 @@ from controller.machine.environments import promotion
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, WriteMode
 
-NUMBERS = range(1, 5)
+NUMBERS = range(1, 6)
 VERSIONS = {
     1: version(1),
     2: version(2),
     3: version(3, ("release.production.approval", "pull-request")),
     4: version(4, ("release.production.canary.on_inconclusive", "rollback")),
+    5: version(
+        5,
+        ("release.production.strategy", "blue-green"),
+        ("release.production.blue_green", {"keep_for": "2m"}),
+    ),
 }
 SLOW = 70.0
 
@@ -125,7 +130,8 @@ class Releases(RuleBasedStateMachine):
             rollout = env.rollout
             under_way = rollout.version.version if rollout and rollout.deployed else None
             assert deploy.stable == (env.stable.version if env.stable else None)
-            assert deploy.canary == under_way
+            kept = env.warm.version.version if env.warm and under_way is None else None
+            assert deploy.canary == (under_way or kept)
             assert deploy.canary_weight == 0 or (rollout and rollout.step >= 0)
         was = before.stable if before else None
         if env.stable != was and env.stable is not None:

@@ -206,20 +206,12 @@ def more_requests(state: State, signal: str) -> int | None:
 
     0 if it is there; None if a billion won't do, or while it can't be known (no bins yet).
     """
-    if signal in (CONTENT, SIZE):
-        if has_nothing_to_compare(state):
-            return 0
-        unknown = state.usual is None
-    else:
-        unknown = not _counts(signal) and state.bins is None
-    if unknown:
+    if signal in (CONTENT, SIZE) and has_nothing_to_compare(state):
+        return 0
+    if is_unknown(state, signal):
         return None
     rho = state.strata[-1].probability if state.strata else state.policy.share
-    each = [
-        Outcome(rho, canary, score, share * chance)
-        for canary, share in ((False, 1 - rho), (True, rho))
-        for score, chance in _expected(state, signal, canary)
-    ]
+    each = next_request(state, signal, rho)
     weights = safety_prior(state, signal)
     sofar = safety(state, signal, outcomes(state, signal))
     gains = safety(state, signal, each)
@@ -229,6 +221,22 @@ def more_requests(state: State, signal: str) -> int | None:
         return log_mixture(weights, ahead) >= -log(state.policy.false_promotion)
 
     return least(convinced)
+
+
+def is_unknown(state: State, signal: str) -> bool:
+    """Whether what stable's answers are like was not learned yet."""
+    if signal in (CONTENT, SIZE):
+        return state.usual is None
+    return not _counts(signal) and state.bins is None
+
+
+def next_request(state: State, signal: str, rho: float) -> list[Outcome]:
+    """What is to be expected of the next request at the canary's share `rho`."""
+    return [
+        Outcome(rho, canary, score, share * chance)
+        for canary, share in ((False, 1 - rho), (True, rho))
+        for score, chance in _expected(state, signal, canary)
+    ]
 
 
 def level(state: State) -> float:

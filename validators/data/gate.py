@@ -47,7 +47,7 @@ def judge(request: Request) -> Report:
         )
         checks, notes = _judged(suite.expectations, loaded, origin, provenance)
         checks = [*flaws, *loaded.checks, *checks]
-        notes = [_size(loaded, len(request.objects)), *loaded.notes, *notes]
+        notes = [_size(loaded, loaded.objects or len(request.objects)), *loaded.notes, *notes]
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")

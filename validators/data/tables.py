@@ -7,11 +7,13 @@ from typing import Any
 
 from specs.explain import nearest
 from specs.model import ColumnType
+from specs.snapshot import Snapshot
 from validators.data.agreement import Disagreement, agreed, together
 from validators.data.common_types import is_text
 from validators.data.files import Column, Part, Unreadable, read
 from validators.data.partitions import contradicted, partitions_of, with_partitions
 from validators.data.request import ObjectFile, Reading
+from validators.data.snapshots import empty, fitted, names_of, snapshot_of
 from validators.data.texts import words_of_null
 from validators.report import Check
 from validators.verdict import Verdict
@@ -31,6 +33,8 @@ class Loaded:
     """What is wrong with the objects themselves."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how they were read."""
+    objects: int = 0
+    """How many there are, but for the log of a table."""
 
 
 def load(
@@ -45,6 +49,9 @@ def load(
     """
     if not objects:
         return Loaded(checks=(_check("objects", "no object belongs to this dataset version"),))
+    snapshot = snapshot_of(objects)
+    if snapshot is not None:
+        return _of_snapshot(objects, snapshot, wanted, reading)
     broken: list[Check] = []
     parts: dict[str, Part] = {}
     doubled: dict[str, list[str]] = defaultdict(list)
@@ -74,6 +81,33 @@ def load(
         *_unknown_types(reading.types, names),
     ]
     return _joined(parts, names, reading, checks)
+
+
+def _of_snapshot(
+    objects: Sequence[ObjectFile],
+    snapshot: Snapshot,
+    wanted: frozenset[str] | None,
+    reading: Reading,
+) -> Loaded:
+    """The rows of a table: what is missing in its files is null, and no fault of theirs."""
+    broken: list[Check] = []
+    parts: dict[str, Part] = {}
+    for one in objects:
+        if one.key not in snapshot.files:
+            continue  # the log itself
+        try:
+            parts[one.key] = fitted(read(one, wanted, reading.nulls), one.key, snapshot, wanted)
+        except Unreadable as error:
+            broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
+    if broken:
+        return Loaded(checks=tuple(broken))
+    names = names_of(snapshot)
+    return _joined(
+        parts or {"": empty(snapshot, wanted)},
+        names,
+        reading,
+        _unknown_types(reading.types, names),
+    )
 
 
 def _joined(
@@ -112,7 +146,9 @@ def _joined(
     if not found and names:
         found[names[0]] = pa.nulls(rows)  # without a column there would be no rows
     every = (*checks, *clashes.values())
-    return Loaded(pa.table(found), tuple(names), frozenset(clashes), every, tuple(notes))
+    return Loaded(
+        pa.table(found), tuple(names), frozenset(clashes), every, tuple(notes), len(parts)
+    )
 
 
 def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:

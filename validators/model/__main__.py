@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from specs.metrics import ALIASES, METRICS
 from validators.model.gate import judge
-from validators.model.metrics import metric_names
 from validators.model.request import Request
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -63,7 +63,7 @@ def _first_of(error: ValidationError) -> str:
     if not place.endswith(".metric"):
         return ": ".join(part for part in (place, first["msg"]) if part)
     name = str(first["input"])[:40]
-    near = difflib.get_close_matches(name, metric_names(), n=1)
+    near = [ALIASES[name]] if name in ALIASES else difflib.get_close_matches(name, METRICS, n=1)
     return f"{place}: there is no metric {name}" + (f", did you mean {near[0]}" if near else "")
 
 

@@ -1,10 +1,10 @@
 """From a measurement and what the spec asks of it to the check that a reviewer reads."""
 
 from specs.gates import AbsoluteCheck, PairedCheck
+from specs.metrics import METRICS
 from validators.figures import signed, significant
 from validators.model.decide import Gain, non_inferior, rows_to_decide
 from validators.model.measure import UndefinedMetric
-from validators.model.metrics import METRICS
 from validators.model.study import Measurement
 from validators.report import Check, Interval, Location
 from validators.verdict import Verdict
@@ -73,6 +73,7 @@ def unanswered(
     subject: str | None,
     where: Location | None,
     found: Measurement | None = None,
+    next_step: str | None = None,
 ) -> Check:
     """A check without an answer; the message continues the name of the metric."""
     blocks = check.severity == "block"
@@ -86,6 +87,7 @@ def unanswered(
         baseline=found.baseline if found else None,
         n=found.n if found else None,
         blocks=blocks,
+        next_step=next_step,
         where=where,
     )
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from specs.gates import AbsoluteCheck, PairedCheck
+from specs.gates import PairedCheck
+from specs.metrics import METRICS, is_own, usual_metrics
 from validators.model.checks import (
     SpecCheck,
     answer,
@@ -11,8 +12,8 @@ from validators.model.checks import (
     unanswered,
 )
 from validators.model.measure import Outcome, UndefinedMetric, measure
-from validators.model.metrics import METRICS, standard_metrics
 from validators.model.opponent import Opponent, pair, their_rows
+from validators.model.own import judge_numbers
 from validators.model.per_value import per_value
 from validators.model.request import NoBaseline, NoCandidate, Request
 from validators.model.rows import Predictions, Unusable, in_one_type, load
@@ -29,12 +30,52 @@ CONFIDENCE = 0.95
 
 
 def judge(request: Request) -> Report:
-    """Put every check of the gate to the predictions. Reads the files that the request names."""
+    """Put every check of the gate to its evidence. Reads the files that the request names."""
+    parts = []
+    if request.gate.predictions is not None:
+        parts.append(_of_predictions(_without_numbers(request)))
+    if request.gate.metrics is not None:
+        parts.append(judge_numbers(request))
+    enforces = any(part.enforces for part in parts)
+    notes = [*_exam(request), *(note for part in parts for note in part.notes)]
+    if not enforces:
+        notes.append(
+            "No check of this gate can stop this candidate; a limit of its own would, such as "
+            f"at_least or at_most in {request.file}."
+        )
+    return parts[0].model_copy(
+        update={
+            "baseline": next((part.baseline for part in parts if part.baseline), ""),
+            "checks": tuple(check for part in parts for check in part.checks),
+            "enforces": enforces,
+            "notes": tuple(dict.fromkeys(notes)),
+            "metrics": tuple(one for part in reversed(parts) for one in part.metrics),
+        }
+    )
+
+
+def _without_numbers(request: Request) -> Request:
+    """The same with the checks that the predictions answer."""
+    places = [*request.where, *[None] * len(request.gate.checks)]
+    asked = [
+        (check, where)
+        for check, where in zip(request.gate.checks, places, strict=False)
+        if not is_own(check.metric)
+    ]
+    gate = request.gate.model_copy(update={"checks": tuple(check for check, _ in asked)})
+    where = tuple(where for _, where in asked if where is not None)
+    return request.model_copy(update={"gate": gate, "where": where})
+
+
+def _of_predictions(request: Request) -> Report:
     columns = _slice_columns(request)
     if isinstance(request.candidate, NoCandidate):
         return _not_there(request, request.candidate)
+    named = request.gate.columns
+    assert named is not None, "they go with predictions"
+    assert request.candidate is not None, "the request has what the gate names"
     try:
-        rows = load(request.candidate, request.gate.columns, columns)
+        rows = load(request.candidate, named, columns)
         theirs = their_rows(request, columns)
         tables = [rows, theirs] if isinstance(theirs, Predictions) else [rows]
         rows, *others = in_one_type(*tables)
@@ -67,7 +108,7 @@ def judge(request: Request) -> Report:
             *_screening(request, slices, opponent, measured),
             *too_good(candidate, opponent.same_rows),
         ),
-        enforces=_enforces(request),
+        enforces=request.enforces,
         provenance=request.provenance,
         notes=_notes(request, rows, slices, opponent, terms),
         metrics=tuple(_metrics(request, candidate, opponent.outcome, measured)),
@@ -153,7 +194,6 @@ def _unmeasured(request: Request, why: Check, reason: str) -> Report:
             ),
         ),
         provenance=request.provenance,
-        notes=_exam(request),
     )
 
 
@@ -167,7 +207,7 @@ def _wanted(
     """What to measure, and on which rows."""
     of_whole = [str(check.metric) for check in request.gate.checks if not check.slice]
     if opponent.outcome is not None:  # the table of metrics shows how sure each difference is
-        of_whole += standard_metrics(opponent.outcome.task)
+        of_whole += usual_metrics(opponent.outcome.task)
     wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(dict.fromkeys(of_whole)))]
     screened = [check.metric for check in _paired(request)] if opponent.outcome else []
     for name, column in slices.items():
@@ -229,16 +269,6 @@ def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
     )
 
 
-def _enforces(request: Request) -> bool:
-    """Whether a check can stop this candidate: a limit can, a comparison needs a true baseline."""
-    no_rival = isinstance(request.baseline, NoBaseline) and request.baseline.kind == "first_model"
-    return any(
-        check.severity == "block"
-        and (isinstance(check, AbsoluteCheck) or not (no_rival or request.same_model))
-        for check in request.gate.checks
-    )
-
-
 def _notes(
     request: Request,
     rows: Predictions,
@@ -246,16 +276,13 @@ def _notes(
     opponent: Opponent,
     terms: Terms,
 ) -> tuple[str, ...]:
-    notes = [*_exam(request), *terms.notes, *opponent.notes]
+    notes = [*terms.notes, *opponent.notes]
     if opponent.outcome is None:
         notes.append(f"Nothing was compared: {opponent.reason}.")
-    if not _enforces(request):
-        notes.append(
-            "No check of this gate can stop this candidate; a limit of its own would, such as "
-            f"at_least or at_most in {request.file}."
-        )
     by_class = any(METRICS[check.metric].needs == "class" for check in request.gate.checks)
-    if by_class and rows.prediction is None:
+    if by_class and rows.prediction is None and rows.scored is not None:
+        notes.append("The class with the highest score counts as the predicted one.")
+    elif by_class and rows.prediction is None:
         least = f"{request.gate.threshold:g}"
         notes.append(f"A score of {least} or more counts as class {terms.names[-1]}.")
     if opponent.same_rows is not None:
@@ -279,7 +306,7 @@ def _metrics(
     """What the checks name, then the usual metrics of the task as far as the columns allow."""
     found = []
     asked = [check.metric for check in request.gate.checks]
-    for name in dict.fromkeys([*asked, *standard_metrics(candidate.task)]):
+    for name in dict.fromkeys([*asked, *usual_metrics(candidate.task)]):
         values: list[float | None] = []
         reasons = []
         for who, rows in (("candidate", candidate), ("baseline", baseline)):

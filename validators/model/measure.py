@@ -1,15 +1,18 @@
 """The value of a metric on rows, by scikit-learn, and when it has none."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from validators.model.metrics import METRICS, Task
+from specs.metrics import METRICS, Task
 from validators.verdict import Verdict
 
 CALIBRATION_BINS = 10
+MOST_OFF_ONE = 0.02
+"""How far probabilities of several classes may be from the sum 1: some round them to two digits."""
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +39,12 @@ class Outcome:
     score: Floats | None = None
     said: Floats | None = None
     """The predicted class or value."""
-    names: tuple[str, str] = ("0", "1")
-    """What the two classes of binary classification are called."""
+    scores: Floats | None = None
+    """Of several classes: a column for each that has one."""
+    scored: tuple[int, ...] = ()
+    """The number of the class of each of these columns."""
+    names: tuple[str, ...] = ("0", "1")
+    """What the classes are called, by their numbers."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -49,6 +56,8 @@ class Outcome:
             label=self.label[rows],
             score=None if self.score is None else self.score[rows],
             said=None if self.said is None else self.said[rows],
+            scores=None if self.scores is None else self.scores[rows],
+            scored=self.scored,
             names=self.names,
         )
 
@@ -70,9 +79,12 @@ def measure(name: str, rows: Outcome) -> float:
 def _why_inapplicable(name: str, rows: Outcome) -> str | None:
     metric = METRICS[name]
     if rows.task not in metric.tasks:
-        return f"it measures {' or '.join(sorted(metric.tasks))}, and this is {rows.task}"
+        measured = " or ".join(sorted(task.words for task in metric.tasks))
+        return f"it measures {measured}, and this is {rows.task.words}"
     if metric.needs in ("class", "value"):
         return "there is no prediction column" if rows.said is None else None
+    if rows.task is Task.MULTICLASS:
+        return _why_no_scores(metric.needs == "probability", rows)
     if rows.score is None:
         return "there is no score column"
     outside = int(((rows.score < 0) | (rows.score > 1)).sum())
@@ -81,10 +93,31 @@ def _why_inapplicable(name: str, rows: Outcome) -> str | None:
     return None
 
 
+def _why_no_scores(probabilities: bool, rows: Outcome) -> str | None:
+    """Why the scores of several classes cannot be used; None if they can."""
+    if rows.scores is None:
+        return "there are no score columns of the classes"
+    if not probabilities:
+        return None
+    outside = int(((rows.scores < 0) | (rows.scores > 1)).any(axis=1).sum())
+    if outside:
+        return f"{outside:,} rows have scores outside 0 to 1, so they are no probabilities"
+    sums = rows.scores.sum(axis=1)
+    apart = int((np.abs(sums - 1) > MOST_OFF_ONE).sum())
+    if apart:
+        return (
+            f"the scores of {apart:,} rows do not sum to 1 (from {sums.min():.4g} to "
+            f"{sums.max():.4g}), so they are no probabilities of the classes"
+        )
+    return None
+
+
 def _why_degenerate(name: str, rows: Outcome) -> str | None:
     label, said = rows.label, rows.said
     if not len(rows):
         return "there are no rows"
+    if name.startswith("roc_auc_ovr"):
+        return _why_no_rest(rows, each=name == "roc_auc_ovr")
     if rows.task is Task.BINARY:
         positives, (no, yes) = int(label.sum()), rows.names
         if name in ("roc_auc", "balanced_accuracy") and positives in (0, len(rows)):
@@ -103,6 +136,16 @@ def _why_degenerate(name: str, rows: Outcome) -> str | None:
     return None
 
 
+def _why_no_rest(rows: Outcome, *, each: bool) -> str | None:
+    """Why a class cannot be told from the rest. Where each class counts alike, each has to have
+    labels; scikit-learn leaves the value of one without undefined, too."""
+    if np.ptp(rows.label) == 0:
+        return f"all {len(rows):,} labels are {rows.names[int(rows.label[0])]}"
+    labels = set(np.unique(rows.label).tolist())
+    without = [number for number in rows.scored if each and number not in labels]
+    return f"no label is {rows.names[without[0]]}, which has scores" if without else None
+
+
 def _compute(name: str, rows: Outcome) -> float:
     from sklearn import metrics as sk
 
@@ -110,7 +153,7 @@ def _compute(name: str, rows: Outcome) -> float:
     functions: dict[str, Any] = {
         "roc_auc": lambda: sk.roc_auc_score(label, score),
         "average_precision": lambda: sk.average_precision_score(label, score),
-        "log_loss": lambda: sk.log_loss(label, score, labels=[0.0, 1.0]),
+        "log_loss": lambda: log_losses(rows).mean(),
         "brier_score": lambda: sk.brier_score_loss(label, score, pos_label=1),
         "expected_calibration_error": lambda: _calibration_error(rows),
         "accuracy": lambda: sk.accuracy_score(label, said),
@@ -118,13 +161,51 @@ def _compute(name: str, rows: Outcome) -> float:
         "precision": lambda: sk.precision_score(label, said),
         "recall": lambda: sk.recall_score(label, said),
         "f1": lambda: sk.f1_score(label, said),
-        "f1_macro": lambda: sk.f1_score(label, said, average="macro"),
+        "roc_auc_ovr": lambda: _one_against_rest(rows, weighted=False),
+        "roc_auc_ovr_weighted": lambda: _one_against_rest(rows, weighted=True),
         "mean_absolute_error": lambda: sk.mean_absolute_error(label, said),
         "root_mean_squared_error": lambda: sk.root_mean_squared_error(label, said),
         "mean_absolute_percentage_error": lambda: sk.mean_absolute_percentage_error(label, said),
         "r2": lambda: sk.r2_score(label, said),
     }
+    for kind, of in (
+        ("f1", sk.f1_score),
+        ("precision", sk.precision_score),
+        ("recall", sk.recall_score),
+    ):
+        for average in ("macro", "weighted"):
+            functions[f"{kind}_{average}"] = partial(
+                of, label, said, average=average, zero_division=0
+            )
     return float(functions[name]())
+
+
+def log_losses(rows: Outcome) -> Floats:
+    """Of each row: -ln of the probability of its class, never nearer to 0 or 1 than a float64 can
+    tell. scikit-learn has the same and warns of sums that rounding makes differ from 1."""
+    smallest = np.finfo(np.float64).eps
+    if rows.task is Task.MULTICLASS:
+        assert rows.scores is not None
+        at = np.searchsorted(np.array(rows.scored), rows.label.astype(np.intp))
+        of_class = rows.scores[np.arange(len(rows)), at]
+    else:
+        assert rows.score is not None
+        of_class = np.where(rows.label == 1, rows.score, 1 - rows.score)
+    return np.asarray(-np.log(np.clip(of_class, smallest, 1 - smallest)))
+
+
+def _one_against_rest(rows: Outcome, *, weighted: bool) -> float:
+    """The mean of the ROC AUC of each class; by its labels, one without does not count."""
+    from sklearn.metrics import roc_auc_score
+
+    assert rows.scores is not None
+    classes = [rows.label == number for number in rows.scored]
+    weights = [float(of.sum()) if weighted else 1.0 for of in classes]
+    values = [
+        roc_auc_score(of, rows.scores[:, at]) if weight else 0.0
+        for at, (of, weight) in enumerate(zip(classes, weights, strict=True))
+    ]
+    return float(np.average(values, weights=weights))
 
 
 def _balanced_accuracy(rows: Outcome) -> float:

@@ -1,7 +1,8 @@
 """Whom the candidate is compared with, and what is said if that is nobody."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
@@ -9,8 +10,12 @@ from validators.model.categories import Categories
 from validators.model.measure import Outcome
 from validators.model.request import NoBaseline, Request
 from validators.model.rows import Predictions, Unusable, load, why_unpaired
-from validators.model.tasks import Terms, outcome
+from validators.model.tasks import Terms, listed, outcome, unscored
 from validators.verdict import Verdict
+
+SAME_MODEL: Final = (
+    "the candidate is the baseline (same digest), and a model is never worse than itself"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Opponent:
 def their_rows(request: Request, slices: Sequence[str]) -> Predictions | Opponent:
     """The baseline's predictions, or what is said without them."""
     baseline, columns = request.baseline, request.gate.columns
+    assert columns is not None, "there are predictions"
     if isinstance(baseline, NoBaseline):
         if baseline.kind == "first_model":
             return Opponent(
@@ -57,14 +63,19 @@ def pair(
 ) -> Opponent:
     """Hold the baseline's predictions against the candidate's."""
     try:
-        opposed = outcome(theirs, terms, request.gate.threshold)
+        opposed = outcome(theirs, terms, request.gate.threshold, of_baseline=True)
     except Unusable as problem:
         return _unusable(problem)
     unpaired = why_unpaired(rows, theirs)
     if unpaired:
         vouched = theirs.slices if rows.keys.equals(theirs.keys) else {}
         return Opponent(verdict=unpaired.verdict, reason=str(unpaired), slices=vouched, apart=True)
-    return _paired(request, candidate, opposed, theirs.slices)
+    found = _paired(request, candidate, opposed, theirs.slices)
+    unknown = unscored(theirs)
+    if not unknown:
+        return found
+    note = f"The baseline has no scores of {listed(unknown)}: it gave them a score of 0."
+    return replace(found, notes=(*found.notes, note))
 
 
 def _paired(
@@ -76,13 +87,12 @@ def _paired(
         same = "Candidate and baseline predict the same on every row; is it the model you mean?"
         notes = () if different else (same,)
         return Opponent(opposed, notes=notes, same_rows=opposed, slices=slices)
-    reason = "the candidate is the baseline (same digest), and a model is never worse than itself"
     unsteady = (
         f"The same model predicted differently on {different:,} of {len(candidate):,} rows: its "
         "evaluation is not deterministic, or is not the baseline's."
     )
     notes = (unsteady,) if different else ()
-    return Opponent(reason=reason, notes=notes, same_rows=opposed, slices=slices)
+    return Opponent(reason=SAME_MODEL, notes=notes, same_rows=opposed, slices=slices)
 
 
 def _different(one: Outcome, other: Outcome) -> int:

@@ -1,11 +1,11 @@
-"""What the model gate is asked: two tables of predictions and what has to hold."""
+"""What the model gate is asked: two tables of predictions, or numbers, and what has to hold."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from specs.gates import ModelGate
+from specs.gates import AbsoluteCheck, ModelGate
 from validators.report import Location, Value
 
 
@@ -13,6 +13,15 @@ class BaselinePredictions(Value):
     """The baseline ran on the candidate's data, and this is what it said."""
 
     kind: Literal["predictions"] = "predictions"
+    path: Path
+    subject: str
+    """The model version in production."""
+
+
+class BaselineNumbers(Value):
+    """The baseline's own evaluation wrote numbers about it, on the candidate's data."""
+
+    kind: Literal["numbers"] = "numbers"
     path: Path
     subject: str
     """The model version in production."""
@@ -43,11 +52,19 @@ class Request(Value):
 
     subject: str
     """The model version that is judged."""
-    candidate: Path | NoCandidate
+    candidate: Path | NoCandidate | None = None
+    """The predictions; None where the gate names none."""
+    numbers: Path | NoCandidate | None = None
+    """The numbers of the team's own; None where the gate names none."""
     exam: str = ""
     """Whose evaluation made the predictions, where that is not the candidate's own: `the
     evaluation of main (3fa9c1d), on its data`."""
     baseline: Annotated[BaselinePredictions | NoBaseline, Field(discriminator="kind")]
+    """Of predictions; where the gate names none, why there is nobody to compare with."""
+    baseline_numbers: Annotated[
+        BaselineNumbers | NoBaseline | None, Field(discriminator="kind")
+    ] = None
+    """The same of numbers; None where there is as little as of predictions."""
     same_model: bool = False
     """Whether candidate and baseline have the same digest."""
     gate: ModelGate
@@ -60,3 +77,13 @@ class Request(Value):
     """At least so many; a confidence above 0.95 takes more, so that its tails are populated."""
     provenance: dict[str, str] = Field(default={})
     """Digests and versions that the verdict holds for, by name."""
+
+    @property
+    def enforces(self) -> bool:
+        """Whether a check can stop this candidate: a comparison needs a true baseline."""
+        no_rival = isinstance(self.baseline, NoBaseline) and self.baseline.kind == "first_model"
+        return any(
+            check.severity == "block"
+            and (isinstance(check, AbsoluteCheck) or not (no_rival or self.same_model))
+            for check in self.gate.checks
+        )

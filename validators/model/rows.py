@@ -1,9 +1,9 @@
 """Reading predictions and pairing them by key. What does not fit is counted and named."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+FEWEST_CLASSES: Final = 2
+"""That have scores each: one score alone is of two classes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """One row per example, in the order of the key: the order of the file carries no meaning."""
@@ -31,6 +35,10 @@ class Predictions:
     slices: dict[str, "Categories"]
     types: str = ""
     """Of label and prediction where they differ: the end of a sentence."""
+    scored: Values | None = None
+    """The classes that have scores, as the columns' names say them."""
+    scores: NDArray[np.float64] | None = None
+    """A column for each of these."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -46,6 +54,8 @@ class Predictions:
                 name: Categories(of.values, of.codes[mask]) for name, of in self.slices.items()
             },
             types=self.types,
+            scored=self.scored,
+            scores=None if self.scores is None else self.scores[mask],
         )
 
 
@@ -69,17 +79,18 @@ def load(
     """
     import pyarrow.compute as pc
 
-    part = _read(path, columns, slices, if_there)
+    part, by_class = _read(path, columns, slices, if_there)
     if not part.rows:
         raise Unusable("there are no rows", Verdict.INCONCLUSIVE)
-    table = _settled(part, columns)
-    problems = _problems_of(table, columns)
+    table = _settled(part, columns, by_class)
+    problems = _problems_of(table, columns, by_class)
     if problems:
         raise Unusable("; ".join(problems))
     order = pc.sort_indices(table[columns.key])
     table = table.take(order)
     label = as_numbers(_array(table[columns.label]))
     said = as_numbers(_array(table[columns.prediction])) if columns.prediction else None
+    scores = [_floats(table[name]) for name in by_class.values()]
     return Predictions(
         keys=table[columns.key],
         label=label,
@@ -91,10 +102,12 @@ def load(
             for name in slices
             if name in part.columns
         },
+        scored=as_numbers(np.array(list(by_class), object)) if by_class else None,
+        scores=np.stack([one for one in scores if one is not None], axis=1) if by_class else None,
     )
 
 
-def _settled(part: Part, columns: Columns) -> "pa.Table":
+def _settled(part: Part, columns: Columns, by_class: Mapping[str, str]) -> "pa.Table":
     """The columns but for the slices, each as what it is for; one that is two things is a label or
     prediction first."""
     import pyarrow as pa
@@ -102,6 +115,8 @@ def _settled(part: Part, columns: Columns) -> "pa.Table":
     found = {columns.key: _plain_keys(key_of(part.columns[columns.key]))}
     if columns.score:
         found[columns.score] = numbers_of(part.columns[columns.score])
+    for scored in by_class.values():
+        found[scored] = numbers_of(part.columns[scored])
     for name in (columns.label, columns.prediction):
         if name:
             found[name] = values_of(part.columns[name])
@@ -109,14 +124,20 @@ def _settled(part: Part, columns: Columns) -> "pa.Table":
 
 
 def in_one_type(*tables: Predictions) -> tuple[Predictions, ...]:
-    """The tables with labels and predictions such that the same value is equal in all of them."""
-    said = [table.prediction for table in tables if table.prediction is not None]
-    columns = iter(alike(*(table.label for table in tables), *said))
-    labels = [next(columns) for _ in tables]
-    return tuple(
-        replace(table, label=label, prediction=None if table.prediction is None else next(columns))
-        for table, label in zip(tables, labels, strict=True)
-    )
+    """The tables with labels, predictions and classes with scores such that the same value is equal
+    in all of them."""
+    named = ("label", "prediction", "scored")
+    there = [
+        (table, name)
+        for name in named
+        for table in range(len(tables))
+        if getattr(tables[table], name) is not None
+    ]
+    columns = alike(*(getattr(tables[table], name) for table, name in there))
+    settled: list[dict[str, Any]] = [{} for _ in tables]
+    for (table, name), values in zip(there, columns, strict=True):
+        settled[table][name] = values
+    return tuple(replace(table, **of) for table, of in zip(tables, settled, strict=True))
 
 
 def _types(label: Values, said: Values) -> str:
@@ -181,7 +202,10 @@ def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
     return [f"about {what} of {_count(n, 'row')}" for what, n in sorted(counts.items()) if n]
 
 
-def _read(path: Path, columns: Columns, slices: Sequence[str], if_there: bool) -> Part:
+def _read(
+    path: Path, columns: Columns, slices: Sequence[str], if_there: bool
+) -> tuple[Part, dict[str, str]]:
+    """What the file holds of the named columns, and the columns with scores by their classes."""
     named = (columns.key, columns.label, columns.score, columns.prediction)
     needed = list(dict.fromkeys(name for name in named if name))
     try:
@@ -190,13 +214,42 @@ def _read(path: Path, columns: Columns, slices: Sequence[str], if_there: bool) -
         if not start.strip():
             raise Unusable("the file is empty", Verdict.INCONCLUSIVE)
         part = read(path, start, frozenset((*needed, *slices)))
+        by_class = _by_class(columns, part.header)
+        if by_class:  # which columns these are, only the file says
+            wanted = frozenset((*needed, *slices, *by_class.values()))
+            part = read(path, start, wanted)
     except OSError as error:
         raise Unusable(f"the file cannot be read: {error.strerror or error}") from error
     except Unreadable as error:
         raise Unusable(f"the file {error.why}") from error
     if part.rows or part.header:
+        needed += by_class.values()
         _require(needed if if_there else [*needed, *slices], part.header)
-    return part
+        if columns.scores is not None and len(by_class) < FEWEST_CLASSES:
+            raise Unusable(
+                f"scores of several classes are in several columns, and {len(by_class)} "
+                f"{'is' if len(by_class) == 1 else 'are'} named {columns.scores}; there are "
+                f"{', '.join(sorted(part.header)[:20])}"
+            )
+    return part, by_class
+
+
+def _by_class(columns: Columns, header: Sequence[str]) -> dict[str, str]:
+    """The columns with scores, by the class that each is of."""
+    if columns.scores is None:
+        return {}
+    if not isinstance(columns.scores, str):
+        return dict(columns.scores)
+    before, _, after = columns.scores.partition("*")
+    others = {columns.key, columns.label, columns.prediction}
+    return {
+        name[len(before) : len(name) - len(after)]: name
+        for name in header
+        if name.startswith(before)
+        and name.endswith(after)
+        and len(name) > len(before) + len(after)
+        and name not in others
+    }
 
 
 def _require(wanted: Sequence[str], found: Sequence[str]) -> None:
@@ -222,7 +275,7 @@ def _plain_keys(keys: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return keys.cast(kind)
 
 
-def _problems_of(table: "pa.Table", columns: Columns) -> list[str]:
+def _problems_of(table: "pa.Table", columns: Columns, by_class: Mapping[str, str]) -> list[str]:
     import pyarrow.compute as pc
 
     problems = []
@@ -232,12 +285,13 @@ def _problems_of(table: "pa.Table", columns: Columns) -> list[str]:
     doubles = len(keys) - keys.null_count - pc.count_distinct(keys, mode="only_valid").as_py()
     if doubles:
         problems.append(f"{_count(doubles, 'row')} with a key ({columns.key}) that came before")
-    for name in (columns.label, columns.score, columns.prediction):
+    scores = {columns.score, *by_class.values()}
+    for name in (columns.label, columns.score, columns.prediction, *by_class.values()):
         if name is None:
             continue
         values = table[name]
         numbers = _floats(values)
-        if name == columns.score and numbers is None:
+        if name in scores and numbers is None:
             problems.append(f"{name} is of type {values.type}, expected a number")
             continue
         bad = values.null_count if numbers is None else int((~np.isfinite(numbers)).sum())

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from specs.gates import PairedCheck
+from specs.metrics import METRICS
 from validators.model.categories import Categories, names_of
 from validators.model.checks import comparison, difference, difference_interval
 from validators.model.decide import holm, p_worse
 from validators.model.measure import Outcome, UndefinedMetric
-from validators.model.metrics import METRICS
 from validators.model.study import Measurement, Study, Subset, why_too_few
 from validators.report import Check
 from validators.verdict import Verdict

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from specs.metrics import METRICS, Task
 from validators.model.decide import Gain, unseen_difference
 from validators.model.measure import Floats, Outcome, UndefinedMetric, measure
-from validators.model.metrics import METRICS, Task
 from validators.model.resample import Job, Replicate, resample
 from validators.model.weighted import weighted
 from validators.report import Interval
@@ -122,7 +122,8 @@ def _measure(name: str, ours: Outcome, theirs: Outcome | None) -> Measurement | 
             reference = measure(name, theirs)
         except UndefinedMetric as undefined:
             why_none = undefined
-    return Measurement(name, len(ours), value, reference, why_none, why_too_few(ours))
+    too_few = why_too_few(ours) or _why_rare(name, ours)
+    return Measurement(name, len(ours), value, reference, why_none, too_few)
 
 
 def _with_replicates(measured: Measurement, drawn: Floats) -> Measurement:
@@ -146,6 +147,17 @@ def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
         rarer = rows.names[positives == fewer]
         return f"{fewer} labels are {rarer}, at least {FEWEST_OF_A_CLASS} are needed"
     return None
+
+
+def _why_rare(name: str, rows: Outcome) -> str | None:
+    """Why a mean in which each class counts alike rests on too few rows of one; None if on none."""
+    if rows.task is not Task.MULTICLASS or not METRICS[name].by_class:
+        return None
+    numbers, counts = np.unique(rows.label, return_counts=True)
+    if counts.min() >= FEWEST_OF_A_CLASS:
+        return None
+    rarest = rows.names[int(numbers[counts.argmin()])]
+    return f"{counts.min():,} labels are {rarest}, at least {FEWEST_OF_A_CLASS} are needed"
 
 
 def resamples_for(confidences: list[float], least: int) -> int:

@@ -23,9 +23,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from specs.metrics import METRICS, Task
 from validators.figures import percent, significant
 from validators.model.measure import Outcome, UndefinedMetric, measure
-from validators.model.metrics import METRICS, Task
 from validators.model.study import why_too_few
 from validators.report import Check
 from validators.verdict import Verdict

@@ -9,10 +9,10 @@ import numpy as np
 
 from specs.base import Scalar
 from specs.gates import ModelGate
+from specs.metrics import Task, tasks_left
 from validators.model.categories import names_of
 from validators.model.classes import Values, alike, as_floats, as_numbers, shown
 from validators.model.measure import Floats, Outcome
-from validators.model.metrics import Task, tasks_left
 from validators.model.rows import Predictions, Unusable
 
 MOST_CLASSES: Final = 100
@@ -62,21 +62,25 @@ def terms_of(gate: ModelGate, file: str, tables: Sequence[Predictions]) -> Terms
         terms = _binary(gate, place, tables)
     if not why:
         return terms
-    guess = f"The task was guessed to be {task}: {why}. `task: {task.name.lower()}` {place} says so"
+    guess = f"The task was guessed to be {task.words}: {why}. `task: {task}` {place} says so"
     return replace(terms, notes=(f"{guess}, or another what it is.", *terms.notes))
 
 
-def outcome(rows: Predictions, terms: Terms, threshold: float) -> Outcome:
+def outcome(
+    rows: Predictions, terms: Terms, threshold: float, *, of_baseline: bool = False
+) -> Outcome:
     """Predictions as the metrics of the task take them. A score from `threshold` on counts as the
-    positive class.
+    positive class. A baseline may not know a class yet that labels have, and gives it 0 then.
 
-    Raises Unusable if a label or prediction is none of the classes, or no number in regression.
+    Raises Unusable if a label or prediction is none of the classes, or no number in regression; or
+    if labels have a class without scores where others have some.
     """
     read = _number if terms.task is Task.REGRESSION else _class
     label = read("label", rows.label, rows, terms)
     said = None if rows.prediction is None else read("prediction", rows.prediction, rows, terms)
     if terms.task is Task.MULTICLASS:
-        return Outcome(terms.task, label, said=said)
+        known = _with_unknown(rows) if of_baseline else rows
+        return _of_several(label, said, known, terms)
     if said is None and rows.score is not None:
         by_score = (rows.score >= threshold).astype(np.float64)
         said = by_score if terms.task is Task.BINARY else rows.score
@@ -87,19 +91,66 @@ def outcome(rows: Predictions, terms: Terms, threshold: float) -> Outcome:
     return Outcome(terms.task, label, score=rows.score, said=said, names=names)
 
 
+def unscored(rows: Predictions) -> list[object]:
+    """The classes that labels have and no column has the scores of, where others have some."""
+    if rows.scored is None:
+        return []
+    known = set(rows.scored.tolist())
+    return [one for one in np.unique(rows.label).tolist() if one not in known]
+
+
+def _with_unknown(rows: Predictions) -> Predictions:
+    """With the score 0 in every row for the classes that it has no scores of."""
+    lacks = unscored(rows)
+    if not lacks or rows.scored is None or rows.scores is None:
+        return rows
+    scored = np.concatenate([rows.scored, np.array(lacks, rows.scored.dtype)])
+    return replace(rows, scored=scored, scores=np.pad(rows.scores, ((0, 0), (0, len(lacks)))))
+
+
+def _of_several(label: Floats, said: Floats | None, rows: Predictions, terms: Terms) -> Outcome:
+    """With the scores of each class, if there are any; without predictions, the class with the
+    highest was predicted, of those with the same the first."""
+    names = tuple(terms.names)
+    if rows.scored is None or rows.scores is None:
+        return Outcome(terms.task, label, said=said, names=names)
+    if without := unscored(rows):
+        one = len(without) == 1
+        raise Unusable(
+            f"{listed(without)} {'is a label' if one else 'are labels'} and no column has the "
+            f"scores of {'it' if one else 'them'}; those of {listed(rows.scored.tolist())} have "
+            f"one{rows.types}"
+        )
+    numbers = {one: number for number, one in enumerate(terms.classes)}
+    of_columns = np.array([numbers[one] for one in rows.scored.tolist()])
+    order = np.argsort(of_columns)
+    scored, scores = of_columns[order], rows.scores[:, order]
+    if len(np.unique(scored)) < len(scored):
+        raise Unusable(f"two columns have scores of one class of {listed(rows.scored.tolist())}")
+    if said is None:
+        said = scored[scores.argmax(axis=1)].astype(np.float64)
+    return Outcome(
+        terms.task, label, said=said, scores=scores, scored=tuple(scored.tolist()), names=names
+    )
+
+
 def _task(gate: ModelGate, tables: Sequence[Predictions]) -> tuple[Task, str]:
     """The task, and why it was guessed if nothing says it."""
     if gate.task is not None:
         return Task[gate.task.upper()], ""
+    columns = gate.columns
+    assert columns is not None, "there are predictions"
     if gate.positive is not None:
         return Task.BINARY, ""
-    possible = tasks_left(check.metric for check in gate.checks)
+    if columns.scores is not None:
+        return Task.MULTICLASS, ""
+    possible = tasks_left([check.metric for check in gate.checks], columns.named)
     if len(possible) == 1:
         return next(iter(possible)), ""
-    if gate.columns.prediction is None:
+    if columns.prediction is None:
         return Task.BINARY, "there are scores, and no column of predictions"
     found = _occurring(tables)
-    why = f"labels and predictions are {_listed(found)}"
+    why = f"labels and predictions are {listed(found)}"
     if _usual(found) is not None:
         return Task.BINARY, why
     unclear = ", and nothing says which of the two is positive" if len(found) == 2 else ""
@@ -107,9 +158,10 @@ def _task(gate: ModelGate, tables: Sequence[Predictions]) -> tuple[Task, str]:
 
 
 def _occurring(tables: Sequence[Predictions]) -> tuple[object, ...]:
-    """All that is a label or a prediction, in order."""
+    """All that is a label or a prediction, or has scores, in order."""
     columns = [table.label for table in tables]
-    columns += [table.prediction for table in tables if table.prediction is not None]
+    for table in tables:
+        columns += [each for each in (table.prediction, table.scored) if each is not None]
     return tuple(np.unique(np.concatenate([np.unique(values) for values in columns])).tolist())
 
 
@@ -186,7 +238,7 @@ def _class(name: str, values: Values, rows: Predictions, terms: Terms) -> Floats
     strays = [one for one in found.tolist() if one not in numbers]
     if strays:
         raise Unusable(
-            f"the {name} has values other than {_listed(terms.classes)}: {_listed(strays)}"
+            f"the {name} has values other than {listed(terms.classes)}: {listed(strays)}"
             f"{rows.types}"
         )
     return np.array([numbers[one] for one in found.tolist()], np.float64)[codes]
@@ -204,10 +256,10 @@ def _names(values: Sequence[object]) -> list[str]:
 
 
 def _are(values: Sequence[object]) -> str:
-    return f"{'is' if len(values) == 1 else 'are'} {_listed(values)}"
+    return f"{'is' if len(values) == 1 else 'are'} {listed(values)}"
 
 
-def _listed(values: Sequence[object]) -> str:
+def listed(values: Sequence[object]) -> str:
     """`a, b and c`, or how many where nobody would read them all."""
     if len(values) > _MOST_NAMED:
         return f"{len(values):,} different values"

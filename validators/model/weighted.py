@@ -10,8 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from validators.model.measure import CALIBRATION_BINS, Floats, Outcome, calibration_bin
-from validators.model.metrics import Task
+from validators.model.measure import (
+    CALIBRATION_BINS,
+    Floats,
+    Outcome,
+    calibration_bin,
+    log_losses,
+)
 from validators.model.resample import Replicate, Weights
 
 
@@ -24,8 +29,13 @@ def weighted(name: str, rows: Outcome) -> Replicate:
 
 
 def _roc_auc(rows: Outcome) -> Replicate:
+    assert rows.score is not None
+    return _area(rows.label == 1, rows.score)
+
+
+def _area(positive: NDArray[np.bool_], score: Floats) -> Replicate:
     """The share of (positive, negative) pairs in the right order, ties counting half."""
-    ranked = _Ranked.of(rows)
+    ranked = _Ranked.of(positive, score)
 
     def replicate(weights: Weights) -> Floats:
         below = _cumulated(weights, ranked.negatives)
@@ -37,9 +47,31 @@ def _roc_auc(rows: Outcome) -> Replicate:
     return replicate
 
 
+def _against_rest(*, weighted: bool) -> Callable[[Outcome], Replicate]:
+    """The mean of the areas of the classes; NaN where each counts and one has lost all labels."""
+
+    def form(rows: Outcome) -> Replicate:
+        assert rows.scores is not None
+        classes = [rows.label == number for number in rows.scored]
+        areas = [_area(of, rows.scores[:, at]) for at, of in enumerate(classes)]
+        labels = np.stack(classes, axis=1).astype(np.float64)
+
+        def replicate(weights: Weights) -> Floats:
+            values = np.stack([area(weights) for area in areas], axis=1)
+            if not weighted:
+                return np.asarray(values.mean(axis=1))
+            count = weights.reals @ labels
+            return np.asarray(np.where(count > 0, values * count, 0).sum(axis=1) / weights.total)
+
+        return replicate
+
+    return form
+
+
 def _average_precision(rows: Outcome) -> Replicate:
     """The mean over positives of the precision at their score."""
-    ranked = _Ranked.of(rows)
+    assert rows.score is not None
+    ranked = _Ranked.of(rows.label == 1, rows.score)
 
     def replicate(weights: Weights) -> Floats:
         false = _cumulated(weights, ranked.negatives)
@@ -67,12 +99,11 @@ class _Ranked:
     """For each positive: how many positives score less."""
 
     @classmethod
-    def of(cls, rows: Outcome) -> "_Ranked":
-        assert rows.score is not None
-        order = np.argsort(rows.score)
-        is_positive = rows.label[order] == 1
+    def of(cls, positive: NDArray[np.bool_], score: Floats) -> "_Ranked":
+        order = np.argsort(score)
+        is_positive = positive[order]
         positives, negatives = order[is_positive], order[~is_positive]
-        high, low = rows.score[positives], rows.score[negatives]
+        high, low = score[positives], score[negatives]
         return cls(
             positives,
             negatives,
@@ -95,13 +126,6 @@ def _mean(loss: Callable[[Outcome], Floats]) -> Callable[[Outcome], Replicate]:
         return lambda weights: weights.reals @ losses / weights.total
 
     return form
-
-
-def _log_losses(rows: Outcome) -> Floats:
-    assert rows.score is not None
-    smallest = np.finfo(np.float64).eps
-    score = np.clip(rows.score, smallest, 1 - smallest)
-    return np.asarray(-np.log(np.where(rows.label == 1, score, 1 - score)))
 
 
 def _square(of: Floats | None, label: Floats) -> Floats:
@@ -146,26 +170,69 @@ class _Confusion:
     true: Floats
 
 
-def _of_classes(combine: Callable[[_Confusion], Floats]) -> Callable[[Outcome], Replicate]:
-    """A metric of the confusion of classes.
+_Classes = Callable[[Outcome], Floats]
 
-    In binary classification the class is 1 alone, except for the mean over both.
-    """
+
+def _positive(_: Outcome) -> Floats:
+    return np.array([1.0])
+
+
+def _labelled(rows: Outcome) -> Floats:
+    return np.unique(rows.label)
+
+
+def _all(rows: Outcome) -> Floats:
+    """Those that a label or a prediction has."""
+    assert rows.said is not None
+    return np.union1d(rows.label, rows.said)
+
+
+def _of_classes(
+    combine: Callable[[_Confusion], Floats], classes_of: _Classes
+) -> Callable[[Outcome], Replicate]:
+    """A metric of the confusion of some classes."""
 
     def form(rows: Outcome) -> Replicate:
         assert rows.said is not None
-        said, label = rows.said, rows.label
-        if combine is _mean_recall:
-            classes = np.unique(label)
-        elif rows.task is Task.MULTICLASS:
-            classes = np.union1d(label, said)
-        else:
-            classes = np.array([1.0])
-        is_said, is_label = said[:, None] == classes, label[:, None] == classes
+        classes = classes_of(rows)
+        is_said, is_label = rows.said[:, None] == classes, rows.label[:, None] == classes
         columns = np.hstack([is_said & is_label, is_said, is_label]).astype(np.float64)
         return lambda weights: combine(_Confusion(*np.split(weights.reals @ columns, 3, axis=1)))
 
     return form
+
+
+def _macro(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], Floats]:
+    """Each class counting alike. NaN if a replicate has lost a class, labels and predictions."""
+
+    def combine(of: _Confusion) -> Floats:
+        there = of.predicted + of.true > 0
+        return np.asarray(np.where(there, by_class(of), np.nan).mean(axis=1))
+
+    return combine
+
+
+def _by_labels(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], Floats]:
+    """Each class by its number of labels."""
+
+    def combine(of: _Confusion) -> Floats:
+        return np.asarray((by_class(of) * of.true).sum(axis=1) / of.true.sum(axis=1))
+
+    return combine
+
+
+def _precisions(of: _Confusion) -> Floats:
+    """0 for a class that is never predicted, as scikit-learn has it."""
+    return np.asarray(of.hit / np.maximum(of.predicted, 1))
+
+
+def _recalls(of: _Confusion) -> Floats:
+    """0 for a class that is only predicted, as scikit-learn has it."""
+    return np.asarray(of.hit / np.maximum(of.true, 1))
+
+
+def _f1s(of: _Confusion) -> Floats:
+    return np.asarray(2 * of.hit / np.maximum(of.predicted + of.true, 1))
 
 
 def _mean_recall(of: _Confusion) -> Floats:
@@ -182,7 +249,7 @@ def _recall(of: _Confusion) -> Floats:
 
 
 def _f1(of: _Confusion) -> Floats:
-    return np.asarray((2 * of.hit / (of.predicted + of.true)).mean(axis=1))
+    return np.asarray((2 * of.hit / (of.predicted + of.true))[:, 0])
 
 
 def _hits(rows: Outcome) -> Floats:
@@ -192,15 +259,22 @@ def _hits(rows: Outcome) -> Floats:
 _FORMS: dict[str, Callable[[Outcome], Replicate]] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
-    "log_loss": _mean(_log_losses),
+    "log_loss": _mean(log_losses),
     "brier_score": _mean(lambda rows: _square(rows.score, rows.label)),
     "expected_calibration_error": _calibration,
     "accuracy": _mean(_hits),
-    "balanced_accuracy": _of_classes(_mean_recall),
-    "precision": _of_classes(_precision),
-    "recall": _of_classes(_recall),
-    "f1": _of_classes(_f1),
-    "f1_macro": _of_classes(_f1),
+    "balanced_accuracy": _of_classes(_mean_recall, _labelled),
+    "precision": _of_classes(_precision, _positive),
+    "recall": _of_classes(_recall, _positive),
+    "f1": _of_classes(_f1, _positive),
+    "f1_macro": _of_classes(_macro(_f1s), _all),
+    "f1_weighted": _of_classes(_by_labels(_f1s), _all),
+    "precision_macro": _of_classes(_macro(_precisions), _all),
+    "precision_weighted": _of_classes(_by_labels(_precisions), _all),
+    "recall_macro": _of_classes(_macro(_recalls), _all),
+    "recall_weighted": _of_classes(_by_labels(_recalls), _all),
+    "roc_auc_ovr": _against_rest(weighted=False),
+    "roc_auc_ovr_weighted": _against_rest(weighted=True),
     "mean_absolute_error": _mean(_error),
     "root_mean_squared_error": _rmse,
     "mean_absolute_percentage_error": _mean(lambda rows: _error(rows) / np.abs(rows.label)),

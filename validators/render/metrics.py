@@ -10,6 +10,7 @@ from validators.render.common import bounds, clean
 from validators.report import Measured, Report
 
 UNDEFINED: Final = "undefined"
+_ARROWS: Final = {True: " ↑", False: " ↓", None: ""}
 
 
 class Turn(Enum):
@@ -54,7 +55,7 @@ def table(report: Report) -> Table | None:
     spread = compared and any(one.interval is not None for one in report.metrics)
     confidences = {one.interval.confidence for one in report.metrics if one.interval}
     alike = len(confidences) == 1
-    rows = len({one.n for one in report.metrics}) == 1
+    rows = len({one.n for one in report.metrics if one.n is not None}) <= 1
     values = f"{report.baseline or 'Baseline'} → candidate" if compared else "Candidate"
     interval = f"{percent(*confidences)} interval" if alike else "Interval"
     named = [one for one in report.metrics if one.checked] or list(report.metrics)
@@ -70,8 +71,9 @@ def table(report: Report) -> Table | None:
 
 def _caption(metrics: Sequence[Measured], alike: bool) -> tuple[str, ...]:
     ways = {one.greater_is_better for one in metrics}
+    counts = [one.n for one in metrics if one.n is not None]
     return (
-        *((f"{number(metrics[0].n)} rows",) if alike else ()),
+        *((f"{number(counts[0])} rows",) if alike and counts else ()),
         *(("↑ higher is better",) if True in ways else ()),
         *(("↓ lower is better",) if False in ways else ()),
     )
@@ -83,9 +85,9 @@ def _row(one: Measured, columns: int, alike: bool, rows: bool) -> Row:
     if one.interval is not None:
         confidence = "" if alike else f" ({percent(one.interval.confidence)})"
         interval = bounds(one.interval, signs=True) + confidence
-    count = "" if rows else f" ({number(one.n)} rows)"
+    count = "" if rows or one.n is None else f" ({number(one.n)} rows)"
     every = (
-        clean(f"{one.metric} {'↑' if one.greater_is_better else '↓'}{count}"),
+        clean(f"{one.metric}{_ARROWS[one.greater_is_better]}{count}"),
         " → ".join(UNDEFINED if each is None else significant(each) for each in values),
         "" if one.difference is None else signed(one.difference),
         interval,
@@ -96,8 +98,9 @@ def _row(one: Measured, columns: int, alike: bool, rows: bool) -> Row:
 
 
 def turn(one: Measured) -> Turn:
-    """Better or worse only where the whole interval says so, or, without one, by the value."""
-    if one.difference is None:
+    """Better or worse only where the whole interval says so, or, without one, by the value; and
+    where it is known which way that is."""
+    if one.difference is None or one.greater_is_better is None:
         return Turn.NONE
     low, high = one.difference, one.difference
     if one.interval is not None:

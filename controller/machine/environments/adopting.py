@@ -25,6 +25,7 @@ _OUTDATED = (
     "stable",
     "brought",
     "rollout",
+    "warm",
     "stopped",
     "heeded",
     "write",

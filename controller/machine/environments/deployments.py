@@ -57,6 +57,8 @@ def _under_way(env: Environment, known: Mapping[int, ModelVersion]) -> ReportDep
         text += f", waits for a person: {rollout.held}"
     elif env.paused is not None:
         text += f", paused by {env.paused}"
+    elif rollout.forecast is not None and rollout.decided is None:
+        text += f". {rollout.forecast}"
     return _deployment(env, rollout.id, version, "in_progress", text)
 
 
@@ -75,6 +77,8 @@ def _ended(
         return None
     state = _ENDS.get(ended.outcome, "inactive")
     text = "serves all traffic" if state == "success" else ended.reason
+    if state == "success" and rollout.undecided is not None:
+        text = f"serves all traffic, promoted without a decision: {ended.reason}"
     return _deployment(env, rollout.id, version, state, text)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.outside import with_outside
 from specs.digests import short
 from validators.figures import clip
 
@@ -17,7 +18,7 @@ def differs(old: ModelVersion, new: ModelVersion) -> tuple[str, ...]:
     """A line each, `MOST` at most; that nothing differs is a line, too."""
     lines = [
         *_values("params.", _params(old), _params(new)),
-        *_files(old.source.below, new.source.below),
+        *_files(*(with_outside(one.spec, one.source) for one in (old, new))),
         *_versions("data", old.datasets, new.datasets),
         *_versions("image", old.source.images, new.source.images),
     ]

@@ -22,6 +22,7 @@ from controller.machine.environments.environment import (
     named,
 )
 from controller.machine.environments.rollout import Ended, Rollout
+from controller.machine.environments.warm import warm_after
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from validators.canary import evidence
 from validators.report import Report
@@ -52,7 +53,8 @@ def promote(
     verdicts = {"smoke": rollout.smoke.verdict} if rollout.smoke else {}
     report = report_of(rollout)
     if report is not None:
-        verdicts["canary"] = Verdict.PASS if by == "headgate" else report.verdict
+        judged = by == "headgate" and rollout.undecided is None
+        verdicts["canary"] = Verdict.PASS if judged else report.verdict
     file = file_of(
         env,
         rollout.version,
@@ -88,7 +90,7 @@ def settle(
             environment=env.name,
             pipeline=env.pipeline,
             outcome="promoted",
-            reason=rollout.why,
+            reason=rollout.undecided or rollout.why,
             at=now,
             beside=was,
         ),
@@ -99,6 +101,7 @@ def settle(
             "brought": rollout.id,
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
+            "warm": warm_after(env, rollout, version, now),
             "stopped": None if _is(env.stopped, rollout.version) else env.stopped,
             "unready_since": None,
             "stranger": False,
@@ -108,7 +111,7 @@ def settle(
     released = rollout.kind == "release"
     env = resolve(env, version, rollout.version, was, out, released=released)
     place = (env.pipeline, env.name, rollout.version, was)
-    incident = incidents.promoted(*place)
+    incident = incidents.promoted(*place, rollout.undecided)
     if rollout.kind == "revert":
         incident = incidents.brought_back(*place, rollout.by, rollout.why)
     env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
@@ -250,7 +253,13 @@ def _not_served(
 
 def report_of(rollout: Rollout) -> Report | None:
     judgement = rollout.judgement
-    return evidence.report(judgement, rollout.id, rollout.judge) if judgement else None
+    if judgement is None:
+        return None
+    report = evidence.report(judgement, rollout.id, rollout.judge)
+    if rollout.forecast is None or report.verdict is not Verdict.INCONCLUSIVE:
+        return report
+    forecast = f"As it began: {rollout.forecast}"
+    return report.model_copy(update={"notes": (*report.notes, forecast)})
 
 
 def quarantine(env: Environment, bad: Ref, why: str, now: float) -> Environment:

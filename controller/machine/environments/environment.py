@@ -8,7 +8,7 @@ from controller.environment_file import Changed, EnvironmentFile, Model
 from controller.environment_file import Quarantined as QuarantinedDigest
 from controller.machine.actions import Deploy, Origin, WriteEnvironment
 from controller.machine.core import Action, Fact, Key, Message, Value
-from controller.machine.environments.rollout import Ended, Rollout, weights
+from controller.machine.environments.rollout import Ended, Rollout, Warm, weights
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import Traffic
@@ -31,6 +31,8 @@ class Environment(Value):
     former: tuple[Ref, ...] = ()
     """Versions that served here before and were healthy, newest first."""
     rollout: Rollout | None = None
+    warm: Warm | None = None
+    """What the last switch left, for as long as its server is kept."""
     stopped: Rollout | None = None
     """The last one that did not end in a promotion: what `retry` tries again."""
     quarantine: tuple[Quarantined, ...] = ()
@@ -191,6 +193,14 @@ def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
             stable=canary.version.version,
             attempt=canary.id,
         )
+    if canary is None and env.warm is not None and env.stable is not None:
+        return Deploy(
+            pipeline=env.pipeline,
+            environment=env.name,
+            stable=env.stable.version,
+            canary=env.warm.version.version,
+            attempt=env.warm.rollout,
+        )
     weight = 0.0
     if canary and canary.step >= 0 and canary.version.version in versions:
         weight = weights(versions[canary.version.version])[canary.step]
@@ -213,7 +223,8 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
     if env.stable is None and env.rollout is None and (env.stranger or not env.rollouts):
         return ()
     want, have = desired(env, observed.versions), observed.deployed
-    canary_of = env.rollout.version if env.rollout and want.canary is not None else None
+    beside = env.rollout if env.rollout and env.rollout.deployed is not None else env.warm
+    canary_of = beside.version if beside and want.canary is not None else None
     stable_of = env.stable
     if stable_of is None and env.rollout is not None and want.stable is not None:
         stable_of = env.rollout.version

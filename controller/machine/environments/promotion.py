@@ -6,7 +6,7 @@ from typing import Any
 from controller.machine import incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.environments import deployments, proposal
+from controller.machine.environments import deployments, proposal, switching
 from controller.machine.environments.adopting import adopt, go_on
 from controller.machine.environments.alerts import (
     over,
@@ -41,6 +41,7 @@ from controller.machine.environments.rollout import (
     is_judged,
     lengthened,
     may_promote,
+    unseen,
     watch,
 )
 from controller.machine.environments.starting import release, retry, roll_back, who
@@ -57,6 +58,8 @@ _FAILED = {
 }
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
+WATCHED = 1.0
+"""The same after a switch."""
 UNREADY = 2.0
 """The same while what should serve does not: it may have to be started again."""
 SMOKE_DEADLINE = 600.0
@@ -81,6 +84,7 @@ def decide(
         env = proposal.heed(env, observed, out, now)
     if env.rollout is not None:
         env = _advance(env, env.rollout, observed, out, now)
+    env = switching.look(env, observed, out, now)
     env = say_what_runs(env, observed, out, now)
     env = _take_up(env, out)
     env = watch_stable(env, observed, out, now)
@@ -148,7 +152,8 @@ def _has_converged(env: Environment, observed: Observed, out: Out) -> Environmen
 def _cadence(env: Environment, now: float) -> float:
     rollout = env.rollout
     if rollout is None:
-        return IDLE if env.unready_since is None else UNREADY
+        rests = WATCHED if env.warm is not None else IDLE
+        return rests if env.unready_since is None else UNREADY
     if rollout.ready == now:
         return AT_ONCE  # the next phase asks for an observation of its own
     if rollout.deployed is not None and rollout.ready is None:
@@ -220,6 +225,8 @@ def _advance(
             if rollout.smoke is not None and not rollout.smoke.verdict.passes:
                 why = f"The smoke requests ended {rollout.smoke.verdict}."
                 return stop(env, rollout, "failed", why, observed, out, now)
+            rollout = switching.note_before(env, rollout, version, observed)
+            env = env.model_copy(update={"rollout": rollout})
             return _promoting(env, rollout, observed, out, now)
 
 
@@ -316,7 +323,9 @@ def _canary(
         if traffic is not None:
             cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
             rollout = rollout.model_copy(update={"cursor": cursor})
-        return env.model_copy(update={"rollout": begin_canary(rollout, version, history, now)})
+        began = begin_canary(rollout, version, history, now)
+        env = env.model_copy(update={"rollout": began})
+        return _tell_of_forecast(env, began, began.forecast, observed, out, now)
     silence, told = observed.deployed.silence, rollout.unwatched
     if silence is not None and silence.since != told:
         rollout = lengthened(rollout, max(0.0, now - silence.since))
@@ -341,6 +350,29 @@ def _canary(
     if may_promote(rollout, version, now):
         return promote(env, rollout, observed, out, now, by=rollout.by, why=headline(judgement))
     return env.model_copy(update={"rollout": grow(rollout, version, now)})
+
+
+def _tell_of_forecast(
+    env: Environment,
+    rollout: Rollout,
+    forecast: str | None,
+    observed: Observed,
+    out: Out,
+    now: float,
+) -> Environment:
+    """On the day it begins, and not at its deadline."""
+    if forecast is None:
+        return env
+    incident = incidents.undecidable(
+        env.pipeline,
+        env.name,
+        rollout.version,
+        serves(env, observed),
+        forecast,
+        background(env, rollout, observed, now, "warned"),
+    )
+    version = observed.versions.get(rollout.version.version)
+    return tell(env, version, "stuck", f"forecast/{rollout.id}", incident, out, status="info")
 
 
 def _tell_of_silence(
@@ -384,6 +416,11 @@ def _undecided(
         return stop(env, rollout, "rolled_back", why, observed, out, now)
     if rollout.held is not None:
         return env
+    if late and version.spec.release.production.canary.on_inconclusive == "promote":
+        why_not = unseen(rollout)
+        if why_not is None:
+            return _promote_undecided(env, rollout, why, observed, out, now)
+        why = f"{why} `on_inconclusive: promote` does not promote it: {why_not}."
     env = moved(env, rollout, held=why)
     report = report_of(rollout)
     incident = incidents.held(
@@ -396,6 +433,18 @@ def _undecided(
         background(env, rollout, observed, now, "held"),
     )
     return tell(env, version, "stuck", rollout.id, incident, out)
+
+
+def _promote_undecided(
+    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
+) -> Environment:
+    """As the spec accepts; everybody who hears of it hears that nothing was shown."""
+    if env.paused is not None:
+        return env
+    said = f"**Promoted without a decision**, as `on_inconclusive: promote` says. {why}"
+    rollout = rollout.model_copy(update={"undecided": said})
+    env = env.model_copy(update={"rollout": rollout})
+    return promote(env, rollout, observed, out, now, by=rollout.by, why=said)
 
 
 def _action_failed(

@@ -5,7 +5,8 @@
     waiting for approval   `approval: pull-request`, until somebody merges it or approves
     starting               its server runs beside stable and gets no traffic
     smoke                  staging: the spec's requests, past the router
-    canary                 production: weights grow while the judge watches
+    canary                 production: weights grow while the judge watches; with `strategy: direct`
+                           or `blue-green` there is none
     promoting              decided; the environments branch has to say so first
 
 The phase is derived from the facts below. A rollout that brings back a version which served here
@@ -13,15 +14,24 @@ before (`revert`) is judged by nothing: it was healthy, and time matters.
 """
 
 from collections.abc import Sequence
+from math import log
 from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import Pipeline as Spec
+from specs.release import Strategy
 from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import Decision as Judged
 from validators.canary import Judgement, Policy, State, begin, is_current, judge, update
+from validators.canary.evidence import odds
+from validators.canary.outlook import outlook, pace, warning
+from validators.canary.switch import Before, Watched
 from validators.report import Report
+
+DOUBTFUL = 1.5
+"""Odds that a canary is worse from which on a person decides, though it takes more to roll back:
+what one failure of a first request comes to at half of the traffic."""
 
 Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
 Kind = Literal["release", "wish", "revert"]
@@ -44,6 +54,21 @@ class Proposal(Value):
     url: str = ""
     failed: float | None = None
     """When it could not be opened; it is asked for again after a while."""
+
+
+class Warm(Value):
+    """The version that a switch of all traffic left: its server runs on, without traffic."""
+
+    version: Ref
+    rollout: str
+    """The rollout that switched."""
+    until: float
+    """When its server may end, in seconds since the epoch."""
+    before: Before = Before()
+    """What it did before the switch, as far as the router remembers."""
+    cursor: Cursor | None = None
+    watched: Watched | None = None
+    """What came of the version that took its place; None until that has the traffic."""
 
 
 class Rollout(Value):
@@ -72,8 +97,12 @@ class Rollout(Value):
     step_seq: int = 0
     """Canary requests before this step."""
     cursor: Cursor | None = None
+    before: Before | None = None
+    """With `blue-green`: what stable did before the switch."""
     judge: State | None = None
     judgement: Judgement | None = None
+    forecast: str | None = None
+    """As its canary began: why it will not be decided by its deadline, if it will not."""
     first_failed: float | None = None
     """When the first request came that the canary failed."""
     doubted: float | None = None
@@ -86,6 +115,8 @@ class Rollout(Value):
     """Whether its answers were found to differ from stable's; from then on a person promotes it."""
     decided: float | None = None
     """When it was decided to promote it."""
+    undecided: str | None = None
+    """What is said of it where the judge could not decide, and the spec has it promoted so."""
 
     @property
     def waits(self) -> bool:
@@ -93,7 +124,8 @@ class Rollout(Value):
         return self.approval and self.approved is None
 
     def phase(self, spec: Spec, environment: str, *, has_stable: bool) -> Phase:
-        """Where it is. Only a release into production beside a stable version is a canary."""
+        """Where it is. Only a release into production beside a stable version is a canary, where
+        the spec has not another strategy."""
         if self.decided is not None:
             return "promoting"
         if self.waits:
@@ -102,7 +134,8 @@ class Rollout(Value):
             return "starting"
         if self.kind == "release" and environment == "staging" and self.smoke is None:
             return "smoke" if smoke_of(spec) else "promoting"
-        if self.kind == "release" and environment == "production" and has_stable:
+        beside_stable = self.kind == "release" and environment == "production" and has_stable
+        if beside_stable and strategy_of(spec) == "canary":
             return "canary"
         return "promoting"
 
@@ -136,6 +169,11 @@ def smoke_of(spec: Spec) -> bool:
     return bool(spec.release and spec.release.staging.smoke)
 
 
+def strategy_of(spec: Spec) -> Strategy:
+    """How the spec's releases get production's traffic."""
+    return spec.release.production.strategy if spec.release else "canary"
+
+
 def weights(version: ModelVersion) -> tuple[float, ...]:
     """The canary's shares of the traffic, growing."""
     assert version.spec.release is not None
@@ -147,10 +185,13 @@ def begin_canary(
 ) -> Rollout:
     """Fix the judge's rule and take the first weight. `history` is stable's traffic before."""
     assert version.spec.release is not None
-    policy = Policy.from_spec(version.spec.release.production.canary)
+    canary = version.spec.release.production.canary
+    state = begin(Policy.from_spec(canary), history, now)
+    ahead = outlook(state, pace(history, now), weights(version))
     return rollout.model_copy(
         update={
-            "judge": begin(policy, history, now),
+            "judge": state,
+            "forecast": warning(ahead, now, canary.on_inconclusive),
             "judgement": None,
             "held": None,
             "step": 0,
@@ -233,6 +274,21 @@ def may_promote(rollout: Rollout, version: ModelVersion, now: float) -> bool:
     return (
         at_last and rollout.judgement is not None and (rollout.judgement.decision is Judged.PROMOTE)
     )
+
+
+def unseen(rollout: Rollout) -> str | None:
+    """Why a canary is not promoted without a decision even where the spec accepts that; None where
+    it is. What nobody has seen, or what looks bad, is no lack of evidence to be waived."""
+    judgement = rollout.judgement
+    if judgement is None or not judgement.canary.requests:
+        return "no request has reached it, and what nobody has seen is never promoted"
+    if judgement.records_lost:
+        return "its records are lost"
+    if rollout.differs:
+        return "its answers differ from stable's"
+    if judgement.log_worse >= log(DOUBTFUL):
+        return f"the evidence speaks against it, {odds(judgement.log_worse)} to 1"
+    return None
 
 
 def _canary_requests(rollout: Rollout) -> int:

@@ -172,9 +172,9 @@ def roll_back(
             lift = f"`headgate retry {env.place} --version {to.version}`"
             why = f"v{to.version} is quarantined: {lift} lifts that, and tries it again"
         return refuse(env, why, None, observed, out, f"rollback/{now}", needs_human=bad is not None)
-    left = _left(env, bad, reason, by, now)
+    stopped = left(env, bad, reason, by, now)
     env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
-    return quarantine(env.model_copy(update={"stopped": left}), bad, reason, now)
+    return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, now)
 
 
 def not_serving(env: Environment, leave: int | None) -> str:
@@ -186,7 +186,7 @@ def not_serving(env: Environment, leave: int | None) -> str:
     return f"v{leave} does not serve any more; v{serves.version} does: say {say} to leave that one"
 
 
-def _left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
+def left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
     """What served and is left, as a rollout that was stopped: so that it can be tried again."""
     return Rollout(
         id=env.brought or f"{env.pipeline}-{env.name}-{env.rollouts}",

@@ -1,9 +1,12 @@
 """PURE. What is seen of datasets: which version is there, and whether it is complete."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from controller.machine.core import Value, Waits
+from specs.digests import digest, short
+from specs.globs import ROOT
+from specs.model import Dataset
 from specs.model import Pipeline as Spec
 
 LOOK = 60.0
@@ -27,6 +30,8 @@ class Listing(Value):
     """The object store that is away or refuses, if that is the problem."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
+    whole: bool = False
+    """Whether it is a commit of a table: no part of it is to come."""
 
 
 class Seen(Value):
@@ -48,13 +53,13 @@ def place(spec: Spec, name: str, commit: str) -> str:
     So a branch that reads elsewhere, or is content with less, decides nothing for the others.
     Data in the repository is another at each commit.
     """
-    uri = spec.datasets[name].uri
-    if _in_repository(uri):
+    uri = _where(spec.datasets[name])
+    if _in_repository(spec.datasets[name]):
         return f"{name} at {commit}:{uri}"
     trigger = spec.triggers.data
     if trigger is None or name not in trigger.datasets:
         return f"{name} at {uri}"
-    if trigger.marker is not None:
+    if trigger.marker is not None and spec.datasets[name].query is None:
         return f"{name} at {uri} once marked by {trigger.marker}"
     return f"{name} at {uri} once quiet for {trigger.quiet.total_seconds():g} s"
 
@@ -70,7 +75,7 @@ def look(
     found: dict[str, Seen] = {}
     wait = LOOK
     for commit, spec in specs.items():
-        for name in spec.datasets:
+        for name in versioned(spec):
             here = place(spec, name, commit)
             listing = listings.get(commit, {}).get(name, Listing())
             seen = found.get(here) or data.get(here)
@@ -89,6 +94,8 @@ def look(
                     wait = min(wait, soon if remaining else LOOK)
                     if remaining <= 0:
                         seen = seen.model_copy(update={"ready": seen.current, "doubted": None})
+            if not listing.settled:  # what is being written is in no version yet
+                wait = min(wait, UNSETTLED)
             if seen is not None:
                 found[here] = seen
     return found, wait
@@ -112,19 +119,36 @@ def doubt(
     return found
 
 
+def newest(
+    data: Mapping[str, Seen], spec: Spec, commit: str, read: Mapping[str, str]
+) -> dict[str, Seen]:
+    """What is seen once a run took newer versions, by dataset, than those it began with."""
+    found = dict(data)
+    for name, version in read.items():
+        here = place(spec, name, commit)
+        if here in found:
+            found[here] = found[here].model_copy(update={"ready": version})
+    return found
+
+
 def versions(data: Mapping[str, Seen], spec: Spec, commit: str) -> dict[str, str]:
     """The newest complete version of each dataset that has one, by name."""
-    seen = {name: data.get(place(spec, name, commit)) for name in spec.datasets}
+    seen = {name: data.get(place(spec, name, commit)) for name in versioned(spec)}
     return {name: one.ready for name, one in seen.items() if one and one.ready is not None}
 
 
 def missing(
-    data: Mapping[str, Seen], spec: Spec, commit: str, listings: Mapping[str, Listing]
+    data: Mapping[str, Seen],
+    spec: Spec,
+    commit: str,
+    listings: Mapping[str, Listing],
+    besides: Collection[str] = (),
 ) -> str | None:
-    """What a run of this spec still waits for, in a sentence."""
+    """What a run of this spec still waits for, in a sentence. For the datasets `besides` nobody
+    looks."""
     complete = versions(data, spec, commit)
-    for name in spec.datasets:
-        if name not in complete:
+    for name in versioned(spec):
+        if name not in complete and name not in besides:
             listing = listings.get(name, Listing())
             why = f" ({listing.unmarked})" if listing.unmarked else ""
             return listing.problem or f"dataset {name} to be complete{why}"
@@ -136,7 +160,7 @@ def held_back(
 ) -> str | None:
     """What was delivered and counts for nothing yet, for want of a marker: in a sentence."""
     found = []
-    for name in spec.datasets:
+    for name in versioned(spec):
         seen, listing = data.get(place(spec, name, commit)), listings.get(name, Listing())
         if seen is not None and seen.ready != seen.current and listing.unmarked:
             found.append(f"dataset {name} has newer data, and {listing.unmarked}")
@@ -151,12 +175,30 @@ def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, at: flo
     if not listing.settled:
         return UNSETTLED
     trigger = spec.triggers.data
-    if trigger is None or name not in trigger.datasets or _in_repository(spec.datasets[name].uri):
+    dataset = spec.datasets[name]
+    if trigger is None or name not in trigger.datasets or _in_repository(dataset):
         return 0.0
-    if trigger.marker is not None:
+    if trigger.marker is not None and dataset.query is None:
         return 0.0 if listing.marked else LOOK
+    if listing.whole and "quiet" not in trigger.model_fields_set:
+        return 0.0  # who says `quiet` wants to wait for several commits
     return max(0.0, seen.since + trigger.quiet.total_seconds() - at)
 
 
-def _in_repository(uri: str) -> bool:
-    return not urlsplit(uri).scheme and not uri.startswith("/")
+def versioned(spec: Spec) -> tuple[str, ...]:
+    """The datasets whose version is known before a run begins."""
+    return tuple(name for name, dataset in spec.datasets.items() if dataset.is_versioned)
+
+
+def _where(dataset: Dataset) -> str:
+    query = dataset.query
+    if query is None:
+        return dataset.uri or ""
+    return f"{query.url}, {short(digest([query.sql, query.version]))}"
+
+
+def _in_repository(dataset: Dataset) -> bool:
+    uri = dataset.uri
+    if uri is None or urlsplit(uri).scheme:
+        return False
+    return uri.startswith(ROOT) or not uri.startswith("/")

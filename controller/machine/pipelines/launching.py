@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from controller.machine.core import Action, Fact, Key, Message
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import Listing, missing, place, versions
+from controller.machine.pipelines.data import Listing, missing, place, versioned, versions
 from controller.machine.pipelines.pipeline import (
     Last,
     Observed,
@@ -16,12 +16,13 @@ from controller.machine.pipelines.pipeline import (
     report,
     told,
 )
-from controller.machine.pipelines.untrusted import Terms, graph_of, judges_of, rules_of
+from controller.machine.pipelines.untrusted import Terms, graph_of, judges_of, rules_of, unasked
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Source, fingerprint
 from controller.machine.runs.run import Run
+from controller.machine.runs.taking import UNASKED
 from specs.model import Pipeline as Spec
 
 PATIENCE = 86_400.0
@@ -47,7 +48,8 @@ def start(
     if ready.waits_for:
         return _wait(pipeline, branch, ready.waits_for, out, now)
     last = answered(pipeline, branch, ready.fingerprint)
-    if last is not None and not wanted.force:
+    again = last is not None and _may_differ(wanted, ready.graph, last, now)
+    if last is not None and not wanted.force and not again:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
             out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title, last.run))
@@ -83,8 +85,11 @@ def prepare(
     """The run of a commit on the data that is complete now."""
     commit = source.commit
     terms = terms_of(pipeline, branch, observed)
-    waits_for = missing(pipeline.data, spec, commit, observed.listings.get(commit, {}))
+    barred = unasked(spec, terms)
+    listings = observed.listings.get(commit, {})
+    waits_for = missing(pipeline.data, spec, commit, listings, barred)
     datasets = versions(pipeline.data, spec, commit)
+    datasets |= {n: UNASKED for n in versioned(spec) if n in barred and n not in datasets}
     places = {name: place(spec, name, commit) for name in spec.datasets}
     if terms is None:
         return Ready(build(spec, source, observed.baseline), datasets, places, waits_for)
@@ -113,6 +118,14 @@ def answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
     )
     settled = [one for one in others if one.outcome in ("passed", "stopped")]
     return next((one for one in settled if one.fingerprint == print_), None)
+
+
+def _may_differ(wanted: Wanted, graph: Graph, last: Last, now: float) -> bool:
+    """Whether a run that more than a commit asks for could end otherwise although nothing that it
+    reads has changed: some of the last one's results stand no longer."""
+    if not wanted.asked or all(node.stands is None for node in graph.nodes):
+        return False
+    return last.stale_at is None or now >= last.stale_at
 
 
 def terms_of(pipeline: Pipeline, branch: str, observed: Observed) -> Terms | None:
@@ -162,7 +175,7 @@ def _kept(
 
 def _on_this_machine(spec: Spec) -> list[str]:
     """The steps that are processes and no containers."""
-    return [name for name in spec.steps if spec.executor_of(name) == "local"]
+    return [name for name in spec.commands if spec.executor_of(name) == "local"]
 
 
 def _base_data(
@@ -177,6 +190,8 @@ def _base_data(
     known = versions(pipeline.data, rules.spec, commit)
     found, lacking = {}, {}
     for name in exam.lacks(spec, source, rules):
+        if not rules.spec.datasets[name].is_versioned:
+            continue
         listing = observed.listings.get(commit, {}).get(name, Listing())
         if name in known:
             found[f"{exam.IN_BASE}{name}"] = known[name]
@@ -230,6 +245,7 @@ def _begin_run(
         base=pull.base_commit if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
         accepted=_accepted_by(pipeline, branch),
+        fresh=wanted.fresh,
         releases=branch == pipeline.default_branch,
         created=now,
     )

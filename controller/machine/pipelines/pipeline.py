@@ -19,6 +19,7 @@ from controller.machine.pipelines.data import Listing, Seen
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
+from specs.model import ScheduleTrigger
 from validators.report import Report
 
 
@@ -33,6 +34,8 @@ class Wanted(Value):
     at: float
     force: bool = False
     """Run even if nothing changed."""
+    fresh: bool = False
+    """Run everything anew, whatever the cache has."""
     asked: bool = False
     """By more than a commit: it runs where commits start no runs, too."""
     told: str | None = None
@@ -52,6 +55,8 @@ class Last(Value):
     """By dataset, its `data.place`."""
     superseded: bool = False
     """Whether it was cancelled for what waits now."""
+    stale_at: float | None = None
+    """When the first of its results stands no longer, once it ended; None: all stand for ever."""
 
 
 class Accepted(Value):
@@ -91,6 +96,8 @@ class Pipeline(Value):
     """Per dataset, the version that the newest run of the default branch reads."""
     scheduled: float | None = None
     """When the schedule was last due, or since when there is one; in seconds since the epoch."""
+    schedule: ScheduleTrigger | None = None
+    """That of the default branch."""
     runs: int = 0
     versions: int = 0
     alerts: tuple[str, ...] = ()
@@ -155,7 +162,13 @@ def begin(inbox: Sequence[Letter]) -> Pipeline:
 
 
 def want(
-    pipeline: Pipeline, branch: str, trigger: Trigger, now: float, *, force: bool = False
+    pipeline: Pipeline,
+    branch: str,
+    trigger: Trigger,
+    now: float,
+    *,
+    force: bool = False,
+    fresh: bool = False,
 ) -> Pipeline:
     """Ask for a run of the branch's head, last in line; what already waits for it is replaced."""
     commit = pipeline.heads.get(branch)
@@ -169,6 +182,7 @@ def want(
         spec=pipeline.specs.get(branch, ""),
         at=now,
         force=force or bool(before and before.force),
+        fresh=fresh or bool(before and before.fresh),
         asked=trigger.kind not in ("commit", "pull_request") or bool(before and before.asked),
     )
     return in_line(pipeline, branch, (*(line[:-1] if before else line), wanted))

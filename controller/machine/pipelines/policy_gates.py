@@ -8,8 +8,9 @@ from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.pipelines.suites import between
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Rules
-from controller.machine.runs.judging import suites_for
+from controller.machine.runs.judging import is_same_place, suites_for
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
+from specs.metrics import is_own
 from specs.model import Pipeline
 from specs.references import DatasetReference
 from specs.values import format_percent
@@ -46,12 +47,13 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     differ, as `suites_to_compare` names them."""
     yield from _suites(before.spec, after.spec, suites)
     yield from _readings(before.spec, after.spec)
-    yield from _addresses(before.spec, after.spec)
+    addresses = tuple(_addresses(before.spec, after.spec))
+    yield from addresses
     yield from _training(before.spec, after.spec)
     yield from _model_gate(before.spec.gates.model, after.spec.gates.model)
-    addresses = {f"datasets.{name}.uri" for name in before.spec.datasets}  # told above
+    told = {change.rule for change in addresses}
     for what, was, now in exam.changed(after.spec, after.source, before):
-        if what in addresses:
+        if what in told:
             continue
         # Another exam may be an easier one; that it is as hard has to be looked at.
         yield Change(rule=f"exam: {what}", was=was, now=now, loosens=True)
@@ -102,10 +104,9 @@ def _quoted(texts: Iterable[str]) -> str:
 
 def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:
     """Data from elsewhere may be easier to get right."""
-    for name, was in before.datasets.items():
-        now = after.datasets.get(name)
-        if now is not None and was.uri != now.uri:
-            yield Change(rule=f"datasets.{name}.uri", was=was.uri, now=now.uri, loosens=True)
+    for name in (each for each in before.datasets if each in after.datasets):
+        for what, was, now in exam.moves(name, before, after):
+            yield Change(rule=what, was=was, now=now, loosens=True)
 
 
 def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
@@ -130,9 +131,9 @@ def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
 
 
 def _twin(name: str, after: Pipeline, before: Pipeline) -> bool:
-    """Whether the base trains on data without a suite at that very address."""
-    uri = after.datasets[name].uri
-    return any(before.datasets[each].uri == uri for each in _trains_on(before))
+    """Whether the base trains on data without a suite from that very place."""
+    own = after.datasets[name]
+    return any(is_same_place(before.datasets[each], own) for each in _trains_on(before))
 
 
 def _trains_on(spec: Pipeline) -> set[str]:
@@ -143,7 +144,7 @@ def _trains_on(spec: Pipeline) -> set[str]:
 def _examines(spec: Pipeline) -> set[str]:
     """The datasets that the predictions come from, but by way of the model."""
     gate = spec.gates.model
-    return _datasets_of(spec, exam.steps_of(spec, gate.predictions)) if gate else set()
+    return _datasets_of(spec, exam.steps_of(spec, *gate.evidence.values())) if gate else set()
 
 
 def _datasets_of(spec: Pipeline, steps: Iterable[str]) -> set[str]:
@@ -178,6 +179,7 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
     for name in (
         "predictions",
         "columns",
+        "metrics",
         "task",
         "positive",
         "threshold",
@@ -193,7 +195,7 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
             "slices": not set(before.slices) <= set(after.slices),
             "minimum_slice_rows": after.minimum_slice_rows > before.minimum_slice_rows,
             "small_slices": strict.index(after.small_slices) < strict.index(before.small_slices),
-        }.get(name, True)
+        }.get(name, was is not None or name not in ("predictions", "columns", "metrics"))
         if name == "positive":  # a label, no setting: 1.0 is no percentage, and true not "on"
             was, now = (None if each is None else str(each) for each in (was, now))
         yield Change(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
@@ -214,7 +216,8 @@ def _checks(gate: ModelGate | None) -> dict[str, Check]:
 def _said(check: Check) -> str:
     if isinstance(check, PairedCheck):
         margin, sure = check.not_worse_than_baseline_by, format_percent(check.confidence)
-        text = f"not worse than the baseline by more than {margin:g} (confidence {sure})"
+        how = f"{check.better} is better" if is_own(check.metric) else f"confidence {sure}"
+        text = f"not worse than the baseline by more than {margin:g} ({how})"
     else:
         limits = [
             f"{word} {limit:g}"
@@ -230,7 +233,7 @@ def _is_looser(was: Check, now: Check) -> bool:
         return True
     if isinstance(was, PairedCheck) and isinstance(now, PairedCheck):
         margin = now.not_worse_than_baseline_by > was.not_worse_than_baseline_by
-        return margin or now.confidence < was.confidence
+        return margin or now.confidence < was.confidence or now.better != was.better
     if isinstance(was, AbsoluteCheck) and isinstance(now, AbsoluteCheck):
         return _fell(was.at_least, now.at_least) or rose(was.at_most, now.at_most)
     return True

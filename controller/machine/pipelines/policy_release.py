@@ -4,7 +4,17 @@ from collections.abc import Iterator, Mapping
 
 from controller.machine.pipelines.change import Change, plain, rose
 from controller.machine.runs.graph import Rules
-from specs.release import Canary, Release, Serve, Signals, Smoke, limit_of
+from specs.release import (
+    BlueGreen,
+    Canary,
+    ErrorSignal,
+    Production,
+    Release,
+    Serve,
+    Signals,
+    Smoke,
+    limit_of,
+)
 from specs.values import format_percent
 
 ROLLOUT = "release.production.canary"
@@ -26,7 +36,7 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
         yield from _smoke(was, now)
         yield from _bodies(before, after)
         yield from _approval(was, now)
-        yield from _canary(was.production.canary, now.production.canary)
+        yield from _strategy(was.production, now.production)
 
 
 def _serve(before: Release, after: Release) -> Iterator[Change]:
@@ -66,7 +76,7 @@ def _bodies(before: Rules, after: Rules) -> Iterator[Change]:
 
 def _posted(rules: Rules) -> dict[str, str | None]:
     requests: tuple[Smoke, ...] = rules.spec.release.staging.smoke if rules.spec.release else ()
-    return {one.body: rules.source.below.get(one.body) for one in requests if one.body}
+    return {one.body: rules.source.content(one.body) for one in requests if one.body}
 
 
 def _dumped(requests: tuple[Smoke, ...]) -> list[str]:
@@ -78,6 +88,48 @@ def _approval(before: Release, after: Release) -> Iterator[Change]:
     if was != now:
         rule = "release.production.approval"
         yield Change(rule=rule, was=was, now=now, loosens=now == "automatic")
+
+
+_CAUTION = ("direct", "blue-green", "canary")
+"""The strategies, the most careful last."""
+
+
+def _strategy(before: Production, after: Production) -> Iterator[Change]:
+    """How the traffic is got. What another strategy asks for counts for nothing before or after."""
+    was, now = before.strategy, after.strategy
+    if was != now:
+        looser = _CAUTION.index(now) < _CAUTION.index(was)
+        yield Change(rule="release.production.strategy", was=was, now=now, loosens=looser)
+    elif now == "canary":
+        yield from _canary(before.canary, after.canary)
+    elif now == "blue-green":
+        yield from _blue_green(before.blue_green, after.blue_green)
+
+
+def _blue_green(before: BlueGreen, after: BlueGreen) -> Iterator[Change]:
+    values = {
+        "keep_for": (before.keep_for, after.keep_for, after.keep_for < before.keep_for),
+        "errors": (before.errors, after.errors, _lets_more_fail(before.errors, after.errors)),
+        "false_rollback": (
+            before.false_rollback,
+            after.false_rollback,
+            after.false_rollback < before.false_rollback,
+        ),
+    }
+    for name, (was, now, looser) in values.items():
+        if was != now:
+            rule = f"release.production.blue_green.{name}"
+            yield Change(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+
+
+def _lets_more_fail(before: ErrorSignal | None, after: ErrorSignal | None) -> bool:
+    if before is None or after is None:
+        return before is not None
+    return (
+        rose(before.not_worse_by, after.not_worse_by)
+        or rose(before.at_most, after.at_most)
+        or not set(before.counts) <= set(after.counts)
+    )
 
 
 def _canary(before: Canary, after: Canary) -> Iterator[Change]:
@@ -113,7 +165,7 @@ def _canary(before: Canary, after: Canary) -> Iterator[Change]:
         "on_inconclusive": (
             before.on_inconclusive,
             after.on_inconclusive,
-            after.on_inconclusive == "hold",
+            _PATIENCE.index(after.on_inconclusive) > _PATIENCE.index(before.on_inconclusive),
         ),
     }
     for name, (old_value, new_value, is_looser) in numbers.items():
@@ -124,6 +176,10 @@ def _canary(before: Canary, after: Canary) -> Iterator[Change]:
                 now=plain(new_value),
                 loosens=is_looser,
             )
+
+
+_PATIENCE = ("rollback", "hold", "promote")
+"""What becomes of a canary that is not decided, the most careful first."""
 
 
 def _is_steeper(before: Canary, after: Canary) -> bool:

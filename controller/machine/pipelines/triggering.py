@@ -9,7 +9,14 @@ from controller.machine import incidents
 from controller.machine.core import Decision, Letter, Message, Waits
 from controller.machine.pipelines import candidate
 from controller.machine.pipelines.code import Code, spec_of
-from controller.machine.pipelines.data import UNSETTLED, doubt, held_back, look, versions
+from controller.machine.pipelines.data import (
+    UNSETTLED,
+    doubt,
+    held_back,
+    look,
+    newest,
+    versions,
+)
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
     Accepted,
@@ -109,7 +116,8 @@ def _heed(
             if body.get("unless_passed") and last and last.outcome in ("running", "passed"):
                 return pipeline
             trigger = Trigger(kind=body["kind"], why=body["why"], by=body.get("by", ""))
-            return want(pipeline, branch, trigger, now, force=body.get("force", False))
+            force, fresh = body.get("force", False), body.get("fresh", False)
+            return want(pipeline, branch, trigger, now, force=force or fresh, fresh=fresh)
         case "schedule_due":
             trigger = Trigger(kind="schedule", why=f"the schedule was due at {body['at']}")
             due = datetime.fromisoformat(body["at"]).timestamp()
@@ -246,10 +254,10 @@ def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pip
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is None:
         return pipeline  # as the spec was before it was broken
-    since = None
-    if code.spec.triggers.schedule is not None:
+    since, schedule = None, code.spec.triggers.schedule
+    if schedule is not None:
         since = now if pipeline.scheduled is None else pipeline.scheduled
-    return pipeline.model_copy(update={"scheduled": since})
+    return pipeline.model_copy(update={"scheduled": since, "schedule": schedule})
 
 
 def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[Pipeline, float]:
@@ -303,6 +311,15 @@ def _want_again(
     return want(pipeline, run.branch, Trigger(kind="data", why=why), now)
 
 
+def _learn(pipeline: Pipeline, run: Run, spec: Spec) -> Pipeline:
+    """A database may have moved on until a run took its rows: what it took was there."""
+    if not run.releases:
+        return pipeline
+    newer = {n: v for n, v in run.datasets.items() if pipeline.taken.get(n, v) != v}
+    data = newest(pipeline.data, spec, run.commit, newer)
+    return pipeline.model_copy(update={"taken": {**pipeline.taken, **newer}, "data": data})
+
+
 def _end_run(
     pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
 ) -> Pipeline:
@@ -314,13 +331,17 @@ def _end_run(
     pipeline = pipeline.model_copy(update={"active": active})
     last = pipeline.last.get(branch)
     if last and last.run == id_:
-        ended = last.model_copy(update={"outcome": body["outcome"]})
+        ended = last.model_copy(
+            update={"outcome": body["outcome"], "stale_at": body.get("stale_at")}
+        )
         pipeline = pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
         if ended.outcome == "passed":
             passed = {**pipeline.passed, branch: ended}
             pipeline = pipeline.model_copy(update={"passed": passed})
     run = observed.ended[id_]
     code = observed.code.get(run.commit)
+    if code is not None and code.spec is not None:
+        pipeline = _learn(pipeline, run, code.spec)
     stale = {name: run.datasets[name] for name in body.get("stale", ())}
     if stale:
         return _want_again(pipeline, run, stale, code, now)

@@ -1,13 +1,17 @@
 """PURE. What of a pull request is not its own to say: its gates, and the secrets it gets."""
 
 from collections.abc import Collection
+from typing import TypeVar
 
 from controller.machine.core import Value
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.building import build
 from controller.machine.runs.exam import in_repository
 from controller.machine.runs.graph import Baseline, Graph, Rules, Source, fingerprint
-from specs.model import Pipeline
+from controller.machine.runs.taking import without_addresses
+from specs.model import Fetch, Pipeline, Step
+
+C = TypeVar("C", Step, Fetch)
 
 
 class Terms(Value):
@@ -31,16 +35,45 @@ def rules_of(base: Code | None, branch: str = "") -> Rules | None:
 def without_secrets(spec: Pipeline, terms: Terms) -> Pipeline:
     """The spec as a pull request may run it: with the secrets that the base branch marks for pull
     requests, and none for a fork."""
-    marked: Collection[str] = ()
-    if terms.rules is not None and not terms.fork:
-        marked = terms.rules.spec.triggers.pull_requests.secrets
-    steps = {
-        name: step.model_copy(
-            update={"secrets": tuple(secret for secret in step.secrets if secret in marked)}
-        )
-        for name, step in spec.steps.items()
+    marked = allowed(terms)
+    steps = {name: _without(step, marked) for name, step in spec.steps.items()}
+    fetched = {name: of.fetch for name, of in spec.datasets.items() if of.fetch is not None}
+    bare = {
+        name: spec.datasets[name].model_copy(update={"fetch": _without(fetch, marked)})
+        for name, fetch in fetched.items()
     }
-    return spec.model_copy(update={"steps": steps})
+    datasets = {**spec.datasets, **bare}
+    return spec.model_copy(update={"steps": steps, "datasets": datasets})
+
+
+def _without(command: C, marked: Collection[str]) -> C:
+    kept = tuple(secret for secret in command.secrets if secret in marked)
+    return command.model_copy(update={"secrets": kept})
+
+
+def allowed(terms: Terms) -> frozenset[str]:
+    """The secrets that a pull request's run may be given."""
+    if terms.rules is None or terms.fork:
+        return frozenset()
+    return frozenset(terms.rules.spec.triggers.pull_requests.secrets)
+
+
+def unasked(spec: Pipeline, terms: Terms | None) -> frozenset[str]:
+    """The datasets that a pull request's run must not ask a database for."""
+    if terms is None:
+        return frozenset()
+    return frozenset(
+        name
+        for name, dataset in spec.datasets.items()
+        if dataset.query is not None and dataset.query.secret not in allowed(terms)
+    )
+
+
+def kept_from(graph: Graph, terms: Terms) -> Graph:
+    """The graph, whose queries are given no address that a pull request's run must not have."""
+    known = allowed(terms)
+    nodes = tuple(without_addresses(node, known) for node in graph.nodes)
+    return graph.model_copy(update={"nodes": nodes})
 
 
 def graph_of(spec: Pipeline, source: Source, baseline: Baseline | None, terms: Terms) -> Graph:
@@ -51,7 +84,8 @@ def graph_of(spec: Pipeline, source: Source, baseline: Baseline | None, terms: T
     if baseline is not None:
         bare = without_secrets(baseline.spec, terms)
         baseline = baseline.model_copy(update={"spec": bare})
-    return build(without_secrets(spec, terms), source, baseline, judges_of(terms))
+    graph = build(without_secrets(spec, terms), source, baseline, judges_of(terms))
+    return kept_from(graph, terms)
 
 
 def judges_of(terms: Terms) -> Rules | None:
@@ -71,7 +105,11 @@ def touches(before: Code | None, after: Code) -> bool:
     if fingerprint(was, {}) != fingerprint(now, {}):
         return True
     data = [
-        {name: in_repository(code.source, each.uri) for name, each in after.spec.datasets.items()}
+        {
+            name: in_repository(code.source, each.uri)
+            for name, each in after.spec.datasets.items()
+            if each.uri is not None
+        }
         for code in (before, after)
     ]
     return data[0] != data[1]

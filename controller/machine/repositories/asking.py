@@ -11,12 +11,15 @@ from controller.machine.repositories.pull import VERBS, Command, Pull, Right, na
 
 _SAYS = {
     "plan": "what a run would do, and why",
-    "run": "run its pipelines again; what has not changed comes from the cache",
+    "run": "run its pipelines again; what has not changed comes from the cache, unless "
+    "`--no-cache` is added",
     "retry": "run those again that did not pass",
     "cancel": "stop what runs",
     "approve": "let the commit that is named run, of a fork",
     "accept": "let the commit that is named change its pipelines' rules",
 }
+NO_CACHE = "--no-cache"
+"""Of `/headgate run`: run everything anew."""
 MOST_NAMED = 20
 """Approvers that a refusal names."""
 
@@ -175,7 +178,8 @@ def _wishes(
             again = command.verb == "retry"
             kind = {"kind": "retry" if again else "manual", "force": True, "unless_passed": again}
             pull = target.pull.plain() if target.pull else None
-            more = {**kind, "why": why, "pull": pull}
+            fresh = command.verb == "run" and command.argument == NO_CACHE
+            more = {**kind, "fresh": fresh, "why": why, "pull": pull}
             yield Message(to=to, id=id_, type="trigger", body={**body, **more})
 
 

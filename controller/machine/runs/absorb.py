@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
 from controller.machine.runs.run import NEW, Observed, Progress, Run, Tried
+from controller.machine.runs.taking import moved
 from validators.verdict import Verdict
 
 LOST_TRIES = 3
@@ -19,14 +20,16 @@ def absorb(run: Run, observed: Observed, now: float) -> Run:
     Pure and idempotent: the observer calls it to learn which keys to look up next.
     """
     nodes = dict(run.nodes)
+    datasets = run.datasets
     for node in observed.graph.nodes:
         progress = nodes.get(node.name, NEW)
         if not progress.done and progress.open:
             progress = _take_status(node, progress, progress.open, observed, now)
+            datasets = moved(node, progress.outputs or {}, datasets)
         if not progress.done and not progress.open:
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
-    return run.model_copy(update={"nodes": nodes})
+    return run.model_copy(update={"nodes": nodes, "datasets": datasets})
 
 
 def wanted_keys(run: Run, observed: Observed) -> set[str]:
@@ -48,7 +51,8 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
         upstream = nodes.get(origin.node or "")
         if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
             why = (upstream.failed or upstream.skipped or "")[:500]
-            reason = f"the {name} could not be evaluated on this data: {why}"
+            whose = "baseline" if name.startswith("baseline") else "candidate"
+            reason = f"the {whose} could not be evaluated on this data: {why}"
             request = {**node.attempt.request, f"no_{name}": reason}
             node = node.model_copy(
                 update={
@@ -91,6 +95,7 @@ def _take_status(
             update={
                 "outputs": observed.outputs[tried.id],
                 "verdict": report.verdict if report else None,
+                "made": min(ended, now),  # by the clock that runs begin by
                 "ended": ended,
             }
         )
@@ -141,12 +146,13 @@ def _without_running(
     key = key_of(actual, digests)
     progress = progress.model_copy(update={"key": key})
     hit = observed.cache.get(key)
-    if hit is None:
+    if hit is None or run.fresh or not hit.counts(node.stands, run.created):
         return progress
     return progress.model_copy(
         update={
             "outputs": hit.outputs,
             "cached_from": hit.run,
+            "made": hit.made,
             "verdict": hit.verdict,
             "ended": now,
         }

@@ -11,10 +11,13 @@ from specs.model import SPEC_FILE
 class Input(Value):
     """What one input of an attempt holds: a dataset version or an artifact, by digest."""
 
-    kind: Literal["dataset", "artifact"]
+    kind: Literal["dataset", "artifact", "taken", "version"]
+    """`taken`: a dataset that another node of the run took, an artifact; `version`: what is asked
+    for of a database, which is nothing that could be read."""
     digest: str
     name: str = ""
-    """The dataset's name in the spec, or the file name that the artifact was written under."""
+    """The dataset's name in the spec, or the file name that the artifact was written under; empty
+    for a dataset that was taken as a folder."""
     access: Literal["path", "uri"] = "path"
     uri: str = ""
     """Of a dataset, as the spec has it: two datasets may hold equal objects."""
@@ -39,10 +42,12 @@ class Attempt(Value):
     id: str
     run: str
     node: str
+    pipeline: str = ""
+    branch: str = ""
     trusted: bool = False
     """Whether its run may release; what a pull request proposes is kept apart from what may."""
-    program: Literal["step", "data_gate", "model_gate"] = "step"
-    """What runs: a command of the spec, or one of Headgate's gates with `request`."""
+    program: Literal["step", "data_gate", "model_gate", "query"] = "step"
+    """What runs: a command of the spec, or one of Headgate's own programs with `request`."""
     command: str = ""
     """The `run` line, with its placeholders."""
     repository: str
@@ -50,12 +55,14 @@ class Attempt(Value):
     folder: str
     """The spec's folder in the repository; the working directory of the command."""
     file: str = SPEC_FILE
-    """The spec's name in that folder."""
+    """The spec's name in that folder, for a model gate: it says where its checks are written."""
     files: tuple[str, ...] = ()
     """What the command finds there, by path below that folder; nothing else of the commit."""
     inputs: Mapping[str, Input] = {}
     outputs: Mapping[str, str] = {}
     """File names by output name."""
+    folders: tuple[str, ...] = ()
+    """Outputs that are folders, and are there when it begins."""
     params: Mapping[str, str] = {}
     env: Mapping[str, str] = {}
     secrets: tuple[str, ...] = ()
@@ -75,7 +82,7 @@ class Attempt(Value):
     timeout: float
     """Seconds."""
     request: Mapping[str, Any] = {}
-    """For a gate: what it is asked, beside its inputs."""
+    """For a program of Headgate's own: what it is asked, beside its inputs."""
 
 
 class State(StrEnum):

@@ -2,9 +2,11 @@
 
 from typing import Final
 
-from controller.machine.runs.graph import Baseline, From, Graph, Rules, Source
+from controller.machine.runs import exam
+from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, Source
 from controller.machine.runs.judging import Held, Judged, data_gates, guards, model_gates
 from controller.machine.runs.nodes import in_order, served, step_node
+from controller.machine.runs.taking import data_nodes, read_from
 from specs.model import Pipeline
 
 NOTHING_SERVES: Final = Held(None, "there is no model in production yet")
@@ -25,22 +27,38 @@ def build(
     examined by, the exam of `rules` is sat as well.
     """
     of = Judged(spec, source, rules)
+    taken = taken_in(of)
     gates = data_gates(of)
     guarded = guards(gates)
     steps = [step_node(spec, source, name, guarded) for name in in_order(spec)]
     judges = model_gates(of, held._replace(baseline=baseline) if baseline else held, guarded)
     model = From(node=spec.model.step, output=spec.model.output) if spec.model else None
-    return Graph(nodes=(*gates, *steps, *judges), model=model, serve=served(spec, source))
+    readers = (read_from(node, taken) for node in (*gates, *steps, *judges))
+    nodes = (*taken.values(), *readers)
+    return Graph(nodes=nodes, model=model, serve=served(spec, source))
+
+
+def taken_in(of: Judged) -> dict[str, Node]:
+    """What takes the datasets of a run that no bucket holds, by what they are called there: the
+    spec's, and those that only the exam of its base reads."""
+    found = data_nodes(of.spec, of.source, {name: name for name in of.spec.datasets})
+    if of.rules is not None:
+        lacked = exam.lacks(of.spec, of.source, of.rules)
+        names = {name: f"{exam.IN_BASE}{name}" for name in lacked if name not in of.rules.lacking}
+        found |= data_nodes(of.rules.spec, of.rules.source, names)
+    return found
 
 
 def of_model(spec: Pipeline, source: Source) -> Graph:
     """What makes the model of `spec` at `source` and nothing more: no gate judges it, and nothing
     serves it."""
     assert spec.model is not None, "the caller has looked"
-    steps = {name: step_node(spec, source, name, {}) for name in in_order(spec)}
+    taken = data_nodes(spec, source, {name: name for name in spec.datasets})
+    steps = (read_from(step_node(spec, source, name, {}), taken) for name in in_order(spec))
+    nodes = {node.name: node for node in (*taken.values(), *steps)}
     needed = {spec.model.step}
-    for name in reversed(steps):
+    for name in reversed(nodes):
         if name in needed:
-            needed |= {origin.node for origin in steps[name].inputs.values() if origin.node}
+            needed |= {origin.node for origin in nodes[name].inputs.values() if origin.node}
     model = From(node=spec.model.step, output=spec.model.output)
-    return Graph(nodes=tuple(node for node in steps.values() if node.name in needed), model=model)
+    return Graph(nodes=tuple(node for node in nodes.values() if node.name in needed), model=model)

@@ -1,6 +1,7 @@
-"""PURE. What a candidate is examined by: the steps that make its predictions, and their data.
+"""PURE. What a candidate is examined by: the steps that make its predictions and numbers, and their
+data.
 
-The model under examination is not part of its exam; all else that the predictions come from is:
+The model under examination is not part of its exam; all else that these come from is:
 the steps' commands and environments, the files that they read, and the data. Steps are compared by
 what they do, whatever they are called.
 """
@@ -8,11 +9,12 @@ what they do, whatever they are called.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from controller.machine.runs.graph import From, Rules, Source
+from controller.machine.runs.graph import LINK, From, Rules, Source
 from controller.machine.runs.nodes import origin_of, step_node
 from specs.digests import short
-from specs.globs import matches
-from specs.model import Pipeline
+from specs.gates import Evidence
+from specs.globs import ROOT, matches
+from specs.model import DATA, Pipeline
 from specs.references import StepReference
 
 IN_BASE = "base."
@@ -27,33 +29,38 @@ class Part(NamedTuple):
     now: str
 
 
-def predictions_of(spec: Pipeline, rules: Rules) -> StepReference | None:
-    """Where a spec makes the predictions that the gate of its base judges; None if it does not.
+def evidence_of(spec: Pipeline, rules: Rules) -> dict[Evidence, StepReference]:
+    """Where a spec makes what the gate of its base judges, as far as it does.
 
-    Under the base's name for them, else where its own gate says, else the one output of that name
+    Under the base's name for it, else where its own gate says, else the one output of that name
     whose step is given the model.
     """
     asked = rules.spec.gates.model
     if asked is None:
-        return None
-    named = spec.steps.get(asked.predictions.step)
-    if named is not None and asked.predictions.output in named.outputs:
-        return asked.predictions
-    if spec.gates.model is not None:
-        return spec.gates.model.predictions
+        return {}
+    made = {kind: _made(kind, output, spec) for kind, output in asked.evidence.items()}
+    return {kind: output for kind, output in made.items() if output is not None}
+
+
+def _made(kind: Evidence, asked: StepReference, spec: Pipeline) -> StepReference | None:
+    named = spec.steps.get(asked.step)
+    if named is not None and asked.output in named.outputs:
+        return asked
+    if spec.gates.model is not None and kind in spec.gates.model.evidence:
+        return spec.gates.model.evidence[kind]
     alike = [
         name
         for name, step in spec.steps.items()
-        if asked.predictions.output in step.outputs and spec.model in step.inputs.values()
+        if asked.output in step.outputs and spec.model in step.inputs.values()
     ]
     if len(alike) != 1:
         return None
-    return StepReference(step=alike[0], output=asked.predictions.output)
+    return StepReference(step=alike[0], output=asked.output)
 
 
-def steps_of(spec: Pipeline, predictions: StepReference) -> tuple[str, ...]:
-    """The steps that the predictions come from, each after those that it reads from. That which
-    makes the model is one only if something else of it is read."""
+def steps_of(spec: Pipeline, *outputs: StepReference) -> tuple[str, ...]:
+    """The steps that outputs come from, each after those that it reads from. That which makes the
+    model is one only if something else of it is read."""
     found: list[str] = []
 
     def visit(name: str) -> None:
@@ -64,15 +71,18 @@ def steps_of(spec: Pipeline, predictions: StepReference) -> tuple[str, ...]:
                 visit(reference.step)
         found.append(name)
 
-    visit(predictions.step)
+    for output in outputs:
+        visit(output.step)
     return tuple(found)
 
 
 def is_apart(spec: Pipeline) -> bool:
     """Whether a spec's candidate can be examined by other than itself: what trains the model does
-    not write the predictions, too."""
+    not write what it is judged by, too."""
     gate, model = spec.gates.model, spec.model
-    return gate is not None and model is not None and gate.predictions.step != model.step
+    if gate is None or model is None:
+        return False
+    return all(output.step != model.step for output in gate.evidence.values())
 
 
 def changed(spec: Pipeline, source: Source, rules: Rules) -> tuple[Part, ...]:
@@ -81,10 +91,14 @@ def changed(spec: Pipeline, source: Source, rules: Rules) -> tuple[Part, ...]:
     asked = rules.spec.gates.model
     if asked is None:
         return ()
-    mine = predictions_of(spec, rules)
-    if mine is None:
-        return (Part(f"steps.{asked.predictions.step}", "makes the predictions", "removed"),)
-    found = _Comparison(rules, Rules(spec=spec, source=source)).outputs(asked.predictions, mine)
+    made = evidence_of(spec, rules)
+    compare = _Comparison(rules, Rules(spec=spec, source=source))
+    found: list[Part] = []
+    for kind, output in asked.evidence.items():
+        if kind in made:
+            found += compare.outputs(output, made[kind])
+        else:
+            found.append(Part(f"steps.{output.step}", f"makes the {kind}", "removed"))
     return tuple(dict.fromkeys(found))
 
 
@@ -97,7 +111,7 @@ def data_of(spec: Pipeline, source: Source, rules: Rules) -> dict[str, str]:
         return {}
     names = (
         origin.dataset
-        for step in steps_of(rules.spec, gate.predictions)
+        for step in steps_of(rules.spec, *gate.evidence.values())
         for origin in map(origin_of, rules.spec.steps[step].inputs.values())
         if origin.dataset is not None
     )
@@ -116,33 +130,55 @@ def lacks(spec: Pipeline, source: Source, rules: Rules) -> tuple[str, ...]:
 def in_repository(source: Source, uri: str) -> dict[str, str] | None:
     """The files of a dataset that is in the repository, with their digests; None for one that is
     elsewhere. A folder on its way that is a symbolic link stands for all that it leads to."""
-    if "://" in uri or uri.startswith("/"):
+    rooted = uri.startswith(ROOT)
+    if "://" in uri or (uri.startswith("/") and not rooted):
         return None
-    parts = [part for part in uri.split("/") if part not in ("", ".")]
+    parts = [part for part in uri.removeprefix(ROOT).split("/") if part not in ("", ".")]
     path = "/".join(parts)
     globs = (path, f"{path}/**") if parts else ("**",)
     ways = ["/".join(parts[:end]) for end in range(1, len(parts))]
     return {
         name: content
-        for name, content in source.below.items()
+        for name, content in (source.files if rooted else source.below).items()
         if any(matches(glob, name) for glob in globs)
-        or (content.startswith("symlink:") and any(matches(way, name) for way in ways))
+        or (content.startswith(LINK) and any(matches(way, name) for way in ways))
     }
 
 
 def _same_data(name: str, spec: Pipeline, source: Source, rules: Rules) -> str:
-    uri = rules.spec.datasets[name].uri
-    files = in_repository(rules.source, uri)
-    alike = [
-        called
-        for called, dataset in spec.datasets.items()
-        if dataset.uri == uri and in_repository(source, uri) == files
-    ]
+    base = _content(name, rules.spec, rules.source)
+    alike = [called for called in spec.datasets if _content(called, spec, source) == base]
     return name if name in alike else alike[0] if alike else f"{IN_BASE}{name}"
 
 
+def _content(name: str, spec: Pipeline, source: Source) -> Any:
+    """What a dataset holds, as far as a spec and its files say it: equal ones are the same data."""
+    dataset = spec.datasets[name]
+    if dataset.query is not None:
+        return {"query": dataset.query.model_dump(mode="json", exclude={"timeout"})}
+    if dataset.uri is not None:
+        return {"uri": dataset.uri, "files": in_repository(source, dataset.uri)}
+    node = step_node(spec, source, f"{DATA}{name}", {})
+    definition = {key: each for key, each in node.definition.items() if key != "outputs"}
+    return {"fetch": definition, "file": dataset.fetch and dataset.fetch.file, "reads": node.reads}
+
+
+def moves(name: str, before: Pipeline, after: Pipeline) -> Iterator[Part]:
+    """What a spec says otherwise of where a dataset of that name in both comes from."""
+    idle = {"query": {"timeout"}, "fetch": {"timeout", "retries", "backoff", "cache"}}
+    said = [
+        {
+            kind: each
+            for kind, each in spec.datasets[name].model_dump(mode="json", exclude=idle).items()
+            if kind in ("uri", "query", "fetch")
+        }
+        for spec in (before, after)
+    ]
+    yield from _definitions(f"datasets.{name}", *said)
+
+
 class _Comparison:
-    """Of two exams, from their predictions up to the data."""
+    """Of two exams, from what is judged up to the data."""
 
     def __init__(self, before: Rules, after: Rules) -> None:
         self._before = before
@@ -189,14 +225,17 @@ class _Comparison:
         yield Part(where, _origin(self._before.spec, was), _origin(self._after.spec, now))
 
     def _data(self, was: str, now: str) -> Iterator[Part]:
-        old, new = self._before.spec.datasets[was].uri, self._after.spec.datasets[now].uri
-        if old != new:
-            yield Part(f"datasets.{now}.uri", old, new)
+        old = _content(was, self._before.spec, self._before.source)
+        new = _content(now, self._after.spec, self._after.source)
+        said = [
+            {kind: each for kind, each in one.items() if kind not in ("files", "reads")}
+            for one in (old, new)
+        ]
+        yield from _definitions(f"datasets.{now}", *said)
+        if old.get("uri") != new.get("uri"):
             return
-        yield from _files(
-            in_repository(self._before.source, old) or {},
-            in_repository(self._after.source, new) or {},
-        )
+        for kind in ("files", "reads"):
+            yield from _files(old.get(kind) or {}, new.get(kind) or {})
 
 
 def is_model(spec: Pipeline, origin: From) -> bool:
@@ -221,8 +260,8 @@ def _definitions(where: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
         old, new = was.get(name), now.get(name)
         if old == new:
             continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _definitions(f"{where}.{name}", old, new)
+        if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
+            yield from _definitions(f"{where}.{name}", old or {}, new or {})
         else:
             yield Part(f"{where}.{name}", _said(old), _said(new))
 

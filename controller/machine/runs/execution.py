@@ -8,7 +8,7 @@ from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
 from controller.machine.runs.absorb import absorb, inputs_of
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.ended import report_end
-from controller.machine.runs.graph import Graph, Node, attempt_of, package_of
+from controller.machine.runs.graph import Graph, Node, attempt_of, key_of, package_of
 from controller.machine.runs.run import NEW, Hit, Observed, Progress, Run, Tried, why_ended
 from validators.verdict import Verdict, worst
 
@@ -31,7 +31,7 @@ def decide(
     before = run
     if run.cancelled is None:
         run = absorb(run, observed, now)
-    facts = _new_facts(before, run)
+    facts = _new_facts(before, run, observed.graph)
     if run.cancelled is not None:
         run, actions = _stop_attempts(run)
         run = run.model_copy(update={"finished": now, "waits_for": None})
@@ -112,7 +112,12 @@ def _start_ready(
         ):
             continue
         attempt = attempt_of(actual, tried.id, digests).model_copy(
-            update={"run": run.id, "trusted": run.releases}
+            update={
+                "run": run.id,
+                "pipeline": run.pipeline,
+                "branch": run.branch,
+                "trusted": run.releases,
+            }
         )
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
@@ -160,8 +165,9 @@ def _stop_attempts(run: Run) -> tuple[Run, tuple[Action, ...]]:
     return run.model_copy(update={"nodes": nodes}), actions
 
 
-def _new_facts(before: Run, run: Run) -> tuple[Fact, ...]:
-    """What the cache learns. A gate that could not judge is asked again next time."""
+def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
+    """What the cache learns. A gate that could not judge is asked again next time; rows that are
+    newer than was asked for are known by their own version."""
     facts = []
     for name, progress in run.nodes.items():
         fresh = not before.nodes.get(name, NEW).done
@@ -174,8 +180,12 @@ def _new_facts(before: Run, run: Run) -> tuple[Fact, ...]:
             outputs=progress.outputs or {},
             verdict=progress.verdict,
             seconds=_seconds(progress),
+            made=progress.made or 0.0,
         )
-        facts.append(Fact(key=Key("cache", progress.key), body=hit.model_dump(mode="json")))
+        node, key = graph.by_name[name], progress.key
+        if node.kind == "data":
+            key = key_of(*inputs_of(run, node, run.nodes))
+        facts.append(Fact(key=Key("cache", key), body=hit.model_dump(mode="json")))
     return tuple(facts)
 
 
@@ -246,5 +256,16 @@ def _tell_pipeline(run: Run, graph: Graph) -> Message:
             "verdicts": {gate: str(verdict) for gate, verdict in run.verdicts.items()},
             "reports": reports,
             "verdict": str(worst(run.verdicts.values())) if run.verdicts else None,
+            "stale_at": _stale_at(run, graph),
         },
     )
+
+
+def _stale_at(run: Run, graph: Graph) -> float | None:
+    """When the first of its results stands no longer; None where all stand for ever."""
+    ends = [
+        (run.nodes.get(node.name, NEW).made or run.created) + node.stands
+        for node in graph.nodes
+        if node.stands is not None
+    ]
+    return min(ends, default=None)

@@ -4,16 +4,19 @@ A node's key is the digest of all that can change its result: its definition, th
 its parameters, its environment and the digests of its inputs. Equal keys, equal results.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 from controller.machine.core import Value
 from controller.machine.runs.attempt import Attempt, Input
 from specs.digests import digest
+from specs.globs import ROOT, admits, admits_link, from_root, seen_from
 from specs.model import SPEC_FILE, Pipeline
 
-NodeKind = Literal["step", "data_gate", "model_gate", "baseline"]
+NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
+LINK = "symlink:"
+"""What the digest of a symbolic link begins with; see `controller.git.links`."""
 EVIDENCE = ("baseline.", "base.")
 """What the names of nodes begin with that only make evidence: for a gate to judge by."""
 
@@ -56,9 +59,26 @@ class Source(Value):
     def within(self, path: str) -> str:
         """The path in the repository of a path below the spec's folder, or of `//path`, which is
         one from the repository's root."""
-        if path.startswith("//"):
-            return path[2:]
-        return f"{self.folder}/{path}" if self.folder else path
+        return from_root(path, self.folder)
+
+    def content(self, path: str | None) -> str | None:
+        """The digest of a file that the spec names; None where there is none."""
+        return self.files.get(self.within(path)) if path is not None else None
+
+    def admitted(self, globs: Sequence[str]) -> dict[str, str]:
+        """Digests of the files that globs of the spec admit, by path as the spec sees it, in order.
+        A symbolic link that is admitted stands for all that it leads to: its digest covers that."""
+        outside = any(glob.removeprefix("!").startswith(ROOT) for glob in globs)
+        return {
+            path: content
+            for path, content in sorted((self.seen if outside else self.below).items())
+            if (admits_link if content.startswith(LINK) else admits)(globs, path, self.folder)
+        }
+
+    @cached_property
+    def seen(self) -> dict[str, str]:
+        """Digests of all files by path as the spec sees it: below its folder, else `//path`."""
+        return {seen_from(self.folder, path): content for path, content in self.files.items()}
 
     @cached_property
     def below(self) -> dict[str, str]:
@@ -118,6 +138,8 @@ class Node(Value):
     backoff: float = 10.0
     optional: bool = False
     """Its failure is evidence for a gate, not the end of the run."""
+    stands: float | None = None
+    """Seconds for which a result may be reused by other runs: 0 for never, None for ever."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -177,7 +199,7 @@ def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
                     node.name,
                     {**node.definition, "baseline": None},
                     dict(node.reads),
-                    {i: str(of) for i, of in node.inputs.items() if i != "baseline"},
+                    {i: str(of) for i, of in node.inputs.items() if not i.startswith("baseline")},
                 ]
                 for node in own
             ],

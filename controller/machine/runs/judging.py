@@ -6,25 +6,30 @@ the base's data: `gate.model.base`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from controller.machine.runs import exam
 from controller.machine.runs.attempt import Attempt, Input
+from controller.machine.runs.challenger import (
+    NOBODY,
+    Challenger,
+    Field,
+    Guarded,
+    as_evidence,
+    challenger_of,
+)
 from controller.machine.runs.exam import IN_BASE
 from controller.machine.runs.graph import Baseline, From, Node, Rules, Source
 from controller.machine.runs.nodes import file_name, step_node
-from specs.gates import ModelGate
+from specs.gates import Evidence, ModelGate
 from specs.model import Dataset, Pipeline
-from specs.references import DatasetReference
+from specs.references import DatasetReference, StepReference
 
 GATES_VERSION = 4
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
 PROPOSED = ".proposed"
 """What the name of a data gate ends with whose suite only the pull request has."""
-
-Guarded = Mapping[str | None, tuple[str, ...]]
-"""The data gates that have to pass before a dataset is read."""
 
 
 class Held(NamedTuple):
@@ -59,7 +64,7 @@ def data_gates(of: Judged) -> list[Node]:
         if dataset.expectations and name not in rules.lacking:
             called = f"{IN_BASE}{name}"
             gate = f"gate.{IN_BASE}data.{name}"
-            found.append(_data_gate(gate, called, dataset.uri, dataset, rules.source))
+            found.append(_data_gate(gate, called, dataset.uri or "", dataset, rules.source))
     return found
 
 
@@ -91,7 +96,7 @@ def suites_for(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
 
 
 def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
-    uri = spec.datasets[name].uri
+    own = spec.datasets[name]
     roles = {
         there.dataset
         for step, now in spec.steps.items()
@@ -108,8 +113,8 @@ def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
         and (
             other == name
             or other in roles
-            or dataset.uri == uri
-            or (not known and _within(dataset.uri, uri))
+            or is_same_place(dataset, own)
+            or (not known and dataset.uri and own.uri and _within(dataset.uri, own.uri))
         )
     )
 
@@ -125,6 +130,11 @@ def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
         left = set(before.inputs.values()) - set(now.inputs.values())
         found |= {each.dataset for each in left if isinstance(each, DatasetReference)}
     return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
+
+
+def is_same_place(one: Dataset, other: Dataset) -> bool:
+    """Whether two datasets come from one place: by address, statement or command."""
+    return (one.uri, one.query, one.fetch) == (other.uri, other.query, other.fetch)
 
 
 def _within(one: str, other: str) -> bool:
@@ -145,19 +155,20 @@ def _place(uri: str) -> tuple[str, ...]:
 def _of_dataset(of: Judged, name: str) -> Iterator[Node]:
     own = of.spec.datasets[name]
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
+    uri = own.uri or ""
     judged: list[tuple[str | None, Dataset]] = []
     gate = f"gate.data.{name}"
     if of.rules:
         for at, base in enumerate(bases):
             theirs = of.rules.spec.datasets[base]
             called = gate if at == 0 else f"{gate}.of.{base}"
-            yield _data_gate(called, name, own.uri, theirs, of.rules.source)
-            judged.append((of.rules.source.below.get(theirs.expectations or ""), theirs))
-    suite = of.source.below.get(own.expectations or "")
+            yield _data_gate(called, name, uri, theirs, of.rules.source)
+            judged.append((of.rules.source.content(theirs.expectations), theirs))
+    suite = of.source.content(own.expectations)
     if own.expectations and not any(
         suite == theirs and is_read_alike(own, base) for theirs, base in judged
     ):
-        yield _data_gate(f"{gate}{PROPOSED}" if bases else gate, name, own.uri, own, of.source)
+        yield _data_gate(f"{gate}{PROPOSED}" if bases else gate, name, uri, own, of.source)
 
 
 def is_read_alike(one: Dataset, other: Dataset) -> bool:
@@ -175,7 +186,7 @@ def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: Source) -
         kind="data_gate",
         inputs={"dataset": From(dataset=name)},
         definition={"gate": GATES_VERSION, **reading},
-        reads={suite: source.below.get(suite, "missing")},
+        reads={suite: source.content(suite) or "missing"},
         attempt=Attempt(
             id="",
             run="",
@@ -184,7 +195,6 @@ def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: Source) -
             repository=source.repository,
             commit=source.commit,
             folder=source.folder,
-            file=source.file,
             inputs={"dataset": Input(kind="dataset", digest="", name=name, uri=uri)},
             outputs={"report": "report.json"},
             timeout=3600,
@@ -207,14 +217,17 @@ def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
     theirs, own = rules.spec.gates.model if rules else None, spec.gates.model
     if rules is None or theirs is None:
         return own
-    made = exam.predictions_of(spec, rules)
-    asked = theirs.model_copy(update={"predictions": made}) if made else theirs
+    made: dict[str, Any] = dict(exam.evidence_of(spec, rules).items())
+    asked = theirs.model_copy(update=made)
     if own is None:
         return asked
-    more = {
+    more: dict[str, Any] = {
         name: tuple(dict.fromkeys((*getattr(theirs, name), *getattr(own, name))))
         for name in ("checks", "slices")
     }
+    more |= {kind: of for kind, of in own.evidence.items() if kind not in theirs.evidence}
+    if "predictions" in more:
+        more["columns"] = own.columns
     return asked.model_copy(update=more)
 
 
@@ -226,24 +239,29 @@ def model_gates(of: Judged, held: Held, guarded: Guarded) -> Iterator[Node]:
         return
     if of.spec.model is None:
         none = "its spec names no `model`, which the gate of its base judges"
-        yield _model_gate(of, _Question("gate.model", gate, None, none), held, None)
+        yield _model_gate(of, _Question("gate.model", gate, {}, none), held, NOBODY)
         return
-    made = exam.predictions_of(of.spec, of.rules) if of.rules else gate.predictions
-    if of.rules is None or of.rules.spec.gates.model is None:
-        made = gate.predictions
-    candidate = From(node=made.step, output=made.output) if made else None
-    field = _Field(
-        {name: (name, dataset.uri) for name, dataset in of.spec.datasets.items()},
+    candidate = {kind: From(node=made.step, output=made.output) for kind, made in _made(of, gate)}
+    field = Field(
+        {name: (name, dataset) for name, dataset in of.spec.datasets.items()},
         {name: (name, tuple(step.outputs)) for name, step in of.spec.steps.items()},
     )
-    challenger = _challenger("baseline", held.baseline, field, guarded)
-    if challenger:
-        yield challenger
-    none = "its spec does not say where the predictions are that the gate of its base judges"
+    challenger = challenger_of("baseline", gate, held.baseline, field, guarded)
+    yield from challenger.nodes.values()
+    none = "its spec does not say where the {} are that the gate of its base judges"
     yield _model_gate(of, _Question("gate.model", gate, candidate, none), held, challenger)
     rules = of.rules
     if rules and exam.changed(of.spec, of.source, rules):
         yield from _by_the_base(of, rules, held, guarded)
+
+
+def _made(of: Judged, gate: ModelGate) -> Iterator[tuple[Evidence, StepReference]]:
+    """Where the spec makes what its candidate is judged by, as far as it does."""
+    asked = of.rules.spec.gates.model if of.rules else None
+    lacks = set[Evidence]()
+    if of.rules and asked:
+        lacks = set(asked.evidence) - set(exam.evidence_of(of.spec, of.rules))
+    yield from ((kind, made) for kind, made in gate.evidence.items() if kind not in lacks)
 
 
 def _by_the_base(of: Judged, rules: Rules, held: Held, guarded: Guarded) -> Iterator[Node]:
@@ -251,35 +269,40 @@ def _by_the_base(of: Judged, rules: Rules, held: Held, guarded: Guarded) -> Iter
     gate = rules.spec.gates.model
     assert gate is not None
     data = exam.data_of(of.spec, of.source, rules)
-    steps = exam.steps_of(rules.spec, gate.predictions)
+    steps = exam.steps_of(rules.spec, *gate.evidence.values())
     why = _why_not(rules, data)
+    made = {
+        kind: From(node=IN_BASE + output.step, output=output.output)
+        for kind, output in gate.evidence.items()
+    }
     asked = _Question(
         "gate.model.base",
         gate,
-        None if why else From(node=IN_BASE + gate.predictions.step, output=gate.predictions.output),
+        {} if why else made,
         why,
         f"the evaluation of {rules}, on its data",
     )
-    challenger = None
+    challenger = NOBODY
     if not why:
         yield from (_base_step(of, rules, step, data, guarded) for step in steps)
-        field = _Field(
-            {name: (called, rules.spec.datasets[name].uri) for name, called in data.items()},
+        field = Field(
+            {name: (called, rules.spec.datasets[name]) for name, called in data.items()},
             {name: (IN_BASE + name, tuple(rules.spec.steps[name].outputs)) for name in steps},
         )
-        challenger = _challenger(f"{IN_BASE}baseline", held.baseline, field, guarded)
-        if challenger:
-            yield challenger
+        challenger = challenger_of(f"{IN_BASE}baseline", gate, held.baseline, field, guarded)
+        yield from challenger.nodes.values()
     yield _model_gate(of, asked, held, challenger)
 
 
 def _why_not(rules: Rules, data: Mapping[str, str]) -> str:
     """Why the base cannot examine a candidate; empty if it can."""
     if not exam.is_apart(rules.spec):
-        model = rules.spec.model
+        model, gate = rules.spec.model, rules.spec.gates.model
         step = model.step if model else "none"
+        evidence = gate.evidence.items() if gate else ()
+        what = " and the ".join(kind for kind, made in evidence if made.step == step)
         return (
-            f"steps.{step} both trains and makes the predictions, so there is no other evaluation "
+            f"steps.{step} both trains and makes the {what}, so there is no other evaluation "
             "that could examine its model; let a step of its own evaluate it"
         )
     missing = [name for name, called in data.items() if called.startswith(IN_BASE)]
@@ -301,65 +324,7 @@ def _base_step(
             inputs[local] = From(node=of.spec.model.step, output=of.spec.model.output)
         else:
             inputs[local] = From(node=f"{IN_BASE}{origin.node}", output=origin.output)
-    return _evidence(node, IN_BASE + name, inputs, guarded)
-
-
-def _evidence(node: Node, name: str, inputs: Mapping[str, From], guarded: Guarded) -> Node:
-    after = (gate for origin in inputs.values() for gate in guarded.get(origin.dataset, ()))
-    return node.model_copy(
-        update={
-            "name": name,
-            "inputs": dict(inputs),
-            "after": tuple(dict.fromkeys(after)) if guarded else (),
-            "attempt": node.attempt.model_copy(update={"node": name}),
-            "optional": True,
-        }
-    )
-
-
-class _Field(NamedTuple):
-    """On what a baseline is evaluated: the data and the steps' outputs that its step may be given,
-    by the names that it knows them by."""
-
-    data: Mapping[str, tuple[str, str]]
-    """What each dataset is called in the run, and its address."""
-    steps: Mapping[str, tuple[str, tuple[str, ...]]]
-    """The node of each step, and its outputs."""
-
-
-def _challenger(
-    label: str, baseline: Baseline | None, field: _Field, guarded: Guarded
-) -> Node | None:
-    """The baseline's own evaluation, at its own commit, on that field; None where it has none that
-    could run there."""
-    theirs = baseline.spec.gates.model if baseline else None
-    if baseline is None or theirs is None or baseline.spec.model is None:
-        return None
-    name = theirs.predictions.step
-    if name not in baseline.spec.steps or name == baseline.spec.model.step:
-        return None
-    ours = {
-        dataset: known.model_copy(update={"uri": field.data[dataset][1]})
-        for dataset, known in baseline.spec.datasets.items()
-        if dataset in field.data
-    }
-    moved = baseline.spec.model_copy(update={"datasets": {**baseline.spec.datasets, **ours}})
-    node = step_node(moved, baseline.source, name, {})
-    inputs: dict[str, From] = {}
-    for local, origin in node.inputs.items():
-        if exam.is_model(baseline.spec, origin):
-            inputs[local] = From(artifact=baseline.model)
-        elif origin.dataset is not None:
-            if origin.dataset not in field.data:
-                return None
-            inputs[local] = From(dataset=field.data[origin.dataset][0])
-        else:
-            made, outputs = field.steps.get(origin.node or "", ("", ()))
-            if origin.output not in outputs:
-                return None
-            inputs[local] = From(node=made, output=origin.output)
-    found = _evidence(node, f"{label}.{name}", inputs, guarded)
-    return found.model_copy(update={"kind": "baseline"})
+    return as_evidence(node, IN_BASE + name, inputs, guarded)
 
 
 class _Question(NamedTuple):
@@ -367,31 +332,53 @@ class _Question(NamedTuple):
 
     node: str
     gate: ModelGate
-    candidate: From | None
+    candidate: Mapping[Evidence, From]
     no_candidate: str
-    """Why there are no predictions of the candidate, if there are none."""
+    """Why there is no evidence of the candidate of a kind, which `{}` stands for."""
     exam: str = ""
-    """Whose evaluation made the predictions, where it is not the candidate's own."""
+    """Whose evaluation made it, where it is not the candidate's own."""
+
+    def lacks(self, kind: Evidence) -> str:
+        """Why there is none of a kind that the gate asks for; empty if there is."""
+        missing = kind in self.gate.evidence and kind not in self.candidate
+        return self.no_candidate.format(kind) if missing else ""
 
 
-def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | None) -> Node:
-    baseline, none, lost = held
+_INPUTS: Final[Mapping[Evidence, tuple[str, str]]] = {
+    "predictions": ("candidate", "baseline"),
+    "metrics": ("numbers", "baseline_numbers"),
+}
+"""What a model gate calls them, the candidate's and the baseline's."""
+
+
+def _given(
+    of: Judged, asked: _Question, challenger: Challenger
+) -> tuple[dict[str, From], dict[str, str]]:
+    """What the gate is given by name, and what the files among it are called."""
     inputs: dict[str, From] = {}
     files: dict[str, str] = {}
     if of.spec.model is not None:
         inputs["model"] = From(node=of.spec.model.step, output=of.spec.model.output)
-    if asked.candidate is not None:
-        inputs["candidate"] = asked.candidate
-        maker = of.rules.spec if asked.exam and of.rules else of.spec
-        step = (asked.candidate.node or "").removeprefix(IN_BASE if asked.exam else "")
-        files["candidate"] = file_name(maker, From(node=step, output=asked.candidate.output))
-    theirs = baseline.spec.gates.model if baseline else None
-    if challenger and baseline and theirs:
-        inputs["baseline"] = From(node=challenger.name, output=theirs.predictions.output)
-        made = From(node=theirs.predictions.step, output=theirs.predictions.output)
-        files["baseline"] = file_name(baseline.spec, made)
-    elif baseline:
-        none, lost = f"{baseline.called} has no evaluation that could run on this data", True
+    maker = of.rules.spec if asked.exam and of.rules else of.spec
+    for kind in asked.gate.evidence:
+        ours, theirs = _INPUTS[kind]
+        if kind in asked.candidate:
+            origin = asked.candidate[kind]
+            step = (origin.node or "").removeprefix(IN_BASE if asked.exam else "")
+            inputs[ours] = origin
+            files[ours] = file_name(maker, From(node=step, output=origin.output))
+        if kind in challenger.made:
+            inputs[theirs] = challenger.made[kind]
+            files[theirs] = challenger.files[kind]
+    return inputs, files
+
+
+def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Challenger) -> Node:
+    baseline, none, lost = held
+    inputs, files = _given(of, asked, challenger)
+    if baseline and "predictions" not in challenger.made:
+        usual = f"{baseline.called} has no evaluation that could run on this data"
+        none, lost = challenger.why_not.get("predictions", usual), True
     own = of.spec.gates.model.checks if of.spec.gates.model and not asked.exam else ()
     checks = asked.gate.checks
     request = {
@@ -403,8 +390,9 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | Non
         "baseline_called": baseline.called if baseline else None,
         "baseline_lost": lost,
         "no_baseline": none,
-        "no_candidate": asked.no_candidate if asked.candidate is None else "",
+        "no_candidate": asked.lacks("predictions"),
         "exam": asked.exam,
+        **_of_numbers(asked, held, challenger),
     }
     definition = {
         "gate": GATES_VERSION,
@@ -412,7 +400,8 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | Non
         "baseline": request["baseline_model"],
         **({"exam": asked.exam} if asked.exam else {}),
         **({"lost": none} if lost and baseline is None else {}),
-        **({"no_candidate": asked.no_candidate} if asked.candidate is None else {}),
+        **({"no_candidate": why} if (why := asked.lacks("predictions")) else {}),
+        **({"no_numbers": why} if (why := asked.lacks("metrics")) else {}),
     }
     return Node(
         name=asked.node,
@@ -435,3 +424,18 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Node | Non
         ),
         retries=1,
     )
+
+
+def _of_numbers(asked: _Question, held: Held, challenger: Challenger) -> dict[str, Any]:
+    """The part of the request that is about a team's own numbers; empty where there are none."""
+    if "metrics" not in asked.gate.evidence:
+        return {}
+    none, lost = held.none, held.lost
+    if held.baseline and "metrics" not in challenger.made:
+        usual = f"{held.baseline.called} has no evaluation that could run on this data"
+        none, lost = challenger.why_not.get("metrics", usual), True
+    return {
+        "no_numbers": asked.lacks("metrics"),
+        "no_baseline_numbers": none,
+        "baseline_numbers_lost": lost,
+    }

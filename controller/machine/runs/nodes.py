@@ -5,19 +5,27 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
+from specs.caching import stands_for
 from specs.digests import digest
-from specs.globs import admits
+from specs.globs import ROOT, as_seen
 from specs.model import Pipeline, Step, is_spec_file
-from specs.references import DatasetReference, StepReference, as_argument, placeholders
+from specs.references import (
+    DatasetReference,
+    StepReference,
+    as_argument,
+    placeholders,
+    placeholders_of,
+)
 from specs.release import Serve
 
 
 def step_node(
     spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
 ) -> Node:
-    step = spec.steps[name]
+    step = spec.commands[name]
     inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
-    used = {p.name for p in placeholders(step.run) if p.kind == "params"}
+    named = (*placeholders(step.run), *placeholders_of(step.env))
+    used = {p.name for p in named if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
     resources = spec.resources_of(name)
     image, build_ = image_of(spec, source, name)
@@ -32,7 +40,6 @@ def step_node(
         repository=source.repository,
         commit=source.commit,
         folder=source.folder,
-        file=source.file,
         inputs=given,
         outputs=dict(step.outputs),
         params=params,
@@ -71,6 +78,7 @@ def step_node(
         attempt=attempt,
         retries=step.retries,
         backoff=step.backoff.total_seconds(),
+        stands=stands_for(step.cache),
     )
 
 
@@ -81,7 +89,7 @@ def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
         digest="",
         name=origin.dataset or file_name(spec, origin),
         access=step.access.get(local, "path"),
-        uri=spec.datasets[origin.dataset].uri if origin.dataset else "",
+        uri=(spec.datasets[origin.dataset].uri or "") if origin.dataset else "",
     )
 
 
@@ -117,12 +125,13 @@ def file_name(spec: Pipeline, origin: From) -> str:
 def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
     """Files that a command reads. The specs of the folder are none: their parts are in definitions,
     and one pipeline's is nothing to another."""
-    admitted = globs if globs is not None else spec.triggers.commits.paths
-    suites = {dataset.expectations for dataset in spec.datasets.values()}
+    admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
+    named = (dataset.expectations for dataset in spec.datasets.values())
+    suites = {as_seen(suite, source.folder) for suite in named if suite is not None}
     return {
         path: content
-        for path, content in sorted(source.below.items())
-        if admits(admitted, path) and not is_spec_file(path) and (globs or path not in suites)
+        for path, content in admitted.items()
+        if not is_spec_file(path) and (globs or path not in suites)
     }
 
 
@@ -135,9 +144,10 @@ def image_of(spec: Pipeline, source: Source, step: str | None) -> tuple[str | No
     if folder is None:
         name = spec.image_of(step)
         return source.images.get(name or "", name), None
-    prefix = "" if folder == "." else f"{folder.removesuffix('/')}/"
-    files = {path: of for path, of in source.below.items() if path.startswith(prefix)}
-    context = source.within(prefix.removesuffix("/")).removesuffix("/")
+    context = source.within("" if folder == "." else folder).removesuffix("/")
+    prefix = f"{context}/" if context else ""
+    paths = source.seen if folder.startswith(ROOT) else source.below
+    files = {path: of for path, of in paths.items() if source.within(path).startswith(prefix)}
     return None, Build(context=context, digest=digest(files))
 
 
@@ -148,7 +158,7 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
         return {"requirements": None, "python": None, "image": of}
     requirements = spec.environment.requirements
     return {
-        "requirements": requirements and source.below.get(requirements),
+        "requirements": source.content(requirements),
         "python": spec.environment.python,
         "image": None,
     }
@@ -177,10 +187,12 @@ def _unserved(serve: Serve) -> set[str]:
 
 
 def serve_params(spec: Pipeline) -> dict[str, str]:
-    """The parameters that the server's command names, as it is given them."""
+    """The parameters that the server's command and variables name, as it is given them."""
     if spec.release is None:
         return {}
-    named = {p.name for p in placeholders(spec.release.serve.run) if p.kind == "params"}
+    serve = spec.release.serve
+    found = (*placeholders(serve.run), *placeholders_of(serve.env))
+    named = {p.name for p in found if p.kind == "params"}
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
 
 

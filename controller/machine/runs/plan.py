@@ -1,6 +1,7 @@
 """PURE. What a run of a commit would do, and why; and why a run that happened did what it did."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from specs.digests import short
 from specs.gates import ModelGate
 from specs.model import SPEC_FILE, Pipeline
 from specs.references import as_argument
+from specs.values import format_duration
 
 MOST_FILES = 5
 """Files that one reason names; the rest is counted."""
@@ -51,6 +53,7 @@ class PlannedData(Value):
 
     name: str
     uri: str
+    """Or what else it comes from, in words."""
     version: str | None
     was: str | None = None
     """The version that the earlier run read."""
@@ -111,8 +114,10 @@ def forecast(
     datasets: Mapping[str, str],
     cache: Mapping[str, Hit | None],
     earlier: Earlier | None = None,
+    at: float = 0.0,
 ) -> tuple[tuple[Planned, ...], frozenset[str]]:
-    """Each node's fate, and the keys that have to be looked up before it can be relied on.
+    """Each node's fate in a run that begins `at` that time, and the keys that have to be looked up
+    before it can be relied on.
 
     A dataset whose version is not known counts as changed. A node behind one that runs is said
     to run; if that one makes the same result as before, it will be cached all the same.
@@ -125,7 +130,7 @@ def forecast(
         if key is not None and key not in cache:
             wanted.add(key)
         hit = cache.get(key) if key is not None else None
-        if hit is not None:
+        if hit is not None and hit.counts(node.stands, at):
             outputs[node.name] = hit.outputs
             planned.append(_planned(node, "cached", [f"as in {hit.run}"], 0.0))
             continue
@@ -135,9 +140,19 @@ def forecast(
         # A proposed suite has not run yet; that in force takes as long on the same data.
         like = node.name.removesuffix(PROPOSED)
         seconds = earlier.seconds.get(node.name, earlier.seconds.get(like)) if earlier else None
-        why = reasons(node, datasets, earlier, running)
+        old = _stands_no_longer(node, hit)
+        why = [old] if old else reasons(node, datasets, earlier, running)
         planned.append(_planned(node, "run", why, seconds, sure=key is not None))
     return tuple(planned), frozenset(wanted)
+
+
+def _stands_no_longer(node: Node, hit: Hit | None) -> str:
+    """Why a node runs whatever is in the cache; empty where that does not decide."""
+    if node.stands == 0:
+        return "it runs in every run"
+    if hit is None or node.stands is None:
+        return ""
+    return f"its result in {hit.run} is older than {format_duration(timedelta(0, node.stands))}"
 
 
 def _planned(
@@ -195,7 +210,7 @@ def data_of(
     return tuple(
         PlannedData(
             name=name,
-            uri=dataset.uri,
+            uri=dataset.address,
             version=versions.get(name),
             was=earlier.datasets.get(name) if earlier else None,
             moved=changed.get(name),

@@ -50,6 +50,8 @@ class Progress(Value):
     """Digests by output name, once it succeeded or was found in the cache."""
     cached_from: str | None = None
     """The run that this result was made by."""
+    made: float | None = None
+    """When this result was made, in seconds since the epoch."""
     verdict: Verdict | None = None
     """Of a gate."""
     failed: str | None = None
@@ -113,6 +115,8 @@ class Run(Value):
     """Who accepted that a pull request's commit is judged by its own rules."""
     base: str | None = None
     """The commit of a pull request's base branch whose gates and release policy it is judged by."""
+    fresh: bool = False
+    """Whether it takes nothing from the cache."""
     releases: bool = False
     """Whether a passing candidate is released: only from the default branch."""
     created: float
@@ -170,6 +174,13 @@ class Hit(Value):
     outputs: Mapping[str, str]
     verdict: Verdict | None = None
     seconds: float = 0.0
+    made: float = 0.0
+    """When, in seconds since the epoch; 0 where an older controller did not write it down."""
+
+    def counts(self, stands: float | None, at: float) -> bool:
+        """Whether the result of a node that stands for so many seconds is one for a run that began
+        `at` that time."""
+        return stands is None or (stands > 0 and at - self.made < stands)
 
 
 class Observed(Value):

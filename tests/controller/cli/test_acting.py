@@ -76,6 +76,7 @@ def test_without_a_controller_the_request_waits_in_the_state_and_that_is_said(
 RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
     ("trigger", "--branch"): ("toy", "--branch", "main"),
     ("trigger", "--force"): ("toy", "--force"),
+    ("trigger", "--no-cache"): ("toy", "--no-cache"),
     ("trigger", "--reason"): ("toy", "--reason", "why not"),
     ("trigger", "--no-wait"): ("toy", "--no-wait"),
     ("retry", "--version"): ("toy/staging", "--version", "3"),
@@ -268,7 +269,7 @@ def test_a_real_controller_heeds_what_is_asked_and_ends_at_a_signal(
     idle = desk.do("trigger", "toy")
     assert (idle.exit_code, idle.stdout) == (
         0,
-        "Nothing to run: nothing changed since toy-1. `--force` runs it all the same.\n",
+        "Nothing to run: nothing changed since toy-1. `--no-cache` runs everything all the same.\n",
     )
     assert desk.do("trigger", "toy", "--force").stdout.startswith("toy-2 runs")
     until(lambda: outcome_of("toy-2"))

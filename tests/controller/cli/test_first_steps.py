@@ -42,8 +42,38 @@ def test_init_finds_what_is_there_and_writes_what_validates(tmp_path: Path) -> N
         assert found in text
     assert "git@example.org:flights.git" in (team / "headgate.yaml").read_text()
     checked = do("validate", str(team))
-    assert (checked.exit_code, checked.stdout) == (0, "")
+    assert checked.exit_code == 0
     assert "3 files are valid" in checked.stderr
+
+
+def test_validate_tells_what_a_draft_leaves_to_do(tmp_path: Path) -> None:
+    team = folder(tmp_path, TEAM)
+    said = do("init", str(team)).stdout
+    found = json.loads(do("validate", str(team), "--json").stdout)
+    text = (team / SPEC_FILE).read_text().splitlines()
+    assert found
+    assert {(one["code"], one["severity"]) for one in found} == {("todo", "warning")}
+    assert all("TODO" in text[one["line"] - 1][one["column"] - 1 :] for one in found)
+    assert f"tells the {len(found)} TODOs" in said
+
+
+def test_a_second_pipeline_of_a_folder_gets_a_file_of_its_own(tmp_path: Path) -> None:
+    team = folder(tmp_path, TEAM)
+    assert do("init", str(team), "--name", "first").exit_code == 0
+    assert "--name NAME drafts another" in do("init", str(team)).stderr
+    assert do("init", str(team), "--name", "first").exit_code == 1
+    assert do("init", str(team), "--name", "second").exit_code == 0
+    assert "name: second" in (team / "ml-pipeline.second.yaml").read_text()
+    assert "name: first" in (team / SPEC_FILE).read_text()
+
+
+def test_the_folders_of_other_pipelines_are_left_to_them(tmp_path: Path) -> None:
+    inner = {f"services/a/{name}": text for name, text in TEAM.items()}
+    team = folder(tmp_path, {**inner, "services/a/ml-pipeline.yaml": "", "fit.py": ""})
+    assert do("init", str(team)).exit_code == 0
+    text = (team / SPEC_FILE).read_text()
+    assert "python fit.py" in text
+    assert "services" not in text
 
 
 @pytest.mark.parametrize("missing", [set(TEAM), {"src/evaluate.py"}, {"serve.py"}, {"train.py"}])

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import re
 import time
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +29,7 @@ from controller.machine.trouble import Trouble
 from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import ENDED, Site
+from specs.model import ScheduleTrigger
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 from validators.report import Check, Report
@@ -192,6 +196,18 @@ def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> N
     assert why in " ".join(text_of(desk, "status").split())
     (pipeline,) = Snapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
     assert pipeline.held_back == why
+
+
+def test_status_says_when_a_schedule_is_due_next_in_its_zone_and_from_now(desk: Desk) -> None:
+    schedule = ScheduleTrigger(cron="0 4 * * *", timezone="Europe/Berlin")
+    desk.keep(seeds.put("pipeline", "toy", seeds.pipeline(schedule=schedule)))
+    (pipeline,) = Snapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
+    assert pipeline.schedule is not None
+    assert pipeline.schedule.next is not None
+    here = datetime.fromtimestamp(pipeline.schedule.next, ZoneInfo("Europe/Berlin"))
+    assert (here.hour, here.minute) == (4, 0)
+    text = text_of(desk, "status")
+    assert re.search(r"scheduled next at \w+ \d+ \w+ 04:00 Europe/Berlin, in [\d.]+ \w+", text)
 
 
 def test_status_names_where_an_environment_answers(told: Desk) -> None:

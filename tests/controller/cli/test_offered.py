@@ -37,7 +37,8 @@ def test_a_command_that_is_offered_can_be_typed(
     (tmp_path / "1").mkdir()  # where what is filled in is a folder
     monkeypatch.chdir(tmp_path)
     _, verb, *arguments = shlex.split(line)
-    outer = click.Context(main)
+    # Settings as they are: a command remembers the help option of its first context.
+    outer = click.Context(main, **main.context_settings)
     command = main.get_command(outer, verb)
     assert command is not None
     if arguments:  # the name alone may stand for the command

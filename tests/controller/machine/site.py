@@ -24,6 +24,7 @@ from controller.machine.environments.environment import (
     named,
     server_name,
 )
+from controller.machine.environments.warm import reads_traffic
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.outbox import parsed
 from deployers.protocol import Observed as Deployed
@@ -225,7 +226,8 @@ class Site:
         if self.state:
             some = (self.state.stable, *self.state.former[:1])
             numbers |= {ref.version for ref in some if ref}
-            numbers |= {r.version.version for r in (self.state.rollout, self.state.stopped) if r}
+            others = (self.state.rollout, self.state.stopped, self.state.warm)
+            numbers |= {one.version.version for one in others if one}
         new = self.state is None or is_new(self.state) or is_behind(self.state, branch)
         past = self._past() if new else None
         known = {n: v for n, v in self.versions.items() if n in numbers}
@@ -335,10 +337,10 @@ class Site:
         return 422 if number in self.refusing else 200
 
     def _traffic(self) -> Traffic | None:
-        rollout = self.state.rollout if self.state else None
-        if rollout is None or rollout.ready is None or rollout.kind != "release":
+        read, cursor = reads_traffic(self.state)
+        if not read:
             return None
-        after = rollout.cursor.after if rollout.cursor else 0
+        after = cursor.after if cursor else 0
         return Traffic(
             epoch="one", exchanges=tuple(self.exchanges[after:]), next=len(self.exchanges)
         )

@@ -13,7 +13,7 @@ from controller.machine.pipelines.pipeline import Observed, Pipeline
 from controller.machine.runs.run import Progress, Run
 from controller.outbox import parsed
 from specs.digests import digest
-from specs.model import SPEC_FILE
+from specs.model import SPEC_FILE, Dataset
 from tests.controller.machine.kit import letter, report, sha, source, spec
 from validators.verdict import Verdict
 
@@ -38,6 +38,8 @@ class Team:
     known: dict[str, int] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     ended: dict[str, Run] = field(default_factory=dict)
+    unasked: set[str] = field(default_factory=set)
+    """Commits on whose behalf no bucket and no database was asked."""
 
     def __post_init__(self) -> None:
         self.drop("numbers 1")
@@ -92,6 +94,7 @@ class Team:
         run: str | None = None,
         model: str = "a model",
         stale: Sequence[str] = (),
+        stale_at: float | None = None,
     ) -> None:
         one = self.runs[run or self.last_run.id]
         failed = {
@@ -106,15 +109,16 @@ class Team:
         body: dict[str, Any] = {"run": one.id, "branch": one.branch, "outcome": outcome, "why": ""}
         body |= {"model": digest(model), "verdicts": {"model": "PASS"}, "reports": {}}
         body |= {"package": digest(model) if outcome == "passed" else None, "stale": [*stale]}
+        body |= {"stale_at": stale_at}
         self.say("run_ended", body)
 
     # -- what there is to see ----------------------------------------------------------------
 
     def observe(self) -> Observed:
         listings = {
-            commit: {n: self.buckets.get(d.uri, missing(d.uri)) for n, d in c.spec.datasets.items()}
+            commit: {n: self.seen(d) for n, d in c.spec.datasets.items() if d.is_versioned}
             for commit, c in self.code.items()
-            if c.spec
+            if c.spec and commit not in self.unasked
         }
         return Observed(
             code=self.code,
@@ -123,6 +127,10 @@ class Team:
             reports={id_: (report(Verdict.FAIL),) for id_ in self.ended},
             known=self.known,
         )
+
+    def seen(self, dataset: Dataset) -> Listing:
+        where = dataset.uri or dataset.address
+        return self.buckets.get(where, missing(where))
 
     def turn(self, dt: float = 1.0) -> Decision[Pipeline]:
         self.now += dt

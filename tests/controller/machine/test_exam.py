@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controller.machine.runs.building import build
-from controller.machine.runs.exam import changed, lacks, predictions_of
+from controller.machine.runs.exam import changed, evidence_of, lacks
 from controller.machine.runs.graph import From, Graph, Rules, Source, key_of
 from specs.digests import digest
 from specs.references import StepReference
@@ -143,11 +143,12 @@ def test_a_model_that_is_not_the_one_that_is_evaluated_is_another_exam() -> None
 
 
 def test_predictions_are_found_by_the_bases_name_the_gates_own_or_what_they_are() -> None:
-    assert predictions_of(spec(), base()) == StepReference("evaluate", "rows")
-    assert predictions_of(spec(*renamed(), GATE), base()) == StepReference("score", "rows")
-    assert predictions_of(spec(*renamed(), ("gates", {})), base()) == StepReference("score", "rows")
+    score = StepReference("score", "rows")
+    assert evidence_of(spec(), base()) == {"predictions": StepReference("evaluate", "rows")}
+    assert evidence_of(spec(*renamed(), GATE), base()) == {"predictions": score}
+    assert evidence_of(spec(*renamed(), ("gates", {})), base()) == {"predictions": score}
     away = (*renamed(outputs={"others": "rows.csv"}, run="score {outputs.others}"), ("gates", {}))
-    assert predictions_of(spec(*away), base()) is None
+    assert evidence_of(spec(*away), base()) == {}
 
 
 def test_a_candidate_without_predictions_cannot_be_judged_and_is_examined_by_the_base() -> None:

@@ -98,6 +98,56 @@ LOOSER = [
 ]
 
 
+STRATEGY = "release.production.strategy"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "rule", "loosens"),
+    [
+        ("", "strategy: direct", STRATEGY, True),
+        ("", "strategy: blue-green", STRATEGY, True),
+        ("strategy: direct", "strategy: blue-green", STRATEGY, False),
+        ("strategy: direct", "", STRATEGY, False),
+        (
+            "canary: {on_inconclusive: hold}",
+            "canary: {on_inconclusive: promote}",
+            f"{ROLLOUT}.on_inconclusive",
+            True,
+        ),
+        (
+            "canary: {on_inconclusive: promote}",
+            "canary: {on_inconclusive: rollback}",
+            f"{ROLLOUT}.on_inconclusive",
+            False,
+        ),
+        *(
+            (
+                f"strategy: blue-green, blue_green: {{{was}}}",
+                f"strategy: blue-green, blue_green: {{{now}}}",
+                f"release.production.blue_green.{key}",
+                looser,
+            )
+            for was, now, key, looser in [
+                ("keep_for: 1h", "keep_for: 1m", "keep_for", True),
+                ("keep_for: 1h", "keep_for: 2h", "keep_for", False),
+                ("errors: {not_worse_by: 1%}", "errors: null", "errors", True),
+                ("errors: null", "errors: {not_worse_by: 1%}", "errors", False),
+                ("errors: {not_worse_by: 1%}", "errors: {not_worse_by: 2%}", "errors", True),
+                ("errors: {counts: [5xx]}", "errors: {counts: [500]}", "errors", True),
+                ("false_rollback: 2%", "false_rollback: 1%", "false_rollback", True),
+            ]
+        ),
+    ],
+)
+def test_how_production_gets_the_traffic_is_a_rule(
+    was: str, now: str, rule: str, loosens: bool
+) -> None:
+    base = "production: {canary: {steps: [5%, 50%], minimum_bake: 1m}}"
+    old, new = (SPEC.replace(base, f"production: {{{one}}}") for one in (was, now))
+    (found,) = changes(spec(old), spec(new))
+    assert (found.rule, found.loosens) == (rule, loosens)
+
+
 @pytest.mark.parametrize(("was", "now", "rule"), LOOSER)
 def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> None:
     found = between(was, now)

@@ -63,6 +63,7 @@ def test_the_columns_of_the_base_are_read_however_the_pull_request_names_them() 
     renamed = ("gates.model.columns", {"key": "id", "label": "p", "score": "p"})
     gate = judged_by(spec(renamed), base())
     assert gate is not None
+    assert gate.columns is not None
     assert gate.columns.label == "late"
 
 

@@ -51,7 +51,7 @@ def test_failing_expectations_stand_in_their_suite_the_worst_first() -> None:
             name="nulls",
             verdict=verdict,
             message="9 nulls.",
-            where=Location(file="s.yaml", line=line),
+            where=Location(file="team/s.yaml", line=line),
         )
 
     verdicts = (Verdict.PASS, Verdict.WARN, Verdict.FAIL)
@@ -60,5 +60,5 @@ def test_failing_expectations_stand_in_their_suite_the_worst_first() -> None:
         subject="flights",
         checks=tuple(check(verdict, line) for line, verdict in enumerate(verdicts, 1)),
     )
-    found = [(one.file, one.line, one.level) for one in of_gates([report], "team")]
+    found = [(one.file, one.line, one.level) for one in of_gates([report])]
     assert found == [("team/s.yaml", 3, "failure"), ("team/s.yaml", 2, "warning")]

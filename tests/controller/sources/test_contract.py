@@ -10,8 +10,9 @@ import pytest
 from controller.git import Mirror
 from controller.machine.core import Key, Message
 from controller.sources.bucket import BucketSource
+from controller.sources.crontab import Crontab
 from controller.sources.polling import Polling
-from controller.sources.schedule import Crontab, ScheduleSource
+from controller.sources.schedule import ScheduleSource
 from controller.sources.sqs import Queue, QueueSource
 from specs.failures import Failure, TryAgain
 from tests.contracts.source import Scene, SourceContract

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.machine.core import Message
-from controller.sources.schedule import Crontab, ScheduleSource
+from controller.sources.crontab import Crontab
+from controller.sources.schedule import ScheduleSource
 
 
 def utc(text: str) -> datetime:
@@ -200,3 +201,17 @@ async def test_a_schedule_that_cannot_run_says_so_and_goes_on_looking(
     assert words in (source.problem or "")
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.sampled_from(["30 2 * * *", "0 0 * * *", "15 * * * *", "*/20 * * * MON", "0 4 1 * *"]),
+    st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001
+)
+def test_the_next_time_is_the_one_that_will_be_due(timezone: str, cron: str, at: datetime) -> None:
+    crontab, now = Crontab(cron, timezone), at.replace(tzinfo=UTC)
+    coming = crontab.next_due(now)
+    assert coming is not None
+    assert coming > now
+    assert crontab.latest_due(now, coming) == coming
+    assert crontab.latest_due(now, coming - timedelta(microseconds=1)) is None

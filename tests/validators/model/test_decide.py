@@ -1,13 +1,10 @@
 """The rules, and what must hold of them whatever the numbers are."""
 
-from typing import get_args
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs.gates import Metric as SpecMetric
-from specs.gates import tasks_of
+from specs.metrics import METRICS, Task, tasks_left, tasks_of
 from validators.model.decide import (
     Gain,
     holm,
@@ -16,7 +13,6 @@ from validators.model.decide import (
     rows_to_decide,
     unseen_difference,
 )
-from validators.model.metrics import METRICS, Task, metric_names, tasks_left
 from validators.verdict import Verdict
 
 gains = st.tuples(
@@ -86,13 +82,11 @@ def test_no_difference_in_n_rows_leaves_about_four_over_n_possible() -> None:
     assert unseen_difference(1000, 0.95) == pytest.approx(3.69 / 1000, rel=0.01)
 
 
-def test_every_metric_that_a_spec_may_name_can_be_computed() -> None:
-    assert set(get_args(SpecMetric)) <= set(metric_names())
-
-
-def test_a_spec_knows_what_each_metric_measures() -> None:
-    for name in get_args(SpecMetric):
-        assert {Task[task.upper()] for task in tasks_of(name)} == METRICS[name].tasks
+def test_a_loss_of_scores_is_of_the_task_whose_scores_are_named() -> None:
+    assert tasks_of("log_loss", ["score"]) == (Task.BINARY,)
+    assert tasks_of("log_loss", ["prediction", "scores"]) == (Task.MULTICLASS,)
+    assert tasks_of("log_loss", ["prediction"]) == (Task.BINARY, Task.MULTICLASS)
+    assert tasks_of("accuracy", ["score"]) == (Task.BINARY, Task.MULTICLASS)
 
 
 def test_the_metrics_say_what_the_task_can_be() -> None:

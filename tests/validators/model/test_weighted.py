@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
+from specs.metrics import METRICS, Task
 from validators.model.measure import Outcome, measure
-from validators.model.metrics import METRICS, Task, standard_metrics
 from validators.model.resample import Weights, poisson_weights
 from validators.model.study import Measurement, Subset, study
 from validators.model.weighted import weighted
@@ -41,12 +41,16 @@ def _outcome(task: Task, n: int = 300) -> Outcome:
     if task is Task.REGRESSION:
         label = source.normal(5, 2, n)
         return Outcome(task, label, said=label + source.normal(size=n))
-    label = source.integers(0, 2 if task is Task.BINARY else 4, n).astype(np.float64)
+    classes = 2 if task is Task.BINARY else 4
+    label = source.integers(0, classes, n).astype(np.float64)
     said = np.where(source.random(n) < 0.3, source.permutation(label), label)
-    return Outcome(task, label, source.random(n) if task is Task.BINARY else None, said)
+    if task is Task.BINARY:
+        return Outcome(task, label, source.random(n), said)
+    scores = source.dirichlet(np.ones(classes), n)
+    return Outcome(task, label, said=said, scores=scores, scored=tuple(range(classes)))
 
 
-CASES = [(task, name) for task in Task for name in standard_metrics(task)]
+CASES = [(task, name) for name, metric in METRICS.items() for task in metric.tasks]
 
 
 @pytest.mark.parametrize(("task", "name"), CASES)

@@ -1,0 +1,193 @@
+"""PURE. The draft of a folder's spec, from all that its files say."""
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Final
+
+from controller.cli.drafts.imports import reads_of
+from controller.cli.drafts.judging import judged
+from controller.cli.drafts.notebooks import read_notebook
+from controller.cli.drafts.samples import Sample
+from controller.cli.drafts.scripts import parsed, read_script
+from controller.cli.drafts.staged import of_stages, scripts_in
+from controller.cli.drafts.stages import of_dvc, of_makefile, of_mlproject
+from controller.cli.drafts.steps import Around, of_script, of_server
+from controller.cli.drafts.surroundings import data_of, environment_of
+from controller.cli.drafts.values import Data, Draft, Folder, Judged, Role, Script, Stage, Step
+from specs.base import Scalar
+from specs.names import is_pipeline_name, slug
+
+_ROLES: Final[Mapping[Role, tuple[str, ...]]] = {
+    "train": ("train", "training", "trainer", "fit"),
+    "evaluate": ("evaluate", "eval", "evaluation", "predict", "test_model", "validate"),
+    "serve": ("serve", "server", "serving", "app", "api", "main"),
+    "prepare": ("prepare", "preprocess", "preprocessing", "prep", "featurize", "extract", "ingest",
+                "download", "clean", "transform", "split", "make_dataset"),
+}  # fmt: skip
+"""Names of scripts, the likeliest first."""
+_APART = ("tests/", "test/", "docs/", "setup.py", "conftest.py", "noxfile.py")
+
+
+def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) -> Draft:
+    """The spec that is about right for `folder`. `sample` reads the first rows of its data."""
+    scripts = [read_script(path, folder.read(path) or "") for path in folder.files
+               if path.endswith(".py") and not path.startswith(_APART)]  # fmt: skip
+    by_role = _by_role(folder, scripts)
+    source, stages = _stages(folder, by_role)
+    if stages:
+        steps, data = of_stages(folder, stages, source)
+        params = {key: value for stage in stages for key, value in stage.params.items()}
+        by_role = by_role | _of_stages(folder, stages, scripts)
+    else:
+        steps, data, params = _of_scripts(folder, by_role)
+    environment, said = environment_of(folder)
+    predictions = _output(steps, "pred", ("evaluate", "eval", "test", "predict"))
+    evaluate = by_role.get("evaluate")
+    gate: Judged | None = None
+    if predictions is not None:
+        first = next(iter(data.values()))
+        gate = judged(
+            evaluate or Script(""),
+            [by_role[role] for role in ("train", "evaluate") if role in by_role],
+            sample(first),
+            _constants(folder, evaluate),
+        )
+    server = by_role.get("serve")
+    train = by_role.get("train")
+    return Draft(
+        name=name if name and is_pipeline_name(name) else slug(name or folder.name),
+        data=data,
+        environment=environment,
+        environment_said=said,
+        params=params,
+        steps=steps,
+        model=_output(steps, "model", ("train", "training", "fit", "main")),
+        predictions=predictions,
+        judged=gate,
+        served=of_server(folder, server) if server else None,
+        missing=() if train is None or train.path in folder.known else (train.path,),
+    )
+
+
+def _by_role(folder: Folder, scripts: Sequence[Script]) -> dict[Role, Script]:
+    found: dict[Role, Script] = {}
+    for role, names in _ROLES.items():
+        fitting = [script for name in names for script in scripts
+                   if _fits(script, name, role) and script not in found.values()]  # fmt: skip
+        if fitting:
+            found[role] = fitting[0]
+    if "train" not in found:
+        book = next((path for path in folder.files if path.endswith(".ipynb")), None)
+        script = read_notebook(book, folder.read(book) or "") if book else None
+        if script is not None:
+            found["train"] = script
+    return found
+
+
+def _fits(script: Script, name: str, role: Role) -> bool:
+    stem = PurePosixPath(script.path).stem.lower()
+    if stem != name and name not in re.split(r"[_\W]+", stem):
+        return False
+    if name in ("main", "api", "app") and role == "serve":  # anything may be called so
+        return script.app is not None or "HTTPServer" in " ".join(script.calls) or name == "app"
+    if role == "prepare":
+        return bool(script.options) or bool(script.writes)
+    return True
+
+
+def _stages(folder: Folder, by_role: Mapping[Role, Script]) -> tuple[str, tuple[Stage, ...]]:
+    """What the team has written down, where it says more than the scripts do."""
+    dvc = of_dvc(folder.read("dvc.yaml") or "", folder.read("params.yaml"))
+    if dvc:
+        return "dvc.yaml", dvc
+    project = of_mlproject(folder.read("MLproject") or "")
+    if project:
+        return "MLproject", project
+    train = by_role.get("train")
+    rules = of_makefile(folder.read("Makefile") or "")
+    trains = [rule for rule in rules
+              if train is None or train.path in scripts_in(folder, rule.command)]  # fmt: skip
+    if trains and not (train and train.options):
+        used = [rule for rule in rules if any(True for _ in scripts_in(folder, rule.command))]
+        serve = by_role.get("serve")
+        return "Makefile", tuple(
+            rule for rule in used
+            if serve is None or serve.path not in scripts_in(folder, rule.command)
+        )  # fmt: skip
+    return "", ()
+
+
+def _of_stages(
+    folder: Folder, stages: Iterable[Stage], scripts: Sequence[Script]
+) -> dict[Role, Script]:
+    """The scripts that stages run, by what these are called."""
+    by_path = {script.path: script for script in scripts}
+    found: dict[Role, Script] = {}
+    for role in ("train", "evaluate"):
+        for stage in stages:
+            names = (*_ROLES[role], *(("main",) if role == "train" else ()))
+            if any(name in re.split(r"[_\W]+", stage.name.lower()) for name in names):
+                for path in scripts_in(folder, stage.command):
+                    if path in by_path:
+                        found.setdefault(role, by_path[path])
+    return found
+
+
+def _of_scripts(
+    folder: Folder, by_role: dict[Role, Script]
+) -> tuple[dict[str, Step], dict[str, Data], dict[str, Scalar]]:
+    train = by_role.setdefault("train", Script("train.py"))
+    data = data_of(folder)
+    known = folder.beside.datasets if folder.beside is not None else {}
+    called = next(iter(known), "data")
+    around = Around(f"datasets.{called}", data)
+    steps: dict[str, Step] = {}
+    params: dict[str, Scalar] = {}
+    if "prepare" in by_role:
+        step, own = of_script(folder, by_role["prepare"], "prepare", around)
+        if step.inputs and step.outputs:  # else it is no step between the data and the model
+            steps["prepare"], params = step, params | own
+            around = replace(around, data=f"steps.prepare.{next(iter(step.outputs))}")
+    step, own = of_script(folder, train, "train", around)
+    steps["train"] = step
+    params |= own
+    if "evaluate" in by_role:
+        model = next((name for name in step.outputs if name == "model"), next(iter(step.outputs)))
+        around = replace(around, model=f"steps.train.{model}")
+        steps["evaluate"], own = of_script(folder, by_role["evaluate"], "evaluate", around)
+        params |= own
+    return steps, {called: data}, params
+
+
+def _output(steps: Mapping[str, Step], kind: str, likely: Sequence[str]) -> str | None:
+    """The output that is of a kind by its name or its file's, of a likely step if there is one."""
+    order = sorted(
+        steps, key=lambda n: not any(name in re.split(r"[_\W]+", n.lower()) for name in likely)
+    )
+    for step in order:
+        for name, file in steps[step].outputs.items():
+            if kind in name.lower() or kind in file.lower():
+                return f"steps.{step}.{name}"
+    if kind != "model" or not order:
+        return None
+    outputs = [name for name in steps[order[0]].outputs if name not in ("metrics", "notebook")]
+    return f"steps.{order[0]}.{outputs[0]}" if outputs else None
+
+
+def _constants(folder: Folder, script: Script | None) -> dict[str, str]:
+    """Texts by the names that the script and its modules give them: `KEY = "flight_id"`."""
+    if script is None:
+        return {}
+    found: dict[str, str] = {}
+    reads, _ = reads_of(folder, script.path)
+    for path in reads or ():
+        tree = parsed(folder.read(path) or "") if path.endswith(".py") else None
+        for node in tree.body if tree else ():
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                value = node.value
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    found[node.targets[0].id] = value.value
+    return found

@@ -1,0 +1,40 @@
+"""PURE. What a switch of all traffic leaves: a server that is kept warm, for a quick way back."""
+
+from controller.machine.environments.environment import Environment
+from controller.machine.environments.rollout import Cursor, Rollout, Warm, strategy_of
+from controller.machine.pipelines.version import ModelVersion
+from validators.canary import switch
+
+
+def warm_after(
+    env: Environment, rollout: Rollout, version: ModelVersion, now: float
+) -> Warm | None:
+    """What is kept of stable now that a rollout settles; None where nothing is."""
+    was, release = env.stable, version.spec.release
+    switches = is_switch(env, rollout, version)
+    if was is None or release is None or not switches or env.quarantined(was.digest):
+        return None
+    keep_for = release.production.blue_green.keep_for.total_seconds()
+    return Warm(
+        version=was,
+        rollout=rollout.id,
+        until=now + keep_for,
+        before=rollout.before or switch.Before(),
+        cursor=rollout.cursor,
+    )
+
+
+def is_switch(env: Environment, rollout: Rollout, version: ModelVersion) -> bool:
+    """Whether it takes all traffic at once and leaves stable's server up."""
+    of_release = rollout.kind == "release" and env.name == "production" and env.stable is not None
+    return of_release and strategy_of(version.spec) == "blue-green"
+
+
+def reads_traffic(env: Environment | None) -> tuple[bool, Cursor | None]:
+    """Whether what the router wrote down is of use now, and from where on."""
+    rollout = env.rollout if env else None
+    if rollout is not None and rollout.deployed is not None:
+        return rollout.ready is not None and rollout.kind == "release", rollout.cursor
+    if env is None or env.warm is None:
+        return False, None
+    return True, env.warm.cursor

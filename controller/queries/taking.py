@@ -1,0 +1,124 @@
+"""Takes the rows of a statement into one Parquet file, in bounded memory: equal rows in an equal
+order give equal bytes.
+
+The rows are laid by as they come, since only the last one tells what a column's type has to hold,
+and are written from there.
+"""
+
+import pickle
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
+
+from controller.queries.columns import Column, said_by_postgresql, said_by_sqlite
+from controller.queries.database import SNAPSHOTS, reading
+from controller.queries.versions import rows_of, version_of
+from specs.failures import NeedsHuman, TryAgain
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult
+
+AT_ONCE = 10_000
+"""Rows that are asked for, laid by and written at once."""
+
+
+class Moved(TryAgain):
+    """The rows changed while they were taken."""
+
+
+def take(
+    address: str, statement: str, version: str | None, target: Path, scratch: Path
+) -> tuple[int, bytes | None]:
+    """Write the rows to `target`; how many, and the version that they have.
+
+    Raises NeedsHuman, TryAgain for a database that is away, and `Moved`.
+    """
+    with reading(address) as connection, TemporaryFile(dir=scratch) as laid_by:
+        found = version_of(connection, version) if version is not None else None
+        declared = _declared(connection, statement)
+        with closing(rows_of(connection, statement, AT_ONCE)) as result:
+            columns = _columns(connection, result, declared)
+            rows = _lay_by(result, columns, laid_by)
+        if version is not None and connection.dialect.name not in SNAPSHOTS:
+            connection.rollback()  # or it may see what it saw before
+            if version_of(connection, version) != found:
+                raise Moved("the rows changed while they were taken")
+        _write(columns, laid_by, target)
+    return rows, found
+
+
+def _columns(
+    connection: "Connection", result: "CursorResult[Any]", declared: dict[str, str]
+) -> list[Column]:
+    names = list(result.keys())
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise NeedsHuman(f"two columns are called {twice[0]}; give one another name, by AS")
+    cursor = result.cursor
+    assert cursor is not None, "it gives rows"
+    match connection.dialect.name:
+        case "postgresql":
+            said = map(said_by_postgresql, cursor.description)
+            return [Column(name, one) for name, one in zip(names, said, strict=True)]
+        case "sqlite":
+            return [Column(n, said_by_sqlite(declared.get(n, "")), loose=True) for n in names]
+    return [Column(name) for name in names]
+
+
+def _declared(connection: "Connection", statement: str) -> dict[str, str]:
+    """The types that SQLite's columns were declared with, which only a view of them tells."""
+    if connection.dialect.name != "sqlite":
+        return {}
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with suppress(SQLAlchemyError):  # what cannot be a view is told where it is read
+        rows_of_view = "SELECT name, type FROM pragma_table_info('headgate_rows')"
+        options = {"no_parameters": True}
+        connection.exec_driver_sql(
+            f"CREATE TEMP VIEW headgate_rows AS {statement}", execution_options=options
+        )
+        found = connection.exec_driver_sql(rows_of_view).all()
+        return {str(name): str(type_) for name, type_ in found}
+    return {}
+
+
+def _lay_by(result: "CursorResult[Any]", columns: list[Column], file: IO[bytes]) -> int:
+    rows = 0
+    for part in result.partitions(AT_ONCE):
+        values = [list(each) for each in zip(*part, strict=True)]
+        for column, some in zip(columns, values, strict=True):
+            column.look(some)
+        pickle.dump([[*map(_kept, some)] for some in values], file, pickle.HIGHEST_PROTOCOL)
+        rows += len(part)
+    return rows
+
+
+def _kept(value: object) -> object:
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+def _parts(file: IO[bytes]) -> Iterator[list[list[Any]]]:
+    file.seek(0)
+    for _ in count():
+        try:
+            yield pickle.load(file)  # noqa: S301 - it was written a moment ago, by this process
+        except EOFError:
+            return
+
+
+def _write(columns: list[Column], file: IO[bytes], target: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = [column.type() for column in columns]
+    named = zip(columns, types, strict=True)
+    schema = pa.schema([pa.field(column.name, type_) for column, type_ in named])
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for part in _parts(file):
+            together = zip(columns, part, types, strict=True)
+            arrays = [column.array(values, type_) for column, values, type_ in together]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))

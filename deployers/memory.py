@@ -1,0 +1,232 @@
+"""How a supervisor holds its command to an amount of memory: of all its processes together, and of
+what is resident, as address space says little (a garbage collector reserves gigabytes of it).
+
+Where a memory control group can be made, the kernel holds them to it: cgroup v2 as a sibling of the
+supervisor's own group (a systemd unit with `Delegate=` and `DelegateSubgroup=`), v1 as a child of
+it. Elsewhere they are looked at many times a second, and killed once they hold more. See
+cgroups(7), proc_pid_status(5) and the kernel's admin-guide/cgroup-v2.
+
+For supervisors: standard library only, and as little of it as will do.
+"""
+
+# pathlib would cost a third of their start.
+# ruff: noqa: PTH102, PTH106, PTH110, PTH118, PTH120, PTH123, PTH208
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+
+RELAXED, ALERT = 100, 20
+"""Milliseconds between looks, and from half of the limit on where nobody else looks."""
+_PREFIX = "headgate-"
+_OWN = "/proc/self/cgroup"
+_MOUNTS = "/proc/self/mounts"
+
+
+class Group:
+    """A memory control group of one command. The kernel kills some of its processes at the limit;
+    a supervisor that sees it kills the rest, as half of a step is none."""
+
+    pause = RELAXED
+    peak = 0
+
+    def __init__(self, path: str, own: str, version: int, limit: int) -> None:
+        self._path = path
+        self._own = own
+        self._version = version
+        self._limit = limit
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """What is started inside is in the group from its first instruction; the supervisor is not
+        any more, as the kernel might choose it to be killed."""
+        _write(os.path.join(self._path, "cgroup.procs"), str(os.getpid()))
+        try:
+            yield
+        finally:
+            _write(os.path.join(self._own, "cgroup.procs"), str(os.getpid()))
+
+    def exceeded(self) -> str:
+        """What became of the limit, if it was exceeded."""
+        name = "memory.events" if self._version == 2 else "memory.oom_control"
+        if _counter(os.path.join(self._path, name), "oom_kill"):
+            return f"its processes wanted to hold more than {_mebibytes(self._limit)}"
+        return ""
+
+    def remove(self) -> None:
+        """Once nobody is in it."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self._path)
+
+
+class Watch:
+    """The same without a control group: looks at what the supervisor's descendants hold."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.pause = RELAXED
+        """Milliseconds until the next look."""
+        self.peak = 0
+        """The most bytes that were seen."""
+
+    def entered(self) -> contextlib.AbstractContextManager[None]:
+        """There is nothing to enter."""
+        return contextlib.nullcontext()
+
+    def exceeded(self) -> str:
+        """See `Group`."""
+        now = held(descendants(os.getpid()), self._limit)
+        self.peak = max(self.peak, now)
+        self.pause = ALERT if now > self._limit / 2 else RELAXED
+        if now > self._limit:
+            return f"its processes held {_mebibytes(now)} of the {_mebibytes(self._limit)} allowed"
+        return ""
+
+    def remove(self) -> None:
+        """There is nothing to remove."""
+
+
+def bounds(name: str, limit: int) -> Group | Watch:
+    """What holds a command to so many bytes of memory."""
+    return group(name, limit) or Watch(limit)
+
+
+def group(name: str, limit: int) -> Group | None:
+    """A new group that may hold `limit` bytes; None where none can be made."""
+    for place, own, version in _places():
+        path = os.path.join(place, _PREFIX + name)
+        try:
+            os.mkdir(path)
+        except OSError:
+            continue
+        try:
+            _bound(path, limit, version)
+            made = Group(path, own, version, limit)
+            with made.entered():
+                pass
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+            continue
+        return made
+    return None
+
+
+def forget(name: str) -> None:
+    """Remove the group of a supervisor that was killed, when none of its processes is left."""
+    for place, _, _ in _places():
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.join(place, _PREFIX + name))
+
+
+def held(pids: Iterable[int], limit: int) -> int:
+    """Bytes that the processes hold and that cannot be had back: anonymous and shared memory, but
+    no files. Pages that several share are counted once where the sum might be above `limit`."""
+    pids = list(pids)
+    most = sum(_fields(f"/proc/{pid}/status", ("RssAnon", "RssShmem")) for pid in pids)
+    if most <= limit:
+        return most
+    shares = (_fields(f"/proc/{pid}/smaps_rollup", ("Pss_Anon", "Pss_Shmem")) for pid in pids)
+    return min(most, sum(shares) or most)
+
+
+def descendants(of: int) -> Iterator[int]:
+    """The process ids of all that a process started, however far down."""
+    waiting = [of]
+    while waiting:
+        for child in children(waiting.pop()):
+            yield child
+            waiting.append(child)
+
+
+def children(of: int) -> list[int]:
+    """The process ids of what a process started, by whichever of its threads."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{of}/task"):
+            with open(f"/proc/{of}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:  # it, or a thread, is gone; or a kernel without CONFIG_PROC_CHILDREN
+        if os.path.exists(f"/proc/{of}"):
+            return [int(one) for one in os.listdir("/proc") if one.isdigit() and parent(one) == of]
+    return found
+
+
+def parent(pid: str) -> int:
+    """The parent of a process; 0 where it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _places() -> Iterator[tuple[str, str, int]]:
+    """Where a group may be made, the supervisor's own group, and the version."""
+    mounts = dict(_mounts())
+    try:
+        with open(_OWN, encoding="utf-8") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return
+    for number, controllers, path in lines:
+        if "memory" in controllers.split(",") and "memory" in mounts:
+            own = mounts["memory"] + path.rstrip("/")
+            yield own, own, 1
+        elif number == "0" and "" in mounts and path != "/":
+            own = mounts[""] + path.rstrip("/")
+            yield os.path.dirname(own), own, 2
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Where the memory controller of v1 (`memory`) and v2 (``) are mounted."""
+    with contextlib.suppress(OSError), open(_MOUNTS, encoding="utf-8") as file:
+        for line in file:
+            _, place, kind, options, *_ = line.split()
+            if kind == "cgroup2":
+                yield "", place
+            elif kind == "cgroup" and "memory" in options.split(","):
+                yield "memory", place
+
+
+def _bound(path: str, limit: int, version: int) -> None:
+    if version == 1:
+        _write(os.path.join(path, "memory.limit_in_bytes"), str(limit))
+        with contextlib.suppress(OSError):  # only where swap is accounted
+            _write(os.path.join(path, "memory.memsw.limit_in_bytes"), str(limit))
+        return
+    if not os.path.exists(os.path.join(path, "memory.max")):
+        _write(os.path.join(os.path.dirname(path), "cgroup.subtree_control"), "+memory")
+    _write(os.path.join(path, "memory.max"), str(limit))
+    with contextlib.suppress(OSError):
+        _write(os.path.join(path, "memory.swap.max"), "0")
+    _write(os.path.join(path, "memory.oom.group"), "1")
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _counter(path: str, name: str) -> int:
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
+        for line in file:
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0
+
+
+def _fields(path: str, names: tuple[str, ...]) -> int:
+    """The sum, in bytes, of the fields that such a file tells in kB; 0 where it cannot be read."""
+    total = 0
+    with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key in names:
+                total += int(value.split()[0]) * 1024
+    return total

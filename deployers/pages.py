@@ -1,0 +1,28 @@
+"""Reads what a router of this machine remembers of its requests."""
+
+from deployers import control
+from deployers.protocol import Traffic
+from deployers.site import Site
+from specs.failures import TryAgain
+from specs.traffic import Arm, Exchange, Waiting
+
+
+async def page(site: Site, place: str, epoch: str | None, after: int) -> Traffic:
+    """Records later than `after`, one page of them. Raises TryAgain without a router."""
+    try:
+        found = await control.ask(site.folder, "traffic", epoch=epoch, after=after)
+    except OSError as error:
+        raise TryAgain(f"the router of {place} does not answer", after=1.0) from error
+    first = found["first"]
+    exchanges = tuple(
+        Exchange(number, at, Arm(arm), *rest)
+        for number, (at, arm, *rest) in enumerate(found["records"], first)
+    )
+    return Traffic(
+        epoch=found["epoch"],
+        exchanges=exchanges,
+        next=first + len(exchanges),
+        dropped=first - found["start"],
+        now=found.get("now"),
+        waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in found.get("waiting", ())),
+    )

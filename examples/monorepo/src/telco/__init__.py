@@ -1,0 +1,1 @@
+"""What every team of the company shares."""

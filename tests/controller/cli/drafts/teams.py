@@ -1,0 +1,88 @@
+"""Repositories as teams have them, and what is drafted of them."""
+
+from collections.abc import Mapping
+from textwrap import dedent
+from typing import Any
+
+from controller.cli.drafts.composing import draft
+from controller.cli.drafts.samples import Sample
+from controller.cli.drafts.values import Folder
+from controller.cli.drafts.writing import spec_text
+from specs.lint import check
+from specs.load import Loaded
+from specs.model import Pipeline
+from specs.problems import render_text
+
+ARGPARSE = """
+    import argparse
+    from pathlib import Path
+    import joblib
+    import pandas as pd
+    import features
+    from sklearn.ensemble import RandomForestClassifier
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--train-csv", type=Path, required=True)
+    parser.add_argument("--model-path", default="out/forest.joblib")
+    parser.add_argument("--max-depth", type=int, default=6)
+    parser.add_argument("--criterion", default="gini")
+    parser.add_argument("--verbose", action="store_true")
+    args = parser.parse_args()
+    frame = pd.read_csv(args.train_csv)
+    y = frame["churned"]
+    joblib.dump(RandomForestClassifier().fit(features.of(frame), y), args.model_path)
+"""
+CLICK = """
+    import click
+    import pandas as pd
+
+    @click.command()
+    @click.option("--checkpoint", "-c", required=True)
+    @click.argument("data")
+    @click.option("--predictions", default="predictions.csv")
+    @click.option("--threshold", default=0.5)
+    @click.option("--plot/--no-plot")
+    def main(checkpoint, data, predictions, threshold, plot):
+        pd.DataFrame({"customer_id": ids, "churned": true, "p_churned": p}).to_csv(predictions)
+"""
+FASTAPI = """
+    import os
+    import joblib
+    from fastapi import FastAPI
+
+    app = FastAPI()
+    model = joblib.load(os.environ["MODEL_PATH"])
+
+    @app.get("/health")
+    def health(): ...
+
+    @app.post("/score")
+    def score(row: dict): ...
+"""
+CHURN: Sample = {"customer_id": ["1", "2", "3"], "churned": ["1", "0", "1"]}
+
+
+def folder(files: Mapping[str, str], ignored: tuple[str, ...] = ()) -> Folder:
+    texts = {name: dedent(text).lstrip("\n") for name, text in files.items()}
+    ordered = tuple(sorted(texts, key=lambda name: (name.count("/"), name)))
+    return Folder(
+        "team", ordered, texts.get, None, lambda name: name.startswith(ignored or ("//",))
+    )
+
+
+def drafted(
+    files: Mapping[str, str], sample: Sample | None = None, ignored: tuple[str, ...] = ()
+) -> tuple[Pipeline, str, Loaded]:
+    """The pipeline, its text, and what `validate` says of it."""
+    there = folder(files, ignored)
+    text = spec_text(draft(there, None, lambda _: sample or {}))
+    loaded = check(text, "ml-pipeline.yaml", {*files, "ml-pipeline.yaml"})
+    assert loaded.sketch is not None, text
+    wrong = [one for one in loaded.problems if one.severity == "error" and one.code != "todo"]
+    assert not wrong, render_text(wrong, {loaded.file: text})
+    return loaded.sketch, text, loaded
+
+
+def plain(value: Any) -> Any:
+    """A part of a spec as it would be written."""
+    return value.model_dump(mode="json", exclude_unset=True)

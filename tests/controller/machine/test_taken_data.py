@@ -1,0 +1,320 @@
+"""Datasets that a run takes itself: queries, keyed by their version, and what commands fetch."""
+
+from typing import Any
+
+import pytest
+
+from controller.machine.pipelines.data import Listing
+from controller.machine.pipelines.policy import changes
+from controller.machine.pipelines.untrusted import Terms, graph_of
+from controller.machine.runs.attempt import Attempt, State
+from controller.machine.runs.building import build, of_model
+from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
+from controller.machine.runs.run import Hit
+from controller.machine.runs.taking import UNASKED
+from specs.digests import digest
+from tests.controller.machine.kit import baseline, source, spec
+from tests.controller.machine.lab import Lab, lab
+from tests.controller.machine.team import Team
+
+NUMBERS = "datasets.numbers"
+SUITE = {"expectations": "numbers.yaml"}
+QUERY = {"url": "${SHOP}", "sql": "SELECT * FROM n", "version": "SELECT max(at) FROM n"}
+ASKED = (NUMBERS, {"query": QUERY, **SUITE})
+EACH_RUN = (NUMBERS, {"query": {**QUERY, "version": None}, **SUITE})
+FETCHED = (
+    NUMBERS,
+    {"fetch": {"run": "pull {params.depth} {output}", "reads": ["train.py"]}, **SUITE},
+)
+HERE = "a query of ${SHOP}"
+V1, V2 = digest("v1"), digest("v2")
+NO_TRIGGER = ("triggers.data", None)
+
+
+def query(**changed: Any) -> tuple[str, Any]:
+    return (NUMBERS, {"query": {**QUERY, **changed}, **SUITE})
+
+
+def run_of(what: tuple[str, Any], taken: str = "rows", version: str = V1, **more: Any) -> Lab:
+    """A run whose data has that content; a query's rows are of that version."""
+    known = {} if what is not ASKED else {"numbers": V1}
+    one = lab(what, datasets=known, **more)
+
+    def contents(attempt: Attempt, output: str) -> str:
+        if attempt.node != "data.numbers":
+            given = sorted(each.digest for each in attempt.inputs.values())
+            return digest([attempt.node, output, *given])
+        return version if output == "version" else digest(taken)
+
+    one.contents = contents
+    return one
+
+
+# -- the graph -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", [ASKED, EACH_RUN, FETCHED])
+def test_all_that_reads_the_dataset_reads_what_was_taken(what: tuple[str, Any]) -> None:
+    graph = build(spec(what), source(), baseline(1, what))
+    assert graph.nodes[0].name == "data.numbers"
+    assert graph.nodes[0].kind == "data"
+    readers = [n.name for n in graph.nodes for o in n.inputs.values() if o.node == "data.numbers"]
+    assert readers == ["gate.data.numbers", "train", "evaluate", "baseline.evaluate"]
+    left = [n.name for n in graph.nodes for o in n.inputs.values() if o.dataset]
+    assert left == (["data.numbers"] if what is ASKED else [])
+    assert graph.by_name["train"].after == ("gate.data.numbers",)
+
+
+def test_a_baseline_whose_data_was_a_file_is_run_on_the_rows_of_the_query() -> None:
+    graph = build(spec(ASKED), source(), baseline(1))
+    given = graph.by_name["baseline.evaluate"].attempt.inputs["numbers"]
+    assert (given.kind, given.name) == ("taken", "numbers.parquet")
+
+
+def test_only_the_model_of_a_base_takes_its_data_first() -> None:
+    names = [node.name for node in of_model(spec(FETCHED), source()).nodes]
+    assert names == ["data.numbers", "train"]
+
+
+def test_a_spec_without_such_data_has_the_keys_that_it_had_before_there_was_any() -> None:
+    graph = build(spec(), source())
+    assert not [node for node in graph.nodes if node.kind == "data"]
+    train = graph.by_name["train"]
+    assert key_of(train, {"numbers": V1}) == (
+        "sha256:f78c71d572ab6ef6f9b34d766ce3cee1342b79d2284aa05870a3266316347912"
+    )
+    assert (
+        fingerprint(graph, {"numbers": V1})
+        == "sha256:9bf2992c5a6e28a6319e24e17cbd31d9921013862fff423baffffc99964498a0"
+    )
+
+
+def test_a_fetch_is_a_step_in_all_else() -> None:
+    node = build(spec(FETCHED), source()).nodes[0]
+    assert node.attempt.program == "step"
+    assert node.attempt.params == {"depth": "6"}
+    assert list(node.reads) == ["train.py"]
+    assert node.attempt.folders == ("data",)
+    named = (NUMBERS, {"fetch": {"run": "curl -o {output} x", "file": "in/numbers.csv"}})
+    graph = build(spec(named), source())
+    assert graph.nodes[0].attempt.folders == ()
+    assert graph.by_name["train"].attempt.inputs["numbers"].name == "numbers.csv"
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+def test_rows_are_taken_once_for_each_version() -> None:
+    first = run_of(ASKED)
+    first.finish(dt=1.0)
+    assert first.order[:3] == ["data.numbers", "gate.data.numbers", "train"]
+    again = run_of(ASKED, cache=first.cache)
+    again.finish(dt=1.0)
+    assert again.order == []
+
+
+@pytest.mark.parametrize("what", [EACH_RUN, FETCHED])
+def test_without_a_version_it_is_taken_in_each_run_and_what_reads_it_goes_by_content(
+    what: tuple[str, Any],
+) -> None:
+    first = run_of(what)
+    first.finish(dt=1.0)
+    same = run_of(what, cache=first.cache)
+    same.finish(dt=1.0)
+    assert same.order == ["data.numbers"]
+    other = run_of(what, taken="other rows", cache=first.cache)
+    other.finish(dt=1.0)
+    assert other.order == [
+        "data.numbers", "gate.data.numbers", "train", "evaluate", "gate.model"
+    ]  # fmt: skip
+
+
+def test_rows_that_are_newer_than_was_asked_for_are_known_by_their_own_version() -> None:
+    first = run_of(ASKED, taken="newer rows", version=V2)
+    first.finish(dt=1.0)
+    assert first.run.outcome == "passed"
+    assert first.run.datasets == {"numbers": V2}
+    # What was asked for was never taken; what was taken is.
+    older = run_of(ASKED, cache=first.cache)
+    older.finish(dt=1.0)
+    assert older.order[0] == "data.numbers"
+    newer = Lab(older.graph, datasets={"numbers": V2}, cache=dict(first.cache))
+    newer.finish(dt=1.0)
+    assert newer.order == []
+
+
+def test_rows_that_change_while_they_are_taken_make_the_run_begin_anew() -> None:
+    one = run_of(ASKED, endings={"data.numbers": [State.DATA_CHANGED]})
+    one.finish(dt=1.0)
+    assert one.run.outcome == "failed"
+    assert one.messages[-1].body["stale"] == ["numbers"]
+    assert one.run.nodes["gate.data.numbers"].verdict is None
+
+
+# -- pipelines -------------------------------------------------------------------------------------
+
+
+def asked(*what: tuple[str, Any]) -> Team:
+    team = Team()
+    team.buckets[HERE] = Listing(digest=V1)
+    team.push("c1", *what)
+    team.turn()
+    return team
+
+
+def test_a_query_with_a_version_starts_a_run_once_it_is_quiet() -> None:
+    team = asked(ASKED)
+    team.turn(30.0)
+    team.end()
+    team.turn()
+    team.buckets[HERE] = Listing(digest=V2)
+    team.turn()
+    assert list(team.runs) == ["mean-1"]
+    team.turn(30.0)
+    assert team.last_run.trigger.kind == "data"
+    assert team.last_run.datasets == {"numbers": V2}
+
+
+def test_a_database_that_is_away_is_waited_for_and_told() -> None:
+    team = Team()
+    why = "datasets.numbers: the database is away: connection refused"
+    team.buckets[HERE] = Listing(problem=why)
+    commit = team.push("c1", ASKED)
+    team.turn()
+    assert not team.runs
+    assert team.told(commit) == [("running", f"waits: {why}")]
+    team.buckets[HERE] = Listing(digest=V1)
+    team.turn()
+    team.turn(30.0)
+    assert team.last_run.datasets == {"numbers": V1}
+
+
+@pytest.mark.parametrize("what", [EACH_RUN, FETCHED])
+def test_what_has_no_version_is_waited_for_by_no_run(what: tuple[str, Any]) -> None:
+    team = asked(what, NO_TRIGGER)
+    assert team.last_run.datasets == {}
+
+
+def test_what_a_run_took_newer_starts_no_further_run() -> None:
+    team = asked(ASKED)
+    team.turn(30.0)
+    first = team.last_run
+    team.runs[first.id] = first.model_copy(update={"datasets": {"numbers": V2}})
+    team.end()
+    team.buckets[HERE] = Listing(digest=V2)
+    team.turn()
+    team.turn(60.0)
+    team.turn()
+    assert list(team.runs) == ["mean-1"]
+
+
+# -- pull requests ---------------------------------------------------------------------------------
+
+
+def terms(*marked: str, fork: bool = False, base: tuple[str, Any] = ASKED) -> Terms:
+    secrets = ("triggers.pull_requests", {"secrets": [*marked]})
+    return Terms(rules=Rules(spec=spec(base, secrets), source=source("c0")), fork=fork)
+
+
+def proposed(what: tuple[str, Any], on: Terms) -> Graph:
+    return graph_of(spec(what), source(), None, on)
+
+
+@pytest.mark.parametrize(
+    ("on", "given"),
+    [(terms("SHOP"), ("SHOP",)), (terms(), ()), (terms("SHOP", fork=True), ())],
+)
+def test_a_pull_request_gets_the_address_only_where_its_base_says_so(
+    on: Terms, given: tuple[str, ...]
+) -> None:
+    node = proposed(ASKED, on).nodes[0]
+    assert node.attempt.secrets == given
+    assert ("denied" in node.attempt.request) == (not given)
+    assert "triggers.pull_requests.secrets" in str(node.attempt.request) or given
+    # Its key is the same: rows that the default branch took may be read.
+    of_branch = build(spec(ASKED), source()).nodes[0]
+    assert key_of(node, {"version": V1}) == key_of(of_branch, {"version": V1})
+
+
+def test_a_pull_request_without_the_address_reads_the_rows_that_were_taken_before() -> None:
+    before = run_of(ASKED)
+    before.finish(dt=1.0)
+    known: dict[str, Hit] = before.cache
+    one = Lab(proposed(ASKED, terms()), datasets={"numbers": V1}, cache=known)
+    one.finish(dt=1.0)
+    assert one.run.outcome == "passed"
+    assert "data.numbers" not in one.order
+
+
+def test_another_query_of_a_pull_request_is_asked_of_nobody_and_waited_for_by_nothing() -> None:
+    team = asked(ASKED)
+    team.turn(30.0)
+    team.end()
+    team.turn()
+    other = query(sql="SELECT * FROM other", version="SELECT 1 FROM other")
+    base = {"number": 7, "base": "main", "head": "", "title": "t", "author": "eve"}
+    commit = team.push("p1", other, branch="pull request 7")
+    body = team.inbox[-1].message.body | {"pull": {**base, "head": commit}}
+    team.inbox[-1] = team.inbox[-1].model_copy(
+        update={"message": team.inbox[-1].message.model_copy(update={"body": body})}
+    )
+    team.unasked.add(commit)
+    team.turn()
+    team.turn()
+    assert team.last_run.branch == "pull request 7"
+    assert team.last_run.datasets == {"numbers": UNASKED}
+
+
+# -- policy ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule", "was", "now"),
+    [
+        (
+            ASKED, query(sql="SELECT 1"),
+            "datasets.numbers.query.sql", "SELECT * FROM n", "SELECT 1",
+        ),
+        (ASKED, query(url="${OTHER}"), "datasets.numbers.query.url", "${SHOP}", "${OTHER}"),
+        (
+            ASKED, EACH_RUN,
+            "datasets.numbers.query.version", "SELECT max(at) FROM n", "none",
+        ),
+        (
+            FETCHED, (NUMBERS, {"fetch": {"run": "pull easy {output}"}, **SUITE}),
+            "datasets.numbers.fetch.run", "pull {params.depth} {output}", "pull easy {output}",
+        ),
+        (
+            ASKED, (NUMBERS, {"uri": "easy/*.csv", **SUITE}),
+            "datasets.numbers.uri", "none", "easy/*.csv",
+        ),
+    ],
+)  # fmt: skip
+def test_a_change_of_where_data_comes_from_is_told_as_one_that_loosens(
+    before: tuple[str, Any], after: tuple[str, Any], rule: str, was: str, now: str
+) -> None:
+    found = changes(
+        Rules(spec=spec(before), source=source()), Rules(spec=spec(after), source=source("c2"))
+    )
+    told = [(one.was, one.now, one.loosens) for one in found if one.rule == rule]
+    assert told == [(was, now, True)]
+    assert not [one for one in found if one.rule == f"exam: {rule}"]
+
+
+def test_another_program_that_fetches_the_exams_data_is_another_exam() -> None:
+    before = Rules(spec=spec(FETCHED), source=source())
+    after = Rules(spec=spec(FETCHED), source=source("c2", train__py="easier"))
+    rules = [one.rule for one in changes(before, after)]
+    assert "exam: train.py" in rules
+
+
+def test_the_base_examines_on_its_own_query_where_a_pull_request_has_another() -> None:
+    on = terms("SHOP")
+    graph = proposed(query(sql="SELECT easy FROM n"), on)
+    names = [node.name for node in graph.nodes]
+    assert names[:2] == ["data.numbers", "base.data.numbers"]
+    assert "gate.base.data.numbers" in names
+    given = graph.by_name["base.evaluate"].inputs["numbers"]
+    assert (given.node, given.output) == ("base.data.numbers", "data")
+    same = proposed(query(timeout="2h"), on)
+    assert "base.data.numbers" not in [node.name for node in same.nodes]

@@ -1,0 +1,171 @@
+"""As a canary begins: whether its deadline comes before what it takes to decide.
+
+From the traffic that the router remembers, at the shares that the canary is to have one after the
+other, if the canary is like stable. What is not known yet (how long answers take, where too few
+were seen) is left out, so it may take more than is said, and not less.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import ceil, inf, log
+from typing import Final, Literal
+
+from specs.traffic import Exchange
+from validators.canary import families
+from validators.canary.bets import least, log_mixture
+from validators.canary.evidence import duration
+from validators.canary.state import State
+from validators.figures import rounded
+from validators.report import Value
+
+HOUR: Final = 3600.0
+DAY: Final = 24 * HOUR
+_ENOUGH: Final = 30
+"""Requests in the last hour that say how much traffic there is now; else the last day does."""
+
+Undecided = Literal["hold", "rollback", "promote"]
+
+
+class Outlook(Value):
+    """What is to be expected of a canary. Requests are those of both arms."""
+
+    rate: float
+    """Requests per second."""
+    comes: float
+    """How many come by the deadline."""
+    reach: float
+    """How many of them reach the canary."""
+    needed: int | None
+    """How many show that it is no worse; None if no number will do."""
+    takes: float | None
+    """Seconds until it is decided; None if it never is."""
+    deadline: float
+    """Seconds."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether it is decided by its deadline."""
+        return self.takes is not None and self.takes <= self.deadline
+
+
+def pace(history: Sequence[Exchange], now: float) -> float:
+    """Requests per second lately: in the last hour, or where few came then, in the last day."""
+    for window in (HOUR, DAY):
+        since = now - window
+        recent = [each.at for each in history if since <= each.at <= now]
+        if recent and (len(recent) >= _ENOUGH or window == DAY):
+            known = window if history[0].at < since else now - min(recent)
+            return len(recent) / max(known, 1.0)
+    return 0.0
+
+
+def outlook(state: State, rate: float, shares: Sequence[float]) -> Outlook:
+    """What a canary that begins with this state can show, at so many requests per second."""
+    policy = state.policy
+    bake, deadline = policy.minimum_bake / len(shares), policy.deadline
+    if rate <= 0:
+        return Outlook(rate=0, comes=0, reach=0, needed=None, takes=None, deadline=deadline)
+    # Each share but the last is left after its part of the bake, and a request to the canary.
+    times = [max(bake, 1 / (rate * share)) for share in shares[:-1]]
+    counts = [rate * seconds for seconds in times]
+    last = _needed(state, shares, counts)
+    seconds, reach = deadline, 0.0
+    for share, each in zip(shares, [*times, inf], strict=True):
+        spent = min(each, seconds)
+        reach, seconds = reach + rate * share * spent, seconds - spent
+    takes = None
+    if last is not None:
+        takes = max(sum(times) + max(last / rate, bake, 1 / (rate * shares[-1])), bake)
+    return Outlook(
+        rate=rate,
+        comes=rate * deadline,
+        reach=reach,
+        needed=None if last is None else ceil(sum(counts) + last),
+        takes=takes,
+        deadline=deadline,
+    )
+
+
+def warning(found: Outlook, began: float, undecided: Undecided) -> str | None:
+    """Why it will not be decided in time, what becomes of it, and the mend; None where it will."""
+    if found.decided:
+        return None
+    then = {"hold": "held", "rollback": "rolled back", "promote": "promoted without a decision"}
+    becomes = then[undecided] if undecided != "promote" or found.reach >= 1 else "held"
+    at = f"it will be {becomes} at {_clock(began + found.deadline, began)}"
+    mend = (
+        "Raise `deadline` or the first of `steps`, or choose `strategy: direct` or another "
+        "`on_inconclusive`."
+    )
+    if not found.rate:
+        return (
+            "This canary cannot be decided without traffic, and the router has seen none lately: "
+            f"unless some comes, {at}. {mend}"
+        )
+    of_canary = f"{_about(found.reach)} of them to the canary"
+    sees = f"At {_per(found.rate)} this canary sees about {_about(found.comes)} requests by its "
+    sees += f"deadline ({of_canary})"
+    if found.needed is None or found.takes is None:
+        return f"{sees}, and no number shows that every signal is within its margin: {at}. {mend}"
+    if found.comes < found.needed:
+        return f"{sees}, of about {found.needed:,} that it takes to decide: {at}. {mend}"
+    return (
+        f"At {_per(found.rate)} this canary takes about {duration(found.takes)} to decide, and "
+        f"its deadline is {duration(found.deadline)}: {at}. {mend}"
+    )
+
+
+def _needed(state: State, shares: Sequence[float], counts: Sequence[float]) -> int | None:
+    """The requests at the last share that show all signals within their margins, after `counts` at
+    those before."""
+    needed = 0
+    for signal in (*state.policy.signals, *state.policy.holding):
+        if families.is_unknown(state, signal):
+            continue
+        ahead = [families.next_request(state, signal, share) for share in shares]
+        gains = [families.safety(state, signal, each) for each in ahead]
+        before = [
+            sum(n * gain[place] for n, gain in zip(counts, gains, strict=False))
+            for place in range(len(gains[-1]))
+        ]
+        more = _least(state, signal, before, gains[-1])
+        if more is None:
+            return None
+        needed = max(needed, more)
+    return needed
+
+
+def _least(
+    state: State, signal: str, before: Sequence[float], gains: Sequence[float]
+) -> int | None:
+    weights, limit = families.safety_prior(state, signal), -log(state.policy.false_promotion)
+
+    def convinced(more: int) -> bool:
+        wealth = [sofar + more * gain for sofar, gain in zip(before, gains, strict=True)]
+        return log_mixture(weights, wealth) >= limit
+
+    return least(convinced)
+
+
+def _per(rate: float) -> str:
+    """`3 requests an hour`, `0.5 requests a second`."""
+    for unit, seconds in (("second", 1.0), ("minute", 60.0), ("hour", HOUR), ("day", DAY)):
+        if rate * seconds >= 1 or unit == "day":
+            count = rounded(rate * seconds, 2)
+            return f"{count} request{'' if count == '1' else 's'} {_a(unit)}"
+    raise AssertionError
+
+
+def _a(unit: str) -> str:
+    return f"an {unit}" if unit == "hour" else f"a {unit}"
+
+
+def _about(count: float) -> str:
+    return rounded(count, 2) if count < 10 else f"{round(count):,}"
+
+
+def _clock(at: float, now: float) -> str:
+    """`14:00 UTC`, with the day where it is another."""
+    then, today = (datetime.fromtimestamp(one, UTC) for one in (at, now))
+    form = "%H:%M UTC" if then.date() == today.date() else "%Y-%m-%d %H:%M UTC"
+    return then.strftime(form)
