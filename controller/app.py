@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from controller.artifacts.opening import open_artifacts
-from controller.buckets.catalog import Catalog
+from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
 from controller.environments import Environments
@@ -162,7 +162,7 @@ class App:
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
-            home / "datasets",
+            home / DATASETS,
             self.stores,
             roots=roots,
             longest=self.settings.bucket_poll.total_seconds(),

@@ -1,23 +1,23 @@
 """Gathers what a report is made from: out of the store, the artifacts and the repositories."""
 
-import asyncio
 from typing import Any, NamedTuple
 
 from controller.artifacts import Artifacts
-from controller.buckets.catalog import Catalog
+from controller.buckets.catalog import Catalog, changes
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
+from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.pull import line, scope_of
 from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
-from controller.machine.runs.run import Run
+from controller.machine.runs.run import Run, passed_before
 from controller.outbox import parsed
 from controller.plans import Cache, plan_of_pull, plan_of_run
+from controller.reports.about import Since
 from controller.reports.changed import Before, rows
-from controller.reports.objects import Moved, moved
 from controller.reports.trend import VERSIONS, Past, past
 from controller.store.protocol import Store
 from controller.versions import Versions
@@ -171,13 +171,18 @@ class Gathering:
         """How its objects differ; None where it is the same, or one version is forgotten."""
         if self._datasets is None or not data.was or not data.version or data.was == data.version:
             return None
-        try:
-            versions = (data.was, data.version)
-            was, now = [await self._datasets.addresses(data.uri, each) for each in versions]
-        except NeedsHuman:
+        return await self._datasets.differ(data.uri, data.was, data.version)
+
+    async def since(self, run: Run, graph: Graph | None) -> Since | None:
+        """What became of the data of a run since the last one that passed."""
+        if self._datasets is None or graph is None:
             return None
-        entries = ((entry for entry, _ in one.objects) for one in (was, now))
-        return await asyncio.to_thread(moved, *entries)
+        records = await self._store.list("run", f"{run.pipeline}-", LOOK_BACK)
+        before = passed_before(run, (parsed(Run, record.body) for record in records))
+        if before is None:
+            return None
+        found = await changes(self._datasets, graph, before.datasets, run.datasets)
+        return Since(before.id, found) if found else None
 
     async def past(self, run: Run) -> tuple[Past, ...]:
         """What the model gate measured on the last versions before the run's own, if it made one;

@@ -10,7 +10,7 @@ from specs.batch import Batch
 from specs.caching import stands_for
 from specs.digests import digest
 from specs.globs import ROOT, as_seen
-from specs.model import SPEC_FILE, Pipeline, Step
+from specs.model import Pipeline, Step, is_spec_file
 from specs.references import (
     DatasetReference,
     StepReference,
@@ -132,14 +132,15 @@ def file_name(spec: Pipeline, origin: From) -> str:
 
 
 def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
-    """Files that a command reads. The spec itself is not one: its parts are in definitions."""
+    """Files that a command reads. The specs of the folder are none: their parts are in definitions,
+    and one pipeline's is nothing to another."""
     admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
     named = (dataset.expectations for dataset in spec.datasets.values())
     suites = {as_seen(suite, source.folder) for suite in named if suite is not None}
     return {
         path: content
         for path, content in admitted.items()
-        if path != SPEC_FILE and (globs or path not in suites)
+        if not is_spec_file(path) and (globs or path not in suites)
     }
 
 

@@ -50,11 +50,11 @@ class World:
         self.base = self.ada.push(FILES)
 
     async def graph(self, commit: str, base: str | None = None) -> Graph:
-        code = await self.repositories.code("flights", commit, "")
+        code = await self.repositories.code("flights", commit, "ml-pipeline.yaml")
         assert code.spec is not None, code.problems
         rules = None
         if base is not None:
-            theirs = await self.repositories.code("flights", base, "")
+            theirs = await self.repositories.code("flights", base, "ml-pipeline.yaml")
             assert theirs.spec is not None
             rules = Rules(spec=theirs.spec, source=theirs.source)
         return build(code.spec, code.source, None, rules)
@@ -137,7 +137,7 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
     assert plan is not None
     text = render_plan(plan)
     assert "loosens" not in text
-    assert "**3 to run, 1 cached**, about 12 s, held against no baseline" in text
+    assert "**up to 3 steps to run, 1 cached**, about 12 s, held against no baseline" in text
     assert "| ♻️ | `gate.data.flights` |  | cached, as in flight-delay-11 |" in text
     assert "| ▶️ | `train` | 4 s | runs: train.py changed |" in text
     assert "| the same |" in text
