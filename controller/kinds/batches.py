@@ -56,17 +56,6 @@ class Batches:
         ending = await self._endings.of(job.attempt, status, gate=False)
         return Seen(status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected)
 
-    def due(self, version: ModelVersion, after: float, now: float) -> float | None:
-        """When the schedule of the version's batch last came after a moment, if it did."""
-        release = version.spec.release
-        batch = release.batch if release is not None else None
-        if batch is None or batch.schedule is None:
-            return None
-        crontab = Crontab(batch.schedule.cron, batch.schedule.timezone)
-        times = (datetime.fromtimestamp(one, UTC) for one in (after, now))
-        found = crontab.latest_due(*times)
-        return found.timestamp() if found is not None else None
-
     async def _datasets(self, version: ModelVersion) -> dict[str, str]:
         """The version of each dataset that the command reads. Raises `Failure`."""
         spec, source = version.spec, version.source
@@ -82,3 +71,15 @@ class Batches:
                 raise NeedsHuman(f"there is no object at {uri}, which the batch reads as {name}")
             found[name] = listing.manifest.digest
         return found
+
+
+def due(version: ModelVersion, after: float, now: float) -> float | None:
+    """When the schedule of the version's batch last came after a moment, if it did."""
+    release = version.spec.release
+    batch = release.batch if release is not None else None
+    if batch is None or batch.schedule is None:
+        return None
+    crontab = Crontab(batch.schedule.cron, batch.schedule.timezone)
+    times = (datetime.fromtimestamp(one, UTC) for one in (after, now))
+    found = crontab.latest_due(*times)
+    return found.timestamp() if found is not None else None
