@@ -14,7 +14,7 @@ from controller.machine.environments.job import Job, Seen, attempt_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.sources.crontab import Crontab
 from controller.versions import Versions
-from specs.failures import NeedsHuman
+from specs.failures import NeedsHuman, TryAgain
 
 
 class Batches:
@@ -57,16 +57,21 @@ class Batches:
         return Seen(status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected)
 
     async def _datasets(self, version: ModelVersion) -> dict[str, str]:
-        """The version of each dataset that the command reads. Raises `Failure`."""
+        """The version of each dataset that the command reads; what lies in the repository, as it
+        is on the version's branch now. Raises `Failure`."""
         spec, source = version.spec, version.source
         assert spec.release is not None
         assert spec.release.batch is not None
+        mirror = self._repositories.mirror(source.repository)
+        head = await mirror.resolve(version.branch) if version.branch else None
         found = {}
         for name in {one.dataset for one in spec.release.batch.inputs.values()}:
             uri = spec.datasets[name].uri or ""  # the lint wants one
-            top = await self._repositories.folder(source.repository, source.commit)
+            top = await self._repositories.folder(source.repository, head or source.commit)
             folder = looked_in(uri, top, source.folder)
             listing = await self._catalog.list(uri, repository=folder)
+            if listing.unsettled:
+                raise TryAgain(f"{uri}, which the batch reads as {name}, is being written")
             if not len(listing.manifest):
                 raise NeedsHuman(f"there is no object at {uri}, which the batch reads as {name}")
             found[name] = listing.manifest.digest
