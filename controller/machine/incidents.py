@@ -363,13 +363,20 @@ def not_proposed(
 
 
 def refused(
-    pipeline: str, environment: str, now: str | None, why: str, *, needs_human: bool
+    pipeline: str,
+    environment: str,
+    now: str | None,
+    why: str,
+    *,
+    needs_human: bool,
+    points: bool = False,
 ) -> Incident:
     """A wish, or a release, that is not carried out.
 
     A person is needed where somebody wanted to get away from what serves, and it serves on.
     """
-    kept = f"{environment} still serves what somebody wanted to leave"
+    does = "points to" if points else "serves"
+    kept = f"{environment} still {does} what somebody wanted to leave"
     return Incident(
         pipeline=pipeline,
         environment=environment,

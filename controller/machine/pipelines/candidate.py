@@ -29,6 +29,9 @@ def alert(
     if any(one.startswith(kind) for one in firing):
         return tuple(firing), []  # they know, and the commit has this run's report
     incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
+    if spec.release is not None and spec.release.batch is not None:
+        stays = "what it pointed to before; production is unchanged"
+        incident = incident.model_copy(update={"points": True, "now": stays})
     name = f"{kind}{run.id}"
     return (*firing, name), [_notify(spec.notify, gate, "firing", name, incident)]
 
