@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +254,25 @@ def test_data_that_cannot_be_listed_is_said_and_runs(desk: Desk) -> None:
     (rows,) = plan(desk)["datasets"]
     assert rows["version"] is None
     assert "s3://lake" in rows["problem"]
+
+
+def test_a_database_is_asked_where_its_secret_is_at_hand_and_else_it_is_said(
+    desk: Desk, tmp_path: Path
+) -> None:
+    query = '{query: {url: "${SHOP}", sql: "SELECT 1", version: "SELECT count(*) FROM orders"}'
+    text = seeds.SPEC.replace('{uri: "data/*.csv"', query)
+    desk.person.push(FILES | {"ml-pipeline.yaml": text})
+    (rows,) = plan(desk)["datasets"]
+    assert rows["version"] is None
+    assert "the database was not asked: the secret SHOP is not known here" in rows["problem"]
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    (tmp_path / "secrets.env").write_text(f"SHOP=sqlite:///{tmp_path}/shop.db\n")
+    settings = desk.settings.read_text()
+    desk.settings.write_text(f"{settings}secrets: {tmp_path}/secrets.env\n")
+    made = plan(desk)
+    assert made["datasets"][0]["version"].startswith("sha256:")
+    assert fates(made)["data.rows"] == "run"
 
 
 def test_what_cannot_be_planned_is_one_message(desk: Desk, tmp_path: Path) -> None:
