@@ -38,6 +38,7 @@ from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.plans import Cache, History, Policy, history_of, plan_of
 from controller.queries.asking import Versions as Questions
+from controller.surveys import surveyed
 from controller.versions import Versions
 from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
@@ -170,7 +171,22 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     path = source.within(SPEC_FILE)
     if path not in files:
         return None
-    return check_at(_read(checkout, commit, path) or b"", path, source)
+    return check_at(_read(checkout, commit, path) or b"", path, source, top=checkout.top)
+
+
+def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
+    """The spec and its source with what its environment is at that commit, or in the work tree."""
+
+    def read(path: str) -> bytes | None:
+        if source.commit != WORK_TREE:
+            return _read(checkout, source.commit, path)
+        try:
+            return (checkout.top / path).read_bytes()
+        except OSError:
+            return None
+
+    loaded, found = surveyed(loaded, source.folder, source.files, read)
+    return loaded, source.model_copy(update={"project": found.project})
 
 
 def tracked_from(folder: Path, top: Path | None = None) -> Source:
@@ -189,14 +205,18 @@ def tracked_from(folder: Path, top: Path | None = None) -> Source:
 
 
 def check_at(
-    content: bytes, file: str, source: Source, files: Collection[str] | None = None
+    content: bytes,
+    file: str,
+    source: Source,
+    files: Collection[str] | None = None,
+    top: Path | None = None,
 ) -> Loaded:
     """A spec, checked against what git has, and against the `files` that are there as the spec
-    sees them, if these are others."""
+    sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
     there = seen.keys() if files is None else files
-    kept = pointers(seen)
-    return check(content, file, there, absent(seen, is_installed()), kept, source.folder)
+    kept, clone = pointers(seen), str(top.resolve()) if top is not None else ""
+    return check(content, file, there, absent(seen, is_installed()), kept, source.folder, clone)
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -381,9 +401,12 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     else:
         file = path / SPEC_FILE
         content = file.read_bytes() if file.is_file() else None
-        loaded = check_at(content, str(file), source) if content is not None else None
+        loaded = (
+            check_at(content, str(file), source, top=checkout.top) if content is not None else None
+        )
     if loaded is None:
         raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
+    loaded, source = with_project(checkout, loaded, source)
     other = commit_of(checkout, base) if base else default_base(checkout)
     name = loaded.pipeline.metadata.name if loaded.pipeline else None
     rules = rules_at(checkout, other, name, base or "") if other and name else None
@@ -422,10 +445,13 @@ def rules_at(
         files = files_at(checkout, commit)
         for folder in sorted(p.rpartition("/")[0] for p in files if _is_spec(p)):
             loaded = spec_at(checkout._replace(folder=folder), commit, files)
-            spec = loaded.pipeline if loaded and not has_errors(loaded.problems) else None
+            if loaded is None or loaded.pipeline is None:
+                continue
+            known = repository or checkout.top.name
+            source = Source(repository=known, commit=commit, folder=folder, files=files)
+            loaded, source = with_project(checkout, loaded, source)
+            spec = loaded.pipeline if not has_errors(loaded.problems) else None
             if spec is not None and spec.metadata.name == name:
-                known = repository or checkout.top.name
-                source = Source(repository=known, commit=commit, folder=folder, files=files)
                 return Rules(spec=spec, source=source, branch=branch)
     return None
 

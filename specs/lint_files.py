@@ -12,6 +12,7 @@ from specs.problems import Problem
 from specs.references import TemplateError, parse_run
 from specs.tree import Path
 
+_DATA: Final = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".gz", ".zip", ".feather")
 _SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
 
 
@@ -22,6 +23,7 @@ def lint_files(
     not there as it is meant."""
     yield from lint_absent(loaded, pipeline, absent, folder)
     known = dict.fromkeys(sorted(files))
+    yield from _one_file(loaded, pipeline, known, folder)
     for path, named in _named(pipeline):
         file = as_seen(named, folder)
         if file not in known and not below_absent(file, absent):
@@ -58,6 +60,28 @@ def _may_be_inside(uri: str, folder: str) -> bool:
 
 def _seen(globs: Sequence[str] | None, folder: str) -> tuple[str, ...]:
     return tuple(as_seen(glob, folder) for glob in globs or ())
+
+
+def _one_file(
+    loaded: Loaded, pipeline: Pipeline, known: Collection[str], folder: str
+) -> Iterator[Problem]:
+    """Datasets that are a file: what they hold is a folder's, or what a glob matches there."""
+    for name, dataset in pipeline.datasets.items():
+        uri = dataset.uri or ""
+        is_file = as_seen(uri.removeprefix("./"), folder) in known
+        if not is_file and not ("://" in uri and uri.endswith(_DATA) and not set("*?[") & set(uri)):
+            continue
+        above, _, file = uri.rpartition("/")
+        whole = f"{above}/*" if above else "*"
+        glob = whole + (f".{file.rpartition('.')[2]}" if "." in file else "")
+        what = "is" if is_file else "looks like"
+        yield loaded.problem(
+            "one-file",
+            ("datasets", name, "uri"),
+            f"`{uri}` {what} one file, and a dataset is a folder or a glob: write `{glob}`; "
+            f"the command is given the folder, so it reads {{inputs.NAME}}/{file}",
+            severity="error" if is_file else "warning",
+        )
 
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:

@@ -12,6 +12,7 @@ from specs.explain import nearest
 from specs.lint_datasets import lint_idle
 from specs.lint_gate import lint_gate
 from specs.lint_images import lint_images
+from specs.lint_limits import lint_limits
 from specs.load import Loaded
 from specs.model import Pipeline
 from specs.problems import Problem
@@ -29,6 +30,7 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     yield from _schedules(loaded, pipeline)
     if pipeline.gates.model is not None:
         yield from lint_gate(loaded, pipeline, pipeline.gates.model)
+        yield from lint_limits(loaded, pipeline.gates.model)
     if pipeline.release is not None:
         yield from _release(loaded, pipeline)
         yield from _strategy(loaded, pipeline.release.production)

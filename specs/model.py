@@ -184,6 +184,18 @@ class Environment(Spec):
     requirements: RepositoryPath | None = Field(
         default=None, description="A pip requirements file; built once per content."
     )
+    project: RepositoryFolder | None = Field(
+        default=None,
+        description="Instead of `requirements`: the folder of a pyproject.toml with its uv.lock, "
+        "poetry.lock or pylock.toml, or of an environment.yml; `//` begins at the repository's "
+        "root.",
+    )
+    groups: Many[Text] = Field(
+        default=(), description="Dependency groups of `project` that are installed, too."
+    )
+    extras: Many[Text] = Field(
+        default=(), description="Extras of `project` that are installed, too."
+    )
     python: Text | None = Field(
         default=None,
         pattern=r"^3\.\d+(\.\d+)?$",
@@ -280,7 +292,7 @@ class Fetch(Spec):
     executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
     image: Text | None = Field(default=None, description="Over the environment's.")
     build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
-    network: bool = Field(default=False, description="Whether its container may use the network.")
+    network: bool = Field(default=True, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
     cache: Cache = Field(
         default="never",

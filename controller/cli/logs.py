@@ -11,6 +11,7 @@ import click
 from controller.cli.failures import Failed
 from controller.cli.places import environment
 from controller.cli.reach import Reach, json_option, no_such, print_json, with_state
+from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key, Value
 from controller.machine.environments.environment import Environment, server_name
 from controller.machine.pipelines.version import Ref
@@ -22,6 +23,8 @@ from controller.store.protocol import Reading
 from controller.versions import Versions
 from deployers.site import ENDED, Site
 
+ENVIRONMENT = "environment"
+"""In the place of a step: what was said while the run's environments were built."""
 _LOOK = 0.3
 
 
@@ -64,7 +67,8 @@ def logs(
 ) -> None:
     """Print what the steps of a run, or the model servers of an environment, wrote.
 
-    Of a run, the last attempt of each step, or of STEP only. Of an environment, the servers that
+    Of a run, the last attempt of each step, or of STEP only; `environment` is what was said while
+    its environment was built. Of an environment, the servers that
     run and that of the version that was taken out last; a server's log is kept when it ends. Long
     logs are kept by their head and their end.
 
@@ -109,8 +113,13 @@ async def _of_run(store: Reading, home: Path, what: str, step: str | None) -> li
         names = [each.key.name for each in await store.list("run")]
         raise no_such("run", what, names)
     run = parsed(Run, record.body)
+    built = [Log(one.what, home / "environments" / LOGS / one.name) for one in run.built]
+    if step == ENVIRONMENT and step not in run.nodes:
+        if not built:
+            raise Failed(f"{run.id} built no environment: those that it needs were there.")
+        return built
     if step is not None and step not in run.nodes:
-        raise no_such(f"step of {run.id}", step, list(run.nodes))
+        raise no_such(f"step of {run.id}", step, [*run.nodes, ENVIRONMENT])
     tried = {name: node.attempts[-1] for name, node in run.nodes.items() if node.attempts}
     if step is not None and step not in tried:
         node = run.nodes[step]
@@ -118,10 +127,11 @@ async def _of_run(store: Reading, home: Path, what: str, step: str | None) -> li
         meant = f"; `headgate logs {node.cached_from} {step}` has it" if node.cached_from else ""
         raise Failed(f"{step} was not run in {run.id}: {why}{meant}.")
     chosen = {step: tried[step]} if step else tried
-    if not chosen:
+    if not chosen and not built:
         raise Failed(f"{run.id} has started no step; `headgate explain {run.id}` says why.")
     ordered = sorted(chosen.values(), key=lambda one: one.asked)
-    return [Log(one.id, home / "attempts" / one.id) for one in ordered]
+    before = built if step is None else []
+    return [*before, *(Log(one.id, home / "attempts" / one.id) for one in ordered)]
 
 
 async def _of_environment(store: Reading, home: Path, what: str, version: int | None) -> list[Log]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,12 +31,12 @@ from controller.planning import (
     policy_of,
     rules_at,
     spec_at,
+    with_project,
     work_tree,
 )
 from controller.reports.build import build
 from controller.settings import ObjectStore
 from controller.shelf import UMASK, remove_tree
-from specs.load import Loaded
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
@@ -111,15 +111,11 @@ def run(
     Example:
       headgate run flight-delay
     """
-    if forget and home is not None:
-        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
-    if accept_rules and base is None:
-        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
+    _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
-    source = Source(repository=here.REPOSITORY, commit=sha, folder=checkout.folder, files=files)
-    spec = _valid(spec_at(checkout, sha, files), path, sha)
+    spec, source = _valid(checkout, sha, files, path)
     branch, subject = about(checkout, sha)
     asked = here.Asked(
         checkout=checkout,
@@ -148,6 +144,14 @@ def run(
     if form == "github":
         running.tell_github(told, ended.verdict, report, os.environ)
     sys.exit(code)
+
+
+def _go_together(*, forget: bool, accept: bool) -> None:
+    """Raises for options that contradict each other."""
+    if forget:
+        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+    if accept:
+        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
 
 
 def _stores() -> Sequence[ObjectStore]:
@@ -184,7 +188,7 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         words = {
             name: app.secrets.redact(app.processes.tail(node.attempts[-1].id, WORDS))
             for name, node in nodes
-            if node is not None and node.failed and node.attempts
+            if node is not None and node.failed and node.attempts and not node.unbuilt
         }
         hide = app.secrets.redacted
         return Ended(
@@ -195,16 +199,21 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         )
 
 
-def _valid(loaded: Loaded | None, path: Path, commit: str) -> Spec:
+def _valid(
+    checkout: Checkout, commit: str, files: Mapping[str, str], path: Path
+) -> tuple[Spec, Source]:
+    loaded = spec_at(checkout, commit, files)
     if loaded is None:
         raise Failed(
             f"there is no {SPEC_FILE} in {path} at commit {commit[:12]}. Commit it first; "
             "`headgate init` writes one."
         )
+    source = Source(repository=here.REPOSITORY, commit=commit, folder=checkout.folder, files=files)
+    loaded, source = with_project(checkout, loaded, source)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is invalid, so nothing was run; see above.")
-    return loaded.pipeline
+    return loaded.pipeline, source
 
 
 def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:

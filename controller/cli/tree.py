@@ -113,8 +113,9 @@ def render_run(view: RunView, now: float) -> "Tree":
     tree = Tree(_run_line(view, now), guide_style="dim")
     if view.waits_for:
         tree.add(Text(f"waits: {one_line(view.waits_for, 400)}", "yellow"))
-    width = max((len(node.name) for node in view.nodes), default=0)
-    for node in view.nodes:
+    nodes = [*view.environments, *view.nodes]
+    width = max((len(node.name) for node in nodes), default=0)
+    for node in nodes:
         tree.add(node_line(node, now, width))
     return tree
 

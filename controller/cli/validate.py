@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import click
 
+from controller.cli.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.cli.folders import below
+from controller.cli.reach import find_settings
 from controller.planning import check_at, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
@@ -36,7 +38,8 @@ class Checked(NamedTuple):
     help="For people, programs, GitHub Actions, or code scanning.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
-def validate(paths: tuple[Path, ...], form: str) -> None:
+@click.pass_context
+def validate(ctx: click.Context, paths: tuple[Path, ...], form: str) -> None:
     """Check every ml-pipeline.yaml and headgate.yaml in PATHS, with the suites that they name.
 
     A path is a file or a folder, which is searched; without any, the current folder. All problems
@@ -52,7 +55,9 @@ def validate(paths: tuple[Path, ...], form: str) -> None:
         raise click.UsageError(
             f"there is no {SPEC_FILE} or {FILE} in {where}; `headgate init` writes one."
         )
-    checked = check_files(files)
+    settings = [file for file in files if file.name == FILE]
+    known = known_secrets(next(iter(settings), find_settings(ctx.find_root().obj)))
+    checked = check_files(files, known)
     if form == "text":
         _print_text(checked)
     else:
@@ -76,9 +81,10 @@ def find(paths: Iterable[Path]) -> dict[Path, Path]:
     return found
 
 
-def check_files(files: Mapping[Path, Path]) -> Checked:
-    """Check each: settings by their name, anything else as a spec, with its suites. Each is given
-    with the folder that is the repository's top, should there be no git."""
+def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Checked:
+    """Check each: settings by their name, anything else as a spec, with its suites, the files of
+    its environment, and the secrets that are `known`. Each is given with the folder that is the
+    repository's top, should there be no git."""
     problems: list[Problem] = []
     sources: dict[str, str] = {}
     there: dict[Path, set[str]] = {}
@@ -94,8 +100,9 @@ def check_files(files: Mapping[Path, Path]) -> Checked:
         if top not in there:
             there[top] = set(below(top))
         seen = {seen_from(source.folder, file) for file in there[top]}
-        loaded = check_at(content, name, source, seen)
-        problems += loaded.problems
+        loaded = check_at(content, name, source, seen, top)
+        loaded = with_files(loaded, source, there[top], sources)
+        problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
         for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):

@@ -9,7 +9,7 @@ from controller.machine.environments.job import Job
 from controller.machine.environments.rollout import Ended, Rollout, weights
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import Building, State
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Progress, Run, why_ended
 from controller.machine.trouble import Trouble
@@ -59,6 +59,8 @@ class RunView(Value):
     finished: float | None = None
     baseline: int | None = None
     datasets: Mapping[str, str] = {}
+    environments: tuple[NodeView, ...] = ()
+    """What had to be built before its steps could start, as steps."""
     nodes: tuple[NodeView, ...] = ()
 
 
@@ -241,7 +243,19 @@ def run_view(run: Run, graph: Graph | None = None) -> RunView:
         finished=run.finished,
         baseline=run.baseline,
         datasets=run.datasets,
+        environments=tuple(_building_view(one) for one in run.built),
         nodes=tuple(_node_view(run, name, needs.get(name, ())) for name in names),
+    )
+
+
+def _building_view(building: Building) -> NodeView:
+    going_on = "running" if building.seconds is None else "succeeded"
+    return NodeView(
+        name=building.what,
+        phase="failed" if building.failed else going_on,
+        since=building.since,
+        seconds=building.seconds,
+        detail=building.failed or f"building the {building.what}" * (building.seconds is None),
     )
 
 
@@ -253,18 +267,20 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
     if status and status.ended is not None:
         seconds = max(0.0, status.ended - (status.started or status.ended))
     waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
+    lacks = [one.what for one in run.built if name in one.waiting]
+    phase = "waiting" if lacks else progress.phase
     detail = progress.failed or progress.skipped or ""
     if not detail and status is not None and status.state is not State.SUCCEEDED:
         detail = f"tried again: {status.message or status.state.value}"
     return NodeView(
         name=name,
-        phase=progress.phase,
+        phase=phase,
         verdict=progress.verdict,
         cached_from=progress.cached_from,
         attempts=len(progress.attempts),
         since=last.asked if last else None,
         seconds=seconds,
-        waits_for=tuple(waits) if progress.phase == "waiting" else (),
+        waits_for=(*lacks, *waits) if phase == "waiting" else (),
         detail=detail,
     )
 

@@ -69,9 +69,13 @@ class Shape(NamedTuple):
         """The controller's state."""
         return self.work / ".headgate"
 
+    def headgate(self, *arguments: str) -> str:
+        """What a command prints that is typed beside the controller."""
+        return _headgate(self.work, *arguments)
+
     def status(self, pipeline: str | None = None) -> Any:
         """What `headgate status --json` says of a pipeline; without a name, of the only one."""
-        said = json.loads(_headgate(self.work, "status", "--json"))
+        said = json.loads(self.headgate("status", "--json"))
         (found,) = (one for one in said["pipelines"] if one["name"] == self._named(pipeline))
         return found
 

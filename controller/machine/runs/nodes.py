@@ -5,6 +5,7 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
+from controller.machine.runs.projects import project_of, recipe_of
 from specs.batch import Batch
 from specs.caching import stands_for
 from specs.digests import digest
@@ -47,6 +48,7 @@ def step_node(
         env=dict(step.env),
         secrets=step.secrets,
         requirements=spec.environment.requirements,
+        project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
         executor="docker" if contained else "local",
         image=image,
@@ -60,18 +62,9 @@ def step_node(
         name=name,
         kind="step",
         inputs=inputs,
-        after=tuple(
-            gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())
-        ),
+        after=tuple(g for i in inputs.values() if i.dataset for g in guarded.get(i.dataset, ())),
         definition={
-            "run": step.run,
-            "outputs": dict(step.outputs),
-            "params": params,
-            "env": dict(step.env),
-            "secrets": list(step.secrets),  # a pull request's run may be given fewer
-            "access": dict(step.access),
-            # Only a step that is told an address can depend on it.
-            "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
+            **_said(step, attempt),
             "environment": environment_of(spec, source, name),
             **({"network": True} if network else {}),
         },
@@ -81,6 +74,21 @@ def step_node(
         backoff=step.backoff.total_seconds(),
         stands=stands_for(step.cache),
     )
+
+
+def _said(step: Step, attempt: Attempt) -> dict[str, Any]:
+    """What of a step's definition stands in the spec."""
+    given = attempt.inputs
+    return {
+        "run": step.run,
+        "outputs": dict(step.outputs),
+        "params": dict(attempt.params),
+        "env": dict(step.env),
+        "secrets": list(step.secrets),  # a pull request's run may be given fewer
+        "access": dict(step.access),
+        # Only a step that is told an address can depend on it.
+        "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
+    }
 
 
 def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
@@ -161,6 +169,7 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
         "requirements": source.content(requirements),
         "python": spec.environment.python,
         "image": None,
+        **project_of(spec, source),
     }
 
 
