@@ -84,7 +84,7 @@ def _params(found: Draft) -> str:
 
 def _environment(found: Draft) -> str:
     if found.environment is None:
-        return "# environment: {requirements: requirements.txt}   # built once per content\n"
+        return f"# environment: {{requirements: requirements.txt}}   # {found.environment_said}\n"
     return f"environment: {found.environment}   # {found.environment_said}\n"
 
 

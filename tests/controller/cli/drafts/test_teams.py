@@ -263,6 +263,9 @@ def test_of_two_words_a_person_says_which_is_the_positive_one() -> None:
         ({"Dockerfile": "FROM x\n"}, {"build": "."}),
         ({"Dockerfile": "FROM x\n", "requirements.txt": "a==1\n"},
          {"requirements": "requirements.txt"}),
+        ({"pyproject.toml": "[project]\n", "uv.lock": "", "requirements.txt": "a\n"},
+         {"project": "."}),
+        ({"environment.yml": ""}, {"project": "."}),
         ({}, {}),
     ],
 )  # fmt: skip
@@ -273,9 +276,11 @@ def test_the_environment_is_what_the_folder_has(
     assert plain(spec.environment) == environment
 
 
-def test_requirements_that_are_not_pinned_are_left_to_do() -> None:
-    _, _, loaded = drafted({"train.py": "", "requirements.txt": "pandas\n"})
-    assert any("pin it, `pandas`" in one.message for one in loaded.problems)
+def test_a_project_without_a_lock_is_left_to_do() -> None:
+    project = '[project]\nname = "a"\ndependencies = ["pandas"]\n'
+    spec, _, loaded = drafted({"train.py": "", "pyproject.toml": project})
+    assert spec.environment.project is None
+    assert any("lock the project" in one.message for one in loaded.problems)
 
 
 @pytest.mark.parametrize(
