@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from specs.digests import ManifestEntry
-from specs.snapshot import SNAPSHOT_KEYS
 
 NAMED = 3
 """New objects that are named: the last by their keys, which often hold dates."""
@@ -24,15 +23,12 @@ class Moved(NamedTuple):
 
 
 def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> Moved:
-    """Both in the order of their keys; in bounded memory. The log of a table is none of its
-    objects."""
-    before = (entry for entry in was if entry.key not in SNAPSHOT_KEYS)
+    """Both in the order of their keys; in bounded memory."""
+    before = iter(was)
     old = next(before, None)
     objects = added = replaced = gone = 0
     newest: deque[str] = deque(maxlen=NAMED)
     for entry in now:
-        if entry.key in SNAPSHOT_KEYS:
-            continue
         objects += 1
         while old is not None and old.key < entry.key:
             gone, old = gone + 1, next(before, None)
