@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -117,8 +117,7 @@ def run(
         raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
     checkout = checkout_of(path if path.is_dir() else path.parent)
     sha = commit_of(checkout, commit)
-    files = files_at(checkout, sha)
-    spec, source = _valid(checkout, sha, files, path)
+    spec, source = _valid(checkout, sha, path)
     branch, subject = about(checkout, sha)
     asked = here.Asked(
         checkout=checkout,
@@ -132,8 +131,7 @@ def run(
     plan = _rules_that_change(asked, base) if base else None
     left_out = _left_out(checkout, spec, source) if commit == "HEAD" else []
     logs.set_up(level="ERROR")
-    guard = running.Guard(form == "github")
-    with guard:
+    with running.Guard(form == "github"):
         running.begin(spec.metadata.name, sha, subject, left_out)
         with _home(checkout, home, forget) as folder:
             ended = asyncio.run(_play(asked, folder))
@@ -194,9 +192,8 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         )
 
 
-def _valid(
-    checkout: Checkout, commit: str, files: Mapping[str, str], path: Path
-) -> tuple[Spec, Source]:
+def _valid(checkout: Checkout, commit: str, path: Path) -> tuple[Spec, Source]:
+    files = files_at(checkout, commit)
     loaded = spec_at(checkout, commit, files)
     if loaded is None:
         raise Failed(

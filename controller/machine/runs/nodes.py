@@ -29,11 +29,11 @@ def step_node(
     named = (*placeholders(step.run), *placeholders_of(step.env))
     used = {p.name for p in named if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
-    resources = spec.resources_of(name)
     image, build_ = image_of(spec, source, name)
     contained = image is not None or build_ is not None
     network = step.network and contained
     given = {local: _input(spec, step, local, origin) for local, origin in inputs.items()}
+    gates = [gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())]
     attempt = Attempt(
         id="",
         run="",
@@ -54,17 +54,15 @@ def step_node(
         image=image,
         build=build_,
         network=network,
-        cpu=resources.cpu,
-        memory=resources.memory,
+        cpu=spec.resources_of(name).cpu,
+        memory=spec.resources_of(name).memory,
         timeout=step.timeout.total_seconds(),
     )
     return Node(
         name=name,
         kind="step",
         inputs=inputs,
-        after=tuple(
-            gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())
-        ),
+        after=tuple(gates),
         definition={
             "run": step.run,
             "outputs": dict(step.outputs),
