@@ -102,3 +102,6 @@ def _environment(graph: Graph | None) -> Iterator[str]:
         values = dict.fromkeys(each[name] for each in found if each.get(name))
         if values:
             yield f"- {name} {', '.join(code(short(value)) for value in values)}"
+    locks = {tuple(each["locked"]["files"].items()) for each in found if each.get("locked")}
+    for path, blob in sorted({files[0] for files in locks if files}):
+        yield f"- {escape(path)} {code(short(blob or ''))}"
