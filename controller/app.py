@@ -26,6 +26,7 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.github.connect import connect
 from controller.github.sweep import HOUR
+from controller.kinds.batches import Batches
 from controller.kinds.endings import Endings
 from controller.kinds.environment import EnvironmentKind
 from controller.kinds.past import Pasts
@@ -42,23 +43,23 @@ from controller.machine.actions import (
     RunSmoke,
     Send,
     StartAttempt,
+    StartBatch,
     WriteEnvironment,
 )
 from controller.machine.core import Action, Key, Message
+from controller.machine.environments.job import owner_of
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.on_github import NOWHERE, OnGitHub, Shelves
 from controller.outbox import Applier, Ways
 from controller.queries.asking import Versions as Questions
 from controller.queues import Queues
 from controller.renaming import Watched, heed_names
-from controller.reports import (
-    Forge,
-    ForgeByRepository,
-    NotesForge,
-    PolicyApplier,
-    ReportApplier,
-)
+from controller.reports.applier import ReportApplier
+from controller.reports.by_notes import NotesForge
+from controller.reports.by_repository import ForgeByRepository
 from controller.reports.links import on_github
+from controller.reports.policies import PolicyApplier
+from controller.reports.protocol import Forge
 from controller.saving import Saving
 from controller.secrets import Secrets
 from controller.serving import Serving
@@ -140,6 +141,9 @@ class App:
         self.watch = Watch(self.send, bucket_poll, ways)
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
+        )
+        self.batches = Batches(
+            self.versions, self.catalog, self.repositories, self.executor, self.endings
         )
         self.serving = self._serving(home, virtualenvs)
         self.notifier, self.saving = self._telling()
@@ -249,6 +253,7 @@ class App:
             Pasts(self.repositories, self.branches, self.versions, self.artifacts),
             self.settings.ports,
             self.ways.clock,
+            self.batches,
             self.github.proposals if self.github else None,
         )
         pulls = self.github.pulls if self.github else None
@@ -293,6 +298,7 @@ class App:
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
             Deploy: self.serving.deploy,
+            StartBatch: self.batches.start,
             RunSmoke: self.smoker.smoke,
             WriteEnvironment: environments.write,
             ReportCommit: self.reports.apply,
@@ -334,10 +340,10 @@ class App:
         return ()
 
     async def hear_endings(self, loop: Loop) -> None:
-        """Wake a run as soon as one of its attempts ends."""
+        """Wake a run, or an environment with a batch, as soon as one of its attempts ends."""
         while True:
             attempt = await self.executor.ended()
-            loop.wake(Key("run", attempt.partition(".")[0]))
+            loop.wake(owner_of(attempt))
 
     async def hear_hints(self, loop: Loop) -> None:
         """Wake what sources hint at."""

@@ -38,6 +38,7 @@ from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.plans import Cache, History, Policy, history_of, plan_of
 from controller.queries.asking import Versions as Questions
+from controller.surveys import surveyed
 from controller.versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint import check
@@ -183,7 +184,8 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     source = source_of(checkout, "", commit, files)
     if source.path not in files:
         return None
-    return check_at(_read(checkout, commit, source.path) or b"", source.path, source)
+    content = _read(checkout, commit, source.path) or b""
+    return check_at(content, source.path, source, top=checkout.top)
 
 
 def source_of(checkout: Checkout, repository: str, commit: str, files: Mapping[str, str]) -> Source:
@@ -204,28 +206,49 @@ def specs_among(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
     return sorted((name for name in below if is_spec_file(name)), key=spec_order)
 
 
-def tracked_from(folder: Path) -> Source:
+def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
+    """The spec and its source with what its environment is at that commit, or in the work tree."""
+
+    def read(path: str) -> bytes | None:
+        if source.commit != WORK_TREE:
+            return _read(checkout, source.commit, path)
+        try:
+            return (checkout.top / path).read_bytes()
+        except OSError:
+            return None
+
+    loaded, found = surveyed(loaded, source.folder, source.files, read)
+    return loaded, source.model_copy(update={"project": found.project})
+
+
+def tracked_from(folder: Path, top: Path | None = None) -> Source:
     """What git has of the work tree that a folder is in, as a spec there sees it; nothing outside
-    of one."""
+    of one, where `top` or else the folder itself is taken for the top."""
     try:
         checkout = checkout_of(folder)
         files = tracked(checkout)
     except NeedsHuman:
-        checkout, files = Checkout(folder, ""), {}
+        top = top or folder
+        inside = folder.relative_to(top).as_posix()
+        checkout, files = Checkout(top, "" if inside == "." else inside), {}
     return Source(
         repository=str(checkout.top), commit=WORK_TREE, folder=checkout.folder, files=files
     )
 
 
 def check_at(
-    content: bytes, file: str, source: Source, files: Collection[str] | None = None
+    content: bytes,
+    file: str,
+    source: Source,
+    files: Collection[str] | None = None,
+    top: Path | None = None,
 ) -> Loaded:
     """A spec, checked against what git has, and against the `files` that are there as the spec
-    sees them, if these are others."""
+    sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
     there = seen.keys() if files is None else files
-    kept = pointers(seen)
-    return check(content, file, there, absent(seen, is_installed()), kept, source.folder)
+    kept, clone = pointers(seen), str(top.resolve()) if top is not None else ""
+    return check(content, file, there, absent(seen, is_installed()), kept, source.folder, clone)
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -364,8 +387,9 @@ def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
         loaded = spec_at(checkout, commit, files)
     else:
         file = meant.folder / checkout.file
-        loaded = check_at(file.read_bytes(), str(file), source)
+        loaded = check_at(file.read_bytes(), str(file), source, top=checkout.top)
     assert loaded is not None, "it is one of those that are there"
+    loaded, source = with_project(checkout, loaded, source)
     other = commit_of(checkout, base) if base else default_base(checkout)
     name = loaded.pipeline.metadata.name if loaded.pipeline else None
     rules = rules_at(checkout, other, name, base or "") if other and name else None
@@ -413,10 +437,12 @@ def rules_at(
             folder, _, file = path.rpartition("/")
             there = checkout._replace(folder=folder, file=file)
             loaded = spec_at(there, commit, files)
-            spec = loaded.pipeline if loaded and not has_errors(loaded.problems) else None
+            if loaded is None or loaded.pipeline is None:
+                continue
+            source = source_of(there, repository or checkout.top.name, commit, files)
+            loaded, source = with_project(there, loaded, source)
+            spec = loaded.pipeline if not has_errors(loaded.problems) else None
             if spec is not None and spec.metadata.name == name:
-                known = repository or checkout.top.name
-                source = source_of(there, known, commit, files)
                 return Rules(spec=spec, source=source, branch=branch)
     return None
 

@@ -34,7 +34,7 @@ from controller.machine.runs.plan import (
 )
 from controller.machine.runs.run import Hit, Run
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from controller.versions import Versions
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
@@ -55,7 +55,7 @@ class History(NamedTuple):
 class Cache(NamedTuple):
     """Where the results of earlier runs are."""
 
-    store: Store
+    store: Reading
     artifacts: Artifacts
 
 
@@ -72,7 +72,7 @@ class Policy(NamedTuple):
     """Where the base has its spec."""
 
 
-async def history_of(store: Store, pipeline: str, besides: str | None = None) -> History:
+async def history_of(store: Reading, pipeline: str, besides: str | None = None) -> History:
     """What is known of a pipeline. How long the run `besides` takes is not history yet."""
     record = await store.get(Key("pipeline", pipeline))
     if record is None:
@@ -94,7 +94,7 @@ def _passed(state: Pipeline, runs: Sequence[Run]) -> str | None:
     return max(good, key=lambda run: run.number).id if good else None
 
 
-async def _earlier(store: Store, name: str | None, runs: Sequence[Run]) -> Earlier | None:
+async def _earlier(store: Reading, name: str | None, runs: Sequence[Run]) -> Earlier | None:
     if name is None:
         return None
     run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))

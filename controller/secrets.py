@@ -32,6 +32,10 @@ class Secrets:
         """`text` with each `${NAME}` replaced. Raises `NeedsHuman` for an unknown one."""
         return SECRET.sub(lambda found: self._value(found[1]), text)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a secret of that name."""
+        return name in self._values
+
     def redact(self, text: str) -> str:
         """`text` with every secret's value as `***`."""
         return self._pattern.sub("***", text) if self._pattern else text

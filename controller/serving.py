@@ -7,14 +7,21 @@ from pathlib import Path
 from controller.artifacts import Artifacts
 from controller.executors.folders import own_copy
 from controller.executors.installing import CannotBuild
-from controller.executors.virtualenvs import Virtualenvs
-from controller.executors.workspace import Checkouts, calm, read_requirements, variables_of
+from controller.executors.virtualenvs import Ready, Virtualenvs
+from controller.executors.workspace import (
+    Checkouts,
+    calm,
+    packages_of,
+    variables_in,
+    wanted_by,
+)
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Message
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
 from controller.machine.runs.nodes import image_of, serve_params, serve_reads
+from controller.machine.runs.projects import recipe_of
 from controller.secrets import Secrets
 from controller.shelf import discard_all, mode, use
 from controller.versions import Versions
@@ -23,6 +30,7 @@ from deployers.protocol import Bounds, Deployer, Desired, Server
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
 
+PYTHONPATH = "PYTHONPATH"
 SOON = 5.0
 """Seconds in which an image that is there is found."""
 
@@ -52,7 +60,7 @@ class Serving:
         self._ports = ports
         self._engine = engine
         self._fetching: dict[str, asyncio.Task[str]] = {}
-        self._building: dict[str, asyncio.Task[Path]] = {}
+        self._building: dict[str, asyncio.Task[Ready]] = {}
 
     async def deploy(self, _owner: Key, action: Deploy) -> Sequence[Message]:
         """Converge the environment on the action's versions."""
@@ -82,6 +90,8 @@ class Serving:
         if version is None or version.spec.release is None:
             raise NeedsHuman(f"v{number} of {action.pipeline} is not in the store")
         serve = version.spec.release.serve
+        if serve is None:
+            raise NeedsHuman(f"v{number} of {action.pipeline} is no server: its release is a batch")
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
         # The server's own, so that what it writes is in no step's or other server's way.
         place = self._home / _code_of(version)
@@ -94,8 +104,14 @@ class Serving:
             for one in (folder, *folder.parents):  # the user of the container is another
                 if one.is_relative_to(root):
                     one.chmod(mode(0o755))
-        of_machine = {} if image else await self._virtualenv(version, checkout)
         plain, filled = _by_form(serve.env)
+        own = {**calm(), **plain, **self._secrets.reveal(serve.secrets)}
+        programs: tuple[Path, ...] = ()
+        if image is None:
+            ready = await self._environment(version, checkout)
+            own, programs = variables_in(ready, own), packages_of(ready)
+            if programs and PYTHONPATH in filled:
+                filled[PYTHONPATH] += f":{programs[0]}"
         return Server(
             name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
             run=serve.run,
@@ -104,12 +120,8 @@ class Serving:
             folder=str(folder),
             root=str(root),
             image=image,
-            environment={
-                **of_machine,
-                **calm(),
-                **plain,
-                **self._secrets.reveal(serve.secrets),
-            },
+            environment=own,
+            programs=tuple(map(str, programs)),
             templates={name: filled[name] for name in filled if name not in serve.secrets},
             ready=serve.ready,
             predict=serve.predict,
@@ -147,11 +159,6 @@ class Serving:
         await self._engine.ensure(image)
         return image
 
-    async def _virtualenv(self, version: ModelVersion, checkout: Path) -> dict[str, str]:
-        """The variables by which a process finds what the version requires."""
-        env = await self._environment(version, checkout)
-        return variables_of(env)
-
     async def _model(self, version: ModelVersion) -> Path:
         """The model under the name that its step wrote it by."""
         assert version.spec.model is not None
@@ -163,16 +170,17 @@ class Serving:
             await self._artifacts.link(version.model, path)
         return path
 
-    async def _environment(self, version: ModelVersion, checkout: Path) -> Path:
+    async def _environment(self, version: ModelVersion, checkout: Path) -> Ready:
         """The environment that the run was made in. Building one anew takes a while: not here."""
-        asked = version.spec.environment
-        text = read_requirements(checkout, version.source.folder, asked.requirements)
-        ready = self._virtualenvs.ready(text, asked.python)
+        asked, source = version.spec.environment, version.source
+        recipe = recipe_of(version.spec, source)
+        wanted = wanted_by(checkout, source.folder, recipe, asked.requirements)
+        ready = self._virtualenvs.ready(wanted, asked.python)
         if ready is not None:
             return ready
         task = self._building.get(version.digest)
         if task is None:
-            task = asyncio.create_task(self._virtualenvs.get(text, asked.python))
+            task = asyncio.create_task(self._virtualenvs.get(wanted, asked.python))
             self._building[version.digest] = task
         if not task.done():
             raise TryAgain(f"the environment of v{version.number} is being built", after=1.0)

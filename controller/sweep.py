@@ -19,11 +19,14 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.environments import BRANCH
 from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.wanted import name_of_text, names_of
 from controller.git import Mirror
 from controller.machine.core import Key
 from controller.machine.environments.environment import server_name
+from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import Kept, Stored, kept, runs_of
+from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.serving import Serving
@@ -80,14 +83,14 @@ class Sweeper:
         """
         stays = kept(await self._stored(), keep, now)
         await self._refuse_if_strangers_serve(stays)
-        requirements = await self._requirements(stays.versions)
+        environments = await self._environments(stays.versions)
         names, before = stays.names, stays.before
         digests = {f"sha256:{name}" for name in names if len(name) == 64}
         gone = {
             "attempts": await self._sweep_attempts(stays),
             "containers": await self._reap_containers(),
             "images": await self._sweep_images(names, before),
-            "environments": await asyncio.to_thread(self._virtualenvs.sweep, requirements, before),
+            "environments": await asyncio.to_thread(self._virtualenvs.sweep, environments, before),
             "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
             "server_logs": await asyncio.to_thread(self._forget_logs, before),
             "datasets": await self._catalog.sweep(names, before),
@@ -107,9 +110,7 @@ class Sweeper:
         Raises `NeedsHuman` if one does not end.
         """
         strangers = [
-            name
-            for name in self._attempts.names()
-            if await self._store.get(Key("run", name.partition(".")[0])) is None
+            name for name in self._attempts.names() if await self._store.get(owner_of(name)) is None
         ]
         if strangers:
             await self._forget(strangers)
@@ -195,25 +196,31 @@ class Sweeper:
             places |= {f"{part[1]}/{part[0]}" for part in parts if len(part) == 2}
         return places
 
-    async def _requirements(self, versions: Sequence[ModelVersion]) -> set[str]:
-        """The texts of what the versions require. Raises `NeedsHuman`."""
-        found = set()
+    async def _environments(self, versions: Sequence[ModelVersion]) -> set[str]:
+        """The names of the environments that the versions run in. Raises `NeedsHuman`."""
+        found = set[str]()
         for version in versions:
-            path = version.spec.environment.requirements
-            source = version.source
-            if path is None:
-                found.add("")
-                continue
-            mirror = self._mirrors.get(source.repository)
-            text = await mirror.read(source.commit, source.within(path)) if mirror else None
-            if text is None:
-                raise NeedsHuman(
-                    f"what {version.pipeline} v{version.number} requires cannot be read: is "
-                    f"{source.repository} still among the `repositories`?"
-                )
-            with io.TextIOWrapper(io.BytesIO(text), "utf-8", errors="replace") as file:
-                found.add(file.read())  # line ends as `read_requirements` reads them
+            recipe = recipe_of(version.spec, version.source)
+            if recipe is not None:
+                found.update(names_of(recipe))
+            else:
+                found.add(name_of_text(await self._requirements(version)))
         return found
+
+    async def _requirements(self, version: ModelVersion) -> str:
+        """The text of what a version requires. Raises `NeedsHuman`."""
+        path, source = version.spec.environment.requirements, version.source
+        if path is None:
+            return ""
+        mirror = self._mirrors.get(source.repository)
+        text = await mirror.read(source.commit, source.within(path)) if mirror else None
+        if text is None:
+            raise NeedsHuman(
+                f"what {version.pipeline} v{version.number} requires cannot be read: is "
+                f"{source.repository} still among the `repositories`?"
+            )
+        with io.TextIOWrapper(io.BytesIO(text), "utf-8", errors="replace") as file:
+            return file.read()  # line ends as `read_requirements` reads them
 
     async def _sweep_attempts(self, stays: Kept) -> int:
         """Of runs that ended, what an attempt left: its log, its outputs, its folder."""

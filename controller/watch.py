@@ -22,7 +22,7 @@ from controller.sources.protocol import Source
 from controller.sources.schedule import ScheduleSource
 from controller.troubles import HUMAN, Troubles
 from specs.failures import Failure
-from specs.model import ScheduleTrigger
+from specs.schedule import ScheduleTrigger
 
 STEADY = 30.0
 """Seconds for which a source that was run anew has to go on until it is as good as before."""

@@ -130,13 +130,19 @@ class LocalDeployer:
         """Records later than `after`, one page of them. Raises TryAgain without a router."""
         return await page(self._site(place), place, epoch, after)
 
+    async def stop(self, place: str) -> None:
+        """End the router, then the servers of the place; the next `apply` starts them again, where
+        they were."""
+        site = self._site(place)
+        async with self._locks.setdefault(place, asyncio.Lock()):
+            await self._end_all(site)
+            (site.folder / control.SOCKET).unlink(missing_ok=True)
+
     async def remove(self, place: str) -> None:
         """End the router, then the servers of the place, and forget it."""
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
-            # The router first: it answers what is in flight, and for that it needs the servers.
-            await self._end([site.router], ROUTER_GRACE)
-            await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
+            await self._end_all(site)
             self.ended.forget_site(site)
             shutil.rmtree(site.folder, ignore_errors=True)
 
@@ -359,6 +365,11 @@ class LocalDeployer:
             async with self._locks.setdefault(place, asyncio.Lock()):
                 with contextlib.suppress(OSError):
                     gone = await self._retire(self._site(place))
+
+    async def _end_all(self, site: Site) -> None:
+        # The router first: it answers what is in flight, and for that it needs the servers.
+        await self._end([site.router], ROUTER_GRACE)
+        await self._end([n for n in self._processes.names() if site.owns(n)], _GRACE)
 
     async def _end(self, processes: list[str], grace: float) -> None:
         for process in processes:

@@ -57,6 +57,8 @@ class Server(Value):
     """An immutable reference to the image it runs in; None: it is a process of the machine."""
     environment: dict[str, str] = {}
     """Variables for the process, secrets included; never logged."""
+    programs: tuple[str, ...] = ()
+    """Paths of what it imports beside its virtual environment, read-only."""
     templates: dict[str, str] = {}
     """More variables, with placeholders as `run`; over those of the same name."""
     ready: str

@@ -71,7 +71,8 @@ class Commands:
             environment = {"HOME": _SCRATCH, "TMPDIR": _SCRATCH, **environment}
             virtualenv = server.environment.get("VIRTUAL_ENV")
             programs = interpreter(Path(virtualenv)) if virtualenv else ()
-            view = View(Path(server.folder), (Path(server.top), Path(server.model), *programs))
+            given = map(Path, (server.top, server.model, *server.programs))
+            view = View(Path(server.folder), (*given, *programs))
             user = self._confinement.user(site.pipeline, "served")
             within = self._confinement.within(view, user)
         return ProcessSpec(

@@ -21,7 +21,9 @@ T = TypeVar("T")
 class Spec(BaseModel):
     """A frozen value that refuses unknown keys and never converts one type to another."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, serialize_by_alias=True, defer_build=True
+    )
 
 
 # YAML and JSON have lists only; a tuple keeps the value frozen.
@@ -112,10 +114,11 @@ Location = Annotated[Text, AfterValidator(_is_location)]
 
 
 def _is_scalar(value: object) -> object:
-    # Digests are of JSON, which has no NaN, and many readers stop at 64 bits.
-    number = isinstance(value, (bool, int, float)) and -(2**63) <= value < 2**63
-    if not number and not isinstance(value, str):
-        raise ValueError("expected text, a number, true or false")
+    # Digests are of JSON, which has no NaN, and many readers of whole numbers stop at 64 bits.
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("expected a whole number of at most 64 bits, or text: quote it")
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("expected text, a number, true or false")  # noqa: TRY004 - pydantic's
     return value
 
 

@@ -7,8 +7,10 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Final
 
+from specs.batch import Batch
 from specs.explain import nearest, one_of, shown
 from specs.lint_absent import Absent, lint_pointers
+from specs.lint_batch import known, lint_batch, lint_command
 from specs.lint_datasets import fetched_params, lint_datasets
 from specs.lint_drafts import lint_draft
 from specs.lint_env import in_env, lint_env
@@ -38,6 +40,7 @@ def check(
     absent: Absent = _NOTHING,
     pointers: Collection[str] = (),
     folder: str = "",
+    top: str = "",
 ) -> Loaded:
     """Load and lint: all problems of form and of meaning, and no pipeline if one is an error.
 
@@ -45,7 +48,7 @@ def check(
     """
     loaded = load(content, file)
     kept = [path for path in pointers if path not in absent]
-    found = (*lint(loaded, files, absent, folder), *lint_pointers(loaded, kept, folder))
+    found = (*lint(loaded, files, absent, folder, top), *lint_pointers(loaded, kept, folder))
     problems = in_order([*loaded.problems, *found])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
@@ -56,12 +59,14 @@ def lint(
     files: Collection[str] | None = None,
     absent: Absent = _NOTHING,
     folder: str = "",
+    top: str = "",
 ) -> tuple[Problem, ...]:
     """The problems of meaning, in order of place; none for a file that could not be read.
 
     `files` are the repository's as a spec in `folder` sees them (`specs.globs`); without it nothing
-    is said about missing files. `absent` are those that the repository does not hold. When the form
-    is wrong too, warnings are left out: what looks unused may be used by what is wrong.
+    is said about missing files. `absent` are those that the repository does not hold. `top` is
+    where somebody's clone is. When the form is wrong too, warnings are left out: what looks unused
+    may be used by what is wrong.
     """
     pipeline = loaded.sketch
     if pipeline is None:
@@ -78,7 +83,7 @@ def lint(
             lint_policy(loaded, pipeline),
             lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
-            lint_paths(loaded, pipeline, files, folder) if files is not None else (),
+            lint_paths(loaded, pipeline, files, folder, top) if files is not None else (),
         )
     )
     if loaded.pipeline is None:
@@ -252,11 +257,12 @@ def _within_step(loaded: Loaded, name: str, step: Step) -> Iterator[Problem]:
 
 
 def _serve_uses(pipeline: Pipeline, key: str) -> bool:
-    if pipeline.release is None:
+    release = pipeline.release
+    used = (release.serve or release.batch) if release is not None else None
+    if used is None or used.run is None:
         return False
-    serve = pipeline.release.serve
     try:
-        found = (*placeholders(serve.run), *placeholders_of(serve.env))
+        found = (*placeholders(used.run), *placeholders_of(used.env))
     except TemplateError:
         return True
     return Placeholder("params", key) in found
@@ -265,12 +271,20 @@ def _serve_uses(pipeline: Pipeline, key: str) -> bool:
 def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.release is None:
         return
-    path = ("release", "serve", "run")
+    path = ("release", pipeline.release.where, "run")
+    if pipeline.release.serve is None:
+        yield from lint_batch(loaded, pipeline)
+        if not pipeline.release.run:
+            return
     try:
-        found = placeholders(pipeline.release.serve.run)
+        found = placeholders(pipeline.release.run)
     except TemplateError as error:
         yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
         return
+    if pipeline.release.batch is not None:
+        yield from _batch(loaded, pipeline.release.batch, found)
+        return
+    assert pipeline.release.serve is not None
     serve, env = pipeline.release.serve, ("release", "serve", "env")
     yield from lint_env(loaded, env, serve.env)
     has = {"model", "port", "host", "root", *(f"params.{key}" for key in pipeline.params)}
@@ -288,8 +302,19 @@ def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         yield loaded.problem("missing-placeholder", path, message, severity="warning")
 
 
+def _batch(loaded: Loaded, batch: Batch, found: Sequence[Placeholder]) -> Iterator[Problem]:
+    """The command of a batch, and its variables."""
+    path, env = ("release", "batch", "run"), ("release", "batch", "env")
+    yield from lint_env(loaded, env, batch.env)
+    for place, names in ((path, found), *in_env(env, batch.env)):
+        yield from _unknown_placeholders(loaded, place, names, known(loaded))
+    yield from lint_command(loaded, (*found, *placeholders_of(batch.env)))
+
+
 def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     read = {reference for step in pipeline.steps.values() for reference in step.inputs.values()}
+    if pipeline.release is not None and pipeline.release.batch is not None:
+        read.update(pipeline.release.batch.inputs.values())
     for name in pipeline.datasets:
         if DatasetReference(name) not in read:
             message = f"no step reads `datasets.{name}`"

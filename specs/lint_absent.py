@@ -68,9 +68,11 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[Path, str, Sequence[str]]]:
         where = command if step.reads is None else (*command, "reads")
         yield where, f"`{'.'.join(command)}`", admitted if step.reads is None else step.reads
     if pipeline.release is not None:
-        reads = pipeline.release.serve.reads
-        where = ("release", "serve") if reads is None else ("release", "serve", "reads")
-        yield where, "the model server", admitted if reads is None else reads
+        reads, how = pipeline.release.reads, pipeline.release.where
+        where = ("release", how) if reads is None else ("release", how, "reads")
+        who = "the model server" if how == "serve" else "the batch command"
+        if pipeline.release.run:
+            yield where, who, admitted if reads is None else reads
         for place, request in enumerate(pipeline.release.staging.smoke):
             if request.body is not None:
                 where = ("release", "staging", "smoke", place, "body")
@@ -105,7 +107,7 @@ def _is_read(globs: Sequence[str], path: str) -> bool:
 def _way_out(where: Path, path: str) -> str:
     """How to do without it, where the reader reads whatever is there."""
     match where:
-        case ("steps", _) | ("datasets", _, "fetch") | ("release", "serve"):
+        case ("steps", _) | ("datasets", _, "fetch") | ("release", "serve" | "batch"):
             return f"; or leave it out: `reads`, or `triggers.commits.paths: ['**', '!{path}']`"
         case (*_, "reads"):
             return f"; or leave it out: `!{path}`"

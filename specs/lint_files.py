@@ -12,6 +12,7 @@ from specs.problems import Problem
 from specs.references import TemplateError, parse_run
 from specs.tree import Path
 
+_DATA: Final = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".gz", ".zip", ".feather")
 _SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
 
 
@@ -21,7 +22,9 @@ def lint_files(
     """Problems with files; `files` are all as a spec in `folder` sees them, and `absent` is what is
     not there as it is meant."""
     yield from lint_absent(loaded, pipeline, absent, folder)
-    known = dict.fromkeys(sorted(files))
+    # The spec's own first: most globs are for them, and the rest of a repository may be large.
+    known = dict.fromkeys(sorted(files, key=lambda file: (file.startswith(ROOT), file)))
+    yield from _one_file(loaded, pipeline, known, folder)
     for path, named in _named(pipeline):
         file = as_seen(named, folder)
         if file not in known and not below_absent(file, absent):
@@ -40,7 +43,8 @@ def lint_files(
         yield from _globs(loaded, (*place_of(name), "reads"), globs, known, absent)
         yield from _scripts(loaded, name, step, known)
     if pipeline.release is not None:
-        here, globs = ("release", "serve", "reads"), _seen(pipeline.release.serve.reads, folder)
+        here = ("release", pipeline.release.where, "reads")
+        globs = _seen(pipeline.release.reads, folder)
         yield from _globs(loaded, here, globs, known, absent)
 
 
@@ -57,6 +61,28 @@ def _may_be_inside(uri: str, folder: str) -> bool:
 
 def _seen(globs: Sequence[str] | None, folder: str) -> tuple[str, ...]:
     return tuple(as_seen(glob, folder) for glob in globs or ())
+
+
+def _one_file(
+    loaded: Loaded, pipeline: Pipeline, known: Collection[str], folder: str
+) -> Iterator[Problem]:
+    """Datasets that are a file: what they hold is a folder's, or what a glob matches there."""
+    for name, dataset in pipeline.datasets.items():
+        uri = dataset.uri or ""
+        is_file = as_seen(uri.removeprefix("./"), folder) in known
+        if not is_file and not ("://" in uri and uri.endswith(_DATA) and not set("*?[") & set(uri)):
+            continue
+        above, _, file = uri.rpartition("/")
+        whole = f"{above}/*" if above else "*"
+        glob = whole + (f".{file.rpartition('.')[2]}" if "." in file else "")
+        what = "is" if is_file else "looks like"
+        yield loaded.problem(
+            "one-file",
+            ("datasets", name, "uri"),
+            f"`{uri}` {what} one file, and a dataset is a folder or a glob: write `{glob}`; "
+            f"the command is given the folder, so it reads {{inputs.NAME}}/{file}",
+            severity="error" if is_file else "warning",
+        )
 
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:

@@ -27,12 +27,13 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message += "folder of its Dockerfile"
             yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
     for name, step in pipeline.commands.items():
-        if step.network and pipeline.executor_of(name) == "local":
+        said = name in pipeline.steps  # what fetches may use it unless it says otherwise
+        if said and step.network and pipeline.executor_of(name) == "local":
             message = "`network` does nothing here: a local process always has the network"
             yield _no_effect(loaded, (*place_of(name), "network"), message)
     everywhere = {pipeline.executor_of(name) for name in parts}
     if everywhere == {"docker"}:
-        for key in ("requirements", "python"):
+        for key in ("requirements", "project", "python"):
             if getattr(pipeline.environment, key) is not None:
                 message = f"`{key}` does nothing in containers: install it in the image"
                 yield _no_effect(loaded, ("environment", key), message)

@@ -12,11 +12,14 @@ from specs.explain import nearest
 from specs.lint_datasets import lint_idle
 from specs.lint_gate import lint_gate
 from specs.lint_images import lint_images
+from specs.lint_limits import lint_limits
 from specs.load import Loaded
 from specs.model import Pipeline
 from specs.problems import Problem
 from specs.references import SECRET
 from specs.release import Canary, Production
+from specs.schedule import ScheduleTrigger
+from specs.tree import Path
 from specs.values import format_duration, format_percent
 
 
@@ -24,9 +27,10 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems of what starts a run, judges a model, releases it, and tells people."""
     yield from lint_images(loaded, pipeline)
     yield from _data_trigger(loaded, pipeline)
-    yield from _schedule(loaded, pipeline)
+    yield from _schedules(loaded, pipeline)
     if pipeline.gates.model is not None:
         yield from lint_gate(loaded, pipeline, pipeline.gates.model)
+        yield from lint_limits(loaded, pipeline.gates.model)
     if pipeline.release is not None:
         yield from _release(loaded, pipeline)
         yield from _strategy(loaded, pipeline.release.production)
@@ -52,26 +56,36 @@ def _data_trigger(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
 
 
-def _schedule(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    schedule = pipeline.triggers.schedule
-    if schedule is None:
-        return
+def _schedules(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+    batch = pipeline.release.batch if pipeline.release is not None else None
+    places: dict[Path, ScheduleTrigger | None] = {
+        ("triggers", "schedule"): pipeline.triggers.schedule,
+        ("release", "batch", "schedule"): batch.schedule if batch is not None else None,
+    }
+    for path, schedule in places.items():
+        if schedule is not None:
+            yield from _schedule(loaded, pipeline, path, schedule)
+
+
+def _schedule(
+    loaded: Loaded, pipeline: Pipeline, path: Path, schedule: ScheduleTrigger
+) -> Iterator[Problem]:
     fault = cron_fault(schedule.cron)
     if fault is not None:
-        path = ("triggers", "schedule", "cron")
-        yield loaded.problem("cron", path, f"`{schedule.cron}` is no schedule: {fault}")
+        message = f"`{schedule.cron}` is no schedule: {fault}"
+        yield loaded.problem("cron", (*path, "cron"), message)
     try:
         ZoneInfo(schedule.timezone)
     except (KeyError, ValueError, OSError):
         yield loaded.problem(
             "timezone",
-            ("triggers", "schedule", "timezone"),
+            (*path, "timezone"),
             f"there is no time zone `{schedule.timezone}`",
             expected="an IANA name such as Europe/Berlin",
             nearest=nearest(schedule.timezone, sorted(available_timezones())),
         )
         return
-    if fault is None:
+    if fault is None and path[0] == "triggers":
         yield from lint_idle(loaded, pipeline)
 
 
@@ -82,11 +96,13 @@ def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     if "model" not in loaded.names("gates"):
         message = "no gate judges the model before it is released"
         yield loaded.problem("no-gate", ("release",), message, severity="warning", at_key=True)
-    serve = pipeline.release.serve if pipeline.release is not None else None
-    for name in serve.secrets if serve is not None else ():
-        if serve is not None and name in serve.env:
-            message = f"{name} is both in `env` and in `secrets` of `release.serve`"
-            path = ("release", "serve", "env", name)
+    release = pipeline.release
+    used = (release.serve or release.batch) if release is not None else None
+    where = release.where if release is not None else ""
+    for name in used.secrets if used is not None else ():
+        if used is not None and name in used.env:
+            message = f"{name} is both in `env` and in `secrets` of `release.{where}`"
+            path = ("release", where, "env", name)
             yield loaded.problem("duplicate", path, message, at_key=True)
 
 

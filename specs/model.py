@@ -29,6 +29,7 @@ from specs.gates import Gates
 from specs.names import slug
 from specs.references import OutputReference, Reference
 from specs.release import Release
+from specs.schedule import ScheduleTrigger
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
@@ -145,13 +146,6 @@ class DataTrigger(Spec):
     )
 
 
-class ScheduleTrigger(Spec):
-    """When a run starts by the clock."""
-
-    cron: Text = Field(description="Five fields: minute, hour, day, month, weekday.")
-    timezone: Text = Field(default="UTC", description="An IANA name such as Europe/Berlin.")
-
-
 class Triggers(Spec):
     """What starts a run. Commits and pull requests do unless switched off."""
 
@@ -223,6 +217,18 @@ class Environment(Spec):
 
     requirements: RepositoryPath | None = Field(
         default=None, description="A pip requirements file; built once per content."
+    )
+    project: RepositoryFolder | None = Field(
+        default=None,
+        description="Instead of `requirements`: the folder of a pyproject.toml with its uv.lock, "
+        "poetry.lock or pylock.toml, or of an environment.yml; `//` begins at the repository's "
+        "root.",
+    )
+    groups: Many[Text] = Field(
+        default=(), description="Dependency groups of `project` that are installed, too."
+    )
+    extras: Many[Text] = Field(
+        default=(), description="Extras of `project` that are installed, too."
     )
     python: Text | None = Field(
         default=None,
@@ -320,7 +326,7 @@ class Fetch(Spec):
     executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
     image: Text | None = Field(default=None, description="Over the environment's.")
     build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
-    network: bool = Field(default=False, description="Whether its container may use the network.")
+    network: bool = Field(default=True, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
     cache: Cache = Field(
         default="never",

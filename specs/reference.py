@@ -60,44 +60,66 @@ class Part(NamedTuple):
 
     @property
     def title(self) -> str:
-        return ".".join(self.path).replace(".[]", "[]")
+        return _title(self.path)
 
 
 def parts() -> tuple[Part, ...]:
     """All parts, outer ones first, in the order of the file. A part that stands at several places
-    is told at the first; alternatives at one place are parts of their own."""
+    is told at the first of those that are least deep; alternatives at one place are parts of their
+    own."""
     schema = json_schema()
-    found: dict[tuple[tuple[str, ...], str], Part] = {}
-    seen: set[str] = set()
-    _walk(schema, (), schema, found, seen)
-    return tuple(found.values())
+    places = _places(schema)
+    return (_part(schema, (), places), *_below(schema, (), places))
 
 
-def _walk(
-    shape: Mapping[str, Any],
-    path: tuple[str, ...],
-    schema: Mapping[str, Any],
-    found: dict[tuple[tuple[str, ...], str], Part],
-    seen: set[str],
-) -> None:
+def _title(path: tuple[str, ...]) -> str:
+    return ".".join(path).replace(".[]", "[]")
+
+
+Places = Mapping[str, tuple[str, ...]]
+"""Where each part is told, by its reference."""
+
+
+def _places(schema: Mapping[str, Any]) -> Places:
+    found: dict[str, tuple[str, ...]] = {}
+    waiting: list[tuple[tuple[str, ...], Mapping[str, Any]]] = [((), schema)]
+    for path, shape in waiting:  # grows meanwhile, so that what is less deep comes first
+        for name, inner in shape["properties"].items():
+            for below, reference in _inside(inner):
+                if reference not in found:
+                    found[reference] = (*path, name, *below)
+                    waiting.append((found[reference], _shape(reference)))
+    return found
+
+
+def _shape(reference: str) -> Mapping[str, Any]:
+    shape: Mapping[str, Any] = json_schema()["$defs"][reference.rpartition("/")[2]]
+    return shape
+
+
+def _below(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> Iterator[Part]:
+    """The parts that are told below one, in the order of its keys."""
+    for name, inner in shape["properties"].items():
+        for below, reference in _inside(inner):
+            here = (*path, name, *below)
+            if places[reference] == here:
+                yield _part(_shape(reference), here, places)
+                yield from _below(_shape(reference), here, places)
+
+
+def _part(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> Part:
     required = shape.get("required", ())
-    keys = tuple(
+    keys = (
         Key(
             name,
-            _type(inner, schema),
+            _type(inner, places),
             _default(inner.get("default")),
             name in required,
             inner.get("description", ""),
         )
         for name, inner in shape["properties"].items()
     )
-    found[path, shape["title"]] = Part(path, shape.get("description", ""), keys)
-    for name, inner in shape["properties"].items():
-        for below, reference in _inside(inner):
-            if reference not in seen:
-                seen.add(reference)
-                part = schema["$defs"][reference.rpartition("/")[2]]
-                _walk(part, (*path, name, *below), schema, found, seen)
+    return Part(path, shape.get("description", ""), tuple(keys))
 
 
 def _inside(shape: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -112,7 +134,7 @@ def _inside(shape: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from ((("[]", *below), to) for below, to in _inside(shape["items"]))
 
 
-def _type(shape: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def _type(shape: Mapping[str, Any], places: Places) -> str:
     """What may stand there, in words."""
     word = next((_WORDS[each] for each in shape.get("examples", ()) if each in _WORDS), None)
     if word is not None:
@@ -124,18 +146,19 @@ def _type(shape: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if "enum" in shape:
         return ", ".join(f"`{each}`" for each in shape["enum"])
     if "$ref" in shape:
-        return "mapping"
+        title = _title(places[shape["$ref"]])
+        return f"[mapping](#{title.replace('.', '').replace('[]', '').lower()})"
     choices = (*shape.get("anyOf", ()), *shape.get("oneOf", ()))
     if choices:
-        words = dict.fromkeys(_type(each, schema) for each in choices if each.get("type") != "null")
+        words = dict.fromkeys(_type(each, places) for each in choices if each.get("type") != "null")
         *others, last = words
         return f"{', '.join(others)} or {last}" if others else last
     if shape.get("type") == "array":
-        return f"list of {_type(shape['items'], schema)}"
+        return f"list of {_type(shape['items'], places)}"
     if shape.get("type") == "object":
         values = (*shape.get("patternProperties", {}).values(), shape.get("additionalProperties"))
         inner = next((each for each in values if isinstance(each, Mapping)), {})
-        return f"NAME: {_type(inner, schema)}"
+        return f"NAME: {_type(inner, places)}"
     names = {"string": "text", "integer": "whole number", "number": "number"}
     return {**names, "boolean": "`true` or `false`"}.get(shape.get("type", ""), "any value")
 

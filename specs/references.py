@@ -112,9 +112,10 @@ _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _MEANT: Final = re.compile(r"(?<![${])\{\s*[A-Za-z_][\w-]*(\.[\w.-]*)?\s*\}")
 """What looks like a placeholder; `${NAME}` is a shell's."""
 _NAMED: Final = ("inputs", "outputs", "params")
-_PLAIN: Final = ("model", "port", "host", "output", "root")
+_PLAIN: Final = ("model", "port", "host", "environment", "output", "root")
 _FORMS: Final = (
-    "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {output}, {model}, {port}, {host} or {root}"
+    "{inputs.NAME}, {outputs.NAME}, {params.NAME}, {output}, {model}, {port}, {host}, "
+    "{environment} or {root}"
 )
 
 Word = tuple[str | Placeholder, ...]

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from specs.base import MOST_GLOBS, HttpPath, Many, RepositoryPath, Spec, Text, Variable
+from specs.batch import Batch
 from specs.values import Duration, Percent, Size, Status, format_size
 
 ANSWER_WITHIN: Final = timedelta(seconds=30)
@@ -332,6 +333,38 @@ class Production(Spec):
 class Release(Spec):
     """The way from a passing candidate to production."""
 
-    serve: Serve = Field(description="The model server.")
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["serve"]}, {"required": ["batch"]}]}
+    )
+
+    serve: Serve | None = Field(default=None, description="The model server; or `batch`.")
+    batch: Batch | None = Field(
+        default=None,
+        description="Instead of a server: a command that uses the model, or `{}` for a pointer "
+        "to it that jobs of your own read.",
+    )
     staging: Staging = Field(default=Staging(), description="Before live traffic.")
     production: Production = Field(default=Production(), description="Under live traffic.")
+
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        """The globs of what the server, or the batch command, reads."""
+        used = self.serve or self.batch
+        return used.reads if used is not None else None
+
+    @property
+    def run(self) -> str:
+        """The command that uses the model; empty for a pointer alone."""
+        used = self.serve or self.batch
+        return (used.run if used is not None else None) or ""
+
+    @property
+    def where(self) -> str:
+        """The key in the spec that says how the model is used."""
+        return "serve" if self.serve is not None else "batch"
+
+    @model_validator(mode="after")
+    def _is_used_one_way(self) -> Self:
+        if (self.serve is None) == (self.batch is None):
+            raise ValueError("expected one of serve and batch")
+        return self

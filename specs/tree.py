@@ -80,12 +80,44 @@ class _StopError(Exception):
         self.fault = fault
 
 
+_MARKS: Final = tuple(
+    re.compile(rf"^{mark}{{7}}(?: [^\r\n]*)?\r?$", re.MULTILINE) for mark in ("<", "=", ">")
+)
+"""The lines that git puts before, between and after the sides of a conflict, in their order."""
+
+
+def conflict(text: str) -> tuple[int, int] | None:
+    """Where the first merge conflict begins and ends that git left in a text, if it left any."""
+    places: list[tuple[int, int]] = []
+    for mark in _MARKS:
+        found = mark.search(text, places[-1][1] if places else 0)
+        if found is None:
+            return None
+        places.append(found.span())
+    return places[0][0], places[-1][1]
+
+
+def conflict_message(text: str) -> str | None:
+    """What is wrong with a text in which git left a merge conflict."""
+    span = conflict(text)
+    if span is None:
+        return None
+    first, last = (text.count("\n", 0, at) + 1 for at in span)
+    return (
+        f"a merge conflict was left in lines {first} to {last}: keep what is meant of both sides, "
+        "delete the three lines of git, and commit"
+    )
+
+
 def parse(content: str | bytes) -> Tree:
     """Read YAML 1.2 (core schema): no tags, one document, bounded in every way. Never raises."""
     try:
         text = _decode(content)
     except _StopError as stop:
         return Tree("", None, (stop.fault,))
+    if (message := conflict_message(text)) is not None:
+        start, _ = conflict(text) or (0, 0)
+        return Tree(text, None, (Fault("conflict", message, start),))
     faults: list[Fault] = []
     try:
         root = _Reader(text, faults).document()

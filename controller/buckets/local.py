@@ -138,6 +138,11 @@ class LocalBucket:
         with explained(place.folder):
             # Before the objects are listed: what was written before the marker is listed then.
             marked = _written(place.folder / marker) if marker is not None else None
+            if place.folder.is_file():
+                raise NeedsHuman(
+                    f"{place.folder} is one file, and a dataset is a folder or a glob: name its "
+                    f"folder, or `*{place.folder.suffix}` there, in the dataset's `uri`"
+                )
             if not place.folder.is_dir():
                 raise NeedsHuman(
                     f"{place.folder} is not a directory: create it, or correct the dataset's `uri`"

@@ -4,12 +4,14 @@ from functools import partial
 
 import click
 
+from controller.cli.acting import with_store
 from controller.cli.failures import Failed
 from controller.cli.mail import ask, no_wait_option, who
-from controller.cli.reach import Reach, known, no_such, with_store
+from controller.cli.reach import Reach, known, no_such
 from controller.cli.steer import reason_option, steer
 from controller.cli.trigger import request
 from controller.machine.core import Key
+from controller.machine.environments.batch import has_failed
 from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.version import ModelVersion
@@ -107,6 +109,8 @@ async def _run(store: Store, what: str) -> Run | None:
 
 def _nothing_stopped(env: Environment, number: int | None = None) -> str | None:
     if env.write is not None or env.unknown is not None:
+        return None
+    if env.rollout is None and number is None and has_failed(env):
         return None
     if env.rollout is not None:
         return "a rollout is in progress; `abort` it first."

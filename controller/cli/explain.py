@@ -7,7 +7,7 @@ import click
 from controller.buckets.catalog import DATASETS, Catalog, changes
 from controller.buckets.stores import Stores
 from controller.cli.printing import show
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
 from controller.cli.words import one_line, short
 from controller.machine.core import Key, Value
 from controller.machine.pipelines.objects import Moved, in_words
@@ -15,7 +15,7 @@ from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
 from controller.machine.runs.run import Progress, Run, passed_before
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -67,20 +67,20 @@ def explain(ctx: click.Context, run: str, as_json: bool) -> None:
       headgate explain flight-delay-12
     """
 
-    async def ask(store: Store, here: Reach) -> Explained:
+    async def ask(store: Reading, here: Reach) -> Explained:
         this = await known(store, "run", run, Run, "run")
         return await explained(
             store, this, Catalog(here.home / DATASETS, Stores(here.settings.stores))
         )
 
-    found = with_store(ctx, ask)
+    found = with_state(ctx, ask)
     if as_json:
         print_json(found)
     else:
         show(_render(found))
 
 
-async def explained(store: Store, run: Run, catalog: Catalog) -> Explained:
+async def explained(store: Reading, run: Run, catalog: Catalog) -> Explained:
     """Compare a run with the last before it that passed."""
     records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
     before = passed_before(run, values(records, Run))
@@ -103,7 +103,7 @@ async def explained(store: Store, run: Run, catalog: Catalog) -> Explained:
     )
 
 
-async def _earlier(store: Store, before: Run) -> Earlier | None:
+async def _earlier(store: Reading, before: Run) -> Earlier | None:
     record = await store.get(Key("graph", before.id))
     if record is None:
         return None

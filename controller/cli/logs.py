@@ -9,8 +9,9 @@ from typing import NamedTuple
 import click
 
 from controller.cli.failures import Failed
-from controller.cli.reach import Reach, json_option, no_such, print_json, with_store
-from controller.cli.steer import environment
+from controller.cli.places import environment
+from controller.cli.reach import Reach, json_option, no_such, print_json, with_state
+from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key, Value
 from controller.machine.environments.environment import Environment, server_name
 from controller.machine.pipelines.version import Ref
@@ -18,10 +19,12 @@ from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.secrets import Secrets
 from controller.settings_file import load_secrets
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from controller.versions import Versions
 from deployers.site import ENDED, Site
 
+ENVIRONMENT = "environment"
+"""In the place of a step: what was said while the run's environments were built."""
 _LOOK = 0.3
 
 
@@ -64,7 +67,8 @@ def logs(
 ) -> None:
     """Print what the steps of a run, or the model servers of an environment, wrote.
 
-    Of a run, the last attempt of each step, or of STEP only. Of an environment, the servers that
+    Of a run, the last attempt of each step, or of STEP only; `environment` is what was said while
+    its environment was built. Of an environment, the servers that
     run and that of the version that was taken out last; a server's log is kept when it ends. Long
     logs are kept by their head and their end.
 
@@ -80,7 +84,7 @@ def logs(
     if version is not None and "/" not in what:
         raise click.UsageError("--version is for the servers of PIPELINE/ENVIRONMENT.")
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Reading, here: Reach) -> None:
         if "/" in what:
             found = await _of_environment(store, here.home, what, version)
         else:
@@ -98,19 +102,24 @@ def logs(
                 click.echo(reader.more(), nl=False)
 
     try:
-        with_store(ctx, run)
+        with_state(ctx, run)
     except KeyboardInterrupt:
         sys.exit(0)
 
 
-async def _of_run(store: Store, home: Path, what: str, step: str | None) -> list[Log]:
+async def _of_run(store: Reading, home: Path, what: str, step: str | None) -> list[Log]:
     record = await store.get(Key("run", what))
     if record is None:
         names = [each.key.name for each in await store.list("run")]
         raise no_such("run", what, names)
     run = parsed(Run, record.body)
+    built = [Log(one.what, home / "environments" / LOGS / one.name) for one in run.built]
+    if step == ENVIRONMENT and step not in run.nodes:
+        if not built:
+            raise Failed(f"{run.id} built no environment: those that it needs were there.")
+        return built
     if step is not None and step not in run.nodes:
-        raise no_such(f"step of {run.id}", step, list(run.nodes))
+        raise no_such(f"step of {run.id}", step, [*run.nodes, ENVIRONMENT])
     tried = {name: node.attempts[-1] for name, node in run.nodes.items() if node.attempts}
     if step is not None and step not in tried:
         node = run.nodes[step]
@@ -118,16 +127,20 @@ async def _of_run(store: Store, home: Path, what: str, step: str | None) -> list
         meant = f"; `headgate logs {node.cached_from} {step}` has it" if node.cached_from else ""
         raise Failed(f"{step} was not run in {run.id}: {why}{meant}.")
     chosen = {step: tried[step]} if step else tried
-    if not chosen:
+    if not chosen and not built:
         raise Failed(f"{run.id} has started no step; `headgate explain {run.id}` says why.")
     ordered = sorted(chosen.values(), key=lambda one: one.asked)
-    return [Log(one.id, home / "attempts" / one.id) for one in ordered]
+    before = built if step is None else []
+    return [*before, *(Log(one.id, home / "attempts" / one.id) for one in ordered)]
 
 
-async def _of_environment(store: Store, home: Path, what: str, version: int | None) -> list[Log]:
+async def _of_environment(store: Reading, home: Path, what: str, version: int | None) -> list[Log]:
     env = await environment(store, what)
     serving = home / "serving"
     site = Site.of(serving / "places", env.place)
+    job = env.job
+    if job is not None and version in (None, job.version.version):
+        return [Log(job.id, home / "attempts" / job.id)]
     refs = _worth_reading(env)
     if version is not None:
         known = await Versions(store).get(env.pipeline, version)

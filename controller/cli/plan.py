@@ -16,7 +16,7 @@ from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.printing import show
-from controller.cli.reach import Reach, find_settings, open_store, reach
+from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
@@ -103,7 +103,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
     here = _state(ctx)
     if here is None:
         return await plan_it()
-    async with open_store(here.home) as store:
+    async with open_state(here.home) as store:
         cache = Cache(store, open_artifacts(here.settings, here.home))
         made = await plan_it(cache=cache, home=here.home)
         ahead = await forecast(spec, store, here.home)

@@ -19,7 +19,7 @@ from controller.cli.folders import spec_option
 from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import Ended
 from controller.cli.shown import read_reports
-from controller.machine.runs.graph import Rules
+from controller.machine.runs.graph import Rules, Source
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.planning import (
@@ -35,12 +35,12 @@ from controller.planning import (
     source_of,
     spec_at,
     specs_among,
+    with_project,
     work_tree,
 )
 from controller.reports.build import build
 from controller.settings import ObjectStore
 from controller.shelf import UMASK, remove_tree
-from specs.load import Loaded
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
 
@@ -116,10 +116,7 @@ def run(
     Example:
       headgate run flight-delay
     """
-    if forget and home is not None:
-        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
-    if accept_rules and base is None:
-        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
+    _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
     asked = _asked(meant(path, spec_file, "headgate run"), commit, base)._replace(fresh=no_cache)
     plan = _rules_that_change(asked, base) if base else None
     logs.set_up(level="ERROR")
@@ -140,18 +137,26 @@ def run(
     sys.exit(code)
 
 
+def _go_together(*, forget: bool, accept: bool) -> None:
+    """Raises for options that contradict each other."""
+    if forget:
+        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+    if accept:
+        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
+
+
 def _asked(wanted: Meant, commit: str, base: str | None) -> here.Asked:
     """The run of the spec at that commit, judged by the gates of `base`."""
     checkout = checkout_of(wanted.folder)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
     checkout = checkout._replace(file=_chosen(wanted, checkout, sha, files))
-    spec = _valid(spec_at(checkout, sha, files))
+    spec, source = _valid(checkout, sha, files)
     branch, subject = about(checkout, sha)
     return here.Asked(
         checkout=checkout,
         spec=spec,
-        source=source_of(checkout, here.REPOSITORY, sha, files),
+        source=source,
         branch=branch,
         subject=subject,
         why=f"`headgate run` of {sha[:12]}: {subject}",
@@ -202,7 +207,7 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         words = {
             name: app.secrets.redact(app.processes.tail(node.attempts[-1].id, WORDS))
             for name, node in nodes
-            if node is not None and node.failed and node.attempts
+            if node is not None and node.failed and node.attempts and not node.unbuilt
         }
         hide = app.secrets.redacted
         return Ended(
@@ -223,12 +228,15 @@ def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, 
     return choose(wanted, names, f" at commit {commit[:12]}")
 
 
-def _valid(loaded: Loaded | None) -> Spec:
+def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[Spec, Source]:
+    loaded = spec_at(checkout, commit, files)
     assert loaded is not None, "it is one of those that are there"
+    source = source_of(checkout, here.REPOSITORY, commit, files)
+    loaded, source = with_project(checkout, loaded, source)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is invalid, so nothing was run; see above.")
-    return loaded.pipeline
+    return loaded.pipeline, source
 
 
 def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:

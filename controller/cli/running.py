@@ -20,9 +20,9 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run, why_ended
-from controller.reports import CommitReport
 from controller.reports.actions import annotations, summary
 from controller.reports.headline import arranged
+from controller.reports.protocol import CommitReport
 from validators.render import terminal
 from validators.report import Report
 from validators.verdict import Verdict, worst
@@ -124,8 +124,9 @@ class _Lines:
         """See `Watcher`."""
         now = time.time()
         view = run_view(run, graph)
-        width = max((len(node.name) for node in view.nodes), default=0)
-        for node in view.nodes:
+        nodes = [*view.environments, *view.nodes]
+        width = max((len(node.name) for node in nodes), default=0)
+        for node in nodes:
             state = (node.phase, node.attempts)
             if self._seen.get(node.name) != state and node.phase != "waiting":
                 self._seen[node.name] = state
@@ -135,7 +136,8 @@ class _Lines:
         self._waited = view.waits_for
 
     def _print(self, node: NodeView, now: float, passed: float, width: int) -> None:
-        line = node_line(node, now, width).plain if node.phase != "running" else f"● {node.name}"
+        begun = f"● {node.detail or node.name}"  # of an environment, that it is being built
+        line = node_line(node, now, width).plain if node.phase != "running" else begun
         click.echo(f"{lasting(passed):>9}  {line}")
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from controller.cli.snapshot import snapshot
 from controller.cli.views import (
     EnvironmentView,
+    JobView,
     NodeView,
     PipelineView,
     RolloutView,
@@ -112,8 +113,9 @@ def render_run(view: RunView, now: float) -> "Tree":
     tree = Tree(_run_line(view, now), guide_style="dim")
     if view.waits_for:
         tree.add(Text(f"waits: {one_line(view.waits_for, 400)}", "yellow"))
-    width = max((len(node.name) for node in view.nodes), default=0)
-    for node in view.nodes:
+    nodes = [*view.environments, *view.nodes]
+    width = max((len(node.name) for node in nodes), default=0)
+    for node in nodes:
         tree.add(node_line(node, now, width))
     return tree
 
@@ -180,6 +182,7 @@ def _environment_line(view: EnvironmentView, now: float) -> "Text":
     line = Text.assemble(
         ("● ", "green" if healthy else "red"),
         (name, "bold"),
+        ("points to " if view.points else "", ""),
         (f"v{view.stable.version}", "bold green" if healthy else "bold red"),
         (f"  {short(view.stable.digest)}", "dim"),
     )
@@ -201,6 +204,8 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text(one_line(view.lost, 400), "yellow")
     if view.silence is not None:
         yield Text(f"{why(view.silence)}; stable serves all", "red")
+    if view.job is not None:
+        yield _job_line(view.job, now)
     if view.warm is not None:
         left = f"{lasting(max(0.0, view.warm.until - now))} more"
         kept = f"v{view.warm.version.version} is kept up for {left}: rolling back takes no start"
@@ -223,6 +228,19 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
         yield Text(f"and {len(view.quarantine) - 3} more in quarantine", "dim")
     for alert in view.alerts:
         yield Text.assemble(("alert  ", "yellow"), (one_line(alert), "dim"))
+
+
+def _job_line(view: JobView, now: float) -> "Text":
+    from rich.text import Text
+
+    line = Text.assemble("batch  ", (f"v{view.version.version}  ", "bold"))
+    if view.ended is None:
+        line.append(f"runs for {lasting(now - view.asked)}", "cyan")
+    elif view.failed is None:
+        line.append(f"ended well {ago(view.ended, now)}", "green")
+    else:
+        line.append(f"failed {ago(view.ended, now)}: {one_line(view.failed, 200)}", "red")
+    return line.append(f"  {one_line(view.why, 100)}", "dim")
 
 
 def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:

@@ -1,14 +1,16 @@
 """`headgate validate`."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from controller.choosing import specs_in
+from controller.cli.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.cli.folders import below
+from controller.cli.reach import find_settings
 from controller.planning import check_at, top_of, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
@@ -38,7 +40,8 @@ class Checked(NamedTuple):
     help="For people, programs, GitHub Actions, or code scanning.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
-def validate(paths: tuple[Path, ...], form: str) -> None:
+@click.pass_context
+def validate(ctx: click.Context, paths: tuple[Path, ...], form: str) -> None:
     """Check every ml-pipeline.yaml, ml-pipeline.NAME.yaml and headgate.yaml in PATHS, with the
     suites that they name.
 
@@ -55,7 +58,9 @@ def validate(paths: tuple[Path, ...], form: str) -> None:
         raise click.UsageError(
             f"there is no {SPEC_FILE} or {FILE} in {where}; `headgate init` writes one."
         )
-    checked = check_files(files)
+    settings = [file for file in files if file.name == FILE]
+    known = known_secrets(next(iter(settings), find_settings(ctx.find_root().obj)))
+    checked = check_files(files, known)
     if form == "text":
         _print_text(checked)
     else:
@@ -66,16 +71,17 @@ def validate(paths: tuple[Path, ...], form: str) -> None:
         sys.exit(1)
 
 
-def find(paths: Iterable[Path]) -> list[Path]:
-    """The files that are meant: those that are named, and specs and settings in folders."""
-    found: list[Path] = []
+def find(paths: Iterable[Path]) -> dict[Path, Path]:
+    """The files that are meant: those that are named, and specs and settings in folders; each with
+    the folder that was searched."""
+    found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
             inside = (path / name for name in below(path))
-            found += [file for file in inside if _is_ours(file)]
+            found |= {file: path for file in inside if _is_ours(file)}
         else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+            found[path] = path.parent
+    return found
 
 
 def _is_ours(file: Path) -> bool:
@@ -85,12 +91,14 @@ def _is_ours(file: Path) -> bool:
     return misnamed(file.name) is not None and b"MLPipeline" in file.read_bytes()
 
 
-def check_files(files: Sequence[Path]) -> Checked:
-    """Check each: settings by their name, anything else as a spec, with its suites."""
+def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Checked:
+    """Check each: settings by their name, anything else as a spec, with its suites, the files of
+    its environment, and the secrets that are `known`. Each is given with the folder that is the
+    repository's top, should there be no git."""
     problems: list[Problem] = []
     sources: dict[str, str] = {}
     there: dict[Path, set[str]] = {}
-    for path in files:
+    for path, searched in files.items():
         content, name = path.read_bytes(), str(path)
         if path.name == FILE:
             loaded_settings = load_settings(content, name)
@@ -100,13 +108,14 @@ def check_files(files: Sequence[Path]) -> Checked:
         if right := misnamed(path.name):
             message = f"no controller reads {path.name}, as specs are called: rename it to {right}"
             problems.append(Problem("warning", "misnamed", message, name))
-        source = tracked_from(path.parent)
+        source = tracked_from(path.parent, searched)
         top = Path(source.repository)
         if top not in there:
             there[top] = set(below(top))
         seen = {seen_from(source.folder, file) for file in there[top]}
-        loaded = check_at(content, name, source, seen)
-        problems += loaded.problems
+        loaded = check_at(content, name, source, seen, top)
+        loaded = with_files(loaded, source, there[top], sources)
+        problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
         for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):

@@ -5,10 +5,11 @@ from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.environments.environment import Environment
+from controller.machine.environments.job import Job
 from controller.machine.environments.rollout import Ended, Rollout, weights
 from controller.machine.pipelines.pipeline import Pipeline, line_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import Building, State
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Progress, Run, why_ended
 from controller.machine.trouble import Trouble
@@ -58,6 +59,8 @@ class RunView(Value):
     finished: float | None = None
     baseline: int | None = None
     datasets: Mapping[str, str] = {}
+    environments: tuple[NodeView, ...] = ()
+    """What had to be built before its steps could start, as steps."""
     nodes: tuple[NodeView, ...] = ()
 
 
@@ -105,11 +108,28 @@ class WarmView(Value):
     """What is watched, and what was seen."""
 
 
+class JobView(Value):
+    """The last run of a batch command."""
+
+    version: Ref
+    why: str
+    asked: float
+    """In seconds since the epoch."""
+    ended: float | None = None
+    failed: str | None = None
+    """Why it is no success."""
+    outputs: tuple[str, ...] = ()
+    """What it wrote, by name: `headgate export` has them."""
+
+
 class EnvironmentView(Value):
     """What one environment of a pipeline runs."""
 
     name: str
     stable: Ref | None
+    points: bool = False
+    """Whether no server answers there, as its release is a batch."""
+    job: JobView | None = None
     since: float | None = None
     """When that version came into service."""
     address: str | None = None
@@ -223,7 +243,19 @@ def run_view(run: Run, graph: Graph | None = None) -> RunView:
         finished=run.finished,
         baseline=run.baseline,
         datasets=run.datasets,
+        environments=tuple(_building_view(one) for one in run.built),
         nodes=tuple(_node_view(run, name, needs.get(name, ())) for name in names),
+    )
+
+
+def _building_view(building: Building) -> NodeView:
+    going_on = "running" if building.seconds is None else "succeeded"
+    return NodeView(
+        name=building.what,
+        phase="failed" if building.failed else going_on,
+        since=building.since,
+        seconds=building.seconds,
+        detail=building.failed or f"building the {building.what}" * (building.seconds is None),
     )
 
 
@@ -235,18 +267,20 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
     if status and status.ended is not None:
         seconds = max(0.0, status.ended - (status.started or status.ended))
     waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
+    lacks = [one.what for one in run.built if name in one.waiting]
+    phase = "waiting" if lacks else progress.phase
     detail = progress.failed or progress.skipped or ""
     if not detail and status is not None and status.state is not State.SUCCEEDED:
         detail = f"tried again: {status.message or status.state.value}"
     return NodeView(
         name=name,
-        phase=progress.phase,
+        phase=phase,
         verdict=progress.verdict,
         cached_from=progress.cached_from,
         attempts=len(progress.attempts),
         since=last.asked if last else None,
         seconds=seconds,
-        waits_for=tuple(waits) if progress.phase == "waiting" else (),
+        waits_for=(*lacks, *waits) if phase == "waiting" else (),
         detail=detail,
     )
 
@@ -270,6 +304,8 @@ def environment_view(
     return EnvironmentView(
         name=env.name,
         stable=env.stable,
+        points=env.points,
+        job=_job_view(env.job) if env.job is not None else None,
         since=since,
         address=address,
         silence=silence,
@@ -287,6 +323,17 @@ def environment_view(
     )
 
 
+def _job_view(job: Job) -> JobView:
+    return JobView(
+        version=job.version,
+        why=job.why,
+        asked=job.asked,
+        ended=job.ended,
+        failed=job.failed,
+        outputs=tuple(job.outputs),
+    )
+
+
 def _warm_view(env: Environment) -> WarmView | None:
     warm = env.warm
     if warm is None:
@@ -297,7 +344,7 @@ def _warm_view(env: Environment) -> WarmView | None:
 
 def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> RolloutView:
     shares = weights(version) if version.spec.release else ()
-    phase = rollout.phase(version.spec, env.name, has_stable=env.stable is not None)
+    phase = rollout.phase(version.spec, env.name, has_stable=env.has_server)
     judgement = rollout.judgement
     signals: tuple[SignalView, ...] = ()
     if judgement is not None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.on_github import examine_github
-from controller.doctor.specs import examine_specs, specs_of, teams_of
+from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
 from controller.doctor.stores import examine_stores
 from controller.environments import BRANCH
 from controller.git import Mirror
-from controller.github.connect import names_of
+from controller.github.names import names_of
 from controller.machine.branch_incidents import way_on
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.losing import LONGEST
@@ -286,6 +286,8 @@ async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> Asy
         yield await _writable(what, mirror, heads, default)
         with suppress(Failure):  # it was fetched, or the finding before says why not
             specs += await specs_of(mirror, heads[default])
+            for finding in conda(specs, await mirror.files(heads[default])):
+                yield finding
 
 
 async def _writable(what: str, mirror: Mirror, heads: Mapping[str, str], default: str) -> Finding:

@@ -9,10 +9,13 @@ from controller.buckets.stores import Stores, is_remote, is_within
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.git import Mirror
 from controller.settings import Settings
+from controller.surveys import conda_program
 from deployers.engine import Engine
 from specs.failures import Failure
 from specs.load import load
 from specs.model import Pipeline, is_spec_file
+from specs.projects.conda import PROGRAMS
+from specs.projects.values import LOCKS
 
 PATIENCE = 30.0
 """Seconds for each."""
@@ -31,6 +34,19 @@ async def specs_of(mirror: Mirror, commit: str) -> list[Pipeline]:
         if loaded.pipeline is not None:
             found.append(loaded.pipeline)
     return found
+
+
+def conda(specs: Iterable[Pipeline], files: Iterable[str]) -> Iterator[Finding]:
+    """Whether there is a program of conda, where a project may have an environment.yml."""
+    asked = any(spec.environment.project is not None for spec in specs)
+    if not asked or not any(LOCKS.get(path.rpartition("/")[2]) == "conda" for path in files):
+        return
+    program = conda_program()
+    if program is not None:
+        yield ok("conda", f"{program} makes what an environment.yml says")
+    else:
+        names = ", ".join(PROGRAMS)
+        yield bad("conda", f"none of {names} is on PATH", "install micromamba for environment.yml")
 
 
 def teams_of(specs: Iterable[Pipeline]) -> list[str]:

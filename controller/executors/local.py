@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
+from pydantic import TypeAdapter
 
 from controller.buckets.protocol import Changed
 from controller.executors.ends import READ, collect, keep, kept, redact_log, with_last_words
+from controller.executors.installing import CannotBuild
 from controller.executors.ownership import hand_over, take_back
 from controller.executors.workspace import Workspace
 from controller.machine.core import Waits
-from controller.machine.runs.attempt import Attempt, State, Status
+from controller.machine.runs.attempt import Attempt, Building, State, Status
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.processes import Exit, Processes, ProcessSpec, Reason
 from deployers.processes import State as ProcessState
@@ -25,6 +27,9 @@ log = structlog.get_logger("headgate.executor")
 
 USER = "user"
 """The file of an attempt with the number of the user that its folders were given to."""
+BUILT = "environment.json"
+"""The file of an attempt that says what of its environment had to be built."""
+_BUILDS = TypeAdapter(tuple[Building, ...])
 LOOK = 2.0
 """Seconds between looks at a running attempt, should its end not be announced."""
 
@@ -62,6 +67,7 @@ class LocalExecutor:
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._waits: dict[str, Waits] = {}
+        self._builds: dict[str, dict[str, Building]] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tidying: set[asyncio.Task[None]] = set()
@@ -81,7 +87,11 @@ class LocalExecutor:
         """See `Executor`."""
         known = self._processes.status(attempt_id)
         if known.state is ProcessState.RUNNING:
-            return Status(state=State.RUNNING, started=self._started(attempt_id))
+            return Status(
+                state=State.RUNNING,
+                started=self._started(attempt_id),
+                built=self._built(attempt_id),
+            )
         if known.exit is not None:
             self._announce(attempt_id)
             await self._take_back(attempt_id)
@@ -91,7 +101,11 @@ class LocalExecutor:
         if refused is not None:
             return refused
         if attempt_id in self._preparing:
-            return Status(state=State.PREPARING, waits=self._waits.get(attempt_id))
+            return Status(
+                state=State.PREPARING,
+                waits=self._waits.get(attempt_id),
+                built=tuple(self._builds.get(attempt_id, {}).values()),
+            )
         return Status(state=State.UNKNOWN, waits=self._waits.get(attempt_id))
 
     async def cancel(self, attempt_id: str) -> None:
@@ -164,6 +178,8 @@ class LocalExecutor:
             log.info("an attempt cannot be prepared yet", id=attempt.id, reason=str(failure))
             self._waits[attempt.id] = Waits(reason=str(failure), human=failure.human)
             await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
+        except CannotBuild as failure:
+            self._refuse(attempt.id, str(failure), State.NO_ENVIRONMENT)
         except (Failure, TemplateError) as failure:
             self._refuse(attempt.id, str(failure))
         except OSError as error:
@@ -172,10 +188,18 @@ class LocalExecutor:
             log.exception("an attempt cannot be prepared", id=attempt.id)
             what = f"{type(fault).__name__}: {fault}"
             self._refuse(attempt.id, f"it cannot be prepared by a fault of Headgate's own ({what})")
+        finally:
+            self._builds.pop(attempt.id, None)
 
     async def _prepare_and_start(self, attempt: Attempt) -> None:
         own = self._folder(attempt.id)
-        prepared = await self._workspace.prepare(attempt)
+
+        def told(building: Building) -> None:
+            self._builds.setdefault(attempt.id, {})[building.name] = building
+
+        prepared = await self._workspace.prepare(attempt, told)
+        if builds := self._builds.get(attempt.id):
+            (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(builds.values())))
         self._waits.pop(attempt.id, None)
         pipeline = attempt.run.rpartition("-")[0]
         user = self._confinement.user(pipeline, "trusted" if attempt.trusted else "proposed")
@@ -228,10 +252,20 @@ class LocalExecutor:
         except FileNotFoundError:
             return None
 
+    def _built(self, attempt_id: str) -> tuple[Building, ...]:
+        try:
+            return _BUILDS.validate_json((self._folder(attempt_id) / BUILT).read_bytes())
+        except FileNotFoundError:
+            return ()
+
     def _refuse(self, attempt_id: str, why: str, state: State = State.FAILED) -> None:
         """It failed before it began, for good."""
         self._waits.pop(attempt_id, None)
-        status = Status(state=state, message=self._redact(why), ended=time.time())
+        built = tuple(
+            one.model_copy(update={"failed": self._redact(one.failed)})
+            for one in self._builds.get(attempt_id, {}).values()
+        )
+        status = Status(state=state, message=self._redact(why), ended=time.time(), built=built)
         keep(self._folder(attempt_id), status)
 
     def _ended(self, attempt_id: str, exit_: Exit) -> Status:
@@ -243,6 +277,7 @@ class LocalExecutor:
             ended=exit_.finished,
             message="" if exit_.succeeded else self._why(attempt_id, exit_),
             peak_memory=exit_.peak_bytes,
+            built=self._built(attempt_id),
         )
 
     def _why(self, attempt_id: str, exit_: Exit) -> str:

@@ -23,9 +23,10 @@ from controller.buckets.catalog import Addresses
 from controller.buckets.protocol import Contents
 from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.ownership import WRITABLE
-from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.virtualenvs import Ready, Told, Virtualenvs
+from controller.executors.wanted import Locked, Requirements
 from controller.git.single import lay_single
-from controller.machine.runs.attempt import Attempt
+from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.taking import TAKEN, VERSION
 from controller.queries import ADDRESS
 from controller.queries.database import files_of
@@ -107,15 +108,16 @@ class Workspace:
         """The attempt's own folder."""
         return self.home / attempt_id
 
-    async def prepare(self, attempt: Attempt) -> Prepared:
-        """Lay out all that the attempt needs. Idempotent.
+    async def prepare(self, attempt: Attempt, told: Told | None = None) -> Prepared:
+        """Lay out all that the attempt needs. Idempotent. `told` hears of an environment that is
+        built for it.
 
         Raises `specs.failures.Failure`, and TemplateError for a command that cannot be filled in.
         """
         own = self.folder(attempt.id)
         checkout = await self.checkouts.folder(attempt.repository, attempt.commit)
         if attempt.program == "step":
-            return await self._step(attempt, own, checkout)
+            return await self._step(attempt, own, checkout, told)
         _make_folders(own, attempt)
         if attempt.program == "query":
             return self._query(attempt, own)
@@ -154,7 +156,9 @@ class Workspace:
             programs=(*_headgate(), _ROOT / "controller"),
         )
 
-    async def _step(self, attempt: Attempt, own: Path, checkout: Path) -> Prepared:
+    async def _step(
+        self, attempt: Attempt, own: Path, checkout: Path, told: Told | None
+    ) -> Prepared:
         commit = await self.checkouts.commit_object(attempt.repository, attempt.commit)
 
         def lay_out() -> Path:
@@ -166,9 +170,9 @@ class Workspace:
             return folder
 
         # Beside each other: all of them wait for the disk, or for a network.
-        folder, virtualenv, given = await asyncio.gather(
+        folder, ready, given = await asyncio.gather(
             asyncio.to_thread(lay_out),
-            self._virtualenv(attempt, checkout),
+            self._virtualenv(attempt, checkout, told),
             asyncio.gather(*(self._input(attempt, name, own) for name in attempt.inputs)),
         )
         outputs = {n: str(own / "outputs" / file) for n, file in attempt.outputs.items()}
@@ -182,9 +186,9 @@ class Workspace:
         return Prepared(
             render(attempt.command, values),
             folder,
-            self._environment(attempt, virtualenv, own, values),
+            self._environment(attempt, ready, own, values),
             data=tuple(dict.fromkeys(one.data for one in given if one.data is not None)),
-            programs=interpreter(virtualenv) if virtualenv else (),
+            programs=(*interpreter(ready.environment), *packages_of(ready)) if ready else (),
         )
 
     def tidy(self, attempt_id: str) -> None:
@@ -193,11 +197,10 @@ class Workspace:
             shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
 
     def _environment(
-        self, attempt: Attempt, virtualenv: Path | None, own: Path, values: Mapping[str, str]
+        self, attempt: Attempt, ready: Ready | None, own: Path, values: Mapping[str, str]
     ) -> dict[str, str]:
         """The variables of a step: its own, its secrets, and as little else as possible."""
-        return {
-            **(variables_of(virtualenv) if virtualenv else {}),
+        variables = {
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
             **calm(),
@@ -211,13 +214,16 @@ class Workspace:
             **render_env(attempt.env, values),
             **self.secrets.reveal(attempt.secrets),
         }
+        return variables_in(ready, variables) if ready else variables
 
-    async def _virtualenv(self, attempt: Attempt, checkout: Path) -> Path | None:
+    async def _virtualenv(
+        self, attempt: Attempt, checkout: Path, told: Told | None
+    ) -> Ready | None:
         """Where its commands are; a container's are where its image says."""
         if attempt.executor == "docker":
             return None
-        text = read_requirements(checkout, attempt.folder, attempt.requirements)
-        return await self.virtualenvs.get(text, attempt.python)
+        wanted = wanted_by(checkout, attempt.folder, attempt.project, attempt.requirements)
+        return await self.virtualenvs.get(wanted, attempt.python, told, attempt.run)
 
     async def _input(self, attempt: Attempt, name: str, own: Path) -> _Given:
         given = attempt.inputs[name]
@@ -312,10 +318,31 @@ def read_requirements(checkout: Path, folder: str, path: str | None) -> str:
         raise NeedsHuman(f"{path} is not UTF-8 text; save it as such") from None
 
 
-def variables_of(virtualenv: Path) -> dict[str, str]:
-    """The variables by which a process finds the programs of an environment."""
-    path = f"{virtualenv / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-    return {"PATH": path, "VIRTUAL_ENV": str(virtualenv)}
+def wanted_by(
+    checkout: Path, folder: str, recipe: Recipe | None, requirements: str | None
+) -> Requirements | Locked:
+    """The environment of a spec in a folder of the checkout. Raises `NeedsHuman`."""
+    if recipe is not None:
+        return Locked(recipe, checkout)
+    return Requirements(read_requirements(checkout, folder, requirements))
+
+
+def variables_in(ready: Ready, own: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which a process finds the programs of an environment, and its `own`."""
+    environment, packages = ready
+    programs = [*([packages / "bin"] if packages else []), environment / "bin"]
+    path = f"{':'.join(map(str, programs))}:/usr/local/bin:/usr/bin:/bin"
+    found = {"PATH": path, "VIRTUAL_ENV": str(environment), **own}
+    if (environment / "conda-meta").is_dir():
+        found.setdefault("CONDA_PREFIX", str(environment))
+    if packages is not None:
+        found["PYTHONPATH"] = ":".join(filter(None, (own.get("PYTHONPATH"), str(packages))))
+    return found
+
+
+def packages_of(ready: Ready) -> tuple[Path, ...]:
+    """Where the repository's own packages are, by either of its names; empty without any."""
+    return (ready.packages, ready.packages.resolve()) if ready.packages else ()
 
 
 def calm() -> dict[str, str]:

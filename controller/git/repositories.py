@@ -12,6 +12,7 @@ from controller.git.lfs import is_installed
 from controller.git.pointers import absent, pointers
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import Source
+from controller.surveys import Look
 from specs.failures import NeedsHuman, TryAgain
 from specs.lint import check
 from specs.lint_images import ELSEWHERE
@@ -135,11 +136,17 @@ class Repositories:
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        seen = source.seen
+        seen = source.model_copy().seen  # of a copy, so that it is not kept with the commit
         missing, kept = absent(seen, is_installed()), pointers(seen)
         loaded = await asyncio.to_thread(
             check, text, path, seen.keys(), missing, kept, source.folder
         )
+        look = Look(loaded, folder, source.files)
+        while wanted := await asyncio.to_thread(look.wanted):
+            for one in wanted:
+                look.give(one, await mirror.read(commit, one))
+        loaded, found = look.end()
+        source = source.model_copy(update={"project": found.project})
         problems = tuple(
             replace(each, severity="error") if each.code == ELSEWHERE else each
             for each in loaded.problems

@@ -8,6 +8,7 @@ from controller.environments import BRANCH, Environments, is_ours, proposed_by, 
 from controller.git import CommitInfo, Mirror
 from controller.git.repositories import Repositories
 from controller.github.proposals import Proposals
+from controller.kinds.batches import Batches
 from controller.kinds.past import Pasts
 from controller.machine.actions import Origin, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
@@ -20,6 +21,7 @@ from controller.machine.environments.environment import (
     Observed,
     Proposed,
 )
+from controller.machine.environments.job import Seen
 from controller.machine.environments.warm import reads_traffic
 from controller.machine.pipelines.version import ModelVersion
 from controller.versions import Versions
@@ -55,8 +57,10 @@ class EnvironmentKind:
         pasts: Pasts,
         ports: Mapping[str, int],
         clock: Callable[[], float],
+        batches: Batches | None = None,
         proposals: Proposals | None = None,
     ) -> None:
+        self._batches = batches
         self._versions = versions
         self._deployer = deployer
         self._repositories = repositories
@@ -93,6 +97,8 @@ class EnvironmentKind:
             port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
             proposal=await self._proposal(state, inbox, branch, tip),
+            job=await self._job(state),
+            due=self._due(state, known),
             origins=await self._origins_of(state, found),
         )
 
@@ -128,6 +134,23 @@ class EnvironmentKind:
             return (Message(to=owner, id=f"moved/{head}", type="environment_moved", body=body),)
         body = {"write": action.write, "commit": commit}
         return (Message(to=owner, id=f"written/{commit}", type="environment_written", body=body),)
+
+    async def _job(self, state: Environment | None) -> Seen | None:
+        """How the batch fares; what it wrote becomes a reason in the store, so no secret of ours
+        is in it."""
+        if self._batches is None or state is None or state.job is None or not state.job.open:
+            return None
+        seen = await self._batches.seen(state.job)
+        if seen is None:
+            return None
+        status = seen.status.model_copy(update={"message": self._redact(seen.status.message)})
+        return seen.model_copy(update={"status": status})
+
+    def _due(self, state: Environment | None, known: Mapping[int, ModelVersion]) -> float | None:
+        if self._batches is None or state is None or state.stable is None or state.job is None:
+            return None
+        version = known.get(state.stable.version)
+        return self._batches.due(version, state.job.asked, self._clock()) if version else None
 
     async def _origins_of(
         self, state: Environment | None, found: Mapping[int, ModelVersion | None]

@@ -60,6 +60,8 @@ class PipelineKind:
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or begin(inbox)
+        if any(letter.message.type in ("trigger", "schedule_due") for letter in inbox):
+            self._questions.forget()
         await self._look_first(pipeline, inbox)
         ended = await self._ended(inbox)
         heads, commits, pulls = _commits(pipeline, inbox)
@@ -199,7 +201,7 @@ class PipelineKind:
             said = f"datasets.{name}: {failure}"
             waits = Waits(reason=said, human=isinstance(failure, NeedsHuman))
             return Listing(problem=said, waits=waits)
-        return Listing(digest=digest, at=at)
+        return Listing(digest=digest, at=at, whole=True)
 
     async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""

@@ -205,6 +205,8 @@ class Incident(Value):
     now: str | None = None
     """What serves now, with its share of the traffic where there are two."""
     evidence: tuple[Evidence, ...] = ()
+    points: bool = False
+    """Whether `now` is what the environment points to, and no server answers there."""
     needs_human: bool = False
     commands: tuple[str, ...] = ()
     background: Background | None = None
@@ -269,6 +271,22 @@ class RunSmoke(Action):
     rollout: str
     version: int
     address: str
+
+
+class StartBatch(Action):
+    """Start a version's batch command, on its datasets as they are then.
+
+    The outcome is a message `batch_started` with the attempt.
+    """
+
+    type: Literal["start_batch"] = "start_batch"
+    lane: ClassVar[str] = "batch"
+    pipeline: str
+    environment: str
+    version: int
+    job: str
+    """The attempt's id. Not called so, as a command that does not start never ends a rollout by
+    that alone."""
 
 
 class WriteEnvironment(Action):

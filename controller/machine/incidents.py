@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from controller.machine.actions import Background, Evidence, Incident
 from controller.machine.pipelines.version import Ref
-from controller.machine.runs.run import Run, why_ended
 from validators.canary.figures import figure
 from validators.figures import significant
 from validators.report import Check, Report
@@ -38,50 +37,6 @@ def figures(reports: Sequence[Report]) -> tuple[Evidence, ...]:
     )[:MOST]
 
 
-def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
-    """A gate stopped a run of the default branch."""
-    why = why_ended(run)
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} was stopped by {why}",
-        what=f"{_because(run)} The candidate was not released.",
-        now="what served before; production is unchanged",
-        evidence=evidence(reports),
-        commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
-    )
-
-
-def run_failed(run: Run) -> Incident:
-    """A step of a run of the default branch failed for good."""
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} failed",
-        what=f"{_because(run)} {why_ended(run)}",
-        now="what served before; production is unchanged",
-        commands=(f"headgate logs {run.id}", f"headgate retry {run.id}"),
-    )
-
-
-def passed_again(run: Run) -> Incident:
-    """A later run passed."""
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} passed",
-        what=f"{_because(run)} All gates passed.",
-        commands=(f"headgate show {run.id}",),
-    )
-
-
-def spec_gone(pipeline: str, why: str) -> Incident:
-    """A pipeline that failed will not run again."""
-    return Incident(
-        pipeline=pipeline,
-        title=f"{pipeline} is gone",
-        what=f"It does not run any more: {why}.",
-        now="what served before; its environments keep what they run",
-    )
-
-
 def rolled_back(
     pipeline: str,
     environment: str,
@@ -104,22 +59,26 @@ def rolled_back(
         now=str(now) if now else _NOTHING_BEFORE,
         needs_human=now is None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background.rollout, bad), _retry(place, bad)),
+        commands=(*look_up(place, background.rollout, bad), _retry(place, bad)),
         background=background,
     )
 
 
-def restored(pipeline: str, environment: str, now: str | None, bad: Ref | None) -> Incident:
+def restored(
+    pipeline: str, environment: str, now: str | None, bad: Ref | None, *, points: bool = False
+) -> Incident:
     """After a rollback: the version that was taken out, if it is known, has no traffic any more."""
     place = f"{pipeline}/{environment}"
     of, left = (f" of v{bad.version}", str(bad)) if bad else ("", "what was rolled back")
     again = _retry(place, bad) if bad else f"headgate retry {place}"
+    done = f"What serves answers as ready, and no request goes to {left} any more."
+    if points:
+        done = f"{environment} does not point to {left} any more."
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: the rollback{of} in {environment} is done",
-        what=f"What serves answers as ready, and no request goes to {left} any more. It stays "
-        f"quarantined: commit a fix, or try it again with `{again}`.",
+        what=f"{done} It stays quarantined: commit a fix, or try it again with `{again}`.",
         now=now,
         commands=(f"headgate releases {place}", again),
     )
@@ -145,7 +104,7 @@ def did_not_start(
         now=str(now) if now else _NOTHING_BEFORE,
         needs_human=now is None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background.rollout, version), _retry(place, version)),
+        commands=(*look_up(place, background.rollout, version), _retry(place, version)),
         background=background,
     )
 
@@ -166,7 +125,7 @@ def not_brought_back(
         needs_human=True,
         commands=(
             _retry(place, wanted),
-            *_look_up(place, rollout, wanted),
+            *look_up(place, rollout, wanted),
             f"headgate models {pipeline}",
         ),
     )
@@ -191,7 +150,7 @@ def not_brought_up(
         needs_human=True,
         commands=(
             _retry(place, version),
-            *_look_up(place, background.rollout, version),
+            *look_up(place, background.rollout, version),
             "headgate doctor",
         ),
         background=background,
@@ -216,21 +175,29 @@ def failed_before_production(
         what=f"{_sentence(why)} It does not go on to production, where nothing changed.",
         now=str(now) if now else None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background.rollout, version), _retry(place, version)),
+        commands=(*look_up(place, background.rollout, version), _retry(place, version)),
         background=background,
     )
 
 
 def promoted(
-    pipeline: str, environment: str, version: Ref, was: Ref | None, undecided: str | None = None
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    was: Ref | None,
+    undecided: str | None = None,
+    *,
+    points: bool = False,
 ) -> Incident:
     """A version went into an environment; `undecided` says that its canary showed nothing."""
     how = "" if undecided is None else ", undecided"
+    does = f"{environment} points to it." if points else "It serves all traffic."
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} is in {environment}{how}",
-        what=" ".join(["It serves all traffic.", *([undecided] if undecided else [])]),
+        what=" ".join([does, *([undecided] if undecided else [])]),
+        points=points,
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),
@@ -238,71 +205,30 @@ def promoted(
 
 
 def brought_back(
-    pipeline: str, environment: str, version: Ref, was: Ref | None, by: str, why: str
+    pipeline: str,
+    environment: str,
+    version: Ref,
+    was: Ref | None,
+    by: str,
+    why: str,
+    *,
+    points: bool = False,
 ) -> Incident:
     """A person went back to a version that had served before, and left `was`, if anything."""
     reason = "" if why == f"rolled back by {by}" else f": {why}"
+    does = f"{version} serves all traffic again"
+    if points:
+        does = f"{environment} points to {version} again"
     left = f" {_QUARANTINED.format(was)}" if was else ""
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} is back at v{version.version}",
-        what=_sentence(f"{version} serves all traffic again, as {by} asked{reason}") + left,
+        what=_sentence(f"{does}, as {by} asked{reason}") + left,
+        points=points,
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),
-    )
-
-
-def undecidable(
-    pipeline: str,
-    environment: str,
-    version: Ref,
-    now: str | None,
-    why: str,
-    background: Background,
-) -> Incident:
-    """A canary begins that will not be decided by its deadline: told at once, for there is time."""
-    place = f"{pipeline}/{environment}"
-    return Incident(
-        pipeline=pipeline,
-        environment=environment,
-        title=f"{pipeline}: too little traffic for the canary v{version.version} in {environment}",
-        what=why,
-        now=now,
-        commands=(
-            f"headgate show {background.rollout}",
-            f"headgate promote {place}",
-            f"headgate abort {place}",
-        ),
-        background=background,
-    )
-
-
-def unwatched(
-    pipeline: str,
-    environment: str,
-    version: Ref,
-    now: str | None,
-    limit: float,
-    background: Background,
-) -> Incident:
-    """The controller is back, and finds that the router had taken a canary's traffic away as
-    nobody saw to it for `limit` seconds."""
-    place = f"{pipeline}/{environment}"
-    return Incident(
-        pipeline=pipeline,
-        environment=environment,
-        title=f"{pipeline}: nobody watched the canary v{version.version} in {environment}",
-        what=f"For {limit:g} s the router had no word from a controller that can save, so it sent "
-        f"all requests to stable. The controller is back and judges {version} by what it answered "
-        "before; unless that is worse than stable, it gets its share again.",
-        now=now,
-        commands=(
-            *_look_up(place, background.rollout, version),
-            f"headgate rollback {place} --from {version.version}",
-        ),
-        background=background,
     )
 
 
@@ -396,7 +322,7 @@ def held(
     )
     incident = _waits(pipeline, environment, version, now, f"{_sentence(why)} {keeps}", "promote")
     back = f"headgate rollback {place} --from {version.version}"
-    more = (back, *_look_up(place, background.rollout, version))
+    more = (back, *look_up(place, background.rollout, version))
     return incident.model_copy(
         update={
             "evidence": figures(reports),
@@ -476,7 +402,7 @@ def _with(background: Background, incident: Incident) -> Incident:
     return incident.model_copy(update={"commands": commands, "background": background})
 
 
-def _look_up(place: str, rollout: str, version: Ref) -> tuple[str, ...]:
+def look_up(place: str, rollout: str, version: Ref) -> tuple[str, ...]:
     """Everything about a rollout on one page, and what its server wrote."""
     return f"headgate show {rollout}", f"headgate logs {place} --version {version.version}"
 
@@ -493,10 +419,6 @@ def _sentence(text: str) -> str:
     first = text.partition(" ")[0]
     text = text[:1].upper() + text[1:] if first.isalpha() else text
     return text + ("" if text.endswith((".", "!", "?", "…")) else ".")
-
-
-def _because(run: Run) -> str:
-    return f"Why it ran: {run.trigger.why}."
 
 
 def _line(check: Check, *, canary: bool) -> Evidence:

@@ -78,7 +78,7 @@ def as_json(incident: Incident, status: Status, alert: str) -> dict[str, Any]:
 def _state(incident: Incident, status: Status) -> list[str]:
     lines = []
     if incident.now:
-        lines.append(f"Serves now: {incident.now}")
+        lines.append(f"{'Points to' if incident.points else 'Serves now'}: {incident.now}")
     if incident.was:
         lines.append(f"Taken out: {incident.was}")
     if status != "resolved":

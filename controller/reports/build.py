@@ -147,7 +147,7 @@ def _title(
         case "stopped":
             return headline.stopped(run, reports) or action.title
         case "failed" if name := broken(run):
-            return f"{run.id} failed: {name}: {fit(run.nodes[name].failed or '')}"
+            return f"{run.id} failed: {name}: {fit(_said(run, name))}"
         case _:
             return action.title
 
@@ -219,11 +219,21 @@ def _judged(
 
 def _failures(run: Run) -> Iterator[str]:
     """What steps said last, in their own words."""
-    failed = [(name, node.failed) for name, node in run.nodes.items() if node.failed]
+    builds = run.built
+    failed: list[tuple[str, str]] = [(one.what, one.failed) for one in builds if one.failed]
+    nodes = [(name, node) for name, node in run.nodes.items() if not node.unbuilt]
+    failed += [(name, node.failed) for name, node in nodes if node.failed]
     for name, said in failed[:MOST_FAILURES]:
-        yield f"{code(name)} failed:\n\n{fenced(fit(said or ''))}"
+        yield f"{code(name)} failed:\n\n{fenced(fit(said))}"
     if len(failed) > MOST_FAILURES:
         yield f"{len(failed) - MOST_FAILURES} more failed: {code(f'headgate show {run.id}')}"
+
+
+def _said(run: Run, name: str) -> str:
+    """Why a step failed, or the environment could not be built."""
+    if name in run.nodes:
+        return run.nodes[name].failed or ""
+    return next((each.failed for each in run.built if each.failed), "")
 
 
 def _tail(

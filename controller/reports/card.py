@@ -202,7 +202,16 @@ def _next(card: Card) -> Iterator[str]:
     canary = version.spec.release.production.canary
     place = f"{version.pipeline}/{card.environment}"
     if card.baseline is None:
-        yield "- **Merging** releases it: nothing serves yet, so it gets all traffic once ready."
+        first = "nothing serves yet, so it gets all traffic once ready."
+        if version.spec.release.batch is not None:
+            first = f"{card.environment} points to it, the first."
+        yield f"- **Merging** releases it: {first}"
+    elif version.spec.release.batch is not None:
+        then = "and its batch command is run" if version.spec.release.run else "and nothing is run"
+        yield (
+            f"- **Merging** lets {card.environment} point to it instead of "
+            f"v{card.baseline.number}, {then}."
+        )
     elif version.spec.release.production.strategy != "canary":
         yield f"- **Merging** {_switch(version.spec.release.production, card.baseline.number)}"
     else:

@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import structlog
-
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog, changes
 from controller.git.repositories import Repositories
@@ -28,8 +26,6 @@ from validators.report import Report
 
 LOOK_BACK = 100
 """Among how many runs of a pipeline, the latest changed, one of the same commit is looked for."""
-
-log = structlog.get_logger("headgate.reports")
 
 
 class Shelves(NamedTuple):
@@ -121,7 +117,7 @@ class Gathering:
             cache = Cache(self._store, self._artifacts)
             return await plan_of_run(cache, self._repositories, run, graph)
         except NeedsHuman as failure:
-            log.warning("there is no plan in a report", run=run.id, reason=str(failure))
+            _log().warning("there is no plan in a report", run=run.id, reason=str(failure))
             return None
 
     async def plan_of_held(self, action: ReportCommit) -> Plan | None:
@@ -140,7 +136,7 @@ class Gathering:
                 pull,
             )
         except NeedsHuman as failure:
-            log.warning("there is no plan in a report", pull=pull.number, reason=str(failure))
+            _log().warning("there is no plan in a report", pull=pull.number, reason=str(failure))
             return None
 
     async def reports(self, run: Run, graph: Graph | None) -> dict[str, Report]:
@@ -160,7 +156,7 @@ class Gathering:
         try:
             content = await self._artifacts.read_bytes(digest)
         except NeedsHuman as failure:
-            log.warning("the report of a gate is lost", gate=gate, reason=str(failure))
+            _log().warning("the report of a gate is lost", gate=gate, reason=str(failure))
             return None
         return Report.model_validate_json(content)
 
@@ -201,3 +197,10 @@ class Gathering:
             report = await self.report("model", version.reports["model"])
             found += [past(each, report)] if report else []
         return tuple(reversed(found[:VERSIONS]))
+
+
+def _log() -> Any:
+    """Imported where something is said: half of what a command takes that says nothing."""
+    import structlog
+
+    return structlog.get_logger("headgate.reports")

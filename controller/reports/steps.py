@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from controller.machine.runs.attempt import Building
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.run import NEW, Progress, Run
 from controller.reports.table import table
@@ -16,6 +17,9 @@ LONGEST_CELL = 60
 """Characters of reasons that a cell has room for."""
 LONGEST = 600
 """Characters of all reasons of a step."""
+
+SOON = 1.0
+"""Seconds of a build that nobody noticed."""
 
 ICONS = {
     "waiting": "▫️",
@@ -38,7 +42,8 @@ def steps(
     if graph is None or not graph.nodes:
         return
     reasons = why or {}
-    rows = [_row(run, node, planned, reasons.get(node.name, ())) for node in graph.nodes[:MOST]]
+    rows = [_built(each) for each in run.built if _is_told(each)]
+    rows += [_row(run, node, planned, reasons.get(node.name, ())) for node in graph.nodes[:MOST]]
     shown = table(["", "Step", "Took", "Why"], rows, right=(2,))
     more = len(graph.nodes) - MOST
     left = f"\n\n_{more} more: {code(f'headgate show {run.id}')}_" if more > 0 else ""
@@ -67,6 +72,23 @@ def _row(run: Run, node: Node, planned: bool, reasons: Sequence[str]) -> list[st
     icon = "❌" if stopped else ICONS[progress.phase]
     why = _planned(run, node, progress) if planned else _happened(progress, reasons)
     return [icon, code(node.name), _took(progress), escape(why)]
+
+
+def _is_told(building: Building) -> bool:
+    """Whether anybody waited for it."""
+    return bool(building.failed) or building.seconds is None or building.seconds >= SOON
+
+
+def _built(building: Building) -> list[str]:
+    """What the steps waited for, which no step's time counts."""
+    if building.failed:
+        icon, why = ICONS["failed"], "could not be built"
+    elif building.seconds is None:
+        icon, why = ICONS["running"], "is being built"
+    else:
+        icon, why = ICONS["succeeded"], "built: it was not there"
+    took = duration(building.seconds) if building.seconds is not None else ""
+    return [icon, code(building.what), took, why]
 
 
 def _planned(run: Run, node: Node, progress: Progress) -> str:

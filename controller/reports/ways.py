@@ -45,10 +45,11 @@ def _is_worse(run: Run) -> bool:
 
 
 def broken(run: Run | None) -> str:
-    """The step whose log to read first."""
+    """The step whose log to read first; `environment` where that could not be built."""
     nodes = run.nodes.items() if run else ()
-    names = (name for name, node in nodes if node.failed and not is_evidence(name))
-    return next(names, "")
+    found = ((name, node) for name, node in nodes if node.failed and not is_evidence(name))
+    name, node = next(found, ("", None))
+    return "environment" if node is not None and node.unbuilt is not None else name
 
 
 def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.wanted import Requirements
 from specs.digests import digest
 
 MONTHS = (1, 2, 3, 4, 5)
@@ -33,16 +34,16 @@ class Data:
         return self._cache / "environments"
 
     @property
-    def requirements(self) -> str:
+    def requirements(self) -> Requirements:
         """What the training steps and the model server import."""
-        return (self._example / "requirements.txt").read_text()
+        return Requirements((self._example / "requirements.txt").read_text())
 
     @property
     def packages(self) -> Path:
         """The `site-packages` that `prepare` installed them to."""
-        environment = Virtualenvs(self.environments).ready(self.requirements, None)
-        assert environment is not None, "the data was prepared"
-        return next((environment / "lib").glob("python*/site-packages")).resolve()
+        ready = Virtualenvs(self.environments).ready(self.requirements, None)
+        assert ready is not None, "the data was prepared"
+        return next((ready.environment / "lib").glob("python*/site-packages")).resolve()
 
     def month(self, number: int) -> Path:
         """A real month of 2013."""

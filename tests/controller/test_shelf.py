@@ -3,7 +3,8 @@
 import time
 from pathlib import Path
 
-from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.virtualenvs import LOGS, Virtualenvs
+from controller.executors.wanted import Requirements
 from controller.shelf import discard, discard_all, use
 
 
@@ -53,18 +54,20 @@ def test_a_sealed_folder_goes_and_names_that_are_kept_stay(tmp_path: Path) -> No
     assert discard_all(tmp_path / "missing", time.time()) == 0
 
 
-async def test_environments_go_unless_their_requirements_are_still_wanted(tmp_path: Path) -> None:
+async def test_environments_go_unless_they_are_still_wanted(tmp_path: Path) -> None:
     virtualenvs = Virtualenvs(tmp_path / "environments")
-    wanted = await virtualenvs.get("", None)
-    old = await virtualenvs.get("# nothing but a word\n", None)
-    assert virtualenvs.sweep([""], time.time() - 3600) == 0, "both were used just now"
-    assert virtualenvs.sweep([""], time.time() + 3600) == 1
-    assert virtualenvs.ready("", None) == wanted
-    assert (wanted / "bin" / "python").exists()
-    assert not old.exists()
-    assert len(entries(tmp_path / "environments")) == 2, "the link that is wanted, its folder"
-    again = await virtualenvs.get("# nothing but a word\n", None)
-    assert (again / "bin" / "python").exists()
+    bare, other = Requirements(""), Requirements("# nothing but a word\n")
+    wanted = await virtualenvs.get(bare, None)
+    old = await virtualenvs.get(other, None)
+    assert virtualenvs.sweep([bare.name], time.time() - 3600) == 0, "both were used just now"
+    assert virtualenvs.sweep([bare.name], time.time() + 3600) == 1
+    assert virtualenvs.ready(bare, None) == wanted
+    assert (wanted.environment / "bin" / "python").exists()
+    assert not old.environment.exists()
+    left = {path.name for path in entries(tmp_path / "environments")} - {LOGS}
+    assert len(left) == 2, "the link that is wanted, its folder"
+    again = await virtualenvs.get(other, None)
+    assert (again.environment / "bin" / "python").exists()
 
 
 def entries(folder: Path) -> list[Path]:

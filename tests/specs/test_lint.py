@@ -398,3 +398,38 @@ gates:
 )
 def test_a_metric_of_another_task_is_told_with_what_sets_the_task(columns: str, words: str) -> None:
     assert only(edit(("score: p}", columns), ("roc_auc", "r2"))).message == words
+
+
+@pytest.mark.parametrize(
+    ("uri", "severity", "words"),
+    [
+        ("data/train.csv", "error", "write `data/*.csv`"),
+        ("train.py", "error", "write `*.py`"),
+        ("s3://lake/flights/2013.parquet", "warning", "write `s3://lake/flights/*.parquet`"),
+        ("data", None, ""),
+        ("data/*.csv", None, ""),
+        ("s3://lake/flights.parquet/*", None, ""),
+    ],
+)
+def test_a_dataset_that_is_one_file_is_told(uri: str, severity: str | None, words: str) -> None:
+    text = edit(("data/*.parquet", uri))
+    found = [
+        one
+        for one in check(text, FILE, (*BESIDE, "data/train.csv")).problems
+        if one.code == "one-file"
+    ]
+    assert [one.severity for one in found] == ([severity] if severity else [])
+    assert all(words in one.message for one in found)
+
+
+@pytest.mark.parametrize("ours", ["HEAD", "Updated upstream"])
+def test_a_merge_conflict_is_one_problem_and_no_noise(ours: str) -> None:
+    marks = (
+        f"<<<<<<< {ours}\nparams: {{a: 1}}\n||||||| base\n=======\nparams: {{a: 2}}\n>>>>>>> x\n"
+    )
+    lines = SMALLEST.count("\n")
+    problem = only(SMALLEST + marks)
+    assert (problem.code, problem.line) == ("conflict", lines + 1)
+    assert f"lines {lines + 1} to {lines + 6}" in problem.message
+    problem = only(SMALLEST.replace("\n", "\r\n") + marks.replace("\n", "\r\n"))
+    assert (problem.code, problem.line) == ("conflict", lines + 1)

@@ -24,6 +24,9 @@ def data_of(folder: Folder) -> Data:
                 parent = PurePosixPath(file).parent.as_posix()
                 uri, only = _glob(folder, "" if parent == "." else parent, ending)
                 return Data(uri, only, suite)
+    shared = data_of(folder.around) if folder.around is not None else None
+    if shared is not None and shared.uri is not None and "://" not in shared.uri:
+        return Data(f"//{shared.uri}", shared.file, suite)
     return Data(None, None, suite)
 
 
@@ -90,6 +93,10 @@ def environment_of(folder: Folder) -> tuple[str | None, str]:
         if loose is not None:
             said += f"; TODO: pin it, `{loose.strip()[:40]}` may be another tomorrow"
         return f'{{requirements: "{requirements}"}}', said
+    if folder.around is not None:
+        shared, said = environment_of(folder.around)
+        if shared is not None and shared.startswith('{requirements: "'):
+            return shared.replace('"', '"//', 1), said
     if "Dockerfile" in folder.known:
         return "{build: .}", "guessed: the image of the Dockerfile"
     return None, "built once per content"

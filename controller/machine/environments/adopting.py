@@ -16,6 +16,7 @@ from controller.machine.environments.environment import (
     named,
     quarantined,
 )
+from controller.machine.environments.job import is_batch
 from controller.machine.incidents import ended
 from controller.machine.pipelines.candidate import facts_of
 from controller.machine.pipelines.version import Ref
@@ -26,6 +27,7 @@ _OUTDATED = (
     "brought",
     "rollout",
     "warm",
+    "job",
     "stopped",
     "heeded",
     "write",
@@ -92,8 +94,10 @@ def _take_over(env: Environment, ref: Ref | None, past: Past, out: Out) -> Envir
         for one in dict.fromkeys(past.named)
         if one != ref and one.version in past.versions and not env.quarantined(one.digest)
     )
+    serving = past.versions.get(ref.version) if ref else None
     update = {
         "stable": ref,
+        "points": serving is not None and is_batch(serving.spec),
         "former": tuple(former)[:REMEMBERED],
         "unknown": None,
         "stranger": False,

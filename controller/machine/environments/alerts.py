@@ -45,6 +45,7 @@ def tell(
 ) -> Environment:
     """Owe one notification; one that fires is an alert, open until it is resolved."""
     alert = f"{env.place}/{event}/{name}"
+    incident = incident.model_copy(update={"points": incident.points or env.points})
     if status == "firing" and alert in env.alerts:
         return env  # they know
     notify = version.spec.notify if version else ()
@@ -88,7 +89,7 @@ def resolve(
     A release ends every alert. What a person brought back does not bring out what failed to start,
     and its commit is yet to come.
     """
-    incident = incidents.promoted(env.pipeline, env.name, ref, was)
+    incident = incidents.promoted(env.pipeline, env.name, ref, was, points=env.points)
     for alert in env.alerts:
         event, _, name = alert.removeprefix(f"{env.place}/").partition("/")
         lasts = event == "gate_failed" or name in ("write_environment", "deploy", "stable")
@@ -106,14 +107,14 @@ def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment
     if stable is None:
         return env
     server = observed.deployed.server(server_name(env.place, stable))
-    if server is None or not server.ready:
+    if not env.points and (server is None or not server.ready):
         return env
     now = serves(env, observed)
     for alert in env.alerts:
         if alert.startswith(f"{env.place}/rollback/"):
             known = env.stopped is not None and alert.endswith(f"/{env.stopped.id}")
             bad = env.stopped.version if env.stopped and known else None
-            incident = incidents.restored(env.pipeline, env.name, now, bad)
+            incident = incidents.restored(env.pipeline, env.name, now, bad, points=env.points)
             env = _end(env, alert, observed.versions.get(stable.version), incident, out)
     return env
 
@@ -150,7 +151,7 @@ def _end(
 def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
     """Wake somebody when what should serve does not, and say when it does again."""
     stable = env.stable
-    if stable is None:
+    if stable is None or env.points:
         return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), out)
     deployed = observed.deployed
     server = deployed.server(server_name(env.place, stable))

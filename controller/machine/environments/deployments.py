@@ -64,7 +64,7 @@ def _under_way(env: Environment, known: Mapping[int, ModelVersion]) -> ReportDep
 
 def _how_far(rollout: Rollout, version: ModelVersion) -> str:
     if rollout.step < 0:
-        return "is brought up"
+        return "is tried out" if rollout.points else "is brought up"
     return f"canary at {percent(weights(version)[rollout.step])}"
 
 
@@ -76,7 +76,8 @@ def _ended(
     if version is None:
         return None
     state = _ENDS.get(ended.outcome, "inactive")
-    text = "serves all traffic" if state == "success" else ended.reason
+    does = f"is what {env.name} points to" if rollout.points else "serves all traffic"
+    text = does if state == "success" else ended.reason
     if state == "success" and rollout.undecided is not None:
         text = f"serves all traffic, promoted without a decision: {ended.reason}"
     return _deployment(env, rollout.id, version, state, text)

@@ -98,6 +98,7 @@ def settle(
     env = env.model_copy(
         update={
             "stable": rollout.version,
+            "points": rollout.points,
             "brought": rollout.id,
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
@@ -111,9 +112,9 @@ def settle(
     released = rollout.kind == "release"
     env = resolve(env, version, rollout.version, was, out, released=released)
     place = (env.pipeline, env.name, rollout.version, was)
-    incident = incidents.promoted(*place, rollout.undecided)
+    incident = incidents.promoted(*place, rollout.undecided, points=rollout.points)
     if rollout.kind == "revert":
-        incident = incidents.brought_back(*place, rollout.by, rollout.why)
+        incident = incidents.brought_back(*place, rollout.by, rollout.why, points=rollout.points)
     env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
     if env.name == "staging" and rollout.kind == "release":
         out.messages.append(

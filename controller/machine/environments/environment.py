@@ -8,6 +8,7 @@ from controller.environment_file import Changed, EnvironmentFile, Model
 from controller.environment_file import Quarantined as QuarantinedDigest
 from controller.machine.actions import Deploy, Origin, WriteEnvironment
 from controller.machine.core import Action, Fact, Key, Message, Value
+from controller.machine.environments.job import Job, Seen
 from controller.machine.environments.rollout import Ended, Rollout, Warm, weights
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from deployers.protocol import Observed as Deployed
@@ -26,6 +27,12 @@ class Environment(Value):
     name: str
     repository: str
     stable: Ref | None = None
+    points: bool = False
+    """Whether no server answers for stable, as its release is a batch."""
+    job: Job | None = None
+    """The last run of its batch command."""
+    jobs: int = 0
+    """How many there were."""
     brought: str | None = None
     """The id of the rollout by which the last stable version came."""
     former: tuple[Ref, ...] = ()
@@ -73,6 +80,11 @@ class Environment(Value):
     def place(self) -> str:
         """The environment's name everywhere: `flight-delay/production`."""
         return f"{self.pipeline}/{self.name}"
+
+    @property
+    def has_server(self) -> bool:
+        """Whether a server answers for stable, beside which a canary can be."""
+        return self.stable is not None and not self.points
 
     def quarantined(self, digest: str) -> Quarantined | None:
         """Why the digest may not be released, or None."""
@@ -153,6 +165,10 @@ class Observed(Value):
     proposes: bool = False
     """Whether a release can be proposed as a pull request there."""
     proposal: Proposed | None = None
+    job: Seen | None = None
+    """How the job that goes on fares."""
+    due: float | None = None
+    """When the schedule of stable's batch last came, if it did since the last job."""
     origins: Mapping[int, Origin] = {}
     """The commit of the version that is on its way, where it can be read."""
 
@@ -185,7 +201,7 @@ def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
     """What should run there now. Beside a stranger there is no canary, since nobody knows what it
     is: the new version gets all traffic once it is ready, and until then the stranger keeps it."""
     rollout = env.rollout
-    canary = rollout if rollout and rollout.deployed is not None else None
+    canary = rollout if rollout and rollout.has_server else None
     if canary is not None and env.stranger and env.stable is None:
         return Deploy(
             pipeline=env.pipeline,
@@ -193,11 +209,12 @@ def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
             stable=canary.version.version,
             attempt=canary.id,
         )
-    if canary is None and env.warm is not None and env.stable is not None:
+    stable = env.stable if not env.points else None
+    if canary is None and env.warm is not None and stable is not None:
         return Deploy(
             pipeline=env.pipeline,
             environment=env.name,
-            stable=env.stable.version,
+            stable=stable.version,
             canary=env.warm.version.version,
             attempt=env.warm.rollout,
         )
@@ -207,7 +224,7 @@ def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
     return Deploy(
         pipeline=env.pipeline,
         environment=env.name,
-        stable=env.stable.version if env.stable else None,
+        stable=stable.version if stable else None,
         canary=canary.version.version if canary else None,
         canary_weight=weight,
         attempt=canary.id if canary else "",
@@ -223,9 +240,9 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
     if env.stable is None and env.rollout is None and (env.stranger or not env.rollouts):
         return ()
     want, have = desired(env, observed.versions), observed.deployed
-    beside = env.rollout if env.rollout and env.rollout.deployed is not None else env.warm
+    beside = env.rollout if env.rollout and env.rollout.has_server else env.warm
     canary_of = beside.version if beside and want.canary is not None else None
-    stable_of = env.stable
+    stable_of = env.stable if not env.points else None
     if stable_of is None and env.rollout is not None and want.stable is not None:
         stable_of = env.rollout.version
     stable = server_name(env.place, stable_of) if stable_of else None

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.machine import incidents
+from controller.machine import canary_incidents, incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
-from controller.machine.environments import deployments, proposal, switching
+from controller.machine.environments import batch, deployments, proposal, switching
 from controller.machine.environments.adopting import adopt, go_on
 from controller.machine.environments.alerts import (
     over,
@@ -47,6 +47,7 @@ from controller.machine.environments.rollout import (
 from controller.machine.environments.starting import release, retry, roll_back, who
 from controller.machine.environments.wish import heed_branch
 from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.attempt import Attempt
 from deployers.protocol import Silence
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
@@ -82,9 +83,11 @@ def decide(
         env = heed_loss(env, observed, out, now)
         env = heed_branch(env, observed, out, now)
         env = proposal.heed(env, observed, out, now)
+    env = batch.heed_end(env, observed, out, now)
     if env.rollout is not None:
         env = _advance(env, env.rollout, observed, out, now)
     env = switching.look(env, observed, out, now)
+    env = batch.look(env, observed, out, now)
     env = say_what_runs(env, observed, out, now)
     env = _take_up(env, out)
     env = watch_stable(env, observed, out, now)
@@ -151,6 +154,8 @@ def _has_converged(env: Environment, observed: Observed, out: Out) -> Environmen
 
 def _cadence(env: Environment, now: float) -> float:
     rollout = env.rollout
+    if env.job is not None and env.job.open:
+        return WAITING  # its end wakes it
     if rollout is None:
         rests = WATCHED if env.warm is not None else IDLE
         return rests if env.unready_since is None else UNREADY
@@ -174,6 +179,9 @@ def _heed(
             return moved(env, rollout, smoke=report)
         case "environment_written":
             return written(env, body, observed, out, now)
+        case "batch_started" if env.job is not None and env.job.id == body["job"]:
+            attempt = Attempt.model_validate(body["attempt"])
+            return env.model_copy(update={"job": env.job.model_copy(update={"attempt": attempt})})
         case "proposed" if rollout:
             return proposal.opened(env, rollout, body)
         case "environment_moved":
@@ -212,7 +220,7 @@ def _advance(
     env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
 ) -> Environment:
     version = observed.versions[rollout.version.version]
-    match rollout.phase(version.spec, env.name, has_stable=env.stable is not None):
+    match rollout.phase(version.spec, env.name, has_stable=env.has_server):
         case "approval":
             return proposal.ask(env, rollout, version, observed, out, now)
         case "starting":
@@ -224,6 +232,8 @@ def _advance(
         case "promoting":
             if rollout.smoke is not None and not rollout.smoke.verdict.passes:
                 why = f"The smoke requests ended {rollout.smoke.verdict}."
+                if rollout.points:
+                    why = f"The batch command failed: {rollout.smoke.checks[0].message}"
                 return stop(env, rollout, "failed", why, observed, out, now)
             rollout = switching.note_before(env, rollout, version, observed)
             env = env.model_copy(update={"rollout": rollout})
@@ -269,6 +279,8 @@ def _start(
     if rollout.deployed is None:  # it was approved just now
         return moved(env, rollout, deployed=now)
     assert version.spec.release is not None
+    if version.spec.release.serve is None:  # there is nothing to wait for
+        return moved(env, rollout, ready=now)
     server = observed.deployed.server(server_name(env.place, rollout.version))
     if server is not None and server.ready:
         return moved(env, rollout, ready=now)
@@ -288,6 +300,8 @@ def _smoke(
     out: Out,
     now: float,
 ) -> Environment:
+    if rollout.points:
+        return batch.try_out(env, rollout, out, now)
     server = observed.deployed.server(server_name(env.place, version.ref))
     if rollout.smoke_asked is not None:
         if now - rollout.smoke_asked > SMOKE_DEADLINE:
@@ -363,7 +377,7 @@ def _tell_of_forecast(
     """On the day it begins, and not at its deadline."""
     if forecast is None:
         return env
-    incident = incidents.undecidable(
+    incident = canary_incidents.undecidable(
         env.pipeline,
         env.name,
         rollout.version,
@@ -384,7 +398,7 @@ def _tell_of_silence(
     now: float,
 ) -> Environment:
     """Once of each silence. One that ends in a rollback is told with that."""
-    incident = incidents.unwatched(
+    incident = canary_incidents.unwatched(
         env.pipeline,
         env.name,
         rollout.version,
@@ -453,6 +467,8 @@ def _action_failed(
     """An effect that will not succeed by itself."""
     rollout, reason, action = env.rollout, body["reason"], body["action"]
     kind = action.get("type")
+    if kind == "start_batch":
+        return batch.cannot_start(env, action["job"], reason, observed, out, now)
     if rollout is not None and kind == "propose" and rollout.id == action["proposal"]:
         return proposal.not_opened(env, rollout, reason, observed, out, now)
     if rollout is not None and rollout.id in (action.get("attempt"), action.get("rollout")):

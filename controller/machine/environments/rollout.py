@@ -18,6 +18,7 @@ from math import log
 from typing import Literal
 
 from controller.machine.core import Value
+from controller.machine.environments.job import command_of, is_batch
 from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import Pipeline as Spec
 from specs.release import Strategy
@@ -87,6 +88,8 @@ class Rollout(Value):
     """Whether a human has to agree first."""
     approved: float | None = None
     proposal: Proposal | None = None
+    points: bool = False
+    """Whether it brings up no server, as its release is a batch."""
     deployed: float | None = None
     ready: float | None = None
     smoke_asked: float | None = None
@@ -119,6 +122,11 @@ class Rollout(Value):
     """What is said of it where the judge could not decide, and the spec has it promoted so."""
 
     @property
+    def has_server(self) -> bool:
+        """Whether its server is up, or on its way."""
+        return self.deployed is not None and not self.points
+
+    @property
     def waits(self) -> bool:
         """Whether it waits for an approval."""
         return self.approval and self.approved is None
@@ -135,7 +143,7 @@ class Rollout(Value):
         if self.kind == "release" and environment == "staging" and self.smoke is None:
             return "smoke" if smoke_of(spec) else "promoting"
         beside_stable = self.kind == "release" and environment == "production" and has_stable
-        if beside_stable and strategy_of(spec) == "canary":
+        if beside_stable and strategy_of(spec) == "canary" and not is_batch(spec):
             return "canary"
         return "promoting"
 
@@ -165,8 +173,8 @@ class Ended(Value):
 
 
 def smoke_of(spec: Spec) -> bool:
-    """Whether the spec asks for smoke requests."""
-    return bool(spec.release and spec.release.staging.smoke)
+    """Whether the spec asks for smoke requests, or for a command, before a release."""
+    return bool(spec.release and spec.release.staging.smoke) or bool(command_of(spec))
 
 
 def strategy_of(spec: Spec) -> Strategy:

@@ -6,6 +6,7 @@ from typing import Any
 from controller.machine.actions import ReportCommit
 from controller.machine.branch_incidents import way_on
 from controller.machine.core import Key, Message
+from controller.machine.environments import batch
 from controller.machine.environments.alerts import refuse
 from controller.machine.environments.branch import write
 from controller.machine.environments.ending import quarantine, stop
@@ -16,6 +17,7 @@ from controller.machine.environments.environment import (
     file_of,
     moved,
 )
+from controller.machine.environments.job import is_batch
 from controller.machine.environments.rollout import Kind, Rollout
 from controller.machine.pipelines.version import Ref
 
@@ -127,6 +129,7 @@ def begin_rollout(
         by=by,
         asked=now,
         approval=asks,
+        points=is_batch(version.spec),
         deployed=None if asks else now,
     )
     return env.model_copy(update={"rollout": rollout, "rollouts": number})
@@ -207,6 +210,8 @@ def retry(
         out.actions.append(env.write)
     if env.unknown is not None:
         return env  # the branch was looked at anew
+    if body.get("version") is None and env.rollout is None and batch.has_failed(env):
+        return batch.again(env, f"tried again by {who(body)}", out, now)
     stopped, number = env.stopped, body.get("version")
     named = observed.versions.get(number) if number is not None else None
     ref = named.ref if named is not None else stopped.version if stopped else None

@@ -56,7 +56,7 @@ def look(env: Environment, observed: Observed, out: Out, now: float) -> Environm
 def _is_of_use(env: Environment, warm: Warm) -> bool:
     """Whether anybody may go back to it, and nothing else takes its place."""
     taken = env.rollout is not None and env.rollout.deployed is not None
-    left_behind = env.stable is None or env.stable == warm.version
+    left_behind = not env.has_server or env.stable == warm.version
     return not taken and not left_behind and env.quarantined(warm.version.digest) is None
 
 

@@ -26,14 +26,14 @@ def warm_after(
 
 def is_switch(env: Environment, rollout: Rollout, version: ModelVersion) -> bool:
     """Whether it takes all traffic at once and leaves stable's server up."""
-    of_release = rollout.kind == "release" and env.name == "production" and env.stable is not None
+    of_release = rollout.kind == "release" and env.name == "production" and env.has_server
     return of_release and strategy_of(version.spec) == "blue-green"
 
 
 def reads_traffic(env: Environment | None) -> tuple[bool, Cursor | None]:
     """Whether what the router wrote down is of use now, and from where on."""
     rollout = env.rollout if env else None
-    if rollout is not None and rollout.deployed is not None:
+    if rollout is not None and rollout.has_server:
         return rollout.ready is not None and rollout.kind == "release", rollout.cursor
     if env is None or env.warm is None:
         return False, None

@@ -104,5 +104,11 @@ def _stop_serving(
     former = env.former
     if env.stable is not None and not env.quarantined(env.stable.digest):
         former = (env.stable, *former)
-    nothing = {"stable": None, "write": None, "unready_since": None, "stranger": False}
+    nothing = {
+        "stable": None,
+        "points": False,
+        "write": None,
+        "unready_since": None,
+        "stranger": False,
+    }
     return env.model_copy(update={**nothing, "former": former[:REMEMBERED]})

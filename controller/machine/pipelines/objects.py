@@ -6,6 +6,7 @@ from typing import Literal
 
 from controller.machine.core import Value
 from specs.digests import ManifestEntry
+from specs.snapshot import SNAPSHOT_KEYS
 
 NAMED = 3
 """Objects of each kind that are named: the last by their keys, which often hold dates."""
@@ -36,8 +37,9 @@ class Moved(Value):
 
 
 def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> Moved:
-    """Both in the order of their keys; in bounded memory."""
-    before = iter(was)
+    """Both in the order of their keys; in bounded memory. The log of a table is none of its
+    objects."""
+    before = (entry for entry in was if entry.key not in SNAPSHOT_KEYS)
     old = next(before, None)
     objects = 0
     counts: dict[Happened, int] = {"added": 0, "replaced": 0, "gone": 0}
@@ -48,6 +50,8 @@ def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> Moved:
         named[happened].append(Object(key=entry.key, happened=happened, size=entry.size))
 
     for entry in now:
+        if entry.key in SNAPSHOT_KEYS:
+            continue
         objects += 1
         while old is not None and old.key < entry.key:
             note(old, "gone")

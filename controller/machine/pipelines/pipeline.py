@@ -19,7 +19,7 @@ from controller.machine.pipelines.data import Listing, Seen
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
-from specs.model import ScheduleTrigger
+from specs.schedule import ScheduleTrigger
 from validators.report import Report
 
 

@@ -10,7 +10,6 @@ from specs.release import (
     ErrorSignal,
     Production,
     Release,
-    Serve,
     Signals,
     Smoke,
     limit_of,
@@ -32,20 +31,26 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
         how = f"releases, approval {was.production.approval}"
         yield Change(rule="release", was=how, now="releases nothing", loosens=True)
     elif was is not None and now is not None:
-        yield from _serve(was, now)
+        yield from _used(was, now)
         yield from _smoke(was, now)
         yield from _bodies(before, after)
         yield from _approval(was, now)
         yield from _strategy(was.production, now.production)
 
 
-def _serve(before: Release, after: Release) -> Iterator[Change]:
-    for name in Serve.model_fields:
-        was, now = getattr(before.serve, name), getattr(after.serve, name)
+def _used(before: Release, after: Release) -> Iterator[Change]:
+    """By a server or in batches."""
+    if before.where != after.where:
+        # What a server has to show, a batch has not; and it is another command in any case.
+        yield Change(rule="release", was=before.where, now=after.where, loosens=True)
+        return
+    old, new = before.serve or before.batch, after.serve or after.batch
+    for name in type(old).model_fields if old is not None else ():
+        was, now = getattr(old, name), getattr(new, name)
         if was != now:
-            # Another command may serve another model than the one that was examined.
-            looser = name in ("run", "env", "reads")
-            rule = f"release.serve.{name}"
+            # Another command may use another model than the one that was examined.
+            looser = name in ("run", "env", "reads", "inputs")
+            rule = f"release.{before.where}.{name}"
             yield Change(rule=rule, was=plain(was), now=plain(now), loosens=looser)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from controller.machine import incidents
+from controller.machine import run_incidents
 from controller.machine.core import Decision, Letter, Message, Waits
 from controller.machine.pipelines import candidate
 from controller.machine.pipelines.code import Code, spec_of
@@ -221,7 +221,7 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
         keeps = "; its environments keep what they run"
         code = observed.code.get(pipeline.heads[branch])
         to = code.spec.notify if code and code.spec else ()
-        over = incidents.spec_gone(pipeline.name, why)
+        over = run_incidents.spec_gone(pipeline.name, why)
         out.actions += candidate.resolve(pipeline.alerts, to, over)
         pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
     if commit is not None:

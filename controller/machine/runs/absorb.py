@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import Building, State, Status
 from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
 from controller.machine.runs.run import NEW, Observed, Progress, Run, Tried
 from controller.machine.runs.taking import moved
@@ -29,7 +29,27 @@ def absorb(run: Run, observed: Observed, now: float) -> Run:
         if not progress.done and not progress.open:
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
-    return run.model_copy(update={"nodes": nodes, "datasets": datasets})
+    built = _environments(run, observed)
+    return run.model_copy(update={"nodes": nodes, "datasets": datasets, "environments": built})
+
+
+def _environments(run: Run, observed: Observed) -> Mapping[str, Building]:
+    """What was built for the run, each once though many steps wait for it."""
+    found = {name: _awaited(one) for name, one in run.environments.items()}
+    for node, progress in run.nodes.items():
+        status = observed.statuses.get(progress.open.id) if progress.open else None
+        for building in status.built if status else ():
+            known = found.get(building.name)
+            # Of one that was built before, an attempt may still say that it waits.
+            if known is None or known.seconds is None or building.since > known.since:
+                waiting = known.waiting if known else ()
+                found[building.name] = _awaited(building, (*waiting, node))
+    return found
+
+
+def _awaited(building: Building, by: tuple[str, ...] = ()) -> Building:
+    """With the nodes that wait for it: none once it is over."""
+    return building.model_copy(update={"waiting": by if building.seconds is None else ()})
 
 
 def wanted_keys(run: Run, observed: Observed) -> set[str]:
@@ -101,16 +121,24 @@ def _take_status(
         )
     lost = sum(t.status is not None and t.status.state is State.LOST for t in attempts)
     tries = len(attempts) - lost
-    for_good = status.state in (State.CANCELLED, State.DATA_CHANGED)
+    for_good = status.state in (State.CANCELLED, State.DATA_CHANGED, State.NO_ENVIRONMENT)
     if tries > node.retries or lost > LOST_TRIES or for_good:
         return progress.model_copy(
             update={
-                "failed": status.message or status.state.value,
+                "failed": _why(node, status),
                 "ended": ended,
                 **({"verdict": Verdict.ERROR} if _could_not_judge(node, status) else {}),
             }
         )
     return progress
+
+
+def _why(node: Node, status: Status) -> str:
+    """Why it failed. What is wrong with an environment is told once, and not of each step."""
+    is_told = status.state is State.NO_ENVIRONMENT and any(one.failed for one in status.built)
+    if is_told and not is_evidence(node.name):
+        return "its environment could not be built"
+    return status.message or status.state.value
 
 
 def _could_not_judge(node: Node, status: Status) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from controller.machine.core import Value, Waits
 from specs.model import SPEC_FILE
+from specs.projects.values import Project
 
 
 class Input(Value):
@@ -30,6 +31,35 @@ class Build(Value):
     """Its path in the repository."""
     digest: str
     """Of all its files: equal digests, equal images."""
+
+
+class Recipe(Value):
+    """What the environment of a project is made of, at the attempt's commit."""
+
+    project: Project
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    digest: str
+    """Of the lock and what is chosen of it: equal digests, equal environments."""
+    packages: str
+    """Of the packages of the repository that are installed beside that."""
+
+
+class Building(Value):
+    """An environment that was not there when an attempt needed it."""
+
+    name: str
+    """Of its log."""
+    what: Literal["environment", "packages"] = "environment"
+    """`packages`: those of the repository, which lie beside it."""
+    waiting: tuple[str, ...] = ()
+    """The nodes of a run that wait for it."""
+    since: float
+    """When its building began, in seconds since the epoch."""
+    seconds: float | None = None
+    """How long that took; None while it goes on."""
+    failed: str = ""
+    """Why it cannot be built, with the installer's last words."""
 
 
 class Attempt(Value):
@@ -67,7 +97,9 @@ class Attempt(Value):
     env: Mapping[str, str] = {}
     secrets: tuple[str, ...] = ()
     requirements: str | None = None
-    """The path of the requirements file at the commit; None for a bare environment."""
+    """The path of the requirements file at the commit; None for a bare environment, or a
+    project's."""
+    project: Recipe | None = None
     python: str | None = None
     executor: Literal["local", "docker"] = "local"
     image: str | None = None
@@ -99,6 +131,8 @@ class State(StrEnum):
     """Ended with an exit code that is not 0, or could not be started."""
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
+    NO_ENVIRONMENT = "no_environment"
+    """Its environment cannot be built, and not by trying again either."""
     CANCELLED = "cancelled"
     DATA_CHANGED = "data_changed"
     """An object of its dataset version was replaced before it was read, or while it was."""
@@ -124,3 +158,5 @@ class Status(Value):
     """Bytes."""
     waits: Waits | None = None
     """What keeps it from being prepared or from ending."""
+    built: tuple[Building, ...] = ()
+    """What of its environment had to be built first."""

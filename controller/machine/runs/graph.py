@@ -13,6 +13,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from specs.digests import digest
 from specs.globs import ROOT, admits, admits_link, from_root, seen_from
 from specs.model import SPEC_FILE, Pipeline
+from specs.projects.values import Project
 
 NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
 LINK = "symlink:"
@@ -50,6 +51,8 @@ class Source(Value):
     """The name of the spec in that folder, which may have several."""
     images: Mapping[str, str] = {}
     """What each image that the spec names was when the commit was read: an immutable reference."""
+    project: Project | None = None
+    """What `environment.project` is at the commit."""
 
     @property
     def path(self) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, Source
+from controller.machine.runs.projects import project_of, recipe_of
+from specs.batch import Batch
 from specs.caching import stands_for
 from specs.digests import digest
 from specs.globs import ROOT, as_seen
@@ -46,6 +48,7 @@ def step_node(
         env=dict(step.env),
         secrets=step.secrets,
         requirements=spec.environment.requirements,
+        project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
         executor="docker" if contained else "local",
         image=image,
@@ -59,18 +62,9 @@ def step_node(
         name=name,
         kind="step",
         inputs=inputs,
-        after=tuple(
-            gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())
-        ),
+        after=tuple(g for i in inputs.values() if i.dataset for g in guarded.get(i.dataset, ())),
         definition={
-            "run": step.run,
-            "outputs": dict(step.outputs),
-            "params": params,
-            "env": dict(step.env),
-            "secrets": list(step.secrets),  # a pull request's run may be given fewer
-            "access": dict(step.access),
-            # Only a step that is told an address can depend on it.
-            "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
+            **_said(step, attempt),
             "environment": environment_of(spec, source, name),
             **({"network": True} if network else {}),
         },
@@ -80,6 +74,21 @@ def step_node(
         backoff=step.backoff.total_seconds(),
         stands=stands_for(step.cache),
     )
+
+
+def _said(step: Step, attempt: Attempt) -> dict[str, Any]:
+    """What of a step's definition stands in the spec."""
+    given = attempt.inputs
+    return {
+        "run": step.run,
+        "outputs": dict(step.outputs),
+        "params": dict(attempt.params),
+        "env": dict(step.env),
+        "secrets": list(step.secrets),  # a pull request's run may be given fewer
+        "access": dict(step.access),
+        # Only a step that is told an address can depend on it.
+        "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
+    }
 
 
 def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
@@ -161,15 +170,32 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
         "requirements": source.content(requirements),
         "python": spec.environment.python,
         "image": None,
+        **project_of(spec, source),
     }
 
 
 def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     if spec.release is None:
         return None
-    serve = spec.release.serve
+    serve, batch = spec.release.serve, spec.release.batch
+    if serve is None:
+        assert batch is not None
+        return _batched(spec, source, batch)
     return {
         "serve": serve.model_dump(mode="json", exclude=_unserved(serve)),
+        "params": serve_params(spec),
+        "reads": serve_reads(spec, source),
+        "environment": environment_of(spec, source, None),
+    }
+
+
+def _batched(spec: Pipeline, source: Source, batch: Batch) -> dict[str, Any]:
+    """The same of a batch: a pointer alone is to the model and nothing else."""
+    if batch.run is None:
+        return {"batch": {}}
+    times = {"schedule", "timeout"}  # say when, and not what
+    return {
+        "batch": batch.model_dump(mode="json", exclude={"reads", *times}),
         "params": serve_params(spec),
         "reads": serve_reads(spec, source),
         "environment": environment_of(spec, source, None),
@@ -187,15 +213,17 @@ def _unserved(serve: Serve) -> set[str]:
 
 
 def serve_params(spec: Pipeline) -> dict[str, str]:
-    """The parameters that the server's command and variables name, as it is given them."""
-    if spec.release is None:
+    """The parameters that the command and variables of the server, or the batch, name, as it is
+    given them."""
+    used = (spec.release.serve or spec.release.batch) if spec.release is not None else None
+    if used is None or used.run is None:
         return {}
-    serve = spec.release.serve
-    found = (*placeholders(serve.run), *placeholders_of(serve.env))
+    found = (*placeholders(used.run), *placeholders_of(used.env))
     named = {p.name for p in found if p.kind == "params"}
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
 
 
 def serve_reads(spec: Pipeline, source: Source) -> dict[str, str]:
-    """The files that the server reads, as its package's digest covers them."""
-    return reads_of(spec, source, spec.release.serve.reads) if spec.release else {}
+    """The files that the server, or the batch, reads, as its package's digest covers them."""
+    used = spec.release is not None and spec.release.run
+    return reads_of(spec, source, spec.release.reads) if spec.release and used else {}

@@ -23,7 +23,7 @@ def _named(spec: Pipeline) -> Iterator[str]:
         yield from step.reads or ()
         yield from _all_of(step.build)
     if spec.release is not None:
-        yield from spec.release.serve.reads or ()
+        yield from spec.release.reads or ()
         yield from _all_of(*(request.body for request in spec.release.staging.smoke))
 
 

@@ -308,6 +308,9 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Ite
     }
     names = {
         "run": "the command",
+        "sql": "the query's `sql`",
+        "version": "the query's `version`",
+        "url": "the secret with the database's address",
         "checks": "the gate's checks",
         "gate": "Headgate's gate",
         "types": "the dataset's `types`",
@@ -353,8 +356,33 @@ def _environment(was: Any, now: Any) -> Iterator[str]:
             continue
         if name == "requirements":
             yield "the requirements changed"
+        elif name == "locked":
+            yield from (f"environment: {said}" for said in _locked(old, new))
+        elif name == "packages":
+            files = [_package_files(each or {}) for each in (old, new)]
+            yield from (f"environment: {said}" for said in _files(*files))
         else:
             yield f"environment.{name} went from {old or 'none'} to {new or 'none'}"
+
+
+def _locked(was: Any, now: Any) -> Iterator[str]:
+    if was is None or now is None:
+        yield "it is a project's now" if was is None else "it is no project's any more"
+        return
+    yield from _files(was["files"], now["files"])
+    for name in ("groups", "extras"):
+        if was[name] != now[name]:
+            old, new = (", ".join(each) or "none" for each in (was[name], now[name]))
+            yield f"{name} went from {old} to {new}"
+
+
+def _package_files(packages: Mapping[str, Any]) -> dict[str, str]:
+    """The files of all packages; of their pyproject.toml, what it says of a build."""
+    found = {}
+    for folder, package in packages.items():
+        found[f"{folder}/pyproject.toml" if folder else "pyproject.toml"] = package["about"]
+        found |= package["files"]
+    return found
 
 
 def _baseline(was: Any, now: Any) -> Iterator[str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from controller.machine.core import Value
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import Building, State, Status
 from controller.machine.runs.graph import Graph, is_evidence
 from specs.model import SPEC_FILE
 from validators.report import Report
@@ -76,6 +76,13 @@ class Progress(Value):
         return last is not None and last.state is State.DATA_CHANGED
 
     @property
+    def unbuilt(self) -> Building | None:
+        """Its environment, if that could not be built."""
+        last = self.attempts[-1].status if self.attempts else None
+        built = last.built if last and last.state is State.NO_ENVIRONMENT else ()
+        return next((each for each in built if each.failed), None)
+
+    @property
     def phase(self) -> NodePhase:
         if self.outputs is not None:
             return "cached" if self.cached_from else "succeeded"
@@ -121,6 +128,8 @@ class Run(Value):
     """Whether a passing candidate is released: only from the default branch."""
     created: float
     nodes: Mapping[str, Progress] = {}
+    environments: Mapping[str, Building] = {}
+    """What had to be built before steps could start, by name."""
     told: str | None = None
     """The steps in progress that its pull request was told of last."""
     told_at: float = 0.0
@@ -153,9 +162,18 @@ class Run(Value):
 
     @property
     def step(self) -> str | None:
-        """The nodes that are in progress, in a line."""
-        names = [name for name, node in self.nodes.items() if node.open and not node.done]
+        """The nodes that are in progress, in a line, and what has to be built before others are."""
+        building = [each for each in self.built if each.seconds is None]
+        waiting = {name for each in building for name in each.waiting}
+        open_ = [name for name, node in self.nodes.items() if node.open and not node.done]
+        names: list[str] = [each.what for each in building if each.waiting]
+        names += [name for name in open_ if name not in waiting]
         return ", ".join(names) or None
+
+    @property
+    def built(self) -> list[Building]:
+        """What had to be built, in order."""
+        return sorted(self.environments.values(), key=lambda one: one.since)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -198,6 +216,10 @@ class Observed(Value):
     """By key; a key that is not in it has not been looked up."""
 
 
+MOST_SAID = 600
+"""Characters of an installer's words."""
+
+
 def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
     """The run that one is compared with: of those before it the last of its branch that passed, or
     else the last of the default branch."""
@@ -219,6 +241,9 @@ def why_ended(run: Run) -> str:
     for name, node in run.nodes.items():
         if node.verdict and not node.verdict.passes:
             return f"{name} ({node.verdict})"
+    for name, node in run.nodes.items():
+        if node.failed and not is_evidence(name) and (building := node.unbuilt) is not None:
+            return f"environment: {building.failed}"[:MOST_SAID]
     for name, node in run.nodes.items():
         if node.failed:
             return f"{name}: {node.failed}"[:300]

@@ -20,16 +20,17 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.cli.tree import render
 from controller.cli.views import Snapshot
+from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import Quarantined
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import Building, State
 from controller.machine.runs.run import Progress, Trigger
 from controller.machine.trouble import Trouble
 from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import ENDED, Site
-from specs.model import ScheduleTrigger
+from specs.schedule import ScheduleTrigger
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 from validators.report import Check, Report
@@ -215,6 +216,8 @@ def test_status_names_where_an_environment_answers(told: Desk) -> None:
     folder.mkdir(parents=True)
     routing = control.Routing(port=4711)
     (folder / control.STATE).write_text(routing.model_dump_json())
+    assert "4711" not in text_of(told, "status")  # a router that was ended, by `headgate down`
+    (folder / control.SOCKET).touch()
     assert "http://127.0.0.1:4711" in text_of(told, "status")
 
 
@@ -422,6 +425,25 @@ def test_logs_of_a_run_are_its_steps_in_order_without_secrets(logged: Desk) -> N
     assert "\x1b" not in result.stdout
     assert "== toy-1.train.1" in result.stderr
     assert logged.do("logs", "toy-1", "evaluate").stdout == "scored\n"
+
+
+def test_logs_of_a_run_have_what_was_said_while_its_environment_was_built(logged: Desk) -> None:
+    built = Building(name="e1-python3", since=1.0, seconds=12.0)
+    run = seeds.run(1).model_copy(update={"environments": {built.name: built}})
+    logged.keep(seeds.put("run", run.id, run, revision=1))
+    folder = logged.home / "environments" / LOGS / built.name
+    folder.mkdir(parents=True)
+    (folder / "log").write_text("Downloading torch, with hunter2000\n")
+    assert logged.do("logs", "toy-1", "environment").stdout == "Downloading torch, with ***\n"
+    assert logged.do("logs", "toy-1").stdout.startswith("Downloading torch")
+    (shown,) = json_of(logged, "show", "toy-1")["run"]["environments"]
+    assert (shown["name"], shown["phase"], shown["seconds"]) == ("environment", "succeeded", 12.0)
+
+
+def test_of_a_run_that_built_nothing_that_is_said(logged: Desk) -> None:
+    result = logged.do("logs", "toy-1", "environment")
+    assert result.exit_code == 1
+    assert "built no environment: those that it needs were there" in result.stderr
 
 
 def test_logs_of_an_environment_are_its_servers(logged: Desk) -> None:

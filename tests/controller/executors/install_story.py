@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.wanted import Requirements
 from deployers.confinement import confinement
 from tests.controller.executors.users_story import owners
 
@@ -19,7 +20,9 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
     if found.kind != "users":
         return []
     virtualenvs = Virtualenvs(home / "environments", found)
-    paths = [await virtualenvs.get(text, None) for text in given["wanted"]]
+    paths = [
+        (await virtualenvs.get(Requirements(text), None)).environment for text in given["wanted"]
+    ]
     shutil.rmtree(home / "environments" / ".cache")  # nobody else here may delete it
     return [{"path": str(path), "owners": owners(path.resolve())} for path in paths]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from controller.executors.installing import CannotBuild
-from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.virtualenvs import LOGS, Virtualenvs
+from controller.executors.wanted import Requirements
 from controller.machine.runs.attempt import State
 from deployers.confinement import Confinement
 from tests.contracts.executor import printed, run
@@ -121,32 +122,35 @@ def says(environment: Path, *arguments: str) -> str:
 
 def built(tmp_path: Path) -> list[str]:
     """The environments that stand there, whole or not, without the links that name them."""
-    return [path.name for path in (tmp_path / "environments").iterdir() if not path.is_symlink()]
+    there = (tmp_path / "environments").iterdir()
+    return [path.name for path in there if not path.is_symlink() and path.name != LOGS]
 
 
 async def test_packages_are_installed_once_however_many_ask(
     virtualenvs: Virtualenvs, tmp_path: Path
 ) -> None:
-    text = f"greeting @ {wheel(tmp_path).as_uri()}\n"
-    found = await asyncio.gather(*(virtualenvs.get(text, None) for _ in range(4)))
+    wanted = Requirements(f"greeting @ {wheel(tmp_path).as_uri()}\n")
+    found = await asyncio.gather(*(virtualenvs.get(wanted, None) for _ in range(4)))
     assert len(set(found)) == len(built(tmp_path)) == 1
-    assert says(found[0], "-c", "import greeting") == "greeting 1.0\n"
+    assert says(found[0].environment, "-c", "import greeting") == "greeting 1.0\n"
     # Whoever comes later, even in another controller, finds it.
-    assert Virtualenvs(tmp_path / "environments").ready(text, None) == found[0]
-    assert await Virtualenvs(tmp_path / "environments").get(text, None) == found[0]
+    assert Virtualenvs(tmp_path / "environments").ready(wanted, None) == found[0]
+    assert await Virtualenvs(tmp_path / "environments").get(wanted, None) == found[0]
     assert len(built(tmp_path)) == 1
 
 
 async def test_other_requirements_are_another_environment(
     virtualenvs: Virtualenvs, tmp_path: Path
 ) -> None:
-    first = await virtualenvs.get("", None)
-    second = await virtualenvs.get(f"greeting @ {wheel(tmp_path).as_uri()}", None)
+    first = (await virtualenvs.get(Requirements(""), None)).environment
+    second = (
+        await virtualenvs.get(Requirements(f"greeting @ {wheel(tmp_path).as_uri()}"), None)
+    ).environment
     assert first != second
 
 
 async def test_without_a_wish_it_is_the_controllers_own_python(virtualenvs: Virtualenvs) -> None:
-    path = await virtualenvs.get("", None)
+    path = (await virtualenvs.get(Requirements(""), None)).environment
     assert says(path, "-V").split()[1] == ".".join(map(str, sys.version_info[:3]))
 
 
@@ -155,10 +159,10 @@ async def test_what_cannot_be_installed_is_told_in_the_installers_words_and_leav
 ) -> None:
     text = f"--no-index\n--find-links {tmp_path.as_uri()}\nno-such-package-of-ours==7\n"
     with pytest.raises(CannotBuild, match="no-such-package-of-ours") as failure:
-        await virtualenvs.get(text, None)
+        await virtualenvs.get(Requirements(text), None)
     assert "environment.requirements" in str(failure.value)
     assert built(tmp_path) == []
-    assert virtualenvs.ready(text, None) is None
+    assert virtualenvs.ready(Requirements(text), None) is None
 
 
 async def test_an_attempt_whose_requirements_cannot_be_installed_fails_with_the_reason(
@@ -173,7 +177,7 @@ async def test_an_attempt_whose_requirements_cannot_be_installed_fails_with_the_
     async with site.open() as executor:
         status = await run(executor, bad)
         assert await printed(executor, bad) == ""
-    assert status.state is State.FAILED
+    assert status.state is State.NO_ENVIRONMENT
     assert re.search("installer said: .*no-such-package-of-ours", status.message, re.DOTALL)
 
 
@@ -183,7 +187,7 @@ async def test_what_needs_no_building_is_installed_confined(
 ) -> None:
     folder, requirements = index
     wheel(folder)
-    found = await confined.get(f"{requirements}greeting\n", None)
+    found = (await confined.get(Requirements(f"{requirements}greeting\n"), None)).environment
     assert says(found, "-c", "import greeting") == "greeting 1.0\n"
     (compiled,) = found.glob("lib/*/site-packages/__pycache__/greeting.*.pyc")
     assert compiled.is_file()
@@ -197,7 +201,7 @@ async def test_a_package_that_is_built_reads_no_secret_and_reaches_no_other_envi
     cache = tmp_path / "cache"
     monkeypatch.setenv("UV_CACHE_DIR", str(cache))
     wheel(folder)
-    other = await confined.get(f"{requirements}greeting\n", None)
+    other = (await confined.get(Requirements(f"{requirements}greeting\n"), None)).environment
     (module,) = other.resolve().glob("lib/*/site-packages/greeting.py")
     secret = tmp_path / "secrets.env"
     secret.write_text("TOKEN=hush")
@@ -205,7 +209,7 @@ async def test_a_package_that_is_built_reads_no_secret_and_reaches_no_other_envi
     assert cached, "it was installed by way of the cache"
     source(folder, [str(secret)], [str(each) for each in (module, *cached, folder / "x")])
 
-    found = await confined.get(f"{requirements}nosy\n", None)
+    found = (await confined.get(Requirements(f"{requirements}nosy\n"), None)).environment
 
     assert not (found / "bin" / "ran").exists(), "to compile it, nothing of it was run"
     said = says(found, "-c", "import nosy; print(*nosy.said, sep=chr(10))").splitlines()
@@ -223,7 +227,7 @@ async def test_requirements_that_name_a_file_of_the_controllers_quote_nothing_of
     secret = tmp_path / "secrets.env"
     secret.write_text("TOKEN=hush-hush\n")
     with pytest.raises(CannotBuild) as failure:
-        await confined.get(f"--no-index\n{line.format(secret)}\n", None)
+        await confined.get(Requirements(f"--no-index\n{line.format(secret)}\n"), None)
     assert "hush-hush" not in str(failure.value)
 
 

@@ -9,8 +9,10 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key
-from controller.reports import CommitReport, NotesForge, PolicyApplier
+from controller.reports.by_notes import NotesForge
 from controller.reports.links import Links
+from controller.reports.policies import PolicyApplier
+from controller.reports.protocol import CommitReport
 from controller.secrets import Secrets
 from specs.failures import Ignore
 from tests.controller.git_server import Person, run_git

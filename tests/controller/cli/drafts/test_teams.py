@@ -59,6 +59,7 @@ def test_a_web_application_is_served_with_its_own_paths_and_variable() -> None:
     spec, _, _ = drafted(SCRIPTS, CHURN)
     assert spec.release is not None
     served = spec.release.serve
+    assert served is not None
     assert served.run == "env MODEL_PATH={model} uvicorn app:app --host {host} --port {port}"
     assert (served.ready, served.predict) == ("/health", "/score")
 
@@ -318,3 +319,44 @@ def test_code_that_cannot_be_read_says_nothing(broken: str) -> None:
 )
 def test_a_file_of_another_form_says_nothing(name: str, text: str) -> None:
     drafted({name: text, "train.py": "", "data/a.csv": ""})
+
+
+def test_what_a_folder_shares_with_others_of_its_repository_is_read_from_the_root() -> None:
+    around = {
+        "src/telco/__init__.py": "from telco.core import x",
+        "src/telco/core.py": "import dates",
+        "packages/dates/src/dates/__init__.py": "",
+        "src/unused/__init__.py": "",
+        "requirements.txt": "pandas==2.2.3\n",
+        "data/rows.csv": "",
+    }
+    spec, _, _ = drafted({"train.py": "from telco import core\n"}, around=around)
+    train = spec.steps["train"]
+    assert train.reads == ("train.py", "//src/telco/**", "//packages/dates/src/dates/**")
+    assert train.env == {"PYTHONPATH": "{root}/src:{root}/packages/dates/src"}
+    assert spec.environment.requirements == "//requirements.txt"
+    assert spec.datasets["data"].uri == "//data/*.csv"
+
+
+def test_numbers_that_a_script_writes_itself_are_what_the_gate_asks_for() -> None:
+    files = {
+        "train.py": "",
+        "evaluate.py": """
+            import argparse, json
+            parser = argparse.ArgumentParser()
+            parser.add_argument("--model", required=True)
+            parser.add_argument("--data", required=True)
+            parser.add_argument("--metrics", required=True)
+            args = parser.parse_args()
+            json.dump({"ndcg": 0.9, "val_loss": 0.1}, open(args.metrics, "w"))
+        """,
+        "data/rows.csv": "",
+    }
+    spec, _, loaded = drafted(files)
+    assert spec.gates.model is not None
+    assert str(spec.gates.model.metrics) == "steps.evaluate.metrics"
+    assert [plain(check) for check in spec.gates.model.checks] == [
+        {"metric": "metrics.ndcg", "not_worse_than_baseline_by": 0.01, "better": "higher"},
+        {"metric": "metrics.val_loss", "not_worse_than_baseline_by": 0.01, "better": "lower"},
+    ]
+    assert any("margin" in one.message for one in loaded.problems)

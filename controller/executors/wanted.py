@@ -1,0 +1,211 @@
+"""What an environment is to hold, and how that comes into it."""
+
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.executors.installing import CannotBuild, Installer
+from controller.machine.runs.attempt import Recipe
+from controller.surveys import conda_program
+from specs.digests import digest
+from specs.projects.conda import PROGRAMS
+from specs.projects.packages import readmes
+from specs.projects.paths import below
+from specs.projects.poetry import as_requirements
+
+_ELSEWHERE = re.compile(r"^\s*(-e|-r|-c|--editable|--requirement|--constraint)", re.MULTILINE)
+"""Lines of requirements by which more is read, or built whatever was asked for."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an environment is made."""
+
+    place: Path
+    """Its folder, which is not there yet."""
+    scratch: Path
+    """An empty folder for whatever it takes."""
+    log: Path
+    """What is said meanwhile is added to it."""
+    python: str
+    """The wished version, or the path of the controller's own."""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a requirements file lists."""
+
+    text: str
+
+    @property
+    def name(self) -> str:
+        return name_of_text(self.text)
+
+    async def make(self, installer: Installer, target: Target) -> None:
+        await installer.make(target.place, target.python, target.log)
+        if not self.text.strip():
+            return
+        listed = target.scratch / "requirements.txt"
+        listed.write_text(self.text)
+        alone = _ELSEWHERE.search(self.text) is not None
+        try:
+            await installer.install(target.place, listed, target.scratch, target.log, built=alone)
+        except CannotBuild as failure:
+            raise CannotBuild(
+                "the requirements cannot be installed; mend the file that "
+                f"`environment.requirements` names. {failure}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What the lock of a project says."""
+
+    recipe: Recipe
+    checkout: Path
+    """The commit's files."""
+
+    @property
+    def name(self) -> str:
+        return name_of(self.recipe.digest)
+
+    async def make(self, installer: Installer, target: Target) -> None:
+        project = self.recipe.project
+        try:
+            if project.kind == "conda":
+                await self._conda(installer, target)
+                return
+            await installer.make(target.place, target.python, target.log)
+            listed = await self._listed(installer, target)
+            await installer.install(target.place, listed, target.scratch, target.log)
+        except CannotBuild as failure:
+            raise CannotBuild(
+                f"what {project.lock} says cannot be installed; mend it, or lock again. {failure}"
+            ) from None
+
+    async def _listed(self, installer: Installer, target: Target) -> Path:
+        """What the lock says, as a file that can be installed from."""
+        project, scratch = self.recipe.project, target.scratch
+        top = scratch / "project"
+        _lay_out(self.checkout, top, (project.lock, *project.manifests, *project.archives))
+        lock = top / project.lock
+        if project.kind == "poetry":
+            text = lock.read_text(encoding="utf-8")
+            listed = lock.with_name("requirements.txt")
+            chosen = (self.recipe.groups, self.recipe.extras)
+            folder = lock.parent.resolve().as_uri()
+            listed.write_text(as_requirements(tomllib.loads(text), *chosen, folder))
+            return listed
+        if project.kind == "pylock":
+            return lock
+        # Beside the lock, as it names archives by their way from there.
+        listed = lock.with_name("pylock.toml")
+        await installer.export(top / project.folder, self.chosen, listed, scratch, target.log)
+        return listed
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The groups and extras, without what comes from the repository, as uv is told them."""
+        recipe = self.recipe
+        return (
+            *(f"--group={name}" for name in recipe.groups),
+            *(f"--extra={name}" for name in recipe.extras),
+            *(f"--no-emit-package={one.name}" for one in recipe.project.packages),
+        )
+
+    async def _conda(self, installer: Installer, target: Target) -> None:
+        program = conda_program()
+        if program is None:
+            raise CannotBuild(
+                f"none of {', '.join(PROGRAMS)} is on the controller's PATH: install micromamba"
+            )
+        lock = self.recipe.project.lock
+        _lay_out(self.checkout, target.scratch / "project", (lock,))
+        await installer.conda(program, target.place, target.scratch / "project" / lock, target.log)
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The packages of the repository itself, for the Python of an environment."""
+
+    recipe: Recipe
+    checkout: Path
+    environment: Path
+
+    @property
+    def name(self) -> str:
+        return name_of_packages(self.recipe)
+
+    async def make(self, installer: Installer, target: Target) -> None:
+        top = target.scratch / "packages"
+        folders = []
+        for package in self.recipe.project.packages:
+            manifest = below(package.folder, "pyproject.toml")
+            _lay_out(self.checkout, top, (*package.files, manifest))
+            folders.append(top / package.folder)
+            _describe(top / package.folder)
+        target.place.mkdir()
+        python = self.environment / "bin" / "python"
+        try:
+            await installer.add(python, folders, target.place, target.scratch, target.log)
+        except CannotBuild as failure:
+            names = ", ".join(one.folder or "." for one in self.recipe.project.packages)
+            raise CannotBuild(
+                f"the packages of the repository cannot be built ({names}): of each there is its "
+                f"pyproject.toml and its sources, and nothing else. {failure}"
+            ) from None
+
+
+Wanted = Requirements | Locked | Packages
+
+
+def name_of(full: str) -> str:
+    """The part of a digest that names an environment."""
+    return full[7:31]
+
+
+def name_of_text(requirements: str) -> str:
+    """The name of an environment of requirements."""
+    return name_of(digest({"requirements": requirements}))
+
+
+def name_of_packages(recipe: Recipe) -> str:
+    """The name of what the packages of a project are installed in."""
+    return name_of(digest([recipe.digest, recipe.packages]))
+
+
+def names_of(recipe: Recipe) -> Collection[str]:
+    """The names of all that is built for a project."""
+    return (name_of(recipe.digest), name_of_packages(recipe))
+
+
+def _lay_out(checkout: Path, top: Path, files: Iterable[str]) -> None:
+    """Copy these, where they are: nothing else of the commit is there to be read. A link is what
+    it leads to, as in its digest, and nothing if that is outside."""
+    whole = checkout.resolve()
+    for file in files:
+        source, copy = (checkout / file).resolve(), top / file
+        if not source.is_relative_to(whole):
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, symlinks=True)
+            for folder, _, _ in os.walk(copy):
+                Path(folder).chmod(0o755)  # a build may write beside the sources
+        elif source.is_file():
+            copy.write_bytes(source.read_bytes())
+
+
+def _describe(folder: Path) -> None:
+    """Give a package the files with its description, empty: what it installs is the same."""
+    manifest = folder / "pyproject.toml"
+    named = (
+        readmes(tomllib.loads(manifest.read_text(encoding="utf-8"))) if manifest.exists() else ()
+    )
+    for name in named:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()

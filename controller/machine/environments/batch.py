@@ -1,0 +1,154 @@
+"""PURE. Batch releases: when the command runs, for which version, and who hears of its end.
+
+In staging it is the test of a rollout: it has to end with 0. In production it runs for the version
+that the environments branch names, each time that becomes another, and by its schedule. A failure
+there takes nothing back: the version passed staging, and data or a table may be to blame. It is
+told, and `headgate retry` runs it again.
+"""
+
+from controller.machine import batch_incidents
+from controller.machine.actions import CancelAttempt, StartBatch
+from controller.machine.environments.alerts import over, tell
+from controller.machine.environments.environment import Environment, Observed, Out, moved
+from controller.machine.environments.job import BATCH, Job, command_of
+from controller.machine.environments.rollout import Rollout
+from controller.machine.incidents import ended
+from controller.machine.pipelines.version import Ref
+from controller.machine.runs.attempt import State
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+BLAMELESS = (State.LOST, State.DATA_CHANGED)
+"""What ends an attempt and says nothing of the command."""
+MOST_TRIES = 3
+
+
+def look(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+    """Stop a job that nobody wants; start one that is due."""
+    job, stable = env.job, env.stable
+    if job is not None and job.open and not _is_wanted(env, job):
+        out.actions.append(CancelAttempt(attempt=job.id))
+        said = f"{job.version} is not what {env.name} points to any more"
+        env = _with(env, job.model_copy(update={"ended": now, "failed": said}))
+        job = env.job
+    version = observed.versions.get(stable.version) if stable is not None else None
+    if env.name != "production" or not env.points or stable is None or version is None:
+        return env
+    if not command_of(version.spec) or (job is not None and job.open):
+        return env
+    if job is None or job.version != stable:
+        return start(env, stable, f"{env.name} points to {stable}", out, now)
+    if observed.due is not None and observed.due > job.asked:
+        return start(env, stable, "its schedule", out, now)
+    return env
+
+
+def try_out(env: Environment, rollout: Rollout, out: Out, now: float) -> Environment:
+    """Run the command as the test of a rollout, and let its end be the report."""
+    job = env.job
+    if rollout.smoke_asked is None:
+        env = start(env, rollout.version, "it is tried in staging", out, now, rollout.id)
+        return moved(env, rollout, smoke_asked=now)
+    if job is None or job.rollout != rollout.id or job.open:
+        return env
+    return moved(env, rollout, smoke=_report(job))
+
+
+def again(env: Environment, why: str, out: Out, now: float) -> Environment:
+    """Run a job that failed once more."""
+    assert env.job is not None
+    return start(env, env.job.version, why, out, now)
+
+
+def has_failed(env: Environment) -> bool:
+    """Whether the job of what production points to failed, so that it can be tried again."""
+    job = env.job
+    return job is not None and job.failed is not None and env.points and job.version == env.stable
+
+
+def start(
+    env: Environment,
+    version: Ref,
+    why: str,
+    out: Out,
+    now: float,
+    rollout: str = "",
+    tries: int = 1,
+) -> Environment:
+    """Owe the start of a job."""
+    number = env.jobs + 1
+    job = Job(
+        id=f"{env.pipeline}-{env.name}.{BATCH}.{number}",
+        version=version,
+        why=why,
+        asked=now,
+        rollout=rollout,
+        tries=tries,
+    )
+    out.actions.append(
+        StartBatch(pipeline=env.pipeline, environment=env.name, version=version.version, job=job.id)
+    )
+    return env.model_copy(update={"job": job, "jobs": number})
+
+
+def cannot_start(
+    env: Environment, job: str, why: str, observed: Observed, out: Out, now: float
+) -> Environment:
+    """Something around the command keeps it from starting: a secret, a dataset."""
+    if env.job is None or env.job.id != job or not env.job.open:
+        return env
+    failed = env.job.model_copy(update={"ended": now, "failed": why})
+    return _tell(_with(env, failed), failed, observed, out)
+
+
+def _is_wanted(env: Environment, job: Job) -> bool:
+    if job.rollout:
+        return env.rollout is not None and env.rollout.id == job.rollout
+    return env.points and env.stable == job.version
+
+
+def heed_end(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+    """Take in how the job ended."""
+    job, seen = env.job, observed.job
+    if job is None or not job.open or seen is None or not seen.status.state.ended:
+        return env
+    status = seen.status
+    if status.state in BLAMELESS and job.tries < MOST_TRIES:
+        why = f"{job.why}; the last attempt ended for no fault of its own: {status.message}"
+        return start(env, job.version, why, out, now, job.rollout, job.tries + 1)
+    failed = None
+    if status.state is not State.SUCCEEDED:
+        failed = status.message or f"it {status.state.value.replace('_', ' ')}"
+    elif seen.uncollected is not None:
+        failed = seen.uncollected
+    job = job.model_copy(update={"ended": now, "failed": failed, "outputs": seen.outputs or {}})
+    return _tell(_with(env, job), job, observed, out)
+
+
+def _tell(env: Environment, job: Job, observed: Observed, out: Out) -> Environment:
+    """Of production's: in staging the rollout tells."""
+    version = observed.versions.get(job.version.version)
+    if job.rollout or env.name != "production":
+        return env
+    if job.failed is None:
+        return over(env, version, BATCH, ended(env.pipeline, env.name, job.version), out)
+    former = env.former[0] if env.former else None
+    incident = batch_incidents.failed(env.pipeline, env.name, job.version, job.failed, former)
+    return tell(env, version, "stuck", BATCH, incident, out)
+
+
+def _report(job: Job) -> Report:
+    check = Check(
+        name="batch command",
+        verdict=Verdict.PASS if job.failed is None else Verdict.FAIL,
+        message="It ended with 0." if job.failed is None else job.failed,
+        observed="ended with 0" if job.failed is None else "failed",
+        limit="ends with 0",
+        n=1,
+        next_step=None if job.failed is None else f"`headgate logs {job.id.partition('.')[0]}`",
+    )
+    return Report(gate="smoke", subject=str(job.version), checks=(check,))
+
+
+def _with(env: Environment, job: Job) -> Environment:
+    return env.model_copy(update={"job": job})

@@ -1,0 +1,126 @@
+"""PURE. A job: one run of a release's batch command, for one version in one environment."""
+
+from collections.abc import Mapping
+
+from controller.machine.core import Key, Value
+from controller.machine.pipelines.version import ModelVersion, Ref
+from controller.machine.runs.attempt import Attempt, Input, Status
+from controller.machine.runs.nodes import image_of, serve_params, serve_reads
+from specs.model import Pipeline as Spec
+
+BATCH = "batch"
+"""What the step of an attempt is called whose command is the batch."""
+
+
+class Job(Value):
+    """The facts of a job."""
+
+    id: str
+    """Of its attempt."""
+    version: Ref
+    why: str
+    asked: float
+    """In seconds since the epoch."""
+    rollout: str = ""
+    """In staging: the rollout that waits for it."""
+    tries: int = 1
+    """How many attempts it took: one that ended for no fault of its own is made again."""
+    attempt: Attempt | None = None
+    """What was started; None until that is heard."""
+    ended: float | None = None
+    failed: str | None = None
+    """Why it is no success; None where it is one, or goes on."""
+    outputs: Mapping[str, str] = {}
+    """Digests of what it wrote, by output name."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it goes on."""
+        return self.ended is None
+
+
+class Seen(Value):
+    """What is known of a job's attempt."""
+
+    status: Status
+    outputs: Mapping[str, str] | None = None
+    uncollected: str | None = None
+    """Why there are no outputs though it succeeded."""
+
+
+def is_batch(spec: Spec) -> bool:
+    """Whether a release of the spec has no server."""
+    return spec.release is not None and spec.release.batch is not None
+
+
+def command_of(spec: Spec) -> str:
+    """The batch command; empty for a server, and for a pointer alone."""
+    return spec.release.run if spec.release is not None and is_batch(spec) else ""
+
+
+def owner_of(attempt: str) -> Key:
+    """Whose an attempt is, by its id: a run's, or an environment's, whose job it is."""
+    owner, _, rest = attempt.partition(".")
+    pipeline, _, name = owner.rpartition("-")
+    if rest.startswith(f"{BATCH}.") and name in ("staging", "production"):
+        return Key("environment", f"{pipeline}/{name}")
+    return Key("run", owner)
+
+
+def attempt_of(
+    version: ModelVersion, environment: str, job: str, datasets: Mapping[str, str]
+) -> Attempt:
+    """The attempt at the version's batch, with each dataset that it reads as of a digest."""
+    spec, source = version.spec, version.source
+    assert spec.release is not None
+    assert spec.release.batch is not None
+    assert spec.model is not None
+    batch, made = spec.release.batch, spec.steps[spec.model.step]
+    model = made.outputs[spec.model.output].rpartition("/")[2]
+    image, build = image_of(spec, source, None)
+    contained = image is not None or build is not None
+    inputs = {
+        local: Input(
+            kind="dataset",
+            digest=datasets[of.dataset],
+            name=of.dataset,
+            uri=spec.datasets[of.dataset].uri,
+        )
+        for local, of in batch.inputs.items()
+    }
+
+    # To the executor it is a step; what is given its own name here are inputs and texts there.
+    def told(text: str) -> str:
+        return text.replace("{model}", "{inputs.model}").replace("{environment}", environment)
+
+    resources = spec.environment.resources
+    return Attempt(
+        id=job,
+        run=job.partition(".")[0],
+        node=BATCH,
+        pipeline=version.pipeline,
+        branch=version.branch,
+        trusted=True,
+        command=told(spec.release.run),
+        repository=source.repository,
+        commit=source.commit,
+        folder=source.folder,
+        files=tuple(serve_reads(spec, source)),
+        inputs={**inputs, "model": Input(kind="artifact", digest=version.model, name=model)},
+        outputs=dict(batch.outputs),
+        params=serve_params(spec),
+        env={
+            "HEADGATE_ENVIRONMENT": environment,
+            **{name: told(value) for name, value in batch.env.items()},
+        },
+        secrets=batch.secrets,
+        requirements=spec.environment.requirements,
+        python=spec.environment.python,
+        executor="docker" if contained else "local",
+        image=image,
+        build=build,
+        network=batch.network and contained,
+        cpu=resources.cpu,
+        memory=resources.memory,
+        timeout=batch.timeout.total_seconds(),
+    )

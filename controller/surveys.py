@@ -1,0 +1,89 @@
+"""Looks at the environment that a spec asks for, in a commit or in a work tree."""
+
+import platform
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+from specs.lint_environment import with_environment
+from specs.load import Loaded
+from specs.projects.conda import PROGRAMS
+from specs.projects.survey import MOST_BYTES, Asked, Survey, survey
+from specs.projects.values import Trouble
+
+_NO_CONDA: Final = Trouble(
+    "project",
+    "no-program",
+    f"an environment.yml is made by {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}, and none of them "
+    "is on PATH here: install micromamba where the controller runs",
+    is_error=False,
+    elsewhere=True,
+)
+
+
+class Look:
+    """Asks for the files that it needs, a few at a time, until nothing is lacking.
+
+    `for path in look.wanted(): look.give(path, content)`, again and again, and then `end`.
+    """
+
+    def __init__(self, loaded: Loaded, folder: str, files: Collection[str]) -> None:
+        """`folder` is the spec's in the repository, of which `files` are all."""
+        self._loaded = loaded
+        self._folder = folder
+        self._files = files
+        self._texts: dict[str, str | None] = {}
+        self._found = Survey()
+
+    def wanted(self) -> frozenset[str]:
+        """The files to be read next; empty at the end. Blocking: a lock may be long."""
+        pipeline = self._loaded.sketch
+        if pipeline is None:
+            return frozenset()
+        self._found = survey(
+            Asked(
+                pipeline.environment,
+                self._folder,
+                self._files,
+                self._texts,
+                platform.python_version(),
+            )
+        )
+        return self._found.wanted
+
+    def give(self, path: str, content: bytes | None) -> None:
+        """What a file holds; None for one that cannot be read."""
+        try:
+            is_small = content is not None and len(content) <= MOST_BYTES
+            self._texts[path] = content.decode() if content is not None and is_small else None
+        except UnicodeDecodeError:
+            self._texts[path] = None
+
+    def end(self) -> tuple[Loaded, Survey]:
+        """The spec with what is wrong with its environment, and what was found."""
+        found = self._found
+        if found.project is not None and found.project.kind == "conda" and conda_program() is None:
+            found = found._replace(troubles=(*found.troubles, _NO_CONDA))
+        return with_environment(self._loaded, found), found
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """What was read."""
+        yield from ((path, text) for path, text in self._texts.items() if text is not None)
+
+
+def surveyed(
+    loaded: Loaded, folder: str, files: Collection[str], read: Callable[[str], bytes | None]
+) -> tuple[Loaded, Survey]:
+    """Look at the environment of a spec, reading files of the repository by `read`."""
+    look = Look(loaded, folder, files)
+    while wanted := look.wanted():
+        for path in wanted:
+            look.give(path, read(path))
+    return look.end()
+
+
+def conda_program() -> Path | None:
+    """What makes environments of conda here, if anything does."""
+    found = filter(None, map(shutil.which, PROGRAMS))
+    return next((Path(each) for each in found), None)

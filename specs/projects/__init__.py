@@ -1,0 +1,1 @@
+"""What a commit says of the environment that its steps run in: requirements, projects, locks."""

@@ -1,0 +1,112 @@
+"""PURE. What a requirements file leaves open, line by line."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from specs.projects.paths import bare, has_credentials
+from specs.tree import conflict, conflict_message
+
+MOST_LINES: Final = 10
+"""That are told one by one."""
+_OPTION: Final = re.compile(r"(-[a-z]|--[a-z-]+)[ =]*(.*)")
+_INCLUDES: Final = ("-r", "--requirement", "-c", "--constraint")
+_INDEXES: Final = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
+
+
+class Line(NamedTuple):
+    """What is wrong with a line, from 1."""
+
+    number: int
+    message: str
+    is_error: bool = False
+    code: str = "unpinned"
+
+
+def faults(text: str, file: str) -> Iterator[Line]:
+    """What is wrong, in order: what cannot be built of this file alone, and what is not pinned."""
+    if (message := conflict_message(text)) is not None:
+        start, _ = conflict(text) or (0, 0)
+        yield Line(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
+        return
+    told = 0
+    for number, line in _lines(text):
+        fault = _option(number, line) if line.startswith("-") else _loose(number, line, file)
+        if fault is None:
+            continue
+        told += not fault.is_error
+        if fault.is_error or told <= MOST_LINES:
+            yield fault
+    if told > MOST_LINES:
+        yield Line(1, f"{told - MOST_LINES} more lines of {file} are not pinned")
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines as pip reads them, each with the number of its first."""
+    begun, whole = 0, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        begun = begun or number
+        whole += re.sub(r"(^|\s)#.*", "", line)
+        if whole.endswith("\\"):
+            whole = whole[:-1] + " "
+            continue
+        if whole.strip():
+            yield begun, whole.strip()
+        begun, whole = 0, ""
+    if whole.strip():
+        yield begun, whole.strip()
+
+
+def _option(number: int, line: str) -> Line | None:
+    match = _OPTION.match(line)
+    name, value = (match[1], match[2]) if match else ("", "")
+    if name in ("-e", "--editable"):
+        if "://" not in value:
+            return Line(
+                number,
+                f"`{line}` is a folder, and the environment is built from this file alone: "
+                "`environment: {project: .}` installs the packages of a repository",
+                is_error=not value.startswith("/"),
+                code="outside" if not value.startswith("/") else "unpinned",
+            )
+        return Line(number, f"`-e {bare(value)}` is not pinned by a hash: what is there may change")
+    if name in _INCLUDES and "://" not in value and not value.startswith("/"):
+        message = f"`{line}` names another file, and the environment is built from this one alone: "
+        return Line(number, message + "put its lines here", is_error=True, code="outside")
+    if name in _INDEXES and has_credentials(value):
+        return Line(
+            number,
+            f"the address {bare(value)} holds a password or a token in the repository: revoke it "
+            "and take it out; with UV_INDEX in the controller's own environment it opens an index",
+            is_error=True,
+            code="credentials",
+        )
+    return None
+
+
+def _loose(number: int, line: str, file: str) -> Line | None:
+    plain, hashed, _ = line.partition("--hash")
+    if hashed:
+        return None
+    try:
+        one = Requirement(plain.partition(" --")[0].strip())
+    except InvalidRequirement:
+        if "://" in plain:
+            return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
+        return None
+    if one.url is not None:
+        if "#sha256=" in one.url or re.search(r"@[0-9a-f]{40}($|#)", one.url):
+            return None
+        message = f"{one.name} comes from {bare(one.url)} without a hash: what is there may change"
+        return Line(number, message)
+    exact = [each for each in one.specifier if each.operator in ("==", "===")]
+    if any("*" not in each.version for each in exact):
+        return None
+    source = file.rpartition("/")[2].removesuffix(".txt")
+    return Line(
+        number,
+        f"{one.name} is not pinned: a later build of the same file may differ; name it in "
+        f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
+    )

@@ -1,0 +1,38 @@
+"""PURE. Paths of a repository, and addresses."""
+
+import posixpath
+from urllib.parse import urlsplit
+
+
+def joined(folder: str, path: str) -> str | None:
+    """`path` from `folder` of the repository, `` for its root; None if it leads out of it."""
+    if path.startswith("/") or "\\" in path or ":" in path:
+        return None
+    found = posixpath.normpath(posixpath.join(folder, path))
+    if found == ".." or found.startswith("../"):
+        return None
+    return "" if found == "." else found
+
+
+def below(folder: str, name: str) -> str:
+    """The path of a file in a folder of the repository."""
+    return f"{folder}/{name}" if folder else name
+
+
+def has_credentials(address: str) -> bool:
+    """Whether an address holds a password or a token; `${NAME}` in its place is none."""
+    try:
+        parts = urlsplit(address.removeprefix("git+"))
+    except ValueError:
+        return False
+    if parts.password is not None:
+        return not parts.password.startswith("${")
+    # A token alone stands where the user does; `git@` is nobody's secret.
+    return parts.scheme in ("http", "https") and bool(parts.username) and parts.username != "git"
+
+
+def bare(address: str) -> str:
+    """The address without its credentials, for messages."""
+    scheme, found, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"

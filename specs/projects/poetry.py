@@ -1,0 +1,145 @@
+"""PURE. What a poetry.lock says of a project, and that as a requirements file."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from packaging.utils import canonicalize_name
+
+from specs.projects.found import Found, group, requirements
+
+READABLE: Final = re.compile(r"2\.[1-9]\d*")
+"""The versions of the format that say of each package which groups it is in."""
+_EXTRA: Final = re.compile(r"extra\s*==\s*[\"']([^\"']*)[\"']")
+_ALWAYS, _NEVER = 'python_version >= "0"', 'python_version < "0"'
+
+Entry = Mapping[str, Any]
+
+
+def read_poetry(
+    lock: Entry, manifest: Entry, groups: Sequence[str], extras: Sequence[str], found: Found
+) -> None:
+    """Take in the lock, which lies beside the pyproject.toml `manifest`."""
+    version = str(lock.get("metadata", {}).get("lock-version"))
+    if READABLE.fullmatch(version) is None:
+        found.wrong(
+            f"{found.lock} has version {version} of the format, and 2.1 is read: `poetry lock` of "
+            "Poetry 2 writes that",
+            code="lock-version",
+        )
+        return
+    own = manifest.get("tool", {}).get("poetry", {})
+    known = {*manifest.get("dependency-groups", {}), *own.get("group", {})}
+    found.unknown("groups", groups, known)
+    optional = manifest.get("project", {}).get("optional-dependencies", {})
+    found.unknown("extras", extras, {*optional, *own.get("extras", {})})
+    found.stale(_lacks(lock, manifest, groups), "poetry lock")
+    for package in chosen(lock, groups):
+        _source(package, found)
+    has_code = own.get("package-mode", True) and ("build-system" in manifest)
+    if has_code:
+        found.local("the project", ".", folder=True)
+
+
+def chosen(lock: Entry, groups: Sequence[str]) -> Iterator[Entry]:
+    """The packages of the main group and of these."""
+    wanted = {"main", *map(canonicalize_name, groups)}
+    for package in lock.get("package", []):
+        if wanted & {canonicalize_name(each) for each in package.get("groups", ("main",))}:
+            yield package
+
+
+def as_requirements(
+    lock: Entry, groups: Sequence[str], extras: Sequence[str], folder: str = ""
+) -> str:
+    """Each package of the lock in one line, pinned, with its marker and hashes; without those of
+    the repository. `folder` is the address of the lock's, where archives are."""
+    lines: list[str] = []
+    indexes: dict[str, None] = {}
+    public = False
+    wanted = {"main", *map(canonicalize_name, groups)}
+    for package in chosen(lock, groups):
+        source = package.get("source", {})
+        kind = source.get("type")
+        if kind == "directory":
+            continue
+        if kind == "legacy":
+            indexes[str(source["url"])] = None
+        public = public or kind is None
+        marker = _marker(package, wanted, {canonicalize_name(each) for each in extras})
+        hashes = [f"--hash={file['hash']}" for file in package.get("files", ()) if file.get("hash")]
+        lines.append(
+            " ".join([_named(package, folder), *([f"; {marker}"] if marker else []), *hashes])
+        )
+    options = [f"--extra-index-url {url}" for url in indexes]
+    if options and not public:
+        options[0] = options[0].replace("--extra-index-url", "--index-url")
+    return "".join(f"{line}\n" for line in [*options, *lines])
+
+
+def _named(package: Entry, folder: str) -> str:
+    name, source = package["name"], package.get("source", {})
+    match source.get("type"):
+        case "git":
+            inside = f"#subdirectory={source['subdirectory']}" if "subdirectory" in source else ""
+            return f"{name} @ git+{source['url']}@{source['resolved_reference']}{inside}"
+        case "url":
+            return f"{name} @ {source['url']}"
+        case "file":
+            return f"{name} @ {folder}/{source['url']}"
+    return f"{name}=={package['version']}"
+
+
+def _marker(package: Entry, groups: set[str], extras: set[str]) -> str:
+    """When it is installed, with the extras that are wanted and not answered."""
+    markers = package.get("markers", "")
+    if isinstance(markers, Mapping):  # one for each group; in one of them without, it always is
+        asked = groups & {canonicalize_name(each) for each in package.get("groups", ())}
+        each = [markers.get(name, "") for name in sorted(asked)]
+        markers = " or ".join(f"({one})" for one in each) if all(each) else ""
+
+    def answer(match: re.Match[str]) -> str:
+        return _ALWAYS if canonicalize_name(match[1]) in extras else _NEVER
+
+    return _EXTRA.sub(answer, markers)
+
+
+def _lacks(lock: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]:
+    """What is asked for and not locked, or at no version that was asked for."""
+    locked: dict[str, list[Entry]] = {}
+    for package in lock.get("package", []):
+        locked.setdefault(canonicalize_name(str(package.get("name"))), []).append(package)
+    asked = requirements(manifest.get("project", {}).get("dependencies"))
+    for more in manifest.get("project", {}).get("optional-dependencies", {}).values():
+        asked |= requirements(more)
+    for name in groups:
+        asked |= requirements(group(manifest, name))
+    for text, one in asked.items():
+        versions = [str(each["version"]) for each in locked.get(canonicalize_name(one.name), ())]
+        if not any(one.specifier.contains(each, prereleases=True) for each in versions):
+            yield text
+    own = manifest.get("tool", {}).get("poetry", {})
+    tables = [own, *(own.get("group", {}).get(name, {}) for name in groups)]
+    names = (name for table in tables for name in table.get("dependencies", {}))
+    yield from (n for n in names if n != "python" and canonicalize_name(n) not in locked)
+
+
+def _source(package: Entry, found: Found) -> None:
+    source, name = package.get("source", {}), str(package.get("name"))
+    address = str(source.get("url", ""))
+    match source.get("type"):
+        case "directory":
+            found.local(name, address, folder=True)
+        case "file":
+            found.local(name, address, folder=False)
+        case "legacy":
+            found.index(address)
+        case "git":
+            found.remote(name, address, hashed=bool(source.get("resolved_reference")))
+            found.warn(
+                f"{name} comes from git: the controller needs git, has to reach that repository, "
+                "and builds it"
+            )
+        case "url":
+            hashed = any("hash" in file for file in package.get("files", ()))
+            found.remote(name, address, hashed=hashed)

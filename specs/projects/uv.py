@@ -1,0 +1,163 @@
+"""PURE. What a uv.lock says of a project: its local packages, and what is wrong."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from specs.projects.found import Found, group, requirements
+from specs.projects.paths import joined
+
+READABLE: Final = 1
+"""The version of the format; its revisions only add to it."""
+_SOURCED: Final = frozenset(("git", "url", "path", "directory", "editable", "virtual"))
+
+Entry = Mapping[str, Any]
+_Said = tuple[str, frozenset[str], SpecifierSet | None]
+
+
+def read_uv(
+    lock: Entry,
+    manifest: Entry,
+    place: str,
+    groups: Sequence[str],
+    extras: Sequence[str],
+    found: Found,
+) -> None:
+    """Take in the lock. `manifest` is the pyproject.toml of the project at `place`."""
+    if lock.get("version") != READABLE:
+        found.wrong(
+            f"{found.lock} has version {lock.get('version')} of the format, and version {READABLE} "
+            "is read: lock it with another uv",
+            code="lock-version",
+        )
+        return
+    packages: list[Entry] = lock.get("package", [])
+    root = next((each for each in packages if _folder(each, found.at) == place), None)
+    if root is None:
+        found.wrong(
+            f"{found.lock} knows no project at {place or 'the top of the repository'}: run "
+            "`uv lock` there and commit what it writes",
+            code="stale-lock",
+        )
+        return
+    project = manifest.get("project", {})
+    has_groups = manifest.get("dependency-groups", {})
+    has_extras = project.get("optional-dependencies", {})
+    found.unknown("groups", groups, has_groups)
+    found.unknown("extras", extras, has_extras)
+    found.stale(_lacks(root, manifest, groups), "uv lock")
+    for package in _reached(root, packages, groups, extras):
+        _source(package, found)
+
+
+def _lacks(root: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]:
+    """What the project asks for and the lock does not say that it did, or the reverse."""
+    project, said = manifest.get("project", {}), root.get("metadata", {})
+    if "dependencies" not in project.get("dynamic", ()):
+        asked = list(requirements(project.get("dependencies")).values())
+        for more in project.get("optional-dependencies", {}).values():
+            asked += requirements(more).values()
+        yield from _differing(asked, said.get("requires-dist", []))
+    locked = {canonicalize_name(k): v for k, v in said.get("requires-dev", {}).items()}
+    for name in groups:
+        asked = list(requirements(group(manifest, name)).values())
+        yield from _differing(asked, locked.get(canonicalize_name(name), []))
+
+
+def _differing(asked: Sequence[Requirement], locked: Sequence[Entry]) -> Iterator[str]:
+    # By git, url or path, the lock does not repeat what was said of the version.
+    free = {str(each["name"]) for each in locked if _SOURCED & each.keys()}
+    wants = {_asked(each, free): str(each) for each in asked}
+    has = {_locked(each): str(each["name"]) for each in locked}
+    yield from (wants[one] for one in wants.keys() - has.keys())
+    lost = (has[one] for one in has.keys() - wants.keys())
+    yield from (name for name in lost if name not in {one[0] for one in wants})
+
+
+def _asked(one: Requirement, free: set[str]) -> _Said:
+    name = canonicalize_name(one.name)
+    plain = name in free or one.url is not None or not one.specifier
+    return name, frozenset(map(canonicalize_name, one.extras)), None if plain else one.specifier
+
+
+def _locked(entry: Entry) -> _Said:
+    try:
+        specifier = SpecifierSet(str(entry.get("specifier", "")))
+    except InvalidSpecifier:
+        specifier = SpecifierSet()
+    plain = bool(_SOURCED & entry.keys()) or not specifier
+    return str(entry["name"]), frozenset(entry.get("extras", ())), None if plain else specifier
+
+
+def _reached(
+    root: Entry, packages: Sequence[Entry], groups: Sequence[str], extras: Sequence[str]
+) -> Iterator[Entry]:
+    """The packages that are installed on some machine: the root, and all that it needs."""
+    by_name: dict[str, list[Entry]] = {}
+    for each in packages:
+        by_name.setdefault(str(each.get("name")), []).append(each)
+    dev = {canonicalize_name(k): v for k, v in root.get("dev-dependencies", {}).items()}
+    waiting = [(root, "")]
+    waiting += [(root, canonicalize_name(extra)) for extra in extras]
+    waiting += _needed((d for g in groups for d in dev.get(canonicalize_name(g), ())), by_name)
+    seen: set[tuple[int, str]] = set()
+    while waiting:
+        package, extra = waiting.pop()
+        if (id(package), extra) in seen:
+            continue
+        if not any(one == id(package) for one, _ in seen):
+            yield package
+        seen.add((id(package), extra))
+        more = package.get("optional-dependencies", {}).get(extra, ()) if extra else ()
+        waiting += _needed([*package.get("dependencies", ()), *more], by_name)
+
+
+def _needed(
+    entries: Sequence[Entry] | Iterator[Entry], by_name: Mapping[str, list[Entry]]
+) -> list[tuple[Entry, str]]:
+    found = []
+    for entry in entries:
+        for package in by_name.get(str(entry.get("name")), ()):
+            if entry.get("version") in (None, package.get("version")):
+                found += [(package, extra) for extra in ("", *entry.get("extra", ()))]
+    return found
+
+
+def _folder(package: Entry, at: str) -> str | None:
+    source = package.get("source", {})
+    for kind in ("virtual", "editable", "directory"):
+        if kind in source:
+            return joined(at, str(source[kind]))
+    return None
+
+
+def _source(package: Entry, found: Found) -> None:
+    source, name = package.get("source", {}), str(package.get("name"))
+    for kind in ("editable", "directory"):
+        if kind in source:
+            found.local(name, str(source[kind]), folder=True)
+    if "path" in source:
+        found.local(name, str(source["path"]), folder=False)
+    if "registry" in source:
+        _registry(name, str(source["registry"]), package, found)
+    if "git" in source:
+        found.remote(name, str(source["git"]), hashed="#" in str(source["git"]))
+        found.warn(
+            f"{name} comes from git: the controller needs git, has to reach that repository, and "
+            "builds it"
+        )
+    if "url" in source:
+        files = [*package.get("wheels", ()), package.get("sdist", {})]
+        found.remote(name, str(source["url"]), hashed=any("hash" in each for each in files))
+
+
+def _registry(name: str, registry: str, package: Entry, found: Found) -> None:
+    if "://" in registry:
+        found.index(registry)
+        return
+    for file in [*package.get("wheels", ()), package.get("sdist", {})]:
+        if "path" in file:
+            found.local(name, f"{registry}/{file['path']}", folder=False)

@@ -1,0 +1,250 @@
+"""Batch releases: what is run when, what becomes of its end, and who hears of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from controller.machine.actions import CancelAttempt, Deploy, StartBatch
+from controller.machine.core import Action, Message
+from controller.machine.environments.environment import Observed
+from controller.machine.environments.job import Job, Seen, attempt_of, owner_of
+from controller.machine.runs.attempt import State, Status
+from specs.digests import digest
+from tests.controller.machine.kit import version
+from tests.controller.machine.site import Site
+
+DATA = {"numbers": digest("numbers")}
+BATCH = {
+    "run": "score {model} {inputs.numbers} {outputs.scores}",
+    "inputs": {"numbers": "datasets.numbers"},
+    "outputs": {"scores": "scores.csv"},
+}
+HOW: tuple[tuple[str, Any], ...] = (
+    ("release.serve", None),
+    ("release.staging", None),
+    ("release.production", None),
+    ("release.batch", BATCH),
+)
+
+
+@dataclass
+class Batches(Site):
+    """A site whose releases are batches."""
+
+    ends: dict[int, State | None] = field(default_factory=dict)
+    """How the command ends, by version; None: it goes on. It succeeds where nothing is said."""
+    cannot_start: str = ""
+    started: list[StartBatch] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    due: float | None = None
+
+    def observe(self) -> Observed:
+        env = self.state
+        seen = self._seen(env.job) if env and env.job and env.job.open else None
+        return super().observe().model_copy(update={"job": seen, "due": self.due})
+
+    def _seen(self, job: Job) -> Seen | None:
+        end = self.ends.get(job.version.version, State.SUCCEEDED)
+        if job.attempt is None:
+            return None
+        if end is None:
+            return Seen(status=Status(state=State.RUNNING))
+        outputs = {"scores": digest(job.id)} if end is State.SUCCEEDED else None
+        message = "" if end is State.SUCCEEDED else "exit code 1: the table is away"
+        return Seen(status=Status(state=end, message=message), outputs=outputs)
+
+    def _effect(self, action: Action) -> list[Message] | None:
+        if isinstance(action, StartBatch):
+            if self.cannot_start:
+                return [self._failed(action, self.cannot_start)]
+            self.started.append(action)
+            attempt = attempt_of(self.versions[action.version], self.name, action.job, DATA)
+            body = {"job": action.job, "attempt": attempt.plain()}
+            id_ = f"started/{action.job}"
+            return [Message(to=self.key, id=id_, type="batch_started", body=body)]
+        if isinstance(action, CancelAttempt):
+            self.cancelled.append(action.attempt)
+        return super()._effect(action)
+
+
+def site(**more: Any) -> Batches:
+    how = more.pop("how", HOW)
+    return Batches({n: version(n, *how) for n in range(1, 4)}, **more)
+
+
+def released(one: Batches, *numbers: int) -> Batches:
+    for number in numbers:
+        one.release(number)
+        one.run(8)
+        assert one.serves == number
+    return one
+
+
+def runs(one: Batches) -> list[int]:
+    """For which versions the command was run."""
+    return [each.version for each in one.started]
+
+
+def test_production_points_first_and_then_the_command_runs_once() -> None:
+    one = released(site(), 1)
+    one.run(10)
+    assert runs(one) == [1]
+    job = one.env.job
+    assert job is not None
+    assert job.attempt is not None
+    assert job.attempt.command == "score {inputs.model} {inputs.numbers} {outputs.scores}"
+    assert job.attempt.env == {"HEADGATE_ENVIRONMENT": "production"}
+    assert job.attempt.inputs["model"].digest == one.versions[1].model
+    assert job.outputs == {"scores": digest(job.id)}
+
+
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_no_server_is_ever_asked_for(name: str) -> None:
+    one = released(site(name=name), 1, 2)
+    one.say("rollback", by="ada")
+    one.run(8)
+    assert not any(isinstance(action, Deploy) for action in one.deploys)
+    assert one.deployed is None
+    assert one.env.points
+
+
+def test_in_staging_the_command_has_to_end_well_before_the_release_goes_on() -> None:
+    one = site(name="staging", ends={2: State.FAILED})
+    released(one, 1)
+    one.release(2)
+    one.run(8)
+    assert one.serves == 1
+    assert runs(one) == [1, 2]
+    assert [m.body["version"] for m in one.sent if m.type == "release"] == [1]
+    told = next(n for n in one.told if n.event == "gate_failed")
+    assert "The batch command failed: exit code 1: the table is away" in told.incident.what
+    assert told.incident.points
+
+
+def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again() -> None:
+    one = site(ends={1: State.FAILED})
+    released(one, 1)
+    alert = "mean/production/stuck/batch"
+    assert alert in one.alerts("firing")
+    assert one.serves == 1
+    assert one.env.quarantine == ()
+    one.ends = {}
+    one.say("retry", by="ada")
+    one.run(4)
+    assert runs(one) == [1, 1]
+    assert alert in one.alerts("resolved")
+
+
+def test_a_rollback_points_back_and_runs_the_command_with_the_former_model() -> None:
+    one = released(site(), 1, 2)
+    one.say("rollback", by="ada")
+    one.run(6)
+    assert one.serves == 1
+    assert runs(one) == [1, 2, 1]
+    assert [q.version for q in one.env.quarantine] == [2]
+
+
+def test_a_revert_in_git_runs_the_command_with_the_former_model() -> None:
+    one = released(site(), 1, 2)
+    one.edit(version=1)
+    one.run(6)
+    assert one.serves == 1
+    assert runs(one) == [1, 2, 1]
+
+
+def test_what_runs_for_a_version_that_is_left_is_ended() -> None:
+    one = site(ends={1: None})
+    released(one, 1)
+    assert one.env.job is not None
+    first = one.env.job.id
+    released(one, 2)
+    assert one.cancelled == [first]
+    assert runs(one) == [1, 2]
+
+
+def test_what_runs_in_staging_for_a_rollout_that_is_stopped_is_ended() -> None:
+    one = site(name="staging", ends={1: None})
+    one.release(1)
+    one.run(4)
+    assert one.env.job is not None
+    one.say("abort", by="ada")
+    one.run(2)
+    assert one.cancelled == [one.env.job.id]
+
+
+def test_the_schedule_runs_it_again_once_each_time() -> None:
+    one = released(site(), 1)
+    one.due = one.now + 0.5
+    one.run(5)
+    assert runs(one) == [1, 1]
+    one.due = one.now + 0.5
+    one.run(5)
+    assert runs(one) == [1, 1, 1]
+
+
+def test_an_attempt_that_is_lost_is_made_again_and_not_for_ever() -> None:
+    one = site(ends={1: State.LOST})
+    released(one, 1)
+    one.run(10)
+    assert runs(one) == [1, 1, 1]
+    assert one.env.job is not None
+    assert one.env.job.failed is not None
+
+
+def test_a_command_that_cannot_be_started_is_told() -> None:
+    one = site(cannot_start="there is no object at data/*.csv")
+    released(one, 1)
+    told = next(n for n in one.told if n.alert == "mean/production/stuck/batch")
+    assert "there is no object at data/*.csv" in told.incident.what
+    assert told.to == ("json://on-call",)
+
+
+def test_a_pointer_alone_runs_nothing() -> None:
+    one = site(how=(*HOW[:-1], ("release.batch", {})))
+    released(one, 1, 2)
+    assert runs(one) == []
+    assert one.env.job is None
+
+
+def test_it_waits_for_its_approval() -> None:
+    asks = ("release.production", {"approval": "pull-request"})
+    one = site(how=(*HOW, asks))
+    one.release(1)
+    one.run(4)
+    assert one.env.stable is None
+    assert runs(one) == []
+    one.say("approve", by="ada")
+    one.run(4)
+    assert one.serves == 1
+    assert runs(one) == [1]
+
+
+def test_a_server_that_becomes_a_batch_is_ended_and_one_that_follows_needs_no_canary() -> None:
+    one = site()
+    one.versions = {**one.versions, 1: version(1), 3: version(3)}
+    one.release(1)
+    one.run(8)
+    assert sorted(one.ready) == [1]
+    released(one, 2)
+    assert sorted(one.ready) == []
+    released(one, 3)
+    assert sorted(one.ready) == [3]
+    assert not one.env.points
+
+
+def test_a_lost_state_points_to_what_the_branch_says_and_starts_no_server() -> None:
+    one = released(site(), 1)
+    one.lose_the_state()
+    one.release(1)
+    one.run(6)
+    assert one.serves == 1
+    assert one.env.points
+    assert one.deployed is None
+
+
+def test_an_attempt_is_known_by_its_name_for_a_job_of_an_environment() -> None:
+    assert str(owner_of("mean-production.batch.3")) == "environment/mean/production"
+    assert str(owner_of("flight-delay-staging.batch.1")) == "environment/flight-delay/staging"
+    assert str(owner_of("mean-production-3.batch.1")) == "run/mean-production-3"
+    assert str(owner_of("mean-3.train.1")) == "run/mean-3"

@@ -1,0 +1,99 @@
+"""The environment of a run: built before its steps start, seen by who looks, told once if it
+cannot be."""
+
+import io
+import re
+
+from rich.console import Console
+
+from controller.cli.tree import render_run
+from controller.cli.views import run_view
+from controller.machine.runs.attempt import Building, State, Status
+from controller.machine.runs.run import Run, why_ended
+from tests.controller.machine.lab import Lab, lab
+
+WORDS = "the requirements cannot be installed. The installer said: error: no such package"
+
+
+def two_steps() -> Lab:
+    """A run of two steps that begin at once."""
+    again = {"run": "python again.py {outputs.said}", "outputs": {"said": "a"}, "retries": 3}
+    return lab(("steps.again", again), ("steps.train.retries", 3))
+
+
+def begin(one: Lab, *names: str) -> None:
+    """Turn until these steps were asked for."""
+    while not set(names) <= {attempt.node for attempt in one.started.values()}:
+        one.turn()
+        for name in ("gate.data.numbers",):
+            if any(a.node == name for a in one.started.values()):
+                one.end(name)
+
+
+def say(one: Lab, node: str, state: State, *built: Building) -> None:
+    """What the executor says of the newest attempt at a node."""
+    id_ = [each for each, attempt in one.started.items() if attempt.node == node][-1]
+    ended = one.now if state.ended else None
+    message = WORDS if state is State.NO_ENVIRONMENT else ""
+    one.statuses[id_] = Status(state=state, built=built, ended=ended, message=message)
+
+
+def shown(run: Run) -> str:
+    """What `status` prints of it."""
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as text:
+        console.print(render_run(run_view(run), run.created + 30))
+    return text.get()
+
+
+def test_while_an_environment_is_built_that_is_what_runs_and_the_steps_wait_for_it() -> None:
+    one = two_steps()
+    begin(one, "train", "again")
+    building = Building(name="e-python3", since=one.now)
+    for name in ("train", "again"):
+        say(one, name, State.PREPARING, building)
+    one.turn()
+    assert one.run.step == "environment"
+    view = run_view(one.run)
+    assert [(each.name, each.phase, each.detail) for each in view.environments] == [
+        ("environment", "running", "building the environment")
+    ]
+    phases = {each.name: (each.phase, each.waits_for) for each in view.nodes}
+    assert phases["train"] == phases["again"] == ("waiting", ("environment",))
+    (line,) = (each for each in shown(one.run).splitlines() if "building" in each)
+    assert re.search(r"● environment +2\d s +building the environment", line)
+    assert "train              waits for environment" in shown(one.run)
+
+    done = building.model_copy(update={"seconds": 12.0})
+    for name in ("train", "again"):
+        say(one, name, State.RUNNING, done)
+    one.turn()
+    assert one.run.step == "again, train"
+    (environment,) = run_view(one.run).environments
+    assert (environment.phase, environment.seconds) == ("succeeded", 12.0)
+
+
+def test_what_cannot_be_built_is_not_tried_again_and_is_told_once() -> None:
+    one = two_steps()
+    begin(one, "train", "again")
+    failed = Building(name="e-python3", since=one.now, seconds=3.0, failed=WORDS)
+    for name in ("train", "again"):
+        say(one, name, State.NO_ENVIRONMENT, failed)
+    for _ in range(5):
+        one.turn(700.0)
+    run = one.run
+    assert run.outcome == "failed"
+    assert [a.node for a in one.started.values()].count("train") == 1, "it has three retries"
+    assert why_ended(run) == f"environment: {WORDS}"
+    told = "its environment could not be built"
+    assert {run.nodes[name].failed for name in ("train", "again")} == {told}
+    assert [each.detail for each in run_view(run).environments] == [WORDS]
+
+
+def test_a_run_of_an_older_controller_built_nothing_that_is_known() -> None:
+    one = lab()
+    one.turn()
+    plain = one.run.plain()
+    del plain["environments"]
+    assert Run.model_validate(plain).environments == {}
+    assert Status.model_validate({"state": "running"}).built == ()
