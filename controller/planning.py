@@ -440,7 +440,7 @@ def rules_at(
             if loaded is None or loaded.pipeline is None:
                 continue
             source = source_of(there, repository or checkout.top.name, commit, files)
-            loaded, source = with_project(checkout, loaded, source)
+            loaded, source = with_project(there, loaded, source)
             spec = loaded.pipeline if not has_errors(loaded.problems) else None
             if spec is not None and spec.metadata.name == name:
                 return Rules(spec=spec, source=source, branch=branch)

@@ -41,7 +41,6 @@ from controller.planning import (
 from controller.reports.build import build
 from controller.settings import ObjectStore
 from controller.shelf import UMASK, remove_tree
-from specs.load import Loaded
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
 
@@ -152,8 +151,7 @@ def _asked(wanted: Meant, commit: str, base: str | None) -> here.Asked:
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
     checkout = checkout._replace(file=_chosen(wanted, checkout, sha, files))
-    source = source_of(checkout, here.REPOSITORY, sha, files)
-    spec, source = _valid(checkout, spec_at(checkout, sha, files), source)
+    spec, source = _valid(checkout, sha, files)
     branch, subject = about(checkout, sha)
     return here.Asked(
         checkout=checkout,
@@ -230,8 +228,10 @@ def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, 
     return choose(wanted, names, f" at commit {commit[:12]}")
 
 
-def _valid(checkout: Checkout, loaded: Loaded | None, source: Source) -> tuple[Spec, Source]:
+def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[Spec, Source]:
+    loaded = spec_at(checkout, commit, files)
     assert loaded is not None, "it is one of those that are there"
+    source = source_of(checkout, here.REPOSITORY, commit, files)
     loaded, source = with_project(checkout, loaded, source)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
