@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 bench lint lock schema docs github-double clean
+.PHONY: demo test test-heavy test-s3 bench lint lock schema docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -11,6 +11,10 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready lint
 	$(BIN)/pytest -n auto --dist worksteal
+
+# What installs and imports so much that it takes minutes of a processor.
+test-heavy: $(VENV)/.ready
+	$(BIN)/pytest -m heavy
 
 # Object stores on real servers: radosgw, rclone, Azurite; OBJECTS=1000000 for the large listing.
 test-s3: $(VENV)/.ready
@@ -37,6 +41,7 @@ schema: $(VENV)/.ready
 # The page of the spec is made of the models; then the site, in .site.
 docs: $(VENV)/.ready
 	$(BIN)/python -m specs.reference > docs/spec.md
+	$(BIN)/python -m specs.metric_table docs/model-gate.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # What a bare machine may lack is named with its mend; all that is installed is checked by hash.

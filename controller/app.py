@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from controller.artifacts.opening import open_artifacts
-from controller.buckets.catalog import Catalog
+from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
 from controller.environments import Environments
@@ -54,14 +54,12 @@ from controller.outbox import Applier, Ways
 from controller.queries.asking import Versions as Questions
 from controller.queues import Queues
 from controller.renaming import Watched, heed_names
-from controller.reports import (
-    Forge,
-    ForgeByRepository,
-    NotesForge,
-    PolicyApplier,
-    ReportApplier,
-)
+from controller.reports.applier import ReportApplier
+from controller.reports.by_notes import NotesForge
+from controller.reports.by_repository import ForgeByRepository
 from controller.reports.links import on_github
+from controller.reports.policies import PolicyApplier
+from controller.reports.protocol import Forge
 from controller.saving import Saving
 from controller.secrets import Secrets
 from controller.serving import Serving
@@ -164,7 +162,7 @@ class App:
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
-            home / "datasets",
+            home / DATASETS,
             self.stores,
             roots=roots,
             longest=self.settings.bucket_poll.total_seconds(),

@@ -62,6 +62,8 @@ class Asked(NamedTuple):
     spec: Spec
     source: Source
     branch: str
+    subject: str
+    """Of the commit."""
     why: str
     rules: Rules | None = None
     """Whose gates judge it, as those of a pull request's base do."""
@@ -245,6 +247,7 @@ async def _run_of(
         commit=asked.source.commit,
         branch=asked.branch,
         folder=asked.source.folder,
+        file=asked.source.file,
         trigger=Trigger(kind="manual", why=why),
         datasets=datasets,
         fingerprint=fingerprint(graph, datasets),

@@ -4,10 +4,10 @@ from controller.artifacts import Artifacts
 from controller.machine.core import Key
 from controller.machine.runs.run import Hit
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 
 
-async def look_up(store: Store, artifacts: Artifacts, key: str) -> Hit | None:
+async def look_up(store: Reading, artifacts: Artifacts, key: str) -> Hit | None:
     """What a node with this key made before; None if nothing did, or if some of it is not stored
     any more: swept, or damaged. Raises what `Artifacts.has` raises."""
     record = await store.get(Key("cache", key))

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.buckets.catalog import Catalog
-from controller.buckets.local import looked_in
 from controller.buckets.stores import Stores
+from controller.choosing import Meant, choose, specs_in
+from controller.data_at_hand import Shelf
 from controller.git.lfs import is_installed
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
 from controller.git.pointers import (
@@ -27,7 +27,7 @@ from controller.git.pointers import (
 )
 from controller.git.values import parse_tree
 from controller.machine.pipelines.change import Change
-from controller.machine.pipelines.data import place
+from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.untrusted import Terms, graph_of
@@ -40,11 +40,10 @@ from controller.plans import Cache, History, Policy, history_of, plan_of
 from controller.queries.asking import Versions as Questions
 from controller.surveys import surveyed
 from controller.versions import Versions
-from specs.datasets import Query
-from specs.failures import Failure, NeedsHuman
+from specs.failures import NeedsHuman
 from specs.lint import check
 from specs.load import Loaded
-from specs.model import SPEC_FILE
+from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors
 
@@ -60,6 +59,13 @@ class Checkout(NamedTuple):
     top: Path
     folder: str
     """Of the spec, in the repository; `` for its top."""
+    file: str = SPEC_FILE
+    """The spec's name in that folder."""
+
+    @property
+    def here(self) -> Path:
+        """The folder."""
+        return self.top / self.folder if self.folder else self.top
 
 
 def checkout_of(path: Path) -> Checkout:
@@ -67,6 +73,14 @@ def checkout_of(path: Path) -> Checkout:
     top = Path(_git(path, "rev-parse", "--show-toplevel").decode().strip())
     folder = path.resolve().relative_to(top.resolve()).as_posix()
     return Checkout(top, "" if folder == "." else folder)
+
+
+def top_of(folder: Path) -> Path | None:
+    """The clone that a folder is in; None outside of any."""
+    try:
+        return checkout_of(folder).top.resolve()
+    except NeedsHuman:
+        return None
 
 
 def work_tree(checkout: Checkout) -> dict[str, str]:
@@ -167,11 +181,29 @@ def default_base(checkout: Checkout) -> str | None:
 
 def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded | None:
     """The spec at a commit, checked; None where there is none."""
-    source = Source(repository="", commit=commit, folder=checkout.folder, files=files)
-    path = source.within(SPEC_FILE)
-    if path not in files:
+    source = source_of(checkout, "", commit, files)
+    if source.path not in files:
         return None
-    return check_at(_read(checkout, commit, path) or b"", path, source)
+    content = _read(checkout, commit, source.path) or b""
+    return check_at(content, source.path, source, top=checkout.top)
+
+
+def source_of(checkout: Checkout, repository: str, commit: str, files: Mapping[str, str]) -> Source:
+    """The code at a commit, or of the work tree, as the checkout's spec has it."""
+    return Source(
+        repository=repository,
+        commit=commit,
+        folder=checkout.folder,
+        files=files,
+        file=checkout.file,
+    )
+
+
+def specs_among(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
+    """The names of the specs in the checkout's folder."""
+    prefix = f"{checkout.folder}/" if checkout.folder else ""
+    below = (path.removeprefix(prefix) for path in files if path.startswith(prefix))
+    return sorted((name for name in below if is_spec_file(name)), key=spec_order)
 
 
 def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
@@ -205,14 +237,18 @@ def tracked_from(folder: Path, top: Path | None = None) -> Source:
 
 
 def check_at(
-    content: bytes, file: str, source: Source, files: Collection[str] | None = None
+    content: bytes,
+    file: str,
+    source: Source,
+    files: Collection[str] | None = None,
+    top: Path | None = None,
 ) -> Loaded:
     """A spec, checked against what git has, and against the `files` that are there as the spec
-    sees them, if these are others."""
+    sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
     there = seen.keys() if files is None else files
-    kept = pointers(seen)
-    return check(content, file, there, absent(seen, is_installed()), kept, source.folder)
+    kept, clone = pointers(seen), str(top.resolve()) if top is not None else ""
+    return check(content, file, there, absent(seen, is_installed()), kept, source.folder, clone)
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -233,11 +269,13 @@ async def plan(
     rules: Rules | None = None,
     cache: Cache | None = None,
     stores: Stores | None = None,
+    home: Path | None = None,
     questions: Questions | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
     given. `top` is where the repository's files are; `stores`, how object stores are reached, and
-    `questions`, how databases are.
+    `questions`, how databases are; `home` is the controller's, where the objects of former versions
+    are known.
 
     Without a cache everything runs, and says that there is nothing to compare with. Raises what
     `plan_of` raises.
@@ -250,15 +288,17 @@ async def plan(
     baseline = await Versions(store).baseline(name) if store else None
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
-    shelf = _Shelf(top, history, stores, questions)
+    moved: dict[str, Moved] = {}
+    shelf = Shelf(top, history, stores or Stores(), questions, home)
     for dataset in spec.datasets:
-        listed, problem = await _version(spec, dataset, source, shelf)
-        versions |= {dataset: listed} if listed else {}
-        problems |= {dataset: problem} if problem else {}
+        found = await shelf.look(spec, dataset, source)
+        versions |= {dataset: found.version} if found.version else {}
+        problems |= {dataset: found.problem} if found.problem else {}
+        moved |= {dataset: found.moved} if found.moved else {}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
-            listed, _ = await _version(rules.spec, dataset, rules.source, shelf)
-            versions |= {f"{IN_BASE}{dataset}": listed} if listed else {}
+            found = await shelf.look(rules.spec, dataset, rules.source)
+            versions |= {f"{IN_BASE}{dataset}": found.version} if found.version else {}
     return await plan_of(
         cache,
         spec,
@@ -271,6 +311,8 @@ async def plan(
         policy=policy or Policy(),
         problems=problems,
         notes=tuple(_notes(history if store else None, rules)),
+        moved=moved,
+        pushed=build(spec, source, baseline),
         at=time.time(),
     )
 
@@ -291,54 +333,6 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
         yield "no controller's state is at hand, so nothing is taken as cached"
     elif history.state is None:
         yield "the controller has not seen this pipeline yet"
-
-
-class _Shelf(NamedTuple):
-    """Where the versions of datasets are found."""
-
-    top: Path
-    history: History
-    stores: Stores | None
-    questions: Questions | None
-
-
-async def _version(
-    spec: Spec, name: str, source: Source, shelf: _Shelf
-) -> tuple[str | None, str | None]:
-    """The version that a run would pin, listed here or else what the controller last saw; or why
-    it is not known."""
-    dataset, history = spec.datasets[name], shelf.history
-    if not dataset.is_versioned:
-        return None, "what a run takes is its version"
-    try:
-        if dataset.query is not None:
-            return await _asked(dataset.query, shelf.questions), None
-        with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
-            # A plan does not wait for files to settle; one that changes meanwhile is left out.
-            catalog = Catalog(Path(scratch), shelf.stores, wall=lambda: 0.0)
-            uri = dataset.uri or ""
-            root = looked_in(uri, shelf.top, source.folder)
-            listing = await catalog.list(uri, repository=root)
-        if len(listing.manifest):
-            return listing.manifest.digest, None
-        problem = f"there is no object at {dataset.uri}"
-    except Failure as failure:
-        problem = str(failure)
-    seen = history.state.data.get(place(spec, name, source.commit)) if history.state else None
-    if seen is not None and seen.ready is not None:
-        return seen.ready, None
-    return None, problem
-
-
-async def _asked(query: Query, questions: Questions | None) -> str:
-    """The version of a query's rows. Raises Failure."""
-    if questions is None:
-        raise NeedsHuman("the database was not asked")
-    try:
-        digest, _ = await questions.now(query)
-    except Failure as failure:
-        raise NeedsHuman(f"the database was not asked: {failure}") from None
-    return digest
 
 
 def _git(
@@ -381,32 +375,27 @@ class Gathered(NamedTuple):
     """Of the base; None without one, or if nothing differs from it."""
 
 
-def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
+def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
     """The spec of the work tree or of a revision, compared with that of `base`."""
-    checkout = checkout_of(path)
+    checkout = checkout_of(meant.folder)
     commit = commit_of(checkout, revision) if revision else None
     files = files_at(checkout, commit) if commit else work_tree(checkout)
-    source = Source(
-        repository=checkout.top.name,
-        commit=commit or WORK_TREE,
-        folder=checkout.folder,
-        files=files,
-    )
+    names = specs_among(checkout, files) if commit else specs_in(meant.folder)
+    checkout = checkout._replace(file=choose(meant, names))
+    source = source_of(checkout, checkout.top.name, commit or WORK_TREE, files)
     if commit:
         loaded = spec_at(checkout, commit, files)
     else:
-        file = path / SPEC_FILE
-        content = file.read_bytes() if file.is_file() else None
-        loaded = check_at(content, str(file), source) if content is not None else None
-    if loaded is None:
-        raise NeedsHuman(f"there is no {SPEC_FILE} in {path}; `headgate init` writes one")
+        file = meant.folder / checkout.file
+        loaded = check_at(file.read_bytes(), str(file), source, top=checkout.top)
+    assert loaded is not None, "it is one of those that are there"
     loaded, source = with_project(checkout, loaded, source)
     other = commit_of(checkout, base) if base else default_base(checkout)
     name = loaded.pipeline.metadata.name if loaded.pipeline else None
     rules = rules_at(checkout, other, name, base or "") if other and name else None
     if rules is not None and loaded.pipeline is not None:
-        mine = with_outside(loaded.pipeline, source)
-        if with_outside(rules.spec, rules.source) == mine:
+        mine = _own_files(loaded.pipeline, source)
+        if _own_files(rules.spec, rules.source) == mine:
             rules = None
     policy = Policy()
     if rules is not None and loaded.pipeline is not None and other is not None:
@@ -415,34 +404,42 @@ def gather(path: Path, revision: str | None, base: str | None) -> Gathered:
     return Gathered(checkout, source, loaded, policy, rules)
 
 
+def _own_files(spec: Spec, source: Source) -> dict[str, str]:
+    """What a spec may read, but for the specs of others in its folder."""
+    files = with_outside(spec, source).items()
+    return {path: of for path, of in files if path == source.file or not is_spec_file(path)}
+
+
 def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> Policy:
     """What `mine`, of the commit `head` or of a work tree on it, itself changes of the rules of the
     commit `base`."""
     found = _changes(checkout, rules, mine)
-    return Policy(rules.source.commit, of_its_own(found, _since(checkout, base, head, mine)))
+    own = of_its_own(found, _since(checkout, base, head, mine))
+    return Policy(rules.source.commit, own, spec=rules.source.path)
 
 
 def rules_at(
     checkout: Checkout, base: str, name: str, branch: str = "", repository: str = ""
 ) -> Rules | None:
     """The rules of the pipeline of that name on a branch whose head is `base`: of its valid spec
-    there, in whichever folder, else of the last one that it had; None where it never had any."""
+    there, wherever it is, else of the last one that it had; None where it never had any."""
     touching = _git(
         checkout.top,
         *("log", f"-{LOOK_BACK}", "--first-parent", "-m", "--no-renames", "--format=%H %P", base),
-        *("--", f":(top,glob)**/{SPEC_FILE}"),
+        *("--", *(f":(top,glob)**/{name}" for name in SPEC_FILES)),
     )
     commits = [base]
     for line in touching.decode().splitlines():
         commits += line.split()[1:2]  # as it was before that change
     for commit in dict.fromkeys(commits):
         files = files_at(checkout, commit)
-        for folder in sorted(p.rpartition("/")[0] for p in files if _is_spec(p)):
-            loaded = spec_at(checkout._replace(folder=folder), commit, files)
+        for path in sorted(filter(_is_spec, files), key=spec_order):
+            folder, _, file = path.rpartition("/")
+            there = checkout._replace(folder=folder, file=file)
+            loaded = spec_at(there, commit, files)
             if loaded is None or loaded.pipeline is None:
                 continue
-            known = repository or checkout.top.name
-            source = Source(repository=known, commit=commit, folder=folder, files=files)
+            source = source_of(there, repository or checkout.top.name, commit, files)
             loaded, source = with_project(checkout, loaded, source)
             spec = loaded.pipeline if not has_errors(loaded.problems) else None
             if spec is not None and spec.metadata.name == name:
@@ -451,7 +448,7 @@ def rules_at(
 
 
 def _is_spec(path: str) -> bool:
-    return path.rpartition("/")[2] == SPEC_FILE
+    return is_spec_file(path.rpartition("/")[2])
 
 
 def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[Change, ...]]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controller.artifacts import Artifacts
 from controller.git import Mirror
@@ -12,13 +12,15 @@ from controller.machine.core import Key
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import versioned, versions
+from controller.machine.pipelines.launching import answered
+from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.untrusted import Terms, graph_of, rules_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
-from controller.machine.runs.graph import Graph, Rules
+from controller.machine.runs.graph import Graph, Rules, fingerprint
 from controller.machine.runs.plan import (
     Earlier,
     Plan,
@@ -27,15 +29,17 @@ from controller.machine.runs.plan import (
     forecast,
     gates_of,
     longest_path,
-    nothing_changed,
     took,
+    unneeded,
 )
 from controller.machine.runs.run import Hit, Run
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from controller.versions import Versions
+from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 
+_NOTHING: Final[Mapping[str, Moved]] = {}
 HISTORY = 20
 """Runs that are looked through for how long a node takes."""
 
@@ -45,13 +49,13 @@ class History(NamedTuple):
 
     state: Pipeline | None = None
     earlier: Earlier | None = None
-    """The newest run of the default branch."""
+    """The newest run of the default branch that passed."""
 
 
 class Cache(NamedTuple):
     """Where the results of earlier runs are."""
 
-    store: Store
+    store: Reading
     artifacts: Artifacts
 
 
@@ -64,30 +68,41 @@ class Policy(NamedTuple):
     notes: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
     """Who may accept the changes, as the base's spec says; none: who administers the repository."""
-    folder: str = ""
+    spec: str = SPEC_FILE
     """Where the base has its spec."""
 
 
-async def history_of(store: Store, pipeline: str, besides: str | None = None) -> History:
+async def history_of(store: Reading, pipeline: str, besides: str | None = None) -> History:
     """What is known of a pipeline. How long the run `besides` takes is not history yet."""
     record = await store.get(Key("pipeline", pipeline))
     if record is None:
         return History()
     state = parsed(Pipeline, record.body)
-    last = state.last.get(state.default_branch)
-    earlier = await _earlier(store, pipeline, last.run, besides) if last else None
+    records = reversed(await store.list("run", f"{pipeline}-", HISTORY))
+    runs = [run for run in (parsed(Run, one.body) for one in records) if run.pipeline == pipeline]
+    name = _passed(state, runs)
+    earlier = await _earlier(store, name, [one for one in runs if one.id != besides])
     return History(state=state, earlier=earlier)
 
 
-async def _earlier(store: Store, pipeline: str, name: str, besides: str | None) -> Earlier | None:
+def _passed(state: Pipeline, runs: Sequence[Run]) -> str | None:
+    """The newest run of the default branch that passed; a state of before that was remembered has
+    it among its last runs."""
+    if known := state.passed.get(state.default_branch):
+        return known.run
+    good = [run for run in runs if run.releases and run.outcome == "passed"]
+    return max(good, key=lambda run: run.number).id if good else None
+
+
+async def _earlier(store: Reading, name: str | None, runs: Sequence[Run]) -> Earlier | None:
+    if name is None:
+        return None
     run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))
     if run is None or graph is None:
         return None
     seconds: dict[str, float] = {}
-    for record in reversed(await store.list("run", f"{pipeline}-", HISTORY)):
-        one = parsed(Run, record.body)
-        if one.pipeline == pipeline and one.id != besides:
-            seconds |= took(one)
+    for one in runs:
+        seconds |= took(one)
     return Earlier(
         run=name,
         graph=parsed(Graph, graph.body),
@@ -108,12 +123,16 @@ async def plan_of(
     problems: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     besides: str | None = None,
+    moved: Mapping[str, Moved] = _NOTHING,
+    pushed: Graph | None = None,
     at: float,
 ) -> Plan:
     """The plan of a run that begins `at` that time, whose graph and dataset versions are known.
 
-    Without a `cache` everything runs. `problems` says why the version of a dataset is not known.
-    What the run `besides` has made itself was not there before, so it is not called cached.
+    Without a `cache` everything runs. `problems` says why the version of a dataset is not known,
+    and `moved` which of its objects are not what they were. What the run `besides` has made itself
+    was not there before, so it is not called cached. `pushed` is the graph of the default branch
+    with this commit, where it may start no run; None: there is a run, whatever it finds.
     Raises what `Artifacts.has` raises.
     """
     earlier = history.earlier
@@ -123,25 +142,39 @@ async def plan_of(
         if not wanted:
             break
         hits |= {key: await _hit(cache, key, besides) for key in wanted}
-    everything = all(name in versions for name in versioned(spec))
+    stands = _stands(history.state, pushed, {name: versions.get(name) for name in versioned(spec)})
     number, model = baseline_of(graph)
     return Plan(
         pipeline=spec.metadata.name,
         commit=commit,
         compared_with=earlier.run if earlier else None,
-        nothing_to_do=everything and nothing_changed(graph, versions, earlier),
-        nodes=nodes,
-        datasets=data_of(spec, graph, versions, earlier, problems or {}),
+        nothing_to_do=stands is not None,
+        stands=stands,
+        nodes=unneeded(nodes) if stands else nodes,
+        datasets=data_of(spec, graph, versions, earlier, problems or {}, moved),
         gates=gates_of(graph, policy.base),
         baseline=number,
         baseline_model=model,
         policy=policy.changes,
         policy_base=policy.base,
-        policy_folder=policy.folder,
+        policy_spec=policy.spec,
         approvers=policy.approvers,
         seconds=longest_path(graph, nodes),
         notes=(*notes, *policy.notes),
     )
+
+
+def _stands(
+    state: Pipeline | None, graph: Graph | None, datasets: Mapping[str, str | None]
+) -> str | None:
+    """The run that stands for a commit of the default branch, so that it would start none."""
+    known = {name: version for name, version in datasets.items() if version is not None}
+    if state is None or graph is None or len(known) != len(datasets):
+        return None
+    run = answered(state, state.default_branch, fingerprint(graph, known))
+    if run is None:
+        return None
+    return run.run if run.outcome == "passed" else f"{run.run} ({run.outcome})"
 
 
 async def _hit(cache: Cache | None, key: str, besides: str | None) -> Hit | None:
@@ -156,7 +189,7 @@ async def plan_of_run(
 
     Raises what `Repositories.code` and `plan_of` raise.
     """
-    code = await repositories.code(run.repository, run.commit, run.folder)
+    code = await repositories.code(run.repository, run.commit, run.spec)
     if code.spec is None:
         return None
     base = await repositories.rules(run.repository, run.base, run.pipeline) if run.base else None
@@ -192,7 +225,7 @@ async def compare(repositories: Repositories, code: Code, base: Code | None, tip
         base.source.commit,
         found,
         approvers=base.spec.policy.approvers,
-        folder=base.source.folder,
+        spec=base.source.path,
     )
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from controller.loop import Kind, Observed
 from controller.machine.core import Decision, Fact, Key, Letter, State
-from controller.store.protocol import Change, Store
+from controller.store.protocol import Change, Reading
 from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore
 
@@ -28,7 +28,7 @@ RESTS = (
 log = structlog.get_logger("headgate.repositories")
 
 
-async def resting(store: Store, names: Sequence[str]) -> tuple[str, ...]:
+async def resting(store: Reading, names: Sequence[str]) -> tuple[str, ...]:
     """The repositories that were watched and are not among those `names`, in order."""
     known = {record.key.name for record in await store.list("repository")}
     return tuple(sorted(known - set(names)))

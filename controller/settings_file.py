@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from controller.github.connect import names_of
+from controller.github.names import names_of
 from controller.secrets import Secrets
 from controller.settings import Settings
 from controller.settings_lint import doubts

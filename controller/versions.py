@@ -5,13 +5,13 @@ from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Baseline
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 
 
 class Versions:
     """Reads model versions. They never change, so each is read once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Reading) -> None:
         self._store = store
         self._known: dict[tuple[str, int], ModelVersion] = {}
 

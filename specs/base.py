@@ -21,7 +21,9 @@ T = TypeVar("T")
 class Spec(BaseModel):
     """A frozen value that refuses unknown keys and never converts one type to another."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, serialize_by_alias=True, defer_build=True
+    )
 
 
 # YAML and JSON have lists only; a tuple keeps the value frozen.

@@ -40,6 +40,7 @@ def check(
     absent: Absent = _NOTHING,
     pointers: Collection[str] = (),
     folder: str = "",
+    top: str = "",
 ) -> Loaded:
     """Load and lint: all problems of form and of meaning, and no pipeline if one is an error.
 
@@ -47,7 +48,7 @@ def check(
     """
     loaded = load(content, file)
     kept = [path for path in pointers if path not in absent]
-    found = (*lint(loaded, files, absent, folder), *lint_pointers(loaded, kept, folder))
+    found = (*lint(loaded, files, absent, folder, top), *lint_pointers(loaded, kept, folder))
     problems = in_order([*loaded.problems, *found])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
@@ -58,12 +59,14 @@ def lint(
     files: Collection[str] | None = None,
     absent: Absent = _NOTHING,
     folder: str = "",
+    top: str = "",
 ) -> tuple[Problem, ...]:
     """The problems of meaning, in order of place; none for a file that could not be read.
 
     `files` are the repository's as a spec in `folder` sees them (`specs.globs`); without it nothing
-    is said about missing files. `absent` are those that the repository does not hold. When the form
-    is wrong too, warnings are left out: what looks unused may be used by what is wrong.
+    is said about missing files. `absent` are those that the repository does not hold. `top` is
+    where somebody's clone is. When the form is wrong too, warnings are left out: what looks unused
+    may be used by what is wrong.
     """
     pipeline = loaded.sketch
     if pipeline is None:
@@ -80,7 +83,7 @@ def lint(
             lint_policy(loaded, pipeline),
             lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
-            lint_paths(loaded, pipeline, files, folder) if files is not None else (),
+            lint_paths(loaded, pipeline, files, folder, top) if files is not None else (),
         )
     )
     if loaded.pipeline is None:

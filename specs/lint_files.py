@@ -22,8 +22,9 @@ def lint_files(
     """Problems with files; `files` are all as a spec in `folder` sees them, and `absent` is what is
     not there as it is meant."""
     yield from lint_absent(loaded, pipeline, absent, folder)
-    known = dict.fromkeys(sorted(files))
-    yield from _one_file(loaded, pipeline, known)
+    # The spec's own first: most globs are for them, and the rest of a repository may be large.
+    known = dict.fromkeys(sorted(files, key=lambda file: (file.startswith(ROOT), file)))
+    yield from _one_file(loaded, pipeline, known, folder)
     for path, named in _named(pipeline):
         file = as_seen(named, folder)
         if file not in known and not below_absent(file, absent):
@@ -62,15 +63,17 @@ def _seen(globs: Sequence[str] | None, folder: str) -> tuple[str, ...]:
     return tuple(as_seen(glob, folder) for glob in globs or ())
 
 
-def _one_file(loaded: Loaded, pipeline: Pipeline, known: Collection[str]) -> Iterator[Problem]:
+def _one_file(
+    loaded: Loaded, pipeline: Pipeline, known: Collection[str], folder: str
+) -> Iterator[Problem]:
     """Datasets that are a file: what they hold is a folder's, or what a glob matches there."""
     for name, dataset in pipeline.datasets.items():
         uri = dataset.uri or ""
-        is_file = uri.removeprefix("./") in known
+        is_file = as_seen(uri.removeprefix("./"), folder) in known
         if not is_file and not ("://" in uri and uri.endswith(_DATA) and not set("*?[") & set(uri)):
             continue
-        folder, _, file = uri.rpartition("/")
-        whole = f"{folder}/*" if folder else "*"
+        above, _, file = uri.rpartition("/")
+        whole = f"{above}/*" if above else "*"
         glob = whole + (f".{file.rpartition('.')[2]}" if "." in file else "")
         what = "is" if is_file else "looks like"
         yield loaded.problem(

@@ -27,7 +27,8 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             message += "folder of its Dockerfile"
             yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
     for name, step in pipeline.commands.items():
-        if step.network and pipeline.executor_of(name) == "local":
+        said = name in pipeline.steps  # what fetches may use it unless it says otherwise
+        if said and step.network and pipeline.executor_of(name) == "local":
             message = "`network` does nothing here: a local process always has the network"
             yield _no_effect(loaded, (*place_of(name), "network"), message)
     everywhere = {pipeline.executor_of(name) for name in parts}

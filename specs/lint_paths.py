@@ -6,13 +6,13 @@ not read leads nowhere when it runs, and it is better told before.
 
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from specs.batch import Batch
 from specs.explain import nearest, shown
-from specs.globs import ROOT, admits, from_root, seen_from
+from specs.globs import ROOT, admits_link, from_root, seen_from
 from specs.load import Loaded
 from specs.model import Pipeline, Step, place_of
 from specs.problems import Problem
@@ -29,10 +29,10 @@ _OPTION: Final = re.compile(r"^(?:--?[A-Za-z]+|@)(?=[./\0])")
 
 
 def lint_paths(
-    loaded: Loaded, pipeline: Pipeline, files: Collection[str], folder: str
+    loaded: Loaded, pipeline: Pipeline, files: Collection[str], folder: str, top: str
 ) -> Iterator[Problem]:
-    """One problem for each such path; `files` are the repository's as a spec in `folder` sees
-    them."""
+    """One problem for each such path; `files` are the repository's as a spec in `folder` sees them,
+    and `top` is where somebody's clone of it is, if that is known."""
     commands: list[tuple[Path, Step | Serve | Batch]] = [
         (place_of(name), step) for name, step in pipeline.commands.items()
     ]
@@ -40,10 +40,11 @@ def lint_paths(
         used = pipeline.release.serve or pipeline.release.batch
         if used is not None and used.run is not None:
             commands.append((("release", pipeline.release.where), used))
+    repository = _Repository(files, folder)
     for where, command in commands:
         globs = command.reads if command.reads is not None else pipeline.triggers.commits.paths
-        reader = _Reader(where, command.reads is not None, globs, files, folder)
-        for place, found in _found(where, command):
+        reader = _Reader(f"{shown(where)}.reads", command.reads is not None, globs, repository)
+        for place, found in _found(where, command, top):
             told = reader.told(found)
             if told is not None:
                 message, near = told
@@ -59,30 +60,30 @@ class _Found(NamedTuple):
     path: str
     """As it is written."""
     inside: str
-    """Without what only a run knows."""
-    from_root: bool
+    """The path that is meant, without what only a run knows."""
+    form: Literal["from the root", "//", "in a clone", "upwards"]
     sure: bool
     """Whether it is no word of a text or a script, which may mean anything."""
 
 
-def _found(where: Path, command: Step | Serve | Batch) -> Iterator[tuple[Path, _Found]]:
+def _found(where: Path, command: Step | Serve | Batch, top: str) -> Iterator[tuple[Path, _Found]]:
     try:
         words = parse_run(command.run or "")
     except TemplateError:  # told elsewhere
         words = ()
     for word in words:
-        for found in _paths(word):
+        for found in _paths(word, top):
             yield (*where, "run"), found
     for name, value in command.env.items():
         try:
-            paths = list(_paths(parse_value(value)))
+            paths = list(_paths(parse_value(value), top))
         except TemplateError:
             continue
         for found in paths:
             yield (*where, "env", name), found
 
 
-def _paths(word: Word) -> Iterator[_Found]:
+def _paths(word: Word, top: str) -> Iterator[_Found]:
     """What of a word may lead out of the folder."""
     text = "".join(
         part if isinstance(part, str) else _TOP if part.kind == "root" else _GIVEN for part in word
@@ -94,96 +95,114 @@ def _paths(word: Word) -> Iterator[_Found]:
         inside = known[: known.rfind("/") + 1] if given else known
         written = inside.replace(_TOP, "{root}")
         if inside.startswith(f"{_TOP}/") or inside == _TOP:
-            yield _Found(written, inside.strip(f"{_TOP}/"), True, True)
-        elif _may_lead_out(inside, sure):
-            yield _Found(written, inside, False, sure)
+            yield _Found(written, inside.strip(f"{_TOP}/"), "from the root", True)
+        elif _TOP in inside:
+            continue
+        elif top and f"{inside}/".startswith(f"{top}/"):
+            yield _Found(written, inside.removeprefix(top).strip("/"), "in a clone", sure)
+        elif inside.startswith(ROOT):
+            yield _Found(written, inside.removeprefix(ROOT), "//", sure)
+        elif ".." in inside.split("/") and inside[0] not in "/~$%" and (sure or inside != ".."):
+            yield _Found(written, inside, "upwards", sure)
 
 
-def _may_lead_out(path: str, sure: bool) -> bool:
-    if path.startswith(ROOT):
-        return _TOP not in path
-    return _leads_up(path) and (sure or path != "..")
+class _Repository:
+    """What there is, as a spec in `folder` sees it."""
 
+    def __init__(self, files: Collection[str], folder: str) -> None:
+        self.files = files
+        self.folder = folder
 
-def _leads_up(path: str) -> bool:
-    return ".." in path.split("/") and path[0] not in "/~$%" and _TOP not in path
+    @cached_property
+    def places(self) -> frozenset[str]:
+        """The paths of all files and folders."""
+        return _with_folders(from_root(file, self.folder) for file in self.files)
 
 
 class _Reader:
-    """What one command reads."""
+    """What one command reads; `reads` is where the spec says so, if it is `named` there."""
 
     def __init__(
-        self, where: Path, named: bool, globs: Sequence[str], files: Collection[str], folder: str
+        self, reads: str, named: bool, globs: Sequence[str], repository: _Repository
     ) -> None:
-        self._reads = f"{shown(where)}.reads"
+        self._reads = reads
         self._named = named
         self._globs = globs
-        self._files = files
-        self._folder = folder
+        self._repository = repository
 
     def told(self, found: _Found) -> tuple[str, str | None] | None:
         """What is wrong with a path, and what it was probably meant to be; None if nothing is."""
-        if found.inside.startswith(ROOT):
-            return self._told_form(found)
-        path = posixpath.normpath(
-            found.inside if found.from_root else from_root(found.inside, self._folder)
-        )
+        written = f"{{root}}/{found.inside}".removesuffix("/")
+        if found.form == "in a clone":
+            return f"names {found.path} of this clone, which no run has: write `{written}`", None
+        if found.form == "//":
+            if found.inside.split("/")[0] not in self._repository.places:
+                return None
+            return f"names {found.path}, which is for `reads`: write `{written}`", None
+        folder, rooted = self._repository.folder, found.form == "from the root"
+        path = posixpath.normpath(found.inside if rooted else from_root(found.inside, folder))
         path = "" if path == "." else path
         if path.split("/")[0] == "..":
             if not found.sure:
                 return None
             return f"leads out of the repository by {found.path}: nothing of it is there", None
-        if self._is_own(path) or (found.from_root and self._is_above(path)):
+        if _holds(folder, path) or (rooted and _holds(path, folder)):
             return None
-        if any(_holds(path, file) or _holds(file, path) for file in self._read):
+        if path in self._places_read or any(each in self._read for each in _way_to(path)):
             return None
         return self._told_unread(found, path)
 
-    def _told_form(self, found: _Found) -> tuple[str, None] | None:
-        """`//path`, which a program takes for a path of the machine."""
-        inside = found.inside.removeprefix(ROOT)
-        if not self._is_there(inside.split("/")[0]):
-            return None
-        return f"names {found.path}: a command is told so by {{root}}/{inside}", None
-
     def _told_unread(self, found: _Found, path: str) -> tuple[str, str | None] | None:
-        written = f"{{root}}/{path}"
-        if not self._is_there(path):
+        repository, written = self._repository, f"{{root}}/{path}".removesuffix("/")
+        if path not in repository.places:
             if not found.sure:
                 return None
-            known = [f"{{root}}/{from_root(file, self._folder)}" for file in self._files]
+            known = [f"{{root}}/{from_root(file, repository.folder)}" for file in repository.files]
             return f"leads to //{path}, which is not in the repository", nearest(written, known)
-        glob = f"//{path}" if self._is_file(path) else f"//{path}/**" if path else "//**"
+        is_file = seen_from(repository.folder, path) in repository.files
+        glob = f"//{path}" if is_file else f"//{path}/**" if path else "//**"
         mend = f"add `{glob}` to `{self._reads}`"
         if not self._named:
             mend = f"add `{glob}` to `triggers.commits.paths`, or list all that it reads in "
             mend += f"`{self._reads}`"
-        form = "" if found.from_root else f", and write `{written.removesuffix('/')}`"
+        form = "" if found.form == "from the root" else f", and write `{written}`"
         return (
             f"leads out of the spec's folder by {found.path}, and what is there is not read, so it "
             f"is not there when it runs: {mend}{form}"
         ), None
 
     @cached_property
-    def _read(self) -> tuple[str, ...]:
+    def _read(self) -> frozenset[str]:
         """The paths in the repository of what it reads outside of the spec's folder."""
-        return tuple(
-            from_root(file, self._folder)
-            for file in self._files
-            if file.startswith(ROOT) and admits(self._globs, file, self._folder)
+        folder = self._repository.folder
+        return frozenset(
+            from_root(file, folder)
+            for file in self._repository.files
+            if file.startswith(ROOT) and admits_link(self._globs, file, folder)
         )
 
-    def _is_own(self, path: str) -> bool:
-        return _holds(self._folder, path)
+    @cached_property
+    def _places_read(self) -> frozenset[str]:
+        return _with_folders(self._read)
 
-    def _is_above(self, path: str) -> bool:
-        return _holds(path, self._folder)
 
-    def _is_there(self, path: str) -> bool:
-        return any(_holds(path, from_root(file, self._folder)) for file in self._files)
+def _with_folders(paths: Iterable[str]) -> frozenset[str]:
+    """Paths, and the folders on their ways; with any, the top."""
+    found: set[str] = set()
+    for path in paths:
+        found.add(path)
+        for folder in _way_to(path):
+            if folder in found:
+                break
+            found.add(folder)
+    return frozenset(found)
 
-    def _is_file(self, path: str) -> bool:
-        return seen_from(self._folder, path) in self._files
+
+def _way_to(path: str) -> Iterator[str]:
+    """The folders that a path is in, the innermost first and the top last."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _holds(folder: str, path: str) -> bool:

@@ -26,13 +26,17 @@ from specs.base import (
 from specs.caching import Cache
 from specs.datasets import Query
 from specs.gates import Gates
+from specs.names import slug
 from specs.references import OutputReference, Reference
 from specs.release import Release
 from specs.schedule import ScheduleTrigger
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
-_SPEC_FILE: Final = re.compile(r"ml-pipeline(\.[a-z0-9][a-z0-9-]*)?\.yaml")
+SPEC_FILES: Final = (SPEC_FILE, "ml-pipeline.*.yaml")
+"""Globs of the names of specs: of one, and of several in a folder."""
+_SPEC_FILE: Final = re.compile(r"ml-pipeline(\.(?P<name>[a-z0-9][a-z0-9-]*))?\.yaml")
+_MISNAMED: Final = re.compile(r"ml[-_. ]?pipelines?([._](?P<name>[\w.-]+?))?\.ya?ml", re.IGNORECASE)
 API_VERSION = "headgate.dev/v1"
 DATA = "data."
 """What the names of nodes begin with that bring a dataset."""
@@ -63,6 +67,30 @@ def is_spec_file(name: str) -> bool:
     return _SPEC_FILE.fullmatch(name) is not None
 
 
+def misnamed(name: str) -> str | None:
+    """What a file should be called that is a spec by all but the letter of its name; None for a
+    spec, and for any other file."""
+    found = _MISNAMED.fullmatch(name)
+    if found is None or is_spec_file(name):
+        return None
+    own = slug(found["name"]) if found["name"] else ""
+    return f"ml-pipeline.{own}.yaml" if own else SPEC_FILE
+
+
+def named_by(folder: str, file: str) -> str:
+    """What a pipeline is called after the place of its spec: `NAME` of `ml-pipeline.NAME.yaml`
+    below the name of its folder, which is empty for the top of a repository."""
+    found = _SPEC_FILE.fullmatch(file)
+    own = found["name"] if found else None
+    return "-".join(part for part in (folder, own) if part)
+
+
+def spec_order(path: str) -> tuple[str, bool, str]:
+    """Sorts the paths of specs: by folder, and the plain name before others."""
+    folder, _, file = path.rpartition("/")
+    return folder, file != SPEC_FILE, file
+
+
 class Metadata(Spec):
     """Who the pipeline is and whom it belongs to."""
 
@@ -83,6 +111,12 @@ class CommitTrigger(Spec):
     branches: Many[Text] = Field(
         default=(),
         description="Globs of watched branches, as the default branch says it; else it alone.",
+    )
+    supersede: Literal["cancel", "queue"] = Field(
+        default="cancel",
+        description="What a newer commit of a branch means for an older one that runs or waits: "
+        "`cancel` ends it if the newer one runs anything else, `queue` runs each in its turn. Of a "
+        "pull request only the head counts.",
     )
 
 
@@ -292,7 +326,7 @@ class Fetch(Spec):
     executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
     image: Text | None = Field(default=None, description="Over the environment's.")
     build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
-    network: bool = Field(default=False, description="Whether its container may use the network.")
+    network: bool = Field(default=True, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Over the environment's.")
     cache: Cache = Field(
         default="never",

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from controller.blobs.objects import Objects
 from controller.buckets import manifest as manifests
+from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of
 from controller.buckets.local import LocalBucket
 from controller.buckets.manifest import StoredManifest
@@ -19,11 +20,15 @@ from controller.buckets.remote import RemoteBucket
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Refused, Stores, is_remote
 from controller.buckets.tables import Found, TableAddress, Tables, own
+from controller.machine.pipelines.objects import Moved
+from controller.machine.runs.graph import Graph, addresses_of
 from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry
 from specs.digests import digest as digest_of
 from specs.failures import NeedsHuman, TryAgain
 
+DATASETS = "datasets"
+"""The catalog's folder in the controller's home."""
 KEPT_FOR = 10.0
 """A listing of an object store stands for so many times as long as it took."""
 AT_LEAST = 1.0
@@ -74,9 +79,10 @@ class Catalog:
     ) -> None:
         self._folder = home / "manifests"
         self._local = LocalBucket(home, roots=roots, clock=wall)
+        self._stores = stores or Stores()
         # What a table's log names is whole, however new it is.
         self._local_tables = LocalBucket(home, roots=roots, clock=lambda: 0.0)
-        self._remote = RemoteBucket(self._folder, home, stores or Stores(), clock)
+        self._remote = RemoteBucket(self._folder, home, self._stores, clock)
         self._tables = Tables(Objects(home / "objects"))
         self._longest = longest
         self._kept: dict[tuple[str, str | None], _Kept] = {}
@@ -187,6 +193,24 @@ class Catalog:
             table = table._replace(uri=folder.as_uri())
         return Addresses(folder, ((e, (folder / e.key).as_uri()) for e in objects), table)
 
+    async def manifest(self, uri: str, digest: str) -> Iterable[ManifestEntry]:
+        """The objects of a version. Raises `NeedsHuman` for one that was never listed here."""
+        _, manifest, table = await asyncio.to_thread(self._recall, uri, digest)
+        return own(manifest) if table else manifest
+
+    async def differ(self, uri: str, was: str, now: str) -> Moved | None:
+        """How the objects of two versions differ; None where one of them is forgotten. Data in a
+        repository, which anybody may propose, is not opened for its rows."""
+        try:
+            before = await self.manifest(uri, was)
+            repository, after, table = await asyncio.to_thread(self._recall, uri, now)
+        except NeedsHuman:
+            return None
+        current = own(after) if table else after
+        at = table.uri if table else uri
+        folder = None if is_remote(uri) else self._local.folder(at, repository)
+        return await asyncio.to_thread(differ, at, before, current, folder, self._stores)
+
     async def sweep(self, keep: Collection[str], before: float) -> int:
         """See `Bucket.sweep`; of what was neither listed nor read since, the manifest too."""
         return await asyncio.to_thread(self._sweep, keep, before)
@@ -229,6 +253,19 @@ class Catalog:
             about["table"] = table._asdict()
         scratch.write_text(json.dumps(about))
         lay(scratch, path)
+
+
+async def changes(
+    catalog: Catalog, graph: Graph, was: Mapping[str, str], now: Mapping[str, str]
+) -> dict[str, Moved]:
+    """What became of the objects of datasets that a graph reads, between the versions of two runs,
+    by dataset; of those that are the same, or not known any more, nothing."""
+    found: dict[str, Moved] = {}
+    for name, uri in addresses_of(graph).items():
+        if name in was and name in now and was[name] != now[name]:
+            moved = await catalog.differ(uri, was[name], now[name])
+            found |= {name: moved} if moved else {}
+    return found
 
 
 def _first_missing(

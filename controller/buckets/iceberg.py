@@ -32,6 +32,11 @@ Pin = Callable[[list[str]], Awaitable[Path]]
 """Gives a folder with these files of the table, by their keys."""
 
 
+def needed(keys: Iterable[str]) -> list[str]:
+    """Of the keys of a table, those that tell what it is now, and what it was."""
+    return [key for key in keys if key.startswith(f"{METADATA}/")]
+
+
 async def versions(keys: Collection[str], pin: Pin, uri: str) -> list[Version]:
     """Snapshots that have the rows of the newest, the oldest first: those that only arrange files
     anew (`replace`) have no others. Without any it is a table of no rows. Raises NeedsHuman."""

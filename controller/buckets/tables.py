@@ -134,13 +134,15 @@ class Tables:
     async def _versions(
         self, table: Table, entries: Mapping[str, ManifestEntry], pin: iceberg.Pin
     ) -> list[delta.Version]:
-        if table.format == "iceberg":
-            return await iceberg.versions(entries, pin, table.uri)
-        keys = delta.needed(entries)
+        is_delta = table.format == "delta"
+        keys = delta.needed(entries) if is_delta else iceberg.needed(entries)
         log = Manifest(tuple(entries[key] for key in keys)).digest
         known = self._read.get((table.uri, log))
         if known is None:
-            known = await asyncio.to_thread(delta.versions, await pin(keys), table.uri)
+            if is_delta:
+                known = await asyncio.to_thread(delta.versions, await pin(keys), table.uri)
+            else:
+                known = await iceberg.versions(keys, pin, table.uri)
             self._read = {at: one for at, one in self._read.items() if at[0] != table.uri}
             self._read[table.uri, log] = known
         return known

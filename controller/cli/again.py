@@ -4,9 +4,10 @@ from functools import partial
 
 import click
 
+from controller.cli.acting import with_store
 from controller.cli.failures import Failed
 from controller.cli.mail import ask, no_wait_option, who
-from controller.cli.reach import Reach, known, no_such, with_store
+from controller.cli.reach import Reach, known, no_such
 from controller.cli.steer import reason_option, steer
 from controller.cli.trigger import request
 from controller.machine.core import Key

@@ -6,7 +6,7 @@ from pathlib import Path
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from deployers.pages import page
 from deployers.records import PAGE
 from deployers.site import Site
@@ -16,7 +16,7 @@ from validators.canary import Policy, begin
 from validators.canary.outlook import outlook, pace, warning
 
 
-async def forecast(spec: Spec, store: Store, home: Path) -> str | None:
+async def forecast(spec: Spec, store: Reading, home: Path) -> str | None:
     """Why the canary of a release now would not be decided by its deadline; None where it would,
     where there is none, or where nothing is known of production's traffic."""
     release = spec.release

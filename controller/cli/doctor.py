@@ -18,8 +18,8 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check settings, git, the remotes, GitHub, the home folder, the state, the packages, and what
-    confines steps; the object stores of artifacts and datasets, their queues, and the Docker Engine
-    where one is used.
+    confines steps; the object stores of artifacts and datasets, their queues, the databases of
+    queries, and the Docker Engine where one is used.
 
     Each finding names the mend. The exit code is 1 if there is an error. Writing is tried by a
     push that changes nothing, and by an object that is deleted again.

@@ -10,11 +10,11 @@ from controller.cli.reach import (
     json_option,
     known,
     print_json,
-    with_store,
+    with_state,
 )
 from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import Pipeline
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
 
@@ -45,7 +45,7 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
       headgate down flight-delay
     """
 
-    async def run(store: Store, here: Reach) -> list[StoppedView]:
+    async def run(store: Reading, here: Reach) -> list[StoppedView]:
         if pipeline is not None:
             await known(store, "pipeline", pipeline, Pipeline, "pipeline")
         places = [record.key.name for record in await store.list("environment")]
@@ -59,7 +59,7 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
         with only_one(here.home):
             return await _stop(here, sorted(chosen))
 
-    stopped = with_store(ctx, run)
+    stopped = with_state(ctx, run)
     if as_json:
         print_json(stopped)
         return

@@ -4,15 +4,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.buckets.catalog import DATASETS, Catalog, changes
+from controller.buckets.stores import Stores
 from controller.cli.printing import show
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
-from controller.cli.words import clean, one_line, short
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
+from controller.cli.words import one_line, short
 from controller.machine.core import Key, Value
+from controller.machine.pipelines.objects import Moved, in_words
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
-from controller.machine.runs.run import Progress, Run
+from controller.machine.runs.run import Progress, Run, passed_before
 from controller.outbox import parsed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -43,7 +46,8 @@ class Explained(Value):
     branch: str
     commit: str
     before: str | None
-    """The run of the branch before it, with which it is compared."""
+    """The run that it is compared with: the last before it that passed, of its branch or else of
+    the default one."""
     datasets: tuple[str, ...]
     nodes: tuple[ExplainedNode, ...]
 
@@ -55,36 +59,35 @@ class Explained(Value):
 def explain(ctx: click.Context, run: str, as_json: bool) -> None:
     """Say what triggered RUN, and why each step ran, was cached or was skipped.
 
-    It is compared with the run of the same branch before it.
+    It is compared with the last run before it that passed, of the same branch or else of the
+    default one; of data it says which objects came, went or changed since.
 
     \b
     Example:
       headgate explain flight-delay-12
     """
 
-    async def ask(store: Store, _: Reach) -> Explained:
+    async def ask(store: Reading, here: Reach) -> Explained:
         this = await known(store, "run", run, Run, "run")
-        return await explained(store, this)
+        return await explained(
+            store, this, Catalog(here.home / DATASETS, Stores(here.settings.stores))
+        )
 
-    found = with_store(ctx, ask)
+    found = with_state(ctx, ask)
     if as_json:
         print_json(found)
     else:
         show(_render(found))
 
 
-async def explained(store: Store, run: Run) -> Explained:
-    """Compare a run with the one before it on its branch."""
+async def explained(store: Reading, run: Run, catalog: Catalog) -> Explained:
+    """Compare a run with the last before it that passed."""
     records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
-    older = [
-        one
-        for one in values(records, Run)
-        if (one.pipeline, one.branch) == (run.pipeline, run.branch) and one.number < run.number
-    ]
-    before = max(older, key=lambda one: one.number, default=None)
+    before = passed_before(run, values(records, Run))
     earlier = await _earlier(store, before) if before else None
     graph = await known(store, "graph", run.id, Graph, "graph of the run")
     was = before.datasets if before else {}
+    moved = await changes(catalog, graph, was, run.datasets)
     return Explained(
         run=run.id,
         trigger=run.trigger.kind,
@@ -93,22 +96,25 @@ async def explained(store: Store, run: Run) -> Explained:
         branch=run.branch,
         commit=run.commit,
         before=before.id if before else None,
-        datasets=tuple(_data(name, was.get(name), now) for name, now in run.datasets.items()),
+        datasets=tuple(
+            _data(name, was.get(name), now, moved.get(name)) for name, now in run.datasets.items()
+        ),
         nodes=tuple(_node(node, run, before, earlier) for node in graph.nodes),
     )
 
 
-async def _earlier(store: Store, before: Run) -> Earlier | None:
+async def _earlier(store: Reading, before: Run) -> Earlier | None:
     record = await store.get(Key("graph", before.id))
     if record is None:
         return None
     return Earlier(run=before.id, graph=parsed(Graph, record.body), datasets=before.datasets)
 
 
-def _data(name: str, was: str | None, now: str) -> str:
+def _data(name: str, was: str | None, now: str, moved: Moved | None) -> str:
     if was is None or was == now:
         return f"{name} is {short(now)}" + (", as before" if was else "")
-    return f"{name} went from {short(was)} to {short(now)}"
+    said = f"{name} went from {short(was)} to {short(now)}"
+    return "; ".join([said, *in_words(moved)]) if moved else said
 
 
 def _node(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> ExplainedNode:
@@ -154,7 +160,7 @@ def _render(view: Explained) -> "RenderableType":
     from rich.text import Text
 
     by = f" by {one_line(view.by, 60)}" if view.by else ""
-    compared = f"compared with {view.before}" if view.before else "the first run of its branch"
+    compared = f"compared with {view.before}" if view.before else "no run before it has passed"
     head = Text.assemble((view.run, "bold"), f"  {view.trigger}{by}: {one_line(view.why, 200)}")
     about = Text(f"{view.commit[:12]} on {one_line(view.branch, 60)}; {compared}", "dim")
     table = Table.grid(padding=(0, 2))
@@ -164,7 +170,7 @@ def _render(view: Explained) -> "RenderableType":
     for node in view.nodes:
         why = "; ".join(one_line(reason, 300) for reason in node.why)
         table.add_row(Text(node.name, "bold"), *_became(node), Text(why))
-    datasets = [Text(f"dataset {clean(line)}", "dim") for line in view.datasets]
+    datasets = [Text(f"dataset {one_line(line, 400)}", "dim") for line in view.datasets]
     return Group(head, about, *datasets, Text(""), table)
 
 

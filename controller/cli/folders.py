@@ -1,9 +1,18 @@
-"""Files in folders as specs name them: relative, with `/`, without what tools keep there."""
+"""Files in folders as specs name them: relative, with `/`, without what tools keep there; and which
+spec of a folder is meant."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
+spec_option = click.option(
+    "--spec",
+    "spec_file",
+    metavar="FILE",
+    help="The name of the spec, where the folder has several: ml-pipeline.NAME.yaml.",
+)
 _LEFT_OUT = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".headgate"}
 
 

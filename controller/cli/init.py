@@ -52,9 +52,9 @@ _OF_THE_CLONE = _ALL_OF_THEM = ""
 def init(folder: Path, name: str | None, repository: str | None, example: str | None) -> None:
     """Look at FOLDER and write an ml-pipeline.yaml that fits what is there.
 
-    It finds train.py, evaluate.py, serve.py, requirements.txt, an expectations suite and data in
-    Parquet or CSV files, and marks by TODO what it cannot know. A file that is there already is
-    left as it is.
+    It reads scripts with their options, dvc.yaml, MLproject, a Makefile, notebooks, imports,
+    environments and the data's first rows, and runs nothing. It says what it guessed, and marks by
+    TODO what it cannot know. A file that is there already is left as it is.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
             f"{names} {verb} there already; nothing was written. --name NAME drafts another "
             "pipeline in a file of its own."
         )
-    _self_check(missing, list(below(folder)))
+    _self_check(missing, folder, there)
     _write(wanted)
     if url is not None:
         _ignore_home(folder)
@@ -150,13 +150,15 @@ def _ignore_home(folder: Path) -> None:
     click.echo(f"Added {HOME}/ to {path}")
 
 
-def _self_check(wanted: dict[Path, str], files: list[str]) -> None:
+def _self_check(wanted: dict[Path, str], folder: Path, there: Folder) -> None:
     """What is written has to be valid; else somebody's first minute is spent on our mistake."""
+    shared = (f"//{file}" for file in there.around.files) if there.around is not None else ()
+    files = {*below(folder), *shared, SPEC_FILE}
     for path, text in wanted.items():
         if path.name == FILE:
             problems = load_settings(text, str(path)).problems
         else:
-            found = check(text, str(path), {*files, SPEC_FILE}).problems
+            found = check(text, str(path), files, folder=there.place).problems
             problems = tuple(problem for problem in found if problem.code != TODO)
         if has_errors(problems):
             shown = render_text(problems, {str(path): text})

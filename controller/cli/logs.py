@@ -9,8 +9,8 @@ from typing import NamedTuple
 import click
 
 from controller.cli.failures import Failed
-from controller.cli.reach import Reach, json_option, no_such, print_json, with_store
-from controller.cli.steer import environment
+from controller.cli.places import environment
+from controller.cli.reach import Reach, json_option, no_such, print_json, with_state
 from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key, Value
 from controller.machine.environments.environment import Environment, server_name
@@ -19,7 +19,7 @@ from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.secrets import Secrets
 from controller.settings_file import load_secrets
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from controller.versions import Versions
 from deployers.site import ENDED, Site
 
@@ -84,7 +84,7 @@ def logs(
     if version is not None and "/" not in what:
         raise click.UsageError("--version is for the servers of PIPELINE/ENVIRONMENT.")
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Reading, here: Reach) -> None:
         if "/" in what:
             found = await _of_environment(store, here.home, what, version)
         else:
@@ -102,12 +102,12 @@ def logs(
                 click.echo(reader.more(), nl=False)
 
     try:
-        with_store(ctx, run)
+        with_state(ctx, run)
     except KeyboardInterrupt:
         sys.exit(0)
 
 
-async def _of_run(store: Store, home: Path, what: str, step: str | None) -> list[Log]:
+async def _of_run(store: Reading, home: Path, what: str, step: str | None) -> list[Log]:
     record = await store.get(Key("run", what))
     if record is None:
         names = [each.key.name for each in await store.list("run")]
@@ -134,7 +134,7 @@ async def _of_run(store: Store, home: Path, what: str, step: str | None) -> list
     return [*before, *(Log(one.id, home / "attempts" / one.id) for one in ordered)]
 
 
-async def _of_environment(store: Store, home: Path, what: str, version: int | None) -> list[Log]:
+async def _of_environment(store: Reading, home: Path, what: str, version: int | None) -> list[Log]:
     env = await environment(store, what)
     serving = home / "serving"
     site = Site.of(serving / "places", env.place)

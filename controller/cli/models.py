@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.printing import show
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
 from controller.cli.words import ago, one_line, short
 from controller.machine.core import Value
 from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.version import ModelVersion
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from validators.verdict import Verdict, worst
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ def models(ctx: click.Context, pipeline: str, as_json: bool) -> None:
       headgate models flight-delay
     """
 
-    async def ask(store: Store, _: Reach) -> list[ModelView]:
+    async def ask(store: Reading, _: Reach) -> list[ModelView]:
         await known(store, "pipeline", pipeline, Pipeline, "pipeline")
         versions = values(await store.list("model", f"{pipeline}/"), ModelVersion)
         places = values(await store.list("environment", f"{pipeline}/"), Environment)
         versions.sort(key=lambda one: -one.number)
         return [_view(version, places) for version in versions]
 
-    views = with_store(ctx, ask)
+    views = with_state(ctx, ask)
     if as_json:
         print_json(views)
     elif views:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,19 +11,23 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
+from controller.choosing import meant
 from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
+from controller.cli.folders import spec_option
 from controller.cli.printing import show
-from controller.cli.reach import Reach, find_settings, open_store, reach
+from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.words import clean, lasting, one_line, short
-from controller.machine.runs.plan import Plan, Planned
-from controller.planning import WORK_TREE, gather
+from controller.machine.pipelines.objects import in_words
+from controller.machine.runs.plan import Plan, Planned, counts
+from controller.planning import WORK_TREE, Gathered, gather
 from controller.planning import plan as make_plan
 from controller.plans import Cache
 from controller.queries.asking import Versions as Questions
 from controller.reports.plan import render_plan
 from controller.secrets import Secrets
 from controller.settings_file import given_secrets, load_secrets
+from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
 
 if TYPE_CHECKING:
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Say what a commit would run, and why.")
 @click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@spec_option
 @click.option("--commit", metavar="REV", help="Plan a commit instead of the work tree.")
 @click.option(
     "--base",
@@ -48,7 +54,14 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
-def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, form: str) -> None:
+def plan(
+    ctx: click.Context,
+    path: Path,
+    spec_file: str | None,
+    commit: str | None,
+    base: str | None,
+    form: str,
+) -> None:
     """Say what a run of the spec in PATH would do: which steps run and which are cached, and why.
 
     It needs no running controller. Where the controller's state is at hand (headgate.yaml is here
@@ -60,52 +73,42 @@ def plan(ctx: click.Context, path: Path, commit: str | None, base: str | None, f
     Example:
       headgate plan --base origin/main
     """
-    folder = path if path.is_dir() else path.parent
-    checkout, source, loaded, policy, rules = gather(folder, commit, base)
+    gathered = gather(meant(path, spec_file, "headgate plan"), commit, base)
+    loaded = gathered.loaded
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the spec is wrong, so there is nothing to plan; see above.")
-    spec = loaded.pipeline
-    named = find_settings(ctx.find_root().obj) is not None
-    stores = Stores(reach(ctx).settings.stores) if named else None
-    questions = _questions(ctx)
-    here = _state(ctx)
-    top = checkout.top
-
-    async def run() -> Plan:
-        if here is None:
-            return await make_plan(
-                spec,
-                source,
-                top,
-                policy=policy,
-                rules=rules,
-                stores=stores,
-                questions=questions,
-            )
-        async with open_store(here.home) as store:
-            cache = Cache(store, open_artifacts(here.settings, here.home))
-            made = await make_plan(
-                spec,
-                source,
-                top,
-                policy=policy,
-                rules=rules,
-                cache=cache,
-                stores=stores,
-                questions=questions,
-            )
-            ahead = await forecast(spec, store, here.home)
-            notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
-            return made.model_copy(update={"notes": notes})
-
-    made = asyncio.run(run())
+    made = asyncio.run(_plan(ctx, gathered, loaded.pipeline))
     if form == "json":
         click.echo(json.dumps(made.plain(), indent=2, ensure_ascii=False))
     elif form == "markdown":
         click.echo(render_plan(made))
     else:
         show(render(made))
+
+
+async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
+    """The plan, with what the controller's state knows where there is one."""
+    named = find_settings(ctx.find_root().obj) is not None
+    plan_it = partial(
+        make_plan,
+        spec,
+        gathered.source,
+        gathered.checkout.top,
+        policy=gathered.policy,
+        rules=gathered.rules,
+        stores=Stores(reach(ctx).settings.stores) if named else None,
+        questions=_questions(ctx),
+    )
+    here = _state(ctx)
+    if here is None:
+        return await plan_it()
+    async with open_state(here.home) as store:
+        cache = Cache(store, open_artifacts(here.settings, here.home))
+        made = await plan_it(cache=cache, home=here.home)
+        ahead = await forecast(spec, store, here.home)
+        notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
+        return made.model_copy(update={"notes": notes})
 
 
 def _questions(ctx: click.Context) -> Questions:
@@ -156,11 +159,11 @@ def _head(view: Plan) -> "Text":
 
     what = view.commit if view.commit == WORK_TREE else f"commit {view.commit[:12]}"
     head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
-    runs = sum(node.what == "run" for node in view.nodes)
+    runs = any(node.what == "run" for node in view.nodes)
     if view.nothing_to_do:
-        head.append(f"nothing to run: all is as in {view.compared_with}", "green")
+        head.append(f"nothing to run: all is as in {view.stands}", "green")
         return head
-    head.append(f"{runs} to run, {len(view.nodes) - runs} cached", "bold cyan" if runs else "green")
+    head.append(counts(view), "bold cyan" if runs else "green")
     if view.seconds is not None:
         head.append(f"  about {lasting(view.seconds)}", "dim")
     against = f"  baseline v{view.baseline}" if view.baseline else "  no baseline"
@@ -177,6 +180,9 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
         return Text.assemble(("↺ ", "green"), node.name), Text(
             f"cached {'; '.join(node.why)}", "dim"
         )
+    if node.what == "unneeded":
+        forced = "; ".join(one_line(reason) for reason in node.why)
+        return Text.assemble(("· ", "dim"), node.name), Text(f"not now; forced: {forced}", "dim")
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:
         why.append(f"  about {lasting(node.seconds)}", "dim")
@@ -195,6 +201,8 @@ def _datasets(view: Plan) -> "RenderableType":
         gate = f"gate {data.gate}" if data.gate else "no gate"
         problem = Text(one_line(data.problem), "yellow") if data.problem else Text(gate, "dim")
         table.add_row(Text(f"datasets.{data.name}", "dim"), Text(version), problem)
+        for line in in_words(data.moved) if data.moved else ():
+            table.add_row("", Text(one_line(line), "dim"), "")
     return table
 
 

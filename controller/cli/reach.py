@@ -18,8 +18,8 @@ from controller.machine.core import Key, Value
 from controller.outbox import parsed
 from controller.settings import FILE, Settings
 from controller.settings_file import LoadedSettings, load_settings
-from controller.store.protocol import Record, Store
-from controller.store.sqlite import SqliteStore
+from controller.store.protocol import Reading, Record
+from controller.store.reading import SqliteReader
 from specs.explain import nearest, one_of
 from specs.failures import Failure
 from specs.problems import render_text
@@ -75,33 +75,38 @@ def reach(ctx: click.Context) -> Reach:
 
 
 @asynccontextmanager
-async def open_store(home: Path) -> AsyncIterator[Store]:
-    """The controller's state. Raises `Unreachable`."""
-    path = home / "state.db"
-    if not path.exists():
-        raise Unreachable(f"there is no state in {home} yet; `headgate up` begins it.")
+async def open_state(home: Path) -> AsyncIterator[Reading]:
+    """The controller's state, to look at. Raises `Unreachable`."""
     try:
-        store = await SqliteStore.open(path)
+        state = SqliteReader.open(state_in(home))
     except Failure as failure:
         raise Unreachable(str(failure)) from None
     try:
-        yield store
+        yield state
     finally:
-        await store.close()
+        await state.close()
 
 
-def with_store(ctx: click.Context, ask: Callable[[Store, Reach], Awaitable[T]]) -> T:
+def state_in(home: Path) -> Path:
+    """The file of the state. Raises `Unreachable` where there is none."""
+    path = home / "state.db"
+    if not path.exists():
+        raise Unreachable(f"there is no state in {home} yet; `headgate up` begins it.")
+    return path
+
+
+def with_state(ctx: click.Context, ask: Callable[[Reading, Reach], Awaitable[T]]) -> T:
     """What `ask` finds in the state."""
     here = reach(ctx)
 
     async def run() -> T:
-        async with open_store(here.home) as store:
-            return await ask(store, here)
+        async with open_state(here.home) as state:
+            return await ask(state, here)
 
     return asyncio.run(run())
 
 
-async def known(store: Store, kind: str, name: str, model: type[V], what: str) -> V:
+async def known(store: Reading, kind: str, name: str, model: type[V], what: str) -> V:
     """The object of that name. Raises `Failed` with the nearest name for one that is not there."""
     record = await store.get(Key(kind, name))
     if record is None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.places import environment
 from controller.cli.printing import show
-from controller.cli.reach import Reach, json_option, print_json, values, with_store
-from controller.cli.steer import environment
+from controller.cli.reach import Reach, json_option, print_json, values, with_state
 from controller.cli.words import ago, one_line
 from controller.machine.core import Value
 from controller.machine.environments.rollout import Ended
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from validators.canary import evidence
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
       headgate releases flight-delay
     """
 
-    async def ask(store: Store, _: Reach) -> list[ReleaseView]:
+    async def ask(store: Reading, _: Reach) -> list[ReleaseView]:
         env = await environment(store, place)
         records = await store.list("rollout", f"{env.pipeline}-{env.name}-")
         ended = [
@@ -63,7 +63,7 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
         ended.sort(key=lambda one: -one.at)
         return [_view(one) for one in ended[:limit]]
 
-    views = with_store(ctx, ask)
+    views = with_state(ctx, ask)
     if as_json:
         print_json(views)
     elif views:

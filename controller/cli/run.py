@@ -5,15 +5,17 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from controller import here, logs
+from controller.choosing import Meant, choose, meant, specs_in
 from controller.cli import running
 from controller.cli.failures import Failed
+from controller.cli.folders import spec_option
 from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import Ended
 from controller.cli.shown import read_reports
@@ -30,14 +32,16 @@ from controller.planning import (
     git_folder,
     policy_of,
     rules_at,
+    source_of,
     spec_at,
+    specs_among,
     with_project,
     work_tree,
 )
 from controller.reports.build import build
 from controller.settings import ObjectStore
 from controller.shelf import UMASK, remove_tree
-from specs.model import SPEC_FILE
+from specs.load import Loaded
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
 
@@ -49,6 +53,7 @@ WORDS = 16_000
 
 @click.command(short_help="Run a commit's pipeline and its gates here.")
 @click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@spec_option
 @click.option("--commit", metavar="REV", default="HEAD", help="The commit; by default HEAD.")
 @click.option(
     "--base",
@@ -87,6 +92,7 @@ WORDS = 16_000
 )
 def run(
     path: Path,
+    spec_file: str | None,
     commit: str,
     base: str | None,
     accept_rules: bool,
@@ -111,40 +117,62 @@ def run(
     Example:
       headgate run flight-delay
     """
-    if forget and home is not None:
-        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
-    if accept_rules and base is None:
-        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
-    checkout = checkout_of(path if path.is_dir() else path.parent)
-    sha = commit_of(checkout, commit)
-    spec, source = _valid(checkout, sha, path)
-    branch, subject = about(checkout, sha)
-    asked = here.Asked(
-        checkout=checkout,
-        spec=spec,
-        source=source,
-        branch=branch,
-        why=f"`headgate run` of {sha[:12]}: {subject}",
-        rules=_rules(checkout, base, spec.metadata.name) if base else None,
-        fresh=no_cache,
-    )
+    _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
+    asked = _asked(meant(path, spec_file, "headgate run"), commit, base)._replace(fresh=no_cache)
     plan = _rules_that_change(asked, base) if base else None
-    left_out = _left_out(checkout, spec, source) if commit == "HEAD" else []
     logs.set_up(level="ERROR")
-    with running.Guard(form == "github"):
-        running.begin(spec.metadata.name, sha, subject, left_out)
-        with _home(checkout, home, forget) as folder:
+    guard = running.Guard(form == "github")
+    with guard:
+        left_out = _left_out(asked) if commit == "HEAD" else []
+        running.begin(asked.spec.metadata.name, asked.source.commit, asked.subject, left_out)
+        with _home(asked.checkout, home, forget) as folder:
             ended = asyncio.run(_play(asked, folder))
         running.finish(ended)
         code = running.judge_rules(ended.played.run, plan, accept_rules)
-    again = f"headgate run {checkout.folder or '.'} --commit {sha[:12]}"
     played = ended.played
-    told = build(played.end, played.run, played.graph, ended.reports, plan, again=again)
+    told = build(played.end, played.run, played.graph, ended.reports, plan, again=_again(asked))
     if report is not None:
         report.write_text(told.text, encoding="utf-8")
     if form == "github":
         running.tell_github(told, ended.verdict, report, os.environ)
     sys.exit(code)
+
+
+def _go_together(*, forget: bool, accept: bool) -> None:
+    """Raises for options that contradict each other."""
+    if forget:
+        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+    if accept:
+        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
+
+
+def _asked(wanted: Meant, commit: str, base: str | None) -> here.Asked:
+    """The run of the spec at that commit, judged by the gates of `base`."""
+    checkout = checkout_of(wanted.folder)
+    sha = commit_of(checkout, commit)
+    files = files_at(checkout, sha)
+    checkout = checkout._replace(file=_chosen(wanted, checkout, sha, files))
+    source = source_of(checkout, here.REPOSITORY, sha, files)
+    spec, source = _valid(checkout, spec_at(checkout, sha, files), source)
+    branch, subject = about(checkout, sha)
+    return here.Asked(
+        checkout=checkout,
+        spec=spec,
+        source=source,
+        branch=branch,
+        subject=subject,
+        why=f"`headgate run` of {sha[:12]}: {subject}",
+        rules=_rules(checkout, base, spec.metadata.name) if base else None,
+    )
+
+
+def _again(asked: here.Asked) -> str:
+    """The command that runs it once more."""
+    checkout, source = asked.checkout, asked.source
+    where = checkout.folder or "."
+    if len(specs_among(checkout, source.files)) > 1:
+        where += f" --spec {checkout.file}"
+    return f"headgate run {where} --commit {source.commit[:12]}"
 
 
 def _stores() -> Sequence[ObjectStore]:
@@ -192,15 +220,18 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
         )
 
 
-def _valid(checkout: Checkout, commit: str, path: Path) -> tuple[Spec, Source]:
-    files = files_at(checkout, commit)
-    loaded = spec_at(checkout, commit, files)
-    if loaded is None:
-        raise Failed(
-            f"there is no {SPEC_FILE} in {path} at commit {commit[:12]}. Commit it first; "
-            "`headgate init` writes one."
-        )
-    source = Source(repository=here.REPOSITORY, commit=commit, folder=checkout.folder, files=files)
+def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, str]) -> str:
+    """The spec's name. One that is not committed is no spec of the commit."""
+    names = specs_among(checkout, files)
+    fresh = [name for name in specs_in(wanted.folder) if name not in names]
+    if wanted.file in fresh or (not names and fresh):
+        at = f"{wanted.folder} at commit {commit[:12]}"
+        raise Failed(f"there is no {wanted.file or fresh[0]} in {at}. Commit it first.")
+    return choose(wanted, names, f" at commit {commit[:12]}")
+
+
+def _valid(checkout: Checkout, loaded: Loaded | None, source: Source) -> tuple[Spec, Source]:
+    assert loaded is not None, "it is one of those that are there"
     loaded, source = with_project(checkout, loaded, source)
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
@@ -229,18 +260,15 @@ def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
         nodes=(),
         policy=policy.changes,
         policy_base=policy.base,
+        policy_spec=policy.spec,
     )
 
 
-def _left_out(checkout: Checkout, spec: Spec, source: Source) -> list[str]:
+def _left_out(asked: here.Asked) -> list[str]:
     """The paths at which the work tree is not as committed, as the spec sees them: in its folder,
     and what it names outside of that."""
-    here_now = Source(
-        repository=source.repository,
-        commit=WORK_TREE,
-        folder=source.folder,
-        files=work_tree(checkout),
-    )
+    checkout, spec, source = asked.checkout, asked.spec, asked.source
+    here_now = source_of(checkout, source.repository, WORK_TREE, work_tree(checkout))
     files, now = with_outside(spec, source), with_outside(spec, here_now)
     return sorted(path for path in {*now, *files} if now.get(path) != files.get(path))
 

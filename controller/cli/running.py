@@ -20,9 +20,9 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run, why_ended
-from controller.reports import CommitReport
 from controller.reports.actions import annotations, summary
 from controller.reports.headline import arranged
+from controller.reports.protocol import CommitReport
 from validators.render import terminal
 from validators.report import Report
 from validators.verdict import Verdict, worst

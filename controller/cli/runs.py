@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.printing import show
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_store
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
 from controller.cli.views import RunView, run_view
 from controller.cli.words import ago, lasting, one_line
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.runs.run import Run
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +38,7 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) ->
       headgate runs --pipeline flight-delay --limit 5
     """
 
-    async def ask(store: Store, _: Reach) -> list[RunView]:
+    async def ask(store: Reading, _: Reach) -> list[RunView]:
         if pipeline is not None:
             await known(store, "pipeline", pipeline, Pipeline, "pipeline")
         found = values(await store.list("run", f"{pipeline}-" if pipeline else ""), Run)
@@ -46,7 +46,7 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) ->
         chosen.sort(key=lambda run: -run.created)
         return [run_view(run) for run in chosen[:limit]]
 
-    views = with_store(ctx, ask)
+    views = with_state(ctx, ask)
     if as_json:
         print_json(views)
     elif views:

@@ -10,7 +10,7 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.cli.printing import show as print_
-from controller.cli.reach import Reach, with_store
+from controller.cli.reach import Reach, with_state
 from controller.cli.shown import (
     Attempted,
     Evidence,
@@ -24,7 +24,7 @@ from controller.cli.shown import (
 from controller.cli.tree import render_run
 from controller.cli.words import clean, lasting, moment
 from controller.settings_file import load_secrets
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report
 
@@ -68,7 +68,7 @@ def show(ctx: click.Context, what: str, form: str) -> None:
     """
     page = _PAGES.get(form)
 
-    async def ask(store: Store, here: Reach) -> Shown | str:
+    async def ask(store: Reading, here: Reach) -> Shown | str:
         artifacts = open_artifacts(here.settings, here.home)
         secrets = load_secrets(here.settings, here.base, os.environ)
         if page is None:
@@ -77,7 +77,7 @@ def show(ctx: click.Context, what: str, form: str) -> None:
         hidden = tuple(secrets.redacted(report) for report in found.reports)
         return secrets.redact(page(Evidence(secrets.redact(found.title), hidden)))
 
-    shown = with_store(ctx, ask)
+    shown = with_state(ctx, ask)
     if isinstance(shown, str):
         click.echo(shown, nl=False)
     elif form == "json":

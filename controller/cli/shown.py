@@ -18,7 +18,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run, why_ended
 from controller.outbox import parsed
 from controller.reports.gates import completed
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from controller.versions import Versions
 from specs.failures import Failure
 from validators.canary import evidence
@@ -73,7 +73,7 @@ class ShownRollout(Value):
 Shown = ShownRun | ShownVersion | ShownRollout
 
 
-async def find(store: Store, artifacts: Artifacts, what: str) -> Shown:
+async def find(store: Reading, artifacts: Artifacts, what: str) -> Shown:
     """The run, version or rollout of that name. Raises `Failed` for none."""
     run = await store.get(Key("run", what))
     if run is not None:
@@ -91,7 +91,7 @@ async def find(store: Store, artifacts: Artifacts, what: str) -> Shown:
     raise no_such("run, model version or rollout", what, names)
 
 
-async def _find_rollout(store: Store, id_: str) -> ShownRollout | None:
+async def _find_rollout(store: Reading, id_: str) -> ShownRollout | None:
     """One that is over, or in progress."""
     record = await store.get(Key("rollout", id_))
     if record is not None:
@@ -105,7 +105,7 @@ async def _find_rollout(store: Store, id_: str) -> ShownRollout | None:
     return None
 
 
-async def _compared(store: Store, shown: ShownRollout, beside: Ref | None) -> ShownRollout:
+async def _compared(store: Reading, shown: ShownRollout, beside: Ref | None) -> ShownRollout:
     """With the commit that it came from, and what differs from the version that served."""
     versions = Versions(store)
     new = await versions.get(shown.pipeline, shown.rollout.version.version)
@@ -133,7 +133,7 @@ def _shown_rollout(
     )
 
 
-async def _find_run(store: Store, artifacts: Artifacts, run: Run) -> ShownRun:
+async def _find_run(store: Reading, artifacts: Artifacts, run: Run) -> ShownRun:
     graph = await store.get(Key("graph", run.id))
     reports, lost = await read_reports(artifacts, _digests(run))
     attempts = (
@@ -172,7 +172,7 @@ class Evidence(NamedTuple):
     reports: tuple[Report, ...]
 
 
-async def evidence_of(store: Store, artifacts: Artifacts, what: str) -> Evidence:
+async def evidence_of(store: Reading, artifacts: Artifacts, what: str) -> Evidence:
     """The reports of that run, version or rollout, also of the gates that have none: then one that
     says why. Raises `Failed` for no such thing, and where there is nothing to show."""
     record = await store.get(Key("run", what))
@@ -186,7 +186,7 @@ async def evidence_of(store: Store, artifacts: Artifacts, what: str) -> Evidence
     return Evidence(what, reports)
 
 
-async def _of_run(store: Store, artifacts: Artifacts, run: Run) -> Evidence:
+async def _of_run(store: Reading, artifacts: Artifacts, run: Run) -> Evidence:
     if run.live:
         raise Failed(
             f"{run.id} is not over, and its gates are not all heard; `headgate show {run.id}` "

@@ -32,7 +32,7 @@ from controller.outbox import parsed
 from controller.renaming import resting
 from controller.silences import silences
 from controller.sources.crontab import Crontab
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 from controller.versions import Versions
 from deployers import control
 from deployers.protocol import Silence
@@ -43,7 +43,7 @@ HISTORY = 50
 
 
 async def snapshot(
-    store: Store, home: Path | None = None, names: Sequence[str] | None = None
+    store: Reading, home: Path | None = None, names: Sequence[str] | None = None
 ) -> Snapshot:
     """The state at this moment. `home` lets it say whether a controller runs, and addresses;
     `names`, of the repositories in the settings, which pipelines rest."""
@@ -63,14 +63,14 @@ async def snapshot(
     )
 
 
-async def _troubles(store: Store) -> list[TroubleView]:
+async def _troubles(store: Reading) -> list[TroubleView]:
     found = values(await store.list("trouble", live=True), Trouble)
     views = [trouble_view(trouble) for trouble in found if not trouble.over]
     return sorted(views, key=lambda view: view.since or 0.0)
 
 
 async def _pipeline(
-    store: Store,
+    store: Reading,
     versions: Versions,
     pipeline: Pipeline,
     addresses: Mapping[str, str],
@@ -106,7 +106,7 @@ def _worth_showing(runs: list[RunView]) -> list[RunView]:
     return live + [run for run in newest if run.outcome != "running"][:1]
 
 
-async def _run(store: Store, name: str) -> RunView | None:
+async def _run(store: Reading, name: str) -> RunView | None:
     record = await store.get(Key("run", name))
     if record is None:
         return None
@@ -116,7 +116,7 @@ async def _run(store: Store, name: str) -> RunView | None:
 
 
 async def _environment(
-    store: Store,
+    store: Reading,
     versions: Versions,
     env: Environment,
     addresses: Mapping[str, str],

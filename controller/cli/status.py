@@ -6,10 +6,10 @@ import time
 import click
 
 from controller.cli.printing import console, show
-from controller.cli.reach import Reach, json_option, print_json, with_store
+from controller.cli.reach import Reach, json_option, print_json, with_state
 from controller.cli.tree import render, snapshot
 from controller.cli.views import Snapshot
-from controller.store.protocol import Store
+from controller.store.protocol import Reading
 
 
 @click.command(short_help="Show what runs where.")
@@ -28,20 +28,20 @@ def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
     if watch and as_json:
         raise click.UsageError("--watch is for people and --json for programs; choose one.")
     if watch:
-        with_store(ctx, _watch)
+        with_state(ctx, _watch)
         return
-    view = with_store(ctx, _look)
+    view = with_state(ctx, _look)
     if as_json:
         print_json(view)
     else:
         show(render(view), controller_line(view))
 
 
-async def _look(store: Store, here: Reach) -> Snapshot:
+async def _look(store: Reading, here: Reach) -> Snapshot:
     return await snapshot(store, here.home, [one.name for one in here.settings.repositories])
 
 
-async def _watch(store: Store, here: Reach) -> None:
+async def _watch(store: Reading, here: Reach) -> None:
     from rich.console import Group
     from rich.live import Live
 

@@ -4,36 +4,23 @@ from collections.abc import Callable
 
 import click
 
+from controller.cli.acting import with_store
 from controller.cli.failures import Failed
 from controller.cli.mail import ask, no_wait_option
-from controller.cli.reach import Reach, known, no_such, with_store
+from controller.cli.places import environment, place_argument
+from controller.cli.reach import Reach, known
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.rollout import Ended
 from controller.machine.environments.starting import not_serving
-from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.version import ModelVersion, Ref
-from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.outbox import parsed
 from controller.store.protocol import Store
 
 Objection = Callable[[Environment], str | None]
 """Why a verb has nothing to act on; None when it has."""
 
-place_argument = click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
 reason_option = click.option("--reason", metavar="TEXT", help="Why; kept with the change.")
-
-
-async def environment(store: Store, place: str) -> Environment:
-    """The environment that is meant, production where none is named. Raises `Failed`."""
-    pipeline, _, name = place.partition("/")
-    await known(store, "pipeline", pipeline, Pipeline, "pipeline")
-    if name and name not in ENVIRONMENTS:
-        raise no_such("environment", name, ENVIRONMENTS)
-    full = f"{pipeline}/{name or 'production'}"
-    if await store.get(Key("environment", full)) is None:
-        raise Failed(f"nothing was released to {full} yet; `headgate status` shows what runs.")
-    return await known(store, "environment", full, Environment, "environment")
 
 
 async def steer(

@@ -2,8 +2,9 @@
 
 import click
 
+from controller.cli.acting import with_store
 from controller.cli.mail import ask, no_wait_option, who
-from controller.cli.reach import Reach, known, no_such, with_store
+from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.store.protocol import Store

@@ -1,20 +1,22 @@
 """`headgate validate`."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
+from controller.choosing import specs_in
 from controller.cli.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.cli.folders import below
 from controller.cli.reach import find_settings
-from controller.planning import check_at, tracked_from
+from controller.planning import check_at, top_of, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
 from specs.globs import ROOT, seen_from
-from specs.model import SPEC_FILE
+from specs.load import load
+from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
 from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
 from validators.data.suite import suite_problems
 
@@ -40,7 +42,8 @@ class Checked(NamedTuple):
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
 def validate(ctx: click.Context, paths: tuple[Path, ...], form: str) -> None:
-    """Check every ml-pipeline.yaml and headgate.yaml in PATHS, with the suites that they name.
+    """Check every ml-pipeline.yaml, ml-pipeline.NAME.yaml and headgate.yaml in PATHS, with the
+    suites that they name.
 
     A path is a file or a folder, which is searched; without any, the current folder. All problems
     are told at once. The exit code is 1 if one of them is an error.
@@ -75,10 +78,17 @@ def find(paths: Iterable[Path]) -> dict[Path, Path]:
     for path in paths:
         if path.is_dir():
             inside = (path / name for name in below(path))
-            found |= {file: path for file in inside if file.name in (SPEC_FILE, FILE)}
+            found |= {file: path for file in inside if _is_ours(file)}
         else:
             found[path] = path.parent
     return found
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it is a spec or settings, or a spec but for its name."""
+    if file.name == FILE or is_spec_file(file.name):
+        return True
+    return misnamed(file.name) is not None and b"MLPipeline" in file.read_bytes()
 
 
 def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Checked:
@@ -95,12 +105,15 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
             problems += loaded_settings.problems
             sources[name] = loaded_settings.text
             continue
+        if right := misnamed(path.name):
+            message = f"no controller reads {path.name}, as specs are called: rename it to {right}"
+            problems.append(Problem("warning", "misnamed", message, name))
         source = tracked_from(path.parent, searched)
         top = Path(source.repository)
         if top not in there:
             there[top] = set(below(top))
         seen = {seen_from(source.folder, file) for file in there[top]}
-        loaded = check_at(content, name, source, seen)
+        loaded = check_at(content, name, source, seen, top)
         loaded = with_files(loaded, source, there[top], sources)
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
@@ -111,7 +124,26 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
                 file = top / suite.removeprefix(ROOT)
             if file.is_file():
                 problems += _suite(file, sources)
+    problems += _twins(sources)
     return Checked(len(sources), in_order(problems), sources)
+
+
+def _twins(sources: Mapping[str, str]) -> Iterator[Problem]:
+    """The specs of one clone, or one folder outside of any, that have the name of another. Beside
+    one that is checked stand those of its folder."""
+    specs = [Path(name) for name in sources if is_spec_file(Path(name).name)]
+    beside = [folder / name for folder in {p.parent for p in specs} for name in specs_in(folder)]
+    first: dict[tuple[Path, str], Path] = {}
+    tops: dict[Path, Path] = {}
+    for path in sorted({*specs, *beside}, key=lambda path: spec_order(path.as_posix())):
+        loaded = load(path.read_bytes(), str(path))
+        name = loaded.sketch.metadata.name if loaded.sketch else ""
+        top = tops.setdefault(path.parent, top_of(path.parent) or path.parent.resolve())
+        one = first.setdefault((top, name), path)
+        if one != path and path in specs and name not in ("", "unnamed"):
+            message = f"{one} is a pipeline of the name {name}, too: only that one would run"
+            expected = "another `metadata.name` in one of them"
+            yield loaded.problem("duplicate", ("metadata", "name"), message, expected=expected)
 
 
 def _suite(path: Path, sources: dict[str, str]) -> Iterable[Problem]:

@@ -7,7 +7,7 @@ from controller.machine.core import Value
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.job import Job
 from controller.machine.environments.rollout import Ended, Rollout, weights
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.pipeline import Pipeline, line_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from controller.machine.runs.attempt import Building, State
 from controller.machine.runs.graph import Graph
@@ -410,7 +410,8 @@ def pipeline_view(
             why=one.trigger.why,
             waits_for=pipeline.active.get(branch) or pipeline.waits_for or "its turn",
         )
-        for branch, one in sorted(pipeline.wanted.items())
+        for branch in sorted(pipeline.wanted)
+        for one in line_of(pipeline, branch)
     )
     return PipelineView(
         name=pipeline.name,

@@ -19,7 +19,7 @@ from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
 from controller.doctor.stores import examine_stores
 from controller.environments import BRANCH
 from controller.git import Mirror
-from controller.github.connect import names_of
+from controller.github.names import names_of
 from controller.machine.branch_incidents import way_on
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.losing import LONGEST

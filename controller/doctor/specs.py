@@ -13,7 +13,7 @@ from controller.surveys import conda_program
 from deployers.engine import Engine
 from specs.failures import Failure
 from specs.load import load
-from specs.model import SPEC_FILE, Pipeline
+from specs.model import Pipeline, is_spec_file
 from specs.projects.conda import PROGRAMS
 from specs.projects.values import LOCKS
 
@@ -27,7 +27,7 @@ async def specs_of(mirror: Mirror, commit: str) -> list[Pipeline]:
     """The specs at a commit that can be read; what is wrong with others, their report says."""
     found = []
     for path in await mirror.files(commit):
-        if path.rpartition("/")[2] != SPEC_FILE:
+        if not is_spec_file(path.rpartition("/")[2]):
             continue
         text = await mirror.read(commit, path)
         loaded = await asyncio.to_thread(load, text or b"", path)

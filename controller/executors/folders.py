@@ -15,7 +15,7 @@ from secrets import token_hex
 from controller.blobs.objects import COPY_UP_TO
 from controller.shelf import mode
 from specs.globs import from_root, seen_from
-from specs.model import SPEC_FILE
+from specs.model import is_spec_file
 
 NOTE = "left-out.json"
 """The file of an attempt that names what its copy is without."""
@@ -111,12 +111,15 @@ def _copy(source: str, target: str) -> None:
 
 def note_left_out(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
     """Write down what of the commit such a copy is without, should the reader miss it."""
-    there = {*laid_out(f"{checkout}", folder, files), from_root(SPEC_FILE, folder)}
+    there = laid_out(f"{checkout}", folder, files)
+    own = f"{folder}/" if folder else ""
     found: list[str] = []
     for where, _, names in os.walk(checkout):
         below = os.path.relpath(where, checkout)
         inside = "" if below == "." else f"{below}/"
-        found += (f"{inside}{name}" for name in names if f"{inside}{name}" not in there)
+        # A spec of the folder is nothing that `reads` could admit.
+        seen = (name for name in names if inside != own or not is_spec_file(name))
+        found += (f"{inside}{name}" for name in seen if f"{inside}{name}" not in there)
         if len(found) >= MOST_LEFT_OUT:
             break
     if found:

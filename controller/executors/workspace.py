@@ -35,7 +35,6 @@ from deployers.confinement import View, interpreter
 from specs.failures import NeedsHuman
 from specs.globs import from_root
 from specs.load import load
-from specs.model import SPEC_FILE
 from specs.references import render, render_env
 from validators.model.request import Request as ModelRequest
 
@@ -384,7 +383,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -
     if candidate is None and asked["gate"].get("predictions"):
         kind = "could_not_run" if asked["exam"] else "missing"
         candidate = {"kind": kind, "reason": asked["no_candidate"]}
-    file = from_root(SPEC_FILE, attempt.folder)
+    file = from_root(attempt.file, attempt.folder)
     loaded = load((checkout / file).read_bytes(), file)
     where = []
     for place in asked["places"]:  # None: a check of the base branch

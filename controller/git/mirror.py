@@ -246,9 +246,11 @@ class Mirror:
         )
         return await self._found(start, lambda: self._parsed(parse_log, arguments))
 
-    async def touching(self, commit: str, name: str, limit: int = 200) -> tuple[str, ...]:
+    async def touching(
+        self, commit: str, names: Sequence[str], limit: int = 200
+    ) -> tuple[str, ...]:
         """The commits along the first parents of `commit`, itself included, that changed a file of
-        that name in any folder; latest first, `limit` at most."""
+        such a name, which may hold globs, in any folder; latest first, `limit` at most."""
         walk = (
             "log",
             "-z",
@@ -258,8 +260,8 @@ class Mirror:
             "--no-renames",
             "--format=%H",
         )
-        pattern = f":(top,glob)**/{checked_path(name)}"
-        arguments = (*walk, checked_sha(commit), "--", pattern)
+        patterns = (f":(top,glob)**/{checked_path(name)}" for name in names)
+        arguments = (*walk, checked_sha(commit), "--", *patterns)
 
         async def ask() -> tuple[str, ...]:
             out = (await self._git(*arguments)).decode()

@@ -1,4 +1,4 @@
-"""Commits as the machines see them: their files, and the spec in a folder."""
+"""Commits as the machines see them: their files, and their specs."""
 
 import asyncio
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from specs.failures import NeedsHuman, TryAgain
 from specs.lint import check
 from specs.lint_images import ELSEWHERE
 from specs.load import Loaded
-from specs.model import SPEC_FILE, Pipeline, place_of
+from specs.model import SPEC_FILES, Pipeline, is_spec_file, named_by, place_of, spec_order
 from specs.names import slug
 from specs.problems import Problem, has_errors, render_text
 
@@ -71,30 +71,30 @@ class Repositories:
         """See `workspace.Checkouts`."""
         return await self.mirror(repository).commit_object(commit)
 
-    async def code(self, repository: str, commit: str, folder: str) -> Code:
-        """The spec in `folder` at `commit`, checked, with the digests of the commit's files.
+    async def code(self, repository: str, commit: str, spec: str) -> Code:
+        """The spec at that path of `commit`, checked, with the digests of the commit's files.
 
         An image's tag is looked up once, when the commit is first read. Raises TryAgain while an
         image cannot be looked up.
         """
-        key = (repository, commit, folder)
+        key = (repository, commit, spec)
         found = self._codes.get(key)
         if found is None:
-            found = await self._read(repository, commit, folder)
+            found = await self._read(repository, commit, spec)
             self._codes[key] = found
             while len(self._codes) > REMEMBERED:
                 self._codes.popitem(last=False)
         return found
 
     async def specs(self, repository: str, commit: str) -> dict[str, Code]:
-        """The specs at a commit, by folder; in the order of the folders."""
+        """The specs at a commit, by path; in the order of their folders, the plain name first."""
         files = await self.mirror(repository).files(commit)
-        parts = [path.rpartition("/") for path in files]
-        folders = sorted(folder for folder, _, name in parts if name == SPEC_FILE)
-        return {folder: await self.code(repository, commit, folder) for folder in folders}
+        specs = (path for path in files if is_spec_file(path.rpartition("/")[2]))
+        ordered = sorted(specs, key=spec_order)
+        return {spec: await self.code(repository, commit, spec) for spec in ordered}
 
     async def named(self, repository: str, commit: str, pipeline: str) -> Code | None:
-        """The spec of that pipeline at a commit, in whichever folder it is; None without one."""
+        """The spec of that pipeline at a commit, wherever it is; None without one."""
         specs = (await self.specs(repository, commit)).values()
         return next((code for code in specs if code.name == pipeline), None)
 
@@ -115,27 +115,28 @@ class Repositories:
         if found is not None and found.spec is not None:
             return found
         mirror = self.mirror(repository)
-        for changed in await mirror.touching(commit, SPEC_FILE, LOOK_BACK):
+        for changed in await mirror.touching(commit, SPEC_FILES, LOOK_BACK):
             before = await mirror.parent(changed)
             earlier = await self.named(repository, before, pipeline) if before else None
             if earlier is not None and earlier.spec is not None:
                 return earlier
         return found
 
-    async def _read(self, repository: str, commit: str, folder: str) -> Code:
+    async def _read(self, repository: str, commit: str, path: str) -> Code:
         mirror = self.mirror(repository)
+        folder, _, file = path.rpartition("/")
         source = Source(
             repository=repository,
             commit=commit,
             folder=folder,
             files=await mirror.files(commit),
+            file=file,
         )
-        path = source.within(SPEC_FILE)
         text = await mirror.read(commit, path)
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
         # A hostile spec may take seconds; nothing else has to wait for it.
-        seen = source.seen
+        seen = source.model_copy().seen  # of a copy, so that it is not kept with the commit
         missing, kept = absent(seen, is_installed()), pointers(seen)
         loaded = await asyncio.to_thread(
             check, text, path, seen.keys(), missing, kept, source.folder
@@ -156,7 +157,7 @@ class Repositories:
             problems = (*problems, *unknown)
         sketch = loaded.sketch
         name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
-        name = name or slug(folder.rpartition("/")[2] or repository)
+        name = name or slug(named_by(folder.rpartition("/")[2], file) or repository)
         branches = sketch.triggers.commits.branches if sketch else ()
         if loaded.pipeline is None or has_errors(problems):
             rendered = render_text(problems, {path: loaded.text})

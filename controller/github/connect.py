@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from controller.github.auth import App, Personal
 from controller.github.client import Client
+from controller.github.names import names_of
 from controller.github.transport import Transport, api_of
 from controller.secrets import Secrets
 from controller.settings import GitHub, Settings
@@ -36,22 +36,6 @@ def connect(settings: Settings, base: Path, secrets: Secrets) -> Connection | No
     transport = Transport(api_of(github.url))
     auth = _auth(github, base, secrets, transport)
     return Connection(Client(transport, auth), transport, auth, names_of(settings))
-
-
-def names_of(settings: Settings) -> dict[str, str]:
-    """`owner/name` on GitHub by the repository's name here: as it says, or by its address."""
-    host = urlsplit(settings.github.url).hostname or ""
-    found = {
-        each.name: each.github or _by_address(each.url, host) for each in settings.repositories
-    }
-    return {name: full for name, full in found.items() if full}
-
-
-def _by_address(url: str, host: str) -> str | None:
-    """`https://HOST/owner/name.git`, `ssh://git@HOST/owner/name` and `git@HOST:owner/name`."""
-    pattern = rf"(?:https://|ssh://)?(?:[^@/]+@)?{re.escape(host)}(?::\d+/|[/:])([\w.-]+/[\w.-]+?)(?:\.git)?/?"
-    found = re.fullmatch(pattern, url, re.IGNORECASE)
-    return found[1] if found else None
 
 
 def _auth(github: GitHub, base: Path, secrets: Secrets, transport: Transport) -> App | Personal:

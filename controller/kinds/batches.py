@@ -14,7 +14,7 @@ from controller.machine.environments.job import Job, Seen, attempt_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.sources.crontab import Crontab
 from controller.versions import Versions
-from specs.failures import NeedsHuman
+from specs.failures import NeedsHuman, TryAgain
 
 
 class Batches:
@@ -56,29 +56,35 @@ class Batches:
         ending = await self._endings.of(job.attempt, status, gate=False)
         return Seen(status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected)
 
-    def due(self, version: ModelVersion, after: float, now: float) -> float | None:
-        """When the schedule of the version's batch last came after a moment, if it did."""
-        release = version.spec.release
-        batch = release.batch if release is not None else None
-        if batch is None or batch.schedule is None:
-            return None
-        crontab = Crontab(batch.schedule.cron, batch.schedule.timezone)
-        times = (datetime.fromtimestamp(one, UTC) for one in (after, now))
-        found = crontab.latest_due(*times)
-        return found.timestamp() if found is not None else None
-
     async def _datasets(self, version: ModelVersion) -> dict[str, str]:
-        """The version of each dataset that the command reads. Raises `Failure`."""
+        """The version of each dataset that the command reads; what lies in the repository, as it
+        is on the version's branch now. Raises `Failure`."""
         spec, source = version.spec, version.source
         assert spec.release is not None
         assert spec.release.batch is not None
+        mirror = self._repositories.mirror(source.repository)
+        head = await mirror.resolve(version.branch) if version.branch else None
         found = {}
         for name in {one.dataset for one in spec.release.batch.inputs.values()}:
             uri = spec.datasets[name].uri or ""  # the lint wants one
-            top = await self._repositories.folder(source.repository, source.commit)
+            top = await self._repositories.folder(source.repository, head or source.commit)
             folder = looked_in(uri, top, source.folder)
             listing = await self._catalog.list(uri, repository=folder)
+            if listing.unsettled:
+                raise TryAgain(f"{uri}, which the batch reads as {name}, is being written")
             if not len(listing.manifest):
                 raise NeedsHuman(f"there is no object at {uri}, which the batch reads as {name}")
             found[name] = listing.manifest.digest
         return found
+
+
+def due(version: ModelVersion, after: float, now: float) -> float | None:
+    """When the schedule of the version's batch last came after a moment, if it did."""
+    release = version.spec.release
+    batch = release.batch if release is not None else None
+    if batch is None or batch.schedule is None:
+        return None
+    crontab = Crontab(batch.schedule.cron, batch.schedule.timezone)
+    times = (datetime.fromtimestamp(one, UTC) for one in (after, now))
+    found = crontab.latest_due(*times)
+    return found.timestamp() if found is not None else None

@@ -8,7 +8,7 @@ from controller.environments import BRANCH, Environments, is_ours, proposed_by, 
 from controller.git import CommitInfo, Mirror
 from controller.git.repositories import Repositories
 from controller.github.proposals import Proposals
-from controller.kinds.batches import Batches
+from controller.kinds.batches import Batches, due
 from controller.kinds.past import Pasts
 from controller.machine.actions import Origin, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
@@ -147,10 +147,11 @@ class EnvironmentKind:
         return seen.model_copy(update={"status": status})
 
     def _due(self, state: Environment | None, known: Mapping[int, ModelVersion]) -> float | None:
-        if self._batches is None or state is None or state.stable is None or state.job is None:
+        """When the schedule of the batch last came since it was run."""
+        if state is None or state.stable is None or state.job is None:
             return None
         version = known.get(state.stable.version)
-        return self._batches.due(version, state.job.asked, self._clock()) if version else None
+        return due(version, state.job.asked, self._clock()) if version else None
 
     async def _origins_of(
         self, state: Environment | None, found: Mapping[int, ModelVersion | None]

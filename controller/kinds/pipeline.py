@@ -12,7 +12,7 @@ from controller.environments import Environments
 from controller.git.repositories import Repositories
 from controller.machine.core import Decision, Key, Letter, Waits
 from controller.machine.pipelines import triggering as machine
-from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.code import Code, spec_of
 from controller.machine.pipelines.data import Listing, place, versioned
 from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
 from controller.machine.pipelines.untrusted import Terms, rules_of, unasked
@@ -60,20 +60,26 @@ class PipelineKind:
 
     async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
         pipeline = state or begin(inbox)
+        if any(letter.message.type in ("trigger", "schedule_due") for letter in inbox):
+            self._questions.forget()
         await self._look_first(pipeline, inbox)
         ended = await self._ended(inbox)
         heads, commits, pulls = _commits(pipeline, inbox)
+        behind = _behind(pipeline, inbox)
         code = {
-            commit: await self._repositories.code(pipeline.repository, commit, folder)
-            for commit, folder in commits.items()
+            commit: await self._repositories.code(pipeline.repository, commit, spec)
+            for commit, spec in {**behind, **commits}.items()
         }
         head = heads.get(pipeline.default_branch)
         await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
         rules = await self._rules(pipeline, pulls)
         examined = _examined(code, rules, heads, pulls)
-        listings = await self._listings({**examined, **code}, _unasked(code, rules, heads, pulls))
+        # What waits in line has its data looked at in its turn.
+        now = {commit: one for commit, one in code.items() if commit in commits}
+        barred = _unasked(code, rules, heads, pulls)
+        listings = await self._listings({**examined, **now}, barred)
         for run in ended.values():
-            code[run.commit] = await self._repositories.code(run.repository, run.commit, run.folder)
+            code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
         return Observed(
             code=code,
             rules=rules,
@@ -195,7 +201,7 @@ class PipelineKind:
             said = f"datasets.{name}: {failure}"
             waits = Waits(reason=said, human=isinstance(failure, NeedsHuman))
             return Listing(problem=said, waits=waits)
-        return Listing(digest=digest, at=at)
+        return Listing(digest=digest, at=at, whole=True)
 
     async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
@@ -248,15 +254,15 @@ def _commits(
     pipeline: Pipeline, inbox: Sequence[Letter]
 ) -> tuple[Mapping[str, str], dict[str, str], dict[str, Pull]]:
     """The heads by branch as the letters leave them; the commits that the machine will ask about,
-    with the folder of the spec in each; and the pull requests among the branches asked about."""
-    heads, folders = dict(pipeline.heads), dict(pipeline.folders)
+    with the path of the spec in each; and the pull requests among the branches asked about."""
+    heads, specs = dict(pipeline.heads), dict(pipeline.specs)
     pulls = dict(pipeline.pulls)
     asked = {pipeline.default_branch, *pipeline.wanted}
     for letter in inbox:
         body = letter.message.body
         match letter.message.type:
             case "commit_seen":
-                heads[body["branch"]], folders[body["branch"]] = body["commit"], body["folder"]
+                heads[body["branch"]], specs[body["branch"]] = body["commit"], spec_of(body)
                 if body.get("pull"):
                     pulls[body["branch"]] = Pull.model_validate(body["pull"])
                 asked |= {body["branch"], body["default_branch"]}
@@ -268,12 +274,22 @@ def _commits(
                 asked.add(body.get("branch") or pipeline.default_branch)
                 if body.get("pull"):
                     pulls[body["branch"]] = Pull.model_validate(body["pull"])
-    commits = {heads[branch]: folders[branch] for branch in sorted(asked & heads.keys())}
+    commits = {heads[branch]: specs[branch] for branch in sorted(asked & heads.keys())}
+    for branch, one in pipeline.wanted.items():
+        commits.setdefault(one.commit, one.spec or pipeline.specs[branch])
     default = pipeline.default_branch
     if default in pipeline.heads and default not in heads:  # its last spec says whom to tell
-        commits[pipeline.heads[default]] = pipeline.folders[default]
+        commits[pipeline.heads[default]] = pipeline.specs[default]
     looked_at = {branch: pull for branch, pull in pulls.items() if branch in asked & heads.keys()}
     return heads, commits, looked_at
+
+
+def _behind(pipeline: Pipeline, inbox: Sequence[Letter]) -> dict[str, str]:
+    """The commits that wait in line, or may from now on, with the paths of their specs."""
+    letters = (x.message.body for x in inbox if x.message.type == "commit_seen")
+    seen = {body["commit"]: spec_of(body) for body in letters}
+    waiting = (one for line in pipeline.behind.values() for one in line)
+    return {**seen, **{one.commit: one.spec for one in waiting}}
 
 
 def _unasked(

@@ -1,7 +1,7 @@
 """Observes repositories: the heads of branches and pull requests, and the specs at new ones."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -33,6 +33,7 @@ from controller.machine.repositories.repository import (
 )
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
+from specs.model import is_spec_file, misnamed
 
 AT_ONCE = 25
 """New heads of pull requests that one look reads."""
@@ -71,6 +72,7 @@ class RepositoryKind:
 
         reported = {BRANCH, *(pull.branch for pull in talk.pulls.values())}
         commits: dict[str, Commit] = {}
+        unwatched: dict[str, str] = {}
         for branch in heads.keys() - reported:
             sha = heads[branch]
             found = None
@@ -82,12 +84,15 @@ class RepositoryKind:
                 found = await self._branch(before, branch, sha, default, heads[default])
             if found is not None or seen(branch, sha):
                 commits[branch] = found or Commit(sha=sha)
+            elif await self._is_unwatched(before, branch, sha):
+                unwatched[branch] = sha
         fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
         pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
         asked = await self._with_rights(before, talk, pulls, commits, default)
         return Observed(
             default_branch=default,
             heads=commits,
+            unwatched=unwatched,
             environments=heads.get(BRANCH),
             pulls=pulls,
             asked=asked,
@@ -189,22 +194,34 @@ class RepositoryKind:
         told = before.pipelines.get(branch, {})
         watched = {} if branch == default else await self._watched(before.name, head)
         wanting = {
-            folder: code
-            for folder, code in (await self._repositories.specs(before.name, sha)).items()
+            spec: code
+            for spec, code in (await self._repositories.specs(before.name, sha)).items()
             if branch == default
             or _admits(watched.get(code.name or "", ()), branch)
-            or (code.spec is None and folder in told)  # broken, it may not say so any more
+            or (code.spec is None and spec in told)  # broken, it may not say so any more
         }
         if not wanting and branch != default:
             return None
-        info = await self._repositories.mirror(before.name).commit_info(sha)
+        mirror = self._repositories.mirror(before.name)
+        info = await mirror.commit_info(sha)
         return Commit(
             sha=sha,
             subject=info.subject[:200],
             author=info.author,
             pipelines=_names(wanting),
             broken=_broken(wanting),
+            misnamed=_misnamed(await mirror.files(sha)) if branch == default else {},
         )
+
+    async def _is_unwatched(self, before: Repository, branch: str, sha: str) -> bool:
+        """Whether a branch that does not count has specs. Where there are pull requests, they say
+        what becomes of a branch."""
+        if self._pulls is not None and self._pulls.on_github(before.name):
+            return False
+        if (before.unwatched or {}).get(branch) == sha:
+            return True
+        files = await self._repositories.mirror(before.name).files(sha)
+        return any(is_spec_file(path.rpartition("/")[2]) for path in files)
 
     async def _look_at_pulls(
         self,
@@ -244,12 +261,12 @@ class RepositoryKind:
         changed = {
             code.name
             for before in befores
-            for f, code in after.items()
-            if touches(before.get(f), code)
+            for path, code in after.items()
+            if touches(before.get(path), code)
         }
         # A second spec of a name that is taken comes with the first, so that this is said.
-        touched = {f: code for f, code in after.items() if code.name in changed}
-        untouched = {f: code for f, code in after.items() if f not in touched}
+        touched = {path: code for path, code in after.items() if code.name in changed}
+        untouched = {path: code for path, code in after.items() if path not in touched}
         had = {pipeline for before in befores for pipeline in _names(before).values()}
         left = had - set(_names(after).values())
         return Commit(
@@ -296,11 +313,16 @@ class _Talk(NamedTuple):
 
 
 def _names(specs: Mapping[str, Code]) -> dict[str, str]:
-    return {folder: code.name for folder, code in specs.items() if code.name}
+    return {path: code.name for path, code in specs.items() if code.name}
 
 
 def _broken(specs: Mapping[str, Code]) -> tuple[str, ...]:
-    return tuple(folder for folder, code in specs.items() if code.spec is None)
+    return tuple(path for path, code in specs.items() if code.spec is None)
+
+
+def _misnamed(files: Iterable[str]) -> dict[str, str]:
+    rights = {path: misnamed(path.rpartition("/")[2]) for path in files}
+    return {path: right for path, right in rights.items() if right is not None}
 
 
 def _admits(globs: Sequence[str], branch: str) -> bool:

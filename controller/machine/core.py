@@ -16,7 +16,9 @@ from specs.digests import digest
 class Value(BaseModel):
     """Base of every state, fact, action and message: frozen, strict, JSON-able."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="strings", defer_build=True
+    )
 
     def plain(self) -> dict[str, Any]:
         """Its JSON as dicts and lists; infinity and NaN are text there, as `model_dump` forgets."""

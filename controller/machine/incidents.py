@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from controller.machine.actions import Background, Evidence, Incident
 from controller.machine.pipelines.version import Ref
-from controller.machine.runs.run import Run, why_ended
 from validators.canary.figures import figure
 from validators.figures import significant
 from validators.report import Check, Report
@@ -38,50 +37,6 @@ def figures(reports: Sequence[Report]) -> tuple[Evidence, ...]:
     )[:MOST]
 
 
-def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
-    """A gate stopped a run of the default branch."""
-    why = why_ended(run)
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} was stopped by {why}",
-        what=f"{_because(run)} The candidate was not released.",
-        now="what served before; production is unchanged",
-        evidence=evidence(reports),
-        commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
-    )
-
-
-def run_failed(run: Run) -> Incident:
-    """A step of a run of the default branch failed for good."""
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} failed",
-        what=f"{_because(run)} {why_ended(run)}",
-        now="what served before; production is unchanged",
-        commands=(f"headgate logs {run.id}", f"headgate retry {run.id}"),
-    )
-
-
-def passed_again(run: Run) -> Incident:
-    """A later run passed."""
-    return Incident(
-        pipeline=run.pipeline,
-        title=f"{run.pipeline}: {run.id} passed",
-        what=f"{_because(run)} All gates passed.",
-        commands=(f"headgate show {run.id}",),
-    )
-
-
-def spec_gone(pipeline: str, why: str) -> Incident:
-    """A pipeline that failed will not run again."""
-    return Incident(
-        pipeline=pipeline,
-        title=f"{pipeline} is gone",
-        what=f"It does not run any more: {why}.",
-        now="what served before; its environments keep what they run",
-    )
-
-
 def rolled_back(
     pipeline: str,
     environment: str,
@@ -104,7 +59,7 @@ def rolled_back(
         now=str(now) if now else _NOTHING_BEFORE,
         needs_human=now is None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background.rollout, bad), _retry(place, bad)),
+        commands=(*look_up(place, background.rollout, bad), _retry(place, bad)),
         background=background,
     )
 
@@ -149,7 +104,7 @@ def did_not_start(
         now=str(now) if now else _NOTHING_BEFORE,
         needs_human=now is None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background.rollout, version), _retry(place, version)),
+        commands=(*look_up(place, background.rollout, version), _retry(place, version)),
         background=background,
     )
 
@@ -170,7 +125,7 @@ def not_brought_back(
         needs_human=True,
         commands=(
             _retry(place, wanted),
-            *_look_up(place, rollout, wanted),
+            *look_up(place, rollout, wanted),
             f"headgate models {pipeline}",
         ),
     )
@@ -195,7 +150,7 @@ def not_brought_up(
         needs_human=True,
         commands=(
             _retry(place, version),
-            *_look_up(place, background.rollout, version),
+            *look_up(place, background.rollout, version),
             "headgate doctor",
         ),
         background=background,
@@ -220,7 +175,7 @@ def failed_before_production(
         what=f"{_sentence(why)} It does not go on to production, where nothing changed.",
         now=str(now) if now else None,
         evidence=evidence(reports),
-        commands=(*_look_up(place, background.rollout, version), _retry(place, version)),
+        commands=(*look_up(place, background.rollout, version), _retry(place, version)),
         background=background,
     )
 
@@ -274,58 +229,6 @@ def brought_back(
         was=str(was) if was else None,
         now=str(version),
         commands=(f"headgate releases {pipeline}/{environment}",),
-    )
-
-
-def undecidable(
-    pipeline: str,
-    environment: str,
-    version: Ref,
-    now: str | None,
-    why: str,
-    background: Background,
-) -> Incident:
-    """A canary begins that will not be decided by its deadline: told at once, for there is time."""
-    place = f"{pipeline}/{environment}"
-    return Incident(
-        pipeline=pipeline,
-        environment=environment,
-        title=f"{pipeline}: too little traffic for the canary v{version.version} in {environment}",
-        what=why,
-        now=now,
-        commands=(
-            f"headgate show {background.rollout}",
-            f"headgate promote {place}",
-            f"headgate abort {place}",
-        ),
-        background=background,
-    )
-
-
-def unwatched(
-    pipeline: str,
-    environment: str,
-    version: Ref,
-    now: str | None,
-    limit: float,
-    background: Background,
-) -> Incident:
-    """The controller is back, and finds that the router had taken a canary's traffic away as
-    nobody saw to it for `limit` seconds."""
-    place = f"{pipeline}/{environment}"
-    return Incident(
-        pipeline=pipeline,
-        environment=environment,
-        title=f"{pipeline}: nobody watched the canary v{version.version} in {environment}",
-        what=f"For {limit:g} s the router had no word from a controller that can save, so it sent "
-        f"all requests to stable. The controller is back and judges {version} by what it answered "
-        "before; unless that is worse than stable, it gets its share again.",
-        now=now,
-        commands=(
-            *_look_up(place, background.rollout, version),
-            f"headgate rollback {place} --from {version.version}",
-        ),
-        background=background,
     )
 
 
@@ -419,7 +322,7 @@ def held(
     )
     incident = _waits(pipeline, environment, version, now, f"{_sentence(why)} {keeps}", "promote")
     back = f"headgate rollback {place} --from {version.version}"
-    more = (back, *_look_up(place, background.rollout, version))
+    more = (back, *look_up(place, background.rollout, version))
     return incident.model_copy(
         update={
             "evidence": figures(reports),
@@ -460,13 +363,20 @@ def not_proposed(
 
 
 def refused(
-    pipeline: str, environment: str, now: str | None, why: str, *, needs_human: bool
+    pipeline: str,
+    environment: str,
+    now: str | None,
+    why: str,
+    *,
+    needs_human: bool,
+    points: bool = False,
 ) -> Incident:
     """A wish, or a release, that is not carried out.
 
     A person is needed where somebody wanted to get away from what serves, and it serves on.
     """
-    kept = f"{environment} still serves what somebody wanted to leave"
+    does = "points to" if points else "serves"
+    kept = f"{environment} still {does} what somebody wanted to leave"
     return Incident(
         pipeline=pipeline,
         environment=environment,
@@ -499,7 +409,7 @@ def _with(background: Background, incident: Incident) -> Incident:
     return incident.model_copy(update={"commands": commands, "background": background})
 
 
-def _look_up(place: str, rollout: str, version: Ref) -> tuple[str, ...]:
+def look_up(place: str, rollout: str, version: Ref) -> tuple[str, ...]:
     """Everything about a rollout on one page, and what its server wrote."""
     return f"headgate show {rollout}", f"headgate logs {place} --version {version.version}"
 
@@ -516,10 +426,6 @@ def _sentence(text: str) -> str:
     first = text.partition(" ")[0]
     text = text[:1].upper() + text[1:] if first.isalpha() else text
     return text + ("" if text.endswith((".", "!", "?", "…")) else ".")
-
-
-def _because(run: Run) -> str:
-    return f"Why it ran: {run.trigger.why}."
 
 
 def _line(check: Check, *, canary: bool) -> Evidence:

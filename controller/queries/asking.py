@@ -46,6 +46,10 @@ class Versions:
         self._kept: dict[tuple[str, str | None], _Kept] = {}
         self._turns: dict[tuple[str, str | None], asyncio.Lock] = {}
 
+    def forget(self) -> None:
+        """Ask anew: somebody wants to know."""
+        self._kept.clear()
+
     async def now(self, query: Query) -> tuple[str, float]:
         """The version that the rows have now, or had a moment ago, and when it was asked for.
 

@@ -47,9 +47,12 @@ def parsed(address: str) -> "URL":
             "sqlite:////folder/file.db"
         ) from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_absolute():
+    if url.get_backend_name() != "sqlite":
+        return url
+    file = Path(url.database or "")
+    if not file.is_absolute():
         raise NeedsHuman("the path of an SQLite file has to be absolute: sqlite:////folder/file.db")
-    return url
+    return url.set(database=str(file.resolve()))
 
 
 def files_of(address: str) -> tuple[Path, ...]:

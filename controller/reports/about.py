@@ -1,25 +1,41 @@
 """PURE. Of a run: why there was one, how it ended, and what it was made from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
+from controller.machine.pipelines.objects import Moved, in_words
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import baseline_of
 from controller.machine.runs.run import Run, why_ended
 from controller.reports.links import Links
 from specs.digests import short
+from validators.figures import clip
 from validators.render.common import duration
 from validators.render.markdown import code, escape, prose
 
 MOST_DATASETS = 50
+MOST_MOVED = 5
+"""Datasets of which it is said which objects came and went."""
 
 
-def about(run: Run, *, here: bool) -> str:
+class Since(NamedTuple):
+    """What became of the data of a run."""
+
+    run: str
+    """The last one before it that passed."""
+    moved: Mapping[str, Moved]
+    """By dataset."""
+
+
+def about(run: Run, *, here: bool, since: Since | None = None) -> str:
     """Why there is a run, how long it took, and what its outcome is good for."""
     parts = []
     if run.finished is not None:  # while it runs, its title says why
         took = duration(run.finished - run.created)
         by = f" by {escape(why_ended(run))}" if run.outcome == "stopped" else ""
         parts = [f"{run.id} {run.outcome}{by} after {took}.", f"Why it ran: {_why(run)}."]
+    if since is not None and run.finished is not None:
+        parts.append(f"Since {code(since.run)}: {'; '.join(_moved(since))}.")
     if run.trigger.by:
         parts.append(f"Who: {escape(run.trigger.by)}.")
     if here:
@@ -39,6 +55,13 @@ def about(run: Run, *, here: bool) -> str:
     else:
         parts.append("Nothing is released.")
     return " ".join(parts)
+
+
+def _moved(since: Since) -> Iterator[str]:
+    for name, moved in list(since.moved.items())[:MOST_MOVED]:
+        yield f"{code(name)} {', '.join(in_words(moved, lambda key: code(clip(key, 80))))}"
+    if len(since.moved) > MOST_MOVED:
+        yield f"{len(since.moved) - MOST_MOVED} more datasets"
 
 
 def _why(run: Run) -> str:

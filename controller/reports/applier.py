@@ -95,6 +95,7 @@ class ReportApplier:
                 past=await gathering.past(run) if run and "gate.model" in reports else (),
                 before=await gathering.before(plan) if plan and reports else Before(),
                 worse=_worst(action, run, siblings),
+                since=await gathering.since(run, graph) if run and run.releases else None,
             ),
         )
         return report.model_copy(update={"text": redact(report.text)})

@@ -8,7 +8,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from controller.reports import headline
-from controller.reports.about import about, inputs
+from controller.reports.about import Since, about, inputs
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.changed import Before, changed
 from controller.reports.gates import gates, loose_ends
@@ -63,6 +63,8 @@ class Beside(NamedTuple):
     before: Before = Before()
     """What the run had that the plan is compared with."""
     worse: Worse | None = None
+    since: Since | None = None
+    """What became of the data of a run that no pull request is told of."""
 
 
 def build(
@@ -94,7 +96,7 @@ def build(
     head += _words(action)
     tail: list[str] = []
     if ours is not None:
-        head.append(about(ours, here=again is not None))
+        head.append(about(ours, here=again is not None, since=beside.since))
         head += [*_judged(ours, reports, plan, beside), *_failures(ours)]
         head += loose_ends(ours, graph, reports) if not ours.live else ()
         tail = list(_tail(ours, graph, reports, plan, beside))

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from controller.machine.pipelines.objects import Moved, in_words
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.reports.links import Links
-from controller.reports.objects import NAMED, Moved
 from specs.digests import short
 from validators.figures import clip
 from validators.render.markdown import code, escape
@@ -48,7 +48,9 @@ def changed(
         return
     lines = [*_params(plan), *_steps(plan)]
     lines += (_data(data, reports, before) for data in plan.datasets)
-    since = f"Compared with {code(plan.compared_with)}, the last run of the default branch"
+    since = (
+        f"Compared with {code(plan.compared_with)}, the last run of the default branch that passed"
+    )
     between = f"; all of it: {links.changes(base, plan.commit)}" if base else ""
     left = [f"- {len(lines) - MOST} more"] if len(lines) > MOST else []
     yield "### What changed"
@@ -96,21 +98,11 @@ def _data(data: PlannedData, reports: Mapping[str, Report], before: Before) -> s
     if now is not None:
         said.append(f"{then:,} → {now:,} rows" if then is not None else f"{now:,} rows")
     if data.name in before.objects:
-        said += _objects(before.objects[data.name])
+        found = before.objects[data.name]
+        said.append(f"{found.objects:,} object{'s' * (found.objects != 1)}")
+        said += in_words(found, lambda key: code(clip(key, 80)))
     was = code(short(data.was)) if data.was else "none"
     return f"{name}: {'; '.join([*said, f'version {was} → {code(short(data.version))}'])}"
-
-
-def _objects(moved: Moved) -> Iterator[str]:
-    """How many came and went, and the names of the newest: they often hold dates."""
-    yield f"{moved.objects:,} object{'s' * (moved.objects != 1)}"
-    if moved.added:
-        names = ", ".join(code(clip(key, 80)) for key in moved.newest)
-        yield f"{moved.added:,} new ({'' if moved.added <= NAMED else 'the last: '}{names})"
-    if moved.replaced:
-        yield f"{moved.replaced:,} replaced"
-    if moved.gone:
-        yield f"{moved.gone:,} gone"
 
 
 def rows(reports: Mapping[str, Report]) -> dict[str, int]:

@@ -1,25 +1,23 @@
 """Gathers what a report is made from: out of the store, the artifacts and the repositories."""
 
-import asyncio
 from typing import Any, NamedTuple
 
-import structlog
-
 from controller.artifacts import Artifacts
-from controller.buckets.catalog import Catalog
+from controller.buckets.catalog import Catalog, changes
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key
+from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.pull import line, scope_of
 from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
-from controller.machine.runs.run import Run
+from controller.machine.runs.run import Run, passed_before
 from controller.outbox import parsed
 from controller.plans import Cache, plan_of_pull, plan_of_run
+from controller.reports.about import Since
 from controller.reports.changed import Before, rows
-from controller.reports.objects import Moved, moved
 from controller.reports.trend import VERSIONS, Past, past
 from controller.store.protocol import Store
 from controller.versions import Versions
@@ -28,8 +26,6 @@ from validators.report import Report
 
 LOOK_BACK = 100
 """Among how many runs of a pipeline, the latest changed, one of the same commit is looked for."""
-
-log = structlog.get_logger("headgate.reports")
 
 
 class Shelves(NamedTuple):
@@ -121,7 +117,7 @@ class Gathering:
             cache = Cache(self._store, self._artifacts)
             return await plan_of_run(cache, self._repositories, run, graph)
         except NeedsHuman as failure:
-            log.warning("there is no plan in a report", run=run.id, reason=str(failure))
+            _log().warning("there is no plan in a report", run=run.id, reason=str(failure))
             return None
 
     async def plan_of_held(self, action: ReportCommit) -> Plan | None:
@@ -140,7 +136,7 @@ class Gathering:
                 pull,
             )
         except NeedsHuman as failure:
-            log.warning("there is no plan in a report", pull=pull.number, reason=str(failure))
+            _log().warning("there is no plan in a report", pull=pull.number, reason=str(failure))
             return None
 
     async def reports(self, run: Run, graph: Graph | None) -> dict[str, Report]:
@@ -160,7 +156,7 @@ class Gathering:
         try:
             content = await self._artifacts.read_bytes(digest)
         except NeedsHuman as failure:
-            log.warning("the report of a gate is lost", gate=gate, reason=str(failure))
+            _log().warning("the report of a gate is lost", gate=gate, reason=str(failure))
             return None
         return Report.model_validate_json(content)
 
@@ -175,13 +171,18 @@ class Gathering:
         """How its objects differ; None where it is the same, or one version is forgotten."""
         if self._datasets is None or not data.was or not data.version or data.was == data.version:
             return None
-        try:
-            versions = (data.was, data.version)
-            was, now = [await self._datasets.addresses(data.uri, each) for each in versions]
-        except NeedsHuman:
+        return await self._datasets.differ(data.uri, data.was, data.version)
+
+    async def since(self, run: Run, graph: Graph | None) -> Since | None:
+        """What became of the data of a run since the last one that passed."""
+        if self._datasets is None or graph is None:
             return None
-        entries = ((entry for entry, _ in one.objects) for one in (was, now))
-        return await asyncio.to_thread(moved, *entries)
+        records = await self._store.list("run", f"{run.pipeline}-", LOOK_BACK)
+        before = passed_before(run, (parsed(Run, record.body) for record in records))
+        if before is None:
+            return None
+        found = await changes(self._datasets, graph, before.datasets, run.datasets)
+        return Since(before.id, found) if found else None
 
     async def past(self, run: Run) -> tuple[Past, ...]:
         """What the model gate measured on the last versions before the run's own, if it made one;
@@ -196,3 +197,10 @@ class Gathering:
             report = await self.report("model", version.reports["model"])
             found += [past(each, report)] if report else []
         return tuple(reversed(found[:VERSIONS]))
+
+
+def _log() -> Any:
+    """Imported where something is said: half of what a command takes that says nothing."""
+    import structlog
+
+    return structlog.get_logger("headgate.reports")

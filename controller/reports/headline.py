@@ -76,7 +76,7 @@ def _measured(one: Measured, report: Report, baseline: int | None, compared: boo
 
 def limits_on(metric: str, report: Report) -> list[float]:
     """The numbers that checks of a metric hold it against."""
-    checks = (check for check in report.checks if check.name.partition(" ")[0] == metric)
+    checks = (check for check in report.checks if metric_of(check, report) == metric)
     return [limit for check in checks for limit in limits_of(check)]
 
 

@@ -31,16 +31,15 @@ def judged_by(run: Run, plan: Plan | None, base: str, links: Links) -> Iterator[
 
 def _is_elsewhere(run: Run, plan: Plan) -> bool:
     known = plan.policy_base is not None
-    return known and (plan.policy_base, plan.policy_folder) != (run.base, run.folder)
+    return known and (plan.policy_base, plan.policy_spec) != (run.base, run.spec)
 
 
 def _elsewhere(run: Run, plan: Plan, links: Links) -> str:
     """Where the base's rules were found by the pipeline's name."""
-    folder = code(plan.policy_folder or ".")
     if plan.policy_base != run.base:
         was = links.commit(plan.policy_base or "")
         return f"it has no valid spec of this name any more, so these are the last it had ({was})"
-    return f"there its spec is in {folder}, found by the pipeline's name"
+    return f"there its spec is {code(plan.policy_spec)}, found by the pipeline's name"
 
 
 def exam(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """PURE. A plan as Markdown: what changes in the rules first, then what would run, and on what."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from controller.machine.runs.plan import Plan, Planned
+from controller.machine.pipelines.objects import in_words
+from controller.machine.runs.plan import Plan, Planned, counts
 from controller.machine.runs.run import NEW, Run
 from controller.reports.links import NOWHERE, Links
 from controller.reports.protocol import name_of
@@ -55,7 +57,7 @@ def policy(
         yield f"### Rules that change\n\nNone is loosened. {stay}"
     where = None
     if run is not None:
-        base_side = Side(plan.policy_base, plan.policy_folder)
+        base_side = Side(plan.policy_base, plan.policy_spec.rpartition("/")[0])
         where = Where(links, base_side, Side(run.commit, run.folder))
     yield from rules(plan.policy, where=where)
 
@@ -70,10 +72,9 @@ def _accept(plan: Plan, run: Run | None, check: str) -> str:
 
 def _head(plan: Plan) -> Iterator[str]:
     if plan.nothing_to_do:
-        yield f"**Nothing to run**: all that it reads is as in {code(plan.compared_with or '')}."
+        yield f"**Nothing to run**: all that it reads is as in {code(plan.stands or '')}."
         return
-    runs = sum(node.what == "run" for node in plan.nodes)
-    parts = [f"**{runs} to run, {len(plan.nodes) - runs} cached**", _time(plan)]
+    parts = [f"**{counts(plan)}**", _time(plan)]
     if any(gate.judges == "the model" for gate in plan.gates):
         parts.append(_against(plan))
     yield ", ".join(parts) + "."
@@ -102,12 +103,15 @@ def _steps(plan: Plan, run: Run | None) -> Iterator[str]:
     yield from in_full([(node.name, node.why) for node in plan.nodes[:MOST]])
 
 
+_ICONS_OF: Final = {"cached": "cached", "unneeded": "skipped"}
+
+
 def _step(node: Planned, run: Run | None) -> list[str]:
     phase = run.nodes.get(node.name, NEW).phase if run else "running"
-    icon = ICONS["cached" if node.what == "cached" else phase]
+    icon = ICONS[phase if node.what == "run" else _ICONS_OF[node.what]]
     about = duration(round(node.seconds, 1)) if node.seconds else ""
-    why = brief(node.why)
-    what = f"cached, {why}" if node.what == "cached" else f"runs: {why}"
+    words = {"cached": "cached, ", "run": "runs: ", "unneeded": "not now; forced: "}
+    what = f"{words[node.what]}{brief(node.why)}"
     return [icon, code(node.name), about, escape(what)]
 
 
@@ -125,6 +129,12 @@ def _rest(plan: Plan) -> Iterator[str]:
         ]
         yield table(["Dataset", "Version", before], rows)
         yield from _more(len(plan.datasets), "datasets")
+        lines = [
+            f"- {code(data.name)}: {line}"
+            for data in plan.datasets[:MOST_ROWS]
+            for line in (in_words(data.moved, code) if data.moved else ())
+        ]
+        yield from ["\n".join(lines)] if lines else []
         unknown = [data for data in plan.datasets[:MOST_ROWS] if data.problem and not data.version]
         if unknown:
             yield "\n".join(f"- {code(one.name)}: {prose(one.problem or '')}" for one in unknown)

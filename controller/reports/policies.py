@@ -12,7 +12,6 @@ from controller.reports.policy import Compared, policy_report
 from controller.reports.protocol import Forge
 from controller.secrets import Secrets
 from specs.failures import Ignore
-from specs.model import SPEC_FILE
 
 
 class PolicyApplier:
@@ -54,17 +53,17 @@ class PolicyApplier:
 
     async def _head(self, action: ReportPolicy, base: Code | None) -> Code | None:
         """The pipeline in the pull request; a spec that is too broken to say its name has that
-        which it had in its folder."""
+        which it had in its place."""
         repository, commit = action.repository, action.commit
         specs = await self._repositories.specs(repository, commit)
-        twins = [folder or "." for folder, code in specs.items() if code.name == action.pipeline]
+        twins = [path for path, code in specs.items() if code.name == action.pipeline]
         if len(twins) > 1:
             why = f"two specs are named {action.pipeline}: {' and '.join(twins[:2])}"
-            source = specs[twins[0] if twins[0] != "." else ""].source
+            source = specs[twins[0]].source
             return Code(source=source, name=action.pipeline, problems=why, problem_count=1)
         found = await self._repositories.named(repository, commit, action.pipeline)
         if found is not None or base is None:
             return found
-        there = await self._repositories.code(repository, commit, base.source.folder)
-        broken = there.spec is None and there.source.within(SPEC_FILE) in there.source.files
+        there = await self._repositories.code(repository, commit, base.source.path)
+        broken = there.spec is None and there.source.path in there.source.files
         return there if broken else None

@@ -145,8 +145,8 @@ def _about(action: ReportPolicy, compared: Compared, links: Links) -> Iterator[s
             "any. What its environments run, they keep."
         )
         return
-    if base.source.folder != head.source.folder:
-        was, now = (code(one.source.folder or ".") for one in (base, head))
+    if base.source.path != head.source.path:
+        was, now = (code(one.source.path) for one in (base, head))
         yield f"The spec moves from {was} to {now}: its rules go with its name."
     yield from (f"- {escape(note)}" for note in policy.notes)
 

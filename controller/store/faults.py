@@ -41,3 +41,11 @@ def newer(found: str, known: str, path: Path) -> NeedsHuman:
         f"{known} at the newest). Install that version again, or move the file aside together "
         "with those that end in -wal and -shm to begin anew. `headgate doctor` checks it."
     )
+
+
+def older(path: Path) -> TryAgain:
+    """The failure of a file that this version has not brought to its schema yet."""
+    return TryAgain(
+        f"State file {path}: an older Headgate wrote it, or none has yet. `headgate up` brings it "
+        "to this version."
+    )

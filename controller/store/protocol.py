@@ -90,16 +90,13 @@ class Conflict(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the object since it was read. Load, observe and decide again."""
 
 
-class Store(Protocol):
-    """Durable state. Every method may raise `specs.failures.TryAgain` (locked, out of reach) or
-    `NeedsHuman` (disk full, corrupt, of a newer version), with the mend in the message."""
+class Reading(Protocol):
+    """Durable state, to be looked at. Every method may raise `specs.failures.TryAgain` (locked, out
+    of reach) or `NeedsHuman` (disk full, corrupt, of a newer version), with the mend in the
+    message."""
 
     async def get(self, key: Key) -> Record | None:
         """The object, or None."""
-        ...
-
-    async def look(self, key: Key) -> Look:
-        """The object, its inbox and its outbox, in one call: what a turn begins with."""
         ...
 
     async def list(
@@ -107,13 +104,6 @@ class Store(Protocol):
     ) -> Sequence[Record]:
         """Objects and facts of a kind whose name starts with `prefix`, latest change first;
         with `live` only those that are, at a cost that does not grow with the others."""
-        ...
-
-    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
-        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current.
-
-        Returns all that the object that was put owes now, as `owed` gives it; empty without a put.
-        """
         ...
 
     async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
@@ -126,4 +116,19 @@ class Store(Protocol):
 
     async def changed(self) -> bool:
         """True if another process has committed since the last call; cheap enough to poll."""
+        ...
+
+
+class Store(Reading, Protocol):
+    """Durable state. Every method may raise what those of `Reading` may."""
+
+    async def look(self, key: Key) -> Look:
+        """The object, its inbox and its outbox, in one call: what a turn begins with."""
+        ...
+
+    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current.
+
+        Returns all that the object that was put owes now, as `owed` gives it; empty without a put.
+        """
         ...

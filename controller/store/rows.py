@@ -1,16 +1,17 @@
 """Values of the store as rows of its tables, and back."""
 
 import json
-from typing import Any
-
-from sqlalchemy import Row
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from controller.machine.core import Fact, Key, Letter, Message
 from controller.store.protocol import Owed, Postponed, Put, Record
 from specs.digests import canonical_json
 
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
 Parameters = dict[str, Any]
-AnyRow = Row[*tuple[Any, ...]]
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 
 def text(body: dict[str, Any]) -> str:
@@ -89,7 +90,7 @@ def record(row: AnyRow) -> Record:
         revision=row.revision,
         text=row.body,
         updated=row.updated,
-        live=row.live,
+        live=bool(row.live),
     )
 
 

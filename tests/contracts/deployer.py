@@ -87,6 +87,14 @@ def address(seen: Observed) -> str:
     return seen.address
 
 
+def in_a_team(server: Server) -> Server:
+    """The same server as a spec in a folder of a repository has it, its script at the top."""
+    (folder := Path(server.folder, "team")).mkdir(mode=0o755)
+    program, script, *rest = server.run.split()
+    run = " ".join((program, f"{{root}}/{Path(script).name}", *rest))
+    return server.model_copy(update={"root": server.folder, "folder": str(folder), "run": run})
+
+
 class DeployerContract:
     """The behaviours; see the names."""
 
@@ -118,6 +126,13 @@ class DeployerContract:
         pid = (await ask(address(first))).json()["pid"]
         assert await converge(deployer, desired) == first
         assert (await ask(address(first))).json()["pid"] == pid
+
+    async def test_a_server_in_a_folder_of_its_repository_finds_the_rest_by_its_root(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        server = in_a_team(target.server("v1"))
+        seen = await converge(deployer, Desired(stable=server))
+        assert (await ask(address(seen))).json()["model"] == "v1"
 
     async def test_a_new_stable_gets_the_traffic_once_it_is_ready_and_the_old_one_ends(
         self, deployer: Deployer, target: Target

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.choosing import meant
 from controller.git import Mirror, lfs
 from controller.git.pointers import pointers
 from controller.git.repositories import Repositories
@@ -215,10 +216,12 @@ async def test_a_pointer_without_lfs_is_an_error_at_validate_plan_and_run(
     words = "`steps.train` reads data.bin: a Git LFS pointer to 12,345 bytes"
     assert pointers(tracked_from(ada.clone).seen).keys() == {"data.bin"}
     for revision in (None, sha):
-        problems = gather(ada.clone, revision, None).loaded.problems
+        problems = gather(meant(ada.clone, None, "headgate plan"), revision, None).loaded.problems
         assert [problem.message.startswith(words) for problem in problems] == [True]
         assert "install git-lfs" in problems[0].message
-    code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
+    code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
+        "toy", sha, "ml-pipeline.yaml"
+    )
     assert code.spec is None
     assert words in code.problems
 
@@ -228,9 +231,11 @@ async def test_a_spec_that_lfs_keeps_is_named_as_a_pointer(
 ) -> None:
     attributes = {".gitattributes": "*.yaml filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": POINTER, "train.py": "x", **attributes})
-    (problem,) = gather(ada.clone, sha, None).loaded.problems
+    (problem,) = gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded.problems
     assert problem.message.startswith("this is a Git LFS pointer")
-    code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
+    code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
+        "toy", sha, "ml-pipeline.yaml"
+    )
     assert code.spec is None
     assert "git lfs untrack ml-pipeline.yaml" in code.problems
 
@@ -245,10 +250,15 @@ async def test_a_suite_that_lfs_keeps_is_an_error_since_its_rules_could_not_be_c
     words = "the suite of `rows` is kept in Git LFS"
     source = tracked_from(ada.clone)
     in_the_work_tree = check_at((SPEC + dataset).encode(), "ml-pipeline.yaml", source)
-    for loaded in (in_the_work_tree, gather(ada.clone, sha, None).loaded):
+    for loaded in (
+        in_the_work_tree,
+        gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded,
+    ):
         said = [one.message for one in loaded.problems if one.severity == "error"]
         assert [message.startswith(words) for message in said] == [True]
-    code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
+    code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
+        "toy", sha, "ml-pipeline.yaml"
+    )
     assert code.spec is None
     assert words in code.problems
 
@@ -259,7 +269,7 @@ def test_a_clone_that_needs_lfs_and_has_none_says_so(ada: Person, without_lfs: N
     run_git(ada.clone, "config", "filter.lfs.required", "true")
     (ada.clone / "data.bin").write_text("1")
     with pytest.raises(NeedsHuman, match="git-lfs is not on PATH: install it"):
-        gather(ada.clone, None, None)
+        gather(meant(ada.clone, None, "headgate plan"), None, None)
 
 
 async def test_a_submodule_is_an_error_at_validate_plan_and_run(
@@ -272,16 +282,20 @@ async def test_a_submodule_is_an_error_at_validate_plan_and_run(
     sha = ada.head("main")
     words = f"`steps.train` reads vendor/lib: a submodule at {first[:12]}"
     assert tracked_from(ada.clone).seen["vendor/lib"].startswith("submodule:")
-    problems = gather(ada.clone, sha, None).loaded.problems
+    problems = gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded.problems
     assert [problem.message.startswith(words) for problem in problems] == [True]
-    code = await Repositories({"toy": mirror}, tmp_path / "trees").code("toy", sha, "")
+    code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
+        "toy", sha, "ml-pipeline.yaml"
+    )
     assert words in code.problems
     left_out = SPEC + "triggers: {commits: {paths: ['**', '!vendor/lib/']}}\n"
     sha = ada.push({"ml-pipeline.yaml": left_out})
     run_git(ada.clone, "update-index", "--add", "--cacheinfo", f"160000,{first},vendor/lib")
     run_git(ada.clone, "commit", "-q", "--amend", "-m", "Left out")
     run_git(ada.clone, "push", "-q", "-f", "origin", "HEAD:main")
-    assert not has_errors(gather(ada.clone, ada.head("main"), None).loaded.problems)
+    assert not has_errors(
+        gather(meant(ada.clone, None, "headgate plan"), ada.head("main"), None).loaded.problems
+    )
 
 
 def test_outside_of_a_repository_nothing_is_absent(tmp_path: Path) -> None:

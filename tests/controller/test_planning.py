@@ -4,21 +4,30 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from controller.artifacts import Artifacts
+from controller.buckets.catalog import Catalog
 from controller.git import Mirror
 from controller.machine.core import Fact, Key
-from controller.machine.runs.graph import Graph, key_of, resolve
-from controller.machine.runs.run import Hit, Run
+from controller.machine.pipelines.pipeline import Last, Pipeline
+from controller.machine.runs.graph import Graph, fingerprint, key_of, resolve
+from controller.machine.runs.run import Hit, Progress, Run
+from controller.outbox import parsed
 from controller.planning import WORK_TREE, checkout_of, default_base, files_at, work_tree
-from controller.store.protocol import Change
+from controller.store.protocol import Change, Put, Store
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, desk
 from tests.controller.git_server import Person, run_git
+from validators.verdict import Verdict
 
 __all__ = ["desk"]
 
@@ -46,7 +55,8 @@ def fates(made: dict[str, Any]) -> dict[str, str]:
 
 def remember(at: Desk, made_of: Graph, rows: str) -> None:
     """Leave in the state what a passing run of that graph leaves."""
-    run = seeds.run(1, datasets={"rows": rows})
+    datasets = {"rows": rows}
+    run = seeds.run(1, datasets=datasets, fingerprint=fingerprint(made_of, datasets))
     outputs = asyncio.run(_stored(at.home / "artifacts", run))
     facts = []
     for node in made_of.nodes:
@@ -152,6 +162,8 @@ def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
 
 def test_what_a_sweep_has_taken_is_not_called_cached(told: Desk) -> None:
     shutil.rmtree(told.home / "artifacts")
+    assert set(fates(plan(told)).values()) == {"unneeded"}
+    (told.person.clone / "train.py").write_text("other\n")
     assert set(fates(plan(told)).values()) == {"run"}
 
 
@@ -244,6 +256,25 @@ def test_data_that_cannot_be_listed_is_said_and_runs(desk: Desk) -> None:
     assert "s3://lake" in rows["problem"]
 
 
+def test_a_database_is_asked_where_its_secret_is_at_hand_and_else_it_is_said(
+    desk: Desk, tmp_path: Path
+) -> None:
+    query = '{query: {url: "${SHOP}", sql: "SELECT 1", version: "SELECT count(*) FROM orders"}'
+    text = seeds.SPEC.replace('{uri: "data/*.csv"', query)
+    desk.person.push(FILES | {"ml-pipeline.yaml": text})
+    (rows,) = plan(desk)["datasets"]
+    assert rows["version"] is None
+    assert "the database was not asked: the secret SHOP is not known here" in rows["problem"]
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    (tmp_path / "secrets.env").write_text(f"SHOP=sqlite:///{tmp_path}/shop.db\n")
+    settings = desk.settings.read_text()
+    desk.settings.write_text(f"{settings}secrets: {tmp_path}/secrets.env\n")
+    made = plan(desk)
+    assert made["datasets"][0]["version"].startswith("sha256:")
+    assert fates(made)["data.rows"] == "run"
+
+
 def test_what_cannot_be_planned_is_one_message(desk: Desk, tmp_path: Path) -> None:
     outside = desk.do("plan", str(tmp_path))
     assert outside.exit_code == 1
@@ -256,3 +287,160 @@ def test_what_cannot_be_planned_is_one_message(desk: Desk, tmp_path: Path) -> No
     assert (wrong.exit_code, "ml-pipeline.yaml:1:" in wrong.stderr) == (1, True)
     unknown = desk.do("plan", str(desk.person.clone), "--base", "--output=/x")
     assert (unknown.exit_code, "no commit" in unknown.stderr) == (1, True)
+
+
+# -- what is so -------------------------------------------------------------------------------
+
+
+def text(at: Desk) -> str:
+    return at.do("plan", str(at.person.clone)).stdout
+
+
+def second(at: Desk, outcome: str) -> None:
+    """A second run of other parameters, the newest of the default branch."""
+    stopped = seeds.passed("toy-2", "gate.model", Verdict.FAIL)
+    facts: dict[str, dict[str, Any]] = {
+        "failed": {"nodes": {"train": Progress(failed="no memory left")}},
+        "stopped": {"nodes": {**seeds.run(2).nodes, "gate.model": stopped}},
+        "running": {"nodes": {"train": Progress()}, "finished": None},
+    }
+    other = seeds.graph(seeds.SPEC.replace("depth: 3", "depth: 5"))
+    run = seeds.run(2, **facts[outcome])
+    assert run.outcome == outcome
+    first = seeds.run(1)
+
+    async def read(store: Store) -> Pipeline:
+        record = await store.get(Key("pipeline", "toy"))
+        assert record is not None
+        return parsed(Pipeline, record.body)
+
+    before = at.look(read)
+    assert isinstance(before, Pipeline)
+    last = Last(run=run.id, commit=run.commit, fingerprint="other", outcome=outcome)
+    after = before.model_copy(
+        update={"last": {"main": last}, "passed": {"main": before.last["main"]}}
+    )
+    assert before.last["main"].run == first.id
+    put = Put(key=Key("pipeline", "toy"), revision=1, text=after.model_dump_json(), live=True)
+    at.keep(*seeds.run_changes(run, other), Change(put=put))
+
+
+@pytest.mark.parametrize("outcome", ["failed", "stopped", "running"])
+def test_a_plan_is_compared_with_the_last_run_that_passed_and_not_with_the_newest(
+    told: Desk, outcome: str
+) -> None:
+    second(told, outcome)
+    made = plan(told)
+    assert (made["compared_with"], made["stands"], made["nothing_to_do"]) == (
+        "toy-1",
+        "toy-1",
+        True,
+    )
+    (told.person.clone / "train.py").write_text("other\n")
+    made = plan(told)
+    assert made["compared_with"] == "toy-1"
+    assert made["nodes"][1]["why"] == ["train.py changed"], "and no parameter of toy-2"
+
+
+def test_a_state_that_did_not_remember_what_passed_finds_it_among_its_runs(told: Desk) -> None:
+    assert plan(told)["compared_with"] == "toy-1", "`remember` leaves no `passed`"
+
+
+def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
+    """After the first release there is a baseline, which no run was held against yet."""
+    version = seeds.version(1)
+    told.keep(
+        seeds.put("environment", "toy/production", seeds.environment(stable=version.ref)),
+        Change(facts=(seeds.fact("model", "toy/1", version),)),
+    )
+    made = plan(told)
+    assert (made["nothing_to_do"], made["baseline"]) == (True, 1)
+    assert set(fates(made).values()) == {"cached", "unneeded"}
+    shown = text(told)
+    assert "nothing to run: all is as in toy-1" in shown
+    assert "run  " not in shown
+    assert "not now; forced: there is a baseline now" in shown
+    page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
+    assert "**Nothing to run**" in page
+    assert "runs:" not in page
+
+
+def test_the_steps_are_counted_and_as_at_most_where_it_depends_on_what_others_make(
+    told: Desk,
+) -> None:
+    (told.person.clone / "evaluate.py").write_text("other\n")
+    assert "up to 3 steps to run, 3 cached" in text(told)
+    (told.person.clone / "evaluate.py").write_text("evaluate\n")
+    (told.person.clone / "suite.yaml").write_text(SUITE.replace("value: 1", "value: 2"))
+    assert [node["sure"] for node in plan(told)["nodes"] if node["what"] == "run"] == [True]
+    assert " 1 step to run, 4 cached" in text(told)
+    assert "up to" not in text(told)
+
+
+def test_secrets_that_a_pull_request_is_not_given_are_named_and_not_called_changed(
+    desk: Desk,
+) -> None:
+    spec = seeds.SPEC.replace(
+        "    reads: [train.py]", "    reads: [train.py]\n    secrets: [TOKEN]"
+    )
+    commit = desk.person.push({**FILES, "ml-pipeline.yaml": spec})
+    files = files_at(checkout_of(desk.person.clone), commit)
+    rows = plan(desk)["datasets"][0]["version"]
+    remember(desk, seeds.graph(spec, files=files), rows)
+    (desk.person.clone / "README.md").write_text("words\n")
+    made = plan(desk)
+    assert made["nothing_to_do"], "what it may be given changes nothing of the commit"
+    (desk.person.clone / "evaluate.py").write_text("other\n")
+    made = plan(desk)
+    assert made["nodes"][1]["why"] == ["it runs without the secret TOKEN, which toy-1 was given"]
+    marked = spec + "triggers: {pull_requests: {secrets: [TOKEN]}}\n"
+    desk.person.push({"ml-pipeline.yaml": marked})
+    assert fates(plan(desk))["train"] == "cached", "the base marks it for pull requests"
+
+
+def test_the_objects_that_came_went_and_changed_are_named_with_their_rows(told: Desk) -> None:
+    clone = told.person.clone
+    spec = seeds.SPEC.replace("data/*.csv", "data/*")
+    for month, count in ((4, 3), (5, 2)):
+        pq.write_table(pa.table({"a": range(count)}), clone / f"data/2013-{month:02}.parquet")
+    commit = told.person.push({"ml-pipeline.yaml": spec})
+
+    async def list_as_a_controller_does() -> str:
+        catalog = Catalog(told.home / "datasets", wall=lambda: 0.0)
+        return (await catalog.list("data/*", repository=clone)).manifest.digest
+
+    rows = asyncio.run(list_as_a_controller_does())
+    graph = seeds.graph(spec, files=files_at(checkout_of(clone), commit))
+    run = seeds.run(1, datasets={"rows": rows})
+
+    told.keep(*(change for change in again(seeds.run_changes(run, graph))))
+    pq.write_table(pa.table({"a": range(27_128)}), clone / "data/2013-06.parquet")
+    pq.write_table(pa.table({"a": range(7)}), clone / "data/2013-05.parquet")
+    (clone / "data/2013-04.parquet").unlink()
+    shown = text(told)
+    for words in (
+        "2013-06.parquet added, 27,128 rows",
+        "2013-05.parquet replaced, 7 rows",
+        "2013-04.parquet gone",
+    ):
+        assert words in shown
+        assert (
+            f"`{words.partition(' ')[0]}` {words.partition(' ')[2]}"
+            in told.do("plan", str(clone), "--format", "markdown").stdout
+        )
+    (data,) = plan(told)["datasets"]
+    assert (data["moved"]["added"], data["moved"]["objects"]) == (1, 3)
+
+
+def again(changes: Sequence[Change]) -> Iterator[Change]:
+    """The same over what is there."""
+    for change in changes:
+        if change.put is None:
+            yield change
+        else:
+            put = change.put
+            revision = put.revision + 1
+            yield Change(
+                put=Put(key=put.key, revision=revision, text=put.text, live=put.live),
+                facts=change.facts,
+            )

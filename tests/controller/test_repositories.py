@@ -29,7 +29,9 @@ async def code(root: Path, spec: str, images: Images | None = None) -> Code:
     mirror = Mirror(str(person.remote), root / "mirror.git")
     await mirror.fetch()
     checkouts = root / "checkouts"
-    return await Repositories({"team": mirror}, checkouts, images).code("team", commit, "")
+    return await Repositories({"team": mirror}, checkouts, images).code(
+        "team", commit, "ml-pipeline.yaml"
+    )
 
 
 async def test_a_spec_that_local_processes_can_run_is_taken(tmp_path: Path) -> None:
@@ -96,9 +98,9 @@ async def test_nothing_is_remembered_of_an_engine_that_is_away(tmp_path: Path) -
     await mirror.fetch()
     repositories = Repositories({"team": mirror}, tmp_path / "checkouts", shelf)
     with pytest.raises(TryAgain):
-        await repositories.code("team", commit, "")
+        await repositories.code("team", commit, "ml-pipeline.yaml")
     shelf.reachable = True
-    assert (await repositories.code("team", commit, "")).spec is not None
+    assert (await repositories.code("team", commit, "ml-pipeline.yaml")).spec is not None
 
 
 # -- the rules of a pipeline, by its name ----------------------------------------------------------
@@ -124,6 +126,7 @@ async def rules(tmp_path: Path, *pushes: dict[str, str | None]) -> Code | None:
         {"ml-pipeline.yaml": None},
         {"ml-pipeline.yaml": BROKEN},
         {"ml-pipeline.yaml": SPEC.replace("name: mean", "name: another")},
+        {"ml-pipeline.yaml": None, "ml-pipeline.mean.yaml": SPEC},
     ],
 )
 async def test_the_rules_of_a_pipeline_are_its_last_wherever_they_were(
@@ -135,6 +138,43 @@ async def test_the_rules_of_a_pipeline_are_its_last_wherever_they_were(
     assert found.spec.metadata.name == "mean"
     moved = "moved/ml-pipeline.yaml" in later
     assert found.source.folder == ("moved" if moved else "")
+
+
+@pytest.mark.parametrize("later", [None, BROKEN])
+async def test_the_rules_of_one_of_several_specs_of_a_folder_are_found_after_they_went(
+    tmp_path: Path, later: str | None
+) -> None:
+    both = {"ml-pipeline.yaml": SPEC.replace("name: mean", "name: sum"), "train.py": ""}
+    first: dict[str, str | None] = {**both, "ml-pipeline.mean.yaml": SPEC}
+    found = await rules(tmp_path, first, {"ml-pipeline.mean.yaml": later}, {"a": "b"})
+    assert found is not None
+    assert found.spec is not None
+    assert (found.spec.metadata.name, found.source.file) == ("mean", "ml-pipeline.mean.yaml")
+
+
+async def test_specs_of_one_folder_each_have_a_name_also_while_they_say_none(
+    tmp_path: Path,
+) -> None:
+    person = Person(tmp_path / "ada")
+    commit = person.push(
+        {
+            **{f"{at}train.py": "" for at in ("", "models/")},
+            "ml-pipeline.yaml": SPEC,
+            "ml-pipeline.churn.yaml": "kind: no\n",
+            "models/ml-pipeline.churn.yaml": "kind: no\n",
+            "models/ml-pipeline.yaml": "kind: no\n",
+        }
+    )
+    mirror = Mirror(str(person.remote), tmp_path / "mirror.git")
+    await mirror.fetch()
+    found = await Repositories({"team": mirror}, tmp_path / "checkouts").specs("team", commit)
+    assert {path: code.name for path, code in found.items()} == {
+        "ml-pipeline.yaml": "mean",
+        "ml-pipeline.churn.yaml": "churn",
+        "models/ml-pipeline.yaml": "models",
+        "models/ml-pipeline.churn.yaml": "models-churn",
+    }
+    assert found["models/ml-pipeline.churn.yaml"].found[0].file == "models/ml-pipeline.churn.yaml"
 
 
 async def test_a_pipeline_that_is_new_has_none(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
 from deployers.protocol import Desired, Observed, Server
-from tests.contracts.deployer import PLACE, address, applied, converge
+from tests.contracts.deployer import PLACE, address, applied, converge, in_a_team
 from tests.contracts.test_local_deployer import local_server
 from tests.deployers import model_server_path
-from tests.deployers.caller import flood
+from tests.deployers.caller import ask, flood
 from tests.deployers.world import eventually
 
 if TYPE_CHECKING:
@@ -103,6 +103,15 @@ async def test_a_container_serves_beside_a_process_and_weights_change_without_a_
         assert {answer.status for answer in await flood(address(seen), 20, 4)} == {200}
     await converge(deployer, Desired(stable=container))
     assert {a.json()["model"] for a in await flood(address(seen), 20, 4)} == {"v2"}
+    await deployer.close()
+
+
+async def test_a_container_in_a_folder_of_its_repository_finds_the_rest_by_its_root(
+    place: Place,
+) -> None:
+    deployer = place.deployer()
+    seen = await converge(deployer, Desired(stable=in_a_team(place.server("v1"))))
+    assert (await ask(address(seen))).json()["model"] == "v1"
     await deployer.close()
 
 

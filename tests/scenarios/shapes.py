@@ -69,9 +69,13 @@ class Shape(NamedTuple):
         """The controller's state."""
         return self.work / ".headgate"
 
+    def headgate(self, *arguments: str) -> str:
+        """What a command prints that is typed beside the controller."""
+        return _headgate(self.work, *arguments)
+
     def status(self, pipeline: str | None = None) -> Any:
         """What `headgate status --json` says of a pipeline; without a name, of the only one."""
-        said = json.loads(_headgate(self.work, "status", "--json"))
+        said = json.loads(self.headgate("status", "--json"))
         (found,) = (one for one in said["pipelines"] if one["name"] == self._named(pipeline))
         return found
 
@@ -111,9 +115,10 @@ def new_user(
     *,
     instead: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
+    patience: float = PATIENCE,
 ) -> Iterator[Shape]:
     """Does as the README of the example says, and waits until production has a first model of
-    every pipeline. What runs is ended with the block."""
+    every pipeline, `patience` seconds at most. What runs is ended with the block."""
     remote, desk = root / f"{name}.git", root / "desk"
     desk.mkdir()
     run_git(root, "init", "-q", "--bare", "-b", "main", str(remote))
@@ -141,7 +146,7 @@ def new_user(
         assert lines, f"{name} has pushed no spec"
         assert max(lines.values()) <= MOST_LINES, lines
         for pipeline in lines:
-            _until_released(process, log, remote, pipeline)
+            _until_released(process, log, remote, pipeline, patience)
         yield Shape(tuple(commands), lines, tuple(lines), remote, work)
     finally:
         _end(process)
@@ -209,16 +214,20 @@ def _until_up(process: "subprocess.Popen[bytes]", log: Path) -> Path:
 
 
 def _until_released(
-    process: "subprocess.Popen[bytes]", log: Path, remote: Path, pipeline: str
+    process: "subprocess.Popen[bytes]", log: Path, remote: Path, pipeline: str, patience: float
 ) -> None:
     what = f"a model of {pipeline} in production"
-    _until(lambda: released(remote, pipeline), process, log, what)
+    _until(lambda: released(remote, pipeline), process, log, what, patience)
 
 
 def _until(
-    look: Callable[[], T | None], process: "subprocess.Popen[bytes]", log: Path, what: str
+    look: Callable[[], T | None],
+    process: "subprocess.Popen[bytes]",
+    log: Path,
+    what: str,
+    patience: float = PATIENCE,
 ) -> T:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while (found := look()) is None:
         said = log.read_text(errors="replace")
         assert process.poll() is None, f"it ended before {what}:\n{said}"

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from tests.scenarios.world import World
 
@@ -127,6 +128,46 @@ async def test_a_command_that_fails_in_staging_keeps_its_model_out_of_production
     assert production.stable.version == 1
     assert staging.job is not None
     assert "the table is away" in (staging.job.failed or "")
+
+
+async def test_a_batch_that_failed_for_its_data_is_run_again_on_what_was_pushed_since(
+    world: World,
+) -> None:
+    spec = world.work / "ml-pipeline.yaml"
+    dataset = '  numbers: {uri: "file://'
+    today = f'  today: {{uri: "today/*.csv"}}\n{dataset}'
+    spec.write_text(spec.read_text().replace(dataset, today))
+    release(world, BATCH.replace("{numbers: datasets.numbers}", "{numbers: datasets.today}"))
+    score = world.work / "score.py"
+    fails = 'os.environ["HEADGATE_ENVIRONMENT"] == "production" and "bad" in '
+    fails += "next(given.data.rglob('*.csv')).read_text()"
+    score.write_text(score.read_text().replace("if False", f"if {fails}"))
+    (world.work / "today").mkdir()
+    (world.work / "today" / "rows.csv").write_text("value\nbad\n")
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        env = await scored(world, 1)
+        assert env.job is not None
+        assert "the table is away" in (env.job.failed or "")
+        first = env.job.id
+        (world.work / "today" / "rows.csv").write_text("value\n1\n2\n")
+        commit = world.push("Mend the data")
+
+        async def seen() -> bool:
+            pipeline = await world.pipeline()
+            return pipeline is not None and pipeline.heads.get("main") == commit
+
+        await world.until(seen, "the commit")
+        await world.say(Key("environment", "mean/production"), "retry", by="ada")
+
+        async def again() -> Environment | None:
+            env = await world.environment("production")
+            job = env.job if env else None
+            return env if job and job.id != first and job.ended is not None else None
+
+        env = await world.until(again, "the second try")
+    assert await output(world, env) == {"mean": 2.0, "rows": 2}
 
 
 async def test_a_server_that_becomes_a_batch_ends_and_one_that_comes_again_is_brought_up(

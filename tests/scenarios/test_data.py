@@ -12,6 +12,11 @@ async def test_new_data_trains_again_once_it_is_quiet(world: World) -> None:
             world.drop("b.csv", [4, 5, 6])
             second = await world.ended(2)
             await world.serves(2)
+
+        async def told() -> bool:
+            return "Since `mean-1`: `numbers` `b.csv` added." in world.note(second.commit)
+
+        await world.until(told, "the report to name what came")
     assert second.trigger.kind == "data"
     assert "numbers went from" in second.trigger.why
     assert first.datasets != second.datasets

@@ -51,7 +51,7 @@ class Faults:
         headers = dict(handler.headers.items())  # with Host: it is signed
         with httpx.Client() as client:
             found = client.request(handler.command, self._behind + handler.path, headers=headers)
-        kept = ("content-type", "etag", "last-modified", "x-amz-version-id")
+        kept = ("content-range", "content-type", "etag", "last-modified", "x-amz-version-id")
         _send(handler, found.status_code, {k: found.headers[k] for k in kept if k in found.headers},
               found.content)  # fmt: skip
 

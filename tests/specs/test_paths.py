@@ -40,7 +40,7 @@ def problems(
 ) -> list[Problem]:
     """All of a spec in `teams/churn` with these words in its command and its variable."""
     text = spec.replace("WORDS", words).replace('"ENV"', f"'{env}'").replace("READ", f'"{read}"')
-    found = check(text, "ml-pipeline.yaml", FILES, folder=FOLDER).problems
+    found = check(text, "ml-pipeline.yaml", FILES, folder=FOLDER, top="/home/ada/mono").problems
     return [one for one in found if one.code not in ("no-gate", "no-release")]
 
 
@@ -63,6 +63,8 @@ LEADS_OUT = [
     "../../../elsewhere",
     "../nowhere",
     "{root}/nowhere",
+    "lib:/home/ada/mono/src/shared",
+    "--config=/home/ada/mono/teams/churn/lib/own.py",
 ]
 FINE = [
     "../../src/shared",
@@ -78,6 +80,7 @@ FINE = [
     "s3://lake/../x",
     "/usr/bin/../lib",
     "/opt//x",
+    "/home/ada/monolith",
     "//cdn.example.org/x.js",
     "wait .. for it",
     "1..5",
@@ -111,7 +114,8 @@ def test_other_paths_and_words_are_none(where: str, path: str) -> None:
         ("../../src", "lib/**", "add `//src/**` to `steps.train.reads`, and write `{root}/src`"),
         ("../../src/other.py", "lib/**", "add `//src/other.py` to `steps.train.reads`, and write"),
         ("{root}/tools", "lib/**", "add `//tools/**` to `steps.train.reads`"),
-        ("//tools/train.py", "//tools/**", "a command is told so by {root}/tools/train.py"),
+        ("//tools/train.py", "//tools/**", "which is for `reads`: write `{root}/tools/train.py`"),
+        ("/home/ada/mono/src", "//src/**", "of this clone, which no run has: write `{root}/src`"),
         ("../../../x", "lib/**", "leads out of the repository"),
         ("{root}/tools/trian.py", "//tools/**", "leads to //tools/trian.py, which is not in the"),
     ],

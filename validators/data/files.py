@@ -61,16 +61,28 @@ class Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
         self.verdict = verdict
 
 
-def read(one: ObjectFile, wanted: frozenset[str] | None, nulls: Collection[str]) -> Part:
-    """Read the wanted columns (None: all) of an object. Raises `Unreadable`."""
+def read(
+    one: ObjectFile,
+    wanted: frozenset[str] | None,
+    nulls: Collection[str],
+    int96: Literal["ns", "us"] = "ns",
+) -> Part:
+    """Read the wanted columns (None: all) of an object. Raises `Unreadable`.
+
+    `int96` is the unit of times of 96 bits: in nanoseconds years end at 2262, without a word.
+    """
     form = form_of(one.key)
     if isinstance(form, str):
         raise Unreadable(form, Verdict.ERROR)
-    return read_file(Path(one.path), form, wanted, nulls)
+    return read_file(Path(one.path), form, wanted, nulls, int96)
 
 
 def read_file(
-    path: Path, form: Form, wanted: frozenset[str] | None, nulls: Collection[str]
+    path: Path,
+    form: Form,
+    wanted: frozenset[str] | None,
+    nulls: Collection[str],
+    int96: Literal["ns", "us"] = "ns",
 ) -> Part:
     """Read the wanted columns (None: all) of a file of this form. Raises `Unreadable`."""
     import pyarrow as pa
@@ -79,7 +91,7 @@ def read_file(
         if path.stat().st_size == 0:
             raise Unreadable("is an empty file")
         if form.kind == "parquet":
-            return _parquet(path, wanted)
+            return _parquet(path, wanted, int96)
         if form.kind == "json":
             return _json(path, form, wanted)
         return _delimited(path, form, wanted, nulls)
@@ -120,10 +132,10 @@ def _pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str
     return [name for name in names if wanted is None or name in wanted], doubled
 
 
-def _parquet(path: Path, wanted: frozenset[str] | None) -> Part:
+def _parquet(path: Path, wanted: frozenset[str] | None, int96: str) -> Part:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit=int96) as file:
         names = file.schema_arrow.names
         picked, doubled = _pick(names, wanted)
         table = file.read(columns=picked)

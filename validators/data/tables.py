@@ -96,7 +96,8 @@ def _of_snapshot(
         if one.key not in snapshot.files:
             continue  # the log itself
         try:
-            parts[one.key] = fitted(read(one, wanted, reading.nulls), one.key, snapshot, wanted)
+            part = read(one, wanted, reading.nulls, int96="us")  # finer is not what tables keep
+            parts[one.key] = fitted(part, one.key, snapshot, wanted)
         except Unreadable as error:
             broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
     if broken:

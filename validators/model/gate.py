@@ -27,6 +27,9 @@ from validators.verdict import Verdict
 WHOLE = Subset()
 CONFIDENCE = 0.95
 """Of the intervals that the table of metrics shows."""
+MANY_CLASSES = 20
+"""From here on the interval of the areas of all classes costs more than who did not ask for it
+would wait."""
 
 
 def judge(request: Request) -> Report:
@@ -207,7 +210,7 @@ def _wanted(
     """What to measure, and on which rows."""
     of_whole = [str(check.metric) for check in request.gate.checks if not check.slice]
     if opponent.outcome is not None:  # the table of metrics shows how sure each difference is
-        of_whole += usual_metrics(opponent.outcome.task)
+        of_whole += _unasked(opponent.outcome)
     wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(dict.fromkeys(of_whole)))]
     screened = [check.metric for check in _paired(request)] if opponent.outcome else []
     for name, column in slices.items():
@@ -216,6 +219,13 @@ def _wanted(
         wanted.extend((subset, names) for subset in column.judged if names)
         wanted.extend((one.subset, asked) for one in column.small[:LISTED] if asked)
     return wanted
+
+
+def _unasked(rows: Outcome) -> list[str]:
+    """What is measured with an interval although no check asks for it."""
+    many = len(rows.scored) > MANY_CLASSES
+    usual = usual_metrics(rows.task)
+    return [name for name in usual if not (many and METRICS[name].needs == "ranking")]
 
 
 def _placed(request: Request) -> list[tuple[SpecCheck, Location | None]]:

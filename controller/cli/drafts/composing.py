@@ -10,7 +10,7 @@ from typing import Final
 from controller.cli.drafts.imports import reads_of
 from controller.cli.drafts.judging import judged
 from controller.cli.drafts.notebooks import read_notebook
-from controller.cli.drafts.samples import Sample
+from controller.cli.drafts.samples import Sample, label_of
 from controller.cli.drafts.scripts import parsed, read_script
 from controller.cli.drafts.staged import of_stages, scripts_in
 from controller.cli.drafts.stages import of_dvc, of_makefile, of_mlproject
@@ -42,7 +42,7 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
         params = {key: value for stage in stages for key, value in stage.params.items()}
         by_role = by_role | _of_stages(folder, stages, scripts)
     else:
-        steps, data, params = _of_scripts(folder, by_role)
+        steps, data, params = _of_scripts(folder, by_role, sample)
     environment, said = environment_of(folder)
     predictions = _output(steps, "pred", ("evaluate", "eval", "test", "predict"))
     evaluate = by_role.get("evaluate")
@@ -67,6 +67,8 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
         model=_output(steps, "model", ("train", "training", "fit", "main")),
         predictions=predictions,
         judged=gate,
+        metrics=_own_numbers(steps) if predictions is None else None,
+        numbers=evaluate.numbers[:3] if evaluate is not None else (),
         served=of_server(folder, server) if server else None,
         missing=() if train is None or train.path in folder.known else (train.path,),
     )
@@ -137,13 +139,14 @@ def _of_stages(
 
 
 def _of_scripts(
-    folder: Folder, by_role: dict[Role, Script]
+    folder: Folder, by_role: dict[Role, Script], sample: Callable[[Data], Sample]
 ) -> tuple[dict[str, Step], dict[str, Data], dict[str, Scalar]]:
     train = by_role.setdefault("train", Script("train.py"))
     data = data_of(folder)
     known = folder.beside.datasets if folder.beside is not None else {}
     called = next(iter(known), "data")
-    around = Around(f"datasets.{called}", data)
+    said = [label for script in by_role.values() for label in script.labels]
+    around = Around(f"datasets.{called}", data, label_of(sample(data), said))
     steps: dict[str, Step] = {}
     params: dict[str, Scalar] = {}
     if "prepare" in by_role:
@@ -175,6 +178,15 @@ def _output(steps: Mapping[str, Step], kind: str, likely: Sequence[str]) -> str 
         return None
     outputs = [name for name in steps[order[0]].outputs if name not in ("metrics", "notebook")]
     return f"steps.{order[0]}.{outputs[0]}" if outputs else None
+
+
+def _own_numbers(steps: Mapping[str, Step]) -> str | None:
+    """The JSON file of metrics that a step after the training writes."""
+    for step, made in reversed(list(steps.items())):
+        for name, file in made.outputs.items():
+            if "metric" in name and file.endswith(".json") and step != "train":
+                return f"steps.{step}.{name}"
+    return None
 
 
 def _constants(folder: Folder, script: Script | None) -> dict[str, str]:

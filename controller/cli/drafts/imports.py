@@ -20,6 +20,7 @@ def reads_of(folder: Folder, script: str) -> tuple[tuple[str, ...] | None, tuple
     if script not in folder.known:
         return None, ()
     found: dict[str, None] = {script: None}
+    shared: dict[str, None] = {}
     paths: dict[str, None] = {}
     todo = [script]
     while todo:
@@ -31,6 +32,7 @@ def reads_of(folder: Folder, script: str) -> tuple[tuple[str, ...] | None, tuple
         if _imports_by_name(tree):
             return None, tuple(paths)
         for module in _modules(tree, path):
+            shared |= _shared(folder, module, paths)
             for root in _roots(script):
                 files = _files(folder, root, module)
                 if not files:
@@ -42,7 +44,43 @@ def reads_of(folder: Folder, script: str) -> tuple[tuple[str, ...] | None, tuple
                 todo += new
                 break
         found |= dict.fromkeys(_named_files(folder, path, text))
-    return _as_globs(list(found)), tuple(paths)
+    return (*_as_globs(list(found)), *shared), tuple(paths)
+
+
+def _shared(folder: Folder, module: str, paths: dict[str, None]) -> dict[str, None]:
+    """Globs of a package that the folder shares with others of its repository, and of those that it
+    imports; their folders are added to `paths`."""
+    found: dict[str, None] = {}
+    around, todo = folder.around, [module]
+    while around is not None and todo:
+        top = todo.pop().partition(".")[0]
+        roots = _shared_roots(around)
+        root = next((root for root in roots if top and _holds(around, root, top)), None)
+        if root is None or any(_holds(folder, own, top) for own in ("", "src", "lib")):
+            continue
+        prefix = f"{root}/{top}" if root else top
+        glob = f"//{prefix}.py" if f"{prefix}.py" in around.known else f"//{prefix}/**"
+        if glob in found:
+            continue
+        found[glob] = None
+        paths[f"{{root}}/{root}".rstrip("/")] = None
+        files = [f"{prefix}.py", *around.below(prefix)]
+        trees = (parsed(around.read(file) or "") for file in files if file in around.known)
+        todo += [name for tree in trees if tree for name in _modules(tree, "/")]
+    return found
+
+
+def _shared_roots(around: Folder) -> tuple[str, ...]:
+    """Where a repository keeps packages that are shared."""
+    usual = ("src", "lib", "")
+    each = {"/".join(file.split("/")[:2]) for file in around.files
+            if file.startswith(("libs/", "packages/")) and file.count("/") > 1}  # fmt: skip
+    return (*usual, "libs", "packages", *(f"{one}/src" for one in sorted(each)), *sorted(each))
+
+
+def _holds(folder: Folder, root: str, top: str) -> bool:
+    stem = f"{root}/{top}" if root else top
+    return bool({f"{stem}.py", f"{stem}/__init__.py"} & folder.known)
 
 
 def _code(folder: Folder, path: str) -> str:

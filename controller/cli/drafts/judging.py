@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
+from typing import Final
 
 from controller.cli.drafts.samples import Sample, key_of, label_of, task_of
 from controller.cli.drafts.values import Judged, Script
@@ -25,33 +26,48 @@ def judged(
                for name in evaluate.columns]  # fmt: skip
     columns = [name for name in columns if name]
     said = [label for script in scripts for label in script.labels]
-    label = label_of(sample, said)
-    found = _found(columns, [*([label] if label else []), *said, *_TRUE])
+    found = _found(columns, said, sample)
+    label = found.get("label") or label_of(sample, said)
     task, why = task_of(sample.get(label, ())) if label else (None, "")
-    if label is None or task is None:
+    if task is None:
         task, why = _by_code(scripts, found)
     else:
         why = f"{label}: {why}"
-    limits = _limits(task, sample.get(label or "", ()))
     sure = {"key", "label"} <= found.keys() and len(found) >= 3
+    if task in ("multiclass", "regression") and not found.keys() & _SAYS[task]:
+        sure = False
+        found.pop("score", None)
     if not sure:
         other = "score" if task in (None, "binary") else "prediction"
-        usual = {"key": key_of(sample) or "id", "label": label or "label", other: other}
-        found = usual | found
-    positive = _positive(sample.get(label or "", ())) if task == "binary" else None
-    return Judged(found, sure, task, why, positive, limits)
+        usual = {"key": key_of(sample) or "id", "label": label or "label"}
+        found = {**usual, **found} if len(found) > 2 else {**usual, **found, other: other}
+    values = sample.get(label or "", ())
+    positive = _positive(values) if task == "binary" else None
+    return Judged(found, sure, task, why, positive, _limits(task, values))
 
 
-def _found(columns: Sequence[str], labels: Iterable[str]) -> dict[str, str]:
+_SAYS: Final[Mapping[Task, set[str]]] = {
+    "binary": {"score", "prediction"},
+    "multiclass": {"scores", "prediction"},
+    "regression": {"prediction"},
+}
+"""Columns of which one has to be there."""
+
+
+def _found(columns: Sequence[str], said: Iterable[str], sample: Sample) -> dict[str, str]:
     key = key_of(columns)
-    score = next((name for name in columns if _SCORE.search(name.lower())), None)
-    said = next((name for name in columns if _SAID.search(name.lower())), None)
-    label = next((name for name in labels if name in columns and name not in (key, score)), None)
-    rest = [name for name in columns if name not in (key, score, said)]
-    if label is None and score is not None:
-        ends = [name for name in rest if name and score.endswith(name)]  # late, of p_late
-        label = ends[0] if ends else None
-    columns_by = {"key": key, "label": label, "score": score, "prediction": said}
+    scores = next((name for name in columns if name.endswith("*")), None)
+    plain = [name for name in columns if not name.endswith("*")]
+    score = next((name for name in plain if _SCORE.search(name.lower())), None)
+    guess = next((name for name in plain if _SAID.search(name.lower())), None)
+    rest = [name for name in plain if name not in (key, score, guess)]
+    # late, of p_late; else what a script calls so, or is called so everywhere
+    named = [name for name in rest if score is not None and score.endswith(name)]
+    label = next((name for name in (*named, *said, *_TRUE) if name in rest), None)
+    label = label or label_of({name: () for name in rest if name in sample}, ())
+    if key is None and plain and plain[0] not in (label, score, guess):
+        key = plain[0]  # what tells rows apart comes first
+    columns_by = {"key": key, "label": label, "score": score, "scores": scores, "prediction": guess}
     return {name: column for name, column in columns_by.items() if column is not None}
 
 

@@ -30,7 +30,7 @@ _ABOUT: Final = {
 """Words of options that say something about data or models, and are none."""
 
 
-def meaning(option: Option, role: Role, folder: Folder) -> Meaning:
+def meaning(option: Option, role: Role, folder: Folder, script: Script) -> Meaning:
     """What `option` of a script is for."""
     words = set(re.split(r"[_\W]+", option.dest.lower()))
     if option.is_switch:
@@ -46,7 +46,10 @@ def meaning(option: Option, role: Role, folder: Folder) -> Meaning:
         is_folder = isinstance(option.default, str) and bool(folder.below(option.default))
         if not is_folder:
             return "param"
-    return _place(words, role) or _plain(option)
+    place = _place(words, role)
+    if place == "predictions" and script.numbers and not script.calls & _WRITERS.keys():
+        return "metrics"  # it writes a dictionary, and no table
+    return place or _plain(option)
 
 
 def _place(words: set[str], role: Role) -> Meaning | None:

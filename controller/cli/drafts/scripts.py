@@ -43,6 +43,7 @@ def read_script(path: str, text: str) -> Script:
         writes=tuple(dict.fromkeys(_writes(tree))),
         calls=frozenset(_called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)),
         columns=tuple(dict.fromkeys(_columns(tree))),
+        numbers=tuple(dict.fromkeys(_numbers(tree))),
         labels=tuple(dict.fromkeys(_labels(tree))),
         environ=tuple(dict.fromkeys(_environ(tree))),
     )
@@ -278,8 +279,30 @@ def _columns(tree: ast.AST) -> Iterator[str]:
         lists = [*call.args, *(k.value for k in call.keywords if k.arg == "fieldnames")]
         for each in lists:
             items = each.elts if isinstance(each, (ast.List, ast.Tuple)) else []
-            if items and all(_text(item) is not None for item in items):
-                yield from (name for item in items for name in named(item))
+            names_of = [_text(item) or _prefixed(item) for item in items]
+            if any(names_of) and None not in names_of:
+                yield from filter(None, names_of)
+
+
+def _prefixed(item: ast.expr) -> str | None:
+    """`p_*` of `*(f"p_{name}" for name in ...)`: columns of one beginning."""
+    if not isinstance(item, ast.Starred):
+        return None
+    for part in ast.walk(item):
+        if isinstance(part, ast.JoinedStr):
+            return f"{_text(part.values[0]) or ''}*"
+    return "*"
+
+
+def _numbers(tree: ast.AST) -> Iterator[str]:
+    """The keys of `json.dump({...})`, also where the dictionary has a name."""
+    named = {_last(node.targets[0]): node.value for node in ast.walk(tree)
+             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)}  # fmt: skip
+    for call in _calls(tree, "dump", "dumps"):
+        for arg in call.args[:1]:
+            found = named.get(_last(arg)) if isinstance(arg, ast.Name) else arg
+            keys = found.keys if isinstance(found, ast.Dict) else []
+            yield from (text for key in keys if (text := _text(key)) and text.isidentifier())
 
 
 def _labels(tree: ast.AST) -> Iterator[str]:

@@ -23,6 +23,8 @@ class Around:
     data: str
     """`datasets.data`, or what a step made of it."""
     of: Data
+    label: str | None = None
+    """The column that is to be learned."""
     model: str | None = None
     """`steps.train.model`."""
 
@@ -62,7 +64,7 @@ class _Given:
 
     def take(self, option: Option) -> None:
         """Give one option its value."""
-        what = meaning(option, self.role, self.folder)
+        what = meaning(option, self.role, self.folder, self.script)
         if what == "left_out":
             return
         self.words.append((option, self._value(option, what)))
@@ -86,6 +88,9 @@ class _Given:
                 return f"{{params.{option.dest}}}"
             case "param" | "file":
                 return word(str(option.default))
+            case _ if self.around.label and re.search(r"label|target", option.dest):
+                self.said.append(f"{option.flag or option.dest}, by the columns of the data")
+                return word(self.around.label)
             case _:
                 called = option.flag or option.dest
                 self.said.append(f"TODO: what {called} of {self.script.path} is to be")

@@ -1,15 +1,13 @@
 """PURE. What the names of files tell: the data, its suite, and the environment of the steps."""
 
-import re
 import tomllib
 from pathlib import PurePosixPath
 
 from controller.cli.drafts.values import Data, Folder
-from specs.model import Environment
+from specs.projects.values import LOCKS
 
 DATA = (".parquet", ".csv")
 _SUITES = ("expectation", "suite")
-_LOCKS = ("uv.lock", "poetry.lock", "pylock.toml")
 
 
 def data_of(folder: Folder) -> Data:
@@ -24,6 +22,9 @@ def data_of(folder: Folder) -> Data:
                 parent = PurePosixPath(file).parent.as_posix()
                 uri, only = _glob(folder, "" if parent == "." else parent, ending)
                 return Data(uri, only, suite)
+    shared = data_of(folder.around) if folder.around is not None else None
+    if shared is not None and shared.uri is not None and "://" not in shared.uri:
+        return Data(f"//{shared.uri}", shared.file, suite)
     return Data(None, None, suite)
 
 
@@ -78,18 +79,17 @@ def environment_of(folder: Folder) -> tuple[str | None, str]:
             "as the other spec's",
         )
     requirements = folder.named("requirements.txt", "requirements.lock")
-    is_project = "pyproject.toml" in folder.known and _is_project(folder.read("pyproject.toml"))
-    locked = next((lock for lock in _LOCKS if lock in folder.known), None)
-    if is_project and "project" in Environment.model_fields and (locked or not requirements):
-        said = f"with {locked}" if locked else "TODO: without a lock nobody knows what is installed"
-        return "{project: .}", said
+    locked = next((lock for lock in LOCKS if lock in folder.known), None)
+    if locked is not None and (locked != "environment.yml" or not requirements):
+        return "{project: .}", f"guessed: as {locked} says"
     if requirements is not None:
-        text = folder.read(requirements) or ""
-        loose = next((line for line in text.splitlines() if _is_loose(line)), None)
-        said = "built once per content"
-        if loose is not None:
-            said += f"; TODO: pin it, `{loose.strip()[:40]}` may be another tomorrow"
-        return f'{{requirements: "{requirements}"}}', said
+        return f'{{requirements: "{requirements}"}}', "built once per content"
+    if _is_project(folder.read("pyproject.toml")):
+        return None, "TODO: lock the project, such as by `uv lock`; then {project: .}"
+    if folder.around is not None:
+        shared, said = environment_of(folder.around)
+        if shared is not None and shared.startswith('{requirements: "'):
+            return shared.replace('"', '"//', 1), said
     if "Dockerfile" in folder.known:
         return "{build: .}", "guessed: the image of the Dockerfile"
     return None, "built once per content"
@@ -102,8 +102,3 @@ def _is_project(text: str | None) -> bool:
         return False
     tools = found.get("tool", {})
     return "dependencies" in found.get("project", {}) or "poetry" in tools
-
-
-def _is_loose(text: str) -> bool:
-    line = text.partition("#")[0].strip()
-    return bool(re.match(r"[A-Za-z0-9]", line)) and "==" not in line and "@" not in line

@@ -25,6 +25,10 @@ class Folder:
     """The text of a file; None for one that is not there, is too large or is no text."""
     beside: Pipeline | None = None
     """A spec that the folder has already."""
+    around: "Folder | None" = None
+    """The rest of the repository that it is a folder of."""
+    place: str = ""
+    """Its path in the repository."""
     is_ignored: Callable[[str], bool] = lambda _: False
     """Whether git leaves a file alone."""
 
@@ -75,6 +79,8 @@ class Script:
     """Last parts of the names that it calls: `fit`, `read_csv`, `FastAPI`."""
     columns: tuple[str, ...] = ()
     """Of the tables that it makes, as far as they are written out."""
+    numbers: tuple[str, ...] = ()
+    """Keys of what it writes as JSON."""
     labels: tuple[str, ...] = ()
     """What it calls its label, the likeliest first."""
     environ: tuple[str, ...] = ()
@@ -165,6 +171,10 @@ class Draft:
     """`steps.train.model`."""
     predictions: str | None
     judged: Judged | None
+    metrics: str | None
+    """The output with the team's own numbers, where there are no predictions."""
+    numbers: tuple[str, ...]
+    """What these are called, as far as it is known."""
     served: Served | None
     missing: tuple[str, ...] = ()
     """Files that the spec names and that have to be written yet."""

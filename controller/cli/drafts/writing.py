@@ -23,6 +23,7 @@ def spec_text(found: Draft) -> str:
         "steps:\n" + "".join(_step(name, step) for name, step in found.steps.items()),
         _model(found),
         _gates(found.predictions, found.judged),
+        _own_gate(found),
         _release(found.served) if found.served and found.model else "",
     ]  # fmt: skip
     return "\n".join(part for part in parts if part)
@@ -83,7 +84,7 @@ def _params(found: Draft) -> str:
 
 def _environment(found: Draft) -> str:
     if found.environment is None:
-        return "# environment: {requirements: requirements.txt}   # built once per content\n"
+        return f"# environment: {{requirements: requirements.txt}}   # {found.environment_said}\n"
     return f"environment: {found.environment}   # {found.environment_said}\n"
 
 
@@ -141,6 +142,22 @@ def _gates(predictions: str | None, asked: Judged | None) -> str:
     if asked.positive is not None:
         lines.append(f"    positive: {_value(asked.positive)}   # TODO: or is it the other label?")
     return "\n".join([*lines, "    checks:", *_checks(asked)]) + "\n"
+
+
+def _own_gate(found: Draft) -> str:
+    """Over the numbers that the team's own evaluation writes."""
+    if found.metrics is None:
+        return ""
+    lines = ["gates:", "  model:", f"    metrics: {found.metrics}", "    checks:"]
+    for number in found.numbers or ("TODO",):
+        lower = any(word in number.lower() for word in ("loss", "error", "mae", "mse", "perplex"))
+        check = {
+            "metric": f"metrics.{number}",
+            "not_worse_than_baseline_by": 0.01,
+            "better": "lower" if lower else "higher",
+        }
+        lines.append(f"      - {_value(check)}   # TODO: the margin, in the number's own unit")
+    return "\n".join(lines) + "\n"
 
 
 def _checks(asked: Judged) -> Iterable[str]:

@@ -75,7 +75,12 @@ def refuse(
     if version is None and env.stable is not None:
         version = observed.versions.get(env.stable.version)
     incident = incidents.refused(
-        env.pipeline, env.name, serves(env, observed), why, needs_human=needs_human
+        env.pipeline,
+        env.name,
+        serves(env, observed),
+        why,
+        needs_human=needs_human,
+        points=env.points,
     )
     status: Literal["firing", "info"] = "firing" if needs_human else "info"
     return tell(env, version, "refused", name, incident, out, status=status)

@@ -11,6 +11,7 @@ from controller.machine.actions import DeploymentState, ReportDeployment, Report
 from controller.machine.environments.environment import Environment, Observed, Out
 from controller.machine.environments.rollout import Ended, Rollout, weights
 from controller.machine.pipelines.version import ModelVersion
+from specs.model import SPEC_FILE
 from validators.figures import percent
 
 Reported = ReportDeployment | ReportRelease
@@ -121,7 +122,8 @@ def _verdicts(
 def _deployment(
     env: Environment, rollout: str, version: ModelVersion, state: DeploymentState, text: str
 ) -> ReportDeployment:
-    shown = f"{env.name} ({env.pipeline})" if version.source.folder else env.name
+    alone = version.source.path == SPEC_FILE
+    shown = env.name if alone else f"{env.name} ({env.pipeline})"
     return ReportDeployment(
         repository=env.repository,
         commit=version.source.commit,

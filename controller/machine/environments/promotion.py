@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.machine import incidents
+from controller.machine import canary_incidents, incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
 from controller.machine.core import Decision, Key, Letter, Message
 from controller.machine.environments import batch, deployments, proposal, switching
@@ -377,7 +377,7 @@ def _tell_of_forecast(
     """On the day it begins, and not at its deadline."""
     if forecast is None:
         return env
-    incident = incidents.undecidable(
+    incident = canary_incidents.undecidable(
         env.pipeline,
         env.name,
         rollout.version,
@@ -398,7 +398,7 @@ def _tell_of_silence(
     now: float,
 ) -> Environment:
     """Once of each silence. One that ends in a rollback is told with that."""
-    incident = incidents.unwatched(
+    incident = canary_incidents.unwatched(
         env.pipeline,
         env.name,
         rollout.version,

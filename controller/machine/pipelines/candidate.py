@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from controller.machine import incidents
+from controller.machine import run_incidents
 from controller.machine.actions import Incident, Notify
 from controller.machine.core import Fact, Key, Message
 from controller.machine.pipelines.version import ModelVersion
@@ -21,14 +21,17 @@ def alert(
     """The alerts that fire now, and what to tell on-call: once for each gate that stops
     the default branch, once that its runs fail, and that they pass again."""
     if run.outcome == "passed":
-        return (), resolve(firing, spec.notify, incidents.passed_again(run))
+        return (), resolve(firing, spec.notify, run_incidents.passed_again(run))
     if run.outcome not in ("stopped", "failed"):
         return tuple(firing), []
     gate = run.outcome == "stopped"
     kind = _gates(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
     if any(one.startswith(kind) for one in firing):
         return tuple(firing), []  # they know, and the commit has this run's report
-    incident = incidents.gate_failed(run, reports) if gate else incidents.run_failed(run)
+    incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
+    if spec.release is not None and spec.release.batch is not None:
+        stays = "what it pointed to before; production is unchanged"
+        incident = incident.model_copy(update={"points": True, "now": stays})
     name = f"{kind}{run.id}"
     return (*firing, name), [_notify(spec.notify, gate, "firing", name, incident)]
 

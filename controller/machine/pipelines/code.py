@@ -1,9 +1,26 @@
-"""PURE. A commit as the machines see it: its files, and the spec in a folder."""
+"""PURE. A commit as the machines see it: its files, and a spec of it."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from controller.machine.core import Value
 from controller.machine.runs.graph import Source
+from specs.model import SPEC_FILE, is_spec_file
 from specs.model import Pipeline as Spec
 from specs.problems import Problem
+
+
+def spec_at(place: str) -> str:
+    """The path of the spec that a state names. One of a controller that knew one spec of a folder
+    has the folder."""
+    if is_spec_file(place.rpartition("/")[2]):
+        return place
+    return f"{place}/{SPEC_FILE}" if place else SPEC_FILE
+
+
+def spec_of(seen: Mapping[str, Any]) -> str:
+    """The path of the spec that a letter about a commit tells of."""
+    return seen.get("spec") or spec_at(seen["folder"])
 
 
 class Code(Value):
@@ -11,7 +28,7 @@ class Code(Value):
 
     source: Source
     name: str | None = None
-    """What the pipeline is called: by its spec, or by its folder while that says nothing."""
+    """What the pipeline is called: by its spec, or after its place while that says nothing."""
     branches: tuple[str, ...] = ()
     """Globs of the branches that it watches beside the default one."""
     spec: Spec | None = None

@@ -1,10 +1,11 @@
 """PURE. Starts the runs that a pipeline wants, or says on their commits why there is none."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from controller.machine.core import Action, Fact, Key, Message
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import Listing, missing, versioned, versions
+from controller.machine.pipelines.data import Listing, missing, place, versioned, versions
 from controller.machine.pipelines.pipeline import (
     Last,
     Observed,
@@ -13,6 +14,7 @@ from controller.machine.pipelines.pipeline import (
     Wanted,
     forget,
     report,
+    told,
 )
 from controller.machine.pipelines.untrusted import Terms, graph_of, judges_of, rules_of, unasked
 from controller.machine.repositories.pull import scope_of
@@ -38,44 +40,74 @@ def start(
     code = observed.code.get(wanted.commit)
     if code is None:
         return pipeline, None  # the next observation has its code
-    if code.spec is None:
-        out.actions.extend(_invalid(pipeline, branch, wanted, code))
+    none = why_none(pipeline, branch, code, observed)
+    if none is not None or code.spec is None:
+        out.actions += [none] if none else []
         return forget(pipeline, branch), None
-    terms = terms_of(pipeline, branch, observed)
-    kept = _kept(pipeline, branch, code.spec, terms, observed)
-    if kept is not None:
-        out.actions.append(kept)
-        return forget(pipeline, branch), None
-    listings = observed.listings.get(wanted.commit, {})
-    barred = unasked(code.spec, terms)
-    waits_for = missing(pipeline.data, code.spec, wanted.commit, listings, barred)
-    datasets = versions(pipeline.data, code.spec, wanted.commit)
-    datasets |= {n: UNASKED for n in versioned(code.spec) if n in barred and n not in datasets}
-    if terms is not None and not waits_for:
-        terms, besides, waits_for = _base_data(pipeline, code.spec, code.source, terms, observed)
-        datasets |= besides
-    if waits_for:
-        return _wait(pipeline, branch, waits_for, out, now)
-    if terms is not None:
-        graph = graph_of(code.spec, code.source, observed.baseline, terms)
-    else:
-        graph = build(code.spec, code.source, observed.baseline)
-    print_ = fingerprint(graph, datasets)
-    last = _answered(pipeline, branch, print_)
-    if last is not None and not wanted.force and not _may_differ(wanted, graph, last, now):
+    ready = prepare(pipeline, branch, code.spec, code.source, observed)
+    if ready.waits_for:
+        return _wait(pipeline, branch, ready.waits_for, out, now)
+    last = answered(pipeline, branch, ready.fingerprint)
+    again = last is not None and _may_differ(wanted, ready.graph, last, now)
+    if last is not None and not wanted.force and not again:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
             out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title, last.run))
-        return forget(_took(pipeline, branch, datasets), branch), None
-    return _begin_run(pipeline, branch, wanted, graph, datasets, print_, observed, out, now), None
+        return forget(_took(pipeline, branch, ready.datasets), branch), None
+    return _begin_run(pipeline, branch, wanted, ready, observed, out, now), None
 
 
-def _answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
-    """The run that stands for one of that fingerprint: the branch's last or, for a merge group,
-    the last of a pull request into the same base, once it is over."""
-    last = pipeline.last.get(branch)
-    if last and last.fingerprint == print_ and last.outcome in SETTLED:
-        return last
+class Ready(NamedTuple):
+    """What a run of a commit would be, once it waits for nothing."""
+
+    graph: Graph
+    datasets: Mapping[str, str]
+    places: Mapping[str, str]
+    """By dataset, its `data.place`."""
+    waits_for: str | None
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.graph, self.datasets)
+
+
+def why_none(pipeline: Pipeline, branch: str, code: Code, observed: Observed) -> Action | None:
+    """What is said of the wanted commit if it is not run at all, whatever it reads."""
+    if code.spec is None:
+        return _invalid(pipeline, branch, pipeline.wanted[branch], code)
+    terms = terms_of(pipeline, branch, observed)
+    return _kept(pipeline, branch, code.spec, terms, observed)
+
+
+def prepare(
+    pipeline: Pipeline, branch: str, spec: Spec, source: Source, observed: Observed
+) -> Ready:
+    """The run of a commit on the data that is complete now."""
+    commit = source.commit
+    terms = terms_of(pipeline, branch, observed)
+    barred = unasked(spec, terms)
+    listings = observed.listings.get(commit, {})
+    waits_for = missing(pipeline.data, spec, commit, listings, barred)
+    datasets = versions(pipeline.data, spec, commit)
+    datasets |= {n: UNASKED for n in versioned(spec) if n in barred and n not in datasets}
+    places = {name: place(spec, name, commit) for name in spec.datasets}
+    if terms is None:
+        return Ready(build(spec, source, observed.baseline), datasets, places, waits_for)
+    if not waits_for:
+        terms, besides, waits_for = _base_data(pipeline, spec, source, terms, observed)
+        datasets |= besides
+    graph = graph_of(spec, source, observed.baseline, terms)
+    return Ready(graph, datasets, places, waits_for)
+
+
+def answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
+    """The run that stands for one of that fingerprint: the branch's last, or its last that passed;
+    for a merge group also the last of a pull request into the same base, once it is over."""
+    # What fires is resolved by a run that passes, if all of it is from the cache.
+    passed = None if pipeline.alerts else pipeline.passed.get(branch)
+    for one in (pipeline.last.get(branch), passed):
+        if one and one.fingerprint == print_ and one.outcome in SETTLED:
+            return one
     group = pipeline.pulls.get(branch)
     if group is None or not group.queued:
         return None
@@ -180,27 +212,22 @@ def _wait(
         title = f"gave up after a day without this: {waits_for}; `headgate trigger` asks again"
         out.actions.append(report(pipeline, branch, wanted.commit, "cancelled", title))
         return forget(pipeline, branch), None
-    if wanted.told != waits_for:
-        title = f"waits: {waits_for}"
-        out.actions.append(report(pipeline, branch, wanted.commit, "running", title))
-        told = wanted.model_copy(update={"told": waits_for})
-        pipeline = pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: told}})
-    return pipeline, waits_for
+    return told(pipeline, branch, waits_for, out), waits_for
 
 
 def _begin_run(
     pipeline: Pipeline,
     branch: str,
     wanted: Wanted,
-    graph: Graph,
-    datasets: Mapping[str, str],
-    print_: str,
+    ready: Ready,
     observed: Observed,
     out: Out,
     now: float,
 ) -> Pipeline:
     number = pipeline.runs + 1
     pull = pipeline.pulls.get(branch)
+    source = observed.code[wanted.commit].source
+    print_ = ready.fingerprint
     run = Run(
         id=f"{pipeline.name}-{number}",
         number=number,
@@ -208,9 +235,10 @@ def _begin_run(
         repository=pipeline.repository,
         commit=wanted.commit,
         branch=branch,
-        folder=pipeline.folders[branch],
+        folder=source.folder,
+        file=source.file,
         trigger=wanted.trigger,
-        datasets=datasets,
+        datasets=ready.datasets,
         fingerprint=print_,
         baseline=observed.baseline.version if observed.baseline else None,
         pull=pull.told if pull else None,
@@ -221,7 +249,7 @@ def _begin_run(
         releases=branch == pipeline.default_branch,
         created=now,
     )
-    out.facts.append(Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json")))
+    out.facts.append(Fact(key=Key("graph", run.id), body=ready.graph.model_dump(mode="json")))
     out.messages.append(
         Message(
             to=Key("run", run.id),
@@ -230,7 +258,13 @@ def _begin_run(
             body=run.model_dump(mode="json"),
         )
     )
-    last = Last(run=run.id, commit=wanted.commit, fingerprint=print_)
+    last = Last(
+        run=run.id,
+        commit=wanted.commit,
+        fingerprint=print_,
+        datasets=ready.datasets,
+        places=ready.places,
+    )
     pipeline = pipeline.model_copy(
         update={
             "runs": number,
@@ -238,7 +272,7 @@ def _begin_run(
             "last": {**pipeline.last, branch: last},
         }
     )
-    return forget(_took(pipeline, branch, datasets), branch)
+    return forget(_took(pipeline, branch, ready.datasets), branch)
 
 
 def _took(pipeline: Pipeline, branch: str, datasets: Mapping[str, str]) -> Pipeline:
@@ -247,8 +281,8 @@ def _took(pipeline: Pipeline, branch: str, datasets: Mapping[str, str]) -> Pipel
     return pipeline.model_copy(update={"taken": dict(datasets)})
 
 
-def _invalid(pipeline: Pipeline, branch: str, wanted: Wanted, code: Code) -> Iterable[Action]:
+def _invalid(pipeline: Pipeline, branch: str, wanted: Wanted, code: Code) -> Action:
     count = code.problem_count
     title = f"the spec is invalid: {count} problem{'s' if count != 1 else ''}"
     said = report(pipeline, branch, wanted.commit, "invalid", title, text=code.problems)
-    yield said.model_copy(update={"problems": code.found})
+    return said.model_copy(update={"problems": code.found})

@@ -1,17 +1,20 @@
 """PURE. A pipeline: what was seen of its code and data, and which runs that asks for. Its values.
 
 One run per branch at a time. What is asked for meanwhile waits, and the newest of it wins: nobody
-wants the model of the commit before last.
+wants the model of the commit before last. With `supersede: queue` commits wait in line.
 
-`triggering` moves a pipeline; `launching` starts the runs that it wants.
+`triggering` moves a pipeline; `launching` starts the runs that it wants, and `superseding` says
+what a newer commit means for those before it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Action, Fact, Letter, Message, Value
-from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.code import Code, spec_at
 from controller.machine.pipelines.data import Listing, Seen
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
@@ -25,6 +28,9 @@ class Wanted(Value):
 
     trigger: Trigger
     commit: str
+    spec: str = ""
+    """The path of its spec; empty in a state of before commits could wait in line: as the branch
+    has it."""
     at: float
     force: bool = False
     """Run even if nothing changed."""
@@ -37,12 +43,18 @@ class Wanted(Value):
 
 
 class Last(Value):
-    """The newest run of a branch."""
+    """A run of a branch: the newest, or the newest that passed."""
 
     run: str
     commit: str
     fingerprint: str
     outcome: str = "running"
+    datasets: Mapping[str, str] = {}
+    """The versions that it reads."""
+    places: Mapping[str, str] = {}
+    """By dataset, its `data.place`."""
+    superseded: bool = False
+    """Whether it was cancelled for what waits now."""
     stale_at: float | None = None
     """When the first of its results stands no longer, once it ended; None: all stand for ever."""
 
@@ -62,8 +74,8 @@ class Pipeline(Value):
     default_branch: str
     heads: Mapping[str, str] = {}
     """Of the branches with its spec."""
-    folders: Mapping[str, str] = {}
-    """Where its spec is, on each of them."""
+    specs: Mapping[str, str] = {}
+    """The path of its spec, on each of them."""
     pulls: Mapping[str, Pull] = {}
     """Those of them that are pull requests."""
     accepted: Mapping[str, Accepted] = {}
@@ -71,9 +83,13 @@ class Pipeline(Value):
     gone: str | None = None
     """Why it wants nothing: its spec is not on the default branch any more."""
     wanted: Mapping[str, Wanted] = {}
+    behind: Mapping[str, tuple[Wanted, ...]] = {}
+    """By branch, the newer commits that wait behind what is wanted, the newest last."""
     active: Mapping[str, str] = {}
     """The run that goes on, by branch."""
     last: Mapping[str, Last] = {}
+    passed: Mapping[str, Last] = {}
+    """By branch, the newest run that passed."""
     data: Mapping[str, Seen] = {}
     """By `data.place`."""
     taken: Mapping[str, str] = {}
@@ -92,6 +108,15 @@ class Pipeline(Value):
     """What is wrong with the spec at the head of the default branch."""
     held_back: str | None = None
     """What data of the default branch counts for nothing yet, and why."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_folders(cls, body: Any) -> Any:
+        """Older controllers knew a spec by its folder."""
+        if isinstance(body, dict) and "folders" in body:
+            specs = {branch: spec_at(folder) for branch, folder in body["folders"].items()}
+            body = {**{k: v for k, v in body.items() if k != "folders"}, "specs": specs}
+        return body
 
 
 class Observed(Value):
@@ -145,26 +170,54 @@ def want(
     force: bool = False,
     fresh: bool = False,
 ) -> Pipeline:
-    """Ask for a run of the branch's head; what already waits there is replaced."""
+    """Ask for a run of the branch's head, last in line; what already waits for it is replaced."""
     commit = pipeline.heads.get(branch)
     if commit is None:
         return pipeline
-    before = pipeline.wanted.get(branch)
+    line = line_of(pipeline, branch)
+    before = line[-1] if line and line[-1].commit == commit else None
     wanted = Wanted(
         trigger=trigger,
         commit=commit,
+        spec=pipeline.specs.get(branch, ""),
         at=now,
         force=force or bool(before and before.force),
         fresh=fresh or bool(before and before.fresh),
         asked=trigger.kind not in ("commit", "pull_request") or bool(before and before.asked),
     )
-    return pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: wanted}})
+    return in_line(pipeline, branch, (*(line[:-1] if before else line), wanted))
+
+
+def line_of(pipeline: Pipeline, branch: str) -> tuple[Wanted, ...]:
+    """All that waits there, the newest last."""
+    first = pipeline.wanted.get(branch)
+    return (first, *pipeline.behind.get(branch, ())) if first else ()
+
+
+def in_line(pipeline: Pipeline, branch: str, line: Sequence[Wanted]) -> Pipeline:
+    """With that waiting on the branch, and nothing else."""
+    wanted = {name: one for name, one in pipeline.wanted.items() if name != branch}
+    behind = {name: rest for name, rest in pipeline.behind.items() if name != branch}
+    if line:
+        wanted[branch] = line[0]
+    if len(line) > 1:
+        behind[branch] = tuple(line[1:])
+    return pipeline.model_copy(update={"wanted": wanted, "behind": behind})
 
 
 def forget(pipeline: Pipeline, branch: str) -> Pipeline:
-    """Without the run that the branch wants."""
-    wanted = {name: w for name, w in pipeline.wanted.items() if name != branch}
-    return pipeline.model_copy(update={"wanted": wanted})
+    """Without the run that the branch wants; the next in line has its turn."""
+    return in_line(pipeline, branch, line_of(pipeline, branch)[1:])
+
+
+def told(pipeline: Pipeline, branch: str, waits_for: str, out: Out) -> Pipeline:
+    """Say once on the wanted commit what its run waits for."""
+    wanted = pipeline.wanted[branch]
+    if wanted.told == waits_for:
+        return pipeline
+    out.actions.append(report(pipeline, branch, wanted.commit, "running", f"waits: {waits_for}"))
+    knows = wanted.model_copy(update={"told": waits_for})
+    return pipeline.model_copy(update={"wanted": {**pipeline.wanted, branch: knows}})
 
 
 def report(

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from controller.machine import incidents
-from controller.machine.core import Decision, Key, Letter, Message, Waits
+from controller.machine import run_incidents
+from controller.machine.core import Decision, Letter, Message, Waits
 from controller.machine.pipelines import candidate
-from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.code import Code, spec_of
 from controller.machine.pipelines.data import (
     UNSETTLED,
     doubt,
@@ -24,10 +24,12 @@ from controller.machine.pipelines.pipeline import (
     Out,
     Pipeline,
     begin,
-    forget,
+    in_line,
+    line_of,
     report,
     want,
 )
+from controller.machine.pipelines.superseding import cancel, cancel_message, meet, settle
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.run import Run, Trigger
 from specs.digests import short
@@ -44,6 +46,10 @@ def decide(
         pipeline = _heed(pipeline, letter.message, observed, out, now)
     pipeline = _look_at_schedule(pipeline, observed, now)
     pipeline, wait = _look_at_data(pipeline, observed, now)
+    for branch in sorted(pipeline.wanted):
+        pipeline = settle(pipeline, branch, observed, out)
+    for branch in sorted(pipeline.wanted.keys() & pipeline.active.keys()):
+        pipeline = meet(pipeline, branch, observed, out)
     waits: dict[str, None] = {}
     for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
         pipeline, waiting = start(pipeline, branch, observed, out, now)
@@ -154,26 +160,18 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
         update={
             "accepted": accepted,
             "heads": {**pipeline.heads, branch: commit},
-            "folders": {**pipeline.folders, branch: body["folder"]},
+            "specs": {**pipeline.specs, branch: spec_of(body)},
             "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
             "repository": body["repository"],
             "default_branch": body["default_branch"],
             "gone": None if branch == body["default_branch"] else pipeline.gone,
         }
     )
-    active = pipeline.active.get(branch)
-    last = pipeline.last.get(branch)
-    known = last is not None and last.commit == commit
-    if active and branch != pipeline.default_branch and (moved or not known):
-        reason = f"superseded by commit {commit[:12]}"
-        if pull is not None and known:
-            reason = f"superseded, as it is for {pull.base} now"
-        out.messages.append(_cancel_message(active, reason, f"superseded/{commit}/{pipeline.runs}"))
-    waiting = pipeline.wanted.get(branch)
-    if waiting and waiting.commit != commit:
-        out.actions.append(
-            report(pipeline, branch, waiting.commit, "cancelled", f"superseded by {commit[:12]}")
-        )
+    if moved and pull is not None and branch in pipeline.active:
+        last = pipeline.last.get(branch)
+        known = last is not None and last.commit == commit
+        by = f", as it is for {pull.base} now" if known else f" by commit {commit[:12]}"
+        pipeline = cancel(pipeline, branch, f"superseded{by}", out)
     if pull is not None and pull.queued:
         why = f"merge group {commit[:12]} of #{pull.number} into {pull.base}"
         return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
@@ -215,16 +213,15 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
     why = body["why"]
     if branch in pipeline.active:
         id_ = f"gone/{pipeline.heads[branch]}"
-        out.messages.append(_cancel_message(pipeline.active[branch], why, id_))
-    if branch in pipeline.wanted:
-        waiting = pipeline.wanted[branch].commit
-        out.actions.append(report(pipeline, branch, waiting, "cancelled", f"cancelled: {why}"))
+        out.messages.append(cancel_message(pipeline.active[branch], why, id_))
+    for one in line_of(pipeline, branch):
+        out.actions.append(report(pipeline, branch, one.commit, "cancelled", f"cancelled: {why}"))
     keeps = ""
     if branch == pipeline.default_branch:
         keeps = "; its environments keep what they run"
         code = observed.code.get(pipeline.heads[branch])
         to = code.spec.notify if code and code.spec else ()
-        over = incidents.spec_gone(pipeline.name, why)
+        over = run_incidents.spec_gone(pipeline.name, why)
         out.actions += candidate.resolve(pipeline.alerts, to, over)
         pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
     if commit is not None:
@@ -233,9 +230,12 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
     return pipeline.model_copy(
         update={
             facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
-            for facts in ("heads", "folders", "pulls", "wanted", "last", "accepted")
+            for facts in _OF_BRANCHES
         }
     )
+
+
+_OF_BRANCHES = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
 
 
 def _cancel(pipeline: Pipeline, body: Mapping[str, str], out: Out) -> Pipeline:
@@ -243,18 +243,10 @@ def _cancel(pipeline: Pipeline, body: Mapping[str, str], out: Out) -> Pipeline:
     branch = body.get("branch", "")
     run = body.get("run") or pipeline.active.get(branch, "")
     if run in pipeline.active.values():
-        out.messages.append(_cancel_message(run, body["reason"], "asked"))
-    if branch not in pipeline.wanted:
-        return pipeline
-    waiting = pipeline.wanted[branch].commit
-    out.actions.append(report(pipeline, branch, waiting, "cancelled", body["reason"]))
-    return forget(pipeline, branch)
-
-
-def _cancel_message(run: str, reason: str, id_: str) -> Message:
-    return Message(
-        to=Key("run", run), id=f"cancel/{run}/{id_}", type="cancel", body={"reason": reason}
-    )
+        out.messages.append(cancel_message(run, body["reason"], "asked"))
+    for one in line_of(pipeline, branch):
+        out.actions.append(report(pipeline, branch, one.commit, "cancelled", body["reason"]))
+    return in_line(pipeline, branch, ())
 
 
 def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pipeline:
@@ -343,6 +335,9 @@ def _end_run(
             update={"outcome": body["outcome"], "stale_at": body.get("stale_at")}
         )
         pipeline = pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
+        if ended.outcome == "passed":
+            passed = {**pipeline.passed, branch: ended}
+            pipeline = pipeline.model_copy(update={"passed": passed})
     run = observed.ended[id_]
     code = observed.code.get(run.commit)
     if code is not None and code.spec is not None:

@@ -7,8 +7,11 @@ A pull request is told to its pipelines as one more branch, `pull request 12`.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from controller.machine.actions import ReportPolicy
+from pydantic import field_validator
+
+from controller.machine.actions import ReportCommit, ReportPolicy
 from controller.machine.core import Action, Decision, Key, Message, Value
+from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import accepting, telling
 from controller.machine.repositories.accepting import Target
 from controller.machine.repositories.asking import heed
@@ -24,6 +27,7 @@ from controller.machine.repositories.pull import (
     scope_of,
 )
 from controller.machine.repositories.telling import Place
+from specs.model import spec_order
 
 ENVIRONMENTS = ("staging", "production")
 LOOK = 300.0
@@ -41,10 +45,13 @@ class Commit(Value):
     subject: str = ""
     author: str = ""
     pipelines: Mapping[str, str] = {}
-    """Names by folder: the pipelines for which commits of this branch count. Not looked up for a
-    head that was seen before."""
+    """Names by the paths of their specs: the pipelines for which commits of this branch count. Not
+    looked up for a head that was seen before."""
     broken: tuple[str, ...] = ()
-    """Folders of specs that are invalid; such a spec cannot rename its pipeline."""
+    """Specs that are invalid; such a spec cannot rename its pipeline."""
+    misnamed: Mapping[str, str] = {}
+    """Of the default branch: files that are no specs for the letter of their names, with the names
+    that specs have."""
     untouched: tuple[str, ...] = ()
     """Of a pull request: pipelines of its base for which it changes nothing."""
     removed: tuple[str, ...] = ()
@@ -73,7 +80,10 @@ class Repository(Value):
     environments: str | None = None
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, Mapping[str, str]] = {}
-    """Names by folder, by branch: the pipelines that were told of its head."""
+    """Names by the paths of their specs, by branch: the pipelines that were told of its head."""
+    unwatched: Mapping[str, str] | None = None
+    """The last commit seen of each branch that has specs and is not watched; None: not looked for
+    yet."""
     untold: Mapping[str, Untold] = {}
     """By branch, of pull requests."""
     pulls: Mapping[int, Pull] = {}
@@ -90,6 +100,15 @@ class Repository(Value):
     moves: int = 0
     """How often something was seen to move; a branch may come back to a commit it left."""
 
+    @field_validator("pipelines")
+    @classmethod
+    def _by_folders(cls, known: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        """Older controllers knew a spec by its folder."""
+        return {
+            branch: {spec_at(place): name for place, name in names.items()}
+            for branch, names in known.items()
+        }
+
 
 class Observed(Value):
     """The branches as they are now."""
@@ -97,6 +116,8 @@ class Observed(Value):
     default_branch: str
     heads: Mapping[str, Commit] = {}
     """Of the branches that count: the default one, and what a spec there names."""
+    unwatched: Mapping[str, str] = {}
+    """The heads of branches that have specs and do not count, if nothing else tells of them."""
     environments: str | None = None
     pulls: Mapping[int, Pull] = {}
     """The open ones that count, by number; each has its head above."""
@@ -147,6 +168,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     look = _Look(before, observed, held, accepted, approved)
     for branch, commit in observed.heads.items():
         look.at(branch, commit)
+    look.actions += _unwatched(before, observed)
     look.messages += _left(before, observed, look.pipelines, look.moves)
     targets = _targets(observed, look)
     new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
@@ -166,6 +188,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
             heads=look.heads,
             environments=observed.environments or before.environments,
             pipelines=look.pipelines,
+            unwatched=observed.unwatched,
             untold=look.untold,
             pulls=observed.pulls,
             approved=approved,
@@ -180,6 +203,18 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
         withdraw=_overtaken(look.actions),
         requeue_after=0.0 if observed.more else SOON if observed.unheard else LOOK,
     )
+
+
+def _unwatched(before: Repository, observed: Observed) -> Iterator[ReportCommit]:
+    """Says on new heads of branches that are not watched that nothing runs. What was there before
+    anybody looked is nobody's news."""
+    if before.unwatched is None:
+        return
+    told = {*before.heads.values(), *(commit.sha for commit in observed.heads.values())}
+    for branch, sha in observed.unwatched.items():
+        if before.unwatched.get(branch) != sha and sha not in told:
+            scope = scope_of(branch, None, observed.default_branch)
+            yield telling.unwatched(Place(before.name, sha, scope), observed.default_branch)
 
 
 def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:
@@ -240,20 +275,20 @@ class _Look:
         if branch in self.held and pull is not None:
             self.actions += telling.held(place, pull, sorted(set(named.values())))
             return
-        self.actions += telling.twice(place, named)
-        # Of a pull request neither: it could choose by a folder's name whose rules are its own.
+        self.actions += [*telling.twice(place, named)] or telling.misnamed(place, commit.misnamed)
+        # Of a pull request neither: it could choose by a file's name whose rules are its own.
         taken = telling.first(named) if pull is None else telling.alone(named)
-        self.pipelines[branch] = {folder: named[folder] for folder in taken}
-        for folder, pipeline in self.pipelines[branch].items():
+        self.pipelines[branch] = {spec: named[spec] for spec in taken}
+        for spec, pipeline in self.pipelines[branch].items():
             self.messages.append(
-                _seen(before.name, pipeline, folder, branch, commit, self.default, self.moves)
+                _seen(before.name, pipeline, spec, branch, commit, self.default, self.moves)
             )
             if pull is not None and pipeline in by:
                 id_ = f"accepted/{branch}/{commit.sha}/{self.moves}"
                 self.messages.append(
                     telling.accepted(id_, place, branch, pull, pipeline, by[pipeline])
                 )
-        if not commit.pipelines and branch == self.default:
+        if not commit.pipelines and not commit.misnamed and branch == self.default:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             self.actions.append(telling.report(place, "", "skipped", title))
 
@@ -308,21 +343,21 @@ def _targets(observed: Observed, look: _Look) -> list[Target]:
 
 
 def _names(before: Repository, branch: str, commit: Commit) -> dict[str, str]:
-    """Names by folder; those of invalid specs as they were, here or on the default branch."""
+    """Names by spec; those of invalid specs as they were, here or on the default branch."""
     known = {
         **before.pipelines.get(before.default_branch or "", {}),
         **before.pipelines.get(branch, {}),
     }
     return {
-        folder: known.get(folder, pipeline) if folder in commit.broken else pipeline
-        for folder, pipeline in sorted(commit.pipelines.items())
+        spec: known.get(spec, pipeline) if spec in commit.broken else pipeline
+        for spec, pipeline in sorted(commit.pipelines.items(), key=lambda each: spec_order(each[0]))
     }
 
 
 def _seen(
     name: str,
     pipeline: str,
-    folder: str,
+    spec: str,
     branch: str,
     commit: Commit,
     default_branch: str,
@@ -335,7 +370,7 @@ def _seen(
         body={
             "pipeline": pipeline,
             "repository": name,
-            "folder": folder,
+            "spec": spec,
             "branch": branch,
             "commit": commit.sha,
             "default_branch": default_branch,

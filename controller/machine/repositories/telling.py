@@ -85,28 +85,48 @@ def held(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportC
 
 
 def twice(place: Place, named: Mapping[str, str]) -> Iterator[ReportCommit]:
-    """Says so where a spec has the name of another."""
-    of_name = {named[folder]: folder for folder in first(named)}
-    for folder, pipeline in named.items():
+    """Says so where a spec has the name of another. Of a branch the first of them runs, so that is
+    said apart from what it says."""
+    of_name = {named[spec]: spec for spec in first(named)}
+    for spec, pipeline in named.items():
         one = of_name[pipeline]
-        if one != folder:
+        if one != spec:
             title = (
-                f"two specs are named {pipeline}: {one or '.'} and {folder or '.'}; "
-                "give one another `metadata.name`"
+                f"two specs are named {pipeline}: {one} and {spec}; give one another "
+                "`metadata.name`"
             )
-            yield report(place, pipeline, "invalid", title)
+            yield report(place, pipeline if place.pull else "", "invalid", title)
+
+
+def misnamed(place: Place, names: Mapping[str, str]) -> list[ReportCommit]:
+    """Files that somebody may take for specs, and nothing reads."""
+    if not names:
+        return []
+    path, right = next(iter(names.items()))
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    title = f"{path} is not read, as specs are called: rename it to {right}{more}"
+    return [report(place, "", "skipped", title)]
+
+
+def unwatched(place: Place, default_branch: str) -> ReportCommit:
+    """Nothing looks at a branch, and somebody who pushed to it may look for what it says."""
+    title = (
+        f"not run: this branch is not watched; name it in `triggers.commits.branches` of "
+        f"{default_branch}'s spec, or merge it"
+    )
+    return report(place, "", "skipped", title)
 
 
 def first(named: Mapping[str, str]) -> list[str]:
-    """The folders whose spec is the first of its name."""
+    """The specs that are the first of their name."""
     names = list(named.values())
-    return [folder for at, folder in enumerate(named) if named[folder] not in names[:at]]
+    return [spec for at, spec in enumerate(named) if named[spec] not in names[:at]]
 
 
 def alone(named: Mapping[str, str]) -> list[str]:
-    """The folders whose spec is the only one of its name."""
+    """The specs that are the only ones of their name."""
     names = list(named.values())
-    return [folder for folder, name in named.items() if names.count(name) == 1]
+    return [spec for spec, name in named.items() if names.count(name) == 1]
 
 
 def policy(place: Place, pull: Pull, pipeline: str, by: str) -> ReportPolicy:

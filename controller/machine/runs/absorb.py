@@ -29,10 +29,8 @@ def absorb(run: Run, observed: Observed, now: float) -> Run:
         if not progress.done and not progress.open:
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
-    environments = _environments(run, observed)
-    return run.model_copy(
-        update={"nodes": nodes, "datasets": datasets, "environments": environments}
-    )
+    built = _environments(run, observed)
+    return run.model_copy(update={"nodes": nodes, "datasets": datasets, "environments": built})
 
 
 def _environments(run: Run, observed: Observed) -> Mapping[str, Building]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from controller.machine.core import Value, Waits
+from specs.model import SPEC_FILE
 from specs.projects.values import Project
 
 
@@ -83,6 +84,8 @@ class Attempt(Value):
     commit: str
     folder: str
     """The spec's folder in the repository; the working directory of the command."""
+    file: str = SPEC_FILE
+    """The spec's name in that folder, for a model gate: it says where its checks are written."""
     files: tuple[str, ...] = ()
     """What the command finds there, by path below that folder; nothing else of the commit."""
     inputs: Mapping[str, Input] = {}

@@ -33,9 +33,10 @@ def build(
     steps = [step_node(spec, source, name, guarded) for name in in_order(spec)]
     judges = model_gates(of, held._replace(baseline=baseline) if baseline else held, guarded)
     model = From(node=spec.model.step, output=spec.model.output) if spec.model else None
-    readers = (read_from(node, taken) for node in (*gates, *steps, *judges))
-    nodes = (*taken.values(), *readers)
-    return Graph(nodes=nodes, model=model, serve=served(spec, source))
+    readers = tuple(read_from(node, taken) for node in (*gates, *steps, *judges))
+    used = {origin.node for node in readers for origin in node.inputs.values()}
+    makers = (node for node in taken.values() if node.name in used)
+    return Graph(nodes=(*makers, *readers), model=model, serve=served(spec, source))
 
 
 def taken_in(of: Judged) -> dict[str, Node]:

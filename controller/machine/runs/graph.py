@@ -54,6 +54,11 @@ class Source(Value):
     project: Project | None = None
     """What `environment.project` is at the commit."""
 
+    @property
+    def path(self) -> str:
+        """Where the spec is in the repository."""
+        return self.within(self.file)
+
     def within(self, path: str) -> str:
         """The path in the repository of a path below the spec's folder, or of `//path`, which is
         one from the repository's root."""
@@ -158,6 +163,17 @@ class Graph(Value):
     @cached_property
     def by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
+
+
+def addresses_of(graph: Graph) -> dict[str, str]:
+    """Where the datasets are that its nodes read, by their names in the run."""
+    found = {}
+    for node in graph.nodes:
+        for name, origin in node.inputs.items():
+            given = node.attempt.inputs.get(name)
+            if origin.dataset is not None and given is not None and given.uri:
+                found[origin.dataset] = given.uri
+    return found
 
 
 def key_of(node: Node, digests: Mapping[str, str]) -> str:

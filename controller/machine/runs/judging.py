@@ -416,6 +416,7 @@ def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Challenger
             repository=of.source.repository,
             commit=of.source.commit,
             folder=of.source.folder,
+            file=of.source.file,
             inputs={n: Input(kind="artifact", digest="", name=f) for n, f in files.items()},
             outputs={"report": "report.json"},
             timeout=3600,

@@ -10,7 +10,7 @@ from specs.batch import Batch
 from specs.caching import stands_for
 from specs.digests import digest
 from specs.globs import ROOT, as_seen
-from specs.model import SPEC_FILE, Pipeline, Step
+from specs.model import Pipeline, Step, is_spec_file
 from specs.references import (
     DatasetReference,
     StepReference,
@@ -29,11 +29,11 @@ def step_node(
     named = (*placeholders(step.run), *placeholders_of(step.env))
     used = {p.name for p in named if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
+    resources = spec.resources_of(name)
     image, build_ = image_of(spec, source, name)
     contained = image is not None or build_ is not None
     network = step.network and contained
     given = {local: _input(spec, step, local, origin) for local, origin in inputs.items()}
-    gates = [gate for i in inputs.values() if i.dataset for gate in guarded.get(i.dataset, ())]
     attempt = Attempt(
         id="",
         run="",
@@ -54,24 +54,17 @@ def step_node(
         image=image,
         build=build_,
         network=network,
-        cpu=spec.resources_of(name).cpu,
-        memory=spec.resources_of(name).memory,
+        cpu=resources.cpu,
+        memory=resources.memory,
         timeout=step.timeout.total_seconds(),
     )
     return Node(
         name=name,
         kind="step",
         inputs=inputs,
-        after=tuple(gates),
+        after=tuple(g for i in inputs.values() if i.dataset for g in guarded.get(i.dataset, ())),
         definition={
-            "run": step.run,
-            "outputs": dict(step.outputs),
-            "params": params,
-            "env": dict(step.env),
-            "secrets": list(step.secrets),  # a pull request's run may be given fewer
-            "access": dict(step.access),
-            # Only a step that is told an address can depend on it.
-            "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
+            **_said(step, attempt),
             "environment": environment_of(spec, source, name),
             **({"network": True} if network else {}),
         },
@@ -81,6 +74,21 @@ def step_node(
         backoff=step.backoff.total_seconds(),
         stands=stands_for(step.cache),
     )
+
+
+def _said(step: Step, attempt: Attempt) -> dict[str, Any]:
+    """What of a step's definition stands in the spec."""
+    given = attempt.inputs
+    return {
+        "run": step.run,
+        "outputs": dict(step.outputs),
+        "params": dict(attempt.params),
+        "env": dict(step.env),
+        "secrets": list(step.secrets),  # a pull request's run may be given fewer
+        "access": dict(step.access),
+        # Only a step that is told an address can depend on it.
+        "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
+    }
 
 
 def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
@@ -124,14 +132,15 @@ def file_name(spec: Pipeline, origin: From) -> str:
 
 
 def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
-    """Files that a command reads. The spec itself is not one: its parts are in definitions."""
+    """Files that a command reads. The specs of the folder are none: their parts are in definitions,
+    and one pipeline's is nothing to another."""
     admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
     named = (dataset.expectations for dataset in spec.datasets.values())
     suites = {as_seen(suite, source.folder) for suite in named if suite is not None}
     return {
         path: content
         for path, content in admitted.items()
-        if path != SPEC_FILE and (globs or path not in suites)
+        if not is_spec_file(path) and (globs or path not in suites)
     }
 
 

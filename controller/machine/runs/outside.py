@@ -18,7 +18,8 @@ def _named(spec: Pipeline) -> Iterator[str]:
     yield from spec.triggers.commits.paths
     for dataset in spec.datasets.values():
         yield from _all_of(dataset.expectations, dataset.uri)
-    yield from _all_of(spec.environment.requirements, spec.environment.build)
+    environment = spec.environment
+    yield from _all_of(environment.requirements, environment.project, environment.build)
     for step in spec.commands.values():
         yield from step.reads or ()
         yield from _all_of(step.build)

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from controller.machine.core import Value
 from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.policy_gates import rules_of
-from controller.machine.runs.graph import Graph, Node, NodeKind, fingerprint, key_of, resolve
+from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
 from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import Hit, Run
 from specs.digests import short
 from specs.gates import ModelGate
-from specs.model import Pipeline
+from specs.model import SPEC_FILE, Pipeline
 from specs.references import as_argument
 from specs.values import format_duration
 
@@ -21,7 +23,7 @@ MOST_FILES = 5
 
 
 class Earlier(Value):
-    """The newest run of the default branch: what a plan is compared with."""
+    """The newest run of the default branch that passed: what a plan is compared with."""
 
     run: str
     graph: Graph
@@ -35,9 +37,13 @@ class Planned(Value):
 
     name: str
     kind: NodeKind
-    what: Literal["run", "cached"]
+    what: Literal["run", "cached", "unneeded"]
+    """`unneeded`: only a run that is forced would run it."""
     why: tuple[str, ...]
     """What changed since the earlier run; or whose result is reused."""
+    sure: bool = True
+    """Whether it runs in any case; False while an input is not made yet: it may come out as it was,
+    so that all is as it was."""
     seconds: float | None = None
     """About how long it takes to run; None where nobody knows, 0 for a cached one."""
 
@@ -51,6 +57,8 @@ class PlannedData(Value):
     version: str | None
     was: str | None = None
     """The version that the earlier run read."""
+    moved: Moved | None = None
+    """Which objects came, went or changed since then, where both versions are known."""
     problem: str | None = None
     """Why the version is not known."""
     gate: str | None = None
@@ -78,7 +86,10 @@ class Plan(Value):
     compared_with: str | None
     """The earlier run; None: there is none, or no store to look in."""
     nothing_to_do: bool
-    """Whether all that a run reads is as in the earlier run, so that there would be none."""
+    """Whether all that a run reads is as in a run that stands for it, so that there would be none.
+    """
+    stands: str | None = None
+    """That run, with how it ended unless it passed: `toy-2 (stopped)`."""
     nodes: tuple[Planned, ...]
     datasets: tuple[PlannedData, ...] = ()
     gates: tuple[PlannedGate, ...] = ()
@@ -89,8 +100,8 @@ class Plan(Value):
     policy: tuple[Change, ...] = ()
     policy_base: str | None = None
     """The commit whose rules the plan's are compared with."""
-    policy_folder: str = ""
-    """The folder of their spec there."""
+    policy_spec: str = SPEC_FILE
+    """The path of their spec there."""
     approvers: tuple[str, ...] = ()
     """Who may accept what loosens them; none: who administers the repository."""
     seconds: float | None = None
@@ -131,7 +142,7 @@ def forecast(
         seconds = earlier.seconds.get(node.name, earlier.seconds.get(like)) if earlier else None
         old = _stands_no_longer(node, hit)
         why = [old] if old else reasons(node, datasets, earlier, running)
-        planned.append(_planned(node, "run", why, seconds))
+        planned.append(_planned(node, "run", why, seconds, sure=key is not None))
     return tuple(planned), frozenset(wanted)
 
 
@@ -145,9 +156,32 @@ def _stands_no_longer(node: Node, hit: Hit | None) -> str:
 
 
 def _planned(
-    node: Node, what: Literal["run", "cached"], why: Iterable[str], seconds: float | None
+    node: Node,
+    what: Literal["run", "cached"],
+    why: Iterable[str],
+    seconds: float | None,
+    *,
+    sure: bool = True,
 ) -> Planned:
-    return Planned(name=node.name, kind=node.kind, what=what, why=tuple(why), seconds=seconds)
+    return Planned(
+        name=node.name, kind=node.kind, what=what, why=tuple(why), seconds=seconds, sure=sure
+    )
+
+
+def unneeded(planned: Iterable[Planned]) -> tuple[Planned, ...]:
+    """What would become of nodes where nothing runs."""
+    return tuple(
+        one.model_copy(update={"what": "unneeded", "seconds": 0.0}) if one.what == "run" else one
+        for one in planned
+    )
+
+
+def counts(plan: Plan) -> str:
+    """How many of its steps run and how many are cached: `up to 5 steps to run, 2 cached`."""
+    run = [one for one in plan.nodes if one.what == "run"]
+    cached = sum(one.what == "cached" for one in plan.nodes)
+    up_to = "" if all(one.sure for one in run) else "up to "
+    return f"{up_to}{len(run)} step{'s' * (len(run) != 1)} to run, {cached} cached"
 
 
 def _key(
@@ -166,8 +200,9 @@ def data_of(
     versions: Mapping[str, str],
     earlier: Earlier | None,
     problems: Mapping[str, str],
+    changed: Mapping[str, Moved],
 ) -> tuple[PlannedData, ...]:
-    """The datasets as a run of the graph would pin them."""
+    """The datasets as a run of the graph would pin them; `changed` has their objects."""
     suites: dict[str, str] = {}
     for node in graph.nodes:
         if node.kind == "data_gate":
@@ -178,6 +213,7 @@ def data_of(
             uri=dataset.address,
             version=versions.get(name),
             was=earlier.datasets.get(name) if earlier else None,
+            moved=changed.get(name),
             problem=problems.get(name),
             gate=suites.get(name),
         )
@@ -209,13 +245,6 @@ def baseline_of(graph: Graph) -> tuple[int | None, str | None]:
         if node.kind == "model_gate":
             return node.attempt.request["baseline_version"], node.attempt.request["baseline_model"]
     return None, None
-
-
-def nothing_changed(graph: Graph, datasets: Mapping[str, str], earlier: Earlier | None) -> bool:
-    """Whether a commit with this graph would start no run."""
-    if earlier is None:
-        return False
-    return fingerprint(graph, datasets) == fingerprint(earlier.graph, earlier.datasets)
 
 
 def longest_path(graph: Graph, planned: Sequence[Planned]) -> float | None:
@@ -259,7 +288,7 @@ def reasons(
         yield suite if node.name.endswith(PROPOSED) else f"{earlier.run} had no {node.name}"
         return
     found = [
-        *_definition(before.definition, node.definition),
+        *_definition(before.definition, node.definition, earlier.run),
         *_files(before.reads, node.reads),
         *_inputs(before, node, earlier.datasets, datasets),
         *(
@@ -270,14 +299,18 @@ def reasons(
     yield from found or [f"{earlier.run} left no result of it"]
 
 
-def _definition(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Iterator[str]:
     words: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
+        "secrets": partial(_secrets, run=run),
         "params": _params,
         "environment": _environment,
         "baseline": _baseline,
     }
     names = {
         "run": "the command",
+        "sql": "the query's `sql`",
+        "version": "the query's `version`",
+        "url": "the secret with the database's address",
         "checks": "the gate's checks",
         "gate": "Headgate's gate",
         "types": "the dataset's `types`",
@@ -290,6 +323,22 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
             yield from words[name](was.get(name), now.get(name))
         else:
             yield f"{names.get(name, name)} changed"
+
+
+def _secrets(was: Any, now: Any, run: str) -> Iterator[str]:
+    """Which it is given. The spec may say what it said: pull requests are given few."""
+    lost, gained = set(was or ()) - set(now or ()), set(now or ()) - set(was or ())
+    if lost:
+        yield f"it runs without {_named(lost)}, which {run} was given"
+    if gained:
+        yield f"it is given {_named(gained)}, which {run} was not"
+    if not lost and not gained:
+        yield "its secrets stand in another order"
+
+
+def _named(secrets: Iterable[str]) -> str:
+    names = sorted(secrets)
+    return f"the secret{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
 def _params(was: Any, now: Any) -> Iterator[str]:

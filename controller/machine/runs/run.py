@@ -9,12 +9,13 @@ A node's phase and a run's outcome are derived from the facts below, so they can
 `execution` moves a run; `absorb` takes in what ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.runs.attempt import Building, State, Status
 from controller.machine.runs.graph import Graph, is_evidence
+from specs.model import SPEC_FILE
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -106,6 +107,8 @@ class Run(Value):
     commit: str
     branch: str
     folder: str
+    file: str = SPEC_FILE
+    """The spec's name in that folder."""
     trigger: Trigger
     datasets: Mapping[str, str]
     fingerprint: str
@@ -135,6 +138,11 @@ class Run(Value):
     cancelled: str | None = None
     """By whom and why."""
     finished: float | None = None
+
+    @property
+    def spec(self) -> str:
+        """The path of its spec in the repository."""
+        return f"{self.folder}/{self.file}" if self.folder else self.file
 
     @property
     def outcome(self) -> Outcome:
@@ -210,6 +218,20 @@ class Observed(Value):
 
 MOST_SAID = 600
 """Characters of an installer's words."""
+
+
+def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
+    """The run that one is compared with: of those before it the last of its branch that passed, or
+    else the last of the default branch."""
+    before = [
+        one
+        for one in others
+        if one.pipeline == run.pipeline and one.number < run.number and one.outcome == "passed"
+    ]
+    same = [one for one in before if one.branch == run.branch]
+    return max(
+        same or [one for one in before if one.releases], key=lambda one: one.number, default=None
+    )
 
 
 def why_ended(run: Run) -> str:

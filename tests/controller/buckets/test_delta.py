@@ -1,6 +1,7 @@
 """A Delta table is listed as its current snapshot, wherever it lies and whoever reads it."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -389,6 +390,16 @@ async def test_column_mapping_under_the_same_names_and_unused_vectors_are_read(
     _mapping("a")(folder)
     _commit(folder, 2, _with_feature("columnMapping", "deletionVectors"))
     assert await writer.read() == [1, 2]
+
+
+async def test_without_the_extra_it_is_named(
+    local: LocalLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(local)
+    writer.write(numbers(1))
+    monkeypatch.setitem(sys.modules, "deltalake", None)  # as where it is not installed
+    with pytest.raises(NeedsHuman, match=r"is a Delta table: .*`headgate\[tables\]`"):
+        await local.catalog.list(writer.uri)
 
 
 async def test_the_log_of_a_snapshot_is_the_only_one_in_its_folder(local: LocalLake) -> None:

@@ -1,6 +1,7 @@
 """An Iceberg table is listed as its current snapshot, by its metadata and wherever it lies."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,13 @@ async def test_a_step_that_reads_by_address_is_told_the_snapshot(house: House) -
     assert found.table is not None
     assert current is not None
     assert (found.table.format, found.table.version) == ("iceberg", current.snapshot_id)
+
+
+async def test_without_the_extra_it_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.table(numbers(1))
+    monkeypatch.setitem(sys.modules, "pyiceberg.exceptions", None)  # as where it is not installed
+    with pytest.raises(NeedsHuman, match=r"is an Iceberg table: .*`headgate\[tables\]`"):
+        await house.catalog.list(house.uri)
 
 
 def _rename(table: Table) -> None:

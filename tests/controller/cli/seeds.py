@@ -130,7 +130,7 @@ def pipeline(last: Run | None = None, **facts: Any) -> Pipeline:
         "repository": "toys",
         "default_branch": "main",
         "heads": {"main": COMMIT},
-        "folders": {"main": ""},
+        "specs": {"main": "ml-pipeline.yaml"},
         "last": {},
     }
     if last is not None:

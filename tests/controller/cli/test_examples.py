@@ -50,6 +50,8 @@ def test_an_example_is_written_whole_and_validates(name: str, tmp_path: Path) ->
                       f"examples/{name}").splitlines()  # fmt: skip
     for file in tracked:
         assert (tmp_path / Path(file).relative_to("examples", name)).exists(), file
+    run_git(tmp_path, "init", "-q")
+    run_git(tmp_path, "add", "-A")  # what // stands for is what git has
     checked = do("validate", str(tmp_path))
     assert checked.exit_code == 0, checked.stdout
 

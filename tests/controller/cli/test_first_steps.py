@@ -1,13 +1,16 @@
 """A newcomer: init writes what validates, validate tells everything at once."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from controller.cli import main
-from specs.model import SPEC_FILE
+from specs.load import load
+from specs.model import SPEC_FILE, Pipeline
+from tests.scenarios.world import run_git
 
 TEAM = {
     "train.py": "",
@@ -191,3 +194,81 @@ def test_a_corrupt_state_is_one_message_with_exit_code_3(tmp_path: Path) -> None
     assert result.exit_code == 3
     assert "Traceback" not in result.output
     assert len(result.stderr.splitlines()) <= 3
+
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def drafted(tmp_path: Path, name: str, where: str = "") -> Pipeline:
+    """What is drafted in a copy of an example without its spec."""
+    copied = tmp_path / name
+    shutil.copytree(EXAMPLES / name, copied)
+    (copied / where / SPEC_FILE).unlink()
+    run_git(tmp_path, "init", "-q", str(copied))
+    run_git(copied, "add", "-A")
+    result = do("init", str(copied / where))
+    assert result.exit_code == 0, result.stderr
+    text = (copied / where / SPEC_FILE).read_bytes()
+    found = load(text, SPEC_FILE).pipeline
+    assert found is not None
+    return found
+
+
+def test_of_the_example_of_flights_it_drafts_what_its_authors_wrote(tmp_path: Path) -> None:
+    written = load((EXAMPLES / "flight-delay" / SPEC_FILE).read_bytes(), SPEC_FILE).pipeline
+    found = drafted(tmp_path, "flight-delay")
+    assert written is not None
+    for name, step in written.steps.items():
+        assert found.steps[name].reads == step.reads
+        assert found.steps[name].outputs == step.outputs
+        assert set(found.steps[name].run.split()[:3]) == set(step.run.split()[:3])
+    assert set(found.params.values()) == set(written.params.values())
+    assert found.environment == written.environment
+    assert found.model == written.model
+    assert found.gates.model is not None
+    assert written.gates.model is not None
+    assert found.gates.model.columns == written.gates.model.columns
+    assert found.gates.model.predictions == written.gates.model.predictions
+    assert found.release is not None
+    assert written.release is not None
+    ours, theirs = found.release.serve, written.release.serve
+    assert ours is not None
+    assert theirs is not None
+    assert set(ours.run.split()) == set(theirs.run.split())
+    assert (ours.reads, ours.ready, ours.predict) == (theirs.reads, theirs.ready, theirs.predict)
+
+
+def test_of_a_folder_of_the_monorepo_it_drafts_what_its_authors_wrote(tmp_path: Path) -> None:
+    where = "teams/churn"
+    path = EXAMPLES / "monorepo" / where / SPEC_FILE
+    written = load(path.read_bytes(), SPEC_FILE).pipeline
+    found = drafted(tmp_path, "monorepo", where)
+    assert written is not None
+    assert found.steps["evaluate"].reads == written.steps["evaluate"].reads
+    assert found.steps["evaluate"].env == written.steps["evaluate"].env
+    assert found.environment == written.environment
+    assert [one.uri for one in found.datasets.values()] == ["//data/*.csv"]
+    assert found.gates.model is not None
+    assert written.gates.model is not None
+    assert found.gates.model.columns == written.gates.model.columns
+
+
+@pytest.mark.parametrize("name", ["minimal", "three-classes", "own-metrics"])
+def test_of_an_example_it_drafts_the_gate_that_its_authors_wrote(name: str, tmp_path: Path) -> None:
+    written = load((EXAMPLES / name / SPEC_FILE).read_bytes(), SPEC_FILE).pipeline
+    found = drafted(tmp_path, name)
+    assert written is not None
+    assert written.gates.model is not None
+    assert found.gates.model is not None
+    assert found.gates.model.columns == written.gates.model.columns
+    assert found.gates.model.predictions == written.gates.model.predictions
+    assert found.gates.model.metrics == written.gates.model.metrics
+
+
+def test_the_column_that_is_learned_is_handed_to_the_script_that_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    script = "import argparse\nargparse.ArgumentParser().add_argument('--target', required=True)\n"
+    team = folder(tmp_path, {"train.py": script, "data/rows.csv": "id,churned\n1,0\n2,1\n"})
+    assert do("init", str(team)).exit_code == 0
+    assert "--target churned" in (team / SPEC_FILE).read_text()

@@ -11,10 +11,13 @@ from typing import Any
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
 from controller.artifacts import Artifacts
+from controller.buckets.catalog import Catalog
 from controller.cli.tree import render
 from controller.cli.views import Snapshot
 from controller.executors.virtualenvs import LOGS
@@ -310,14 +313,38 @@ def test_releases_have_outcome_reason_and_evidence(told: Desk) -> None:
 
 def test_explain_says_why_each_step_ran_and_what_it_waits_for(told: Desk) -> None:
     found = json_of(told, "explain", "toy-3")
-    assert (found["trigger"], found["by"], found["before"]) == ("manual", "ada", "toy-2")
+    assert (found["trigger"], found["by"], found["before"]) == ("manual", "ada", "toy-1"), (
+        "toy-2 was stopped"
+    )
     why = {node["name"]: node["why"] for node in found["nodes"]}
     assert why["gate.data.rows"] == ["all that it depends on is as in toy-1"]
     assert why["train"] == ["params.depth went from 3 to 5"]
     assert why["evaluate"] == ["it waits for train"]
     first = json_of(told, "explain", "toy-1")
     assert first["before"] is None
-    assert "the first run of its branch" in text_of(told, "explain", "toy-1")
+    assert "no run before it has passed" in text_of(told, "explain", "toy-1")
+
+
+def test_explain_says_which_objects_came_since_the_last_run_that_passed(
+    told: Desk, tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    catalog = Catalog(told.home / "datasets", wall=lambda: 0.0)
+    uri = f"file://{lake}/*.parquet"
+    graph = seeds.graph(seeds.SPEC.replace('"data/*.csv"', f'"{uri}"'))
+    versions = []
+    for month, count in ((4, 3), (5, 27_128)):
+        pq.write_table(pa.table({"a": range(count)}), lake / f"2013-{month:02}.parquet")
+        versions.append(asyncio.run(catalog.list(uri)).manifest.digest)
+    runs = [seeds.run(4 + n, datasets={"rows": each}) for n, each in enumerate(versions)]
+    topic = seeds.run(6, branch="topic", releases=False, datasets={"rows": versions[1]})
+    told.keep(*(change for run in (*runs, topic) for change in seeds.run_changes(run, graph)))
+    (said,) = json_of(told, "explain", "toy-5")["datasets"]
+    assert said.endswith("; 2013-05.parquet added, 27,128 rows")
+    assert "2013-05.parquet added, 27,128 rows" in text_of(told, "explain", "toy-5")
+    found = json_of(told, "explain", "toy-6")
+    assert found["before"] == "toy-5", "the first of its branch is held against the default one"
 
 
 def test_explain_calls_a_gate_that_failed_by_its_verdict_and_no_success(told: Desk) -> None:

@@ -1,6 +1,6 @@
 """Reports on the repository of `conftest`."""
 
-from controller.reports import CommitReport
+from controller.reports.protocol import CommitReport
 
 NAMES = {"flights": "octo/flights"}
 

@@ -280,10 +280,12 @@ async def test_a_spec_that_moves_is_not_removed_and_one_of_a_taken_name_says_so(
     moved = {"ml-pipeline.yaml": None, "models/ml-pipeline.yaml": SPEC}
     await room.propose("move", {**moved, "models/train.py": "pass\n"})
     assert room.reports() == []
-    assert [(m.type, m.body["folder"]) for m in room.messages] == [("commit_seen", "models")]
+    assert [(m.type, m.body["spec"]) for m in room.messages] == [
+        ("commit_seen", "models/ml-pipeline.yaml")
+    ]
     await room.propose("second", {"z/ml-pipeline.yaml": SPEC, "z/train.py": "worse\n"})
     assert room.reports() == [("flight-delay", "", "invalid")]
-    seen = [m.body["folder"] for m in room.messages if m.type == "commit_seen"]
+    seen = [m.body["spec"] for m in room.messages if m.type == "commit_seen"]
     assert seen == [], "neither is run: its author would choose which is the pipeline"
 
 

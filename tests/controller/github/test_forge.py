@@ -9,8 +9,7 @@ from controller.github.forge import GitHubForge
 from controller.github.marks import Mark
 from controller.github.marks import parse as parse_mark
 from controller.github.transport import Transport, api_of
-from controller.reports import Annotation, CommitReport
-from controller.reports.protocol import Kind
+from controller.reports.protocol import Annotation, CommitReport, Kind
 from tests.contracts.forge import ForgeContract, Shown
 from tests.controller.github.reporting import NAMES, said
 from tests.doubles.github import GitHub, Repository

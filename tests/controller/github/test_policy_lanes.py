@@ -20,7 +20,7 @@ from controller.machine.core import Key, Message
 from controller.machine.repositories.repository import Repository as State
 from controller.outbox import Ways, parsed
 from controller.queue import Backoff
-from controller.reports import ReportApplier
+from controller.reports.applier import ReportApplier
 from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import CommitReport
 from controller.secrets import Secrets

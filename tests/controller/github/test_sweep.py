@@ -17,7 +17,7 @@ from controller.machine.core import Fact, Key
 from controller.machine.pipelines.pipeline import Pipeline, Wanted
 from controller.machine.repositories.repository import Repository as Watched
 from controller.machine.runs.run import Run, Trigger
-from controller.reports import ReportApplier
+from controller.reports.applier import ReportApplier
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Store
 from specs.failures import TryAgain

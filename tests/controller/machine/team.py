@@ -13,12 +13,13 @@ from controller.machine.pipelines.pipeline import Observed, Pipeline
 from controller.machine.runs.run import Progress, Run
 from controller.outbox import parsed
 from specs.digests import digest
-from specs.model import Dataset
+from specs.model import SPEC_FILE, Dataset
 from tests.controller.machine.kit import letter, report, sha, source, spec
 from validators.verdict import Verdict
 
 MAIN = "main"
 QUIET = ("triggers.data.quiet", "30s")
+QUEUE = ("triggers.commits.supersede", "queue")
 
 
 @dataclass
@@ -50,21 +51,23 @@ class Team:
         name: str,
         *changes: tuple[str, Any],
         branch: str = MAIN,
-        folder: str = "",
+        path: str = SPEC_FILE,
         broken: bool = False,
         **files: str,
     ) -> str:
         commit = sha(name)
+        folder, _, file = path.rpartition("/")
+        at = source(name, **files).model_copy(update={"folder": folder, "file": file})
         self.code[commit] = (
-            Code(source=source(name), problems="ml-pipeline.yaml:3: no", problem_count=1)
+            Code(source=at, problems="ml-pipeline.yaml:3: no", problem_count=1)
             if broken
-            else Code(source=source(name, **files), spec=spec(*changes))
+            else Code(source=at, spec=spec(*changes))
         )
-        self.see(name, branch, folder)
+        self.see(name, branch, path)
         return commit
 
-    def see(self, name: str, branch: str = MAIN, folder: str = "") -> None:
-        body = {"pipeline": "mean", "repository": "team", "folder": folder, "branch": branch}
+    def see(self, name: str, branch: str = MAIN, path: str = SPEC_FILE) -> None:
+        body = {"pipeline": "mean", "repository": "team", "spec": path, "branch": branch}
         body |= {"commit": sha(name), "default_branch": MAIN, "subject": name, "author": "ada"}
         self.say("commit_seen", body)
 

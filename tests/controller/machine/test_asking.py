@@ -76,6 +76,15 @@ def test_run_asks_each_pipeline_of_the_pull_request_once_and_only_nods() -> None
     assert body["why"] == "maya asked for it (`/headgate run`)"
 
 
+@pytest.mark.parametrize(
+    ("verb", "argument", "fresh"),
+    [("run", "--no-cache", True), ("run", "", False), ("retry", "--no-cache", False)],
+)
+def test_run_may_ask_for_everything_anew(verb: Verb, argument: str, fresh: bool) -> None:
+    _, (message,) = ask(verb, argument)
+    assert message.body["fresh"] is fresh
+
+
 def test_retry_leaves_what_has_passed() -> None:
     _, (message,) = ask("retry")
     assert (message.body["kind"], message.body["unless_passed"]) == ("retry", True)

@@ -7,9 +7,10 @@ import pytest
 
 from controller.machine.actions import CancelAttempt, Deploy, StartBatch
 from controller.machine.core import Action, Message
-from controller.machine.environments.environment import Observed
+from controller.machine.environments.environment import Environment, Observed
 from controller.machine.environments.job import Job, Seen, attempt_of, owner_of
 from controller.machine.runs.attempt import State, Status
+from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site
@@ -241,6 +242,25 @@ def test_a_lost_state_points_to_what_the_branch_says_and_starts_no_server() -> N
     assert one.serves == 1
     assert one.env.points
     assert one.deployed is None
+
+
+def test_a_state_of_before_there_were_batches_is_read_as_one_of_servers() -> None:
+    one = released(site(how=()), 1)
+    before = one.env.plain()
+    for name in ("points", "job", "jobs", "warm"):
+        del before[name]
+    read = parsed(Environment, before)
+    assert read == one.env
+    assert read.has_server
+
+
+def test_a_rollback_that_is_refused_says_what_production_still_points_to() -> None:
+    one = released(site(), 1)
+    one.say("rollback", by="ada")
+    one.run(2)
+    told = next(n for n in one.told if n.event == "refused")
+    assert told.incident.title.endswith("still points to what somebody wanted to leave")
+    assert told.incident.points
 
 
 def test_an_attempt_is_known_by_its_name_for_a_job_of_an_environment() -> None:

@@ -126,12 +126,13 @@ def test_staging_says_nothing_of_the_commit() -> None:
 
 
 def test_pipelines_of_one_repository_have_environments_of_their_own() -> None:
-    def shown(folder: str) -> set[str]:
+    def shown(folder: str, file: str = "ml-pipeline.yaml") -> set[str]:
         plain = version(1)
-        source = plain.source.model_copy(update={"folder": folder})
+        source = plain.source.model_copy(update={"folder": folder, "file": file})
         one = Site({1: plain.model_copy(update={"source": source})})
         one.release(1)
         return {a.shown for a in turns(one, 5) if isinstance(a, ReportDeployment)}
 
     assert shown("") == {"production"}
     assert shown("flights") == {"production (mean)"}
+    assert shown("", "ml-pipeline.mean.yaml") == {"production (mean)"}

@@ -5,24 +5,26 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import ReportCommit
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.runs.run import Run
+from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import sha
-from tests.controller.machine.team import MAIN, QUIET, Team, began
+from tests.controller.machine.team import MAIN, QUEUE, QUIET, Team, began
 
 # -- commits -----------------------------------------------------------------------------------
 
 
-def test_while_a_run_goes_on_the_newest_commit_waits_and_those_between_are_told() -> None:
+def test_while_a_run_ends_the_newest_commit_waits_and_those_between_are_told() -> None:
     team = began()
     for name in ("c2", "c3", "c4"):
         team.push(name, ("params.depth", int(name[1])))
         team.turn()
     assert [run.commit for run in team.runs.values()] == [sha("c1"), sha("c2")]
     assert team.told(sha("c3")) == [("cancelled", f"superseded by {sha('c4')[:12]}")]
-    team.end()
+    team.end("cancelled")
     team.turn()
     assert team.last_run.commit == sha("c4")
-    assert team.cancelled() == []
     assert team.pipeline.wanted == {}
 
 
@@ -75,10 +77,43 @@ def test_the_same_commit_seen_twice_cancels_and_runs_nothing() -> None:
 
 def test_a_branch_that_moves_its_spec_moves_that_of_no_other() -> None:
     team = began()
-    team.push("t1", ("params.depth", 7), branch="topic", folder="models/mean")
+    team.push("t1", ("params.depth", 7), branch="topic", path="models/mean/ml-pipeline.yaml")
     team.trigger(force=True)
     team.turn()
     assert {r.branch: r.folder for r in team.runs.values()} == {MAIN: "", "topic": "models/mean"}
+
+
+def test_a_state_and_a_letter_that_name_the_folder_of_a_spec_are_still_read() -> None:
+    team = began()
+    old = team.pipeline.plain()
+    del old["specs"]
+    old["folders"] = {MAIN: "", "topic": "models/mean"}
+    team.state = parsed(Pipeline, old)
+    assert team.pipeline.specs == {
+        MAIN: "ml-pipeline.yaml",
+        "topic": "models/mean/ml-pipeline.yaml",
+    }
+    team.push("c2", ("params.depth", 7))
+    body = {k: v for k, v in team.inbox.pop().message.body.items() if k != "spec"}
+    team.say("commit_seen", {**body, "folder": "deep"})  # as an older controller wrote it
+    team.turn()
+    assert team.pipeline.specs[MAIN] == "deep/ml-pipeline.yaml"
+
+
+def test_a_run_says_which_spec_of_its_folder_it_is_of() -> None:
+    team = Team()
+    team.push("c1", path="models/ml-pipeline.mean.yaml")
+    team.turn()
+    team.turn(30.0)
+    run = team.last_run
+    assert (run.folder, run.file) == ("models", "ml-pipeline.mean.yaml")
+    assert run.spec == "models/ml-pipeline.mean.yaml"
+    graph = next(fact.body for fact in team.facts if fact.key.kind == "graph")
+    (gate,) = (node["attempt"] for node in graph["nodes"] if node["name"] == "gate.model")
+    assert gate["file"] == "ml-pipeline.mean.yaml"
+    old = run.plain()
+    del old["file"]
+    assert parsed(Run, old).spec == "models/ml-pipeline.yaml"
 
 
 # -- data --------------------------------------------------------------------------------------
@@ -398,12 +433,12 @@ def test_a_run_of_a_spec_that_is_gone_is_cancelled_and_releases_nothing_if_it_en
     team = began()
     team.push("c2", ("params.depth", 2))
     team.turn()
-    waiting = team.push("c3", ("params.depth", 3))
+    waiting = team.push("c3", QUEUE, ("params.depth", 3))
     team.turn()
     team.lose(at="c4")
     team.turn()
     assert team.cancelled() == ["mean-2"]
-    assert team.told(waiting)[0][0] == "cancelled"
+    assert team.told(waiting)[-1][0] == "cancelled"
     team.end(run="mean-2", model="better")
     team.turn()
     assert team.releases() == [1]
@@ -431,7 +466,7 @@ def test_a_deleted_branch_is_forgotten_and_its_run_cancelled() -> None:
     team.end("cancelled")
     team.turn()
     kept = team.pipeline
-    for facts in (kept.heads, kept.folders, kept.wanted, kept.last):
+    for facts in (kept.heads, kept.specs, kept.wanted, kept.last):
         assert "topic" not in facts
     assert kept.gone is None
 

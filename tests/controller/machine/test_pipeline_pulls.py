@@ -142,6 +142,22 @@ def test_a_newer_commit_cancels_the_run_of_the_older() -> None:
     assert team.last_run.commit == sha("p2")
 
 
+def test_a_newer_commit_that_changes_nothing_waits_for_the_run_and_none_waits_in_line() -> None:
+    team = reviewed()
+    queue = ("triggers.commits.supersede", "queue")
+    team.propose("p1", ("params.depth", 7), queue)
+    team.turn()
+    run = team.last_run.id
+    second = team.propose("p2", ("params.depth", 7), queue)
+    team.turn()
+    assert team.cancelled() == []
+    assert f"{run} runs and stands for it" in team.told(second)[-1][1]
+    team.propose("p3", ("params.depth", 8), queue)
+    team.turn()
+    assert team.cancelled() == [run]
+    assert team.told(second)[-1] == ("cancelled", f"superseded by {sha('p3')[:12]}")
+
+
 def test_one_that_is_for_a_stricter_base_now_is_judged_anew_by_that_one() -> None:
     team = reviewed()
     team.push("c0", LOOSE, branch="lenient")

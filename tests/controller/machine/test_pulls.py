@@ -14,7 +14,7 @@ from controller.machine.repositories.repository import Commit, Observed, Reposit
 from controller.outbox import parsed
 from tests.controller.machine.kit import sha
 
-MEAN = {"": "mean"}
+MEAN = {"ml-pipeline.yaml": "mean"}
 
 
 @dataclass
@@ -356,7 +356,13 @@ def test_a_spec_that_is_broken_beyond_its_name_removes_nothing() -> None:
     remote = Remote()
     remote.look()
     remote.open(7, "p1")
-    remote.look(more={"pipelines": {"": "team"}, "broken": ("",), "removed": ("mean",)})
+    remote.look(
+        more={
+            "pipelines": {"ml-pipeline.yaml": "team"},
+            "broken": ("ml-pipeline.yaml",),
+            "removed": ("mean",),
+        }
+    )
     assert remote.reports() == []
     assert remote.policies() == [(7, "mean", "", "")]
     assert remote.told() == []

@@ -9,7 +9,7 @@ from controller.machine.repositories.repository import Commit, Observed, Reposit
 from controller.outbox import parsed
 from tests.controller.machine.kit import sha
 
-MEAN = {"": "mean"}
+MEAN = {"ml-pipeline.yaml": "mean"}
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Remote:
     heads: dict[str, Commit] = field(default_factory=dict)
     default: str = "main"
     environments: str | None = None
+    unwatched: dict[str, str] = field(default_factory=dict)
     state: Repository | None = None
     told: list[Message] = field(default_factory=list)
     ids: set[tuple[str, str]] = field(default_factory=set)
@@ -42,7 +43,10 @@ class Remote:
             for branch, c in self.heads.items()
         }
         observed = Observed(
-            default_branch=self.default, heads=heads, environments=self.environments
+            default_branch=self.default,
+            heads=heads,
+            unwatched=dict(self.unwatched),
+            environments=self.environments,
         )
         decision = machine.decide("team", self.state, observed)
         self.state = parsed(Repository, decision.state.plain())
@@ -79,7 +83,11 @@ def test_a_new_commit_is_told_once_however_often_one_looks() -> None:
     remote.push("c2")
     assert remote.news() == [seen("c2")]
     body = remote.told[0].body
-    assert (body["subject"], body["folder"], body["default_branch"]) == ("c2", "", "main")
+    assert (body["subject"], body["spec"], body["default_branch"]) == (
+        "c2",
+        "ml-pipeline.yaml",
+        "main",
+    )
     before = remote.state
     after = remote.look()
     assert (after.state, after.messages, after.actions) == (before, (), ())
@@ -95,7 +103,9 @@ def test_a_force_push_back_to_a_commit_that_was_left_is_told_again() -> None:
 def test_what_is_said_of_a_branch_that_is_not_the_default_one_names_it() -> None:
     remote = Remote()
     remote.push("c1")
-    remote.push("t1", "trial", pipelines={"a": "mean", "b": "mean"})
+    remote.push(
+        "t1", "trial", pipelines={"a/ml-pipeline.yaml": "mean", "b/ml-pipeline.yaml": "mean"}
+    )
     decision = remote.look()
     (said,) = [a for a in decision.actions if isinstance(a, ReportCommit)]
     assert (said.scope, said.state, said.commit) == ("on trial", "invalid", sha("t1"))
@@ -103,20 +113,31 @@ def test_what_is_said_of_a_branch_that_is_not_the_default_one_names_it() -> None
 
 def test_of_two_specs_with_one_name_the_second_is_told_to_take_another() -> None:
     remote = Remote()
-    remote.push("c1", pipelines={"a": "mean", "b": "mean", "c": "other"})
+    remote.push(
+        "c1",
+        pipelines={
+            "a/ml-pipeline.yaml": "mean",
+            "b/ml-pipeline.yaml": "mean",
+            "c/ml-pipeline.yaml": "other",
+        },
+    )
     decision = remote.look()
-    assert [(m.to.name, m.body["folder"]) for m in remote.told] == [("mean", "a"), ("other", "c")]
-    title = "two specs are named mean: a and b; give one another `metadata.name`"
-    assert reports(decision) == [("invalid", "mean", title)]
+    assert [(m.to.name, m.body["spec"]) for m in remote.told] == [
+        ("mean", "a/ml-pipeline.yaml"),
+        ("other", "c/ml-pipeline.yaml"),
+    ]
+    title = "two specs are named mean: a/ml-pipeline.yaml and b/ml-pipeline.yaml; give one another "
+    title += "`metadata.name`"
+    assert reports(decision) == [("invalid", "", title)]  # the first has its own check
 
 
 def test_when_the_first_of_two_specs_with_one_name_goes_the_second_takes_over() -> None:
     remote = Remote()
-    remote.push("c1", pipelines={"a": "mean", "b": "mean"})
+    remote.push("c1", pipelines={"a/ml-pipeline.yaml": "mean", "b/ml-pipeline.yaml": "mean"})
     remote.look()
-    remote.push("c2", pipelines={"b": "mean"})
+    remote.push("c2", pipelines={"b/ml-pipeline.yaml": "mean"})
     assert remote.news() == [seen("c2")]
-    assert remote.told[0].body["folder"] == "b"
+    assert remote.told[0].body["spec"] == "b/ml-pipeline.yaml"
 
 
 def test_a_default_branch_without_a_spec_says_what_writes_one_and_another_branch_nothing() -> None:
@@ -132,8 +153,8 @@ def test_a_default_branch_without_a_spec_says_what_writes_one_and_another_branch
 
 def test_a_moved_environments_branch_wakes_the_environments_of_each_pipeline_once() -> None:
     remote = Remote(environments=sha("e1"))
-    remote.push("c1", pipelines={"a": "mean", "b": "other"})
-    remote.push("t1", "topic", pipelines={"x": "elsewhere"})
+    remote.push("c1", pipelines={"a/ml-pipeline.yaml": "mean", "b/ml-pipeline.yaml": "other"})
+    remote.push("t1", "topic", pipelines={"x/ml-pipeline.yaml": "elsewhere"})
     remote.look()
     places = ["mean/staging", "mean/production", "other/staging", "other/production"]
     assert [m.to.name for m in remote.told if m.type == "look"] == places
@@ -161,9 +182,9 @@ def test_a_deleted_branch_is_forgotten_and_told_once() -> None:
 
 def test_a_deleted_spec_is_told_with_the_commit_that_deleted_it() -> None:
     remote = Remote()
-    remote.push("c1", pipelines={"a": "mean", "b": "other"})
+    remote.push("c1", pipelines={"a/ml-pipeline.yaml": "mean", "b/ml-pipeline.yaml": "other"})
     remote.look()
-    remote.push("c2", pipelines={"b": "other"})
+    remote.push("c2", pipelines={"b/ml-pipeline.yaml": "other"})
     assert remote.news() == [
         seen("c2", pipeline="other"),
         ("spec_gone", "mean", "main", sha("c2")),
@@ -174,7 +195,7 @@ def test_a_renamed_pipeline_begins_under_the_new_name_and_is_gone_under_the_old(
     remote = Remote()
     remote.push("c1")
     remote.look()
-    remote.push("c2", pipelines={"": "median"})
+    remote.push("c2", pipelines={"ml-pipeline.yaml": "median"})
     assert remote.news() == [
         seen("c2", pipeline="median"),
         ("spec_gone", "mean", "main", sha("c2")),
@@ -185,18 +206,23 @@ def test_a_spec_that_is_moved_is_not_gone() -> None:
     remote = Remote()
     remote.push("c1")
     remote.look()
-    remote.push("c2", pipelines={"models/mean": "mean"})
+    remote.push("c2", pipelines={"models/mean/ml-pipeline.yaml": "mean"})
     assert remote.news() == [seen("c2")]
-    assert remote.told[0].body["folder"] == "models/mean"
+    assert remote.told[0].body["spec"] == "models/mean/ml-pipeline.yaml"
 
 
 def test_a_spec_that_cannot_be_read_renames_no_pipeline() -> None:
     remote = Remote()
     remote.push("c1")
     remote.look()
-    remote.push("c2", pipelines={"": "team"}, broken=("",))
+    remote.push("c2", pipelines={"ml-pipeline.yaml": "team"}, broken=("ml-pipeline.yaml",))
     assert remote.news() == [seen("c2")]
-    remote.push("t1", "topic", pipelines={"": "team", "new": "new"}, broken=("", "new"))
+    remote.push(
+        "t1",
+        "topic",
+        pipelines={"ml-pipeline.yaml": "team", "new/ml-pipeline.yaml": "new"},
+        broken=("ml-pipeline.yaml", "new/ml-pipeline.yaml"),
+    )
     assert remote.news() == [seen("t1", "topic"), seen("t1", "topic", "new")]
 
 
@@ -219,3 +245,77 @@ def test_a_branch_that_is_the_default_one_no_more_is_told_again_as_others_judge_
     remote.default = "trunk"
     assert remote.news() == [seen("c1"), seen("t1", "trunk")]
     assert remote.news() == []
+
+
+# -- several specs of a folder -----------------------------------------------------------------
+
+
+def test_specs_of_one_folder_are_pipelines_of_their_own() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines={"ml-pipeline.yaml": "mean", "ml-pipeline.sum.yaml": "sum"})
+    assert remote.news() == [seen("c1"), seen("c1", pipeline="sum")]
+    assert [m.body["spec"] for m in remote.told] == ["ml-pipeline.yaml", "ml-pipeline.sum.yaml"]
+    remote.push("c2", pipelines={"ml-pipeline.sum.yaml": "sum"})
+    assert remote.news() == [seen("c2", pipeline="sum"), ("spec_gone", "mean", "main", sha("c2"))]
+
+
+def test_of_two_specs_of_one_name_in_a_folder_the_plain_one_is_the_first() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines={"ml-pipeline.copy.yaml": "mean", "ml-pipeline.yaml": "mean"})
+    decision = remote.look()
+    assert [m.body["spec"] for m in remote.told] == ["ml-pipeline.yaml"]
+    ((state, pipeline, title),) = reports(decision)
+    assert (state, pipeline) == ("invalid", ""), "what the first says is a report of its own"
+    assert "ml-pipeline.yaml and ml-pipeline.copy.yaml" in title
+
+
+def test_a_file_that_is_no_spec_for_the_letter_of_its_name_is_told() -> None:
+    remote = Remote()
+    remote.heads["main"] = Commit(sha=sha("c1"), misnamed={"a/ml-pipeline.yml": "ml-pipeline.yaml"})
+    title = "a/ml-pipeline.yml is not read, as specs are called: rename it to ml-pipeline.yaml"
+    assert reports(remote.look()) == [("skipped", "", title)]
+
+
+def test_a_state_that_knew_specs_by_their_folders_tells_nobody_anything_new() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines={"ml-pipeline.yaml": "mean", "a/ml-pipeline.yaml": "other"})
+    remote.look()
+    assert remote.state is not None
+    old = remote.state.plain()
+    old["pipelines"] = {"main": {"": "mean", "a": "other"}}
+    remote.state = parsed(Repository, old)
+    assert remote.news() == []
+    broken = ("a/ml-pipeline.yaml",)
+    remote.push("c2", pipelines={"a/ml-pipeline.yaml": "a"}, broken=broken)
+    assert seen("c2", pipeline="other") in remote.news(), "it goes by the name that it had"
+
+
+# -- branches that are not watched -------------------------------------------------------------
+
+
+def test_a_push_to_a_branch_that_is_not_watched_is_told_once_that_nothing_runs() -> None:
+    remote = Remote(unwatched={"old": sha("o1")})
+    remote.push("c1")
+    assert reports(remote.look()) == [], "what was there before is nobody's news"
+    remote.unwatched["topic"] = sha("t1")
+    ((state, pipeline, title),) = reports(remote.look())
+    assert (state, pipeline) == ("skipped", "")
+    assert "not watched" in title
+    assert "`triggers.commits.branches` of main's spec" in title
+    assert reports(remote.look()) == []
+    remote.unwatched["same"] = sha("c1")
+    assert reports(remote.look()) == [], "the head of main has what main says"
+    remote.unwatched["topic"] = sha("t2")
+    (said,) = [a for a in remote.look().actions if isinstance(a, ReportCommit)]
+    assert (said.commit, said.scope) == (sha("t2"), "on topic")
+
+
+def test_a_state_of_before_unwatched_branches_were_told_of_begins_quietly() -> None:
+    remote = Remote(unwatched={"old": sha("o1")})
+    remote.push("c1")
+    remote.look()
+    assert remote.state is not None
+    old = remote.state.plain()
+    del old["unwatched"]
+    remote.state = parsed(Repository, old)
+    assert reports(remote.look()) == []

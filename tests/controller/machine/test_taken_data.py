@@ -22,10 +22,8 @@ SUITE = {"expectations": "numbers.yaml"}
 QUERY = {"url": "${SHOP}", "sql": "SELECT * FROM n", "version": "SELECT max(at) FROM n"}
 ASKED = (NUMBERS, {"query": QUERY, **SUITE})
 EACH_RUN = (NUMBERS, {"query": {**QUERY, "version": None}, **SUITE})
-FETCHED = (
-    NUMBERS,
-    {"fetch": {"run": "pull {params.depth} {output}", "reads": ["train.py"]}, **SUITE},
-)
+PULL = {"run": "pull {params.depth} {output}", "reads": ["train.py"]}
+FETCHED = (NUMBERS, {"fetch": PULL, **SUITE})
 HERE = "a query of ${SHOP}"
 V1, V2 = digest("v1"), digest("v2")
 NO_TRIGGER = ("triggers.data", None)
@@ -87,6 +85,17 @@ def test_a_spec_without_such_data_has_the_keys_that_it_had_before_there_was_any(
         fingerprint(graph, {"numbers": V1})
         == "sha256:9bf2992c5a6e28a6319e24e17cbd31d9921013862fff423baffffc99964498a0"
     )
+
+
+def test_what_nothing_reads_is_not_taken() -> None:
+    other = ("datasets.other", {"query": QUERY})
+    names = [node.name for node in build(spec(ASKED, other), source()).nodes]
+    assert "data.other" not in names
+
+
+def test_a_fetch_may_use_the_network_of_its_container() -> None:
+    node = build(spec((NUMBERS, {"fetch": {**PULL, "image": "x@sha256:1"}, **SUITE})), source())
+    assert node.nodes[0].attempt.network
 
 
 def test_a_fetch_is_a_step_in_all_else() -> None:

@@ -10,7 +10,8 @@ from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key
 from controller.machine.runs.run import Progress, Run
-from controller.reports import NotesForge, ReportApplier
+from controller.reports.applier import ReportApplier
+from controller.reports.by_notes import NotesForge
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
 from specs.failures import Ignore

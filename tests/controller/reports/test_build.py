@@ -6,12 +6,13 @@ from typing import Any
 
 from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.objects import Moved, Object
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import Progress, Trigger
+from controller.reports.about import Since
 from controller.reports.build import Beside, build
 from controller.reports.changed import Before
 from controller.reports.links import Links
-from controller.reports.objects import Moved
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
 from controller.reports.quoted import fenced
@@ -207,6 +208,9 @@ def plan(*changes: Change, **facts: Any) -> Plan:
     return Plan(**{**known, **facts})
 
 
+CAME = Moved(objects=4, added=1, named=(Object(key="2024-04.csv", happened="added"),))
+
+
 def planned(name: str, *why: str) -> Planned:
     return Planned(name=name, kind="step", what="run", why=why)
 
@@ -217,7 +221,7 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
     beside = Beside(
         links=HUB,
         base="main",
-        before=Before({"flights": 110_000}, {"flights": Moved(4, 1, newest=("2024-04.csv",))}),
+        before=Before({"flights": 110_000}, {"flights": CAME}),
     )
     text = build(action("passed", "x"), passed, GRAPH, reports, plan(), beside=beside).text
     changed = text.partition("### What changed")[2].partition("<details>")[0]
@@ -227,10 +231,30 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
         f"https://github.com/octo/flights/compare/{'b' * 40}...{SHA}",
         "- `params.depth`: `6` → `9` (`train`)",
         "- `train`: train.py changed",
-        f"- data `flights`: 110,000 → 120,000 rows; 4 objects; 1 new (`2024-04.csv`); "
+        f"- data `flights`: 110,000 → 120,000 rows; 4 objects; `2024-04.csv` added; "
         f"version `aaaaaaaaaaaa` → `{short(FLIGHTS)}`",
     )
     assert "runs before it" not in changed
+
+
+def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
+    came = Moved(
+        objects=5,
+        added=1,
+        gone=1,
+        named=(
+            Object(key="2013-05.parquet", happened="added", rows=27_128),
+            Object(key="2012`|.csv", happened="gone"),
+        ),
+    )
+    since = Since("flight-delay-11", {"flights": came})
+    text = build(action("stopped", "x"), STOPPED, GRAPH, {}, beside=Beside(since=since)).text
+    assert in_order(
+        text,
+        "Why it ran: ",
+        "Since `flight-delay-11`: `flights` `2013-05.parquet` added, 27,128 rows, ",
+        " gone.",
+    )
 
 
 def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own() -> None:

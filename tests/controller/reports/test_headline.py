@@ -6,6 +6,7 @@ from controller.reports import headline
 from controller.reports.trend import Past, trend
 from tests.controller.reports.stories import data_report, done, model_report, run
 from tests.controller.reports.test_build import SHA, STOPPED
+from tests.validators.render.test_own_numbers import OWN
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -142,3 +143,12 @@ def test_where_the_exam_changed_the_number_is_that_of_the_base_branch_s_exam() -
     )
     (line,) = trend(headline.trusted(reports) or leaks, [Past(1, {"roc_auc": 0.7})])
     assert line.endswith("**0.8679**")
+
+
+def test_a_number_of_the_teams_own_leads_and_has_a_trend_though_its_name_has_spaces() -> None:
+    report = OWN.model_copy(update={"checks": (OWN.checks[0],)})
+    said = headline.stopped(RUN, {"gate.model": report})
+    assert said is not None
+    assert "metrics.weighted avg.f1 0.5125 → 0.4125 (-0.1)" in said
+    (line,) = trend(report, [Past(1, {"metrics.weighted avg.f1": 0.7})])
+    assert line.startswith("metrics.weighted avg.f1 over the version before, then here: 0.7")

@@ -13,7 +13,8 @@ from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, key_of, resolve
 from controller.machine.runs.run import Hit, Progress, Run
 from controller.plans import Cache, plan_of_run
-from controller.reports import NotesForge, ReportApplier
+from controller.reports.applier import ReportApplier
+from controller.reports.by_notes import NotesForge
 from controller.reports.plan import render_plan
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
@@ -49,11 +50,11 @@ class World:
         self.base = self.ada.push(FILES)
 
     async def graph(self, commit: str, base: str | None = None) -> Graph:
-        code = await self.repositories.code("flights", commit, "")
+        code = await self.repositories.code("flights", commit, "ml-pipeline.yaml")
         assert code.spec is not None, code.problems
         rules = None
         if base is not None:
-            theirs = await self.repositories.code("flights", base, "")
+            theirs = await self.repositories.code("flights", base, "ml-pipeline.yaml")
             assert theirs.spec is not None
             rules = Rules(spec=theirs.spec, source=theirs.source)
         return build(code.spec, code.source, None, rules)
@@ -136,7 +137,7 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
     assert plan is not None
     text = render_plan(plan)
     assert "loosens" not in text
-    assert "**3 to run, 1 cached**, about 12 s, held against no baseline" in text
+    assert "**up to 3 steps to run, 1 cached**, about 12 s, held against no baseline" in text
     assert "| ♻️ | `gate.data.flights` |  | cached, as in flight-delay-11 |" in text
     assert "| ▶️ | `train` | 4 s | runs: train.py changed |" in text
     assert "| the same |" in text

@@ -9,8 +9,10 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key
-from controller.reports import CommitReport, NotesForge, PolicyApplier
+from controller.reports.by_notes import NotesForge
 from controller.reports.links import Links
+from controller.reports.policies import PolicyApplier
+from controller.reports.protocol import CommitReport
 from controller.secrets import Secrets
 from specs.failures import Ignore
 from tests.controller.git_server import Person, run_git
@@ -115,7 +117,8 @@ async def test_a_spec_that_moves_and_loosens_is_held_to_the_rules_it_had_elsewhe
     moved = {f"team/{name}": text for name, text in {**FILES, **LOOSENED}.items()}
     report = await desk.said({"ml-pipeline.yaml": None, **moved})
     assert report.conclusion == "failure"
-    assert "The spec moves from `.` to `team`: its rules go with its name." in report.text
+    moves = "from `ml-pipeline.yaml` to `team/ml-pipeline.yaml`"
+    assert f"The spec moves {moves}: its rules go with its name." in report.text
     assert "**at least 0.6** | **at least 0.5** |" in report.text
 
 

@@ -16,7 +16,7 @@ from controller.machine.repositories.pull import Pull
 from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Source
 from controller.machine.runs.run import Run
-from controller.reports import ReportApplier
+from controller.reports.applier import ReportApplier
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
 from specs.digests import digest

@@ -66,7 +66,7 @@ def test_a_further_run_is_offered_only_where_it_may_end_otherwise(
 
 
 def test_a_file_of_the_exam_is_linked_at_both_commits_in_place_of_its_digests() -> None:
-    text = told(plan_of(EXAM, policy_folder="team"))
+    text = told(plan_of(EXAM, policy_spec="team/ml-pipeline.yaml"))
     web = "https://github.com/octo/flights/blob"
     assert f"[as it was]({web}/{'b' * 40}/team/evaluate.py)" in text
     assert f"[changed]({web}/{SHA}/evaluate.py)" in text
@@ -83,8 +83,8 @@ def test_links_to_the_base_and_to_what_changed_stand_once() -> None:
 
 def test_how_the_rules_were_found_is_said_only_where_they_are_not_in_their_place() -> None:
     assert "name" not in told(plan_of()).partition("Judged by")[2].partition("\n")[0]
-    moved = told(plan_of(policy_folder="team"))
-    assert "; there its spec is in `team`, found by the pipeline's name." in moved
+    moved = told(plan_of(policy_spec="team/ml-pipeline.yaml"))
+    assert "; there its spec is `team/ml-pipeline.yaml`, found by the pipeline's name." in moved
     history = told(plan_of(policy_base="c" * 40))
     assert "no valid spec of this name any more, so these are the last it had ([`cccc" in history
 

@@ -62,21 +62,30 @@ FASTAPI = """
 CHURN: Sample = {"customer_id": ["1", "2", "3"], "churned": ["1", "0", "1"]}
 
 
-def folder(files: Mapping[str, str], ignored: tuple[str, ...] = ()) -> Folder:
+def folder(
+    files: Mapping[str, str], ignored: tuple[str, ...] = (), around: Folder | None = None
+) -> Folder:
     texts = {name: dedent(text).lstrip("\n") for name, text in files.items()}
     ordered = tuple(sorted(texts, key=lambda name: (name.count("/"), name)))
-    return Folder(
-        "team", ordered, texts.get, None, lambda name: name.startswith(ignored or ("//",))
-    )
+
+    def is_ignored(name: str) -> bool:
+        return bool(ignored) and name.startswith(ignored)
+
+    place = "teams/a" if around else ""
+    return Folder("team", ordered, texts.get, None, around, place, is_ignored)
 
 
 def drafted(
-    files: Mapping[str, str], sample: Sample | None = None, ignored: tuple[str, ...] = ()
+    files: Mapping[str, str],
+    sample: Sample | None = None,
+    ignored: tuple[str, ...] = (),
+    around: Mapping[str, str] | None = None,
 ) -> tuple[Pipeline, str, Loaded]:
     """The pipeline, its text, and what `validate` says of it."""
-    there = folder(files, ignored)
+    there = folder(files, ignored, folder(around) if around else None)
     text = spec_text(draft(there, None, lambda _: sample or {}))
-    loaded = check(text, "ml-pipeline.yaml", {*files, "ml-pipeline.yaml"})
+    seen = {*files, *(f"//{name}" for name in around or ()), "ml-pipeline.yaml"}
+    loaded = check(text, "ml-pipeline.yaml", seen, folder=there.place)
     assert loaded.sketch is not None, text
     wrong = [one for one in loaded.problems if one.severity == "error" and one.code != "todo"]
     assert not wrong, render_text(wrong, {loaded.file: text})

@@ -263,6 +263,9 @@ def test_of_two_words_a_person_says_which_is_the_positive_one() -> None:
         ({"Dockerfile": "FROM x\n"}, {"build": "."}),
         ({"Dockerfile": "FROM x\n", "requirements.txt": "a==1\n"},
          {"requirements": "requirements.txt"}),
+        ({"pyproject.toml": "[project]\n", "uv.lock": "", "requirements.txt": "a\n"},
+         {"project": "."}),
+        ({"environment.yml": ""}, {"project": "."}),
         ({}, {}),
     ],
 )  # fmt: skip
@@ -273,9 +276,11 @@ def test_the_environment_is_what_the_folder_has(
     assert plain(spec.environment) == environment
 
 
-def test_requirements_that_are_not_pinned_are_left_to_do() -> None:
-    _, _, loaded = drafted({"train.py": "", "requirements.txt": "pandas\n"})
-    assert any("pin it, `pandas`" in one.message for one in loaded.problems)
+def test_a_project_without_a_lock_is_left_to_do() -> None:
+    project = '[project]\nname = "a"\ndependencies = ["pandas"]\n'
+    spec, _, loaded = drafted({"train.py": "", "pyproject.toml": project})
+    assert spec.environment.project is None
+    assert any("lock the project" in one.message for one in loaded.problems)
 
 
 @pytest.mark.parametrize(
@@ -319,3 +324,44 @@ def test_code_that_cannot_be_read_says_nothing(broken: str) -> None:
 )
 def test_a_file_of_another_form_says_nothing(name: str, text: str) -> None:
     drafted({name: text, "train.py": "", "data/a.csv": ""})
+
+
+def test_what_a_folder_shares_with_others_of_its_repository_is_read_from_the_root() -> None:
+    around = {
+        "src/telco/__init__.py": "from telco.core import x",
+        "src/telco/core.py": "import dates",
+        "packages/dates/src/dates/__init__.py": "",
+        "src/unused/__init__.py": "",
+        "requirements.txt": "pandas==2.2.3\n",
+        "data/rows.csv": "",
+    }
+    spec, _, _ = drafted({"train.py": "from telco import core\n"}, around=around)
+    train = spec.steps["train"]
+    assert train.reads == ("train.py", "//src/telco/**", "//packages/dates/src/dates/**")
+    assert train.env == {"PYTHONPATH": "{root}/src:{root}/packages/dates/src"}
+    assert spec.environment.requirements == "//requirements.txt"
+    assert spec.datasets["data"].uri == "//data/*.csv"
+
+
+def test_numbers_that_a_script_writes_itself_are_what_the_gate_asks_for() -> None:
+    files = {
+        "train.py": "",
+        "evaluate.py": """
+            import argparse, json
+            parser = argparse.ArgumentParser()
+            parser.add_argument("--model", required=True)
+            parser.add_argument("--data", required=True)
+            parser.add_argument("--metrics", required=True)
+            args = parser.parse_args()
+            json.dump({"ndcg": 0.9, "val_loss": 0.1}, open(args.metrics, "w"))
+        """,
+        "data/rows.csv": "",
+    }
+    spec, _, loaded = drafted(files)
+    assert spec.gates.model is not None
+    assert str(spec.gates.model.metrics) == "steps.evaluate.metrics"
+    assert [plain(check) for check in spec.gates.model.checks] == [
+        {"metric": "metrics.ndcg", "not_worse_than_baseline_by": 0.01, "better": "higher"},
+        {"metric": "metrics.val_loss", "not_worse_than_baseline_by": 0.01, "better": "lower"},
+    ]
+    assert any("margin" in one.message for one in loaded.problems)

@@ -1,0 +1,91 @@
+"""What became of a dataset's objects between two of its versions, with the rows of what came."""
+
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from controller.buckets.listing import remote_place_of
+from controller.buckets.stores import Stores, is_remote
+from controller.machine.pipelines.objects import Moved, Object, moved
+from specs.digests import ManifestEntry
+from specs.failures import Failure
+
+TAIL = 65_536
+"""Bytes that are read from the end of an object at first: most footers are in them."""
+LONGEST_FOOTER = 16_000_000
+"""Bytes of the footer of a Parquet file that are looked at."""
+_MAGIC = b"PAR1"
+_END = struct.Struct("<I4s")
+
+Read = Callable[[int, int], bytes]
+"""Bytes of an object from one offset to another."""
+
+
+def differ(
+    uri: str,
+    was: Iterable[ManifestEntry],
+    now: Iterable[ManifestEntry],
+    folder: Path | None,
+    stores: Stores,
+) -> Moved:
+    """How the objects of the dataset at `uri` differ. `folder` is where they are on this machine.
+    What cannot be read any more, or is neither there nor in an object store, has no rows. Blocking.
+    """
+    found = moved(was, now)
+    named = (_counted(one, uri, folder, stores) for one in found.named)
+    return found.model_copy(update={"named": tuple(named)})
+
+
+def _counted(one: Object, uri: str, folder: Path | None, stores: Stores) -> Object:
+    readable = folder is not None or is_remote(uri)
+    if one.happened == "gone" or not one.key.endswith(".parquet") or not readable:
+        return one
+    try:
+        read = _local(folder / one.key) if folder else _remote(uri, one.key, stores)
+        return one.model_copy(update={"rows": rows(read, one.size)})
+    except (OSError, Failure):
+        return one
+
+
+def _local(path: Path) -> Read:
+    def read(start: int, end: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    return read
+
+
+def _remote(uri: str, key: str, stores: Stores) -> Read:
+    import obstore
+
+    place = remote_place_of(uri)
+
+    def read(start: int, end: int) -> bytes:
+        with stores.failing(uri, place.key(key)):
+            store = stores.store(place.uri)
+            return obstore.get_range(store, place.key(key), start=start, end=end).to_bytes()
+
+    return read
+
+
+def rows(read: Read, size: int) -> int | None:
+    """How many rows a Parquet file of that size says it has; None where it says nothing that can
+    be understood."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tail = read(max(0, size - TAIL), size)
+    if len(tail) < _END.size or len(tail) != min(size, TAIL):
+        return None  # replaced since it was listed
+    length, magic = _END.unpack(tail[-_END.size :])
+    needed = length + _END.size
+    if magic != _MAGIC or needed > min(size, LONGEST_FOOTER):
+        return None
+    if needed > len(tail):
+        tail = read(size - needed, size)
+    try:
+        found = pq.read_metadata(pa.BufferReader(_MAGIC + tail[-needed:]))
+    except (pa.ArrowException, OSError):
+        return None
+    return int(found.num_rows)

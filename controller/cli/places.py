@@ -1,0 +1,25 @@
+"""What a person means by PIPELINE/ENVIRONMENT."""
+
+import click
+
+from controller.cli.failures import Failed
+from controller.cli.reach import known, no_such
+from controller.machine.core import Key
+from controller.machine.environments.environment import Environment
+from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.repositories.repository import ENVIRONMENTS
+from controller.store.protocol import Reading
+
+place_argument = click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
+
+
+async def environment(store: Reading, place: str) -> Environment:
+    """The environment that is meant, production where none is named. Raises `Failed`."""
+    pipeline, _, name = place.partition("/")
+    await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+    if name and name not in ENVIRONMENTS:
+        raise no_such("environment", name, ENVIRONMENTS)
+    full = f"{pipeline}/{name or 'production'}"
+    if await store.get(Key("environment", full)) is None:
+        raise Failed(f"nothing was released to {full} yet; `headgate status` shows what runs.")
+    return await known(store, "environment", full, Environment, "environment")

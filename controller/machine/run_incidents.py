@@ -1,0 +1,56 @@
+"""PURE. What is told of runs of the default branch; what is told of releases is in `incidents`."""
+
+from collections.abc import Sequence
+
+from controller.machine.actions import Incident
+from controller.machine.incidents import evidence
+from controller.machine.runs.run import Run, why_ended
+from validators.report import Report
+
+
+def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
+    """A gate stopped a run of the default branch."""
+    why = why_ended(run)
+    return Incident(
+        pipeline=run.pipeline,
+        title=f"{run.pipeline}: {run.id} was stopped by {why}",
+        what=f"{_because(run)} The candidate was not released.",
+        now="what served before; production is unchanged",
+        evidence=evidence(reports),
+        commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
+    )
+
+
+def run_failed(run: Run) -> Incident:
+    """A step of a run of the default branch failed for good."""
+    return Incident(
+        pipeline=run.pipeline,
+        title=f"{run.pipeline}: {run.id} failed",
+        what=f"{_because(run)} {why_ended(run)}",
+        now="what served before; production is unchanged",
+        commands=(f"headgate logs {run.id}", f"headgate retry {run.id}"),
+    )
+
+
+def passed_again(run: Run) -> Incident:
+    """A later run passed."""
+    return Incident(
+        pipeline=run.pipeline,
+        title=f"{run.pipeline}: {run.id} passed",
+        what=f"{_because(run)} All gates passed.",
+        commands=(f"headgate show {run.id}",),
+    )
+
+
+def spec_gone(pipeline: str, why: str) -> Incident:
+    """A pipeline that failed will not run again."""
+    return Incident(
+        pipeline=pipeline,
+        title=f"{pipeline} is gone",
+        what=f"It does not run any more: {why}.",
+        now="what served before; its environments keep what they run",
+    )
+
+
+def _because(run: Run) -> str:
+    return f"Why it ran: {run.trigger.why}."
