@@ -29,6 +29,7 @@ def step_node(
     named = (*placeholders(step.run), *placeholders_of(step.env))
     used = {p.name for p in named if p.kind == "params"}
     params = {k: as_argument(v) for k, v in spec.params_of(name).items() if k in used}
+    resources = spec.resources_of(name)
     image, build_ = image_of(spec, source, name)
     contained = image is not None or build_ is not None
     network = step.network and contained
@@ -53,8 +54,8 @@ def step_node(
         image=image,
         build=build_,
         network=network,
-        cpu=spec.resources_of(name).cpu,
-        memory=spec.resources_of(name).memory,
+        cpu=resources.cpu,
+        memory=resources.memory,
         timeout=step.timeout.total_seconds(),
     )
     return Node(
