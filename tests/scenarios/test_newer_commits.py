@@ -42,6 +42,22 @@ async def test_a_commit_that_changes_what_runs_ends_it_and_one_of_the_docs_does_
     assert (second.commit, second.outcome) == (quick, "passed")
 
 
+async def test_commits_that_were_pushed_together_each_say_which_of_them_runs(world: World) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.ended(1)
+        beside = []
+        for subject in ("Say what it is", "Say it better"):
+            (world.work / "README.md").write_text(subject)
+            run_git(world.work, "add", "-A")
+            run_git(world.work, "commit", "-q", "-m", subject)
+            beside.append(run_git(world.work, "rev-parse", "HEAD"))
+        last = world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+        for commit in beside:
+            await says(world, commit, f"not run: {last[:12]} came with it, or right after it")
+        assert (await world.ended(2)).commit == last
+
+
 async def test_with_a_queue_each_commit_runs_in_its_turn_and_none_is_dropped(
     world: World,
 ) -> None:
