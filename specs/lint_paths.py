@@ -26,6 +26,8 @@ _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\0]*")
 _BETWEEN: Final = re.compile(r"[\s:;,=|&<>()\[\]'\"`]+")
 _OPTION: Final = re.compile(r"^(?:--?[A-Za-z]+|@)(?=[./\0])")
 """What may stand right before a path: `-I../include`, `@../rules.json`."""
+_HERE: Final = re.compile(r"^\$(?:PWD|\{PWD\})/+")
+"""How a shell names the folder that it is in, which is the spec's."""
 
 
 def lint_paths(
@@ -88,7 +90,9 @@ def _paths(word: Word, top: str) -> Iterator[_Found]:
     text = "".join(
         part if isinstance(part, str) else _TOP if part.kind == "root" else _GIVEN for part in word
     )
-    pieces = [_OPTION.sub("", piece) for piece in _BETWEEN.split(_ADDRESS.sub(" ", text))]
+    pieces = [
+        _HERE.sub("", _OPTION.sub("", piece)) for piece in _BETWEEN.split(_ADDRESS.sub(" ", text))
+    ]
     sure = len(text.split()) == 1
     for piece in dict.fromkeys(pieces):
         known, given, _ = piece.partition(_GIVEN)

@@ -52,6 +52,8 @@ LEADS_OUT = [
     "--config=../common/x.py",
     "-I../common",
     "@../common/x.py",
+    "$PWD/../common",
+    "${{PWD}}/../../tools/train.py",
     "..",
     "../common",
     "../../tools/train.py",
