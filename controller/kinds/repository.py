@@ -206,7 +206,8 @@ class RepositoryKind:
             return None
         mirror = self._repositories.mirror(before.name)
         info = await mirror.commit_info(sha)
-        old = before.heads.get(branch)
+        known = branch in before.heads or branch in (before.unwatched or {})
+        old = before.heads.get(branch if known else default)
         return Commit(
             sha=sha,
             subject=info.subject[:200],

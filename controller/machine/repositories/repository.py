@@ -53,7 +53,8 @@ class Commit(Value):
     """Of the default branch: files that are no specs for the letter of their names, with the names
     that specs have."""
     beside: tuple[str, ...] = ()
-    """Of a branch: commits that came to it since the head that was seen before, and are none."""
+    """Of a branch: commits that came to it since the head that was seen before, and are none; of a
+    new one, since the default branch."""
     untouched: tuple[str, ...] = ()
     """Of a pull request: pipelines of its base for which it changes nothing."""
     removed: tuple[str, ...] = ()
