@@ -56,7 +56,7 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install -q --require-hashes -r $(VENV)/uv.txt
 
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
