@@ -15,6 +15,7 @@ from controller.machine.environments.rollout import Rollout
 from controller.machine.incidents import ended
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.attempt import State
+from controller.machine.words import fit
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -114,11 +115,11 @@ def heed_end(env: Environment, observed: Observed, out: Out, now: float) -> Envi
         return env
     status = seen.status
     if status.state in BLAMELESS and job.tries < MOST_TRIES:
-        why = f"{job.why}; the last attempt ended for no fault of its own: {status.message}"
+        why = f"{job.why}; the last attempt ended for no fault of its own: {fit(status.message)}"
         return start(env, job.version, why, out, now, job.rollout, job.tries + 1)
     failed = None
     if status.state is not State.SUCCEEDED:
-        failed = status.message or f"it {status.state.value.replace('_', ' ')}"
+        failed = fit(status.message) or f"it {status.state.value.replace('_', ' ')}"
     elif seen.uncollected is not None:
         failed = seen.uncollected
     job = job.model_copy(update={"ended": now, "failed": failed, "outputs": seen.outputs or {}})
