@@ -74,11 +74,14 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
             why = fit(upstream.failed or upstream.skipped or "")[:500]
             whose = "baseline" if name.startswith("baseline") else "candidate"
             reason = f"the {whose} could not be evaluated on this data: {why}"
-            request = {**node.attempt.request, f"no_{name}": reason}
+            said: dict[str, object] = {f"no_{name}": reason}
+            if whose == "baseline":  # there is one, so what compares with it is undecided
+                said[f"{name}_lost"] = True
+            request = {**node.attempt.request, **said}
             node = node.model_copy(
                 update={
                     "inputs": {k: v for k, v in node.inputs.items() if k != name},
-                    "definition": {**node.definition, f"no_{name}": reason},
+                    "definition": {**node.definition, **said},
                     "attempt": node.attempt.model_copy(update={"request": request}),
                 }
             )

@@ -147,6 +147,7 @@ def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given
     one.finish()
     gate = next(a for a in one.started.values() if a.node == "gate.model")
     assert given not in gate.inputs
+    assert gate.request[f"{given}_lost"]  # a baseline that fails is not a first model
     assert gate.request[f"no_{given}"] == (
         "the baseline could not be evaluated on this data: it ended with exit code 1: "
         "KeyError: 'carrier_rank' (train.py, line 20)"
