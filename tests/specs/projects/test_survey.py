@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from specs.model import Environment
 from specs.projects.poetry import as_requirements
+from specs.projects.survey import Asked, survey
 from tests.specs.projects.shapes import (
     FILES,
     LOCK,
@@ -372,6 +374,13 @@ def test_a_line_of_requirements_that_is_not_pinned_is_told_with_its_number(
     assert (number, error) == (3, is_error)
     assert words in message
     assert "hush" not in message
+
+
+def test_requirements_that_are_no_text_are_told_before_they_are_built() -> None:
+    environment = Environment(requirements="r.txt")
+    found = survey(Asked(environment, "", ["r.txt"], {"r.txt": None}, "3.11.7"))
+    assert [(one.key, one.is_error) for one in found.troubles] == [("requirements", True)]
+    assert "r.txt is no UTF-8 text" in found.troubles[0].message
 
 
 def test_of_many_lines_the_rest_is_counted() -> None:
