@@ -13,7 +13,9 @@ MOST_LINES: Final = 10
 """That are told one by one."""
 _OPTION: Final = re.compile(r"(-[a-z]|--[a-z-]+)[ =]*(.*)")
 _INCLUDES: Final = ("-r", "--requirement", "-c", "--constraint")
-_INDEXES: Final = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
+_LINKS: Final = ("-f", "--find-links")
+_INDEXES: Final = ("-i", "--index-url", "--extra-index-url", *_LINKS)
+_ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class Line(NamedTuple):
@@ -75,6 +77,9 @@ def _option(number: int, line: str) -> Line | None:
     if name in _INCLUDES and "://" not in value and not value.startswith("/"):
         message = f"`{line}` names another file, and the environment is built from this one alone: "
         return Line(number, message + "put its lines here", is_error=True, code="outside")
+    if name in _LINKS and "://" not in value and not value.startswith("/"):
+        message = f"`{line}` names another place, and the environment is built from this file alone"
+        return Line(number, message, is_error=True, code="outside")
     if name in _INDEXES and has_credentials(value):
         return Line(
             number,
@@ -88,11 +93,16 @@ def _option(number: int, line: str) -> Line | None:
 
 def _loose(number: int, line: str, file: str) -> Line | None:
     plain, hashed, _ = line.partition("--hash")
+    asked = plain.partition(" --")[0].strip()
+    try:
+        one = Requirement(asked)
+    except InvalidRequirement:
+        one = None
+    if (place := _place(asked, one)) is not None:
+        return _at_place(number, place)
     if hashed:
         return None
-    try:
-        one = Requirement(plain.partition(" --")[0].strip())
-    except InvalidRequirement:
+    if one is None:
         if "://" in plain:
             return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
         return None
@@ -109,4 +119,28 @@ def _loose(number: int, line: str, file: str) -> Line | None:
         number,
         f"{one.name} is not pinned: a later build of the same file may differ; name it in "
         f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
+    )
+
+
+def _place(asked: str, one: Requirement | None) -> str | None:
+    """The folder or archive that a line names by its path; None if it names none. From a relative
+    one uv and pip begin where they are started, which is no place of the commit."""
+    if one is not None and one.url is not None:
+        return one.url.removeprefix("file:") if "://" not in one.url else None
+    path = asked.partition(";")[0].strip()
+    if path.endswith(_ARCHIVES) and "://" not in path:
+        return path
+    return path if one is None and "://" not in path and ("/" in path or path == ".") else None
+
+
+def _at_place(number: int, place: str) -> Line:
+    if place.startswith("/"):
+        message = f"`{place}` is a place of the controller's machine: what is there may change"
+        return Line(number, message)
+    return Line(
+        number,
+        f"`{place}` is a place that a build does not have, as the environment is built from this "
+        "file alone: `environment: {project: .}` installs the packages of a repository",
+        is_error=True,
+        code="outside",
     )

@@ -78,7 +78,11 @@ def _survey(asked: Asked) -> Survey:
     if environment.project is None:
         path = environment.requirements
         file = _within(asked.folder, path) if path else None
-        text = _text(asked, file) if file in asked.files and file else None
+        there = file is not None and file in asked.files
+        text = _text(asked, file) if file and there else None
+        if there and text is None:
+            message = f"{path} is no UTF-8 text, or of more than {MOST_BYTES >> 20} MiB"
+            troubles.append(Trouble("requirements", "encoding", message))
         return Survey(troubles=tuple(troubles), lines=tuple(faults(text or "", path or "")))
     place = _within(asked.folder, environment.project)
     lock, kind = _lock(asked, place)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from specs.model import Environment
 from specs.projects.poetry import as_requirements
+from specs.projects.survey import Asked, survey
 from tests.specs.projects.shapes import (
     FILES,
     LOCK,
@@ -339,6 +341,18 @@ LINES = [
     (f"x @ git+https://h.org/x@{'a' * 40}", None, False),
     ("-e git+https://h.org/x#egg=x", "not pinned", False),
     ("-e .", "environment: {project: .}", True),
+    ("./pkg", "`./pkg` is a place", True),
+    ("pkg[all] ; python_version > '3.8'", "pkg is not pinned", False),
+    ("../lib/pkg-1-py3-none-any.whl", "environment: {project: .}", True),
+    ("libs/pkg", "`libs/pkg` is a place", True),
+    ("${HOME}/pkg", "is a place", True),
+    ("pkg-1.tar.gz --hash=sha256:aa", "is a place", True),
+    ("/srv/pkg", "`/srv/pkg` is a place of the controller's machine", False),
+    ("x @ ../x", "`../x` is a place", True),
+    ("x @ file:../x", "is a place", True),
+    ("x @ file:///srv/x", "without a hash", False),
+    ("--find-links wheels", "names another place", True),
+    ("-f https://h.org/wheels", None, False),
     ("-r base.txt", "put its lines here", True),
     ("--index-url https://i.org/simple", None, False),
     ("--extra-index-url https://ada:hush@i.org/simple", "https://i.org/simple holds", True),
@@ -360,6 +374,13 @@ def test_a_line_of_requirements_that_is_not_pinned_is_told_with_its_number(
     assert (number, error) == (3, is_error)
     assert words in message
     assert "hush" not in message
+
+
+def test_requirements_that_are_no_text_are_told_before_they_are_built() -> None:
+    environment = Environment(requirements="r.txt")
+    found = survey(Asked(environment, "", ["r.txt"], {"r.txt": None}, "3.11.7"))
+    assert [(one.key, one.is_error) for one in found.troubles] == [("requirements", True)]
+    assert "r.txt is no UTF-8 text" in found.troubles[0].message
 
 
 def test_of_many_lines_the_rest_is_counted() -> None:
