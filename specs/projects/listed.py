@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from specs.projects.paths import bare, has_credentials
 from specs.tree import conflict, conflict_message
 
@@ -87,6 +85,8 @@ def _option(number: int, line: str) -> Line | None:
 
 
 def _loose(number: int, line: str, file: str) -> Line | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
     plain, hashed, _ = line.partition("--hash")
     if hashed:
         return None

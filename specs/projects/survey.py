@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from specs.explain import nearest
 from specs.model import Environment
 from specs.projects.conda import read_conda
@@ -197,6 +195,8 @@ def _python(
     asked: Asked, manifest: Mapping[str, Any], lock: Mapping[str, Any], found: Found
 ) -> None:
     """Whether the project can be used with the Python that it is built with."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     own = manifest.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
     said = manifest.get("project", {}).get("requires-python") or lock.get("requires-python")
     wanted = str(said or ("" if "^" in str(own) else own) or "")
