@@ -106,7 +106,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
     async with open_state(here.home) as store:
         cache = Cache(store, open_artifacts(here.settings, here.home))
         made = await plan_it(cache=cache, home=here.home)
-        ahead = await forecast(spec, store, here.home)
+        ahead = None if made.nothing_to_do else await forecast(spec, store, here.home)
         notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
         return made.model_copy(update={"notes": notes})
 

@@ -11,6 +11,7 @@ MOST_LINES: Final = 10
 """That are told one by one."""
 _OPTION: Final = re.compile(r"(-[a-z]|--[a-z-]+)[ =]*(.*)")
 _INCLUDES: Final = ("-r", "--requirement", "-c", "--constraint")
+_ARCHIVES: Final = (".whl", ".tar.gz", ".zip")
 _INDEXES: Final = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
 
 
@@ -30,7 +31,7 @@ def faults(text: str, file: str) -> Iterator[Line]:
         yield Line(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
         return
     told = 0
-    for number, line in _lines(text):
+    for number, line in _lines(text.removeprefix("\ufeff")):
         fault = _option(number, line) if line.startswith("-") else _loose(number, line, file)
         if fault is None:
             continue
@@ -90,12 +91,14 @@ def _loose(number: int, line: str, file: str) -> Line | None:
     plain, hashed, _ = line.partition("--hash")
     if hashed:
         return None
+    if plain.strip().endswith(_ARCHIVES) and not {"@", "$"} & set(plain) and "://" not in plain:
+        return _path(number, plain.strip())
     try:
         one = Requirement(plain.partition(" --")[0].strip())
-    except InvalidRequirement:
-        if "://" in plain:
-            return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
-        return None
+    except InvalidRequirement as error:
+        return _no_requirement(number, plain.strip(), str(error))
+    if one.url is not None and "://" not in one.url:
+        return _path(number, one.url)
     if one.url is not None:
         if "#sha256=" in one.url or re.search(r"@[0-9a-f]{40}($|#)", one.url):
             return None
@@ -109,4 +112,34 @@ def _loose(number: int, line: str, file: str) -> Line | None:
         number,
         f"{one.name} is not pinned: a later build of the same file may differ; name it in "
         f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
+    )
+
+
+def _no_requirement(number: int, plain: str, why: str) -> Line | None:
+    """Of a line that is no name with a version: an address or a path, or a slip."""
+    if "://" in plain:
+        return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
+    if "${" in plain:  # a variable of the controller's
+        return None
+    if re.match(r"[^\s<>=!;\[]*/", plain):
+        return _path(number, plain)
+    return Line(
+        number,
+        f"`{plain}` is no requirement ({why.partition(chr(10))[0]}), so nothing can be built of "
+        "this file: write `name==version`",
+        is_error=True,
+        code="no-requirement",
+    )
+
+
+def _path(number: int, path: str) -> Line:
+    """Of a path of this machine or, absolute, of the controller's."""
+    if path.startswith("/"):
+        return Line(number, f"`{path}` has no hash: what is there may change")
+    return Line(
+        number,
+        f"`{path}` is a path, and the environment is built from this file alone: "
+        "`environment: {project: .}` installs the packages of a repository",
+        is_error=True,
+        code="outside",
     )

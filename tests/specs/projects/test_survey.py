@@ -339,6 +339,19 @@ LINES = [
     (f"x @ git+https://h.org/x@{'a' * 40}", None, False),
     ("-e git+https://h.org/x#egg=x", "not pinned", False),
     ("-e .", "environment: {project: .}", True),
+    ("./libs/shared", "environment: {project: .}", True),
+    ("../shared", "environment: {project: .}", True),
+    ("libs/shared", "environment: {project: .}", True),
+    ("dist/x-1.0-py3-none-any.whl", "environment: {project: .}", True),
+    ("x-1.0-py3-none-any.whl", "environment: {project: .}", True),
+    ("x @ ./libs/x", "environment: {project: .}", True),
+    ("/opt/wheels/x-1.0-py3-none-any.whl", "has no hash", False),
+    ("${WHEELS}/x-1.0-py3-none-any.whl", None, False),
+    ("pandas=2.2", "`pandas=2.2` is no requirement", True),
+    ("pandas >= 2.*", "is no requirement", True),
+    ("pandas==2.2 ; python_version < '3.12", "is no requirement", True),
+    ("pandas 2.2", "is no requirement", True),
+    ("pandas==2.2;", "is no requirement", True),
     ("-r base.txt", "put its lines here", True),
     ("--index-url https://i.org/simple", None, False),
     ("--extra-index-url https://ada:hush@i.org/simple", "https://i.org/simple holds", True),
@@ -360,6 +373,19 @@ def test_a_line_of_requirements_that_is_not_pinned_is_told_with_its_number(
     assert (number, error) == (3, is_error)
     assert words in message
     assert "hush" not in message
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    files = {"requirements.txt": "\ufeffpandas==2.2.3\n"}
+    assert look(files, requirements="requirements.txt").lines == ()
+
+
+def test_a_file_that_is_no_text_is_told_before_anything_is_built() -> None:
+    """As `pip freeze > requirements.txt` of a PowerShell writes it."""
+    files = {"requirements.txt": None}
+    ((number, message, error, _),) = look(files, requirements="requirements.txt").lines
+    assert (number, error) == (1, True)
+    assert "save it as UTF-8" in message
 
 
 def test_of_many_lines_the_rest_is_counted() -> None:
