@@ -6,6 +6,7 @@ import os
 import signal
 
 import click
+import structlog
 
 from controller import app
 from controller.cli.reach import Reach, reach
@@ -14,6 +15,8 @@ from controller.secrets import Secrets
 from controller.settings_file import exposed, load_secrets
 from controller.shelf import UMASK
 from deployers.confinement import MEND, confinement
+
+log = structlog.get_logger("headgate")
 
 
 @click.command(short_help="Run the controller.")
@@ -30,8 +33,8 @@ def up(ctx: click.Context) -> None:
     os.umask(UMASK)
     here = reach(ctx)
     secrets = load_secrets(here.settings, here.base, os.environ)
-    log = here.settings.log
-    set_up(log.format, secrets.values, log.level.upper())
+    logs = here.settings.log
+    set_up(logs.format, secrets.values, logs.level.upper())
     for library in ("alembic", "httpx", "github3"):  # migrations, probes, and calls of GitHub
         logging.getLogger(library).setLevel(logging.WARNING)
     if here.settings.secrets and exposed(here.base / here.settings.secrets):
@@ -59,3 +62,4 @@ async def _serve(here: Reach, secrets: Secrets) -> None:
     except asyncio.CancelledError:
         if not asked_to_end:
             raise
+        log.info("the controller has ended; model servers go on, `headgate down` stops them")
