@@ -16,6 +16,9 @@ from controller.settings_file import exposed, load_secrets
 from controller.shelf import UMASK
 from deployers.confinement import MEND, confinement
 
+_CHATTY = ("alembic", "apscheduler", "github3", "httpx")
+"""Libraries that note each migration, minute, call and probe."""
+
 log = structlog.get_logger("headgate")
 
 
@@ -35,7 +38,7 @@ def up(ctx: click.Context) -> None:
     secrets = load_secrets(here.settings, here.base, os.environ)
     logs = here.settings.log
     set_up(logs.format, secrets.values, logs.level.upper())
-    for library in ("alembic", "httpx", "github3"):  # migrations, probes, and calls of GitHub
+    for library in _CHATTY:
         logging.getLogger(library).setLevel(logging.WARNING)
     if here.settings.secrets and exposed(here.base / here.settings.secrets):
         click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)

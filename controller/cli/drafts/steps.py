@@ -187,7 +187,7 @@ def _command(given: _Given) -> str:
         words = ["papermill", word(script.path), "{outputs.notebook}"]
         words += [f"-p {option.dest} {value}" for option, value in given.words]
         return " ".join(words)
-    words = ["python", word(script.path)]
+    words = ["python", word(script.path), *([script.subcommand] if script.subcommand else [])]
     words += [f"{option.flag} {value}".strip() for option, value in given.words]
     return " ".join(words)
 
