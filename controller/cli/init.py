@@ -120,7 +120,8 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
     steps = [f"Look through {' and '.join(map(str, missing))}."]
     todos = missing.get(spec, "").count("TODO")
     if todos:
-        steps.append(f"Do what it leaves to you: `headgate validate` tells the {todos} TODOs.")
+        tells = "its TODO" if todos == 1 else f"its {todos} TODOs"
+        steps.append(f"Do what it leaves to you: `headgate validate` tells {tells}.")
     if found.missing and spec in missing:
         steps.append(f"Write {', '.join(found.missing)}; the spec shows how they are called.")
     _next_steps(steps, with_settings=url is not None)

@@ -48,6 +48,7 @@ def read_script(path: str, text: str) -> Script:
         columns=tuple(dict.fromkeys(_columns(tree))),
         numbers=tuple(dict.fromkeys(_numbers(tree))),
         labels=tuple(dict.fromkeys(_labels(tree))),
+        is_module=any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree)),
         environ=tuple(dict.fromkeys(_environ(tree))),
     )
     for node in ast.walk(tree):

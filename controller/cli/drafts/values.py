@@ -85,6 +85,8 @@ class Script:
     """Keys of what it writes as JSON."""
     labels: tuple[str, ...] = ()
     """What it calls its label, the likeliest first."""
+    is_module: bool = False
+    """It imports what is beside it in its package, so it has to be run by `python -m`."""
     environ: tuple[str, ...] = ()
     """Environment variables that it asks for."""
     app: str | None = None

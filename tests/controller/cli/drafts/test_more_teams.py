@@ -181,3 +181,25 @@ def test_a_part_that_would_not_be_valid_is_left_out_and_said() -> None:
     assert spec.gates.model is None
     assert "# TODO: steps.a was left out, since these steps wait for each other" in text
     assert any("steps.a was left out" in one.message for one in loaded.problems)
+
+
+@pytest.mark.parametrize(
+    ("files", "run", "env"),
+    [
+        (["src/churn/__init__.py", "src/churn/train.py"], "churn.train", {"PYTHONPATH": "src"}),
+        (["src/churn/train.py"], "churn.train", {"PYTHONPATH": "src"}),
+        (["churn/__init__.py", "churn/train.py"], "churn.train", {}),
+        (["apps/a/__init__.py", "apps/a/train.py"], "a.train", {"PYTHONPATH": "apps"}),
+    ],
+)
+def test_a_script_that_imports_its_neighbours_is_run_as_a_module(
+    files: list[str], run: str, env: dict[str, str]
+) -> None:
+    script = "from .features import x\n" + TRAIN + "parser.add_argument('--data', required=True)\n"
+    texts = {file: script if file.endswith("train.py") else "" for file in files}
+    beside = files[-1].replace("train", "features")
+    spec, _, _ = drafted({**texts, beside: "", "data/rows.csv": ""})
+    step = spec.steps["train"]
+    assert step.run.startswith(f"python -m {run} --data {{inputs.data}}")
+    assert step.env == env
+    assert beside in (step.reads or ())
