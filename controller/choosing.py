@@ -7,6 +7,10 @@ from typing import NamedTuple
 from specs.failures import NeedsHuman
 from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
 
+_DEEPEST = 3
+"""Folders that a spec is looked for below one."""
+_MOST = 5
+
 
 class Meant(NamedTuple):
     """What somebody named: a folder, or a spec of it."""
@@ -48,17 +52,28 @@ def choose(asked: Meant, names: Sequence[str], where: str = "") -> str:
     if asked.file is None and len(names) == 1:
         return names[0]
     if not names:
-        raise NeedsHuman(f"there is no {SPEC_FILE} in {folder}{where}; {_written(folder)}")
+        raise NeedsHuman(f"there is no {SPEC_FILE} in {folder}{where}; {_written(asked)}")
     lines = "".join(f"\n  {asked.command} {folder / name}" for name in names)
     if asked.file is not None:
         raise NeedsHuman(f"there is no {asked.file} in {folder}{where}; there is:{lines}")
     raise NeedsHuman(f"{folder} has {len(names)} specs{where}; name one of them:{lines}")
 
 
-def _written(folder: Path) -> str:
-    """What makes a spec there: its right name, or a first draft."""
-    for path in sorted(folder.iterdir()):
+def _written(asked: Meant) -> str:
+    """What helps where no spec is: its right name, the folders below that have one, or a draft."""
+    for path in sorted(asked.folder.iterdir()):
         right = misnamed(path.name)
         if right is not None:
             return f"{path.name} is not read, as specs are called: rename it to {right}"
-    return "`headgate init` writes one"
+    lines = "".join(f"\n  {asked.command} {path}" for path in _further_down(asked.folder))
+    return f"name one that is further down:{lines}" if lines else "`headgate init` writes one"
+
+
+def _further_down(folder: Path) -> list[Path]:
+    """What to name to mean a spec of the folders below: of a monorepo's, the first."""
+    found: list[Path] = []
+    for depth in range(1, _DEEPEST + 1):
+        for path in sorted(folder.glob("/".join(["[!.]*"] * depth + ["ml-pipeline*.yaml"]))):
+            if is_spec_file(path.name) and "node_modules" not in path.parts:
+                found += [path.parent if path.name == SPEC_FILE else path]
+    return found[:_MOST]
