@@ -18,7 +18,7 @@ from tests.specs.projects.shapes import (
 
 POETRY_FILES = {"pyproject.toml": POETRY_MANIFEST, "poetry.lock": POETRY}
 VERSION = 'version = "2.2.3"\nsource ='
-PANDAS = f'{VERSION} {{ registry = "https://pypi.org/simple" }}'
+PANDAS = f'{VERSION} {{ registry = "https://index.example.org/simple" }}'
 
 
 def test_a_project_is_its_lock_and_the_sources_of_the_packages_that_it_installs() -> None:
@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         "../shared, which is not in this repository",
     ),
     "an index with a password": (
-        edited(FILES, "uv.lock", ("https://pypi.org/simple", "https://ada:hush@index.org/simple")),
+        edited(FILES, "uv.lock", ("https://index.example.org/simple", "https://ada:hush@index.org/simple")),
         {"project": ".", "extras": ["gpu"]},
         "credentials",
         "https://index.org/simple holds a password",
