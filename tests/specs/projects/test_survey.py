@@ -164,7 +164,11 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         "../shared, which is not in this repository",
     ),
     "an index with a password": (
-        edited(FILES, "uv.lock", ("https://index.example.org/simple", "https://ada:hush@index.org/simple")),
+        edited(
+            FILES,
+            "uv.lock",
+            ("https://index.example.org/simple", "https://ada:hush@index.org/simple"),
+        ),
         {"project": ".", "extras": ["gpu"]},
         "credentials",
         "https://index.org/simple holds a password",
