@@ -45,8 +45,8 @@ def parsed(address: str) -> "URL":
         url = make_url(address)
     except (ArgumentError, ValueError):
         raise NeedsHuman(
-            "its secret holds no address of a database, such as postgresql://user:password@host/name or "
-            "sqlite:////folder/file.db"
+            "its secret holds no address of a database, such as "
+            "postgresql://user:password@host/name or sqlite:////folder/file.db"
         ) from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
     if url.get_backend_name() != "sqlite":
