@@ -127,7 +127,7 @@ class PullRequestTrigger(Spec):
     secrets: Many[Variable] = Field(
         default=(),
         description="Secrets that steps get in runs of pull requests, too; never those of forks. "
-        "The base branch says so.",
+        "Both their base and the default branch have to name them.",
     )
 
 

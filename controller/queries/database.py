@@ -27,6 +27,8 @@ _ONLY_A_PERSON: Final = re.compile(
     r"|syntax error|unknown (database|column|table)|access denied",
     re.IGNORECASE,
 )
+_OF_A_VALUE: Final = "22"
+"""The class of PostgreSQL's errors that quote a value of a row."""
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -43,8 +45,8 @@ def parsed(address: str) -> "URL":
         url = make_url(address)
     except (ArgumentError, ValueError):
         raise NeedsHuman(
-            "it holds no address of a database, such as postgresql://user:password@host/name or "
-            "sqlite:////folder/file.db"
+            "its secret holds no address of a database, such as "
+            "postgresql://user:password@host/name or sqlite:////folder/file.db"
         ) from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
     if url.get_backend_name() != "sqlite":
@@ -147,7 +149,13 @@ def _explained(error: Exception, url: "URL", within: float | None) -> Failure:
     text = " ".join(str(cause).split()) or type(cause).__name__
     for hidden in (url.password, quote(url.password or "", safe="")):
         text = text.replace(hidden, "***") if hidden else text
-    late = getattr(cause, "sqlstate", None) == "57014" or text == "interrupted"
+    state = str(getattr(cause, "sqlstate", None) or "")
+    if state.startswith(_OF_A_VALUE):
+        return NeedsHuman(
+            f"the database refuses it: a value does not fit what the statement does with it "
+            f"({type(cause).__name__}); which one is left out here, as it is data"
+        )
+    late = state == "57014" or text == "interrupted"
     if late and within:
         return TryAgain(f"the database did not answer within {within:g} s")
     text = text[:500]

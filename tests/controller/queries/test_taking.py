@@ -161,6 +161,26 @@ def test_a_statement_that_cannot_be_taken_is_told_in_words(
 
 
 @pytest.mark.postgresql
+def test_no_value_of_a_row_is_told_where_it_does_not_fit(
+    taken: Taker, postgresql_server: Postgresql, warehouse: str
+) -> None:
+    postgresql_server.execute(warehouse, "CREATE TABLE t AS SELECT 'Ada Lovelace' AS who")
+    for statement in ("SELECT who::int FROM t", "SELECT to_date(who, 'YYYY') FROM t"):
+        with pytest.raises(NeedsHuman, match="a value does not fit") as told:
+            taken(statement)
+        assert "Ada" not in str(told.value)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT 7 AS x;", "WITH a AS (SELECT 7 AS x) SELECT x FROM a", "SELECT 7 AS x -- so it is"],
+)
+def test_a_statement_is_taken_as_it_is_written(statement: str, taken: Taker) -> None:
+    assert taken(statement).to_pydict() == {"x": [7]}
+
+
+@pytest.mark.postgresql
 def test_a_wrong_password_wants_a_person_and_a_server_that_is_away_is_waited_for(
     postgresql_server: Postgresql, warehouse: str, tmp_path: Path
 ) -> None:
@@ -257,7 +277,7 @@ def test_what_sqlite_cannot_give_is_told_in_words(
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("no address", "it holds no address of a database"),
+        ("no address", "its secret holds no address of a database"),
         ("sqlite:///shop.db", "has to be absolute"),
         ("oracle://u:hunter2@h/x", "the driver for oracle is not installed"),
         ("nothing://u:hunter2@h/x", "the driver for nothing is not installed"),
