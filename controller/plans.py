@@ -108,12 +108,7 @@ async def _earlier(store: Reading, name: str | None, runs: Sequence[Run]) -> Ear
     seconds: dict[str, float] = {}
     for one in runs:
         seconds |= took(one)
-    return Earlier(
-        run=name,
-        graph=parsed(Graph, graph.body),
-        datasets=parsed(Run, run.body).datasets,
-        seconds=seconds,
-    )
+    return Earlier.of(parsed(Run, run.body), parsed(Graph, graph.body), seconds)
 
 
 async def plan_of(

@@ -10,8 +10,10 @@ from controller.machine.core import Action, Message
 from controller.machine.environments.environment import Environment, Observed
 from controller.machine.environments.job import Job, Seen, attempt_of, owner_of
 from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.nodes import step_node
 from controller.outbox import parsed
 from specs.digests import digest
+from specs.projects.values import Project
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site
 
@@ -98,6 +100,26 @@ def test_production_points_first_and_then_the_command_runs_once() -> None:
     assert job.attempt.env == {"HEADGATE_ENVIRONMENT": "production"}
     assert job.attempt.inputs["model"].digest == one.versions[1].model
     assert job.outputs == {"scores": digest(job.id)}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"requirements": "requirements.txt", "python": "3.12"},
+        {"project": ".", "groups": ["train"]},
+        {"image": "python@sha256:" + 64 * "a", "executor": "docker"},
+        {"build": ".", "executor": "docker"},
+    ],
+)
+def test_the_command_runs_where_the_steps_ran(environment: dict[str, Any]) -> None:
+    made = version(1, *HOW, ("environment", environment))
+    project = Project(folder="", lock="uv.lock", kind="uv") if "project" in environment else None
+    at = made.source.model_copy(update={"project": project})
+    made = made.model_copy(update={"source": at})
+    job = attempt_of(made, "production", "mean-production.batch.1", DATA)
+    step = step_node(made.spec, at, "train", {}).attempt
+    where = ("requirements", "project", "python", "executor", "image", "build")
+    assert [getattr(job, one) for one in where] == [getattr(step, one) for one in where]
 
 
 @pytest.mark.parametrize("name", ["staging", "production"])
