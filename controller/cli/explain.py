@@ -14,6 +14,7 @@ from controller.machine.pipelines.objects import Moved, in_words
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
 from controller.machine.runs.run import Progress, Run, passed_before
+from controller.machine.words import fit
 from controller.outbox import parsed
 from controller.store.protocol import Reading
 from validators.verdict import Verdict
@@ -129,7 +130,7 @@ def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
     else:
         why = _why_it_ran(node, run, earlier)
     if progress.failed is not None:
-        why.append(f"it failed: {progress.failed}")
+        why.append(f"it failed: {fit(progress.failed)}")
     if len(progress.attempts) > 1:
         why.append(f"it was tried {len(progress.attempts)} times")
     return ExplainedNode(

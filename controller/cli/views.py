@@ -13,6 +13,7 @@ from controller.machine.runs.attempt import Building, State
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Progress, Run, why_ended
 from controller.machine.trouble import Trouble
+from controller.machine.words import fit
 from controller.store.protocol import Owed
 from deployers.protocol import Silence
 from validators.canary import Decision
@@ -269,7 +270,7 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
     waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
     lacks = [one.what for one in run.built if name in one.waiting]
     phase = "waiting" if lacks else progress.phase
-    detail = progress.failed or progress.skipped or ""
+    detail = fit(progress.failed or progress.skipped or "")
     if not detail and status is not None and status.state is not State.SUCCEEDED:
         detail = f"tried again: {status.message or status.state.value}"
     return NodeView(
