@@ -73,6 +73,7 @@ class Serving:
                 canary_weight=action.canary_weight,
                 seed=int(digest(action.attempt)[7:15], 16),
                 port=self._ports.get(place),
+                closed=action.closed,
             ),
         )
         return ()
@@ -105,7 +106,9 @@ class Serving:
                 if one.is_relative_to(root):
                     one.chmod(mode(0o755))
         plain, filled = _by_form(serve.env)
-        own = {**calm(), **plain, **self._secrets.reveal(serve.secrets)}
+        # What git said in there would be of a clone that lies around it.
+        ours = {**calm(), "GIT_CEILING_DIRECTORIES": str(self._home)}
+        own = {**ours, **plain, **self._secrets.reveal(serve.secrets)}
         programs: tuple[Path, ...] = ()
         if image is None:
             ready = await self._environment(version, checkout)

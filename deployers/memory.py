@@ -13,11 +13,14 @@ For supervisors: standard library only, and as little of it as will do.
 # ruff: noqa: PTH102, PTH106, PTH110, PTH118, PTH120, PTH123, PTH208
 
 import contextlib
+import errno
 import os
+import signal
 from collections.abc import Iterable, Iterator
 
 RELAXED, ALERT = 100, 20
 """Milliseconds between looks, and from half of the limit on where nobody else looks."""
+_SHARES = ("Pss_Anon", "Pss_Shmem", "LazyFree")
 _PREFIX = "headgate-"
 _OWN = "/proc/self/cgroup"
 _MOUNTS = "/proc/self/mounts"
@@ -112,22 +115,37 @@ def group(name: str, limit: int) -> Group | None:
     return None
 
 
-def forget(name: str) -> None:
-    """Remove the group of a supervisor that was killed, when none of its processes is left."""
-    for place, _, _ in _places():
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.join(place, _PREFIX + name))
+def forget(name: str) -> bool:
+    """End what is left in the group of a supervisor that was killed, and remove it; whether it is
+    gone. A process that is killed is in it until all its memory is given back."""
+    return all(_forgotten(os.path.join(place, _PREFIX + name)) for place, _, _ in _places())
+
+
+def _forgotten(path: str) -> bool:
+    with contextlib.suppress(OSError), open(os.path.join(path, "cgroup.procs"), "rb") as file:
+        for pid in file.read().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        return error.errno != errno.EBUSY
+    return True
 
 
 def held(pids: Iterable[int], limit: int) -> int:
     """Bytes that the processes hold and that cannot be had back: anonymous and shared memory, but
-    no files. Pages that several share are counted once where the sum might be above `limit`."""
+    no files. Pages that several share are counted once, and those that an allocator has given back
+    for whoever wants them (MADV_FREE) not at all, where the sum might be above `limit`."""
     pids = list(pids)
-    most = sum(_fields(f"/proc/{pid}/status", ("RssAnon", "RssShmem")) for pid in pids)
+    most = sum(sum(_fields(f"/proc/{pid}/status", ("RssAnon", "RssShmem"))) for pid in pids)
     if most <= limit:
         return most
-    shares = (_fields(f"/proc/{pid}/smaps_rollup", ("Pss_Anon", "Pss_Shmem")) for pid in pids)
-    return min(most, sum(shares) or most)
+    shares = 0
+    for pid in pids:
+        own, shared, free = _fields(f"/proc/{pid}/smaps_rollup", _SHARES)
+        shares += max(0, own - free) + shared
+    return min(most, shares or most)
 
 
 def descendants(of: int) -> Iterator[int]:
@@ -221,12 +239,12 @@ def _counter(path: str, name: str) -> int:
     return 0
 
 
-def _fields(path: str, names: tuple[str, ...]) -> int:
-    """The sum, in bytes, of the fields that such a file tells in kB; 0 where it cannot be read."""
-    total = 0
+def _fields(path: str, names: tuple[str, ...]) -> list[int]:
+    """The fields, in bytes, that such a file tells in kB; 0 where it does not, or is not there."""
+    found = dict.fromkeys(names, 0)
     with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
             key, _, value = line.partition(":")
-            if key in names:
-                total += int(value.split()[0]) * 1024
-    return total
+            if key in found:
+                found[key] = int(value.split()[0]) * 1024
+    return list(found.values())

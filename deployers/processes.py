@@ -158,7 +158,7 @@ class Processes:
         else:
             ended = _exit(folder) or (_bury(folder, mark) if mark else None)
             if ended is None:
-                return ProcessStatus(State.NEW)
+                return ProcessStatus(State.RUNNING if mark else State.NEW)
         return ProcessStatus(State.LOST if ended.reason is Reason.LOST else State.ENDED, ended)
 
     def stop(self, name: str, grace: float = 10.0) -> None:
@@ -361,12 +361,14 @@ def _mark(folder: Path) -> str | None:
 
 
 def _bury(folder: Path, mark: str) -> Exit | None:
-    """Kill what a killed supervisor left, and record that the process is lost."""
+    """Kill what a killed supervisor left, and record that the process is lost; None while some of
+    it has yet to give its memory back."""
     while remains := list(_marked(mark)):
         for pid in remains:
             signal.pidfd_send_signal(pid, signal.SIGKILL)
             os.close(pid)
-    memory.forget(mark.replace(":", "."))
+    if not memory.forget(mark.replace(":", ".")):
+        return None
     _record(folder, Reason.LOST, "its supervisor was killed or the machine went down")
     return _exit(folder)
 

@@ -244,7 +244,7 @@ class Supervision:
             detail = f"took longer than {self._spec['timeout']:g} s"
         elif reason == "cancelled":
             detail = "was asked to end"
-        elif code != 0 and exceeded:
+        elif exceeded:  # also by one that ended well: what it waited for was killed
             reason, detail = "out_of_memory", exceeded
         elif code >= 0:
             reason = "exited"

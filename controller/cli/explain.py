@@ -99,7 +99,7 @@ async def explained(store: Reading, run: Run, catalog: Catalog) -> Explained:
         datasets=tuple(
             _data(name, was.get(name), now, moved.get(name)) for name, now in run.datasets.items()
         ),
-        nodes=tuple(_node(node, run, before, earlier) for node in graph.nodes),
+        nodes=tuple(_node(node, run, earlier) for node in graph.nodes),
     )
 
 
@@ -107,7 +107,7 @@ async def _earlier(store: Reading, before: Run) -> Earlier | None:
     record = await store.get(Key("graph", before.id))
     if record is None:
         return None
-    return Earlier(run=before.id, graph=parsed(Graph, record.body), datasets=before.datasets)
+    return Earlier.of(before, parsed(Graph, record.body))
 
 
 def _data(name: str, was: str | None, now: str, moved: Moved | None) -> str:
@@ -117,7 +117,7 @@ def _data(name: str, was: str | None, now: str, moved: Moved | None) -> str:
     return "; ".join([said, *in_words(moved)]) if moved else said
 
 
-def _node(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> ExplainedNode:
+def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
     progress = run.nodes.get(node.name, Progress())
     if progress.phase == "cached":
         why = [f"all that it depends on is as in {progress.cached_from}"]
@@ -127,7 +127,7 @@ def _node(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> 
         waits = [need for need in node.needs if not run.nodes.get(need, Progress()).done]
         why = [f"it waits for {', '.join(waits) or 'its turn'}"]
     else:
-        why = _why_it_ran(node, run, before, earlier)
+        why = _why_it_ran(node, run, earlier)
     if progress.failed is not None:
         why.append(f"it failed: {progress.failed}")
     if len(progress.attempts) > 1:
@@ -137,21 +137,10 @@ def _node(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> 
     )
 
 
-def _why_it_ran(node: Node, run: Run, before: Run | None, earlier: Earlier | None) -> list[str]:
-    made_by = {origin.node for origin in node.inputs.values() if origin.node}
-    remade = [
-        name for name in sorted(made_by) if before and _outputs(run, name) != _outputs(before, name)
-    ]
-    found = list(reasons(node, run.datasets, earlier))
-    if remade:
-        if earlier is not None and found == [f"{earlier.run} left no result of it"]:
-            found = []
-        found += [f"{name} made another result" for name in remade]
-    return found
-
-
-def _outputs(run: Run, node: str) -> object:
-    return run.nodes.get(node, Progress()).outputs
+def _why_it_ran(node: Node, run: Run, earlier: Earlier | None) -> list[str]:
+    outputs = {name: done.outputs for name, done in run.nodes.items() if done.outputs}
+    remade = earlier.remade(node, outputs) if earlier else ()
+    return list(reasons(node, run.datasets, earlier, remade=remade))
 
 
 def _render(view: Explained) -> "RenderableType":

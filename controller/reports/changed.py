@@ -19,6 +19,7 @@ LONGEST = 300
 _PARAM = re.compile(r"params\.(?P<name>\S+) went from (?P<was>.*) to (?P<now>.*)", re.DOTALL)
 _NO_CHANGE = re.compile(
     r".* runs? before it|there is no earlier run to compare with|\S+ left no result of it"
+    r"|\S+ made another result"
 )
 """Reasons of a step to run that follow from others, or are none of the commit's."""
 _ROWS = re.compile(r"(?P<rows>[\d,]+) rows in ")

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from typing import TYPE_CHECKING, Any
 
 from specs.explain import nearest, one_of
+from specs.projects.names import canonical
 from specs.projects.paths import bare, has_credentials, joined
 from specs.projects.values import Trouble
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 MOST_TOLD = 3
 """Names of one kind in a message."""
@@ -50,7 +51,7 @@ class Found:
         """Groups or extras that the project does not have."""
         has = sorted(known)
         for name in names:
-            if canonicalize_name(name) not in {canonicalize_name(each) for each in has}:
+            if canonical(name) not in {canonical(each) for each in has}:
                 what = key.removesuffix("s")
                 expected = f"; expected {one_of(has)}" if has else f", and has no {key} at all"
                 message = f"the project has no {what} `{name}`{expected}"
@@ -91,8 +92,10 @@ class Found:
             )
 
 
-def requirements(texts: Any) -> dict[str, Requirement]:
+def requirements(texts: Any) -> dict[str, "Requirement"]:
     """Requirements of a list, by their text; what is none is left out."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
     found = {}
     for text in texts if isinstance(texts, list) else ():
         try:
@@ -104,11 +107,9 @@ def requirements(texts: Any) -> dict[str, Requirement]:
 
 def group(manifest: Mapping[str, Any], name: str, seen: tuple[str, ...] = ()) -> list[Any]:
     """The requirements of a dependency group, with those of the groups that it includes."""
-    wanted = canonicalize_name(name)
+    wanted = canonical(name)
     groups = manifest.get("dependency-groups", {})
-    entries: Sequence[Any] = next(
-        (v for k, v in groups.items() if canonicalize_name(k) == wanted), []
-    )
+    entries: Sequence[Any] = next((v for k, v in groups.items() if canonical(k) == wanted), [])
     found: list[Any] = []
     for entry in entries if wanted not in seen else ():
         if isinstance(entry, Mapping):

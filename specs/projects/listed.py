@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
-
-from packaging.requirements import InvalidRequirement, Requirement
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from specs.projects.paths import bare, has_credentials
 from specs.tree import conflict, conflict_message
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 MOST_LINES: Final = 10
 """That are told one by one."""
@@ -34,7 +35,7 @@ def faults(text: str, file: str) -> Iterator[Line]:
         yield Line(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
         return
     told = 0
-    for number, line in _lines(text):
+    for number, line in _lines(text.removeprefix("\ufeff")):
         fault = _option(number, line) if line.startswith("-") else _loose(number, line, file)
         if fault is None:
             continue
@@ -92,20 +93,22 @@ def _option(number: int, line: str) -> Line | None:
 
 
 def _loose(number: int, line: str, file: str) -> Line | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
     plain, hashed, _ = line.partition("--hash")
     asked = plain.partition(" --")[0].strip()
+    one = None
+    why = ""
     try:
         one = Requirement(asked)
-    except InvalidRequirement:
-        one = None
+    except InvalidRequirement as error:
+        why = str(error)
     if (place := _place(asked, one)) is not None:
         return _at_place(number, place)
     if hashed:
         return None
     if one is None:
-        if "://" in plain:
-            return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
-        return None
+        return _no_requirement(number, plain.strip(), why)
     if one.url is not None:
         if "#sha256=" in one.url or re.search(r"@[0-9a-f]{40}($|#)", one.url):
             return None
@@ -122,7 +125,22 @@ def _loose(number: int, line: str, file: str) -> Line | None:
     )
 
 
-def _place(asked: str, one: Requirement | None) -> str | None:
+def _no_requirement(number: int, plain: str, why: str) -> Line | None:
+    """Of a line that is no name with a version: an address, or a slip."""
+    if "://" in plain:
+        return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
+    if "${" in plain:  # a variable of the controller's
+        return None
+    return Line(
+        number,
+        f"`{plain}` is no requirement ({why.partition(chr(10))[0]}), so nothing can be built of "
+        "this file: write `name==version`",
+        is_error=True,
+        code="no-requirement",
+    )
+
+
+def _place(asked: str, one: "Requirement | None") -> str | None:
     """The folder or archive that a line names by its path; None if it names none. From a relative
     one uv and pip begin where they are started, which is no place of the commit."""
     if one is not None and one.url is not None:

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from packaging.utils import canonicalize_name
-
 from specs.projects.found import Found, group, requirements
+from specs.projects.names import canonical
 
 READABLE: Final = re.compile(r"2\.[1-9]\d*")
 """The versions of the format that say of each package which groups it is in."""
@@ -43,9 +42,9 @@ def read_poetry(
 
 def chosen(lock: Entry, groups: Sequence[str]) -> Iterator[Entry]:
     """The packages of the main group and of these."""
-    wanted = {"main", *map(canonicalize_name, groups)}
+    wanted = {"main", *map(canonical, groups)}
     for package in lock.get("package", []):
-        if wanted & {canonicalize_name(each) for each in package.get("groups", ("main",))}:
+        if wanted & {canonical(each) for each in package.get("groups", ("main",))}:
             yield package
 
 
@@ -57,7 +56,7 @@ def as_requirements(
     lines: list[str] = []
     indexes: dict[str, None] = {}
     public = False
-    wanted = {"main", *map(canonicalize_name, groups)}
+    wanted = {"main", *map(canonical, groups)}
     for package in chosen(lock, groups):
         source = package.get("source", {})
         kind = source.get("type")
@@ -66,7 +65,7 @@ def as_requirements(
         if kind == "legacy":
             indexes[str(source["url"])] = None
         public = public or kind is None
-        marker = _marker(package, wanted, {canonicalize_name(each) for each in extras})
+        marker = _marker(package, wanted, {canonical(each) for each in extras})
         hashes = [f"--hash={file['hash']}" for file in package.get("files", ()) if file.get("hash")]
         lines.append(
             " ".join([_named(package, folder), *([f"; {marker}"] if marker else []), *hashes])
@@ -94,12 +93,12 @@ def _marker(package: Entry, groups: set[str], extras: set[str]) -> str:
     """When it is installed, with the extras that are wanted and not answered."""
     markers = package.get("markers", "")
     if isinstance(markers, Mapping):  # one for each group; in one of them without, it always is
-        asked = groups & {canonicalize_name(each) for each in package.get("groups", ())}
+        asked = groups & {canonical(each) for each in package.get("groups", ())}
         each = [markers.get(name, "") for name in sorted(asked)]
         markers = " or ".join(f"({one})" for one in each) if all(each) else ""
 
     def answer(match: re.Match[str]) -> str:
-        return _ALWAYS if canonicalize_name(match[1]) in extras else _NEVER
+        return _ALWAYS if canonical(match[1]) in extras else _NEVER
 
     return _EXTRA.sub(answer, markers)
 
@@ -108,20 +107,20 @@ def _lacks(lock: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]
     """What is asked for and not locked, or at no version that was asked for."""
     locked: dict[str, list[Entry]] = {}
     for package in lock.get("package", []):
-        locked.setdefault(canonicalize_name(str(package.get("name"))), []).append(package)
+        locked.setdefault(canonical(str(package.get("name"))), []).append(package)
     asked = requirements(manifest.get("project", {}).get("dependencies"))
     for more in manifest.get("project", {}).get("optional-dependencies", {}).values():
         asked |= requirements(more)
     for name in groups:
         asked |= requirements(group(manifest, name))
     for text, one in asked.items():
-        versions = [str(each["version"]) for each in locked.get(canonicalize_name(one.name), ())]
+        versions = [str(each["version"]) for each in locked.get(canonical(one.name), ())]
         if not any(one.specifier.contains(each, prereleases=True) for each in versions):
             yield text
     own = manifest.get("tool", {}).get("poetry", {})
     tables = [own, *(own.get("group", {}).get(name, {}) for name in groups)]
     names = (name for table in tables for name in table.get("dependencies", {}))
-    yield from (n for n in names if n != "python" and canonicalize_name(n) not in locked)
+    yield from (n for n in names if n != "python" and canonical(n) not in locked)
 
 
 def _source(package: Entry, found: Found) -> None:

@@ -1,21 +1,22 @@
 """PURE. What a uv.lock says of a project: its local packages, and what is wrong."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
-
-from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
+from typing import TYPE_CHECKING, Any, Final
 
 from specs.projects.found import Found, group, requirements
+from specs.projects.names import canonical
 from specs.projects.paths import joined
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
 
 READABLE: Final = 1
 """The version of the format; its revisions only add to it."""
 _SOURCED: Final = frozenset(("git", "url", "path", "directory", "editable", "virtual"))
 
 Entry = Mapping[str, Any]
-_Said = tuple[str, frozenset[str], SpecifierSet | None]
+_Said = tuple[str, frozenset[str], "SpecifierSet | None"]
 
 
 def read_uv(
@@ -61,13 +62,13 @@ def _lacks(root: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]
         for more in project.get("optional-dependencies", {}).values():
             asked += requirements(more).values()
         yield from _differing(asked, said.get("requires-dist", []))
-    locked = {canonicalize_name(k): v for k, v in said.get("requires-dev", {}).items()}
+    locked = {canonical(k): v for k, v in said.get("requires-dev", {}).items()}
     for name in groups:
         asked = list(requirements(group(manifest, name)).values())
-        yield from _differing(asked, locked.get(canonicalize_name(name), []))
+        yield from _differing(asked, locked.get(canonical(name), []))
 
 
-def _differing(asked: Sequence[Requirement], locked: Sequence[Entry]) -> Iterator[str]:
+def _differing(asked: Sequence["Requirement"], locked: Sequence[Entry]) -> Iterator[str]:
     # By git, url or path, the lock does not repeat what was said of the version.
     free = {str(each["name"]) for each in locked if _SOURCED & each.keys()}
     wants = {_asked(each, free): str(each) for each in asked}
@@ -77,13 +78,15 @@ def _differing(asked: Sequence[Requirement], locked: Sequence[Entry]) -> Iterato
     yield from (name for name in lost if name not in {one[0] for one in wants})
 
 
-def _asked(one: Requirement, free: set[str]) -> _Said:
-    name = canonicalize_name(one.name)
+def _asked(one: "Requirement", free: set[str]) -> _Said:
+    name = canonical(one.name)
     plain = name in free or one.url is not None or not one.specifier
-    return name, frozenset(map(canonicalize_name, one.extras)), None if plain else one.specifier
+    return name, frozenset(map(canonical, one.extras)), None if plain else one.specifier
 
 
 def _locked(entry: Entry) -> _Said:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     try:
         specifier = SpecifierSet(str(entry.get("specifier", "")))
     except InvalidSpecifier:
@@ -99,10 +102,10 @@ def _reached(
     by_name: dict[str, list[Entry]] = {}
     for each in packages:
         by_name.setdefault(str(each.get("name")), []).append(each)
-    dev = {canonicalize_name(k): v for k, v in root.get("dev-dependencies", {}).items()}
+    dev = {canonical(k): v for k, v in root.get("dev-dependencies", {}).items()}
     waiting = [(root, "")]
-    waiting += [(root, canonicalize_name(extra)) for extra in extras]
-    waiting += _needed((d for g in groups for d in dev.get(canonicalize_name(g), ())), by_name)
+    waiting += [(root, canonical(extra)) for extra in extras]
+    waiting += _needed((d for g in groups for d in dev.get(canonical(g), ())), by_name)
     seen: set[tuple[int, str]] = set()
     while waiting:
         package, extra = waiting.pop()

@@ -58,6 +58,11 @@ def remember(at: Desk, made_of: Graph, rows: str) -> None:
     datasets = {"rows": rows}
     run = seeds.run(1, datasets=datasets, fingerprint=fingerprint(made_of, datasets))
     outputs = asyncio.run(_stored(at.home / "artifacts", run))
+    nodes = {
+        name: progress.model_copy(update={"outputs": outputs[name]})
+        for name, progress in run.nodes.items()
+    }
+    run = run.model_copy(update={"nodes": nodes})
     facts = []
     for node in made_of.nodes:
         digests = resolve(node, lambda name, output: outputs[name][output], run.datasets)
@@ -340,6 +345,26 @@ def test_a_plan_is_compared_with_the_last_run_that_passed_and_not_with_the_newes
     made = plan(told)
     assert made["compared_with"] == "toy-1"
     assert made["nodes"][1]["why"] == ["train.py changed"], "and no parameter of toy-2"
+
+
+def test_a_step_whose_input_is_cached_from_a_run_that_did_not_pass_says_what_is_new(
+    told: Desk,
+) -> None:
+    """The run that passed did leave a result of it: for another model."""
+    spec = seeds.SPEC.replace("depth: 3", "depth: 5")
+    clone = told.person.clone
+    commit = told.person.push({"ml-pipeline.yaml": spec})
+    graph = seeds.graph(spec, files=files_at(checkout_of(clone), commit))
+    train = graph.by_name["train"]
+    rows = plan(told)["datasets"][0]["version"]
+    digests = resolve(train, lambda *_: "", {"rows": rows})
+    stored = asyncio.run(Artifacts(told.home / "artifacts").put_bytes(b"another"))
+    hit = Hit(run="toy-2", outputs=dict.fromkeys(train.attempt.outputs, stored.digest), seconds=1)
+    told.keep(Change(facts=(Fact(key=Key("cache", key_of(train, digests)), body=hit.plain()),)))
+    made = {node["name"]: node for node in plan(told)["nodes"]}
+    assert made["train"]["why"] == ["as in toy-2"]
+    assert made["evaluate"]["what"] == "run"
+    assert made["evaluate"]["why"] == ["train made another result"]
 
 
 def test_a_state_that_did_not_remember_what_passed_finds_it_among_its_runs(told: Desk) -> None:

@@ -1,6 +1,7 @@
 """Deployments of real versions: the stored model, the commit's code, parameters and secrets."""
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ PLACE = "mean/staging"
 KEY = Key("environment", PLACE)
 SECRET = "correct-horse"
 SERVE = """
-import http.server, json, os, sys
+import http.server, json, os, subprocess, sys
 model, port, *rest = sys.argv[1:]
 if rest[0] == "die":
     sys.exit("no luck with " + os.environ["TOKEN"])
@@ -39,7 +40,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         said = {"model": open(model).read(), "name": os.path.basename(model), "rest": rest,
                 "token": os.environ.get("TOKEN"), "mode": os.environ.get("MODE"),
-                "told": os.environ.get("TOLD"), "old": os.environ.get("OLD")}
+                "told": os.environ.get("TOLD"), "old": os.environ.get("OLD"),
+                "git": subprocess.run(["git", "rev-parse", "HEAD"], text=True,
+                                      capture_output=True).stderr}
         content = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
@@ -92,6 +95,13 @@ async def site(
             await deployer.close()
 
 
+def clone_around(folder: Path) -> None:
+    """As where the controller's home is in somebody's clone."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for command in (("init", "-q"), (*who, "commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(("git", *command), cwd=folder, check=True)
+
+
 async def deploy(serving: Serving) -> None:
     """Apply as the outbox does: again while it is not ready."""
     async with asyncio.timeout(60):
@@ -119,10 +129,12 @@ async def test_a_version_is_served_from_its_model_with_its_parameters_and_secret
     tmp_path: Path,
 ) -> None:
     greeting = "two words; $HOME {port}"
+    clone_around(tmp_path)
     async with site(tmp_path, greeting=greeting) as (serving, deployer, _):
         seen = await ready(serving, deployer)
         async with httpx.AsyncClient(base_url=seen.address or "", trust_env=False) as client:
             said = (await client.get("/predict")).json()
+    assert "not a git repository" in said.pop("git"), "no clone that lies around it"
     told = said.pop("told").removesuffix(f" {greeting}").split()
     (code,) = (tmp_path / "models").glob("*/code")
     assert told[0] == str(code)

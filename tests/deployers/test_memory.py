@@ -11,10 +11,18 @@ from deployers import memory
 from deployers import processes as module
 from deployers.processes import Exit, Processes, Reason
 from tests.deployers.test_processes import end, sh
+from tests.deployers.world import until
 
 MOST = 256 * 2**20
 PYTHON = f"exec {sys.executable} -c"
 HOLD = "held = bytearray(b'x') * {bytes}; print('held', flush=True)"
+
+TOO_MUCH = HOLD.format(bytes=2**30)
+
+
+def mark(processes: Processes) -> str:
+    """What the control group of the step is called after."""
+    return str((processes.log("step").parent / "started").readlink()).replace(":", ".")
 
 
 def run(processes: Processes, folder: Path, script: str) -> Exit:
@@ -48,7 +56,7 @@ def test_memory_that_is_reserved_and_not_used_does_not_count(
 def test_a_command_that_holds_more_is_killed_and_the_ending_says_so(
     processes: Processes, tmp_path: Path
 ) -> None:
-    ending = run(processes, tmp_path, f'{PYTHON} "{HOLD.format(bytes=2**30)}"')
+    ending = run(processes, tmp_path, f'{PYTHON} "{TOO_MUCH}"')
     assert ending.reason is Reason.OUT_OF_MEMORY
     assert processes.tail("step") == ""
     assert "256 MiB" in ending.detail
@@ -84,6 +92,51 @@ def test_files_that_are_read_do_not_count(processes: Processes, tmp_path: Path) 
         "print(sum(data[at] for at in range(0, len(data), 4096)))"
     )
     assert run(processes, tmp_path, f'{PYTHON} "{script}"').succeeded
+
+
+def test_memory_that_an_allocator_has_given_back_does_not_count(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """By MADV_FREE, as jemalloc does: the kernel may take it, and it is resident until then."""
+    script = (
+        "import mmap\n"
+        "private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS\n"
+        "piece = b'x' * 2**20\n"
+        "for size, free in ((180, True), (150, False)):\n"
+        "    memory = mmap.mmap(-1, size * 2**20, flags=private)\n"
+        "    for _ in range(size):\n"
+        "        memory.write(piece)\n"
+        "    if free:\n"
+        "        memory.madvise(mmap.MADV_FREE)\n"
+        "        given_back = memory\n"
+        "import time; time.sleep(0.5)\n"
+    )
+    (tmp_path / "train.py").write_text(script)
+    ending = run(processes, tmp_path, f"exec {sys.executable} train.py")
+    assert ending.succeeded, ending
+
+
+def test_a_command_of_which_a_part_was_killed_has_not_succeeded(
+    processes: Processes, tmp_path: Path
+) -> None:
+    """As the first program of a pipe: the shell ends as the last one does."""
+    for _ in range(4):  # whether it ends before anybody looks is left to chance
+        ending = run(processes, tmp_path, f'{PYTHON.removeprefix("exec ")} "{TOO_MUCH}" | cat')
+        assert ending.reason is Reason.OUT_OF_MEMORY
+        assert not ending.succeeded
+        processes.remove("step")
+
+
+def test_a_killed_supervisor_leaves_no_control_group(processes: Processes, tmp_path: Path) -> None:
+    """A process that was killed is in it until its memory is given back."""
+    script = HOLD.format(bytes=2**30) + "; import time; time.sleep(600)"
+    command = f'echo $$; exec {sys.executable} -c "{script}"'
+    processes.start("step", sh(tmp_path, command, memory_bytes=2**31))
+    until(lambda: "held" in processes.tail("step"))
+    groups = [Path(place, f"headgate-{mark(processes)}") for place, _, _ in memory._places()]
+    os.kill(memory.parent(processes.tail("step").split()[0]), 9)
+    assert end(processes, "step").reason is Reason.LOST
+    assert not any(group.exists() for group in groups)
 
 
 def test_the_peak_is_that_of_all_its_processes(processes: Processes, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ FOLDER = "teams/churn"
 FILES = (
     "train.py",
     "lib/own.py",
+    "common",
+    "rules.json",
     "//src/shared/features.py",
     "//src/other.py",
     "//tools/train.py",
@@ -52,6 +54,8 @@ LEADS_OUT = [
     "--config=../common/x.py",
     "-I../common",
     "@../common/x.py",
+    "$PWD/../common",
+    "${{PWD}}/../../tools/train.py",
     "..",
     "../common",
     "../../tools/train.py",
@@ -101,6 +105,16 @@ def test_a_path_to_what_is_not_read_is_an_error_that_names_the_mend(where: str, 
     assert found[0].path == place
 
 
+@pytest.mark.parametrize("path", ["common", "common/deep", "lib:common", "./rules.json"])
+@pytest.mark.parametrize("where", ["words", "env"])
+def test_a_file_or_link_of_the_folder_that_is_not_read_is_warned_of(where: str, path: str) -> None:
+    name = "rules.json" if "rules" in path else "common"
+    (found,) = problems(**{where: path})
+    assert (found.severity, found.code) == ("warning", "unread-path")
+    assert f"add `{name}` to `steps.train.reads`" in found.message
+    assert problems(**{where: path}, read=name) == []
+
+
 @pytest.mark.parametrize("path", FINE)
 @pytest.mark.parametrize("where", ["words", "env"])
 def test_other_paths_and_words_are_none(where: str, path: str) -> None:
@@ -129,7 +143,13 @@ def test_the_mend_is_what_to_write(path: str, read: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [("/srv/shared/src", True), ("lib:/opt/team", True), ("{root}/lib", False), ("lib", False)],
+    [
+        ("/srv/shared/src", True),
+        ("lib:/opt/team", True),
+        ("//nowhere", False),
+        ("{root}/lib", False),
+        ("lib", False),
+    ],
 )
 def test_code_that_is_imported_from_the_machine_is_warned_of(value: str, told: bool) -> None:
     spec = SPEC.replace("env: {VALUE", f'env: {{PYTHONPATH: "{value}", VALUE')

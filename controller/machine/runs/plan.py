@@ -30,6 +30,29 @@ class Earlier(Value):
     datasets: Mapping[str, str]
     seconds: Mapping[str, float] = {}
     """How long each node took when it last ran."""
+    outputs: Mapping[str, Mapping[str, str]] = {}
+    """What each node made, by digest."""
+
+    @classmethod
+    def of(cls, run: Run, graph: Graph, seconds: Mapping[str, float] | None = None) -> "Earlier":
+        """A run as what others are compared with."""
+        outputs = {name: node.outputs for name, node in run.nodes.items() if node.outputs}
+        return cls(
+            run=run.id,
+            graph=graph,
+            datasets=run.datasets,
+            seconds=seconds or {},
+            outputs=outputs,
+        )
+
+    def remade(self, node: Node, outputs: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """The nodes that a node has its inputs from and that made something else here."""
+        made_by = {origin.node for origin in node.inputs.values() if origin.node}
+        return [
+            name
+            for name in sorted(made_by & outputs.keys() & self.outputs.keys())
+            if outputs[name] != self.outputs[name]
+        ]
 
 
 class Planned(Value):
@@ -141,7 +164,8 @@ def forecast(
         like = node.name.removesuffix(PROPOSED)
         seconds = earlier.seconds.get(node.name, earlier.seconds.get(like)) if earlier else None
         old = _stands_no_longer(node, hit)
-        why = [old] if old else reasons(node, datasets, earlier, running)
+        remade = earlier.remade(node, outputs) if earlier else ()
+        why = [old] if old else reasons(node, datasets, earlier, running, remade)
         planned.append(_planned(node, "run", why, seconds, sure=key is not None))
     return tuple(planned), frozenset(wanted)
 
@@ -274,10 +298,12 @@ def reasons(
     datasets: Mapping[str, str],
     earlier: Earlier | None,
     running: Sequence[str] = (),
+    remade: Sequence[str] = (),
 ) -> Iterator[str]:
     """Why a node is not what it was in the earlier run; at least one reason.
 
-    `running` are the nodes that make its inputs and run before it.
+    `running` are the nodes that make its inputs and run before it, and `remade` those that made
+    something else than they had there.
     """
     if earlier is None:
         yield "there is no earlier run to compare with"
@@ -295,6 +321,7 @@ def reasons(
             [f"{', '.join(running)} run{'s' if len(running) == 1 else ''} before it"]
             * bool(running)
         ),
+        *(f"{name} made another result" for name in remade),
     ]
     yield from found or [f"{earlier.run} left no result of it"]
 

@@ -159,6 +159,40 @@ def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again()
     assert alert in one.alerts("resolved")
 
 
+def test_a_job_that_ended_well_is_run_again_when_somebody_says_so() -> None:
+    one = released(site(), 1)
+    one.say("retry", by="ada", reason="other customers")
+    one.run(4)
+    assert runs(one) == [1, 1]
+    assert one.env.job is not None
+    assert one.env.job.why == "run again by ada: other customers"
+    assert one.env.rollout is None
+    assert one.env.quarantine == ()
+
+
+def test_a_job_that_goes_on_is_not_begun_a_second_time() -> None:
+    one = site(ends={1: None})
+    released(one, 1)
+    one.say("retry", by="ada")
+    one.run(4)
+    assert runs(one) == [1]
+
+
+def test_what_was_stopped_is_tried_again_rather_than_a_job_that_ended_well() -> None:
+    one = released(site(), 1, 2)
+    one.say("rollback", by="ada")
+    one.run(6)
+    assert runs(one) == [1, 2, 1]
+    one.say("retry", by="ada", version=1)  # unless it is named
+    one.run(6)
+    assert one.serves == 1
+    assert runs(one) == [1, 2, 1, 1]
+    one.say("retry", by="ada")
+    one.run(6)
+    assert one.serves == 2
+    assert runs(one) == [1, 2, 1, 1, 2]
+
+
 def test_a_rollback_points_back_and_runs_the_command_with_the_former_model() -> None:
     one = released(site(), 1, 2)
     one.say("rollback", by="ada")
@@ -251,8 +285,13 @@ def test_a_server_that_becomes_a_batch_is_ended_and_one_that_follows_needs_no_ca
     assert sorted(one.ready) == [1]
     released(one, 2)
     assert sorted(one.ready) == []
+    closed = [each.closed for each in one.deploys]
+    assert closed[-1]  # not even its router stays
+    one.run(4)
+    assert len(one.deploys) == len(closed)
     released(one, 3)
     assert sorted(one.ready) == [3]
+    assert not one.deploys[-1].closed
     assert not one.env.points
 
 
