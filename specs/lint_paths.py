@@ -14,7 +14,7 @@ from specs.batch import Batch
 from specs.explain import nearest, shown
 from specs.globs import ROOT, admits_link, from_root, seen_from
 from specs.load import Loaded
-from specs.model import Pipeline, Step, place_of
+from specs.model import DATA, Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.references import TemplateError, Word, parse_run, parse_value
 from specs.release import Serve
@@ -24,6 +24,8 @@ SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
 """How the names of scripts end."""
 _TOP, _GIVEN = "\0", "\1"
 """What stands for `{root}`, and for a placeholder whose value nobody knows yet."""
+_IMPORTED_FROM: Final = ("PYTHONPATH", "R_LIBS", "R_LIBS_USER", "NODE_PATH", "PERL5LIB")
+"""Variables that say where code is imported from."""
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\0]*")
 _BETWEEN: Final = re.compile(r"[\s:;,=|&<>()\[\]'\"`]+")
 _OPTION: Final = re.compile(r"^(?:--?[A-Za-z]+|@)(?=[./\0])")
@@ -46,6 +48,9 @@ def lint_paths(
             commands.append((("release", pipeline.release.where), used))
     repository = _Repository(files, folder)
     for where, command in commands:
+        ran = {"steps": f"{where[1]}", "datasets": f"{DATA}{where[1]}"}.get(f"{where[0]}")
+        if pipeline.executor_of(ran) == "local":
+            yield from _of_the_machine(loaded, where, command, top)
         globs = command.reads if command.reads is not None else pipeline.triggers.commits.paths
         reader = _Reader(f"{shown(where)}.reads", command.reads is not None, globs, repository)
         for place, found in _found(where, command, top):
@@ -56,6 +61,21 @@ def lint_paths(
                     "unread-path", place, f"`{shown(place)}` {message}", nearest=near,
                     within=found.path, severity="warning" if found.form == "below" else "error",
                 )  # fmt: skip
+
+
+def _of_the_machine(
+    loaded: Loaded, where: Path, command: Step | Serve | Batch, top: str
+) -> Iterator[Problem]:
+    """Places to import from that are in no commit; those in a clone are told as such."""
+    for name in (each for each in _IMPORTED_FROM if each in command.env):
+        for path in command.env[name].split(":"):
+            if path.startswith(ROOT) or (top and f"{path}/".startswith(f"{top}/")):
+                continue
+            if path.startswith("/"):
+                here = (*where, "env", name)
+                message = f"`{shown(here)}` names {path}, a place of the machine: what changes "
+                message += "there is no part of any key, so that old results stand for new code"
+                yield loaded.problem("machine-path", here, message, severity="warning", within=path)
 
 
 class _Found(NamedTuple):

@@ -141,6 +141,24 @@ def test_the_mend_is_what_to_write(path: str, read: str, words: str) -> None:
         assert found.nearest == "{root}/tools/train.py"
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("/srv/shared/src", True),
+        ("lib:/opt/team", True),
+        ("//nowhere", False),
+        ("{root}/lib", False),
+        ("lib", False),
+    ],
+)
+def test_code_that_is_imported_from_the_machine_is_warned_of(value: str, told: bool) -> None:
+    spec = SPEC.replace("env: {VALUE", f'env: {{PYTHONPATH: "{value}", VALUE')
+    spec = spec.replace("{root}/lib", "{root}/teams/churn/lib")
+    assert [one.code for one in problems(spec=spec)] == ["machine-path"] * told
+    inside = spec.replace("requirements: //requirements.txt", "image: python:3.12")
+    assert "machine-path" not in [one.code for one in problems(spec=inside)]
+
+
 def test_the_path_itself_is_pointed_at() -> None:
     (found,) = problems(env="lib:../../tools")
     line = SPEC.replace("READ", '"//src/shared/**"').splitlines()[found.line - 1]
