@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-heavy test-s3 bench lint lock schema docs github-double clean
+.PHONY: demo test test-s3 bench lint lock schema docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -11,10 +11,6 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready lint
 	$(BIN)/pytest -n auto --dist worksteal
-
-# What installs and imports so much that it takes minutes of a processor.
-test-heavy: $(VENV)/.ready
-	$(BIN)/pytest -m heavy
 
 # Object stores on real servers: radosgw, rclone, Azurite; OBJECTS=1000000 for the large listing.
 test-s3: $(VENV)/.ready
@@ -56,7 +52,7 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install -q --require-hashes -r $(VENV)/uv.txt
 
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 

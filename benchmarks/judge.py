@@ -24,13 +24,12 @@ from validators.canary import (
     State,
     begin,
     families,
-    forecast,
     judge,
     latency,
     update,
 )
 from validators.canary.bets import RATIOS, Outcome, ratio
-from validators.canary.forecasting import informed
+from validators.canary.outlook import outlook
 from validators.canary.policy import STATUSES
 
 Floats = NDArray[np.float64]
@@ -332,10 +331,11 @@ def promotion(budget: float) -> None:
                 _promoted(paths, policy)
                 for paths in canaries(World(rate, (share,)), policy, budget / 4, seed=3)
             ]
-            expected = forecast(rate, share, 0.001, policy).promotion
+            state = start(policy, np.random.default_rng(0))
+            needed = outlook(state, rate, (share,)).needed
             print(
                 f"  false promotion {chance:.0%}, {name:12} {median(times):>6.0f} s"
-                f"   forecast {expected or 0:.0f} s   n={len(times)}"
+                f"   forecast {(needed or 0) / rate:.0f} s   n={len(times)}"
             )
 
 
@@ -379,6 +379,21 @@ def limit(budget: float) -> list[Row]:
             )
         )
     return rows
+
+
+def informed(rho: float, base: float, worse: float) -> float:
+    """I(A; Y): what an outcome tells of its arm, in nats; `rho` is the canary's share.
+
+    A test that errs with a chance of alpha whatever the common rate needs at least
+    log(1 / alpha) / I requests on average.
+    """
+    mixed = rho * worse + (1 - rho) * base
+    return rho * _divergence(worse, mixed) + (1 - rho) * _divergence(base, mixed)
+
+
+def _divergence(p: float, q: float) -> float:
+    terms = ((p, q), (1 - p, 1 - q))
+    return sum(a * float(np.log(a / b)) for a, b in terms if a > 0)
 
 
 def _requests_needed(share: float, base: float, worse: float, random: np.random.Generator) -> int:

@@ -134,7 +134,7 @@ class App:
         forge = self._forge()
         links = on_github(settings.github.url, self.github.names) if self.github else {}
         self.reports = ReportApplier(
-            store, self.artifacts, self.repositories, forge, secrets, links, self.catalog
+            store, self.artifacts, self.repositories, forge, secrets, links, self.catalog, home
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
@@ -212,7 +212,8 @@ class App:
         connection = connect(self.settings, base, self.secrets)
         if connection is None:
             return None
-        shelves = Shelves(self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
+        known = (self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
+        shelves = Shelves(*known, self.settings.path(base))
         return OnGitHub(connection, self.settings.github.url, shelves)
 
     def _telling(self) -> tuple[NotifyApplier, Saving]:

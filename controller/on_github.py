@@ -1,6 +1,7 @@
 """All that a controller does on GitHub, made from its connection."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from controller.artifacts import Artifacts
@@ -37,6 +38,8 @@ class Shelves(NamedTuple):
     repositories: Repositories
     mirrors: Mapping[str, Mirror]
     secrets: Secrets
+    home: Path
+    """The controller's."""
 
 
 class OnGitHub:
@@ -44,13 +47,14 @@ class OnGitHub:
 
     def __init__(self, connection: Connection, url: str, shelves: Shelves) -> None:
         client, names = connection.client, connection.names
-        store, artifacts, repositories, mirrors, secrets = shelves
+        store, artifacts, repositories, mirrors, secrets, home = shelves
+        cache = Cache(store, artifacts, home)
         self.names = names
         self.forge = GitHubForge(client, names)
         self.pulls = Pulls(client, names)
         self.issues = GitHubIssues(client, names, store)
         self.proposals = Proposals(client, names, mirrors, store, artifacts, secrets)
-        self._answering = Answering(client, names, Cache(store, artifacts), repositories, secrets)
+        self._answering = Answering(client, names, cache, repositories, secrets)
         self._releases = GitHubReleases(client, names, url, secrets.redact)
         self._connection = connection
         self._store = store

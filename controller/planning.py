@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -206,6 +206,13 @@ def specs_among(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
     return sorted((name for name in below if is_spec_file(name)), key=spec_order)
 
 
+def specs_of(checkout: Checkout, files: Iterable[str]) -> list[str]:
+    """The paths of all specs of the repository, as one names them from here."""
+    paths = [checkout.top / path for path in sorted(filter(_is_spec, files), key=spec_order)]
+    inside = Path.cwd().is_relative_to(checkout.top)
+    return [os.path.relpath(path) if inside else str(path) for path in paths]
+
+
 def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
     """The spec and its source with what its environment is at that commit, or in the work tree."""
 
@@ -381,7 +388,7 @@ def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
     commit = commit_of(checkout, revision) if revision else None
     files = files_at(checkout, commit) if commit else work_tree(checkout)
     names = specs_among(checkout, files) if commit else specs_in(meant.folder)
-    checkout = checkout._replace(file=choose(meant, names))
+    checkout = checkout._replace(file=choose(meant, names, specs_of(checkout, files)))
     source = source_of(checkout, checkout.top.name, commit or WORK_TREE, files)
     if commit:
         loaded = spec_at(checkout, commit, files)

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from controller.ahead import canary_ahead
 from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.git.repositories import Repositories
@@ -57,6 +59,9 @@ class Cache(NamedTuple):
 
     store: Reading
     artifacts: Artifacts
+    home: Path | None = None
+    """The controller's, where the routers know of production's traffic; None: nothing is said of
+    it."""
 
 
 class Policy(NamedTuple):
@@ -155,8 +160,16 @@ async def plan_of(
         policy_spec=policy.spec,
         approvers=policy.approvers,
         seconds=longest_path(graph, nodes),
-        notes=(*notes, *policy.notes),
+        notes=(*notes, *policy.notes, *(() if stands else await _canary(cache, spec))),
     )
+
+
+async def _canary(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
+    """What production's traffic means for the canary to come, where it is too little."""
+    if cache is None or cache.home is None:
+        return ()
+    said = await canary_ahead(spec, cache.store, cache.home)
+    return (said.rstrip("."),) if said else ()
 
 
 def _stands(
@@ -173,7 +186,7 @@ def _stands(
 
 
 async def _hit(cache: Cache | None, key: str, besides: str | None) -> Hit | None:
-    hit = await look_up(*cache, key) if cache else None
+    hit = await look_up(cache.store, cache.artifacts, key) if cache else None
     return hit if hit is None or hit.run != besides else None
 
 

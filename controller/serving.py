@@ -73,6 +73,7 @@ class Serving:
                 canary_weight=action.canary_weight,
                 seed=int(digest(action.attempt)[7:15], 16),
                 port=self._ports.get(place),
+                closed=action.closed,
             ),
         )
         return ()

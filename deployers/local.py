@@ -88,6 +88,9 @@ class LocalDeployer:
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
             try:
+                if desired.closed:
+                    await self._close(place, site, desired)
+                    return
                 await self._routers.start(site, desired.port)
                 problem = await self._start_all(site, desired)
                 now = (await self._routers.awaited(site)).routing
@@ -323,6 +326,19 @@ class LocalDeployer:
         return self._processes.status(site.server(name)).state is State.RUNNING
 
     # Leaving
+
+    async def _close(self, place: str, site: Site, desired: Desired) -> None:
+        """End the servers as they end what is in flight, and then the router; it is asked for again
+        until that is so."""
+        router = await self._routers.status(site)
+        if router is not None:
+            await self._routers.route(site, desired, router.routing, {})
+        self._dismiss(site, {})
+        if not await self._retire(site):
+            self._retire_later(place)
+            return
+        await self._end([site.router], ROUTER_GRACE)
+        (site.folder / control.SOCKET).unlink(missing_ok=True)
 
     def _dismiss(self, site: Site, wanted: Mapping[str, Server]) -> None:
         """Write down which servers are not wanted any more."""

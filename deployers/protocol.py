@@ -91,6 +91,8 @@ class Desired(Value):
     """Of the assignment draw, so that a log of draws can be checked."""
     port: int | None = None
     """The router's port; None lets the deployer choose one and keep it."""
+    closed: bool = False
+    """Whether nothing is to answer at all: the router ends after the servers, too."""
 
 
 class ServerStatus(Value):

@@ -15,6 +15,7 @@ from specs.lint_datasets import fetched_params, lint_datasets
 from specs.lint_drafts import lint_draft
 from specs.lint_env import in_env, lint_env
 from specs.lint_files import lint_files
+from specs.lint_names import lint_names
 from specs.lint_paths import lint_paths
 from specs.lint_policy import lint_policy
 from specs.load import MOST_PROBLEMS, Loaded, load, shortened
@@ -83,6 +84,7 @@ def lint(
             lint_policy(loaded, pipeline),
             lint_draft(loaded),
             lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
+            lint_names(loaded, pipeline, files, folder) if files is not None else (),
             lint_paths(loaded, pipeline, files, folder, top) if files is not None else (),
         )
     )

@@ -6,6 +6,7 @@ from typing import Final
 from specs.explain import nearest, shown
 from specs.globs import ROOT, admits, as_seen, leads_through, sees
 from specs.lint_absent import Absent, below_absent, lint_absent
+from specs.lint_paths import SCRIPTS
 from specs.load import Loaded
 from specs.model import Pipeline, Step, place_of
 from specs.problems import Problem
@@ -13,7 +14,6 @@ from specs.references import TemplateError, parse_run
 from specs.tree import Path
 
 _DATA: Final = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".gz", ".zip", ".feather")
-_SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
 
 
 def lint_files(
@@ -134,7 +134,7 @@ def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> I
         return
     for word in words:
         script = word[0] if len(word) == 1 and isinstance(word[0], str) else ""
-        if script.startswith(("/", "-", "@")) or not script.endswith(_SCRIPTS):
+        if script.startswith(("/", "-", "@")) or not script.endswith(SCRIPTS):
             continue
         if ".." in script.split("/"):  # `lint_paths` looks where it leads
             continue

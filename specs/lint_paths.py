@@ -20,12 +20,16 @@ from specs.references import TemplateError, Word, parse_run, parse_value
 from specs.release import Serve
 from specs.tree import Path
 
+SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
+"""How the names of scripts end."""
 _TOP, _GIVEN = "\0", "\1"
 """What stands for `{root}`, and for a placeholder whose value nobody knows yet."""
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\0]*")
 _BETWEEN: Final = re.compile(r"[\s:;,=|&<>()\[\]'\"`]+")
 _OPTION: Final = re.compile(r"^(?:--?[A-Za-z]+|@)(?=[./\0])")
 """What may stand right before a path: `-I../include`, `@../rules.json`."""
+_HERE: Final = re.compile(r"^\$(?:PWD|\{PWD\})/+")
+"""How a shell names the folder that it is in, which is the spec's."""
 
 
 def lint_paths(
@@ -50,7 +54,7 @@ def lint_paths(
                 message, near = told
                 yield loaded.problem(
                     "unread-path", place, f"`{shown(place)}` {message}", nearest=near,
-                    within=found.path,
+                    within=found.path, severity="warning" if found.form == "below" else "error",
                 )  # fmt: skip
 
 
@@ -61,7 +65,7 @@ class _Found(NamedTuple):
     """As it is written."""
     inside: str
     """The path that is meant, without what only a run knows."""
-    form: Literal["from the root", "//", "in a clone", "upwards"]
+    form: Literal["from the root", "//", "in a clone", "upwards", "below"]
     sure: bool
     """Whether it is no word of a text or a script, which may mean anything."""
 
@@ -88,7 +92,9 @@ def _paths(word: Word, top: str) -> Iterator[_Found]:
     text = "".join(
         part if isinstance(part, str) else _TOP if part.kind == "root" else _GIVEN for part in word
     )
-    pieces = [_OPTION.sub("", piece) for piece in _BETWEEN.split(_ADDRESS.sub(" ", text))]
+    pieces = [
+        _HERE.sub("", _OPTION.sub("", piece)) for piece in _BETWEEN.split(_ADDRESS.sub(" ", text))
+    ]
     sure = len(text.split()) == 1
     for piece in dict.fromkeys(pieces):
         known, given, _ = piece.partition(_GIVEN)
@@ -104,6 +110,8 @@ def _paths(word: Word, top: str) -> Iterator[_Found]:
             yield _Found(written, inside.removeprefix(ROOT), "//", sure)
         elif ".." in inside.split("/") and inside[0] not in "/~$%" and (sure or inside != ".."):
             yield _Found(written, inside, "upwards", sure)
+        elif inside and inside[0] not in "/~$%-" and sure:
+            yield _Found(written, inside, "below", sure)
 
 
 class _Repository:
@@ -139,6 +147,8 @@ class _Reader:
             if found.inside.split("/")[0] not in self._repository.places:
                 return None
             return f"names {found.path}, which is for `reads`: write `{written}`", None
+        if found.form == "below":
+            return self._told_below(found)
         folder, rooted = self._repository.folder, found.form == "from the root"
         path = posixpath.normpath(found.inside if rooted else from_root(found.inside, folder))
         path = "" if path == "." else path
@@ -151,6 +161,18 @@ class _Reader:
         if path in self._places_read or any(each in self._read for each in _way_to(path)):
             return None
         return self._told_unread(found, path)
+
+    def _told_below(self, found: _Found) -> tuple[str, str | None] | None:
+        """Of a file in the spec's folder, or a link there, which may lead out of it. What is no
+        path but a word is rarely called as a file is."""
+        path, files = posixpath.normpath(found.inside), self._repository.files
+        file = next((each for each in (path, *_way_to(path)) if each in files), None)
+        if file is None or file.endswith(SCRIPTS):  # `lint_files` looks for scripts
+            return None
+        if admits_link(self._globs, file, self._repository.folder):
+            return None
+        mend = f"add `{file}` to `{self._reads if self._named else 'triggers.commits.paths'}`"
+        return f"names {file}, which is not read, so it is not there when it runs: {mend}", None
 
     def _told_unread(self, found: _Found, path: str) -> tuple[str, str | None] | None:
         repository, written = self._repository, f"{{root}}/{path}".removesuffix("/")

@@ -224,12 +224,23 @@ class _Reader:
         # Problems inside are shown where the text is, at the anchor.
         return node
 
+    def _as_text(self, value: str, start: int) -> str:
+        """The value, unless an escape in it makes what no program, file or variable can hold."""
+        bad = _UNHELD.search(value)
+        if bad is None:
+            return value
+        message = f"the character U+{ord(bad[0]):04X} cannot be part of a text"
+        self._fault(Fault("character", message, start))
+        return _UNHELD.sub("", value)
+
     def _scalar(self, event: ScalarEvent, start: int) -> Node:
         value = _resolve(event.value) if event.style is None else event.value
         if isinstance(value, float) and not abs(value) < float("inf"):
             self._fault(Fault("not-finite", f"{event.value} is no number", start, "a number"))
             value = 0.0
-        return Node(value, start, raw=event.value)
+        if isinstance(value, str):
+            value = self._as_text(value, start)
+        return Node(value, start, raw=value if isinstance(value, str) else event.value)
 
     def _sequence(self, start: int, depth: int) -> Node:
         children: dict[Key, Node] = {}
@@ -248,16 +259,20 @@ class _Reader:
                 self._fault(Fault("key", "a key has to be plain text", at))
                 continue
             self._count(1, at)
+            key = self._as_text(event.value, at)
             child = self._node(next(self.events), depth + 1)
-            if event.value in children:
-                line = self.text.count("\n", 0, keys[event.value]) + 1
-                message = f"the key `{event.value}` stands here twice; the first is in line {line}"
+            if key in children:
+                line = self.text.count("\n", 0, keys[key]) + 1
+                message = f"the key `{key}` stands here twice; the first is in line {line}"
                 self._fault(Fault("duplicate-key", message, at))
                 continue
-            children[event.value] = child
-            keys[event.value] = at
+            children[key] = child
+            keys[key] = at
         return Node({key: child.plain for key, child in children.items()}, start, children, keys)
 
+
+_UNHELD: Final = re.compile(r"[\0\ud800-\udfff]")
+"""What escapes can say, and neither UTF-8 nor a command line can."""
 
 # YAML 1.2.2, section 10.3.2: the tags of the core schema. `no`, `on` and 1:30 are text.
 _NULL: Final = {"", "~", "null", "Null", "NULL"}

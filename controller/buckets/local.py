@@ -156,6 +156,7 @@ class LocalBucket:
                 for key, about in there.items()
                 if matches(place.glob, key) and not is_left_out(key, marker)
             }
+            _refuse_odd(place.folder, found)
             self._guard(place, found)
             newest, last = max(
                 ((about.st_mtime_ns, key) for key, about in found.items()), default=(0, "")
@@ -291,6 +292,13 @@ class _Versions:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _refuse_odd(folder: Path, keys: Iterable[str]) -> None:
+    for key in keys:
+        if not key.isascii() and any("\udc80" <= each <= "\udcff" for each in key):
+            name = os.fsencode(key).decode("utf-8", "backslashreplace")
+            raise NeedsHuman(f"the name of {folder}/{name} is not UTF-8: rename the file")
 
 
 def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:

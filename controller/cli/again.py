@@ -11,7 +11,7 @@ from controller.cli.reach import Reach, known, no_such
 from controller.cli.steer import reason_option, steer
 from controller.cli.trigger import request
 from controller.machine.core import Key
-from controller.machine.environments.batch import has_failed
+from controller.machine.environments.batch import has_ended
 from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.pipelines.version import ModelVersion
@@ -31,7 +31,8 @@ what_argument = click.argument("what", metavar="RUN|PIPELINE[/ENVIRONMENT]")
 def retry(
     ctx: click.Context, what: str, number: int | None, reason: str | None, no_wait: bool
 ) -> None:
-    """Try again: a new run at the head of a run's branch, or what was stopped or left last.
+    """Try again: a new run at the head of a run's branch, or what was stopped or left last; the
+    command of a batch release is run once more.
 
     Steps that succeeded come from the cache. Trying a version again lifts its quarantine, and the
     environments branch says who wanted it and why; in production it is judged as a canary again.
@@ -110,8 +111,10 @@ async def _run(store: Store, what: str) -> Run | None:
 def _nothing_stopped(env: Environment, number: int | None = None) -> str | None:
     if env.write is not None or env.unknown is not None:
         return None
-    if env.rollout is None and number is None and has_failed(env):
+    if env.rollout is None and has_ended(env, number):
         return None
+    if env.rollout is None and env.job is not None and env.job.open:
+        return "its batch command is running; `headgate status` says when it has ended."
     if env.rollout is not None:
         return "a rollout is in progress; `abort` it first."
     if number is not None:

@@ -12,7 +12,6 @@ import click
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
 from controller.choosing import meant
-from controller.cli.ahead import forecast
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.printing import show
@@ -104,11 +103,8 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
     if here is None:
         return await plan_it()
     async with open_state(here.home) as store:
-        cache = Cache(store, open_artifacts(here.settings, here.home))
-        made = await plan_it(cache=cache, home=here.home)
-        ahead = None if made.nothing_to_do else await forecast(spec, store, here.home)
-        notes = (*made.notes, ahead.rstrip(".")) if ahead else made.notes
-        return made.model_copy(update={"notes": notes})
+        cache = Cache(store, open_artifacts(here.settings, here.home), here.home)
+        return await plan_it(cache=cache, home=here.home)
 
 
 def _questions(ctx: click.Context) -> Questions:

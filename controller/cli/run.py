@@ -35,6 +35,7 @@ from controller.planning import (
     source_of,
     spec_at,
     specs_among,
+    specs_of,
     with_project,
     work_tree,
 )
@@ -225,7 +226,7 @@ def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, 
     if wanted.file in fresh or (not names and fresh):
         at = f"{wanted.folder} at commit {commit[:12]}"
         raise Failed(f"there is no {wanted.file or fresh[0]} in {at}. Commit it first.")
-    return choose(wanted, names, f" at commit {commit[:12]}")
+    return choose(wanted, names, specs_of(checkout, files), f" at commit {commit[:12]}")
 
 
 def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[Spec, Source]:

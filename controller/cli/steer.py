@@ -55,6 +55,8 @@ def describe(env: Environment) -> str:
         parts.append(f"v{env.rollout.version.version} {doing}")
     elif env.stopped is not None:
         parts.append(f"v{env.stopped.version.version} was stopped")
+    if env.job is not None and env.job.open and env.rollout is None:
+        parts.append(f"the batch of v{env.job.version.version} is being run")
     if env.paused is not None:
         parts.append(f"paused by {env.paused}")
     return "; ".join(parts) + "."

@@ -1,5 +1,6 @@
 """`headgate validate`."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from controller.choosing import specs_in
 from controller.cli.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.cli.folders import below
 from controller.cli.reach import find_settings
+from controller.git.values import as_text
 from controller.planning import check_at, top_of, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
@@ -111,7 +113,7 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
         source = tracked_from(path.parent, searched)
         top = Path(source.repository)
         if top not in there:
-            there[top] = set(below(top))
+            there[top] = {as_text(os.fsencode(file)) for file in below(top)}
         seen = {seen_from(source.folder, file) for file in there[top]}
         loaded = check_at(content, name, source, seen, top)
         loaded = with_files(loaded, source, there[top], sources)

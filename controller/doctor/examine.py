@@ -12,6 +12,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from controller.doctor.batches import batches
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.on_github import examine_github
@@ -57,7 +58,7 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in home_folder(home):
         yield finding
     yield await state(home)
-    for finding in await unwatched(home):
+    for finding in (*await unwatched(home), *await batches(home)):
         yield finding
     async for finding in rests(settings, home):
         yield finding

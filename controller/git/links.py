@@ -31,13 +31,13 @@ def short_enough(output: bytes, most: int) -> tuple[str, ...]:
 
 
 def parse_texts(output: bytes) -> dict[str, str]:
-    """Read what `git cat-file --batch` printed: texts by their ids."""
+    """Read what `git cat-file --batch` printed: texts by their ids, written as paths are."""
     found, start = {}, 0
     while start < len(output):
         end = output.index(b"\n", start)
         sha, _, size = output[start:end].decode("ascii").split(" ")
         start = end + 1 + int(size) + 1
-        found[sha] = output[end + 1 : start - 1].decode("utf-8", "surrogateescape")
+        found[sha] = output[end + 1 : start - 1].decode("utf-8", "backslashreplace")
     return found
 
 

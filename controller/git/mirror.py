@@ -269,6 +269,19 @@ class Mirror:
 
         return await self._found(commit, ask)
 
+    async def between(self, old: str, new: str, limit: int) -> tuple[str, ...]:
+        """The commits of a branch that went from `old` to `new` that are neither, along the first
+        parents; latest first, `limit` at most; none if `old` is not there any more."""
+        if not await self.has(old):
+            return ()
+        arguments = ("rev-list", "--first-parent", f"-{int(limit) + 1}", checked_sha(new))
+
+        async def ask() -> tuple[str, ...]:
+            found = (await self._git(*arguments, f"^{checked_sha(old)}")).decode().split()
+            return tuple(found[1:])
+
+        return await self._found(new, ask)
+
     async def parent(self, commit: str) -> str | None:
         """The first parent of a commit; None for the first of all."""
         return next(iter((await self.commit_info(commit)).parents), None)

@@ -77,8 +77,13 @@ def parse_tree(output: bytes) -> dict[str, str]:
     for line in output.split(b"\0")[:-1]:
         about, _, path = line.partition(b"\t")
         mode, _, sha = about.decode("ascii").split(" ")
-        found[path.decode("utf-8", "surrogateescape")] = words.get(mode, "") + sha
+        found[as_text(path)] = words.get(mode, "") + sha
     return found
+
+
+def as_text(name: bytes) -> str:
+    """A path, with `\\xe9` for a byte that is not UTF-8, as keys and the state are."""
+    return name.decode("utf-8", "backslashreplace")
 
 
 def parse_batch(output: bytes, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:

@@ -15,7 +15,7 @@ from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code, spec_of
 from controller.machine.pipelines.data import Listing, place, versioned
 from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
-from controller.machine.pipelines.untrusted import Terms, rules_of, unasked
+from controller.machine.pipelines.untrusted import Terms, marked, rules_of, unasked
 from controller.machine.repositories.pull import Pull
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.exam import lacks
@@ -76,7 +76,7 @@ class PipelineKind:
         examined = _examined(code, rules, heads, pulls)
         # What waits in line has its data looked at in its turn.
         now = {commit: one for commit, one in code.items() if commit in commits}
-        barred = _unasked(code, rules, heads, pulls)
+        barred = _unasked(code, rules, heads, pulls, pipeline.default_branch)
         listings = await self._listings({**examined, **now}, barred)
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
@@ -297,6 +297,7 @@ def _unasked(
     rules: Mapping[str, Code],
     heads: Mapping[str, str],
     pulls: Mapping[str, Pull],
+    default_branch: str,
 ) -> dict[str, frozenset[str]]:
     """The datasets of pull requests that no database may be asked for, by commit; a commit that is
     a branch's head as well is that branch's to ask for."""
@@ -306,7 +307,11 @@ def _unasked(
         commit = heads.get(branch, "")
         head = code.get(commit)
         if head is not None and head.spec is not None and commit not in trusted:
-            terms = Terms(rules=rules_of(rules.get(branch), pull.base), fork=pull.fork)
+            terms = Terms(
+                rules=rules_of(rules.get(branch), pull.base),
+                fork=pull.fork,
+                marked=marked(pull.base, default_branch, code.get(heads.get(default_branch, ""))),
+            )
             found[commit] = unasked(head.spec, terms)
     return found
 

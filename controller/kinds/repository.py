@@ -37,6 +37,8 @@ from specs.model import is_spec_file, misnamed
 
 AT_ONCE = 25
 """New heads of pull requests that one look reads."""
+BESIDE = 20
+"""Commits that were pushed together with the new head of a branch, and are told so."""
 BUTTONS = ("github_rerun", "github_action")
 
 log = structlog.get_logger("headgate.repository")
@@ -204,12 +206,15 @@ class RepositoryKind:
             return None
         mirror = self._repositories.mirror(before.name)
         info = await mirror.commit_info(sha)
+        known = branch in before.heads or branch in (before.unwatched or {})
+        old = before.heads.get(branch if known else default)
         return Commit(
             sha=sha,
             subject=info.subject[:200],
             author=info.author,
             pipelines=_names(wanting),
             broken=_broken(wanting),
+            beside=await mirror.between(old, sha, BESIDE) if old and wanting else (),
             misnamed=_misnamed(await mirror.files(sha)) if branch == default else {},
         )
 

@@ -256,6 +256,8 @@ class Deploy(Action):
     canary_weight: float = 0.0
     attempt: str
     """Of the rollout; names the canary's server and seeds the draw."""
+    closed: bool = False
+    """Whether nothing is to answer there: what is released is no server."""
 
 
 class RunSmoke(Action):

@@ -1,6 +1,7 @@
 """Applies `ReportCommit`: gathers the facts, builds the report, and has it shown."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
@@ -29,7 +30,7 @@ _ENDED: Mapping[str, Conclusion | None] = {
 
 class ReportApplier:
     """Applies `ReportCommit`. `links` says by repository where it is looked at in a browser;
-    `datasets` knows the objects of their versions."""
+    `datasets` knows the objects of their versions; `home` is the controller's."""
 
     def __init__(
         self,
@@ -40,8 +41,9 @@ class ReportApplier:
         secrets: Secrets,
         links: Mapping[str, Links] | None = None,
         datasets: Catalog | None = None,
+        home: Path | None = None,
     ) -> None:
-        self._gathering = Gathering(Shelves(store, artifacts, repositories, datasets))
+        self._gathering = Gathering(Shelves(store, artifacts, repositories, datasets, home))
         self._forge = forge
         self._secrets = secrets
         self._links = links or {}

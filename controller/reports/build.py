@@ -7,6 +7,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
+from controller.machine.words import fit
 from controller.reports import headline
 from controller.reports.about import Since, about, inputs
 from controller.reports.annotations import of_gates, of_problems
@@ -21,7 +22,6 @@ from controller.reports.rules import count
 from controller.reports.steps import steps
 from controller.reports.trend import Past, trend
 from controller.reports.ways import broken, ways
-from controller.reports.words import fit
 from validators.figures import clip
 from validators.render.markdown import code, escape, prose
 from validators.report import Report

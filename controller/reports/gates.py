@@ -6,9 +6,9 @@ from typing import Literal
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import NEW, Progress, Run, why_ended
+from controller.machine.words import fit
 from controller.reports.headline import BASE_EXAM, arranged
 from controller.reports.links import Links
-from controller.reports.words import fit
 from validators.render.markdown import code, escape, render
 from validators.report import Check, Report
 from validators.verdict import Verdict, worst

@@ -1,5 +1,6 @@
 """Gathers what a report is made from: out of the store, the artifacts and the repositories."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from controller.artifacts import Artifacts
@@ -35,6 +36,8 @@ class Shelves(NamedTuple):
     artifacts: Artifacts
     repositories: Repositories
     datasets: Catalog | None = None
+    home: Path | None = None
+    """The controller's, as in `Cache`."""
 
 
 class Siblings(NamedTuple):
@@ -50,7 +53,8 @@ class Gathering:
     """Reads the facts. What is lost leaves a gap, and never keeps a report from being made."""
 
     def __init__(self, shelves: Shelves) -> None:
-        self._store, self._artifacts, self._repositories, self._datasets = shelves
+        self._store, self._artifacts, self._repositories, self._datasets, home = shelves
+        self._cache = Cache(shelves.store, shelves.artifacts, home)
         self._versions = Versions(shelves.store)
 
     async def run(self, id_: str) -> Run | None:
@@ -114,8 +118,7 @@ class Gathering:
     async def plan(self, run: Run, graph: Graph) -> Plan | None:
         """The plan of a run, as it was when it began."""
         try:
-            cache = Cache(self._store, self._artifacts)
-            return await plan_of_run(cache, self._repositories, run, graph)
+            return await plan_of_run(self._cache, self._repositories, run, graph)
         except NeedsHuman as failure:
             _log().warning("there is no plan in a report", run=run.id, reason=str(failure))
             return None
@@ -125,10 +128,9 @@ class Gathering:
         pull = (await self.repository(action.repository)).pulls.get(action.pull or 0)
         if pull is None or pull.head != action.commit or not action.pipeline:
             return None
-        cache = Cache(self._store, self._artifacts)
         try:
             return await plan_of_pull(
-                cache,
+                self._cache,
                 self._repositories,
                 action.repository,
                 action.pipeline,

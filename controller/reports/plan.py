@@ -146,7 +146,7 @@ def _rest(plan: Plan) -> Iterator[str]:
             lines.append(f"- {code(gate.name)} judges {escape(gate.judges)}: {rules}{of_base}")
         yield "**Gates that apply**\n\n" + "\n".join(lines)
         yield from _more(len(plan.gates), "gates")
-    yield from (f"- {escape(note)}" for note in plan.notes)
+    yield from (f"- {prose(note)}" for note in plan.notes)
 
 
 def _more(number: int, what: str, most: int = MOST_ROWS) -> Iterator[str]:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -30,6 +31,9 @@ DEBOUNCE = 0.5
 WHILE_BLIND = 5.0
 """Seconds between two looks while a directory cannot be watched, at most."""
 
+ABSENT = 0.5
+"""Seconds between two looks whether a directory that was missing is there."""
+
 # Not opening and closing for reading: listing a dataset would then hint at itself.
 _HEARD: list[type[FileSystemEvent]] = [
     DirCreatedEvent, DirDeletedEvent, DirMovedEvent, FileClosedEvent,
@@ -43,8 +47,8 @@ class BucketSource:
     """Hints at `Key("pipeline", pipeline)` when something changes below one of `folders`.
 
     Also hints every `interval` seconds, whatever is heard: the listing is the truth, and watching
-    only makes it fast. A folder may be missing, deleted and made again. Where the system's watches
-    are used up, or a folder is missing, it looks every few seconds instead.
+    only makes it fast. A folder may be missing, deleted and made again: that it is there is a
+    change, too. Where the system's watches are used up, it looks every few seconds instead.
     """
 
     def __init__(
@@ -75,18 +79,32 @@ class BucketSource:
         try:
             while True:
                 changed.clear()
+                absent = await asyncio.to_thread(self._absent)
                 # Watched first, looked at second: what falls in between is heard.
                 self._say(await asyncio.to_thread(watcher.watch, self._folders))
                 yield self._key
                 wait = self._while_blind if self._problem else self._interval
                 try:
                     async with asyncio.timeout(wait):
-                        await changed.wait()
+                        await self._news(changed, absent)
                 except TimeoutError:
                     continue
                 await asyncio.sleep(self._debounce)
         finally:
             await asyncio.to_thread(watcher.close)
+
+    async def _news(self, changed: asyncio.Event, absent: set[Path]) -> None:
+        """Wait until something changes, or one of the folders that were `absent` is there."""
+        while absent and not changed.is_set():
+            if absent - await asyncio.to_thread(self._absent):
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ABSENT):
+                    await changed.wait()
+        await changed.wait()
+
+    def _absent(self) -> set[Path]:
+        return {folder for folder in self._folders if not folder.exists()}
 
     def _say(self, problem: str | None) -> None:
         if problem and problem != self._problem:

@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from specs.projects.paths import bare, has_credentials
 from specs.tree import conflict, conflict_message
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 MOST_LINES: Final = 10
 """That are told one by one."""
 _OPTION: Final = re.compile(r"(-[a-z]|--[a-z-]+)[ =]*(.*)")
 _INCLUDES: Final = ("-r", "--requirement", "-c", "--constraint")
-_ARCHIVES: Final = (".whl", ".tar.gz", ".zip")
-_INDEXES: Final = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
+_LINKS: Final = ("-f", "--find-links")
+_INDEXES: Final = ("-i", "--index-url", "--extra-index-url", *_LINKS)
+_ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class Line(NamedTuple):
@@ -74,6 +78,9 @@ def _option(number: int, line: str) -> Line | None:
     if name in _INCLUDES and "://" not in value and not value.startswith("/"):
         message = f"`{line}` names another file, and the environment is built from this one alone: "
         return Line(number, message + "put its lines here", is_error=True, code="outside")
+    if name in _LINKS and "://" not in value and not value.startswith("/"):
+        message = f"`{line}` names another place, and the environment is built from this file alone"
+        return Line(number, message, is_error=True, code="outside")
     if name in _INDEXES and has_credentials(value):
         return Line(
             number,
@@ -89,16 +96,26 @@ def _loose(number: int, line: str, file: str) -> Line | None:
     from packaging.requirements import InvalidRequirement, Requirement
 
     plain, hashed, _ = line.partition("--hash")
+    asked = plain.partition(" --")[0].strip()
+    one, why = None, ""
+    try:
+        one = Requirement(asked)
+    except InvalidRequirement as error:
+        why = str(error).partition("\n")[0]
+    if (place := _place(asked, one)) is not None:
+        return _at_place(number, place)
+    if one is None and "://" not in plain:
+        return Line(
+            number,
+            f"`{asked}` is no requirement ({why}), so nothing can be built of this file: write "
+            "`name==version`",
+            is_error=True,
+            code="no-requirement",
+        )
     if hashed:
         return None
-    if plain.strip().endswith(_ARCHIVES) and not {"@", "$"} & set(plain) and "://" not in plain:
-        return _path(number, plain.strip())
-    try:
-        one = Requirement(plain.partition(" --")[0].strip())
-    except InvalidRequirement as error:
-        return _no_requirement(number, plain.strip(), str(error))
-    if one.url is not None and "://" not in one.url:
-        return _path(number, one.url)
+    if one is None:
+        return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
     if one.url is not None:
         if "#sha256=" in one.url or re.search(r"@[0-9a-f]{40}($|#)", one.url):
             return None
@@ -115,31 +132,25 @@ def _loose(number: int, line: str, file: str) -> Line | None:
     )
 
 
-def _no_requirement(number: int, plain: str, why: str) -> Line | None:
-    """Of a line that is no name with a version: an address or a path, or a slip."""
-    if "://" in plain:
-        return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
-    if "${" in plain:  # a variable of the controller's
-        return None
-    if re.match(r"[^\s<>=!;\[]*/", plain):
-        return _path(number, plain)
-    return Line(
-        number,
-        f"`{plain}` is no requirement ({why.partition(chr(10))[0]}), so nothing can be built of "
-        "this file: write `name==version`",
-        is_error=True,
-        code="no-requirement",
-    )
+def _place(asked: str, one: "Requirement | None") -> str | None:
+    """The folder or archive that a line names by its path; None if it names none. From a relative
+    one uv and pip begin where they are started, which is no place of the commit."""
+    if one is not None and one.url is not None:
+        return one.url.removeprefix("file:") if "://" not in one.url else None
+    path = asked.partition(";")[0].strip()
+    if path.endswith(_ARCHIVES) and "://" not in path:
+        return path
+    return path if one is None and "://" not in path and ("/" in path or path == ".") else None
 
 
-def _path(number: int, path: str) -> Line:
-    """Of a path of this machine or, absolute, of the controller's."""
-    if path.startswith("/"):
-        return Line(number, f"`{path}` has no hash: what is there may change")
+def _at_place(number: int, place: str) -> Line:
+    if place.startswith("/"):
+        message = f"`{place}` is a place of the controller's machine: what is there may change"
+        return Line(number, message)
     return Line(
         number,
-        f"`{path}` is a path, and the environment is built from this file alone: "
-        "`environment: {project: .}` installs the packages of a repository",
+        f"`{place}` is a place that a build does not have, as the environment is built from this "
+        "file alone: `environment: {project: .}` installs the packages of a repository",
         is_error=True,
         code="outside",
     )

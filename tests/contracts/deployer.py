@@ -117,6 +117,20 @@ class DeployerContract:
         assert answer.json()["error"] == "no model server is deployed here yet"
         assert await records(deployer) == []
 
+    async def test_a_place_that_is_closed_keeps_no_router_and_can_be_opened_again(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        server, closed = Desired(stable=target.server("v1")), Desired(closed=True)
+        before = address(await converge(deployer, server))
+        await closing(deployer, closed)
+        assert target.living() == []
+        assert await deployer.observe(PLACE) == Observed()
+        await deployer.apply(PLACE, closed)
+        assert await deployer.observe(PLACE) == Observed()
+        seen = await converge(deployer, server)
+        assert address(seen) == before
+        assert (await ask(before)).json()["model"] == "v1"
+
     async def test_applying_twice_starts_one_server(
         self, deployer: Deployer, target: Target
     ) -> None:
@@ -330,6 +344,16 @@ class DeployerContract:
         assert target.living() == []
         await deployer.remove(PLACE)
         assert await deployer.observe(PLACE) == Observed()
+
+
+async def closing(deployer: Deployer, closed: Desired) -> None:
+    """Ask for it as the controller does, until nothing answers."""
+
+    async def done() -> bool:
+        await deployer.apply(PLACE, closed)
+        return (await deployer.observe(PLACE)).address is None
+
+    await eventually(done)
 
 
 def open_gate(server: Server) -> None:

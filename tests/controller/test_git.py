@@ -1,12 +1,14 @@
 """The mirror, against real remotes: folders, file:// and authenticated HTTP."""
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from controller.git import Author, Mirror, Rejected, redact
+from specs.digests import digest
 from specs.failures import Failure, NeedsHuman, TryAgain
 from tests.controller.git_server import Person, run_git, serve_git
 
@@ -55,6 +57,17 @@ async def test_the_tree_names_links_executables_and_submodules(ada: Person, mirr
     assert tree["link"].startswith("symlink:")
     assert tree["vendor/lib"] == f"submodule:{first}"
     assert await mirror.read(ada.head("main"), "link") == b"x", "a link inside is followed"
+
+
+async def test_a_name_that_is_no_text_is_one_that_keys_and_the_state_can_hold(
+    ada: Person, mirror: Mirror
+) -> None:
+    (ada.clone / os.fsdecode(b"caf\xe9.py")).write_text("x")
+    (ada.clone / "link").symlink_to(os.fsdecode(b"caf\xe9.py"))
+    tree = await mirror.files(ada.push({"b.py": "y"}))
+    assert tree.keys() >= {"caf\\xe9.py", "b.py"}
+    assert digest(tree)
+    assert tree["link"].count(":") == 2, "its entry covers what it leads to"
 
 
 async def test_an_edit_of_what_a_link_leads_to_is_seen_at_the_link(

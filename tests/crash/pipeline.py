@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,18 @@ async def live(folder: Path, boundary: Boundary) -> None:
     await live_until(folder, boundary, version=1)
 
 
-async def live_until(folder: Path, boundary: Boundary, version: int) -> None:
-    """A controller that runs until production serves that version and nothing is owed."""
+async def _at_once(_: World) -> bool:
+    return True
+
+
+async def live_until(
+    folder: Path,
+    boundary: Boundary,
+    version: int,
+    also: Callable[[World], Awaitable[bool]] = _at_once,
+) -> None:
+    """A controller that runs until production serves that version, nothing is owed, and what else
+    is waited for is so."""
     with (folder / "log").open("a") as log:
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=log))
         store = await SqliteStore.open(folder / "home" / "state.db")
@@ -71,7 +82,8 @@ async def live_until(folder: Path, boundary: Boundary, version: int) -> None:
         )
         complete = 0
         while complete < QUIET / LOOK:
-            complete = complete + 1 if await _complete(world, version) else 0
+            there = await _complete(world, version) and await also(world)
+            complete = complete + 1 if there else 0
             await asyncio.sleep(LOOK)
             if controller.done():
                 controller.result()
@@ -113,7 +125,7 @@ def end(folder: Path) -> object:
                 "left": (await store.owed(), await store.inbox()),
                 "trained": trained(folder),
                 "releases": {name: world.releases(name) for name in ("staging", "production")},
-                "processes": _running(folder),
+                "processes": running(folder),
             }
         finally:
             await world.tear_down()
@@ -145,7 +157,7 @@ def _normal(body: dict[str, Any]) -> Any:
     return json.loads(text)
 
 
-def _running(folder: Path) -> Counter[str]:
+def running(folder: Path) -> Counter[str]:
     """What runs below the folder, by the program's name: a script, or the command itself."""
     found: Counter[str] = Counter()
     for process in Path("/proc").iterdir():

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.crash import canary, pipeline
+from tests.crash import batch, canary, pipeline
 from tests.crash.harness import killed_everywhere, undisturbed
 
 # Each life has a deadline of its own; how many there are is the test's length on a slow machine.
@@ -29,6 +29,16 @@ def test_a_first_release_comes_to_the_same_end_wherever_the_controller_is_killed
     lives, end = killed_everywhere(pipeline.STORY, tmp_path / "killed", HALVES[half])
     assert end == expected
     assert lives > 15  # of three kinds, and of two objects of one, each step twice
+
+
+def test_a_batch_runs_once_in_each_environment_wherever_the_controller_is_killed(
+    tmp_path: Path,
+) -> None:
+    expected = undisturbed(batch.STORY, tmp_path / "undisturbed")
+    lives, end = killed_everywhere(batch.STORY, tmp_path / "killed", frozenset({"environment"}))
+    assert end == expected
+    assert lives > 15
+    assert set(end["ran"].values()) == {1}  # type: ignore[index]  # as `batch.end` has it
 
 
 def test_a_canary_comes_to_its_promotion_although_the_controller_is_killed_and_stable_answers(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
+from deployers.processes import Processes
+from deployers.processes import State as Going
 from tests.scenarios.world import World
 
 SERVED = "release:\n"
@@ -63,6 +65,16 @@ async def output(world: World, env: Environment) -> object:
 
 def servers(world: World) -> list[Path]:
     return list((world.root / "home" / "serving").rglob("*.server.json"))
+
+
+def routers(world: World) -> list[str]:
+    """Those that run."""
+    processes = Processes(world.root / "home" / "serving" / "processes")
+    try:
+        names = [name for name in processes.names() if name.endswith(".router")]
+        return [name for name in names if processes.status(name).state is Going.RUNNING]
+    finally:
+        processes.close()
 
 
 async def test_a_pointer_alone_is_a_file_in_git_and_nothing_is_started(world: World) -> None:
@@ -184,9 +196,9 @@ async def test_a_server_that_becomes_a_batch_ends_and_one_that_comes_again_is_br
         await scored(world, 2)
 
         async def ended() -> bool:
-            return not servers(world)
+            return not servers(world) and not routers(world)
 
-        await world.until(ended, "the end of the servers")
+        await world.until(ended, "the end of the servers and of their routers")
         shutil.copy(kept, world.work / "ml-pipeline.yaml")
         world.push("Serve again")
         env = await world.serves(1)

@@ -4,13 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.shapes import new_user
 
 ORDER = {"price": 180.0, "items": 6}
 
 
+@pytest.mark.timeout(300)  # its gates import much, which a busy machine takes its time for
 def test_a_pull_from_a_database_comes_from_a_clone_into_production(tmp_path: Path) -> None:
-    with new_user("database-pull", tmp_path) as shape:
+    with new_user("database-pull", tmp_path, patience=200.0) as shape:
         assert len(shape.commands) == 9
         (answer,) = shape.ask(ORDER).values()
         assert 0.5 < answer < 1

@@ -93,3 +93,35 @@ async def test_a_change_of_how_data_is_read_is_judged_anew(gated: World) -> None
         second = await gated.ended(2)
         assert second.nodes["gate.data.points"].phase != "cached"
         assert second.nodes["gate.data.points"].verdict == "FAIL"
+
+
+async def test_a_baseline_that_fails_on_the_candidate_s_data_is_no_pass(gated: World) -> None:
+    """Its code knows of no column `z`: nothing was compared, which is not that nothing is worse."""
+    gated.push("Add the pipeline")
+    (gated.bucket / "other").mkdir()
+    gated.put("other.csv", points(0, 2000).replace("id,x,label", "id,z,label"))
+    (gated.bucket / "other.csv").rename(gated.bucket / "other" / "a.csv")
+    async with gated.controller():
+        first = await gated.ended(1)
+        assert first.outcome == "passed"
+        await gated.serves(1)
+        commit = gated.push(
+            "Rename a column",
+            ml_pipeline__yaml=('/*.csv"', '/other/*.csv"'),
+            suite__yaml=("column: x", "column: z"),
+            train__py=('row["x"]', 'row["z"]'),
+            evaluate__py=('row["x"]', 'row["z"]'),
+        )
+        second = await gated.ended(2)
+        assert second.nodes["baseline.evaluate"].failed
+        assert second.nodes["gate.model"].verdict == "INCONCLUSIVE"
+        assert second.outcome == "stopped"
+
+        async def told() -> bool:
+            return "roc_auc" in gated.note(commit)
+
+        await gated.until(told, "the report of the model gate on the commit")
+        note = gated.note(commit)
+    assert "it ended with exit code 1: KeyError: 'x' (evaluate.py, line " in note
+    for unfit in ("Traceback", str(gated.root)):
+        assert unfit not in note

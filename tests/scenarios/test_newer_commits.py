@@ -21,6 +21,14 @@ async def says(world: World, commit: str, text: str) -> None:
     await world.until(look, f"a note with {text!r}")
 
 
+def committed(world: World, subject: str) -> str:
+    """A commit of other words, which is not pushed by itself."""
+    (world.work / "README.md").write_text(subject)
+    run_git(world.work, "add", "-A")
+    run_git(world.work, "commit", "-q", "-m", subject)
+    return run_git(world.work, "rev-parse", "HEAD")
+
+
 async def test_a_commit_that_changes_what_runs_ends_it_and_one_of_the_docs_does_not(
     world: World,
 ) -> None:
@@ -40,6 +48,23 @@ async def test_a_commit_that_changes_what_runs_ends_it_and_one_of_the_docs_does_
         await says(world, docs, f"superseded by {quick[:12]}")
         await says(world, first, f"superseded by commit {quick[:12]}")
     assert (second.commit, second.outcome) == (quick, "passed")
+
+
+async def test_commits_that_were_pushed_together_each_say_which_of_them_runs(world: World) -> None:
+    trial = ("triggers:\n", "triggers:\n  commits: {branches: [trial]}\n")
+    world.push("Add the pipeline", ml_pipeline__yaml=trial)
+    async with world.controller():
+        await world.ended(1)
+        beside = [committed(world, subject) for subject in ("Say what it is", "Say it better")]
+        last = world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
+        for commit in beside:
+            await says(world, commit, f"not run: {last[:12]} came with it, or right after it")
+        assert (await world.ended(2)).commit == last
+        run_git(world.work, "switch", "-q", "-c", "trial")
+        beside = [committed(world, "Try")]
+        last = world.push("Try more", ml_pipeline__yaml=("shift: 1.0", "shift: 2.0"))
+        await says(world, beside[0], f"not run: {last[:12]} came with it")
+        assert (await world.ended(3)).commit == last
 
 
 async def test_with_a_queue_each_commit_runs_in_its_turn_and_none_is_dropped(

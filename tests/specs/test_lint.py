@@ -33,6 +33,14 @@ def test_a_good_spec_has_no_problem(text: str, files: tuple[str, ...]) -> None:
     assert loaded.pipeline is not None
 
 
+def test_a_file_whose_name_is_no_text_is_told_where_it_is_read() -> None:
+    odd = ("caf\\xe9.py", "//src/b\\xe9.py")
+    assert check(edit(), FILE, (*BESIDE, odd[1])).problems == ()
+    found = check(edit(), FILE, (*BESIDE, *odd)).problems
+    assert {one.code for one in found} == {"file-name"}
+    assert r"`caf\xe9.py` is not UTF-8: rename the file" in found[0].message
+
+
 def test_a_circle_is_named_in_full_from_the_step_that_comes_first() -> None:
     text = """
 apiVersion: headgate.dev/v1

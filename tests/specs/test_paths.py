@@ -26,6 +26,8 @@ FOLDER = "teams/churn"
 FILES = (
     "train.py",
     "lib/own.py",
+    "common",
+    "rules.json",
     "//src/shared/features.py",
     "//src/other.py",
     "//tools/train.py",
@@ -52,6 +54,8 @@ LEADS_OUT = [
     "--config=../common/x.py",
     "-I../common",
     "@../common/x.py",
+    "$PWD/../common",
+    "${{PWD}}/../../tools/train.py",
     "..",
     "../common",
     "../../tools/train.py",
@@ -99,6 +103,16 @@ def test_a_path_to_what_is_not_read_is_an_error_that_names_the_mend(where: str, 
     assert [(one.severity, one.code) for one in found] == [("error", "unread-path")], found
     place = "steps.train.run" if where == "words" else "steps.train.env.MORE"
     assert found[0].path == place
+
+
+@pytest.mark.parametrize("path", ["common", "common/deep", "lib:common", "./rules.json"])
+@pytest.mark.parametrize("where", ["words", "env"])
+def test_a_file_or_link_of_the_folder_that_is_not_read_is_warned_of(where: str, path: str) -> None:
+    name = "rules.json" if "rules" in path else "common"
+    (found,) = problems(**{where: path})
+    assert (found.severity, found.code) == ("warning", "unread-path")
+    assert f"add `{name}` to `steps.train.reads`" in found.message
+    assert problems(**{where: path}, read=name) == []
 
 
 @pytest.mark.parametrize("path", FINE)

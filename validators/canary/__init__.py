@@ -7,11 +7,10 @@
 
 `policy`, `state`, `bets` (the formulas), `latency` and `answers` (their use on bins, kinds and
 sizes), `families` (per signal), `record` (counting), `judgement` (deciding), `figures` and
-`evidence` (words), `forecasting` (before a rollout).
+`evidence` (words), `outlook` (as a canary begins, and before).
 """
 
 from validators.canary.evidence import headline, report
-from validators.canary.forecasting import Forecast, forecast
 from validators.canary.judgement import Decision, Evidence, Judgement, Served, judge
 from validators.canary.policy import Latency, Policy
 from validators.canary.record import begin, is_current, update
@@ -20,14 +19,12 @@ from validators.canary.state import State
 __all__ = [
     "Decision",
     "Evidence",
-    "Forecast",
     "Judgement",
     "Latency",
     "Policy",
     "Served",
     "State",
     "begin",
-    "forecast",
     "headline",
     "is_current",
     "judge",

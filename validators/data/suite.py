@@ -63,7 +63,10 @@ def read_suite(text: str, file: str) -> Suite:
     faults = tree.faults
     if file.endswith(".json") and len(text) <= MOST_BYTES:
         try:
-            content = json.loads(text)
+            content = json.loads(text, parse_constant=_refuse)
+        except _NotFiniteError as error:
+            message = f"{error} is no number: write a limit, or leave it out"
+            return Suite((), (Problem("error", "not-finite", message, file),))
         except (ValueError, RecursionError) as error:
             where = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else ()
             said = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
@@ -78,6 +81,14 @@ def read_suite(text: str, file: str) -> Suite:
         )  # fmt: skip
         return Suite((), in_order(tuple(broken)))
     return _Reader(tree, file).suite(content)
+
+
+class _NotFiniteError(Exception):
+    """A number that JSON does not have, and to which nothing compares as more or less."""
+
+
+def _refuse(constant: str) -> None:
+    raise _NotFiniteError(constant)
 
 
 class _Reader:

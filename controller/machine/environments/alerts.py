@@ -26,6 +26,7 @@ from controller.machine.actions import Incident, Notify
 from controller.machine.environments.background import serves
 from controller.machine.environments.environment import Environment, Observed, Out, server_name
 from controller.machine.pipelines.version import ModelVersion, Ref
+from controller.machine.words import fit
 from deployers.protocol import ServerStatus
 from specs.model import NotifyEvent
 
@@ -188,7 +189,7 @@ def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> 
 
 def _fares(env: Environment, server: ServerStatus | None) -> str:
     """What is the matter with it, and what is done: nothing is said to be done that is not."""
-    detail = f": {server.detail}" if server and server.detail else "."
+    detail = f": {fit(server.detail)}" if server and server.detail else "."
     if server is not None and server.alive:
         hangs = "hangs and is being restarted"
         return f"{hangs if server.hung else 'does not answer as ready'}{detail}"

@@ -3,7 +3,7 @@
 In staging it is the test of a rollout: it has to end with 0. In production it runs for the version
 that the environments branch names, each time that becomes another, and by its schedule. A failure
 there takes nothing back: the version passed staging, and data or a table may be to blame. It is
-told, and `headgate retry` runs it again.
+told, and `headgate retry` runs it again; so it does a job that ended well.
 """
 
 from controller.machine import batch_incidents
@@ -15,6 +15,7 @@ from controller.machine.environments.rollout import Rollout
 from controller.machine.incidents import ended
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.attempt import State
+from controller.machine.words import fit
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -54,16 +55,22 @@ def try_out(env: Environment, rollout: Rollout, out: Out, now: float) -> Environ
     return moved(env, rollout, smoke=_report(job))
 
 
-def again(env: Environment, why: str, out: Out, now: float) -> Environment:
-    """Run a job that failed once more."""
+def again(env: Environment, by: str, out: Out, now: float) -> Environment:
+    """Run a job that is over once more, as somebody says."""
     assert env.job is not None
-    return start(env, env.job.version, why, out, now)
+    tried = "tried" if env.job.failed is not None else "run"
+    return start(env, env.job.version, f"{tried} again by {by}", out, now)
 
 
-def has_failed(env: Environment) -> bool:
-    """Whether the job of what production points to failed, so that it can be tried again."""
+def has_ended(env: Environment, number: int | None = None) -> bool:
+    """Whether the job of what it points to is over, so that it can be run again. Without the number
+    of that version, one that ended well is not meant where a rollout was stopped."""
     job = env.job
-    return job is not None and job.failed is not None and env.points and job.version == env.stable
+    if job is None or job.open or not env.points or job.version != env.stable:
+        return False
+    if number is not None:
+        return job.version.version == number
+    return job.failed is not None or env.stopped is None
 
 
 def start(
@@ -114,11 +121,11 @@ def heed_end(env: Environment, observed: Observed, out: Out, now: float) -> Envi
         return env
     status = seen.status
     if status.state in BLAMELESS and job.tries < MOST_TRIES:
-        why = f"{job.why}; the last attempt ended for no fault of its own: {status.message}"
+        why = f"{job.why}; the last attempt ended for no fault of its own: {fit(status.message)}"
         return start(env, job.version, why, out, now, job.rollout, job.tries + 1)
     failed = None
     if status.state is not State.SUCCEEDED:
-        failed = status.message or f"it {status.state.value.replace('_', ' ')}"
+        failed = fit(status.message) or f"it {status.state.value.replace('_', ' ')}"
     elif seen.uncollected is not None:
         failed = seen.uncollected
     job = job.model_copy(update={"ended": now, "failed": failed, "outputs": seen.outputs or {}})

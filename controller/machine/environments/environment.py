@@ -228,6 +228,7 @@ def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
         canary=canary.version.version if canary else None,
         canary_weight=weight,
         attempt=canary.id if canary else "",
+        closed=env.points and canary is None,
     )
 
 
@@ -257,6 +258,7 @@ def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
         and all(name in servers and servers[name].alive for name in wanted)
         and not (stable and servers[stable].hung)
         and (not wanted or have.address is not None)
+        and not (want.closed and have.address is not None)
         and _answers_at(have.address, observed.port)
         and servers.keys() <= set(wanted)
     )

@@ -6,6 +6,7 @@ from controller.machine.core import Key, Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Attempt, Input, Status
 from controller.machine.runs.nodes import image_of, serve_params, serve_reads
+from controller.machine.runs.projects import recipe_of
 from specs.model import Pipeline as Spec
 
 BATCH = "batch"
@@ -115,6 +116,7 @@ def attempt_of(
         },
         secrets=batch.secrets,
         requirements=spec.environment.requirements,
+        project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
         executor="docker" if contained else "local",
         image=image,

@@ -48,6 +48,7 @@ from controller.machine.environments.starting import release, retry, roll_back, 
 from controller.machine.environments.wish import heed_branch
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Attempt
+from controller.machine.words import fit
 from deployers.protocol import Silence
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
@@ -287,7 +288,7 @@ def _start(
     deadline = version.spec.release.serve.startup_deadline.total_seconds()
     if now - rollout.deployed <= deadline:
         return env
-    detail = server.detail if server else "it was never started"
+    detail = fit(server.detail) if server else "it was never started"
     why = f"The server of v{version.number} was not ready within {deadline:g} s: {detail}"
     return stop(env, rollout, "failed", why, observed, out, now)
 

@@ -205,13 +205,13 @@ def retry(
     env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
 ) -> Environment:
     """Try the last version that was stopped or left again, or the one that is named, and lift its
-    quarantine; or renew a write."""
+    quarantine; or renew a write; or run a batch once more."""
     if env.write is not None:
         out.actions.append(env.write)
     if env.unknown is not None:
         return env  # the branch was looked at anew
-    if body.get("version") is None and env.rollout is None and batch.has_failed(env):
-        return batch.again(env, f"tried again by {who(body)}", out, now)
+    if env.rollout is None and batch.has_ended(env, body.get("version")):
+        return batch.again(env, who(body), out, now)
     stopped, number = env.stopped, body.get("version")
     named = observed.versions.get(number) if number is not None else None
     ref = named.ref if named is not None else stopped.version if stopped else None

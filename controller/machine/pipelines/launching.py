@@ -16,7 +16,14 @@ from controller.machine.pipelines.pipeline import (
     report,
     told,
 )
-from controller.machine.pipelines.untrusted import Terms, graph_of, judges_of, rules_of, unasked
+from controller.machine.pipelines.untrusted import (
+    Terms,
+    graph_of,
+    judges_of,
+    marked,
+    rules_of,
+    unasked,
+)
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
 from controller.machine.runs.building import build
@@ -133,10 +140,12 @@ def terms_of(pipeline: Pipeline, branch: str, observed: Observed) -> Terms | Non
     pull = pipeline.pulls.get(branch)
     if pull is None:
         return None
+    head = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     return Terms(
         rules=rules_of(observed.rules.get(branch), pull.base),
         fork=pull.fork,
         accepted=_accepted_by(pipeline, branch) != "",
+        marked=marked(pull.base, pipeline.default_branch, head),
     )
 
 

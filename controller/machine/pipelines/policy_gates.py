@@ -1,6 +1,7 @@
 """PURE. How what judges data and candidates changed between two specs."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
@@ -9,9 +10,10 @@ from controller.machine.pipelines.suites import between
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Rules
 from controller.machine.runs.judging import is_same_place, suites_for
+from specs.caching import Cache, CacheFor, stands_for
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own
-from specs.model import Pipeline
+from specs.model import DATA, Pipeline, place_of
 from specs.references import DatasetReference
 from specs.values import format_percent
 
@@ -49,6 +51,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     yield from _readings(before.spec, after.spec)
     addresses = tuple(_addresses(before.spec, after.spec))
     yield from addresses
+    yield from _ages(before.spec, after.spec)
     yield from _training(before.spec, after.spec)
     yield from _model_gate(before.spec.gates.model, after.spec.gates.model)
     told = {change.rule for change in addresses}
@@ -109,6 +112,35 @@ def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:
             yield Change(rule=what, was=was, now=now, loosens=True)
 
 
+def _ages(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+    """How old what is fetched, and what examines, may be: what stands longer is not looked at."""
+    examines = _exam_of(before) & _exam_of(after)
+    for name in (each for each in before.commands if each in after.commands):
+        if not name.startswith(DATA) and name not in examines:
+            continue
+        was, now = before.commands[name].cache, after.commands[name].cache
+        if was != now:
+            rule = ".".join((*place_of(name), "cache"))
+            yield Change(
+                rule=rule, was=_age(was), now=_age(now), loosens=_stands(now) > _stands(was)
+            )
+
+
+def _exam_of(spec: Pipeline) -> set[str]:
+    """The steps that the evidence comes from, but by way of the model."""
+    gate = spec.gates.model
+    return set(exam.steps_of(spec, *gate.evidence.values())) if gate else set()
+
+
+def _stands(cache: Cache) -> float:
+    seconds = stands_for(cache)
+    return math.inf if seconds is None else seconds
+
+
+def _age(cache: Cache) -> str:
+    return f"for {plain(cache.for_)}" if isinstance(cache, CacheFor) else cache
+
+
 def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
     """What the model is made of: data that a suite looked at, and not the data of its exam."""
     was, now = _trains_on(before), _trains_on(after)
@@ -143,8 +175,7 @@ def _trains_on(spec: Pipeline) -> set[str]:
 
 def _examines(spec: Pipeline) -> set[str]:
     """The datasets that the predictions come from, but by way of the model."""
-    gate = spec.gates.model
-    return _datasets_of(spec, exam.steps_of(spec, *gate.evidence.values())) if gate else set()
+    return _datasets_of(spec, _exam_of(spec))
 
 
 def _datasets_of(spec: Pipeline, steps: Iterable[str]) -> set[str]:

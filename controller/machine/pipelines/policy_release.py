@@ -105,6 +105,14 @@ def _strategy(before: Production, after: Production) -> Iterator[Change]:
     if was != now:
         looser = _CAUTION.index(now) < _CAUTION.index(was)
         yield Change(rule="release.production.strategy", was=was, now=now, loosens=looser)
+        if now == "canary" and after.canary.on_inconclusive == "promote":
+            # Without a decision it ends as `direct` does, whatever went before it.
+            yield Change(
+                rule=f"{ROLLOUT}.on_inconclusive",
+                was="no canary",
+                now="promote",
+                loosens=was != "direct",
+            )
     elif now == "canary":
         yield from _canary(before.canary, after.canary)
     elif now == "blue-green":
@@ -166,7 +174,7 @@ def _canary(before: Canary, after: Canary) -> Iterator[Change]:
             after.minimum_bake,
             after.minimum_bake < before.minimum_bake,
         ),
-        "deadline": (before.deadline, after.deadline, False),
+        "deadline": (before.deadline, after.deadline, _is_hastier(before, after)),
         "on_inconclusive": (
             before.on_inconclusive,
             after.on_inconclusive,
@@ -191,6 +199,11 @@ def _is_steeper(before: Canary, after: Canary) -> bool:
     """Whether more of the traffic meets the candidate sooner."""
     pairs = zip(before.steps, after.steps, strict=False)
     return len(after.steps) < len(before.steps) or any(now > was for was, now in pairs)
+
+
+def _is_hastier(before: Canary, after: Canary) -> bool:
+    """Whether the end of the time promotes, and comes sooner."""
+    return after.on_inconclusive == "promote" and after.deadline < before.deadline
 
 
 def _counts(before: Signals, after: Signals) -> Iterator[Change]:

@@ -22,6 +22,9 @@ class Terms(Value):
     fork: bool = False
     accepted: bool = False
     """Whether somebody with the right lets the commit be judged by its own rules."""
+    marked: frozenset[str] | None = None
+    """The secrets that the default branch lets pull requests have; None where its word is the
+    base's own."""
 
 
 def rules_of(base: Code | None, branch: str = "") -> Rules | None:
@@ -32,22 +35,32 @@ def rules_of(base: Code | None, branch: str = "") -> Rules | None:
     return Rules(spec=base.spec, source=base.source, branch=branch)
 
 
+def marked(base: str, default_branch: str, head: Code | None) -> frozenset[str] | None:
+    """`Terms.marked` of a pull request into the branch `base`; `head` is the default branch's.
+    Whoever may push can make a base, so that its word alone would hand out every secret."""
+    if base == default_branch:
+        return None
+    if head is None or head.spec is None:
+        return frozenset()
+    return frozenset(head.spec.triggers.pull_requests.secrets)
+
+
 def without_secrets(spec: Pipeline, terms: Terms) -> Pipeline:
-    """The spec as a pull request may run it: with the secrets that the base branch marks for pull
-    requests, and none for a fork."""
-    marked = allowed(terms)
-    steps = {name: _without(step, marked) for name, step in spec.steps.items()}
+    """The spec as a pull request may run it: with the secrets that its base and the default branch
+    mark for pull requests, and none for a fork."""
+    given = allowed(terms)
+    steps = {name: _without(step, given) for name, step in spec.steps.items()}
     fetched = {name: of.fetch for name, of in spec.datasets.items() if of.fetch is not None}
     bare = {
-        name: spec.datasets[name].model_copy(update={"fetch": _without(fetch, marked)})
+        name: spec.datasets[name].model_copy(update={"fetch": _without(fetch, given)})
         for name, fetch in fetched.items()
     }
     datasets = {**spec.datasets, **bare}
     return spec.model_copy(update={"steps": steps, "datasets": datasets})
 
 
-def _without(command: C, marked: Collection[str]) -> C:
-    kept = tuple(secret for secret in command.secrets if secret in marked)
+def _without(command: C, given: Collection[str]) -> C:
+    kept = tuple(secret for secret in command.secrets if secret in given)
     return command.model_copy(update={"secrets": kept})
 
 
@@ -55,7 +68,8 @@ def allowed(terms: Terms) -> frozenset[str]:
     """The secrets that a pull request's run may be given."""
     if terms.rules is None or terms.fork:
         return frozenset()
-    return frozenset(terms.rules.spec.triggers.pull_requests.secrets)
+    named = frozenset(terms.rules.spec.triggers.pull_requests.secrets)
+    return named if terms.marked is None else named & terms.marked
 
 
 def unasked(spec: Pipeline, terms: Terms | None) -> frozenset[str]:

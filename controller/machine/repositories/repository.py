@@ -52,6 +52,9 @@ class Commit(Value):
     misnamed: Mapping[str, str] = {}
     """Of the default branch: files that are no specs for the letter of their names, with the names
     that specs have."""
+    beside: tuple[str, ...] = ()
+    """Of a branch: commits that came to it since the head that was seen before, and are none; of a
+    new one, since the default branch."""
     untouched: tuple[str, ...] = ()
     """Of a pull request: pipelines of its base for which it changes nothing."""
     removed: tuple[str, ...] = ()
@@ -275,6 +278,7 @@ class _Look:
         if branch in self.held and pull is not None:
             self.actions += telling.held(place, pull, sorted(set(named.values())))
             return
+        self.actions += telling.beside(place, commit.beside)
         self.actions += [*telling.twice(place, named)] or telling.misnamed(place, commit.misnamed)
         # Of a pull request neither: it could choose by a file's name whose rules are its own.
         taken = telling.first(named) if pull is None else telling.alone(named)

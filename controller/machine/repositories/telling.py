@@ -108,6 +108,13 @@ def misnamed(place: Place, names: Mapping[str, str]) -> list[ReportCommit]:
     return [report(place, "", "skipped", title)]
 
 
+def beside(head: Place, commits: Iterable[str]) -> Iterator[ReportCommit]:
+    """Commits that were pushed together with the head of their branch, or just before it."""
+    for commit in commits:
+        title = f"not run: {head.commit[:12]} came with it, or right after it, and stands for it"
+        yield report(head._replace(commit=commit), "", "skipped", title)
+
+
 def unwatched(place: Place, default_branch: str) -> ReportCommit:
     """Nothing looks at a branch, and somebody who pushed to it may look for what it says."""
     title = (

@@ -6,6 +6,7 @@ from controller.machine.runs.attempt import Building, State, Status
 from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
 from controller.machine.runs.run import NEW, Observed, Progress, Run, Tried
 from controller.machine.runs.taking import moved
+from controller.machine.words import fit
 from validators.verdict import Verdict
 
 LOST_TRIES = 3
@@ -70,14 +71,17 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
     for name, origin in node.inputs.items():
         upstream = nodes.get(origin.node or "")
         if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
-            why = (upstream.failed or upstream.skipped or "")[:500]
+            why = fit(upstream.failed or upstream.skipped or "")[:500]
             whose = "baseline" if name.startswith("baseline") else "candidate"
             reason = f"the {whose} could not be evaluated on this data: {why}"
-            request = {**node.attempt.request, f"no_{name}": reason}
+            said: dict[str, object] = {f"no_{name}": reason}
+            if whose == "baseline":  # there is one, so what compares with it is undecided
+                said[f"{name}_lost"] = True
+            request = {**node.attempt.request, **said}
             node = node.model_copy(
                 update={
                     "inputs": {k: v for k, v in node.inputs.items() if k != name},
-                    "definition": {**node.definition, f"no_{name}": reason},
+                    "definition": {**node.definition, **said},
                     "attempt": node.attempt.model_copy(update={"request": request}),
                 }
             )
@@ -160,7 +164,7 @@ def _without_running(
         if not upstream.done:
             return progress
         if upstream.outputs is None and not (node.kind == "model_gate" and is_evidence(need)):
-            why = upstream.failed or upstream.skipped or ""
+            why = fit(upstream.failed or upstream.skipped or "")
             return progress.model_copy(
                 update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}
             )

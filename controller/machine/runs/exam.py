@@ -261,7 +261,10 @@ def _definitions(where: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
         if old == new:
             continue
         if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
-            yield from _definitions(f"{where}.{name}", old or {}, new or {})
+            if name == "files":  # of the environment: its lock, and packages of the repository
+                yield from _files(old or {}, new or {})
+            else:
+                yield from _definitions(f"{where}.{name}", old or {}, new or {})
         else:
             yield Part(f"{where}.{name}", _said(old), _said(new))
 

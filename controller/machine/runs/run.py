@@ -15,6 +15,7 @@ from typing import Literal
 from controller.machine.core import Value
 from controller.machine.runs.attempt import Building, State, Status
 from controller.machine.runs.graph import Graph, is_evidence
+from controller.machine.words import fit
 from specs.model import SPEC_FILE
 from validators.report import Report
 from validators.verdict import Verdict
@@ -235,7 +236,7 @@ def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
 
 
 def why_ended(run: Run) -> str:
-    """In a few words, what ended a run that did not pass."""
+    """In a few words that are fit for a report, what ended a run that did not pass."""
     if run.cancelled is not None:
         return run.cancelled
     for name, node in run.nodes.items():
@@ -246,5 +247,5 @@ def why_ended(run: Run) -> str:
             return f"environment: {building.failed}"[:MOST_SAID]
     for name, node in run.nodes.items():
         if node.failed:
-            return f"{name}: {node.failed}"[:300]
+            return f"{name}: {fit(node.failed)}"[:300]
     return ""

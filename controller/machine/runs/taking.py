@@ -73,7 +73,8 @@ def without_addresses(node: Node, allowed: frozenset[str]) -> Node:
     said = (
         f"the rows of {node.attempt.request['dataset']} at this version were not taken before, and "
         f"a run of a pull request is not given the secret {secrets[0]}: name it under "
-        "`triggers.pull_requests.secrets` on the base branch (a fork's run never gets one)"
+        "`triggers.pull_requests.secrets` on its base and on the default branch (a fork's run "
+        "never gets one)"
     )
     request = {**node.attempt.request, "denied": said}
     attempt = node.attempt.model_copy(update={"secrets": (), "request": request})

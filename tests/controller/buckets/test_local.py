@@ -146,6 +146,15 @@ async def test_hidden_and_temporary_files_and_the_marker_are_no_data(
     assert after.marked is True
 
 
+async def test_a_name_that_is_no_text_is_told_with_the_mend(
+    bucket: LocalBucket, lake: Path
+) -> None:
+    (lake / os.fsdecode(b"caf\xe9.parquet")).write_text("march")
+    with pytest.raises(NeedsHuman, match=r"lake/caf\\xe9\.parquet is not UTF-8: rename the file"):
+        await bucket.list(f"file://{lake}/*.parquet")
+    assert keys(await bucket.list(f"file://{lake}/2013*.parquet")) == ["2013-01.parquet"]
+
+
 async def test_no_directory_is_said_and_an_empty_one_is_empty(
     bucket: LocalBucket, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from controller.cli.ahead import forecast
+from controller.ahead import canary_ahead
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from controller.store.protocol import Change, Put, Store
@@ -15,7 +15,7 @@ PLACE = "mean/production"
 
 def asked(desk: Desk, of: Pipeline) -> object:
     async def ask(store: Store) -> object:
-        return await forecast(of, store, desk.home)
+        return await canary_ahead(of, store, desk.home)
 
     return desk.look(ask)
 

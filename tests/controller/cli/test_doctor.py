@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from controller.doctor.examine import packages
-from controller.store.protocol import Change
+from controller.machine.core import Key
+from controller.machine.environments.environment import Environment
+from controller.machine.environments.job import Job
+from controller.store.protocol import Change, Put
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
+from tests.controller.machine.kit import version
 
 
 def findings(at: Desk, exit_code: int) -> dict[str, list[dict[str, Any]]]:
@@ -54,6 +58,39 @@ def test_secrets_that_others_can_read_are_a_warning(desk: Desk) -> None:
     assert warning["mend"] == f"chmod 600 {file}"
     file.write_text("no secret\n")
     assert findings(desk, 1)["error"][0]["what"] == "secrets"
+
+
+@pytest.mark.parametrize(
+    ("job", "state", "said", "mend"),
+    [
+        ({}, "ok", "v1 is being run", ""),
+        ({"ended": 9.0}, "ok", "v1 ended well the last time", ""),
+        (
+            {"ended": 9.0, "failed": "exit code 1:\nthe table is away"},
+            "warning",
+            "v1 failed the last time: exit code 1: the table is away",
+            "`headgate retry mean/production` runs it again",
+        ),
+    ],
+)
+def test_how_a_batch_fared_is_told(
+    desk: Desk, job: dict[str, Any], state: str, said: str, mend: str
+) -> None:
+    desk.person.push({"a.txt": ""})
+    ref = version(1).ref
+    env = Environment(
+        pipeline="mean",
+        name="production",
+        repository="toys",
+        stable=ref,
+        points=True,
+        job=Job(id="mean-production.batch.1", version=ref, why="", asked=8.0, **job),
+    )
+    key = Key("environment", env.place)
+    desk.keep(Change(put=Put(key=key, revision=0, text=env.model_dump_json(), live=True)))
+    about = [one for one in findings(desk, 0)[state] if one["what"] == "batch mean/production"]
+    assert [one["message"] for one in about] == [said]
+    assert mend in about[0]["mend"]
 
 
 def test_a_state_of_a_newer_version_or_a_broken_one_is_an_error(desk: Desk) -> None:

@@ -64,6 +64,19 @@ def test_a_spec_that_is_not_there_is_answered_with_those_that_are(several: Desk,
     assert f"headgate {verb} {several.person.clone / CHURN}" in result.stderr
 
 
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_where_there_is_none_those_of_the_rest_of_the_repository_are_named(
+    desk: Desk, verb: str
+) -> None:
+    names = [f"teams/{name}/{SPEC_FILE}" for name in "abcdefghijkl"]
+    desk.person.push({"README.md": "# Ours", **dict.fromkeys(names, seeds.SPEC)})
+    result = desk.do(verb, str(desk.person.clone))
+    assert result.exit_code != 0
+    assert f"headgate {verb} {desk.person.clone / names[0]}" in result.stderr
+    assert "and 2 more" in result.stderr
+    assert "headgate init" not in result.stderr
+
+
 def test_what_is_no_name_of_a_spec_is_refused_with_what_is(several: Desk) -> None:
     result = several.do("plan", str(several.person.clone), "--spec", "churn")
     assert result.exit_code != 0

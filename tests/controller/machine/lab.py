@@ -26,6 +26,8 @@ class Lab:
 
     graph: Graph
     endings: dict[str, list[State]] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
+    """What is said of how a node's attempts ended."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     uncollectable: set[str] = field(default_factory=set)
     """Nodes whose outputs cannot be taken."""
@@ -131,7 +133,10 @@ class Lab:
         """The newest attempt at a node ends."""
         id_ = [x for x, a in self.started.items() if a.node == node][-1]
         self.statuses[id_] = Status(
-            state=state, started=self.now, ended=self.now, message=f"it ended {state}"
+            state=state,
+            started=self.now,
+            ended=self.now,
+            message=self.words.get(node, f"it ended {state}"),
         )
 
     def end_all(self) -> None:

@@ -363,7 +363,7 @@ class Site:
                 )
                 for n, ready in self.ready.items()
             ),
-            address="http://router",
+            address=None if want.closed else "http://router",
             stable=server(want.stable),
             canary=server(want.canary),
             canary_weight=0.0 if self.silence else want.canary_weight,

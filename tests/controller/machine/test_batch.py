@@ -10,8 +10,10 @@ from controller.machine.core import Action, Message
 from controller.machine.environments.environment import Environment, Observed
 from controller.machine.environments.job import Job, Seen, attempt_of, owner_of
 from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.nodes import step_node
 from controller.outbox import parsed
 from specs.digests import digest
+from specs.projects.values import Project
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site
 
@@ -100,6 +102,26 @@ def test_production_points_first_and_then_the_command_runs_once() -> None:
     assert job.outputs == {"scores": digest(job.id)}
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"requirements": "requirements.txt", "python": "3.12"},
+        {"project": ".", "groups": ["train"]},
+        {"image": "python@sha256:" + 64 * "a", "executor": "docker"},
+        {"build": ".", "executor": "docker"},
+    ],
+)
+def test_the_command_runs_where_the_steps_ran(environment: dict[str, Any]) -> None:
+    made = version(1, *HOW, ("environment", environment))
+    project = Project(folder="", lock="uv.lock", kind="uv") if "project" in environment else None
+    at = made.source.model_copy(update={"project": project})
+    made = made.model_copy(update={"source": at})
+    job = attempt_of(made, "production", "mean-production.batch.1", DATA)
+    step = step_node(made.spec, at, "train", {}).attempt
+    where = ("requirements", "project", "python", "executor", "image", "build")
+    assert [getattr(job, one) for one in where] == [getattr(step, one) for one in where]
+
+
 @pytest.mark.parametrize("name", ["staging", "production"])
 def test_no_server_is_ever_asked_for(name: str) -> None:
     one = released(site(name=name), 1, 2)
@@ -135,6 +157,40 @@ def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again()
     one.run(4)
     assert runs(one) == [1, 1]
     assert alert in one.alerts("resolved")
+
+
+def test_a_job_that_ended_well_is_run_again_when_somebody_says_so() -> None:
+    one = released(site(), 1)
+    one.say("retry", by="ada", reason="other customers")
+    one.run(4)
+    assert runs(one) == [1, 1]
+    assert one.env.job is not None
+    assert one.env.job.why == "run again by ada: other customers"
+    assert one.env.rollout is None
+    assert one.env.quarantine == ()
+
+
+def test_a_job_that_goes_on_is_not_begun_a_second_time() -> None:
+    one = site(ends={1: None})
+    released(one, 1)
+    one.say("retry", by="ada")
+    one.run(4)
+    assert runs(one) == [1]
+
+
+def test_what_was_stopped_is_tried_again_rather_than_a_job_that_ended_well() -> None:
+    one = released(site(), 1, 2)
+    one.say("rollback", by="ada")
+    one.run(6)
+    assert runs(one) == [1, 2, 1]
+    one.say("retry", by="ada", version=1)  # unless it is named
+    one.run(6)
+    assert one.serves == 1
+    assert runs(one) == [1, 2, 1, 1]
+    one.say("retry", by="ada")
+    one.run(6)
+    assert one.serves == 2
+    assert runs(one) == [1, 2, 1, 1, 2]
 
 
 def test_a_rollback_points_back_and_runs_the_command_with_the_former_model() -> None:
@@ -229,8 +285,13 @@ def test_a_server_that_becomes_a_batch_is_ended_and_one_that_follows_needs_no_ca
     assert sorted(one.ready) == [1]
     released(one, 2)
     assert sorted(one.ready) == []
+    closed = [each.closed for each in one.deploys]
+    assert closed[-1]  # not even its router stays
+    one.run(4)
+    assert len(one.deploys) == len(closed)
     released(one, 3)
     assert sorted(one.ready) == [3]
+    assert not one.deploys[-1].closed
     assert not one.env.points
 
 

@@ -8,6 +8,7 @@ from controller.machine.runs.building import build
 from controller.machine.runs.exam import changed, evidence_of, lacks
 from controller.machine.runs.graph import From, Graph, Rules, Source, key_of
 from specs.digests import digest
+from specs.projects.values import Package, Project
 from specs.references import StepReference
 from tests.controller.machine.kit import baseline, sha, source, spec
 
@@ -88,6 +89,21 @@ def test_whatever_the_predictions_come_from_beside_the_model_is_the_exam(
     at = source("c2", **files)
     assert [part.what for part in changed(spec(*changes), at, base())] == [what]
     assert "gate.model.base" in graph(*changes, at=at).by_name
+
+
+def test_a_package_of_the_environment_is_the_exam_by_its_files() -> None:
+    def at(features: str) -> Source:
+        """A commit of a repository whose top is a project of its own."""
+        telco = Package(folder="", name="telco", files=("src/telco/features.py",), about="same")
+        locked = Project(folder="", lock="uv.lock", kind="uv", packages=(telco,))
+        files = {"uv.lock": "same", "src/telco/features.py": features}
+        of = source("c2")
+        return of.model_copy(update={"files": {**of.files, **files}, "project": locked})
+
+    one = spec(("environment", {"project": "//"}))
+    rules = Rules(spec=one, source=at("fair"), branch="main")
+    assert changed(one, at("fair"), rules) == ()
+    assert changed(one, at("easy"), rules) == (("src/telco/features.py", "fair", "easy"),)
 
 
 def test_the_step_that_makes_the_test_set_belongs_to_the_exam() -> None:

@@ -109,6 +109,18 @@ STRATEGY = "release.production.strategy"
         ("strategy: direct", "strategy: blue-green", STRATEGY, False),
         ("strategy: direct", "", STRATEGY, False),
         (
+            "canary: {on_inconclusive: promote}",
+            "canary: {on_inconclusive: promote, deadline: 10m}",
+            f"{ROLLOUT}.deadline",
+            True,
+        ),
+        (
+            "canary: {on_inconclusive: promote}",
+            "canary: {on_inconclusive: promote, deadline: 3h}",
+            f"{ROLLOUT}.deadline",
+            False,
+        ),
+        (
             "canary: {on_inconclusive: hold}",
             "canary: {on_inconclusive: promote}",
             f"{ROLLOUT}.on_inconclusive",
@@ -146,6 +158,44 @@ def test_how_production_gets_the_traffic_is_a_rule(
     old, new = (SPEC.replace(base, f"production: {{{one}}}") for one in (was, now))
     (found,) = changes(spec(old), spec(new))
     assert (found.rule, found.loosens) == (rule, loosens)
+
+
+@pytest.mark.parametrize(("was", "loosens"), [("blue-green", True), ("direct", False)])
+def test_a_canary_that_nothing_stops_is_told_where_there_was_none(was: str, loosens: bool) -> None:
+    base = "production: {canary: {steps: [5%, 50%], minimum_bake: 1m}}"
+    now = "production: {canary: {on_inconclusive: promote}}"
+    before = spec(SPEC.replace(base, f"production: {{strategy: {was}}}"))
+    found = changes(before, spec(SPEC.replace(base, now)))
+    assert {(one.rule, one.loosens) for one in found} == {
+        (STRATEGY, False),
+        (f"{ROLLOUT}.on_inconclusive", loosens),
+    }
+
+
+FETCHED = SPEC.replace('uri: "data/*.csv"', 'fetch: {run: "python pull.py {output}", cache: OLD}')
+EXAMINED = SPEC.replace("reads: [evaluate.py]", "reads: [evaluate.py]\n    cache: OLD")
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [(FETCHED, "datasets.rows.fetch.cache"), (EXAMINED, "steps.evaluate.cache")],
+)
+@pytest.mark.parametrize(
+    ("was", "now", "loosens"),
+    [
+        ("never", "{for: 90d}", True),
+        ("{for: 1h}", "{for: 2h}", True),
+        ("{for: 1h}", "always", True),
+        ("{for: 2h}", "{for: 1h}", False),
+        ("always", "never", False),
+    ],
+)
+def test_an_exam_whose_parts_may_be_older_is_looser(
+    text: str, rule: str, was: str, now: str, loosens: bool
+) -> None:
+    before, after = (spec(text.replace("OLD", one)) for one in (was, now))
+    found = changes(before, after)
+    assert [(one.rule, one.loosens) for one in found] == [(rule, loosens)]
 
 
 @pytest.mark.parametrize(("was", "now", "rule"), LOOSER)

@@ -30,9 +30,12 @@ class Remote:
         branch: str = "main",
         pipelines: dict[str, str] | None = None,
         broken: tuple[str, ...] = (),
+        beside: tuple[str, ...] = (),
     ) -> None:
         named = MEAN if pipelines is None else pipelines
-        self.heads[branch] = Commit(sha=sha(name), subject=name, pipelines=named, broken=broken)
+        self.heads[branch] = Commit(
+            sha=sha(name), subject=name, pipelines=named, broken=broken, beside=beside
+        )
 
     def look(self) -> Decision[Repository]:
         """A look, as the observer makes it: the specs of a head that was seen are not read."""
@@ -91,6 +94,21 @@ def test_a_new_commit_is_told_once_however_often_one_looks() -> None:
     before = remote.state
     after = remote.look()
     assert (after.state, after.messages, after.actions) == (before, (), ())
+
+
+def test_what_was_pushed_together_with_the_head_is_told_which_commit_stands_for_it() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.look()
+    remote.push("c4", beside=(sha("c3"), sha("c2")))
+    decision = remote.look()
+    told = [a for a in decision.actions if isinstance(a, ReportCommit)]
+    title = f"not run: {sha('c4')[:12]} came with it, or right after it, and stands for it"
+    assert [(one.commit, one.state, one.title) for one in told] == [
+        (sha("c3"), "skipped", title),
+        (sha("c2"), "skipped", title),
+    ]
+    assert not remote.look().actions, "once"
 
 
 def test_a_force_push_back_to_a_commit_that_was_left_is_told_again() -> None:

@@ -6,8 +6,11 @@ from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.runs.absorb import LATE
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.execution import PROGRESS
+from controller.machine.runs.run import why_ended
 from tests.controller.machine.kit import baseline
 from tests.controller.machine.lab import lab
+from tests.controller.machine.test_own_numbers import BOTH
+from tests.controller.machine.test_words import WORDS
 from validators.verdict import Verdict
 
 
@@ -126,6 +129,38 @@ def test_a_baseline_that_fails_leaves_the_gate_without_it_and_with_the_reason() 
     gate = next(a for a in one.started.values() if a.node == "gate.model")
     assert "baseline" not in gate.inputs
     assert "it ended failed" in gate.request["no_baseline"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [("predictions", "baseline"), ("metrics", "baseline_numbers")],
+)
+def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given: str) -> None:
+    both = BOTH if kind == "metrics" else ()
+    rows = "a row of data\n" * 60
+    one = lab(
+        *both,
+        held_against=baseline(1, *both),
+        endings={"baseline.evaluate": [State.FAILED]},
+        words={"baseline.evaluate": WORDS.replace("UA 1545 EWR late\n", rows)},
+    )
+    one.finish()
+    gate = next(a for a in one.started.values() if a.node == "gate.model")
+    assert given not in gate.inputs
+    assert gate.request[f"{given}_lost"]  # a baseline that fails is not a first model
+    assert gate.request[f"no_{given}"] == (
+        "the baseline could not be evaluated on this data: it ended with exit code 1: "
+        "KeyError: 'carrier_rank' (train.py, line 20)"
+    )
+
+
+def test_a_step_s_traceback_reaches_neither_those_after_it_nor_who_is_told() -> None:
+    one = lab(endings={"train": [State.FAILED]}, words={"train": WORDS})
+    run = one.finish()
+    exception = "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
+    assert why_ended(run) == f"train: {exception}"
+    assert run.nodes["evaluate"].skipped == f"train did not succeed: {exception}"
+    assert run.nodes["train"].failed == WORDS  # whoever may read the log reads all of it
 
 
 def test_a_cancelled_run_ends_at_once_and_cancels_what_is_open() -> None:

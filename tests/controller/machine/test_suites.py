@@ -38,6 +38,16 @@ def test_an_expectation_that_asks_for_less_loosens(was: str, now: str, column: s
     assert [(one[0], one[3]) for one in found(was, now)] == [(f"suite.yaml: {column}", True)]
 
 
+def test_a_limit_that_nothing_is_above_loosens() -> None:
+    suite = {
+        "name": "s",
+        "expectations": [{"type": "t", "kwargs": {"column": "a", "max_value": 5}}],
+    }
+    text = json.dumps(suite)
+    (change,) = between("suite.json", "suite.json", text, text.replace("5", "NaN"))
+    assert change.loosens
+
+
 def test_an_expectation_that_is_removed_is_said_in_words() -> None:
     line = "  - {type: expect_column_values_to_be_unique, kwargs: {column: id}}\n"
     assert found(line, "") == [("suite.yaml: id", "unique values", "removed", True)]

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.untrusted import Terms, rules_of, touches, without_secrets
+from controller.machine.pipelines.untrusted import (
+    Terms,
+    marked,
+    rules_of,
+    touches,
+    without_secrets,
+)
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, Source, key_of
 from controller.machine.runs.judging import judged_by
@@ -163,6 +169,27 @@ def test_a_fork_gets_none_and_neither_does_one_without_a_base() -> None:
     assert handed(marked=["TOKEN"], fork=True) == set()
     marks = ("triggers.pull_requests", {"secrets": ["TOKEN"]})
     assert without_secrets(spec(ASKS, marks), Terms()).steps["train"].secrets == ()
+
+
+@pytest.mark.parametrize(
+    ("into", "of_main", "given"),
+    [
+        ("main", ["TOKEN", "PASSWORD"], {"TOKEN"}),
+        ("easy", [], set()),
+        ("easy", ["TOKEN", "PASSWORD"], {"TOKEN"}),
+        ("easy", ["PASSWORD"], set()),
+        ("easy", None, set()),
+    ],
+)
+def test_a_base_that_anybody_may_make_hands_out_nothing_that_main_does_not_mark(
+    into: str, of_main: list[str] | None, given: set[str]
+) -> None:
+    main = None
+    if of_main is not None:
+        main = code(source("main"), ("triggers.pull_requests", {"secrets": of_main}))
+    rules = base(("triggers.pull_requests", {"secrets": ["TOKEN"]}))
+    terms = Terms(rules=rules, marked=marked(into, "main", main))
+    assert set(without_secrets(spec(ASKS), terms).steps["train"].secrets) == given
 
 
 def test_a_step_with_fewer_secrets_is_another_step_for_the_cache() -> None:

@@ -1,5 +1,7 @@
 """The plan of a pull request, from commits in git and a run in the store to its report."""
 
+import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
+from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.pipeline import Last, Pipeline
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, key_of, resolve
@@ -18,7 +21,9 @@ from controller.reports.by_notes import NotesForge
 from controller.reports.plan import render_plan
 from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
+from tests.controller.cli.conftest import silent_router
 from tests.controller.git_server import Person
+from tests.controller.machine.kit import version
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, run
 from tests.controller.reports.test_applier import note as note_of
 from tests.controller.reports.test_applier import said
@@ -142,6 +147,35 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
     assert "| ▶️ | `train` | 4 s | runs: train.py changed |" in text
     assert "| the same |" in text
     assert plan.datasets[0].version == FLIGHTS
+
+
+RELEASE = """\
+release:
+  serve: {run: "python serve.py {model} {port}", reads: [serve.py]}
+  production: {canary: {steps: [10%, 50%]}}
+"""
+
+
+async def test_a_plan_says_when_production_has_too_little_traffic_for_the_canary_to_come(
+    world: World, tmp_path: Path
+) -> None:
+    await world.main_ran()
+    going, graph = await world.pull({"ml-pipeline.yaml": SPEC + RELEASE, "serve.py": "serve"})
+    env = Environment(
+        pipeline="flight-delay", name="production", repository="flights", stable=version(1).ref
+    )
+    key = Key("environment", env.place)
+    put = Put(key=key, revision=0, text=env.model_dump_json(), live=True)
+    await world.store.commit(Change(put=put), now=1.0)
+    cache = world.cache._replace(home=tmp_path / "home")
+    with ExitStack() as stack:
+        router = silent_router(tmp_path / "home", env.place)
+        await asyncio.to_thread(stack.enter_context, router)
+        plan = await plan_of_run(cache, world.repositories, going, graph)
+    assert plan is not None
+    text = render_plan(plan)
+    assert "This canary cannot be decided without traffic" in text
+    assert "or choose `strategy: direct`" in text
 
 
 async def test_what_a_run_made_itself_is_not_called_cached(world: World) -> None:

@@ -26,6 +26,21 @@ async def test_reading_the_data_hints_at_nothing(tmp_path: Path) -> None:
     assert str(await waiting) == "pipeline/fares"
 
 
+async def test_a_folder_that_is_made_after_the_start_waits_for_no_poll(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    source = BucketSource("fares", [lake], 3600.0, debounce=0.01, while_blind=3600.0)
+    keys = source.keys()
+    await hint(keys)
+    assert "cannot be watched" in (source.problem or "")
+    waiting = asyncio.ensure_future(hint(keys))
+    (lake / "day=1").mkdir(parents=True)
+    await waiting
+    assert source.problem is None
+    waiting = asyncio.ensure_future(hint(keys))
+    (lake / "day=1" / "a.csv").write_text("x")
+    await waiting
+
+
 _WITHOUT_FILE_HANDLES = """
 import asyncio, os, resource, sys
 from pathlib import Path

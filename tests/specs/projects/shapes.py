@@ -39,17 +39,17 @@ requires-python = ">=3.11"
 [[package]]
 name = "cupy"
 version = "13.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example.org/simple" }
 
 [[package]]
 name = "pandas"
 version = "2.2.3"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example.org/simple" }
 
 [[package]]
 name = "pytest"
 version = "8.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example.org/simple" }
 
 [[package]]
 name = "shared"
@@ -60,7 +60,7 @@ dependencies = [{ name = "pandas" }]
 [[package]]
 name = "tqdm"
 version = "4.66"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example.org/simple" }
 
 [[package]]
 name = "trainer"
@@ -160,7 +160,7 @@ tomli = "*"
 
 
 def look(
-    files: Mapping[str, str | None], *, folder: str = "", own_python: str = "3.11.7", **of: Any
+    files: Mapping[str, str], *, folder: str = "", own_python: str = "3.11.7", **of: Any
 ) -> Survey:
     """What a survey finds of an environment in a repository of these files."""
     environment = Environment.model_validate_json(json.dumps(of or {"project": "."}))

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from specs.model import Environment
 from specs.projects.poetry import as_requirements
+from specs.projects.survey import Asked, survey
 from tests.specs.projects.shapes import (
     FILES,
     LOCK,
@@ -18,7 +20,7 @@ from tests.specs.projects.shapes import (
 
 POETRY_FILES = {"pyproject.toml": POETRY_MANIFEST, "poetry.lock": POETRY}
 VERSION = 'version = "2.2.3"\nsource ='
-PANDAS = f'{VERSION} {{ registry = "https://pypi.org/simple" }}'
+PANDAS = f'{VERSION} {{ registry = "https://index.example.org/simple" }}'
 
 
 def test_a_project_is_its_lock_and_the_sources_of_the_packages_that_it_installs() -> None:
@@ -164,7 +166,11 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         "../shared, which is not in this repository",
     ),
     "an index with a password": (
-        edited(FILES, "uv.lock", ("https://pypi.org/simple", "https://ada:hush@index.org/simple")),
+        edited(
+            FILES,
+            "uv.lock",
+            ("https://index.example.org/simple", "https://ada:hush@index.org/simple"),
+        ),
         {"project": ".", "extras": ["gpu"]},
         "credentials",
         "https://index.org/simple holds a password",
@@ -339,19 +345,23 @@ LINES = [
     (f"x @ git+https://h.org/x@{'a' * 40}", None, False),
     ("-e git+https://h.org/x#egg=x", "not pinned", False),
     ("-e .", "environment: {project: .}", True),
-    ("./libs/shared", "environment: {project: .}", True),
-    ("../shared", "environment: {project: .}", True),
-    ("libs/shared", "environment: {project: .}", True),
-    ("dist/x-1.0-py3-none-any.whl", "environment: {project: .}", True),
-    ("x-1.0-py3-none-any.whl", "environment: {project: .}", True),
-    ("x @ ./libs/x", "environment: {project: .}", True),
-    ("/opt/wheels/x-1.0-py3-none-any.whl", "has no hash", False),
-    ("${WHEELS}/x-1.0-py3-none-any.whl", None, False),
+    ("./pkg", "`./pkg` is a place", True),
+    ("pkg[all] ; python_version > '3.8'", "pkg is not pinned", False),
+    ("../lib/pkg-1-py3-none-any.whl", "environment: {project: .}", True),
+    ("libs/pkg", "`libs/pkg` is a place", True),
+    ("${HOME}/pkg", "is a place", True),
+    ("pkg-1.tar.gz --hash=sha256:aa", "is a place", True),
+    ("/srv/pkg", "`/srv/pkg` is a place of the controller's machine", False),
+    ("x @ ../x", "`../x` is a place", True),
+    ("x @ file:../x", "is a place", True),
+    ("x @ file:///srv/x", "without a hash", False),
+    ("--find-links wheels", "names another place", True),
+    ("-f https://h.org/wheels", None, False),
     ("pandas=2.2", "`pandas=2.2` is no requirement", True),
     ("pandas >= 2.*", "is no requirement", True),
     ("pandas==2.2 ; python_version < '3.12", "is no requirement", True),
     ("pandas 2.2", "is no requirement", True),
-    ("pandas==2.2;", "is no requirement", True),
+    ("pandas==2.2; --hash=sha256:aa", "is no requirement", True),
     ("-r base.txt", "put its lines here", True),
     ("--index-url https://i.org/simple", None, False),
     ("--extra-index-url https://ada:hush@i.org/simple", "https://i.org/simple holds", True),
@@ -380,12 +390,11 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
     assert look(files, requirements="requirements.txt").lines == ()
 
 
-def test_a_file_that_is_no_text_is_told_before_anything_is_built() -> None:
-    """As `pip freeze > requirements.txt` of a PowerShell writes it."""
-    files = {"requirements.txt": None}
-    ((number, message, error, _),) = look(files, requirements="requirements.txt").lines
-    assert (number, error) == (1, True)
-    assert "save it as UTF-8" in message
+def test_requirements_that_are_no_text_are_told_before_they_are_built() -> None:
+    environment = Environment(requirements="r.txt")
+    found = survey(Asked(environment, "", ["r.txt"], {"r.txt": None}, "3.11.7"))
+    assert [(one.key, one.is_error) for one in found.troubles] == [("requirements", True)]
+    assert "r.txt is no UTF-8 text" in found.troubles[0].message
 
 
 def test_of_many_lines_the_rest_is_counted() -> None:

@@ -1,13 +1,12 @@
-"""The words: what the report tells at three in the morning, and the forecast before a rollout."""
+"""The words: what the report tells at three in the morning."""
 
 import pytest
 
 from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import requests
-from validators.canary import Latency, Policy, begin, forecast, judge, report, update
+from validators.canary import Latency, Policy, begin, judge, report, update
 from validators.canary.evidence import duration, odds
 from validators.canary.figures import figure
-from validators.canary.forecasting import informed
 from validators.verdict import Verdict
 
 
@@ -119,41 +118,3 @@ def test_a_signal_is_shown_in_its_unit(signal: str, value: float | None, text: s
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def test_a_forecast_says_what_the_traffic_finds_and_what_would_help() -> None:
-    told = forecast(10, 0.05, 0.001, Policy(deadline=1800))
-    assert told.found_by_deadline == pytest.approx(0.008, rel=0.1)
-    assert told.doubling is not None
-    assert told.doubling_limit is not None
-    assert 1 < told.doubling / told.doubling_limit < 2
-    assert told.text.startswith("5 % of 10 requests/s finds 0.1 % -> ")
-    assert told.advice is not None
-    assert told.advice.startswith("Use ")
-
-
-def test_a_forecast_with_enough_traffic_gives_no_advice() -> None:
-    told = forecast(100, 0.5, 0.001, Policy())
-    assert told.advice is None
-    assert told.promotion is not None
-    assert told.promotion < 60
-
-
-def test_a_forecast_of_a_service_without_errors_has_no_doubling() -> None:
-    told = forecast(100, 0.05, 0.0, Policy())
-    assert told.doubling_limit is None
-    assert told.found_by_deadline is not None
-    assert "doubling" not in told.text
-
-
-def test_the_information_of_no_difference_is_none() -> None:
-    assert informed(0.3, 0.01, 0.01) == pytest.approx(0, abs=1e-15)
-    assert informed(0.5, 0.01, 0.02) > informed(0.05, 0.01, 0.02) > 0
-
-
-@pytest.mark.parametrize(
-    ("rate", "share", "base"), [(0, 0.1, 0), (1, 0, 0), (1, 1, 0), (1, 0.1, 1)]
-)
-def test_a_forecast_of_nothing_is_refused(rate: float, share: float, base: float) -> None:
-    with pytest.raises(ValueError, match="rate above 0"):
-        forecast(rate, share, base, Policy())

@@ -344,6 +344,7 @@ def test_folders_called_like_hive_partitions_are_columns(tmp_path: Path) -> None
     assert column(loaded, "country") == ("string", ["DE", "DE", None])
 
 
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 FOLDERS: list[tuple[list[str], str, list[object]]] = [
     (["x=1", "x=20"], "int64", [1, 20]),
     (["x=01", "x=12"], "string", ["01", "12"]),
@@ -369,6 +370,43 @@ def test_a_partition_may_have_a_type_of_the_spec(tmp_path: Path) -> None:
     files = {"month=1/a.csv": "n\n1\n", "month=12/a.csv": "n\n1\n"}
     loaded = read(tmp_path, files, types={"month": "string"})
     assert column(loaded, "month") == ("string", ["1", "12"])
+
+
+DECLARED: list[tuple[str, list[str], str, list[object]]] = [
+    ("int64", ["x=007", f"x={HIVE_NULL}"], "int64", [7, None]),
+    ("string", ["x=2024-05-01", f"x={HIVE_NULL}"], "string", ["2024-05-01", None]),
+    ("date", ["x=2024-05-01", "x=2024-05-02"], "date32[day]", [date(2024, 5, 1), date(2024, 5, 2)]),
+    ("decimal", ["x=1.50"], "decimal128(38, 2)", [Decimal("1.50")]),
+    ("bool", ["x=true"], "bool", [True]),
+    ("int64", [f"x={HIVE_NULL}"], "int64", [None]),
+]
+
+
+@pytest.mark.parametrize(("said", "folders", "kind", "values"), DECLARED)
+def test_folders_over_csv_have_the_type_that_is_said(
+    said: str, folders: list[str], kind: str, values: list[object], tmp_path: Path
+) -> None:
+    files = {f"{folder}/a.csv": "n\n1\n" for folder in folders}
+    loaded = read(tmp_path, files, types={"x": said})
+    assert loaded.checks == ()
+    assert column(loaded) == (kind, values)
+
+
+def test_a_folder_that_is_not_of_the_type_that_is_said_is_named(tmp_path: Path) -> None:
+    files = {"x=2024-05-01/a.csv": "n\n1\n", "x=never/a.csv": "n\n1\n"}
+    check = _only(read(tmp_path, files, types={"x": "date"}))
+    assert check.verdict is Verdict.FAIL
+    assert "`x` cannot be read as date in `x=never/a.csv`" in check.message
+
+
+def test_folders_of_differing_depth_fail_only_what_needs_the_deeper_column(tmp_path: Path) -> None:
+    files = {"dt=2024-05-01/country=DE/a.csv": "n\n1\n", "dt=2024-05-02/b.csv": "n\n2\n"}
+    for wanted, verdict in (("n", Verdict.WARN), ("country", Verdict.FAIL)):
+        loaded = read(tmp_path, files, frozenset({"dt", wanted}))
+        check = _only(loaded)
+        assert check.verdict is verdict
+        assert "`country` is missing in `dt=2024-05-02/b.csv`" in check.message
+        assert loaded.table["dt"].to_pylist() == [date(2024, 5, 1), date(2024, 5, 2)]
 
 
 def test_a_name_with_an_equals_sign_that_is_no_folder_is_no_column(tmp_path: Path) -> None:

@@ -61,6 +61,14 @@ def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
         assert _same(suite, read_suite(YAML, "suite.yaml"))
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_limit_that_is_no_number_is_refused(number: str) -> None:
+    text = json.dumps({"name": "s", "expectations": [{"type": "t", "kwargs": {"max_value": 5}}]})
+    assert read_suite(text, "suite.json").problems == ()
+    problem = _one(text.replace("5", number), "suite.json")
+    assert (problem.code, problem.message.partition(" ")[0]) == ("not-finite", number)
+
+
 def test_a_suite_without_expectations_is_a_problem() -> None:
     problem = _one("name: flights\nexpectations: []\n")
     assert problem.code == "no-expectations"

@@ -1,7 +1,9 @@
 """What of a step's last words is fit for a report."""
 
+import pytest
+
+from controller.machine.words import fit
 from controller.reports.build import build
-from controller.reports.words import fit
 from tests.controller.reports.stories import broken, graph, run
 from tests.controller.reports.test_build import SHA, action
 
@@ -32,6 +34,50 @@ def test_a_traceback_whose_beginning_is_cut_off_is_none_of_a_reader_s_business_e
     cut = WORDS[WORDS.index('train.py", line 20') :]
     rest = f'    foo()\n  File "{FOLDER}/{cut}'
     assert fit(rest) == "KeyError: 'carrier_rank' (train.py, line 20)"
+
+
+@pytest.mark.parametrize(
+    ("said", "stays"),
+    [
+        (
+            (
+                f"{FOLDER}/rank.js:3\nthrow new Error('no clicks')\n^\n\nError: no clicks\n"
+                f"    at main ({FOLDER}/rank.js:3:7)\n    at node:internal/main/run:28:49\n\n"
+                "Node.js v22.1.0"
+            ),
+            "Error: no clicks",
+        ),
+        (
+            (
+                "\tat team.Load.read(Load.java:3)\n\nException in thread main: no clicks\n"
+                "\tat team.Rank.main(Rank.java:12)\n\tat java.Lang.run(Native Method)"
+            ),
+            "Exception in thread main: no clicks",
+        ),
+        ("    at Rank.Main() in /src/Rank.cs:line 12", "it ended with an exception"),
+    ],
+)
+def test_frames_of_other_languages_are_no_part_of_it_either(said: str, stays: str) -> None:
+    ended = "it ended with exit code 1"
+    assert fit(f"{ended}. Its last words: {said}") == f"{ended}: {stays}"
+
+
+def test_words_that_only_look_like_a_frame_stay() -> None:
+    said = "it ended with exit code 1. Its last words: wanted\n    at least 3 rows"
+    assert fit(said) == said
+
+
+def test_a_server_s_last_words_are_held_to_the_same() -> None:
+    log = WORDS.partition("words: ")[2]
+    said = f"it ended twice; the last time: exit code 1; its log ends:\n{log}"
+    exception = "KeyError: 'carrier_rank' (train.py, line 20)"
+    assert fit(said) == f"it ended twice; the last time: exit code 1: {exception}"
+
+
+def test_the_folders_of_packages_are_the_machine_s_affair() -> None:
+    packages = "/srv/home/environments/1a2b/lib/python3.12/site-packages/"
+    said = f"it ended with exit code 1. Its last words: {packages}sklearn/base.py:347: a warning"
+    assert fit(said).endswith("words: sklearn/base.py:347: a warning")
 
 
 def test_other_words_stay_but_for_the_folder_of_the_attempt() -> None:
