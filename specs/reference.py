@@ -140,7 +140,7 @@ def _type(shape: Mapping[str, Any], places: Places) -> str:
     if word is not None:
         return word
     if "steps.train.model" in shape.get("examples", ()):
-        return "reference: " + " or ".join(f"`{each}`" for each in shape["examples"])
+        return "reference, such as " + " or ".join(f"`{each}`" for each in shape["examples"])
     if "const" in shape:
         return f"`{shape['const']}`"
     if "enum" in shape:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from controller.cli.drafts.composing import draft
+from controller.cli.drafts.lesser import valid_part
 from controller.cli.drafts.reading import folder_at, sample_in
 from controller.cli.drafts.values import Folder
 from controller.cli.drafts.writing import settings_text, spec_text
@@ -18,7 +19,7 @@ from controller.settings_file import load_settings
 from specs.lint import check
 from specs.lint_drafts import CODE as TODO
 from specs.model import SPEC_FILE
-from specs.problems import has_errors, render_text
+from specs.problems import Problem, has_errors, render_text
 
 HOME = ".headgate"
 """The folder of the controller's state, where the settings name no other."""
@@ -97,6 +98,8 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
     there = folder_at(folder, name_of(folder))
     found = draft(there, name, lambda data: sample_in(folder, there, data))
     spec = folder / _file_of(there, found.name, asked=name is not None)
+    if not spec.exists():
+        found = valid_part(found, lambda text: _wrong(text, spec, folder, there))
     wanted = {spec: spec_text(found)}
     if url is not None:
         wanted[folder / FILE] = settings_text(found.name, url)
@@ -110,12 +113,15 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
         )
     _self_check(missing, folder, there)
     _write(wanted)
+    for said in found.left_out if spec in missing else ():
+        click.echo(f"Note: {said}", err=True)
     if url is not None:
         _ignore_home(folder)
     steps = [f"Look through {' and '.join(map(str, missing))}."]
     todos = missing.get(spec, "").count("TODO")
     if todos:
-        steps.append(f"Do what it leaves to you: `headgate validate` tells the {todos} TODOs.")
+        tells = "its TODO" if todos == 1 else f"its {todos} TODOs"
+        steps.append(f"Do what it leaves to you: `headgate validate` tells {tells}.")
     if found.missing and spec in missing:
         steps.append(f"Write {', '.join(found.missing)}; the spec shows how they are called.")
     _next_steps(steps, with_settings=url is not None)
@@ -150,16 +156,21 @@ def _ignore_home(folder: Path) -> None:
     click.echo(f"Added {HOME}/ to {path}")
 
 
-def _self_check(wanted: dict[Path, str], folder: Path, there: Folder) -> None:
-    """What is written has to be valid; else somebody's first minute is spent on our mistake."""
+def _wrong(text: str, path: Path, folder: Path, there: Folder) -> tuple[Problem, ...]:
+    """The errors of a spec, but for what is left to do."""
     shared = (f"//{file}" for file in there.around.files) if there.around is not None else ()
     files = {*below(folder), *shared, SPEC_FILE}
+    found = check(text, str(path), files, folder=there.place).problems
+    return tuple(one for one in found if one.severity == "error" and one.code != TODO)
+
+
+def _self_check(wanted: dict[Path, str], folder: Path, there: Folder) -> None:
+    """What is written has to be valid; else somebody's first minute is spent on our mistake."""
     for path, text in wanted.items():
         if path.name == FILE:
             problems = load_settings(text, str(path)).problems
         else:
-            found = check(text, str(path), files, folder=there.place).problems
-            problems = tuple(problem for problem in found if problem.code != TODO)
+            problems = _wrong(text, path, folder, there)
         if has_errors(problems):
             shown = render_text(problems, {str(path): text})
             raise Failed(f"no spec can be written for this folder:\n{shown}")

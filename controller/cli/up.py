@@ -6,6 +6,7 @@ import os
 import signal
 
 import click
+import structlog
 
 from controller import app
 from controller.cli.reach import Reach, reach
@@ -14,6 +15,11 @@ from controller.secrets import Secrets
 from controller.settings_file import exposed, load_secrets
 from controller.shelf import UMASK
 from deployers.confinement import MEND, confinement
+
+_CHATTY = ("alembic", "apscheduler", "github3", "httpx")
+"""Libraries that note each migration, minute, call and probe."""
+
+log = structlog.get_logger("headgate")
 
 
 @click.command(short_help="Run the controller.")
@@ -30,9 +36,9 @@ def up(ctx: click.Context) -> None:
     os.umask(UMASK)
     here = reach(ctx)
     secrets = load_secrets(here.settings, here.base, os.environ)
-    log = here.settings.log
-    set_up(log.format, secrets.values, log.level.upper())
-    for library in ("alembic", "httpx", "github3"):  # migrations, probes, and calls of GitHub
+    logs = here.settings.log
+    set_up(logs.format, secrets.values, logs.level.upper())
+    for library in _CHATTY:
         logging.getLogger(library).setLevel(logging.WARNING)
     if here.settings.secrets and exposed(here.base / here.settings.secrets):
         click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)
@@ -59,3 +65,4 @@ async def _serve(here: Reach, secrets: Secrets) -> None:
     except asyncio.CancelledError:
         if not asked_to_end:
             raise
+        log.info("the controller has ended; model servers go on, `headgate down` stops them")

@@ -94,12 +94,7 @@ class NotifyApplier:
         incident = self._secrets.redacted(action.incident)
         incident = incident.model_copy(update={"controller": self._controller})
         if action.to is None:
-            tell = log.warning if action.status == "firing" else log.info
-            tell(
-                "there is nobody to notify (see `notify` in the spec and in the settings)",
-                subject=render.subject(incident, action.status),
-                text=render.text(incident, action.status, action.alert),
-            )
+            _log(incident, action)
             return ()
         if action.to == GITHUB_ISSUE:
             if self._issues is None:
@@ -117,3 +112,14 @@ class NotifyApplier:
             raise NeedsHuman(f"cannot notify {scheme}://...: {failure}") from None
         await self._notifier.send(url, incident, action.status, action.alert)
         return ()
+
+
+def _log(incident: Incident, send: Send) -> None:
+    """What nobody is told: whoever looks at the controller reads it. Good news is short."""
+    tell = log.warning if send.status == "firing" else log.info
+    news = {} if send.status == "info" else {"text": render.text(incident, send.status, send.alert)}
+    tell(
+        render.subject(incident, send.status),
+        told="nobody, as `notify` in the spec and in the settings names no one",
+        **news,
+    )

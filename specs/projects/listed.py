@@ -97,25 +97,18 @@ def _loose(number: int, line: str, file: str) -> Line | None:
 
     plain, hashed, _ = line.partition("--hash")
     asked = plain.partition(" --")[0].strip()
-    one, why = None, ""
+    one = None
+    why = ""
     try:
         one = Requirement(asked)
     except InvalidRequirement as error:
-        why = str(error).partition("\n")[0]
+        why = str(error)
     if (place := _place(asked, one)) is not None:
         return _at_place(number, place)
-    if one is None and "://" not in plain:
-        return Line(
-            number,
-            f"`{asked}` is no requirement ({why}), so nothing can be built of this file: write "
-            "`name==version`",
-            is_error=True,
-            code="no-requirement",
-        )
-    if hashed:
+    if hashed and (one is not None or "://" in plain):
         return None
     if one is None:
-        return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
+        return _no_requirement(number, plain.strip(), why)
     if one.url is not None:
         if "#sha256=" in one.url or re.search(r"@[0-9a-f]{40}($|#)", one.url):
             return None
@@ -129,6 +122,21 @@ def _loose(number: int, line: str, file: str) -> Line | None:
         number,
         f"{one.name} is not pinned: a later build of the same file may differ; name it in "
         f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
+    )
+
+
+def _no_requirement(number: int, plain: str, why: str) -> Line | None:
+    """Of a line that is no name with a version: an address, or a slip."""
+    if "://" in plain:
+        return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
+    if "${" in plain:  # a variable of the controller's
+        return None
+    return Line(
+        number,
+        f"`{plain}` is no requirement ({why.partition(chr(10))[0]}), so nothing can be built of "
+        "this file: write `name==version`",
+        is_error=True,
+        code="no-requirement",
     )
 
 

@@ -76,12 +76,8 @@ def _survey(asked: Asked) -> Survey:
     if environment.project is None:
         path = environment.requirements
         file = _within(asked.folder, path) if path else None
-        there = file is not None and file in asked.files
-        text = _text(asked, file) if file and there else None
-        if there and text is None:
-            message = f"{path} is no UTF-8 text, or of more than {MOST_BYTES >> 20} MiB"
-            troubles.append(Trouble("requirements", "encoding", message))
-        return Survey(troubles=tuple(troubles), lines=tuple(faults(text or "", path or "")))
+        lines = _listed(asked, file, path or "") if file and file in asked.files else ()
+        return Survey(troubles=tuple(troubles), lines=tuple(lines))
     place = _within(asked.folder, environment.project)
     lock, kind = _lock(asked, place)
     if lock is None:
@@ -96,6 +92,17 @@ def _survey(asked: Asked) -> Survey:
         found.wrong(f"{lock} is not of the form that its version says: lock again")
     unique = tuple(dict.fromkeys((*troubles, *found.troubles)))
     return Survey(troubles=unique, project=project)
+
+
+def _listed(asked: Asked, file: str, path: str) -> Iterator[Line]:
+    """What is wrong with a requirements file, which the spec calls `path`."""
+    text = _text(asked, file)
+    if text is None:
+        most = f"{MOST_BYTES >> 20} MiB"
+        message = f"{path} cannot be read: save it as UTF-8 text of no more than {most}"
+        yield Line(1, message, is_error=True, code="encoding")
+        return
+    yield from faults(text, path)
 
 
 def _excluded(environment: Environment) -> Iterator[Trouble]:

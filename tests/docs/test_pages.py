@@ -15,9 +15,10 @@ from ruamel.yaml import YAML
 from controller.settings import Settings
 from controller.settings_file import load_settings
 from specs.load import load
-from specs.model import Pipeline
+from specs.model import Pipeline, is_spec_file
 from specs.problems import Problem
 from specs.reference import examples
+from tests.scenarios.shapes import EXAMPLES, commands_of, yaml_lines
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -96,6 +97,21 @@ def test_what_the_readme_links_to_is_there() -> None:
     named = {path.partition("#")[0] for path in re.findall(r"\]\(([^)\s]+)\)", text)}
     missing = [path for path in named if "://" not in path and path and not (ROOT / path).exists()]
     assert missing == []
+
+
+def test_the_readme_counts_what_each_example_takes() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| .* \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    counted = {}
+    for name, _, _ in rows:
+        commands = commands_of((EXAMPLES / name / "README.md").read_text(encoding="utf-8"))
+        specs = (path for path in (EXAMPLES / name).rglob("*.yaml") if is_spec_file(path.name))
+        lines = max(yaml_lines(path.read_text(encoding="utf-8")) for path in specs)
+        counted[name] = [str(len(commands)), str(lines)]
+    assert {name: counts for name, *counts in rows} == counted
+    assert {"monorepo", "three-classes", "delta-mlflow", "native-steps", "database-pull"} <= (
+        counted.keys()
+    )
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)

@@ -22,7 +22,7 @@ def filled(command: str, places: Mapping[str, str]) -> tuple[str, frozenset[str]
     """`command`, in which paths that stand as words, or after `=`, are replaced; and which were."""
     found: set[str] = set()
     for path in sorted(places, key=len, reverse=True):
-        form = re.compile(rf"(?<![\w./-]){re.escape(path)}/?(?![\w./-])")
+        form = re.compile(rf"(?<![\w./-])(?:\./)?{re.escape(path)}/?(?![\w./-])")
         command, times = form.subn(places[path].replace("\\", r"\\"), command)
         if times:
             found.add(path)

@@ -1,6 +1,7 @@
 """PURE. The draft of a folder's spec, from all that its files say."""
 
 import ast
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +12,22 @@ from controller.cli.drafts.imports import reads_of
 from controller.cli.drafts.judging import judged
 from controller.cli.drafts.notebooks import read_notebook
 from controller.cli.drafts.samples import Sample, label_of
-from controller.cli.drafts.scripts import parsed, read_script
-from controller.cli.drafts.staged import of_stages, scripts_in
+from controller.cli.drafts.scripts import parsed, read_scripts
+from controller.cli.drafts.staged import of_stages, own_numbers, scripts_in, server_of
 from controller.cli.drafts.stages import of_dvc, of_makefile, of_mlproject
 from controller.cli.drafts.steps import Around, of_script, of_server
 from controller.cli.drafts.surroundings import data_of, environment_of
-from controller.cli.drafts.values import Data, Draft, Folder, Judged, Role, Script, Stage, Step
+from controller.cli.drafts.values import (
+    Data,
+    Draft,
+    Folder,
+    Judged,
+    Role,
+    Script,
+    Served,
+    Stage,
+    Step,
+)
 from specs.base import Scalar
 from specs.names import is_pipeline_name, slug
 
@@ -28,13 +39,29 @@ _ROLES: Final[Mapping[Role, tuple[str, ...]]] = {
                 "download", "clean", "transform", "split", "make_dataset"),
 }  # fmt: skip
 """Names of scripts, the likeliest first."""
+_MOST_NUMBERS = 3
+_SERVES = ("serve", "server", "serving", "api")
+_NO_STEPS = (
+    *_SERVES,
+    "test",
+    "tests",
+    "check",
+    "lint",
+    "format",
+    "clean",
+    "install",
+    "docs",
+    "help",
+)
+"""Rules of a Makefile that make nothing a step could."""
 _APART = ("tests/", "test/", "docs/", "setup.py", "conftest.py", "noxfile.py")
 
 
 def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) -> Draft:
     """The spec that is about right for `folder`. `sample` reads the first rows of its data."""
-    scripts = [read_script(path, folder.read(path) or "") for path in folder.files
-               if path.endswith(".py") and not path.startswith(_APART)]  # fmt: skip
+    scripts = [script for path in folder.files
+               if path.endswith(".py") and not path.startswith(_APART)
+               for script in read_scripts(path, folder.read(path) or "")]  # fmt: skip
     by_role = _by_role(folder, scripts)
     source, stages = _stages(folder, by_role)
     if stages:
@@ -48,7 +75,7 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
     evaluate = by_role.get("evaluate")
     gate: Judged | None = None
     if predictions is not None:
-        first = next(iter(data.values()))
+        first = next(iter(data.values()), Data(None))
         gate = judged(
             evaluate or Script(""),
             [by_role[role] for role in ("train", "evaluate") if role in by_role],
@@ -57,6 +84,8 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
         )
     server = by_role.get("serve")
     train = by_role.get("train")
+    metrics = _own_numbers(steps, own_numbers(stages))
+    model = _output(steps, "model", ("train", "training", "fit", "main"))
     return Draft(
         name=name if name and is_pipeline_name(name) else slug(name or folder.name),
         data=data,
@@ -64,12 +93,12 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
         environment_said=said,
         params=params,
         steps=steps,
-        model=_output(steps, "model", ("train", "training", "fit", "main")),
+        model=model,
         predictions=predictions,
         judged=gate,
-        metrics=_own_numbers(steps) if predictions is None else None,
-        numbers=evaluate.numbers[:3] if evaluate is not None else (),
-        served=of_server(folder, server) if server else None,
+        metrics=metrics if predictions is None else None,
+        numbers=_numbers(folder, stages, evaluate)[:_MOST_NUMBERS],
+        served=of_server(folder, server) if server else _by_make(folder, stages, model),
         missing=() if train is None or train.path in folder.known else (train.path,),
     )
 
@@ -90,7 +119,7 @@ def _by_role(folder: Folder, scripts: Sequence[Script]) -> dict[Role, Script]:
 
 
 def _fits(script: Script, name: str, role: Role) -> bool:
-    stem = PurePosixPath(script.path).stem.lower()
+    stem = (script.subcommand or PurePosixPath(script.path).stem).lower()
     if stem != name and name not in re.split(r"[_\W]+", stem):
         return False
     if name in ("main", "api", "app") and role == "serve":  # anything may be called so
@@ -113,13 +142,24 @@ def _stages(folder: Folder, by_role: Mapping[Role, Script]) -> tuple[str, tuple[
     trains = [rule for rule in rules
               if train is None or train.path in scripts_in(folder, rule.command)]  # fmt: skip
     if trains and not (train and train.options):
-        used = [rule for rule in rules if any(True for _ in scripts_in(folder, rule.command))]
+        made = {out for rule in rules for out in rule.outs}
+        used = [rule for rule in rules if any(True for _ in scripts_in(folder, rule.command))
+                or made & set(rule.deps)]  # fmt: skip
         serve = by_role.get("serve")
         return "Makefile", tuple(
             rule for rule in used
-            if serve is None or serve.path not in scripts_in(folder, rule.command)
+            if (rule.outs or rule.name.lower() not in _NO_STEPS)
+            and (serve is None or serve.path not in scripts_in(folder, rule.command))
         )  # fmt: skip
     return "", ()
+
+
+def _by_make(folder: Folder, stages: Sequence[Stage], model: str | None) -> Served | None:
+    """The server that the Makefile's rule `serve` is, in whatever language."""
+    for rule in of_makefile(folder.read("Makefile") or ""):
+        if rule.name.lower() in _SERVES and not rule.outs and model is not None:
+            return server_of(folder, rule, stages, model)
+    return None
 
 
 def _of_stages(
@@ -180,13 +220,38 @@ def _output(steps: Mapping[str, Step], kind: str, likely: Sequence[str]) -> str 
     return f"steps.{order[0]}.{outputs[0]}" if outputs else None
 
 
-def _own_numbers(steps: Mapping[str, Step]) -> str | None:
-    """The JSON file of metrics that a step after the training writes."""
+def _own_numbers(steps: Mapping[str, Step], said: Sequence[str]) -> str | None:
+    """The JSON file of metrics that a step after the training writes; `said` are those that a stage
+    calls so."""
     for step, made in reversed(list(steps.items())):
         for name, file in made.outputs.items():
-            if "metric" in name and file.endswith(".json") and step != "train":
+            is_one = f"{step}.{name}" in said or ("metric" in name and file.endswith(".json"))
+            if is_one and step != "train":
                 return f"steps.{step}.{name}"
     return None
+
+
+def _numbers(folder: Folder, stages: Sequence[Stage], evaluate: Script | None) -> tuple[str, ...]:
+    """What the team calls its own numbers: as the file that is there does, else as scripts do."""
+    for path in (path for stage in stages for path in stage.metrics):
+        try:
+            there = _named_numbers(json.loads(folder.read(path) or ""))
+        except (ValueError, RecursionError):
+            continue
+        if there:
+            return tuple(there)
+    return evaluate.numbers if evaluate is not None else ()
+
+
+def _named_numbers(value: object, before: str = "") -> list[str]:
+    """`{"a": {"b": 1}}` as a.b."""
+    found: list[str] = []
+    for key, each in value.items() if isinstance(value, dict) else ():
+        if isinstance(each, dict):
+            found += _named_numbers(each, f"{before}{key}.")
+        elif isinstance(each, (int, float)) and not isinstance(each, bool):
+            found.append(f"{before}{key}")
+    return found
 
 
 def _constants(folder: Folder, script: Script | None) -> dict[str, str]:

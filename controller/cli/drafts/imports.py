@@ -47,6 +47,16 @@ def reads_of(folder: Folder, script: str) -> tuple[tuple[str, ...] | None, tuple
     return (*_as_globs(list(found)), *shared), tuple(paths)
 
 
+def module_of(folder: Folder, script: str) -> tuple[str, str]:
+    """The folder that has to be on Python's path, and the dotted name of a script there."""
+    parts = PurePosixPath(script).with_suffix("").parts
+    above = 1 if parts[0] in ("src", "lib") else 0
+    for end in range(len(parts) - 2, above, -1):
+        if "/".join((*parts[:end], "__init__.py")) not in folder.known:
+            return "/".join(parts[:end]), ".".join(parts[end:])
+    return "/".join(parts[:above]), ".".join(parts[above:])
+
+
 def _shared(folder: Folder, module: str, paths: dict[str, None]) -> dict[str, None]:
     """Globs of a package that the folder shares with others of its repository, and of those that it
     imports; their folders are added to `paths`."""

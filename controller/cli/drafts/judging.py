@@ -40,7 +40,8 @@ def judged(
     if not sure:
         other = "score" if task in (None, "binary") else "prediction"
         usual = {"key": key_of(sample) or "id", "label": label or "label"}
-        found = {**usual, **found} if len(found) > 2 else {**usual, **found, other: other}
+        says = found.keys() & {"score", "scores", "prediction"}
+        found = {**usual, **found} if says else {**usual, **found, other: other}
     values = sample.get(label or "", ())
     positive = _positive(values) if task == "binary" else None
     return Judged(found, sure, task, why, positive, _limits(task, values))
@@ -76,6 +77,8 @@ def _by_code(scripts: Sequence[Script], found: Mapping[str, str]) -> tuple[Task 
     for call in sorted(calls):
         if call.endswith("Regressor") or call in ("LinearRegression", "Ridge", "Lasso", "SVR"):
             return "regression", f"by {call}"
+    if "scores" in found:
+        return "multiclass", f"by the columns {found['scores']}"
     if "score" in found:
         return "binary", f"by the column {found['score']}"
     for call in sorted(calls):
@@ -94,8 +97,10 @@ def _limits(task: Task | None, values: Sequence[str]) -> Mapping[str, float]:
     """What a model that knows nothing gets, so that each should be better."""
     there = [value for value in values if value.strip()]
     if task == "multiclass" and there:
-        most = Counter(there).most_common(1)[0][1] / len(there)
-        return {"accuracy": _round(most)}
+        classes = Counter(there)
+        most = classes.most_common(1)[0][1] / len(there)
+        f1 = 2 * most / (1 + most) / len(classes)  # of the one that is always said
+        return {"accuracy": _round(most), "f1_macro": _round(f1)}
     if task == "regression" and there:
         try:
             numbers = [float(value) for value in there]

@@ -4,6 +4,7 @@ It is parsed and never run. A script of another Python, or of none, says nothing
 """
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -28,6 +29,8 @@ _APPS: Final[Mapping[str, Literal["asgi", "wsgi"]]] = {
     "Flask": "wsgi", "Bottle": "wsgi",
 }  # fmt: skip
 _LONGEST = 200
+_SCORES = re.compile(r"(p|prob|proba|score)_$")
+"""How names of columns begin that hold the scores of several classes: `f"p_{name}"`."""
 
 
 def read_script(path: str, text: str) -> Script:
@@ -45,6 +48,7 @@ def read_script(path: str, text: str) -> Script:
         columns=tuple(dict.fromkeys(_columns(tree))),
         numbers=tuple(dict.fromkeys(_numbers(tree))),
         labels=tuple(dict.fromkeys(_labels(tree))),
+        is_module=any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree)),
         environ=tuple(dict.fromkeys(_environ(tree))),
     )
     for node in ast.walk(tree):
@@ -53,6 +57,19 @@ def read_script(path: str, text: str) -> Script:
             if framework and isinstance(node.targets[0], ast.Name):
                 return replace(script, app=node.targets[0].id, framework=framework)
     return script
+
+
+def read_scripts(path: str, text: str) -> list[Script]:
+    """What the script at `path` says: as one, or as each of its subcommands."""
+    script = read_script(path, text)
+    tree = parsed(text)
+    if tree is None:
+        return [script]
+    subcommands = {**_subparsers(tree), **_click_group(tree)}
+    return [
+        replace(script, subcommand=name, options=tuple(options))
+        for name, options in subcommands.items()
+    ] or [script]
 
 
 def parsed(text: str) -> ast.Module | None:
@@ -93,26 +110,65 @@ def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
 def _argparse(tree: ast.AST) -> Iterator[Option]:
     """`add_argument` of argparse, and what takes the same words."""
     if any(_calls(tree, "add_subparsers")):
-        return  # which of them is meant is for a person to say
+        return  # each subcommand has its own
     for call in _calls(tree, "add_argument"):
         names = [name for name in map(_text, call.args) if name is not None]
         if names:
             yield _option(names, call)
 
 
-def _click(tree: ast.AST) -> Iterator[Option]:
-    """`@click.option` and `@click.argument` of the first command, in order."""
+def _subparsers(tree: ast.AST) -> dict[str, list[Option]]:
+    """The options of each `train = commands.add_parser("train")`."""
+    found: dict[str, list[Option]] = {}
+    names: dict[str, str] = {}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        found = [call for call in node.decorator_list if isinstance(call, ast.Call)]
-        options = [call for call in found if _called(call) in ("option", "argument")]
-        for call in options:
-            names = [name for name in map(_text, call.args) if name is not None]
-            if names:
-                yield _option(names, call, argument=_called(call) == "argument")
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            name = _text(node.value.args[0]) if node.value.args else None
+            if _called(node.value) == "add_parser" and name is not None:
+                names[_last(node.targets[0])] = name
+                found[name] = []
+    for call in _calls(tree, "add_argument"):
+        of = _last(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+        texts = [text for text in map(_text, call.args) if text is not None]
+        if of in names and texts:
+            found[names[of]].append(_option(texts, call))
+    return found
+
+
+def _click_group(tree: ast.AST) -> dict[str, list[Option]]:
+    """The options of each `@cli.command()` of a group."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    groups = {node.name for node in functions for call in _decorators(node)
+              if _called(call) == "group"}  # fmt: skip
+    found: dict[str, list[Option]] = {}
+    for node in functions:
+        for call in _decorators(node):
+            of = _last(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+            if _called(call) == "command" and of in groups:
+                said = _text(call.args[0]) if call.args else None
+                found[said or node.name.replace("_", "-")] = list(_click_options(node))
+    return found
+
+
+def _decorators(node: ast.FunctionDef) -> list[ast.Call]:
+    return [call for call in node.decorator_list if isinstance(call, ast.Call)]
+
+
+def _click(tree: ast.AST) -> Iterator[Option]:
+    """Those of the first command."""
+    for node in ast.walk(tree):
+        options = list(_click_options(node)) if isinstance(node, ast.FunctionDef) else []
         if options:
+            yield from options
             return
+
+
+def _click_options(node: ast.FunctionDef) -> Iterator[Option]:
+    """`@click.option` and `@click.argument`, in order."""
+    for call in _decorators(node):
+        names = [name for name in map(_text, call.args) if name is not None]
+        if names and _called(call) in ("option", "argument"):
+            yield _option(names, call, argument=_called(call) == "argument")
 
 
 def _option(names: list[str], call: ast.Call, *, argument: bool = False) -> Option:
@@ -178,8 +234,12 @@ def _scalar(node: ast.AST | None) -> Scalar | None:
     if isinstance(node, ast.Call) and _called(node) == "Path" and node.args:
         return _scalar(node.args[0])
     if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float, str)):
-        return node.value
+        return node.value if abs(_size(node.value)) < float("inf") else None
     return None
+
+
+def _size(value: Scalar) -> float:
+    return value if isinstance(value, float) else 0.0
 
 
 # -- what it does with files -----------------------------------------------------------------
@@ -282,6 +342,11 @@ def _columns(tree: ast.AST) -> Iterator[str]:
             names_of = [_text(item) or _prefixed(item) for item in items]
             if any(names_of) and None not in names_of:
                 yield from filter(None, names_of)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) and len(node.values) == 2:
+            begun = _text(node.values[0])
+            if begun and _SCORES.match(begun):
+                yield f"{begun}*"
 
 
 def _prefixed(item: ast.expr) -> str | None:

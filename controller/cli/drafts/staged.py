@@ -1,5 +1,6 @@
 """PURE. Steps of stages that a team has written down: their paths become inputs and outputs."""
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +9,16 @@ from pathlib import PurePosixPath
 from controller.cli.drafts.commands import escaped, filled, line
 from controller.cli.drafts.imports import reads_of
 from controller.cli.drafts.surroundings import glob_of
-from controller.cli.drafts.values import Data, Folder, Stage, Step
+from controller.cli.drafts.values import Data, Folder, Served, Stage, Step
 from specs.names import is_part_name
 
-_CODE = (".py", ".ipynb", ".sh", ".r", ".jl", ".js", ".sql", ".yaml", ".yml", ".toml", ".cfg",
-         ".ini", ".lock", ".in", ".md")  # fmt: skip
+_CODE = (".py", ".ipynb", ".sh", ".r", ".jl", ".js", ".mjs", ".cjs", ".ts", ".c", ".cc", ".cpp",
+         ".h", ".hpp", ".rs", ".go", ".java", ".pl", ".rb", ".sql", ".yaml", ".yml", ".toml",
+         ".cfg", ".ini", ".lock", ".in", ".md")  # fmt: skip
+_DATA = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_HOST = re.compile(r"(?<![\w.])(127\.0\.0\.1|0\.0\.0\.0|localhost)(?![\w.])")
+_PORT = re.compile(r"(?<![\w./-])\d{4,5}(?![\w./-])")
+_QUOTED = re.compile(r"""["'](\.{0,2}/?[\w./-]+)["']""")
 
 
 def of_stages(
@@ -59,7 +65,7 @@ def _step(
     inputs: dict[str, str] = {}
     places: dict[str, str] = {}
     code: list[str] = []
-    for dep in stage.deps:
+    for dep in (*stage.deps, *_mentioned(folder, stage, made)):
         whole = next((out for out in made if dep == out or dep.startswith(f"{out}/")), None)
         if whole is not None:
             step, output = made[whole]
@@ -71,7 +77,10 @@ def _step(
             name, inside = _dataset(folder, dep, data)
             inputs[name] = f"datasets.{name}"
             places[dep] = f"{{inputs.{name}}}{inside}"
-    outputs = {name: PurePosixPath(out).name for out, name in _named(stage.outs).items()}
+    outputs: dict[str, str] = {}
+    for out, name in _named(stage.outs).items():
+        file = PurePosixPath(out).name
+        outputs[name] = file if file not in outputs.values() else f"{name}/{file}"
     to = {out: f"{{outputs.{name}}}" for out, name in _named(stage.outs).items()}
     command, seen = filled(_escaped(stage), places | to)
     reads, paths = _reads(folder, stage.command, code)
@@ -139,16 +148,77 @@ def _reads(
             found |= dict.fromkeys(reads)
             paths |= dict.fromkeys(roots)
         elif path in folder.known:
-            found[path] = None
+            found |= dict.fromkeys(_with_what_it_names(folder, path))
     return tuple(found) or None, tuple(paths)
+
+
+def _with_what_it_names(folder: Folder, path: str) -> Iterator[str]:
+    """A file of another language, and those of the folder that it names in quotes, as `#include`,
+    `require` and `source` do."""
+    seen, todo = {path}, [path]
+    while todo:
+        one = todo.pop(0)
+        yield one
+        above = PurePosixPath(one).parent
+        for text in _QUOTED.findall(folder.read(one) or ""):
+            whole = posixpath.normpath(above / text)
+            for file in (whole, f"{whole}{PurePosixPath(one).suffix}"):
+                if file in folder.known and file not in seen:
+                    seen.add(file)
+                    todo.append(file)
+
+
+def _mentioned(
+    folder: Folder, stage: Stage, made: Mapping[str, tuple[str, str]]
+) -> tuple[str, ...]:
+    """Data, and outputs of other stages, that a command names and its stage does not."""
+    own = {*stage.deps, *stage.outs}
+    words = dict.fromkeys(one.removeprefix("./") for one in words_of(stage.command))
+    return tuple(
+        one for one in words
+        if one not in own and (one in made or (one in folder.known and one.endswith(_DATA)))
+    )  # fmt: skip
+
+
+def server_of(folder: Folder, rule: Stage, stages: Sequence[Stage], model: str) -> Served:
+    """The model server that a rule starts; `model` is the output that the pipeline calls so."""
+    of_model = [out for stage in stages for out, name in _named(stage.outs).items()
+                if f"steps.{name_of(stage.name)}.{name}" == model]  # fmt: skip
+    run, _ = filled(escaped(rule.command), dict.fromkeys(of_model, "{model}"))
+    run = _PORT.sub("{port}", _HOST.sub("{host}", run))
+    said = ["from Makefile"]
+    if "{port}" not in run:
+        said.append("TODO: it has to listen at {port}")
+        run = f"env PORT={{port}} {run}"
+    if "{model}" not in run:
+        said.append("TODO: it has to load the model that MODEL names")
+        run = f"env MODEL={{model}} {run}"
+    reads, paths = _reads(folder, rule.command, ())
+    env = {"PYTHONPATH": ":".join(paths)} if paths else {}
+    return Served(line(run, {}, {}), reads=reads, env=env, said=tuple(said))
+
+
+def own_numbers(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """The outputs, such as `evaluate.scores`, that hold what a team measures itself, as JSON."""
+    return tuple(
+        f"{name_of(stage.name)}.{name}"
+        for stage in stages
+        for out, name in _named(stage.outs).items()
+        if out in stage.metrics and out.endswith(".json")
+    )
+
+
+def words_of(command: str) -> list[str]:
+    """The words of a shell line."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
 
 
 def scripts_in(folder: Folder, command: str) -> Iterator[str]:
     """The scripts of the folder that a command runs."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
+    words = words_of(command)
     for before, one in zip(["", *words], words, strict=False):
         if before == "-m":
             stem = one.replace(".", "/")

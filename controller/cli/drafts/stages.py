@@ -2,7 +2,7 @@
 rules of a Makefile."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -14,7 +14,10 @@ from specs.base import Scalar
 _VARIABLE: Final = re.compile(r"\$[({]([A-Za-z_][\w.-]*)[)}]")
 _ASSIGNED: Final = re.compile(r"^([A-Za-z_]\w*)\s*[:?]?=\s*(.*)$")
 _RULE: Final = re.compile(r"^([\w./%-]+(?:\s+[\w./%-]+)*)\s*::?\s*(?!=)([^=]*)$")
-_PROGRAM: Final = re.compile(r"\b(python[\d.]*|Rscript|julia|node|papermill)\s")
+_PROGRAM: Final = re.compile(r"\b(python[\d.]*|Rscript|julia|node|deno|papermill)\s")
+_COMPILER: Final = re.compile(
+    r"(?<![\w./-])(cc|c\+\+|gcc|g\+\+|clang(\+\+)?|rustc|go build|javac)\s"
+)
 
 
 def _yaml(text: str) -> Mapping[str, Any]:
@@ -45,11 +48,14 @@ def of_dvc(text: str, params: str | None = None) -> tuple[Stage, ...]:
     return tuple(
         stage
         for name, body in _mapping(found.get("stages")).items()
-        for stage in _dvc_stage(str(name), _mapping(body), values)
+        for stage in _dvc_stage(str(name), _mapping(body), values, _paths(found.get("metrics")))
     )
 
 
-def _dvc_stage(name: str, body: Mapping[str, Any], values: Mapping[str, Scalar]) -> Iterator[Stage]:
+def _dvc_stage(
+    name: str, body: Mapping[str, Any], values: Mapping[str, Scalar], shared: Sequence[str]
+) -> Iterator[Stage]:
+    """`shared` are the metrics that the file names for all of its stages."""
     unknown = None
     if "foreach" in body or "matrix" in body:
         unknown = "it stands for several (foreach or matrix): write one step for each"
@@ -61,6 +67,7 @@ def _dvc_stage(name: str, body: Mapping[str, Any], values: Mapping[str, Scalar])
     if where not in (None, "."):
         unknown = f"it runs in {where} (wdir): a step runs in the spec's folder"
     outs = [path for key in ("outs", "metrics", "plots") for path in _paths(body.get(key))]
+    metrics = [*_paths(body.get("metrics")), *(path for path in outs if path in shared)]
     command = _filled(command, values)
     left = _VARIABLE.search(command)
     if left and unknown is None:
@@ -71,6 +78,7 @@ def _dvc_stage(name: str, body: Mapping[str, Any], values: Mapping[str, Scalar])
         command,
         deps=tuple(_filled(path, values) for path in deps),
         outs=tuple(dict.fromkeys(_filled(path, values) for path in outs)),
+        metrics=tuple(dict.fromkeys(_filled(path, values) for path in metrics)),
         unknown=unknown,
     )
 
@@ -124,6 +132,10 @@ def _entry_point(name: str, body: Mapping[str, Any]) -> Stage:
     for key, said in _mapping(body.get("parameters")).items():
         about = _mapping(said)
         default = about.get("default")
+        name_in_spec = re.sub(r"\W", "_", str(key))
+        if name_in_spec != key:
+            command = command.replace(f"{{{key}}}", f"{{{name_in_spec}}}")
+            key = name_in_spec  # noqa: PLW2901
         if about.get("type") in ("path", "uri"):
             path = str(default) if isinstance(default, str) else str(key)
             deps.append(path)
@@ -158,10 +170,13 @@ def of_makefile(text: str) -> tuple[Stage, ...]:
                 phony |= set(needs)
             else:
                 rules[rule[1].split()[0]] = (needs, recipe)
+    recipes = {target: [_expanded(one, variables) for one in lines]
+               for target, (_, lines) in rules.items()}  # fmt: skip
+    files = {target for target, lines in recipes.items() if _is_file(target, lines, phony)}
     return tuple(
         stage
-        for target, (needs, lines) in rules.items()
-        for stage in _rule(target, needs, [_expanded(one, variables) for one in lines], phony)
+        for target, (needs, _) in rules.items()
+        for stage in _rule(target, needs, recipes[target], files)
     )
 
 
@@ -171,12 +186,24 @@ def _expanded(text: str, variables: Mapping[str, Scalar]) -> str:
     return text
 
 
-def _rule(target: str, needs: list[str], lines: list[str], phony: set[str]) -> Iterator[Stage]:
-    commands = [line for line in lines if _PROGRAM.search(f"{line} ")]
+def _is_file(target: str, lines: Sequence[str], phony: Collection[str]) -> bool:
+    """Whether a rule makes a file of its name. A program has no ending."""
+    compiled = any(_COMPILER.search(line) and f"-o {target}" in line.replace("$@", target)
+                   for line in lines)  # fmt: skip
+    return target not in phony and ("/" in target or "." in target or compiled)
+
+
+def _rule(
+    target: str, needs: list[str], lines: list[str], files: Collection[str]
+) -> Iterator[Stage]:
+    """`files` are the targets that are files."""
+    own = [f"./{file}" for file in files]
+    commands = [line for line in lines if _PROGRAM.search(f"{line} ") or _COMPILER.search(line)
+                or line.startswith(tuple(own))]  # fmt: skip
     if not commands or "%" in target:
         return
-    is_file = target not in phony and ("/" in target or "." in target)
-    deps = [need for need in needs if "/" in need or "." in need]
+    is_file = target in files
+    deps = [need for need in needs if "/" in need or "." in need or need in files]
     command = " && ".join(commands).replace("$@", target)
     command = command.replace("$<", deps[0] if deps else "").replace("$^", " ".join(deps))
     name = target.rpartition("/")[2].partition(".")[0] if is_file else target

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from controller.cli.drafts.commands import line, word
-from controller.cli.drafts.imports import reads_of
+from controller.cli.drafts.imports import module_of, reads_of
 from controller.cli.drafts.options import Meaning, file_of, meaning
 from controller.cli.drafts.values import Data, Folder, Option, Role, Script, Served, Step
 from specs.base import Scalar
@@ -38,6 +38,7 @@ def of_script(
         given.take(option)
     given.assume()
     reads, paths = reads_of(folder, script.path)
+    paths = _with_own(folder, script, paths)
     step = Step(
         line(_command(given), given.links, given.copies),
         given.inputs,
@@ -187,9 +188,17 @@ def _command(given: _Given) -> str:
         words = ["papermill", word(script.path), "{outputs.notebook}"]
         words += [f"-p {option.dest} {value}" for option, value in given.words]
         return " ".join(words)
-    words = ["python", word(script.path)]
+    module = module_of(given.folder, script.path)[1] if script.is_module else ""
+    words = ["python", f"-m {module}" if module else word(script.path)]
+    words += [script.subcommand] if script.subcommand else []
     words += [f"{option.flag} {value}".strip() for option, value in given.words]
     return " ".join(words)
+
+
+def _with_own(folder: Folder, script: Script, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """The folder above the script's package, too; the working folder is there anyway."""
+    root = module_of(folder, script.path)[0] if script.is_module else ""
+    return tuple(dict.fromkeys(filter(None, (root, *paths))))
 
 
 def _environment(paths: tuple[str, ...]) -> dict[str, str]:
@@ -199,6 +208,7 @@ def _environment(paths: tuple[str, ...]) -> dict[str, str]:
 def of_server(folder: Folder, script: Script) -> Served:
     """The model server that a script is."""
     reads, paths = reads_of(folder, script.path)
+    paths = _with_own(folder, script, paths)
     told = next((name for name in script.environ if "MODEL" in name.upper()), None)
     said: list[str] = []
     if script.app is not None and not any(o.dest == "port" for o in script.options):

@@ -68,6 +68,8 @@ class Script:
     """A Python script, by its text."""
 
     path: str
+    subcommand: str = ""
+    """The one of its subcommands that this is: `train` of `python cli.py train`."""
     options: tuple[Option, ...] = ()
     opens: frozenset[str] = frozenset()
     """Options and variables whose value it reads as one file."""
@@ -83,6 +85,8 @@ class Script:
     """Keys of what it writes as JSON."""
     labels: tuple[str, ...] = ()
     """What it calls its label, the likeliest first."""
+    is_module: bool = False
+    """It imports what is beside it in its package, so it has to be run by `python -m`."""
     environ: tuple[str, ...] = ()
     """Environment variables that it asks for."""
     app: str | None = None
@@ -99,6 +103,8 @@ class Stage:
     """A shell line."""
     deps: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    """Of `outs` those that hold the team's own numbers."""
     params: Mapping[str, Scalar] = field(default_factory=dict)
     unknown: str | None = None
     """What of it could not be understood."""
@@ -178,3 +184,5 @@ class Draft:
     served: Served | None
     missing: tuple[str, ...] = ()
     """Files that the spec names and that have to be written yet."""
+    left_out: tuple[str, ...] = ()
+    """Parts that would not have been valid, each with the reason."""

@@ -25,6 +25,7 @@ def spec_text(found: Draft) -> str:
         _gates(found.predictions, found.judged),
         _own_gate(found),
         _release(found.served) if found.served and found.model else "",
+        _left_out(found),
     ]  # fmt: skip
     return "\n".join(part for part in parts if part)
 
@@ -170,7 +171,10 @@ def _checks(asked: Judged) -> Iterable[str]:
         yield f"      - {{metric: {metric}, at_most: {limit:g}}}   # {said}"
         yield f"      - {{metric: {metric}, not_worse_than_baseline_by: {limit / 50:.2g}}}"
         return
-    if asked.task == "multiclass" or "score" not in asked.columns:
+    if asked.task == "multiclass":
+        yield from _of_classes(asked, nothing)
+        return
+    if "score" not in asked.columns:
         limit = asked.limits.get("accuracy")
         said = nothing if limit is not None else "TODO: what a model must reach in any case"
         limit = 0.5 if limit is None else limit
@@ -179,6 +183,19 @@ def _checks(asked: Judged) -> Iterable[str]:
         return
     yield "      - {metric: roc_auc, at_least: 0.6}   # TODO: what a model must reach in any case"
     yield "      - {metric: roc_auc, not_worse_than_baseline_by: 0.005}"
+
+
+def _of_classes(asked: Judged, nothing: str) -> Iterable[str]:
+    """A limit by which each class counts alike, and a comparison by all that is known of rows."""
+    limit = asked.limits.get("f1_macro", 0.5)
+    said = nothing if asked.limits else "TODO: what a model must reach in any case"
+    yield f"      - {{metric: f1_macro, at_least: {limit:g}}}   # {said}"
+    metric = "log_loss" if "scores" in asked.columns else "accuracy"
+    yield f"      - {{metric: {metric}, not_worse_than_baseline_by: 0.01}}"
+
+
+def _left_out(found: Draft) -> str:
+    return "".join(f"# TODO: {said}\n" for said in found.left_out)
 
 
 def _release(served: Served) -> str:

@@ -1,6 +1,7 @@
 """`headgate init --example`: a whole repository to begin with, from a checkout as from a wheel."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -54,6 +55,15 @@ def test_an_example_is_written_whole_and_validates(name: str, tmp_path: Path) ->
     run_git(tmp_path, "add", "-A")  # what // stands for is what git has
     checked = do("validate", str(tmp_path))
     assert checked.exit_code == 0, checked.stdout
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_its_readme_links_to_nothing_that_is_not_written_with_it(name: str) -> None:
+    folder = ROOT / "examples" / name
+    links = re.findall(r"\]\(([^)\s#]+)", (folder / "README.md").read_text(encoding="utf-8"))
+    files = [link for link in links if "://" not in link]
+    assert all((folder / link).resolve().is_relative_to(folder) for link in files), files
+    assert all((folder / link).exists() for link in files), files
 
 
 def test_what_is_there_already_is_left_as_it_is(tmp_path: Path) -> None:

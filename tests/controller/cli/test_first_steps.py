@@ -57,7 +57,7 @@ def test_validate_tells_what_a_draft_leaves_to_do(tmp_path: Path) -> None:
     assert found
     assert {(one["code"], one["severity"]) for one in found} == {("todo", "warning")}
     assert all("TODO" in text[one["line"] - 1][one["column"] - 1 :] for one in found)
-    assert f"tells the {len(found)} TODOs" in said
+    assert f"tells its {len(found)} TODOs" in said
 
 
 def test_a_second_pipeline_of_a_folder_gets_a_file_of_its_own(tmp_path: Path) -> None:

@@ -57,6 +57,19 @@ def test_without_a_name_the_commands_are_listed_that_name_one(several: Desk, ver
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
+def test_at_the_top_of_a_monorepo_the_specs_further_down_are_named(desk: Desk, verb: str) -> None:
+    specs = ("teams/churn/ml-pipeline.yaml", "teams/fraud/ml-pipeline.night.yaml")
+    desk.person.push({**dict.fromkeys(specs, seeds.SPEC), "node_modules/x/ml-pipeline.yaml": ""})
+    clone = desk.person.clone
+    result = desk.do(verb, str(clone))
+    assert result.exit_code != 0
+    assert f"headgate {verb} {clone / 'teams/churn'}\n" in f"{result.stderr}\n"
+    assert f"headgate {verb} {clone / 'teams/fraud/ml-pipeline.night.yaml'}" in result.stderr
+    assert "node_modules" not in result.stderr
+    assert "headgate init" not in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
 def test_a_spec_that_is_not_there_is_answered_with_those_that_are(several: Desk, verb: str) -> None:
     result = several.do(verb, str(several.person.clone), "--spec", "ml-pipeline.chrun.yaml")
     assert result.exit_code != 0

@@ -120,8 +120,19 @@ async def test_without_any_address_the_incident_is_in_the_log() -> None:
     with capture_logs() as logs:
         await applier.apply(KEY, send)
     assert logs[0]["log_level"] == "warning"
-    assert logs[0]["subject"] == "flight-delay: production rolled back v5"
+    assert logs[0]["event"] == "flight-delay: production rolled back v5"
     assert "Serves now: v4 (cdcdcdcdcdcd)" in logs[0]["text"]
+    assert "`notify`" in logs[0]["told"]
+
+
+async def test_good_news_that_nobody_is_told_is_one_line_in_the_log() -> None:
+    (send,) = addressed(notify(), [Notification(to="json://h/", on=("promoted",))])
+    applier = NotifyApplier(AppriseNotifier(), Secrets({}))
+    with capture_logs() as logs:
+        await applier.apply(KEY, send.model_copy(update={"status": "info"}))
+    assert logs[0]["log_level"] == "info"
+    assert logs[0]["event"].startswith("flight-delay: ")
+    assert "text" not in logs[0]
 
 
 async def test_a_secret_in_an_incident_is_hidden_wherever_it_stands() -> None:

@@ -160,7 +160,7 @@ tomli = "*"
 
 
 def look(
-    files: Mapping[str, str], *, folder: str = "", own_python: str = "3.11.7", **of: Any
+    files: Mapping[str, str | None], *, folder: str = "", own_python: str = "3.11.7", **of: Any
 ) -> Survey:
     """What a survey finds of an environment in a repository of these files."""
     environment = Environment.model_validate_json(json.dumps(of or {"project": "."}))

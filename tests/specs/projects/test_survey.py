@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from specs.model import Environment
 from specs.projects.poetry import as_requirements
-from specs.projects.survey import Asked, survey
 from tests.specs.projects.shapes import (
     FILES,
     LOCK,
@@ -357,11 +355,19 @@ LINES = [
     ("x @ file:///srv/x", "without a hash", False),
     ("--find-links wheels", "names another place", True),
     ("-f https://h.org/wheels", None, False),
+    ("./libs/shared", "environment: {project: .}", True),
+    ("../shared", "environment: {project: .}", True),
+    ("libs/shared", "environment: {project: .}", True),
+    ("dist/x-1.0-py3-none-any.whl", "environment: {project: .}", True),
+    ("x-1.0-py3-none-any.whl", "environment: {project: .}", True),
+    ("x @ ./libs/x", "environment: {project: .}", True),
     ("pandas=2.2", "`pandas=2.2` is no requirement", True),
     ("pandas >= 2.*", "is no requirement", True),
     ("pandas==2.2 ; python_version < '3.12", "is no requirement", True),
     ("pandas 2.2", "is no requirement", True),
+    ("pandas==2.2;", "is no requirement", True),
     ("pandas==2.2; --hash=sha256:aa", "is no requirement", True),
+    ("https://h.org/x-1.0.whl --hash=sha256:aa", None, False),
     ("-r base.txt", "put its lines here", True),
     ("--index-url https://i.org/simple", None, False),
     ("--extra-index-url https://ada:hush@i.org/simple", "https://i.org/simple holds", True),
@@ -390,11 +396,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
     assert look(files, requirements="requirements.txt").lines == ()
 
 
-def test_requirements_that_are_no_text_are_told_before_they_are_built() -> None:
-    environment = Environment(requirements="r.txt")
-    found = survey(Asked(environment, "", ["r.txt"], {"r.txt": None}, "3.11.7"))
-    assert [(one.key, one.is_error) for one in found.troubles] == [("requirements", True)]
-    assert "r.txt is no UTF-8 text" in found.troubles[0].message
+def test_a_file_that_is_no_text_is_told_before_anything_is_built() -> None:
+    """As `pip freeze > requirements.txt` of a PowerShell writes it."""
+    files = {"requirements.txt": None}
+    ((number, message, error, _),) = look(files, requirements="requirements.txt").lines
+    assert (number, error) == (1, True)
+    assert "save it as UTF-8" in message
 
 
 def test_of_many_lines_the_rest_is_counted() -> None:

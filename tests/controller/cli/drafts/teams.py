@@ -5,13 +5,14 @@ from textwrap import dedent
 from typing import Any
 
 from controller.cli.drafts.composing import draft
+from controller.cli.drafts.lesser import valid_part
 from controller.cli.drafts.samples import Sample
 from controller.cli.drafts.values import Folder
 from controller.cli.drafts.writing import spec_text
 from specs.lint import check
 from specs.load import Loaded
 from specs.model import Pipeline
-from specs.problems import render_text
+from specs.problems import Problem, render_text
 
 ARGPARSE = """
     import argparse
@@ -83,11 +84,16 @@ def drafted(
 ) -> tuple[Pipeline, str, Loaded]:
     """The pipeline, its text, and what `validate` says of it."""
     there = folder(files, ignored, folder(around) if around else None)
-    text = spec_text(draft(there, None, lambda _: sample or {}))
     seen = {*files, *(f"//{name}" for name in around or ()), "ml-pipeline.yaml"}
+
+    def errors(text: str) -> list[Problem]:
+        found = check(text, "ml-pipeline.yaml", seen, folder=there.place).problems
+        return [one for one in found if one.severity == "error" and one.code != "todo"]
+
+    text = spec_text(valid_part(draft(there, None, lambda _: sample or {}), errors))
     loaded = check(text, "ml-pipeline.yaml", seen, folder=there.place)
     assert loaded.sketch is not None, text
-    wrong = [one for one in loaded.problems if one.severity == "error" and one.code != "todo"]
+    wrong = errors(text)
     assert not wrong, render_text(wrong, {loaded.file: text})
     return loaded.sketch, text, loaded
 
