@@ -105,7 +105,7 @@ def _loose(number: int, line: str, file: str) -> Line | None:
         why = str(error)
     if (place := _place(asked, one)) is not None:
         return _at_place(number, place)
-    if hashed:
+    if hashed and (one is not None or "://" in plain):
         return None
     if one is None:
         return _no_requirement(number, plain.strip(), why)

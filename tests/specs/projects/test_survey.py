@@ -366,6 +366,8 @@ LINES = [
     ("pandas==2.2 ; python_version < '3.12", "is no requirement", True),
     ("pandas 2.2", "is no requirement", True),
     ("pandas==2.2;", "is no requirement", True),
+    ("pandas==2.2; --hash=sha256:aa", "is no requirement", True),
+    ("https://h.org/x-1.0.whl --hash=sha256:aa", None, False),
     ("-r base.txt", "put its lines here", True),
     ("--index-url https://i.org/simple", None, False),
     ("--extra-index-url https://ada:hush@i.org/simple", "https://i.org/simple holds", True),
