@@ -32,7 +32,7 @@ from controller.machine.runs.judging import Held
 from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.machine.runs.taking import UNASKED
 from controller.outbox import parsed
-from controller.planning import Checkout, git_folder
+from controller.planning.gathering import Checkout, git_folder
 from controller.settings import ObjectStore, Repository, Settings
 from controller.settings_file import load_secrets
 from controller.store.protocol import Change

@@ -25,7 +25,7 @@ from controller.machine.actions import (
 )
 from controller.machine.core import Action, Key, Message
 from controller.outbox import Applier
-from controller.plans import Cache
+from controller.planning.plans import Cache
 from controller.secrets import Secrets
 from controller.store.protocol import Store
 

@@ -11,7 +11,6 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
-from controller.choosing import meant
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.printing import show
@@ -19,9 +18,10 @@ from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.words import clean, lasting, one_line, short
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
-from controller.planning import WORK_TREE, Gathered, gather
-from controller.planning import plan as make_plan
-from controller.plans import Cache
+from controller.planning.choosing import meant
+from controller.planning.gathering import WORK_TREE, Gathered, gather
+from controller.planning.gathering import plan as make_plan
+from controller.planning.plans import Cache
 from controller.queries.asking import Versions as Questions
 from controller.reports.plan import render_plan
 from controller.secrets import Secrets

@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from controller import here, logs
-from controller.choosing import Meant, choose, meant, specs_in
 from controller.cli import running
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
@@ -22,7 +21,8 @@ from controller.cli.shown import read_reports
 from controller.machine.runs.graph import Rules, Source
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
-from controller.planning import (
+from controller.planning.choosing import Meant, choose, meant, specs_in
+from controller.planning.gathering import (
     WORK_TREE,
     Checkout,
     about,

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import click
 
-from controller.choosing import specs_in
 from controller.cli.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.cli.folders import below
 from controller.cli.reach import find_settings
 from controller.git.values import as_text
-from controller.planning import check_at, top_of, tracked_from
+from controller.planning.choosing import specs_in
+from controller.planning.gathering import check_at, top_of, tracked_from
 from controller.settings import FILE
 from controller.settings_file import load_settings
 from specs.globs import ROOT, seen_from

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.executors.installing import CannotBuild, Installer
+from controller.git.surveys import conda_program
 from controller.machine.runs.attempt import Recipe
-from controller.surveys import conda_program
 from specs.digests import digest
 from specs.projects.conda import PROGRAMS
 from specs.projects.packages import readmes

@@ -10,9 +10,9 @@ from typing import Protocol
 from controller.git import Mirror
 from controller.git.lfs import is_installed
 from controller.git.pointers import absent, pointers
+from controller.git.surveys import Look
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import Source
-from controller.surveys import Look
 from specs.failures import NeedsHuman, TryAgain
 from specs.lint import check
 from specs.lint_images import ELSEWHERE

@@ -13,7 +13,7 @@ from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
-from controller.plans import Cache, plan_of_run
+from controller.planning.plans import Cache, plan_of_run
 from controller.reports.plan import render_plan
 from controller.secrets import Secrets
 

@@ -16,7 +16,7 @@ from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
-from controller.plans import loosened_since
+from controller.planning.plans import loosened_since
 from controller.reports.card import Card, render
 from controller.secrets import Secrets
 from controller.store.protocol import Store

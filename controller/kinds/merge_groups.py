@@ -11,7 +11,7 @@ from controller.git.repositories import Repositories
 from controller.machine.pipelines.change import Change
 from controller.machine.repositories.pull import Acceptance, Pull, merge_group
 from controller.machine.repositories.repository import Commit
-from controller.plans import compare
+from controller.planning.plans import compare
 
 
 class Member(NamedTuple):

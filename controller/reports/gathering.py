@@ -16,7 +16,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.machine.runs.run import Run, passed_before
 from controller.outbox import parsed
-from controller.plans import Cache, plan_of_pull, plan_of_run
+from controller.planning.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.about import Since
 from controller.reports.changed import Before, rows
 from controller.reports.trend import VERSIONS, Past, past

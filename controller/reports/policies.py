@@ -6,7 +6,7 @@ from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key, Message
 from controller.machine.pipelines.code import Code
-from controller.plans import Policy, compare
+from controller.planning.plans import Policy, compare
 from controller.reports.links import NOWHERE, Links
 from controller.reports.policy import Compared, policy_report
 from controller.reports.protocol import Forge

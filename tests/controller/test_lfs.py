@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.choosing import meant
 from controller.git import Mirror, lfs
 from controller.git.pointers import pointers
 from controller.git.repositories import Repositories
-from controller.planning import check_at, gather, tracked_from
+from controller.planning.choosing import meant
+from controller.planning.gathering import check_at, gather, tracked_from
 from specs.failures import NeedsHuman, TryAgain
 from specs.problems import has_errors
 from tests.controller.git_server import Person, run_git

@@ -22,7 +22,7 @@ from controller.machine.pipelines.pipeline import Last, Pipeline
 from controller.machine.runs.graph import Graph, fingerprint, key_of, resolve
 from controller.machine.runs.run import Hit, Progress, Run
 from controller.outbox import parsed
-from controller.planning import WORK_TREE, checkout_of, default_base, files_at, work_tree
+from controller.planning.gathering import WORK_TREE, checkout_of, default_base, files_at, work_tree
 from controller.store.protocol import Change, Put, Store
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, desk

@@ -6,7 +6,7 @@ import pytest
 
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.plans import compare
+from controller.planning.plans import compare
 from tests.controller.cli.seeds import SPEC
 from tests.controller.git_server import Person, run_git
 

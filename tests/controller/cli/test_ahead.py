@@ -2,9 +2,9 @@
 
 import json
 
-from controller.ahead import canary_ahead
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
+from controller.planning.ahead import canary_ahead
 from controller.store.protocol import Change, Put, Store
 from specs.model import Pipeline
 from tests.controller.cli.conftest import Desk, silent_router

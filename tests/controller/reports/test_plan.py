@@ -15,7 +15,7 @@ from controller.machine.pipelines.pipeline import Last, Pipeline
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, key_of, resolve
 from controller.machine.runs.run import Hit, Progress, Run
-from controller.plans import Cache, plan_of_run
+from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
 from controller.reports.plan import render_plan

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.buckets.stores import Stores
-from controller.choosing import Meant, choose, specs_in
-from controller.data_at_hand import Shelf
 from controller.git.lfs import is_installed
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
 from controller.git.pointers import (
@@ -25,6 +23,7 @@ from controller.git.pointers import (
     pointers,
     uses_lfs,
 )
+from controller.git.surveys import surveyed
 from controller.git.values import parse_tree
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.objects import Moved
@@ -36,9 +35,10 @@ from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, Source
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
-from controller.plans import Cache, History, Policy, history_of, plan_of
+from controller.planning.choosing import Meant, choose, specs_in
+from controller.planning.data_at_hand import Shelf
+from controller.planning.plans import Cache, History, Policy, history_of, plan_of
 from controller.queries.asking import Versions as Questions
-from controller.surveys import surveyed
 from controller.versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint import check

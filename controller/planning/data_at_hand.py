@@ -13,7 +13,7 @@ from controller.buckets.stores import Stores, is_remote
 from controller.machine.pipelines.data import place
 from controller.machine.pipelines.objects import Moved
 from controller.machine.runs.graph import Source
-from controller.plans import History
+from controller.planning.plans import History
 from controller.queries.asking import Versions as Questions
 from specs.datasets import Query
 from specs.digests import ManifestEntry

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from controller.ahead import canary_ahead
 from controller.artifacts import Artifacts
 from controller.git import Mirror
 from controller.git.repositories import Repositories
@@ -36,6 +35,7 @@ from controller.machine.runs.plan import (
 )
 from controller.machine.runs.run import Hit, Run
 from controller.outbox import parsed
+from controller.planning.ahead import canary_ahead
 from controller.store.protocol import Reading
 from controller.versions import Versions
 from specs.model import SPEC_FILE
