@@ -17,7 +17,7 @@ from controller.buckets import delta, iceberg
 from controller.buckets.local import MAGIC, place_of
 from controller.buckets.protocol import Bucket, Contents, Listing
 from controller.buckets.signs import NAMED, SIGNS, Format
-from controller.buckets.stores import is_remote
+from controller.buckets.stores import Refused, is_remote
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import matches
@@ -74,12 +74,16 @@ class Tables:
         """
         folder, glob = _apart(uri)
         for format_ in SIGNS:
-            if await _has(bucket, folder, format_, repository):
-                return Table(format_, folder, glob)
+            try:
+                if await _has(bucket, folder, format_, repository):
+                    return Table(format_, folder, glob)
+            except Refused:
+                await bucket.list(uri)  # which says it of the dataset, and not of what it may hold
+                raise
         if folder not in self._plain:
             for above in _above(folder):
                 for format_ in SIGNS:
-                    if await _has(bucket, above, format_, repository):
+                    if await _may_have(bucket, above, format_, repository):
                         raise NeedsHuman(
                             f"{uri} is within the {NAMED[format_]} table {above}, whose log says "
                             f"which files count: name the table, or a part of it by a glob, such "
@@ -187,6 +191,15 @@ def _above(folder: str) -> list[str]:
 
 def _below(folder: str, above: str) -> str:
     return folder.removeprefix(above).lstrip("/")
+
+
+async def _may_have(bucket: Bucket, folder: str, format_: Format, repository: Path | None) -> bool:
+    """The same of a folder above the dataset's, which it may not be allowed to look into: then
+    nobody can say, and what is below is taken for files."""
+    try:
+        return await _has(bucket, folder, format_, repository)
+    except Refused:
+        return False
 
 
 async def _has(bucket: Bucket, folder: str, format_: Format, repository: Path | None) -> bool:

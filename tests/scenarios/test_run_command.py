@@ -186,7 +186,9 @@ def test_data_that_is_not_there_is_said(work: Path) -> None:
 def test_ctrl_c_in_a_terminal_cancels_and_leaves_no_process(work: Path) -> None:
     change(work, "ml-pipeline.yaml", "wait: 0.0", "wait: 600.0")
     commit(work, "Take your time")
-    terminal = pexpect.spawn(HEADGATE, ["run"], cwd=str(work), timeout=PATIENCE, encoding="utf-8")
+    terminal = pexpect.spawn(
+        HEADGATE, ["run"], cwd=str(work), timeout=PATIENCE, encoding="utf-8", use_poll=True
+    )
     try:
         terminal.expect("train")  # the live tree
         await_(lambda: any("train.py" in command for command in running(work)), "the step")

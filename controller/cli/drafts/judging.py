@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import floor, isfinite, log10
 from statistics import median
 from typing import Final
 
@@ -100,16 +101,19 @@ def _limits(task: Task | None, values: Sequence[str]) -> Mapping[str, float]:
         classes = Counter(there)
         most = classes.most_common(1)[0][1] / len(there)
         f1 = 2 * most / (1 + most) / len(classes)  # of the one that is always said
-        return {"accuracy": _round(most), "f1_macro": _round(f1)}
+        return {"accuracy": two_digits(most), "f1_macro": two_digits(f1)}
     if task == "regression" and there:
         try:
             numbers = [float(value) for value in there]
         except ValueError:
             return {}
         middle = median(numbers)
-        return {"mean_absolute_error": _round(sum(abs(n - middle) for n in numbers) / len(numbers))}
+        return {
+            "mean_absolute_error": two_digits(sum(abs(n - middle) for n in numbers) / len(numbers))
+        }
     return {}
 
 
-def _round(value: float) -> float:
-    return float(f"{value:.2g}")
+def two_digits(value: float) -> float:
+    """The value in two significant digits."""
+    return round(value, 1 - floor(log10(abs(value)))) if value and isfinite(value) else value

@@ -7,6 +7,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from controller.cli.drafts.judging import two_digits
 from controller.cli.drafts.values import Data, Draft, Judged, Served, Step
 
 _WIDE: Final = 96
@@ -168,8 +169,9 @@ def _checks(asked: Judged) -> Iterable[str]:
         limit = asked.limits.get(metric)
         said = nothing if limit is not None else "TODO: what a model must reach in any case"
         limit = 1.0 if limit is None else limit
+        margin = two_digits(limit / 50)
         yield f"      - {{metric: {metric}, at_most: {limit:g}}}   # {said}"
-        yield f"      - {{metric: {metric}, not_worse_than_baseline_by: {limit / 50:.2g}}}"
+        yield f"      - {{metric: {metric}, not_worse_than_baseline_by: {margin:g}}}"
         return
     if asked.task == "multiclass":
         yield from _of_classes(asked, nothing)
