@@ -365,7 +365,8 @@ def _bury(folder: Path, mark: str) -> Exit | None:
     it has yet to give its memory back."""
     while remains := list(_marked(mark)):
         for pid in remains:
-            signal.pidfd_send_signal(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pid, signal.SIGKILL)
             os.close(pid)
     if not memory.forget(mark.replace(":", ".")):
         return None
@@ -385,10 +386,18 @@ def _marked(mark: str) -> Iterator[int]:
             continue
         with contextlib.suppress(OSError):
             pid = os.pidfd_open(int(entry))
-            if sought in Path("/proc", entry, "environ").read_bytes().split(b"\0"):
+            if _carries(entry, sought):
                 yield pid
             else:
                 os.close(pid)
+
+
+def _carries(pid: str, sought: bytes) -> bool:
+    """Whether a process has that variable; not of one that is gone, or somebody else's."""
+    try:
+        return sought in Path("/proc", pid, "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _record(folder: Path, reason: Reason, detail: str) -> None:

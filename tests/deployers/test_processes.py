@@ -274,8 +274,10 @@ def test_a_killed_supervisor_takes_everything_with_it_and_is_called_lost(
     script = "(setsid sleep 1000 &); sleep 1000 & echo $$; exec sleep 1000"
     processes.start("step", sh(tmp_path, script))
     os.kill(holder(processes, "step"), signal.SIGKILL)
+    opened = len([*Path("/proc/self/fd").iterdir()])
     until(lambda: processes.status("step").state is State.LOST)
     assert not [line for line in living(tmp_path) if "sleep" in line]
+    assert len([*Path("/proc/self/fd").iterdir()]) <= opened  # of nobody else's process is one kept
     processes.start("step", sh(tmp_path, "echo again"))  # a result that is not known is a result
     assert processes.status("step").state is State.LOST
 
