@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from controller.app import serve
+from controller.config.secrets import Secrets
+from controller.config.settings import Settings
 from controller.machine.core import Key
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
-from controller.secrets import Secrets
-from controller.settings import Settings
 from controller.store.sqlite import SqliteStore
 
 PATIENCE = 300.0

@@ -27,8 +27,8 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.common import REPOSITORY, SPEC, Project, Row, until
+from controller.config.settings import Repository as RepositorySettings
 from controller.machine.core import Key, Message
-from controller.settings import Repository as RepositorySettings
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from controller.web.server import application, listen, serve

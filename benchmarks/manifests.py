@@ -20,7 +20,7 @@ BARE = """
 import json, os, resource, sys, time
 sys.path.insert(0, os.getcwd())
 from controller.buckets.stores import Stores
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 import obstore
 store = Stores([ObjectStore(uri="s3://bench", endpoint=sys.argv[1])]).store("s3://bench/lake")
 began = time.perf_counter()
@@ -35,7 +35,7 @@ sys.path.insert(0, os.getcwd())
 from pathlib import Path
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 stores = Stores([ObjectStore(uri="s3://bench", endpoint=sys.argv[1])])
 stores.store("s3://bench/lake")
 began = time.perf_counter()
@@ -51,7 +51,7 @@ sys.path.insert(0, os.getcwd())
 from pathlib import Path
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 stores = Stores([ObjectStore(uri="s3://bench", endpoint=sys.argv[1])])
 stores.store("s3://bench/lake")
 [index] = (Path(sys.argv[2]) / "manifests" / "indexes").iterdir()

@@ -16,6 +16,8 @@ from controller.artifacts.opening import open_artifacts
 from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
+from controller.config.secrets import Secrets
+from controller.config.settings import Repository, Settings
 from controller.environments import Environments
 from controller.executors.by_kind import ByKind
 from controller.executors.docker import DockerExecutor
@@ -61,9 +63,7 @@ from controller.reports.links import on_github
 from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import Forge
 from controller.saving import Saving
-from controller.secrets import Secrets
 from controller.serving import Serving
-from controller.settings import Repository, Settings
 from controller.smoke import Smoker
 from controller.sources.polling import Polling
 from controller.sources.sqs import queues_of

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 from controller.app import App, only_one
 from controller.buckets.local import looked_in
 from controller.buckets.roots import Roots
+from controller.config.settings import ObjectStore, Repository, Settings
+from controller.config.settings_file import load_secrets
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message
 from controller.machine.pipelines.data import versioned
@@ -33,8 +35,6 @@ from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.machine.runs.taking import UNASKED
 from controller.outbox import parsed
 from controller.planning.gathering import Checkout, git_folder
-from controller.settings import ObjectStore, Repository, Settings
-from controller.settings_file import load_secrets
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from deployers.processes import State

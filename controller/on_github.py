@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.github.answering import Answering
@@ -26,7 +27,6 @@ from controller.machine.actions import (
 from controller.machine.core import Action, Key, Message
 from controller.outbox import Applier
 from controller.planning.plans import Cache
-from controller.secrets import Secrets
 from controller.store.protocol import Store
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.executors.folders import own_copy
 from controller.executors.installing import CannotBuild
 from controller.executors.virtualenvs import Ready, Virtualenvs
@@ -22,7 +23,6 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
 from controller.machine.runs.nodes import image_of, serve_params, serve_reads
 from controller.machine.runs.projects import recipe_of
-from controller.secrets import Secrets
 from controller.shelf import discard_all, mode, use
 from controller.versions import Versions
 from deployers.engine import Engine

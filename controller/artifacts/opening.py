@@ -8,7 +8,7 @@ from secrets import token_hex
 from controller.artifacts.elsewhere import Elsewhere
 from controller.artifacts.store import Artifacts
 from controller.buckets.stores import Stores
-from controller.settings import Settings
+from controller.config.settings import Settings
 
 IDENTITY = "artifacts-owner"
 """The file in a home by which its artifacts elsewhere are known as its own."""

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.buckets.protocol import Changed
-from controller.settings import ObjectStore as Setting
+from controller.config.settings import ObjectStore as Setting
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 if TYPE_CHECKING:

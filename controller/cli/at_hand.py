@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.config.secrets import Secrets
+from controller.config.settings_file import SECRET, load_secrets, load_settings
 from controller.git.surveys import Look
 from controller.machine.runs.graph import Source
-from controller.secrets import Secrets
-from controller.settings_file import SECRET, load_secrets, load_settings
 from specs.failures import NeedsHuman
 from specs.lint_environment import requirements_file
 from specs.load import Loaded

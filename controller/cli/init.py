@@ -14,8 +14,8 @@ from controller.cli.examples import ABOUT, Example, copy, example_of, examples, 
 from controller.cli.failures import Failed
 from controller.cli.folders import below
 from controller.cli.remotes import name_of, the_remote_of
-from controller.settings import FILE
-from controller.settings_file import load_settings
+from controller.config.settings import FILE
+from controller.config.settings_file import load_settings
 from specs.lint import check
 from specs.lint_drafts import CODE as TODO
 from specs.model import SPEC_FILE

@@ -11,14 +11,14 @@ import click
 from controller.cli.failures import Failed
 from controller.cli.places import environment
 from controller.cli.reach import Reach, json_option, no_such, print_json, with_state
+from controller.config.secrets import Secrets
+from controller.config.settings_file import load_secrets
 from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key, Value
 from controller.machine.environments.environment import Environment, server_name
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
 from controller.outbox import parsed
-from controller.secrets import Secrets
-from controller.settings_file import load_secrets
 from controller.store.protocol import Reading
 from controller.versions import Versions
 from deployers.site import ENDED, Site

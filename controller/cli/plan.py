@@ -16,6 +16,8 @@ from controller.cli.folders import spec_option
 from controller.cli.printing import show
 from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.words import clean, lasting, one_line, short
+from controller.config.secrets import Secrets
+from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
 from controller.planning.choosing import meant
@@ -24,8 +26,6 @@ from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
 from controller.queries.asking import Versions as Questions
 from controller.reports.plan import render_plan
-from controller.secrets import Secrets
-from controller.settings_file import given_secrets, load_secrets
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text
 

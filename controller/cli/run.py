@@ -18,6 +18,7 @@ from controller.cli.folders import spec_option
 from controller.cli.reach import find_settings, read_settings
 from controller.cli.running import Ended
 from controller.cli.shown import read_reports
+from controller.config.settings import ObjectStore
 from controller.machine.runs.graph import Rules, Source
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
@@ -40,7 +41,6 @@ from controller.planning.gathering import (
     work_tree,
 )
 from controller.reports.build import build
-from controller.settings import ObjectStore
 from controller.shelf import UMASK, remove_tree
 from specs.model import Pipeline as Spec
 from specs.problems import has_errors, render_text

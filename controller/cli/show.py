@@ -23,7 +23,7 @@ from controller.cli.shown import (
 )
 from controller.cli.tree import render_run
 from controller.cli.words import clean, lasting, moment
-from controller.settings_file import load_secrets
+from controller.config.settings_file import load_secrets
 from controller.store.protocol import Reading
 from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report

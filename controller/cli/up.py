@@ -10,9 +10,9 @@ import structlog
 
 from controller import app
 from controller.cli.reach import Reach, reach
+from controller.config.secrets import Secrets
+from controller.config.settings_file import exposed, load_secrets
 from controller.logs import set_up
-from controller.secrets import Secrets
-from controller.settings_file import exposed, load_secrets
 from controller.shelf import UMASK
 from deployers.confinement import MEND, confinement
 

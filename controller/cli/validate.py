@@ -11,11 +11,11 @@ import click
 from controller.cli.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.cli.folders import below
 from controller.cli.reach import find_settings
+from controller.config.settings import FILE
+from controller.config.settings_file import load_settings
 from controller.git.values import as_text
 from controller.planning.choosing import specs_in
 from controller.planning.gathering import check_at, top_of, tracked_from
-from controller.settings import FILE
-from controller.settings_file import load_settings
 from specs.globs import ROOT, seen_from
 from specs.load import load
 from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from controller.config.secrets import Secrets
 from controller.doctor.findings import Finding, bad, ok
 from controller.queries.database import reading
 from controller.queries.versions import rows_of, version_of
-from controller.secrets import Secrets
 from specs.datasets import Query
 from specs.failures import Failure
 from specs.model import Pipeline

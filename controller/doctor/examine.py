@@ -12,6 +12,10 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from controller.config.github_names import names_of
+from controller.config.settings import Repository, Settings
+from controller.config.settings_file import exposed, load_secrets, unknown_variables
+from controller.config.settings_lint import doubts
 from controller.doctor.batches import batches
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
@@ -20,15 +24,11 @@ from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
 from controller.doctor.stores import examine_stores
 from controller.environments import BRANCH
 from controller.git import Mirror
-from controller.github.names import names_of
 from controller.machine.branch_incidents import way_on
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.losing import LONGEST
 from controller.outbox import parsed
 from controller.renaming import resting
-from controller.settings import Repository, Settings
-from controller.settings_file import exposed, load_secrets, unknown_variables
-from controller.settings_lint import doubts
 from controller.silences import silences, why
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore

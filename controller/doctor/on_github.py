@@ -8,6 +8,9 @@ from typing import TypeVar
 
 import httpx
 
+from controller.config.secrets import Secrets
+from controller.config.settings import Settings
+from controller.config.settings_file import load_secrets
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.github.answers import Missing, Refused
 from controller.github.auth import App
@@ -27,9 +30,6 @@ from controller.github.needs import (
 from controller.github.pulls import RESERVE
 from controller.github.transport import Token
 from controller.github.values import Access, AppItself, HookConfig, Installation, Person, read
-from controller.secrets import Secrets
-from controller.settings import Settings
-from controller.settings_file import load_secrets
 from controller.web.server import listen
 from specs.failures import Failure
 from specs.values import format_duration

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from controller.buckets.listing import is_any_readable, remote_place_of
 from controller.buckets.stores import Stores, is_remote, is_within
+from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.git import Mirror
 from controller.git.surveys import conda_program
-from controller.settings import Settings
 from deployers.engine import Engine
 from specs.failures import Failure
 from specs.load import load

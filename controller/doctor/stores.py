@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from controller.artifacts.elsewhere import Elsewhere
 from controller.artifacts.opening import open_elsewhere
+from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok
-from controller.settings import Settings
 from controller.sources.sqs import Queue, queues_of
 from specs.failures import Failure
 

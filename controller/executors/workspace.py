@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Addresses
 from controller.buckets.protocol import Contents
+from controller.config.secrets import Secrets
 from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.ownership import WRITABLE
 from controller.executors.virtualenvs import Ready, Told, Virtualenvs
@@ -30,7 +31,6 @@ from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.taking import TAKEN, VERSION
 from controller.queries import ADDRESS
 from controller.queries.database import files_of
-from controller.secrets import Secrets
 from deployers.confinement import View, interpreter
 from specs.failures import NeedsHuman
 from specs.globs import from_root

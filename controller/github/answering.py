@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.github.client import LONGEST, Client
 from controller.github.comment import cut
@@ -15,7 +16,6 @@ from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.plan import render_plan
-from controller.secrets import Secrets
 
 
 class Answering:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.config.github_names import names_of
+from controller.config.secrets import Secrets
+from controller.config.settings import GitHub, Settings
 from controller.github.auth import App, Personal
 from controller.github.client import Client
-from controller.github.names import names_of
 from controller.github.transport import Transport, api_of
-from controller.secrets import Secrets
-from controller.settings import GitHub, Settings
 from specs.failures import NeedsHuman
 from specs.names import VARIABLE_PATTERN
 

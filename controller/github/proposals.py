@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.environments import BRANCH, PROPOSALS, Environments
 from controller.git import Mirror
 from controller.github.client import Client
@@ -18,7 +19,6 @@ from controller.machine.runs.run import Run
 from controller.outbox import parsed
 from controller.planning.plans import loosened_since
 from controller.reports.card import Card, render
-from controller.secrets import Secrets
 from controller.store.protocol import Store
 from controller.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
+from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
@@ -15,7 +16,6 @@ from controller.reports.changed import Before
 from controller.reports.gathering import Gathering, Shelves
 from controller.reports.links import NOWHERE, Links
 from controller.reports.protocol import CommitReport, Conclusion, Forge
-from controller.secrets import Secrets
 from controller.store.protocol import Store
 from specs.failures import Ignore
 

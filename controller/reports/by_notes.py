@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from controller.git import Mirror
-from controller.notes import Notes
+from controller.git.notes import Notes
 from controller.reports.plain import plain
 from controller.reports.protocol import CommitReport
 from specs.failures import NeedsHuman

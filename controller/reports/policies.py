@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key, Message
@@ -10,7 +11,6 @@ from controller.planning.plans import Policy, compare
 from controller.reports.links import NOWHERE, Links
 from controller.reports.policy import Compared, policy_report
 from controller.reports.protocol import Forge
-from controller.secrets import Secrets
 from specs.failures import Ignore
 
 

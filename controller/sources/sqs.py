@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from controller.config.settings import ObjectStore
 from controller.machine.core import Key
-from controller.settings import ObjectStore
 from controller.sources.s3_events import changed_objects
 from specs.failures import Failure, NeedsHuman, TryAgain
 

@@ -12,7 +12,7 @@ import pytest
 from controller.artifacts import Artifacts, Lost
 from controller.artifacts.elsewhere import OWNER, Away, Damaged
 from controller.artifacts.opening import open_artifacts, open_elsewhere
-from controller.settings import Settings
+from controller.config.settings import Settings
 from specs.digests import digest
 from tests.servers.moto import Moto
 from tests.servers.stores import settings_of

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.git import Mirror
-from controller.notes import Notes, merged
+from controller.git.notes import Notes, merged
 from tests.controller.git_server import Person, run_git
 from tests.controller.sections import sections_of
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from controller.config.settings import ObjectStore
 from controller.machine.core import Key, Message
 from controller.outbox import Ways
 from controller.queues import Queues
-from controller.settings import ObjectStore
 from controller.sources.sqs import Queue, queues_of
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.secrets import Secrets
+from controller.config.secrets import Secrets
 from specs.failures import NeedsHuman
 
 

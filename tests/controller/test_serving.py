@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
+from controller.config.secrets import Secrets
 from controller.environments import Environments
 from controller.executors.virtualenvs import Virtualenvs
 from controller.kinds.environment import EnvironmentKind
 from controller.kinds.past import Pasts
 from controller.machine.actions import Deploy
 from controller.machine.core import Key, Letter, Message
-from controller.secrets import Secrets
 from controller.serving import Serving
 from deployers.control import Routing
 from deployers.local import LocalDeployer

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.settings import Settings
-from controller.settings_file import (
+from controller.config.settings import Settings
+from controller.config.settings_file import (
     exposed,
     load_secrets,
     load_settings,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controller.config.secrets import Secrets
 from controller.kinds.trouble import TroubleKind
 from controller.loop import Loop
 from controller.machine.actions import Send
@@ -15,7 +16,6 @@ from controller.machine.core import Key, Message
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.outbox import Applier, Ways
 from controller.queue import Backoff
-from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
 from controller.troubles import HUMAN, REFUSED, Troubles
 from specs.failures import NeedsHuman, TryAgain

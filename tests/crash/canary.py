@@ -8,9 +8,9 @@ from itertools import count
 from pathlib import Path
 
 from controller.app import serve
+from controller.config.secrets import Secrets
 from controller.machine.core import Key
 from controller.outbox import Boundary
-from controller.secrets import Secrets
 from controller.store.sqlite import SqliteStore
 from tests.crash import pipeline
 from tests.crash.harness import Story, lived

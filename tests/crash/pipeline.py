@@ -15,11 +15,11 @@ import sqlalchemy.dialects.sqlite  # noqa: F401 - likewise
 import structlog
 
 from controller.app import serve
+from controller.config.secrets import Secrets
 from controller.environments import BRANCH
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from controller.outbox import Boundary, Ways, parsed
-from controller.secrets import Secrets
 from controller.store.sqlite import SqliteStore
 from tests.crash.harness import Story
 from tests.scenarios.world import World

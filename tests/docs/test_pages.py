@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from ruamel.yaml import YAML
 
-from controller.settings import Settings
-from controller.settings_file import load_settings
+from controller.config.settings import Settings
+from controller.config.settings_file import load_settings
 from specs.load import load
 from specs.model import Pipeline, is_spec_file
 from specs.problems import Problem

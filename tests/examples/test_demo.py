@@ -13,7 +13,7 @@ import pytest
 from obstore.store import S3Store
 from rich.console import Console
 
-from controller.settings_file import load_settings
+from controller.config.settings_file import load_settings
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Directory
 from examples.demo.oncall import on_duty

@@ -9,7 +9,7 @@ from controller.artifacts.opening import open_artifacts
 from controller.buckets.protocol import Bucket
 from controller.buckets.remote import RemoteBucket
 from controller.buckets.stores import Refused, Stores
-from controller.settings import ObjectStore, Settings
+from controller.config.settings import ObjectStore, Settings
 from specs.failures import NeedsHuman
 from tests.contracts.bucket import BucketContract, Scene
 from tests.servers.azurite import Azurite

@@ -6,7 +6,7 @@ import pytest
 
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Refused, Stores
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 from tests.contracts.bucket import BucketContract, Scene
 from tests.controller.buckets.test_contract import S3Scene
 from tests.controller.buckets.test_remote import *  # noqa: F403 - every story again, here

@@ -25,7 +25,7 @@ import asyncio, json, resource, sys
 from pathlib import Path
 from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 url, home, uri = sys.argv[1:]
 catalog = Catalog(Path(home), Stores([ObjectStore(uri="s3://bucket", endpoint=url)]))
 manifest = asyncio.run(catalog.list(uri)).manifest

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.secrets import Secrets
-from controller.settings import Settings
+from controller.config.secrets import Secrets
+from controller.config.settings import Settings
 from tests.doubles.github import GitHub, Repository
 from tests.ports import reserved_port
 from tests.scenarios.team import Team

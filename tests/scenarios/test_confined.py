@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.secrets import Secrets
+from controller.config.secrets import Secrets
 from tests.scenarios.team import Team
 from tests.scenarios.world import World
 

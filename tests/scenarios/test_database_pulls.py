@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from controller.secrets import Secrets
+from controller.config.secrets import Secrets
 from tests.scenarios.team import SPEC, Team
 from tests.scenarios.test_databases import asks_a_database
 from tests.scenarios.test_github_untrusted import bold

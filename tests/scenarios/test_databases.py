@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from controller.secrets import Secrets
+from controller.config.secrets import Secrets
 from tests.scenarios.test_schedules import NIGHTLY, TRIGGER, Clock
 from tests.scenarios.world import World
 from tests.servers.postgresql import PASSWORD, Postgresql

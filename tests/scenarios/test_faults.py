@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from controller.app import serve
+from controller.config.secrets import Secrets
 from controller.machine.core import Key
-from controller.secrets import Secrets
 from controller.store.protocol import Owed
 from specs.failures import NeedsHuman
 from tests.controller.notify.receivers import webhook
@@ -95,8 +95,9 @@ async def test_a_second_controller_on_one_home_is_refused_and_the_first_goes_on(
         # fcntl locks are a process's own, so the second one is another process.
         program = (
             "import asyncio, sys; from pathlib import Path\n"
-            "from controller.app import serve; from controller.secrets import Secrets\n"
-            "from controller.settings import Settings; from specs.failures import NeedsHuman\n"
+            "from controller.app import serve; from controller.config.secrets import Secrets\n"
+            "from controller.config.settings import Settings\n"
+            "from specs.failures import NeedsHuman\n"
             "settings = Settings.model_validate_json(sys.argv[2])\n"
             "try: asyncio.run(serve(settings, Path(sys.argv[1]), Secrets({})))\n"
             "except NeedsHuman as failure: print(failure)\n"

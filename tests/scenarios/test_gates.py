@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.secrets import Secrets
+from controller.config.secrets import Secrets
 from tests.controller.notify.receivers import Webhook, webhook
 from tests.scenarios.world import World
 

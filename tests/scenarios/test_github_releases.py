@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.settings import Settings
+from controller.config.settings import Settings
 from tests.doubles.github import GitHub, Repository
 from tests.doubles.github.state import Issue
 from tests.scenarios.world import World

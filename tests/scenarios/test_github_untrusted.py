@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.secrets import Secrets
+from controller.config.secrets import Secrets
 from tests.doubles.github.state import Issue
 from tests.scenarios.team import SPEC, Fork, Team
 from tests.scenarios.test_gates import GATED, points

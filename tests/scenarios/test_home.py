@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.app import only_one
-from controller.secrets import Secrets
+from controller.config.secrets import Secrets
 from controller.store.sqlite import SqliteStore
 from tests.scenarios.team import Team
 from tests.scenarios.world import World

@@ -5,10 +5,10 @@ import json
 import sqlite3
 from contextlib import closing
 
+from controller.config.secrets import Secrets
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from controller.outbox import parsed
-from controller.secrets import Secrets
 from tests.controller.executors.projects import lock
 from tests.scenarios.test_several import run_of, said
 from tests.scenarios.world import World

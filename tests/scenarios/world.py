@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import httpx
 
 from controller.app import serve
+from controller.config.secrets import Secrets
+from controller.config.settings import Settings
 from controller.environment_file import EnvironmentFile, parse, path_of
 from controller.environments import BRANCH
 from controller.machine.core import Key, Message
@@ -20,8 +22,6 @@ from controller.machine.environments.environment import Environment
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.runs.run import Run
 from controller.outbox import Ways, parsed
-from controller.secrets import Secrets
-from controller.settings import Settings
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 

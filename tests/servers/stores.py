@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.settings import Settings
+from controller.config.settings import Settings
 from tests.servers.faults import Faults
 from tests.servers.moto import KEY, Moto
 

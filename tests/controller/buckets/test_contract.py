@@ -11,7 +11,7 @@ from controller.buckets.local import LocalBucket
 from controller.buckets.protocol import Bucket
 from controller.buckets.remote import RemoteBucket
 from controller.buckets.stores import Stores
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 from tests.contracts.bucket import BucketContract, DatedScene, MarkerContract
 from tests.servers.moto import Moto, date_object
 

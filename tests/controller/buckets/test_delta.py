@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from controller.buckets.catalog import Catalog
 from controller.buckets.protocol import Changed
 from controller.buckets.stores import Stores
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 from specs.failures import NeedsHuman
 from specs.snapshot import DELTA_KEY
 from tests.controller.buckets.tabled import Lake, keys, numbers, rows, rows_of_table

@@ -9,7 +9,7 @@ from controller.buckets import listing as listing_module
 from controller.buckets.catalog import Catalog
 from controller.buckets.protocol import Changed
 from controller.buckets.stores import Stores, address_of
-from controller.settings import ObjectStore
+from controller.config.settings import ObjectStore
 from specs.failures import Failure, NeedsHuman, TryAgain
 from tests.servers.faults import Faults
 from tests.servers.moto import KEY, Moto

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.config.secrets import Secrets
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding
-from controller.secrets import Secrets
 from specs.load import load
 from specs.model import Pipeline
 from tests.servers.postgresql import Postgresql

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from controller.config.settings import Settings
 from controller.doctor.findings import Finding
 from controller.doctor.specs import examine_specs
-from controller.settings import Settings
 from specs.load import load
 from specs.model import Pipeline
 from tests.controller.cli.conftest import Desk, desk  # noqa: F401 - a fixture

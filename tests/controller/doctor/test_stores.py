@@ -6,9 +6,9 @@ import pytest
 
 from controller.artifacts.elsewhere import OWNER
 from controller.artifacts.opening import open_artifacts
+from controller.config.settings import Settings
 from controller.doctor.findings import Finding
 from controller.doctor.stores import examine_stores
-from controller.settings import Settings
 from tests.servers.moto import Moto
 from tests.servers.stores import settings_of
 

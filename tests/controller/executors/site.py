@@ -10,13 +10,13 @@ from typing import Any
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
+from controller.config.secrets import Secrets
 from controller.executors.local import LocalExecutor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.runs.attempt import Attempt, Input
-from controller.secrets import Secrets
 from deployers.confinement import Kind
 from deployers.processes import Processes
 from tests.contracts.executor import SECRET, lines

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from controller.config.settings import Settings
+from controller.config.settings_file import load_settings
 from controller.doctor.examine import examine
 from controller.doctor.findings import Finding
 from controller.doctor.on_github import examine_github, settings_page
@@ -22,8 +24,6 @@ from controller.github.needs import (
     needs_of,
 )
 from controller.github.values import AppItself
-from controller.settings import Settings
-from controller.settings_file import load_settings
 from tests.controller.github.conftest import REPO
 from tests.controller.github.little_github import Asked, LittleGitHub, Says
 from tests.doubles.github import GitHub, Repository

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.github.answers import Refused
@@ -23,7 +24,6 @@ from controller.queue import Backoff
 from controller.reports.applier import ReportApplier
 from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import CommitReport
-from controller.secrets import Secrets
 from controller.store.sqlite import SqliteStore
 from specs.failures import Failure, TryAgain
 from tests.controller.github.reporting import NAMES

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.environment_file import EnvironmentFile, Model
 from controller.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_by
 from controller.git import Mirror
@@ -15,7 +16,6 @@ from controller.github.proposals import POLL, Proposals
 from controller.github.transport import Transport, api_of
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Fact, Key
-from controller.secrets import Secrets
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.config.secrets import Secrets
 from controller.github.auth import App
 from controller.github.client import Client
 from controller.github.issues import GitHubIssues
@@ -16,7 +17,6 @@ from controller.machine.core import Key
 from controller.notify import NotifyApplier
 from controller.notify.applier import addressed
 from controller.notify.by_apprise import AppriseNotifier
-from controller.secrets import Secrets
 from controller.store.protocol import Change, Put
 from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore, NeedsHuman

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.github.client import Client
@@ -18,7 +19,6 @@ from controller.machine.pipelines.pipeline import Pipeline, Wanted
 from controller.machine.repositories.repository import Repository as Watched
 from controller.machine.runs.run import Run, Trigger
 from controller.reports.applier import ReportApplier
-from controller.secrets import Secrets
 from controller.store.protocol import Change, Store
 from specs.failures import TryAgain
 from tests.controller.github.reporting import NAMES, said

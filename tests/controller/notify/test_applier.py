@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
+from controller.config.secrets import Secrets
 from controller.loop import Loop
 from controller.machine.actions import Incident, Notify, Send
 from controller.machine.core import Decision, Key, Message, Value
@@ -12,7 +13,6 @@ from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.notify.applier import addressed
 from controller.outbox import Ways
 from controller.queue import Backoff
-from controller.secrets import Secrets
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
 from specs.model import Notification

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
@@ -12,7 +13,6 @@ from controller.machine.core import Fact, Key
 from controller.machine.runs.run import Progress, Run
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
-from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
 from specs.failures import Ignore
 from tests.controller.git_server import Person, run_git

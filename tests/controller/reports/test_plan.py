@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
@@ -19,7 +20,6 @@ from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
 from controller.reports.plan import render_plan
-from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
 from tests.controller.cli.conftest import silent_router
 from tests.controller.git_server import Person

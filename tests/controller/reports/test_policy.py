@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
@@ -13,7 +14,6 @@ from controller.reports.by_notes import NotesForge
 from controller.reports.links import Links
 from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import CommitReport
-from controller.secrets import Secrets
 from specs.failures import Ignore
 from tests.controller.git_server import Person, run_git
 from tests.controller.reports.shown import Shown

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
@@ -17,7 +18,6 @@ from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Source
 from controller.machine.runs.run import Run
 from controller.reports.applier import ReportApplier
-from controller.secrets import Secrets
 from controller.store.protocol import Change, Put, Store
 from specs.digests import digest
 from specs.load import load

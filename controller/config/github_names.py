@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from controller.settings import Settings
+from controller.config.settings import Settings
 
 
 def names_of(settings: Settings) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from controller.settings import Settings
+from controller.config.settings import Settings
 from specs.base import GITHUB_ISSUE
 
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from controller.github.names import names_of
-from controller.secrets import Secrets
-from controller.settings import Settings
-from controller.settings_lint import doubts
+from controller.config.github_names import names_of
+from controller.config.secrets import Secrets
+from controller.config.settings import Settings
+from controller.config.settings_lint import doubts
 from specs.explain import explain, locate, nearest
 from specs.failures import NeedsHuman
 from specs.load import MOST_PROBLEMS, mapping
