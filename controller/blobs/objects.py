@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from controller.shelf import discard, discard_all, lay, mode, use
+from controller.blobs.shelf import discard, discard_all, lay, mode, use
 from specs.failures import NeedsHuman
 
 COPY_UP_TO = 2**20

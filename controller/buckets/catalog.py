@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from controller.blobs.objects import Objects
+from controller.blobs.shelf import discard_all, lay, use
 from controller.buckets import manifest as manifests
 from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of
@@ -22,7 +23,6 @@ from controller.buckets.stores import Refused, Stores, is_remote
 from controller.buckets.tables import Found, TableAddress, Tables, own
 from controller.machine.pipelines.objects import Moved
 from controller.machine.runs.graph import Graph, addresses_of
-from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry
 from specs.digests import digest as digest_of
 from specs.failures import NeedsHuman, TryAgain

@@ -18,11 +18,11 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from controller.blobs.objects import Objects, explained
+from controller.blobs.shelf import discard_all
 from controller.buckets.pins import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
 from controller.buckets.roots import Roots
 from controller.buckets.signs import table_below
-from controller.shelf import discard_all
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import ROOT, matches

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from controller.blobs.objects import Objects, explained
+from controller.blobs.shelf import discard_all, lay, use
 from controller.buckets import manifest as manifests
 from controller.buckets.listing import (
     RemotePlace,
@@ -23,7 +24,6 @@ from controller.buckets.local import why_unmarked
 from controller.buckets.pins import is_pinned, make_pin
 from controller.buckets.protocol import Changed, Contents, Listing
 from controller.buckets.stores import Stores, odd_key
-from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry, digest
 from specs.failures import NeedsHuman, TryAgain
 

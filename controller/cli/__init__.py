@@ -45,7 +45,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "resume": "Let a paused rollout go on.",
     },
 }
-"""Every command with its short help, so that listing them imports nothing."""
+"""Every command with its short help, so that listing them imports nothing. A section is a folder
+here, by its name in lower case."""
 
 _MODULES = {
     "retry": "again",
@@ -83,7 +84,8 @@ class Commands(click.Group):
         """The command of that name, imported now."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = _imported(f"controller.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        folder = next(s.lower() for s, commands in SECTIONS.items() if cmd_name in commands)
+        module = _imported(f"controller.cli.{folder}.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
         return command
 

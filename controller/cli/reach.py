@@ -16,8 +16,7 @@ import click
 from controller.cli.failures import Failed, Unreachable
 from controller.config.settings import FILE, Settings
 from controller.config.settings_file import LoadedSettings, load_settings
-from controller.machine.core import Key, Value
-from controller.outbox import parsed
+from controller.machine.core import Key, Value, parsed
 from controller.store.protocol import Reading, Record
 from controller.store.reading import SqliteReader
 from specs.explain import nearest, one_of

@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from controller.doctor.findings import Finding, ok, warn
+from controller.machine.core import parsed
 from controller.machine.environments.environment import Environment
-from controller.outbox import parsed
 from controller.store.sqlite import SqliteStore
 from specs.failures import Failure
 

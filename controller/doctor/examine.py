@@ -22,17 +22,17 @@ from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.on_github import examine_github
 from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
 from controller.doctor.stores import examine_stores
-from controller.environments import BRANCH
 from controller.git import Mirror
+from controller.git.environments import BRANCH
 from controller.machine.branch_incidents import way_on
+from controller.machine.core import parsed
 from controller.machine.environments.environment import Environment
 from controller.machine.environments.losing import LONGEST
-from controller.outbox import parsed
-from controller.renaming import resting
-from controller.silences import silences, why
+from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
+from deployers.silences import silences, why
 from specs.failures import Failure
 from specs.model import Pipeline
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.blobs.shelf import discard, discard_all, use
 from controller.executors.installing import CannotBuild, Installer
 from controller.executors.wanted import Locked, Packages, Requirements, Target, Wanted
 from controller.machine.runs.attempt import Building
-from controller.shelf import discard, discard_all, use
 from deployers.confinement import UNCONFINED, Confinement
 
 LOGS = ".logs"

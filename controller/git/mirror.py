@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from controller.blobs.shelf import use
 from controller.git import export, lfs
 from controller.git.command import Corrupt, Missing, Remote, git
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
@@ -31,7 +32,6 @@ from controller.git.values import (
     parse_log,
     parse_tree,
 )
-from controller.shelf import use
 from specs.failures import NeedsHuman
 
 T = TypeVar("T")

@@ -7,13 +7,12 @@ from controller.git.repositories import Repositories
 from controller.github.client import LONGEST, Client
 from controller.github.comment import cut
 from controller.machine.actions import Answer
-from controller.machine.core import Key, Message
+from controller.machine.core import Key, Message, parsed
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.pull import line
 from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.plan import render_plan
 

@@ -7,20 +7,19 @@ import structlog
 
 from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
-from controller.environments import BRANCH, PROPOSALS, Environments
 from controller.git import Mirror
+from controller.git.environments import BRANCH, PROPOSALS, Environments
 from controller.github.client import Client
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.core import Key, Message
+from controller.machine.core import Key, Message, parsed
 from controller.machine.environments.environment import Proposed
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from controller.planning.plans import loosened_since
 from controller.reports.card import Card, render
 from controller.store.protocol import Store
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from validators.report import Report
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from controller.environment_file import path_of
-from controller.environments import BRANCH
+from controller.git.environments import BRANCH
 from controller.github.client import LONGEST_DESCRIPTION, Client
 from controller.machine.actions import ReportDeployment, ReportRelease
 from controller.machine.core import Key, Message
+from controller.machine.environments.file import path_of
 from controller.reports.protocol import name_of
 from specs.failures import Ignore
 from validators.figures import clip

@@ -16,12 +16,11 @@ from controller.github.client import Client
 from controller.github.marks import Mark, parse
 from controller.github.values import Check
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.repository import Repository
 from controller.machine.runs.ended import report_end
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import Ignore
 

@@ -2,8 +2,8 @@
 
 from typing import ClassVar, Literal
 
-from controller.environment_file import EnvironmentFile
 from controller.machine.core import Action, Value
+from controller.machine.environments.file import EnvironmentFile
 from controller.machine.runs.attempt import Attempt
 from specs.digests import digest
 from specs.model import NotifyEvent

@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from specs.digests import digest
+from specs.digests import canonical_json, digest
 
 
 class Value(BaseModel):
@@ -98,6 +98,15 @@ class Waits(Value):
 
 
 State = TypeVar("State", bound=Value)
+V = TypeVar("V", bound=BaseModel)
+
+
+def parsed(model: type[V], body: dict[str, Any]) -> V:
+    """A stored body as the value it was. Raises pydantic's ValidationError.
+
+    By way of JSON, because strict values take a list for a tuple, or text for an enum, only there.
+    """
+    return model.model_validate_json(canonical_json(body))
 
 
 class Decision(BaseModel, Generic[State]):

@@ -10,11 +10,11 @@ from typing import Generic
 import structlog
 
 from controller.config.secrets import Secrets
-from controller.loop import Kind, Observed
 from controller.machine.actions import Incident, Notify, Send
 from controller.machine.core import Action, Decision, Key, Letter, Message, State
 from controller.notify import render
 from controller.notify.protocol import Notifier, Status
+from controller.reconcile.loop import Kind, Observed
 from specs.base import GITHUB_ISSUE
 from specs.failures import NeedsHuman
 from specs.model import Notification

@@ -3,9 +3,8 @@
 import time
 from pathlib import Path
 
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import Environment
-from controller.outbox import parsed
 from controller.store.protocol import Reading
 from deployers.pages import page
 from deployers.records import PAGE

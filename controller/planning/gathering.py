@@ -39,7 +39,7 @@ from controller.planning.choosing import Meant, choose, specs_in
 from controller.planning.data_at_hand import Shelf
 from controller.planning.plans import Cache, History, Policy, history_of, plan_of
 from controller.queries.asking import Versions as Questions
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint import check
 from specs.load import Loaded

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from controller.artifacts import Artifacts
+from controller.artifacts.cached_results import look_up
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.hits import look_up
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.pipelines.change import Change
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import versioned, versions
@@ -34,10 +34,9 @@ from controller.machine.runs.plan import (
     unneeded,
 )
 from controller.machine.runs.run import Hit, Run
-from controller.outbox import parsed
 from controller.planning.ahead import canary_ahead
 from controller.store.protocol import Reading
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 

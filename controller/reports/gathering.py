@@ -7,7 +7,7 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog, changes
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.pipelines.objects import Moved
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.repositories.pull import line, scope_of
@@ -15,13 +15,12 @@ from controller.machine.repositories.repository import Repository
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.machine.runs.run import Run, passed_before
-from controller.outbox import parsed
 from controller.planning.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.about import Since
 from controller.reports.changed import Before, rows
 from controller.reports.trend import VERSIONS, Past, past
 from controller.store.protocol import Store
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from validators.report import Report
 

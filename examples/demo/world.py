@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from controller.cli.reach import controller_pid
-from controller.environment_file import EnvironmentFile, parse, path_of
-from controller.environments import BRANCH
-from controller.machine.core import Key, Value
+from controller.git.environment_file import parse
+from controller.git.environments import BRANCH
+from controller.machine.core import Key, Value, parsed
 from controller.machine.environments.environment import Environment
+from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.machine.runs.run import Progress, Run
-from controller.outbox import parsed
 from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import RouterStatus

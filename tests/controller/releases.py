@@ -13,10 +13,10 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Source
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.digests import digest
 from specs.model import Pipeline
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 
 
 class Released(NamedTuple):

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from controller.outbox import Boundary
+from controller.reconcile.outbox import Boundary
 from controller.store.sqlite import SqliteStore
 from tests.crash import pipeline
 from tests.crash.harness import Story

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller.loop import Loop
 from controller.machine.core import Key, Message
-from controller.outbox import Boundary, Ways
-from controller.queue import Backoff
+from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import Boundary, Ways
+from controller.reconcile.workqueue import Backoff
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
-from tests.controller import toys
-from tests.controller.toys import Effect, Toy, running, tell, until
+from tests.controller.reconcile import toys
+from tests.controller.reconcile.toys import Effect, Toy, running, tell, until
 from tests.crash.harness import Story
 
 CHILDREN = 2

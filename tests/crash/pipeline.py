@@ -14,13 +14,13 @@ import httpcore  # noqa: F401 - likewise
 import sqlalchemy.dialects.sqlite  # noqa: F401 - likewise
 import structlog
 
-from controller.app import serve
 from controller.config.secrets import Secrets
-from controller.environments import BRANCH
-from controller.machine.core import Key
+from controller.git.environments import BRANCH
+from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import Environment
-from controller.outbox import Boundary, Ways, parsed
+from controller.reconcile.outbox import Boundary, Ways
 from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import serve
 from tests.crash.harness import Story
 from tests.scenarios.world import World
 

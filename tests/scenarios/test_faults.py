@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from controller.app import serve
 from controller.config.secrets import Secrets
 from controller.machine.core import Key
 from controller.store.protocol import Owed
+from controller.wiring.controller import serve
 from specs.failures import NeedsHuman
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port
@@ -95,7 +95,8 @@ async def test_a_second_controller_on_one_home_is_refused_and_the_first_goes_on(
         # fcntl locks are a process's own, so the second one is another process.
         program = (
             "import asyncio, sys; from pathlib import Path\n"
-            "from controller.app import serve; from controller.config.secrets import Secrets\n"
+            "from controller.wiring.controller import serve\n"
+            "from controller.config.secrets import Secrets\n"
             "from controller.config.settings import Settings\n"
             "from specs.failures import NeedsHuman\n"
             "settings = Settings.model_validate_json(sys.argv[2])\n"

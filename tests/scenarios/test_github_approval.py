@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from controller.environments import BRANCH, PROPOSALS
+from controller.git.environments import BRANCH, PROPOSALS
 from controller.machine.core import Key
 from controller.machine.environments.environment import Environment
 from tests.doubles.github import GitHub, Issue, Repository

@@ -1,6 +1,6 @@
 """The environments branch is deleted or pushed over, while a controller runs."""
 
-from controller.environments import BRANCH
+from controller.git.environments import BRANCH
 from controller.machine.environments.environment import Environment
 from tests.scenarios.world import World, git_or_none
 

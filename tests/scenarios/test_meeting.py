@@ -6,9 +6,8 @@ import sqlite3
 from contextlib import closing
 
 from controller.config.secrets import Secrets
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import Environment
-from controller.outbox import parsed
 from tests.controller.executors.projects import lock
 from tests.scenarios.test_several import run_of, said
 from tests.scenarios.world import World

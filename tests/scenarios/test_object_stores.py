@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.pipelines import data
-from controller.machine.trouble import Trouble
-from controller.outbox import Ways, parsed
+from controller.machine.stall import Trouble
+from controller.reconcile.outbox import Ways
 from tests.scenarios.world import World
 from tests.servers.moto import Moto
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.outbox import Ways
+from controller.reconcile.outbox import Ways
 from tests.scenarios.world import World
 
 TRIGGER = "  data: {datasets: [numbers], quiet: 200ms}"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from controller.outbox import Ways
-from controller.queue import Backoff
+from controller.reconcile.outbox import Ways
+from controller.reconcile.workqueue import Backoff
 from specs.model import Notification
 from tests.controller.notify.receivers import webhook
 from tests.scenarios.world import World

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import App
 from controller.machine.core import Key
+from controller.wiring.controller import App
 from specs.failures import NeedsHuman
 from tests.scenarios.world import World
 

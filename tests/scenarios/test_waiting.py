@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from controller.cli.snapshot import snapshot
-from controller.cli.views import TroubleView
-from controller.machine.core import Key
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.views import TroubleView
+from controller.machine.core import Key, parsed
 from controller.machine.runs.run import Run
-from controller.machine.trouble import Trouble
-from controller.outbox import parsed
+from controller.machine.stall import Trouble
 from tests.scenarios.test_s3 import Lake
 from tests.scenarios.world import World
 from tests.servers.faults import Faults

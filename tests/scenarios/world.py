@@ -12,18 +12,19 @@ from typing import Any, TypeVar
 
 import httpx
 
-from controller.app import serve
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
-from controller.environment_file import EnvironmentFile, parse, path_of
-from controller.environments import BRANCH
-from controller.machine.core import Key, Message
+from controller.git.environment_file import parse
+from controller.git.environments import BRANCH
+from controller.machine.core import Key, Message, parsed
 from controller.machine.environments.environment import Environment
+from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.runs.run import Run
-from controller.outbox import Ways, parsed
+from controller.reconcile.outbox import Ways
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import serve
 
 PIPELINE = Path(__file__).parent / "pipeline"
 PATIENCE = 60.0

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from controller.environment_file import EnvironmentFile
 from controller.machine.actions import WriteEnvironment
 from controller.machine.environments.alerts import refuse
 from controller.machine.environments.environment import Environment, Observed, Out, file_of
+from controller.machine.environments.file import EnvironmentFile
 from controller.machine.pipelines.version import ModelVersion
 from validators.report import Report
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from controller.environment_file import Changed, EnvironmentFile, Model
-from controller.environment_file import Quarantined as QuarantinedDigest
 from controller.machine.actions import Deploy, Origin, WriteEnvironment
 from controller.machine.core import Action, Fact, Key, Message, Value
+from controller.machine.environments.file import Changed, EnvironmentFile, Model
+from controller.machine.environments.file import Quarantined as QuarantinedDigest
 from controller.machine.environments.job import Job, Seen
 from controller.machine.environments.rollout import Ended, Rollout, Warm, weights
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref

@@ -1,6 +1,5 @@
 """PURE. People who change the list of what is quarantined, in the environment's file."""
 
-from controller.environment_file import Changed, EnvironmentFile
 from controller.machine import branch_incidents
 from controller.machine.environments.alerts import tell
 from controller.machine.environments.branch import write
@@ -13,6 +12,7 @@ from controller.machine.environments.environment import (
     moment,
     quarantined,
 )
+from controller.machine.environments.file import Changed, EnvironmentFile
 
 
 def heed_list(

@@ -1,6 +1,5 @@
 """PURE. A human who edits or reverts the environment's file steers; it is obeyed or refused."""
 
-from controller.environment_file import EnvironmentFile
 from controller.machine.environments.adopting import ask, go_on
 from controller.machine.environments.branch import renew_write, restore
 from controller.machine.environments.ending import stop
@@ -12,6 +11,7 @@ from controller.machine.environments.environment import (
     Out,
     named,
 )
+from controller.machine.environments.file import EnvironmentFile
 from controller.machine.environments.lists import heed_list, say_lifted
 from controller.machine.environments.proposal import approve
 from controller.machine.environments.starting import begin_rollout

@@ -18,7 +18,7 @@ from deployers import control
 from deployers.control import Backend, Routing
 from deployers.processes import Processes, ProcessSpec
 from deployers.site import Site
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.deployers.world import ROOT, until
 
 Do = Callable[..., Result]

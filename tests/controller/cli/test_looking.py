@@ -18,15 +18,15 @@ from rich.console import Console
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.cli.tree import render
-from controller.cli.views import Snapshot
+from controller.cli.terminal.tree import render
+from controller.cli.terminal.views import Snapshot
 from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import Quarantined
 from controller.machine.runs.attempt import Building, State
 from controller.machine.runs.run import Progress, Trigger
-from controller.machine.trouble import Trouble
+from controller.machine.stall import Trouble
 from controller.store.protocol import Change, Owed, Postponed, Put
 from deployers import control
 from deployers.site import ENDED, Site

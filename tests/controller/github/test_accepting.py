@@ -14,11 +14,10 @@ from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
 from controller.github.webhooks import Hint
-from controller.kinds.repository import RepositoryKind
 from controller.machine.actions import Answer, ReportCommit, ReportPolicy
-from controller.machine.core import Action, Key, Letter, Message
+from controller.machine.core import Action, Key, Letter, Message, parsed
 from controller.machine.repositories.repository import Repository as State
-from controller.outbox import parsed
+from controller.observers.repository import RepositoryKind
 from specs.failures import TryAgain
 from tests.controller.github.reporting import NAMES, said
 from tests.controller.machine.kit import letter

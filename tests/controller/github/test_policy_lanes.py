@@ -14,20 +14,20 @@ from controller.github.answers import Refused
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
-from controller.kinds.repository import RepositoryKind
-from controller.loop import Loop
 from controller.machine.actions import Answer, ReportCommit, ReportPolicy
-from controller.machine.core import Key, Message
+from controller.machine.core import Key, Message, parsed
 from controller.machine.repositories.repository import Repository as State
-from controller.outbox import Ways, parsed
-from controller.queue import Backoff
+from controller.observers.repository import RepositoryKind
+from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import Ways
+from controller.reconcile.workqueue import Backoff
 from controller.reports.applier import ReportApplier
 from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import CommitReport
 from controller.store.sqlite import SqliteStore
 from specs.failures import Failure, TryAgain
 from tests.controller.github.reporting import NAMES
-from tests.controller.toys import running, until
+from tests.controller.reconcile.toys import running, until
 from tests.doubles.github import GitHub, Issue, Repository
 
 KEY = Key("repository", "flights")

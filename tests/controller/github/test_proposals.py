@@ -7,15 +7,15 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
-from controller.environment_file import EnvironmentFile, Model
-from controller.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_by
 from controller.git import Mirror
+from controller.git.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_by
 from controller.github.auth import App
 from controller.github.client import Client
 from controller.github.proposals import POLL, Proposals
 from controller.github.transport import Transport, api_of
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Fact, Key
+from controller.machine.environments.file import EnvironmentFile, Model
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain

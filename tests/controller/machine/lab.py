@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import CancelAttempt, StartAttempt
-from controller.machine.core import Action, Decision, Key, Letter, Message
+from controller.machine.core import Action, Decision, Key, Letter, Message, parsed
 from controller.machine.runs import execution as machine
 from controller.machine.runs.absorb import absorb, wanted_keys
 from controller.machine.runs.attempt import Attempt, State, Status
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph
 from controller.machine.runs.run import Hit, Observed, Run, Trigger
-from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import letter, report, sha, source, spec
 from validators.verdict import Verdict

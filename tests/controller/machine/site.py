@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from controller.environment_file import EnvironmentFile, Model, Quarantined
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, parsed
 from controller.machine.environments import promotion
 from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
@@ -24,9 +23,9 @@ from controller.machine.environments.environment import (
     named,
     server_name,
 )
+from controller.machine.environments.file import EnvironmentFile, Model, Quarantined
 from controller.machine.environments.warm import reads_traffic
 from controller.machine.pipelines.version import ModelVersion, Ref
-from controller.outbox import parsed
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import Notify, ReportCommit
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, parsed
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import Listing
 from controller.machine.pipelines.pipeline import Observed, Pipeline
 from controller.machine.runs.run import Progress, Run
-from controller.outbox import parsed
 from specs.digests import digest
 from specs.model import SPEC_FILE, Dataset
 from tests.controller.machine.kit import letter, report, sha, source, spec

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import Deploy, Notify
+from controller.machine.core import parsed
 from controller.machine.environments.alerts import watch_stable
 from controller.machine.environments.environment import (
     Environment,
@@ -14,7 +15,6 @@ from controller.machine.environments.environment import (
     desired,
     server_name,
 )
-from controller.outbox import parsed
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import ServerStatus
 from tests.controller.machine.kit import version

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import CancelAttempt, Deploy, StartBatch
-from controller.machine.core import Action, Message
+from controller.machine.core import Action, Message, parsed
 from controller.machine.environments.environment import Environment, Observed
 from controller.machine.environments.job import Job, Seen, attempt_of, owner_of
 from controller.machine.runs.attempt import State, Status
 from controller.machine.runs.nodes import step_node
-from controller.outbox import parsed
 from specs.digests import digest
 from specs.projects.values import Project
 from tests.controller.machine.kit import version

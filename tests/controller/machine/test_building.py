@@ -6,8 +6,8 @@ import re
 
 from rich.console import Console
 
-from controller.cli.tree import render_run
-from controller.cli.views import run_view
+from controller.cli.terminal.tree import render_run
+from controller.cli.terminal.views import run_view
 from controller.machine.runs.attempt import Building, State, Status
 from controller.machine.runs.run import Run, why_ended
 from tests.controller.machine.lab import Lab, lab

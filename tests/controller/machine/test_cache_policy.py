@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from controller.machine.core import parsed
 from controller.machine.runs.plan import Earlier, forecast
 from controller.machine.runs.run import Hit, Run, Trigger
-from controller.outbox import parsed
 from tests.controller.machine.kit import sha
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.team import Team, began

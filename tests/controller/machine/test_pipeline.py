@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import ReportCommit
+from controller.machine.core import parsed
 from controller.machine.pipelines.pipeline import Pipeline
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import sha
 from tests.controller.machine.team import MAIN, QUEUE, QUIET, Team, began

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import ReportCommit
+from controller.machine.core import parsed
 from controller.machine.pipelines.pipeline import Observed
 from controller.machine.repositories.pull import Pull, line
 from controller.machine.runs.graph import Baseline, Graph
-from controller.outbox import parsed
 from tests.controller.machine.kit import baseline, sha
 from tests.controller.machine.team import Team
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from controller.environment_file import EnvironmentFile
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Action, Message
 from controller.machine.environments.environment import Observed, Proposed
+from controller.machine.environments.file import EnvironmentFile
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 

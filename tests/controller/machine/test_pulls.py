@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.machine.actions import Answer, ReportCommit, ReportPolicy
-from controller.machine.core import Decision, Message
+from controller.machine.core import Decision, Message, parsed
 from controller.machine.repositories import repository as machine
 from controller.machine.repositories.pull import Command, Heeded, Pull, Right, Verb, line
 from controller.machine.repositories.repository import Commit, Observed, Repository
-from controller.outbox import parsed
 from tests.controller.machine.kit import sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}

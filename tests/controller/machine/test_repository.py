@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Decision, Message
+from controller.machine.core import Decision, Message, parsed
 from controller.machine.repositories import repository as machine
 from controller.machine.repositories.repository import Commit, Observed, Repository
-from controller.outbox import parsed
 from tests.controller.machine.kit import sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from controller.machine.core import parsed
 from controller.machine.pipelines.pipeline import Pipeline
-from controller.outbox import parsed
 from specs.digests import digest
 from tests.controller.machine.kit import sha
 from tests.controller.machine.team import MAIN, QUEUE, QUIET, Team, began

@@ -6,19 +6,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.config.secrets import Secrets
-from controller.loop import Loop
 from controller.machine.actions import Incident, Notify, Send
 from controller.machine.core import Decision, Key, Message, Value
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.notify.applier import addressed
-from controller.outbox import Ways
-from controller.queue import Backoff
+from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import Ways
+from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
 from specs.model import Notification
 from tests.contracts.notifier import INCIDENT
 from tests.controller.notify.receivers import Webhook, webhook
-from tests.controller.toys import Toy, running, tell, until
+from tests.controller.reconcile.toys import Toy, running, tell, until
 
 # Apprise's reader of PGP keys imports it, whatever service is asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -17,14 +17,14 @@ import click
 import pytest
 
 from controller.cli import main
-from controller.machine import trouble
+from controller.machine import stall as trouble
 from controller.machine.actions import Background, Evidence, Incident, Moment, Notify, Origin
 from controller.machine.core import Key, Letter, Message
 from controller.machine.environments.environment import Observed
 from controller.notify import render
 from controller.notify.protocol import Status
-from controller.saving import ALERT
-from controller.saving import incident as saving
+from controller.notify.unsaved import ALERT
+from controller.notify.unsaved import incident as saving
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import Silence
 from tests.controller.machine.kit import sha, version
@@ -335,7 +335,7 @@ STORIES: Mapping[str, Callable[[], Told]] = {
 
 
 def cannot_save() -> list[Notify]:
-    """The disk is full, and then is not; told past the state (`controller/saving.py`)."""
+    """The disk is full, and then is not; told past the state (`controller/notify/unsaved.py`)."""
     reason = "The state cannot be written: the disk is full. Make room on it."
     told: Sequence[tuple[Status, Incident]] = (
         ("firing", saving(reason, over=False)),

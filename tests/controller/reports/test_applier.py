@@ -15,7 +15,7 @@ from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
 from controller.store.protocol import Change, Put, Store
 from specs.failures import Ignore
-from tests.controller.git_server import Person, run_git
+from tests.controller.git.git_server import Person, run_git
 from tests.controller.reports.stories import broken, cached, done, graph, model_report, run
 from validators.verdict import Verdict
 

@@ -22,7 +22,7 @@ from controller.reports.by_notes import NotesForge
 from controller.reports.plan import render_plan
 from controller.store.protocol import Change, Put, Store
 from tests.controller.cli.conftest import silent_router
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.controller.machine.kit import version
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, run
 from tests.controller.reports.test_applier import note as note_of

@@ -21,7 +21,7 @@ from controller.reports.applier import ReportApplier
 from controller.store.protocol import Change, Put, Store
 from specs.digests import digest
 from specs.load import load
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.controller.reports.shown import Shown
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, model_report, run
 from tests.controller.reports.test_applier import keep, said

@@ -16,7 +16,7 @@ from controller.sources.schedule import ScheduleSource
 from controller.sources.sqs import Queue, QueueSource
 from specs.failures import Failure, TryAgain
 from tests.contracts.source import Scene, SourceContract
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.servers.moto import Moto, s3_event
 
 

@@ -1,0 +1,49 @@
+"""Observes troubles: whose they are, and whom that pipeline's or repository's specs name."""
+
+from collections.abc import Sequence
+
+from controller.machine import stall as machine
+from controller.machine.core import Decision, Key, Letter
+from controller.machine.stall import Observed, Trouble
+from controller.notify.subscribers import named
+from controller.store.protocol import Store
+
+
+class TroubleKind:
+    """A `Kind`: the troubles of objects, each by its object's key as text."""
+
+    state = Trouble
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def observe(self, key: Key, state: Trouble | None, inbox: Sequence[Letter]) -> Observed:
+        """Who is to be told, as far as what is stored can be read."""
+        if not inbox or (state is not None and not state.over):
+            return Observed()
+        kind, _, name = key.name.partition("/")
+        if kind in ("repository", "git", "pulls"):  # itself, or a source that looks at it
+            records = await self._store.list("pipeline")
+            records = [one for one in records if one.body.get("repository") == name]
+            to = [address for one in records for address in await named(self._store, one)]
+            return Observed(repository=name, to=tuple(dict.fromkeys(to)))
+        pipeline = name.rpartition("-")[0] if kind == "run" else name.partition("/")[0]
+        record = await self._store.get(Key("pipeline", pipeline))
+        if record is None:
+            return Observed(pipeline=pipeline)
+        return Observed(
+            repository=str(record.body.get("repository", "")),
+            pipeline=pipeline,
+            to=tuple(dict.fromkeys(await named(self._store, record))),
+        )
+
+    def decide(
+        self,
+        key: Key,
+        state: Trouble | None,
+        observed: Observed,
+        inbox: Sequence[Letter],
+        now: float,  # noqa: ARG002 - it waits for nothing but letters
+    ) -> Decision[Trouble]:
+        """See `machine.trouble`."""
+        return machine.decide(key.name, state, observed, inbox)

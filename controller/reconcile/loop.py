@@ -1,0 +1,272 @@
+"""The loop: load, observe, decide, save the intent, apply, save the outcome; key by key.
+
+A turn for a key is exclusive, so a decision never races the actions of the one before. What a
+decision changes, owes, sends and heeds is saved in one transaction before anything of it is
+applied; what came of an action is saved in one transaction with its settling. After a crash at any
+point the store says what is still owed, and actions are safe to apply twice.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from pydantic import ValidationError
+from structlog.contextvars import bind_contextvars
+
+from controller.machine.core import Action, Decision, Key, Letter, Message, State, Waits
+from controller.reconcile.outbox import Applier, Outbox, Ways, owe, within
+from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Troubles
+from controller.reconcile.workqueue import Queue
+from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record, Store
+from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+
+Observed = TypeVar("Observed")
+
+log = structlog.get_logger("headgate.loop")
+
+_UNREADABLE = (
+    "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
+    "version of Headgate wrote it; `headgate doctor` names the mend."
+)
+
+
+class Kind(Protocol[State, Observed]):
+    """What the loop must know of one kind of object."""
+
+    state: type[State]
+
+    async def observe(self, key: Key, state: State | None, inbox: Sequence[Letter]) -> Observed:
+        """Look at the world as far as `decide` will want to know it, and change nothing."""
+        ...
+
+    def decide(
+        self,
+        key: Key,
+        state: State | None,
+        observed: Observed,
+        inbox: Sequence[Letter],
+        now: float,
+    ) -> Decision[State]:
+        """The machine. It heeds all of `inbox`; `now` is in seconds since the epoch."""
+        ...
+
+
+class Loop:
+    """Turns keys until it is cancelled; then it ends the turns that have begun, and returns.
+
+    `workers` keys are turned at a time. `listen` is how often, in seconds, to look for messages
+    that another process sent.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        kinds: Mapping[str, Kind[Any, Any]],
+        appliers: Mapping[type[Action], Applier],
+        *,
+        ways: Ways = Ways(),  # noqa: B008 - a constant value
+        workers: int = 8,
+        listen: float = 0.2,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        """Since the start: `turns`, `saves`, `conflicts`; of actions `settled`, `postponed` and
+        `failed`; `faults`, which are our own."""
+        self.parked: dict[Key, int] = {}
+        """Keys whose state cannot be read, with the revision that could not."""
+        self._store = store
+        self._kinds = kinds
+        self._ways = ways
+        self._workers = workers
+        self._listen = listen
+        self._troubles = Troubles()
+        self._queue: Queue[Key] = Queue(ways.backoff, ways.jitter)
+        self._outbox = Outbox(store, appliers, self.wake, self.counts, ways)
+
+    def wake(self, key: Key) -> None:
+        """Look at `key` soon. For the event loop's own thread."""
+        if key.kind in self._kinds:
+            self._queue.add(key)
+        else:
+            log.warning("nothing here is of the kind that was woken", woken=str(key))
+
+    async def run(self) -> None:
+        """Wake what the store says is alive, then turn keys until cancelled."""
+        await self._wake_stored()
+        free = asyncio.Semaphore(self._workers)
+        turns: set[asyncio.Task[None]] = set()
+        listener = asyncio.create_task(self._hear_others())
+        try:
+            while True:
+                await free.acquire()
+                turn = asyncio.create_task(self._handle(await self._queue.get()))
+                turns.add(turn)
+                turn.add_done_callback(turns.discard)
+                turn.add_done_callback(lambda _: free.release())
+        finally:
+            listener.cancel()
+            self._queue.close()
+            if turns:
+                await asyncio.wait(turns, timeout=self._ways.patience)
+            for turn in turns:
+                turn.cancel()
+            await asyncio.gather(listener, *turns, return_exceptions=True)
+
+    async def _wake_stored(self) -> None:
+        for kind in self._kinds:
+            for record in await self._store.list(kind, live=True):
+                self.wake(record.key)
+                if kind == KIND:
+                    self._troubles.restore(record.key)
+        for owed in await self._store.owed():
+            self.wake(owed.owner)
+        await self._wake_addressees()
+
+    async def _wake_addressees(self) -> None:
+        for letter in await self._store.inbox():
+            self.wake(letter.message.to)
+
+    async def _hear_others(self) -> None:
+        while True:
+            await asyncio.sleep(self._listen)
+            try:
+                if await self._store.changed():
+                    await self._wake_addressees()
+            except TryAgain as failure:
+                log.warning("could not look for messages yet", reason=str(failure))
+            except Exception:
+                self.counts["faults"] += 1
+                log.exception("could not look for messages")
+
+    async def _handle(self, key: Key) -> None:
+        """One turn, and what follows from how it ended."""
+        self.counts["turns"] += 1
+        bind_contextvars(key=str(key), turn=self.counts["turns"])  # the task's own context
+        try:
+            waits = await self._turn(key)
+            self._queue.forget(key)
+            await self._got_on(key, waits)
+        except Conflict:
+            self.counts["conflicts"] += 1
+            self._queue.add(key)
+        except Ignore as reason:
+            log.debug("nothing to do", reason=str(reason))
+        except TryAgain as failure:
+            delay = self._queue.add_failed(key, failure.after or 0.0)
+            log.warning("the turn is tried again", reason=str(failure), delay=delay)
+            await self._failed(key, str(failure), REFUSED if failure.human else OTHERS)
+        except NeedsHuman as failure:
+            delay = self._queue.add_failed(key)
+            log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
+                "the turn needs a human", reason=str(failure), delay=delay
+            )
+            await self._failed(key, str(failure), HUMAN)
+        except Exception as fault:
+            self.counts["faults"] += 1
+            delay = self._queue.add_failed(key)
+            log.exception("the turn failed by a fault of Headgate's own", delay=delay)
+            why = f"A fault of Headgate's own ({type(fault).__name__}); its log says where."
+            await self._failed(key, why, HUMAN)
+        finally:
+            self._queue.done(key)
+
+    async def _got_on(self, key: Key, waits: Waits | None) -> None:
+        if key in self.parked:
+            await self._failed(key, _UNREADABLE, 0.0)
+        elif waits is not None:
+            if self._troubles.since(key) is None:
+                log.warning("it waits", reason=waits.reason, human=waits.human)
+            await self._failed(key, waits.reason, REFUSED if waits.human else OTHERS)
+        else:
+            await self._say(key, self._troubles.passed(key, self._ways.clock()))
+
+    async def _failed(self, key: Key, reason: str, patience: float) -> None:
+        patience = min(patience, self._ways.bears)
+        now = self._ways.clock()
+        await self._say(key, self._troubles.failed(key, reason, now, patience))
+
+    async def _say(self, key: Key, message: Message | None) -> None:
+        """Tell of a trouble, or its end; where the store takes nothing, after the next turn."""
+        if message is None or KIND not in self._kinds:
+            return
+        try:
+            await self._store.commit(Change(send=(message,)), self._ways.clock())
+        except Failure as failure:
+            log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
+                "nobody could be told of a trouble yet", reason=str(failure)
+            )
+            return
+        self._troubles.sent(key, message)
+        self.wake(message.to)
+
+    async def _turn(self, key: Key) -> Waits | None:
+        look = await self._store.look(key)
+        try:
+            owed, waits = await self._decide(key, look)
+        except Exception:
+            # What was owed before is owed whatever can be seen now.
+            await self._apply(key, await self._store.owed(key))
+            raise
+        await self._apply(key, owed)
+        return waits or self._outbox.waits(owed)
+
+    async def _apply(self, key: Key, owed: Sequence[Owed]) -> None:
+        due = await self._outbox.apply(owed) if owed else None
+        if due is not None:
+            self._queue.add_after(key, due)
+
+    async def _decide(self, key: Key, look: Look) -> tuple[Sequence[Owed], Waits | None]:
+        """Decide and save; what is owed then, and what is waited for."""
+        kind = self._kinds[key.kind]
+        record, inbox = look.record, look.inbox
+        bind_contextvars(revision=record.revision if record else 0)
+        try:
+            state = None if record is None else kind.state.model_validate_json(record.text)
+        except ValidationError as error:
+            self._park(key, record, error)
+            return look.owed, None
+        self.parked.pop(key, None)
+        async with within(self._ways.patience, "Observing"):
+            observed = await kind.observe(key, state, inbox)
+        decision = kind.decide(key, state, observed, inbox, self._ways.clock())
+        if decision.requeue_after is not None:
+            self._queue.add_after(key, decision.requeue_after)
+        return await self._save(key, look, decision), decision.waits
+
+    def _park(self, key: Key, record: Record | None, error: ValidationError) -> None:
+        revision = record.revision if record else 0
+        if self.parked.get(key) != revision:
+            self.parked[key] = revision
+            log.error(
+                "the stored state cannot be read, so this object stands still and the others go "
+                "on; did a newer version write it? `headgate doctor` names the mend",
+                problems=[f"{e['loc']}: {e['msg']}" for e in error.errors(include_input=False)],
+            )
+
+    async def _save(self, key: Key, look: Look, decision: Decision[Any]) -> Sequence[Owed]:
+        record = look.record
+        put = Put(
+            key=key,
+            revision=record.revision if record else 0,
+            text=decision.state.model_dump_json(),
+            live=decision.requeue_after is not None,
+        )
+        change = Change(
+            put=put,
+            facts=decision.facts,
+            owe=tuple(owe(key, action) for action in decision.actions),
+            settle=tuple(owed.id for owed in look.owed if owed.lane in decision.withdraw),
+            send=decision.messages,
+            heed=tuple(letter.number for letter in look.inbox),
+        )
+        same = record is not None and (record.text, record.live) == (put.text, put.live)
+        if same and change == Change(put=put):
+            return look.owed
+        self._ways.boundary("before save", key)
+        owed = await self._store.commit(change, self._ways.clock())
+        self._ways.boundary("after save", key)
+        self.counts["saves"] += 1
+        for message in change.send:
+            self.wake(message.to)
+        return owed

@@ -1,0 +1,72 @@
+"""Listens at the queues that object stores send their events to, and tells of one that fails."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from controller.machine.core import Key, Message
+from controller.reconcile.outbox import Ways
+from controller.reconcile.stalls import HUMAN, KIND, OTHERS, Troubles
+from controller.sources.sqs import Queue, QueueSource
+from controller.sources.watch import Watch
+from controller.store.protocol import Store
+from specs.failures import Failure, NeedsHuman
+
+log = structlog.get_logger("headgate.queues")
+
+QUEUE = "queue"
+"""The kind that a queue has in the name of its trouble."""
+
+
+class Queues:
+    """The queues of one controller."""
+
+    def __init__(
+        self,
+        queues: Sequence[Queue],
+        store: Store,
+        watch: Watch,
+        hint: Callable[[str], None],
+        send: Callable[[Message], Awaitable[None]],
+        ways: Ways,
+    ) -> None:
+        self._queues = queues
+        self._store = store
+        self._watch = watch
+        self._hint = hint
+        self._send = send
+        self._ways = ways
+        self._troubles = Troubles()
+
+    async def listen(self, wake: Callable[[Key], None]) -> None:
+        """Begin; `wake` is told whom a trouble concerns."""
+        for record in await self._store.list(KIND, live=True):
+            if record.key.name.startswith(f"{QUEUE}/"):
+                self._troubles.restore(record.key)
+        for queue in self._queues:
+            of = Key(QUEUE, queue.name)
+
+            async def told(failure: Failure | None, of: Key = of) -> None:
+                await self._told(of, failure, wake)
+
+            source = QueueSource(queue, self._hint, self._watch.concerned, told)
+            self._watch.add(QUEUE, queue.url, source)
+
+    async def _told(self, of: Key, failure: Failure | None, wake: Callable[[Key], None]) -> None:
+        """As the loop tells of an object: of a failure that lasts, once, and of its end."""
+        now = self._ways.clock()
+        if failure is None:
+            message = self._troubles.passed(of, now)
+        else:
+            patience = HUMAN if isinstance(failure, NeedsHuman) else OTHERS
+            patience = min(patience, self._ways.bears)
+            message = self._troubles.failed(of, str(failure), now, patience)
+        if message is None:
+            return
+        try:
+            await self._send(message)
+        except Failure as problem:
+            log.warning("nobody could be told of a queue yet", reason=str(problem))
+            return
+        self._troubles.sent(of, message)
+        wake(message.to)
