@@ -73,7 +73,7 @@ def _imported(name: str) -> ModuleType:
         gc.enable()
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """Finds commands by name, and turns failures into one clear message."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -133,7 +133,7 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all is well, 1 what was asked about failed, 2 wrong usage, 3 the store "
     "or git cannot be reached. Completion: see docs/commands.md.",

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from controller.config.github_names import names_of
-from controller.config.settings import Repository, Settings
+from controller.config.settings import RepositorySettings, Settings
 from controller.config.settings_file import exposed, load_secrets, unknown_variables
 from controller.config.settings_lint import doubts
 from controller.doctor.batches import batches
@@ -26,7 +26,7 @@ from controller.git import Mirror
 from controller.git.environments import BRANCH
 from controller.machine.branch_incidents import way_on
 from controller.machine.core import parsed
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.losing import LONGEST
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
@@ -226,7 +226,7 @@ async def state(home: Path) -> Finding:
 
 def _of_branch(record: Record) -> Finding | None:
     """What is odd between an environment and its branch."""
-    env = parsed(Environment, record.body)
+    env = parsed(EnvironmentState, record.body)
     if env.unknown is not None:
         return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
     if env.owed_since is not None and time.time() - env.owed_since > LONGEST:
@@ -264,7 +264,9 @@ async def rests(settings: Settings, home: Path) -> AsyncIterator[Finding]:
             yield warn(f"repository {name}", said, mend)
 
 
-async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> AsyncIterator[Finding]:
+async def remote(
+    repository: RepositorySettings, url: str, specs: list[Pipeline]
+) -> AsyncIterator[Finding]:
     """Whether a repository can be reached, and would take a commit of the environments branch.
 
     Adds to `specs` those of its default branch.

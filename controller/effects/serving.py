@@ -9,7 +9,7 @@ from controller.blobs.shelf import discard_all, mode, use
 from controller.config.secrets import Secrets
 from controller.executors.folders import own_copy
 from controller.executors.installing import CannotBuild
-from controller.executors.virtualenvs import Ready, Virtualenvs
+from controller.executors.virtualenvs import ReadyEnvironment, Virtualenvs
 from controller.executors.workspace import (
     Checkouts,
     calm,
@@ -60,7 +60,7 @@ class Serving:
         self._ports = ports
         self._engine = engine
         self._fetching: dict[str, asyncio.Task[str]] = {}
-        self._building: dict[str, asyncio.Task[Ready]] = {}
+        self._building: dict[str, asyncio.Task[ReadyEnvironment]] = {}
 
     async def deploy(self, _owner: Key, action: Deploy) -> Sequence[Message]:
         """Converge the environment on the action's versions."""
@@ -173,7 +173,7 @@ class Serving:
             await self._artifacts.link(version.model, path)
         return path
 
-    async def _environment(self, version: ModelVersion, checkout: Path) -> Ready:
+    async def _environment(self, version: ModelVersion, checkout: Path) -> ReadyEnvironment:
         """The environment that the run was made in. Building one anew takes a while: not here."""
         asked, source = version.spec.environment, version.source
         recipe = recipe_of(version.spec, source)

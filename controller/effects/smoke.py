@@ -12,7 +12,7 @@ from controller.executors.workspace import Checkouts
 from controller.machine.actions import RunSmoke
 from controller.machine.core import Key, Message
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.graph import Baseline, Source
+from controller.machine.runs.graph import Baseline, SourceTree
 from controller.store.versions import Versions
 from specs.failures import NeedsHuman, TryAgain
 from specs.model import Pipeline
@@ -94,7 +94,7 @@ def _other_bodies(version: ModelVersion, baseline: Baseline) -> tuple[str, ...]:
     )
 
 
-def _bodies(spec: Pipeline, source: Source) -> dict[str, str | None]:
+def _bodies(spec: Pipeline, source: SourceTree) -> dict[str, str | None]:
     """The digest of each file that smoke requests post, by path."""
     requests: tuple[Smoke, ...] = spec.release.staging.smoke if spec.release else ()
     return {one.body: source.content(one.body) for one in requests if one.body}
@@ -106,7 +106,7 @@ class _Answer(NamedTuple):
     """Its beginning."""
 
 
-def _body_of(smoke: Smoke, source: Source, checkout: Path) -> Path | None:
+def _body_of(smoke: Smoke, source: SourceTree, checkout: Path) -> Path | None:
     return checkout / source.within(smoke.body) if smoke.body else None
 
 

@@ -9,7 +9,7 @@ from controller.executors.local import LocalExecutor
 from controller.machine.runs.attempt import Attempt, Status
 
 
-class ByKind:
+class ExecutorRouter:
     """An `Executor` over processes and containers, which share their slots and their folders."""
 
     def __init__(self, local: LocalExecutor, docker: DockerExecutor) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from controller.git import CommitInfo, Mirror
 from controller.git.environment_file import ACTION, PROPOSAL, Invalid, message_of, parse, to_yaml
-from controller.git.swap import HEADGATE, Pace, Proposal, swap
+from controller.git.swap import HEADGATE, NextCommit, Pace, swap
 from controller.machine.environments.file import EnvironmentFile, path_of
 from specs.failures import TryAgain
 
@@ -130,13 +130,13 @@ class Environments:
         that is no longer to be changed.
         """
 
-        async def propose(tip: str | None) -> Proposal | str:
+        async def propose(tip: str | None) -> NextCommit | str:
             done = await self._written(action_id, tip)
             if done:
                 return done
             file = change(await self.present(environment, pipeline, tip) if tip else None)
             files = {path_of(environment, pipeline): to_yaml(file).encode()}
-            return Proposal(files, message_of(file, subject, action_id))
+            return NextCommit(files, message_of(file, subject, action_id))
 
         return await swap(self._mirror, self._branch, propose, self._pace)
 

@@ -13,7 +13,7 @@ from controller.github.client import Client
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Key, Message, parsed
 from controller.machine.environments.environment import Proposed
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.planning.plans import loosened_since
@@ -167,7 +167,7 @@ class Proposals:
 
     async def _loosened(
         self, repository: str, was: ModelVersion | None, now: ModelVersion
-    ) -> Sequence[Change] | None:
+    ) -> Sequence[RuleChange] | None:
         """How the rules differ that both were judged by; None where that is not known."""
         if was is None:
             return None

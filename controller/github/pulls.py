@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 
-from controller.github.answers import Refused
+from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.marks import parse as parse_mark
 from controller.github.values import Comment
-from controller.github.values import Pull as Theirs
+from controller.github.values import PullRequest as Theirs
 from controller.github.webhooks import Hint
 from controller.machine.repositories.pull import (
     Command,
@@ -90,7 +90,7 @@ class Pulls:
             try:
                 if slash and await self._client.is_member(at, organisation, team, who):
                     return Right(may=True, who=who_may)
-            except Refused as refusal:
+            except GitHubRefused as refusal:
                 log.warning("the members of a team cannot be read", reason=str(refusal))
                 unseen = (
                     f"Who is in `@{organisation}/{team}` cannot be seen: grant Headgate's app "

@@ -89,7 +89,7 @@ class ReportPolicy(Action):
         return f"policy {self.commit} {self.pipeline} {self.scope}".rstrip()
 
 
-class Answer(Action):
+class AnswerCommand(Action):
     """Answer a command in a comment of a pull request: by a comment, or a thumb up."""
 
     type: Literal["answer"] = "answer"
@@ -148,7 +148,7 @@ class ReportRelease(Action):
         return f"release {self.commit}"
 
 
-class Evidence(Value):
+class SignalEvidence(Value):
     """One line of an incident: a signal, what it showed, and what was allowed."""
 
     signal: str
@@ -204,7 +204,7 @@ class Incident(Value):
     """What was taken out: `v5 (ab12cd34ef56)`."""
     now: str | None = None
     """What serves now, with its share of the traffic where there are two."""
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[SignalEvidence, ...] = ()
     points: bool = False
     """Whether `now` is what the environment points to, and no server answers there."""
     needs_human: bool = False

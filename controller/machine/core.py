@@ -71,7 +71,7 @@ class Message(Value):
     body: dict[str, Any] = {}
 
 
-class Letter(Value):
+class InboxMessage(Value):
     """A message in an inbox. `number` orders the letters of an inbox."""
 
     number: int
@@ -89,7 +89,7 @@ class Fact(Value):
     body: dict[str, Any]
 
 
-class Waits(Value):
+class Blocked(Value):
     """What an object waits for though it gets on: a store that is away or refuses."""
 
     reason: str
@@ -127,5 +127,5 @@ class Decision(BaseModel, Generic[State]):
     An object that never wants to be looked at sleeps through restarts too, until a message comes:
     so whatever waits for something that happens outside has a deadline here.
     """
-    waits: Waits | None = None
+    waits: Blocked | None = None
     """Somebody is told of it if it lasts, as of a turn that fails time and again."""

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from controller.machine.actions import Incident, Notify
-from controller.machine.core import Decision, Letter, Value
+from controller.machine.core import Decision, InboxMessage, Value
 
 LOOK = 3600.0
 """Seconds between looks at what goes on; a restart finds it by them."""
 
 
-class Trouble(Value):
+class Stall(Value):
     """What keeps an object from getting on."""
 
     of: str
@@ -25,7 +25,7 @@ class Trouble(Value):
     over: bool = True
 
 
-class Observed(Value):
+class ObservedStall(Value):
     """Whom it concerns."""
 
     repository: str = ""
@@ -34,14 +34,14 @@ class Observed(Value):
 
 
 def decide(
-    name: str, state: Trouble | None, observed: Observed, inbox: Sequence[Letter]
-) -> Decision[Trouble]:
+    name: str, state: Stall | None, observed: ObservedStall, inbox: Sequence[InboxMessage]
+) -> Decision[Stall]:
     """Tell of the first trouble, and of its end; a reason that changes meanwhile is no news."""
-    trouble = state or Trouble(of=name)
+    trouble = state or Stall(of=name)
     told = []
     for letter in inbox:
         if letter.message.type == "in_trouble" and trouble.over:
-            trouble = Trouble(
+            trouble = Stall(
                 of=name,
                 repository=observed.repository,
                 to=observed.to,
@@ -58,7 +58,7 @@ def decide(
     )
 
 
-def _notify(trouble: Trouble, pipeline: str, status: Literal["firing", "resolved"]) -> Notify:
+def _notify(trouble: Stall, pipeline: str, status: Literal["firing", "resolved"]) -> Notify:
     goes_on = status == "resolved"
     incident = Incident(
         pipeline=pipeline,

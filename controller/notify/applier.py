@@ -11,10 +11,10 @@ import structlog
 
 from controller.config.secrets import Secrets
 from controller.machine.actions import Incident, Notify, Send
-from controller.machine.core import Action, Decision, Key, Letter, Message, State
+from controller.machine.core import Action, Decision, InboxMessage, Key, Message, State
 from controller.notify import render
 from controller.notify.protocol import Notifier, Status
-from controller.reconcile.loop import Kind, Observed
+from controller.reconcile.loop import Observed, Reconciler
 from specs.base import GITHUB_ISSUE
 from specs.failures import NeedsHuman
 from specs.model import Notification
@@ -42,17 +42,19 @@ def addressed(notify: Notify, everyone: Iterable[Notification]) -> Iterator[Send
 
 
 class Addressed(Generic[State, Observed]):
-    """A `Kind` that owes a `Send` per address where its machine wants to `Notify`.
+    """A `Reconciler` that owes a `Send` per address where its machine wants to `Notify`.
 
     `everyone` is told of every pipeline: the settings' entries, of which no machine knows.
     """
 
-    def __init__(self, kind: Kind[State, Observed], everyone: Sequence[Notification]) -> None:
+    def __init__(self, kind: Reconciler[State, Observed], everyone: Sequence[Notification]) -> None:
         self.state = kind.state
         self._kind = kind
         self._everyone = tuple(everyone)
 
-    async def observe(self, key: Key, state: State | None, inbox: Sequence[Letter]) -> Observed:
+    async def observe(
+        self, key: Key, state: State | None, inbox: Sequence[InboxMessage]
+    ) -> Observed:
         """As the kind does."""
         return await self._kind.observe(key, state, inbox)
 
@@ -61,7 +63,7 @@ class Addressed(Generic[State, Observed]):
         key: Key,
         state: State | None,
         observed: Observed,
-        inbox: Sequence[Letter],
+        inbox: Sequence[InboxMessage],
         now: float,
     ) -> Decision[State]:
         """As the kind does, with its notifications addressed."""

@@ -2,10 +2,10 @@
 
 from controller.machine.core import Key, parsed
 from controller.machine.pipelines.version import ModelVersion
-from controller.store.protocol import Reading, Record
+from controller.store.protocol import Record, StoreReader
 
 
-async def named(store: Reading, pipeline: Record) -> list[str]:
+async def named(store: StoreReader, pipeline: Record) -> list[str]:
     """Whom the pipeline's newest version names; before the first, only the settings do."""
     newest = pipeline.body.get("versions", 0)
     record = await store.get(Key("model", f"{pipeline.key.name}/{newest}"))

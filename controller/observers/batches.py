@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import looked_in
-from controller.executors.collecting import Endings
+from controller.executors.collecting import AttemptCollector
 from controller.executors.protocol import Executor
 from controller.git.repositories import Repositories
 from controller.machine.actions import StartBatch
 from controller.machine.core import Key, Message
-from controller.machine.environments.job import Job, Seen, attempt_of
+from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.sources.crontab import Crontab
 from controller.store.versions import Versions
@@ -26,7 +26,7 @@ class Batches:
         catalog: Catalog,
         repositories: Repositories,
         executor: Executor,
-        endings: Endings,
+        endings: AttemptCollector,
     ) -> None:
         self._versions = versions
         self._catalog = catalog
@@ -46,15 +46,17 @@ class Batches:
         id_ = f"started/{action.job}"
         return (Message(to=owner, id=id_, type="batch_started", body=body),)
 
-    async def seen(self, job: Job) -> Seen | None:
+    async def seen(self, job: BatchJob) -> ObservedJob | None:
         """What is known of a job that goes on; None before it was started."""
         if job.attempt is None:
             return None
         status = await self._executor.poll(job.id)
         if not status.state.ended:
-            return Seen(status=status)
+            return ObservedJob(status=status)
         ending = await self._endings.of(job.attempt, status, gate=False)
-        return Seen(status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected)
+        return ObservedJob(
+            status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected
+        )
 
     async def _datasets(self, version: ModelVersion) -> dict[str, str]:
         """The version of each dataset that the command reads; what lies in the repository, as it

@@ -9,18 +9,18 @@ from controller.git.environments import BRANCH, Environments, is_ours, proposed_
 from controller.git.repositories import Repositories
 from controller.github.proposals import Proposals
 from controller.machine.actions import Origin, WriteEnvironment
-from controller.machine.core import Decision, Key, Letter, Message
+from controller.machine.core import Decision, InboxMessage, Key, Message
 from controller.machine.environments import promotion
 from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
-    Environment,
-    Lost,
-    Observed,
+    EnvironmentState,
+    LostHistory,
+    ObservedEnvironment,
     Proposed,
 )
 from controller.machine.environments.file import EnvironmentFile, path_of
-from controller.machine.environments.job import Seen
+from controller.machine.environments.job import ObservedJob
 from controller.machine.environments.warm import reads_traffic
 from controller.machine.pipelines.version import ModelVersion
 from controller.observers.batches import Batches, due
@@ -46,7 +46,7 @@ SAME = 2.0
 class EnvironmentKind:
     """A `Kind`: asks the deployer, the router and git."""
 
-    state = Environment
+    state = EnvironmentState
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class EnvironmentKind:
         """By repository and commit: commits never change."""
 
     async def observe(
-        self, key: Key, state: Environment | None, inbox: Sequence[Letter]
-    ) -> Observed:
+        self, key: Key, state: EnvironmentState | None, inbox: Sequence[InboxMessage]
+    ) -> ObservedEnvironment:
         pipeline, _, name = key.name.partition("/")
         repository = state.repository if state else _repository(inbox)
         # Before the branch is read, so that what has landed there is in what is read.
@@ -88,7 +88,7 @@ class EnvironmentKind:
         numbers = _numbers(state, inbox, branch)
         found = {number: await self._versions.get(pipeline, number) for number in numbers}
         known = {number: version for number, version in found.items() if version}
-        return Observed(
+        return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=await self._deployed(key.name),
             traffic=await self._traffic(key.name, state),
@@ -106,11 +106,11 @@ class EnvironmentKind:
     def decide(
         self,
         key: Key,  # noqa: ARG002 - an environment knows its own name
-        state: Environment | None,
-        observed: Observed,
-        inbox: Sequence[Letter],
+        state: EnvironmentState | None,
+        observed: ObservedEnvironment,
+        inbox: Sequence[InboxMessage],
         now: float,
-    ) -> Decision[Environment]:
+    ) -> Decision[EnvironmentState]:
         return promotion.decide(state, observed, inbox, now)
 
     async def write(self, owner: Key, action: WriteEnvironment) -> Sequence[Message]:
@@ -136,7 +136,7 @@ class EnvironmentKind:
         body = {"write": action.write, "commit": commit}
         return (Message(to=owner, id=f"written/{commit}", type="environment_written", body=body),)
 
-    async def _job(self, state: Environment | None) -> Seen | None:
+    async def _job(self, state: EnvironmentState | None) -> ObservedJob | None:
         """How the batch fares; what it wrote becomes a reason in the store, so no secret of ours
         is in it."""
         if self._batches is None or state is None or state.job is None or not state.job.open:
@@ -147,7 +147,9 @@ class EnvironmentKind:
         status = seen.status.model_copy(update={"message": self._redact(seen.status.message)})
         return seen.model_copy(update={"status": status})
 
-    def _due(self, state: Environment | None, known: Mapping[int, ModelVersion]) -> float | None:
+    def _due(
+        self, state: EnvironmentState | None, known: Mapping[int, ModelVersion]
+    ) -> float | None:
         """When the schedule of the batch last came since it was run."""
         if state is None or state.stable is None or state.job is None:
             return None
@@ -155,7 +157,7 @@ class EnvironmentKind:
         return due(version, state.job.asked, self._clock()) if version else None
 
     async def _origins_of(
-        self, state: Environment | None, found: Mapping[int, ModelVersion | None]
+        self, state: EnvironmentState | None, found: Mapping[int, ModelVersion | None]
     ) -> dict[int, Origin]:
         """Who made what is on its way, for whoever is told of it; what cannot be read is left
         out, as nobody has to wait for a name."""
@@ -184,8 +186,8 @@ class EnvironmentKind:
         return seen.model_copy(update={"servers": tuple(servers)})
 
     async def _branch(
-        self, repository: str, pipeline: str, name: str, state: Environment | None
-    ) -> tuple[Branch | None, Lost | None]:
+        self, repository: str, pipeline: str, name: str, state: EnvironmentState | None
+    ) -> tuple[Branch | None, LostHistory | None]:
         """The environment's file, if the branch has moved past what was heeded; and whether that
         is not on the branch any more."""
         mirror = self._repositories.mirror(repository)
@@ -202,7 +204,7 @@ class EnvironmentKind:
         except (TryAgain, NeedsHuman, TimeoutError):
             return None, None
         if tip is None:
-            return None, Lost(was=heeded, now=None)
+            return None, LostHistory(was=heeded, now=None)
         branch = await self._last(repository, pipeline, name, state, tip)
         if await _follows(mirror, tip, heeded):
             return branch, None
@@ -210,7 +212,7 @@ class EnvironmentKind:
 
     async def _lost(
         self, repository: str, path: str, was: str, tip: str, branch: Branch | None
-    ) -> Lost:
+    ) -> LostHistory:
         """What of the file's history is gone: told as far as the mirror still has it."""
         mirror = self._repositories.mirror(repository)
         gone: Sequence[CommitInfo] = ()
@@ -220,12 +222,12 @@ class EnvironmentKind:
             old = branch is not None and await mirror.is_ancestor(branch.commit, was)
         news = branch is not None and not branch.ours and not old
         if await _is_made_anew(mirror, tip, was):
-            return Lost(was=was, now=None, news=news)  # all is gone, which needs no list
+            return LostHistory(was=was, now=None, news=news)  # all is gone, which needs no list
         said = tuple(f"{c.sha[:12]} of {c.author}, {c.subject!r}" for c in gone)
-        return Lost(was=was, now=tip, left_out=said, news=news)
+        return LostHistory(was=was, now=tip, left_out=said, news=news)
 
     async def _last(
-        self, repository: str, pipeline: str, name: str, state: Environment | None, tip: str
+        self, repository: str, pipeline: str, name: str, state: EnvironmentState | None, tip: str
     ) -> Branch | None:
         """The last commit at `tip` that changed the file; None if there never was one."""
         mirror = self._repositories.mirror(repository)
@@ -251,8 +253,8 @@ class EnvironmentKind:
 
     async def _proposal(
         self,
-        state: Environment | None,
-        inbox: Sequence[Letter],
+        state: EnvironmentState | None,
+        inbox: Sequence[InboxMessage],
         branch: Branch | None,
         tip: str | None,
     ) -> Proposed | None:
@@ -265,7 +267,7 @@ class EnvironmentKind:
         hinted = moved or any(letter.message.type == "look" for letter in inbox)
         return await self._proposals.look(state.repository, proposal.pull, tip, at_once=hinted)
 
-    async def _traffic(self, place: str, state: Environment | None) -> Traffic | None:
+    async def _traffic(self, place: str, state: EnvironmentState | None) -> Traffic | None:
         """The router's records since the last look, where a canary or a switch is watched."""
         read, cursor = reads_traffic(state)
         if not read:
@@ -310,7 +312,7 @@ async def _is_made_anew(mirror: Mirror, tip: str, was: str) -> bool:
 
 
 def _asks_the_past(
-    state: Environment | None, inbox: Sequence[Letter], branch: Branch | None
+    state: EnvironmentState | None, inbox: Sequence[InboxMessage], branch: Branch | None
 ) -> bool:
     """Whether the state knows nothing of the environment, or is older than the branch; or does not
     know what runs, and is asked again."""
@@ -331,14 +333,16 @@ def by_clock(traffic: Traffic, now: float) -> Traffic:
     return traffic.model_copy(update={"exchanges": moved, "now": now})
 
 
-def _repository(inbox: Sequence[Letter]) -> str:
+def _repository(inbox: Sequence[InboxMessage]) -> str:
     for letter in inbox:
         if "repository" in letter.message.body:
             return str(letter.message.body["repository"])
     raise Ignore("nothing was released there yet")
 
 
-def _numbers(state: Environment | None, inbox: Sequence[Letter], branch: Branch | None) -> set[int]:
+def _numbers(
+    state: EnvironmentState | None, inbox: Sequence[InboxMessage], branch: Branch | None
+) -> set[int]:
     """The versions that a decision may need."""
     numbers = {letter.message.body.get("version") for letter in inbox}
     numbers |= {letter.message.body.get("to") for letter in inbox}

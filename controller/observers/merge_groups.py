@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from controller.git.repositories import Repositories
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.repositories.pull import Acceptance, Pull, merge_group
 from controller.machine.repositories.repository import Commit
 from controller.planning.plans import compare
@@ -22,7 +22,7 @@ class Member(NamedTuple):
     """The commit that it was put on top of: the base's, or the head of the group ahead."""
 
 
-class Group(NamedTuple):
+class MergeGroup(NamedTuple):
     """A merge group."""
 
     pull: Pull
@@ -31,7 +31,7 @@ class Group(NamedTuple):
     """What its name, and those of the groups ahead, say that is in it; the last one first."""
 
 
-def group_of(branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]) -> Group | None:
+def group_of(branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]) -> MergeGroup | None:
     """The merge group that a branch is; None for any other, without its base, and where its pull
     request is not open, or not into that base."""
     members = _members(branch, heads, pulls)
@@ -49,7 +49,7 @@ def group_of(branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]) -
         fork=any(one.pull.fork for one in members),
         queued=True,
     )
-    return Group(pull, members)
+    return MergeGroup(pull, members)
 
 
 def _members(
@@ -70,7 +70,11 @@ def _members(
 
 
 async def accepted_of(
-    repositories: Repositories, name: str, commit: Commit, said: Sequence[Acceptance], group: Group
+    repositories: Repositories,
+    name: str,
+    commit: Commit,
+    said: Sequence[Acceptance],
+    group: MergeGroup,
 ) -> dict[str, str]:
     """By pipeline, who accepted all that a merge group does to rules, as its pull requests do it.
 
@@ -86,7 +90,7 @@ async def accepted_of(
     found = {}
     for pipeline in {*commit.pipelines.values(), *commit.untouched, *commit.removed}:
         of_it = [one for one in words if one.pipeline == pipeline]
-        covered: set[Change | None] = set()
+        covered: set[RuleChange | None] = set()
         for one in of_it:
             covered |= await _loosened(repositories, name, one.commit, group.pull, pipeline)
         if (
@@ -97,7 +101,7 @@ async def accepted_of(
     return found
 
 
-async def _is_merge(repositories: Repositories, name: str, group: Group) -> bool:
+async def _is_merge(repositories: Repositories, name: str, group: MergeGroup) -> bool:
     """Whether a group's files are those of its base with its pull requests merged, one by one."""
     mirror = repositories.mirror(name)
     await mirror.fetch_pulls({one.pull.number: one.pull.head for one in group.members})
@@ -112,7 +116,7 @@ async def _is_merge(repositories: Repositories, name: str, group: Group) -> bool
 
 async def _loosened(
     repositories: Repositories, name: str, commit: str, group: Pull, pipeline: str
-) -> set[Change | None]:
+) -> set[RuleChange | None]:
     """The rules of the group's base that a commit loosens; None stands for their removal."""
     code = await repositories.named(name, commit, pipeline)
     if code is None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from controller.artifacts import Artifacts
 from controller.git.environments import Environments, Saying, is_ours, rollout_of
 from controller.git.repositories import Repositories
-from controller.machine.environments.environment import REMEMBERED, Past, named
-from controller.machine.environments.file import Model
+from controller.machine.environments.environment import REMEMBERED, PastReleases, named
+from controller.machine.environments.file import NamedModel
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import package_of
@@ -35,7 +35,7 @@ class Pasts:
         self._versions = versions
         self._artifacts = artifacts
 
-    async def of(self, repository: str, pipeline: str, name: str, tip: str) -> Past | None:
+    async def of(self, repository: str, pipeline: str, name: str, tip: str) -> PastReleases | None:
         """What is said at the branch's commit `tip`; None where Headgate never wrote the file.
 
         Raises TryAgain while the artifacts are out of reach.
@@ -58,7 +58,7 @@ class Pasts:
                 versions[ref.version] = await self._version(repository, pipeline, ref, one)
             except NeedsHuman as failure:
                 lacking[ref.version] = str(failure)
-        return Past(
+        return PastReleases(
             commit=ours[0].commit.sha,
             file=ours[0].file,
             named=tuple(first),
@@ -104,5 +104,5 @@ class Pasts:
         )
 
 
-def _datasets(model: Model) -> dict[str, str]:
+def _datasets(model: NamedModel) -> dict[str, str]:
     return {str(name): str(digest) for name, digest in model.datasets.items()}

@@ -7,21 +7,21 @@ from pathlib import Path
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import looked_in, place_of
-from controller.buckets.stores import Refused, is_remote
+from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
-from controller.machine.core import Decision, Key, Letter, Waits, parsed
+from controller.machine.core import Blocked, Decision, InboxMessage, Key, parsed
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code, spec_of
-from controller.machine.pipelines.data import Listing, place, versioned
-from controller.machine.pipelines.pipeline import Observed, Pipeline, begin
-from controller.machine.pipelines.untrusted import Terms, marked, rules_of, unasked
+from controller.machine.pipelines.data import DatasetListing, place, versioned
+from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
+from controller.machine.pipelines.untrusted import RunTerms, marked, rules_of, unasked
 from controller.machine.repositories.pull import Pull
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.exam import lacks
 from controller.machine.runs.run import Run
-from controller.queries.asking import Versions as Questions
-from controller.sources.watch import Watch, Wish
+from controller.queries.asking import QueryVersions as Questions
+from controller.sources.watch import Watcher, Wish
 from controller.store.protocol import Store
 from controller.store.versions import Versions
 from specs.datasets import Query
@@ -32,7 +32,7 @@ from validators.report import Report
 class PipelineKind:
     """A `Kind`: looks at what letters and the state name, and lists the datasets."""
 
-    state = Pipeline
+    state = PipelineState
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class PipelineKind:
         catalog: Catalog,
         versions: Versions,
         artifacts: Artifacts,
-        watch: Watch,
+        watch: Watcher,
         branches: Mapping[str, Environments],
         questions: Questions,
         *,
@@ -57,7 +57,9 @@ class PipelineKind:
         self._questions = questions
         self._confined = confined
 
-    async def observe(self, key: Key, state: Pipeline | None, inbox: Sequence[Letter]) -> Observed:
+    async def observe(
+        self, key: Key, state: PipelineState | None, inbox: Sequence[InboxMessage]
+    ) -> ObservedPipeline:
         pipeline = state or begin(inbox)
         if any(letter.message.type in ("trigger", "schedule_due") for letter in inbox):
             self._questions.forget()
@@ -79,7 +81,7 @@ class PipelineKind:
         listings = await self._listings({**examined, **now}, barred)
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
-        return Observed(
+        return ObservedPipeline(
             code=code,
             rules=rules,
             confined=self._confined,
@@ -94,14 +96,14 @@ class PipelineKind:
     def decide(
         self,
         key: Key,  # noqa: ARG002 - a pipeline knows its own name
-        state: Pipeline | None,
-        observed: Observed,
-        inbox: Sequence[Letter],
+        state: PipelineState | None,
+        observed: ObservedPipeline,
+        inbox: Sequence[InboxMessage],
         now: float,
-    ) -> Decision[Pipeline]:
+    ) -> Decision[PipelineState]:
         return machine.decide(state, observed, inbox, now)
 
-    async def _look_first(self, pipeline: Pipeline, inbox: Sequence[Letter]) -> None:
+    async def _look_first(self, pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> None:
         """Wait until the environments have heard what the branch says of them: a candidate is held
         against what is in production. Raises TryAgain until then."""
         seen = {x.message.body.get("branch") for x in inbox if x.message.type == "commit_seen"}
@@ -114,7 +116,7 @@ class PipelineKind:
                 why = f"{name} has not looked yet at what the environments branch says of it"
                 raise TryAgain(why, after=0.5)
 
-    async def _numbered(self, pipeline: Pipeline, inbox: Sequence[Letter]) -> int:
+    async def _numbered(self, pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> int:
         """The highest number that was ever given, as the environments branch knows it; looked up
         when one is to be given."""
         if not any(letter.message.body["package"] for letter in _ends(inbox).values()):
@@ -122,7 +124,7 @@ class PipelineKind:
         branch = self._branches[pipeline.repository]
         return max([await branch.highest(name, pipeline.name) for name in ENVIRONMENTS])
 
-    async def _rules(self, pipeline: Pipeline, pulls: Mapping[str, Pull]) -> dict[str, Code]:
+    async def _rules(self, pipeline: PipelineState, pulls: Mapping[str, Pull]) -> dict[str, Code]:
         """Whose gates judge each of the pull requests: by the pipeline's name, wherever its spec is
         or was last."""
         found = {}
@@ -134,7 +136,7 @@ class PipelineKind:
                 found[branch] = base
         return found
 
-    async def _ended(self, inbox: Sequence[Letter]) -> dict[str, Run]:
+    async def _ended(self, inbox: Sequence[InboxMessage]) -> dict[str, Run]:
         runs = {}
         for id_ in _ends(inbox):
             record = await self._store.get(Key("run", id_))
@@ -169,11 +171,11 @@ class PipelineKind:
 
     async def _listings(
         self, code: Mapping[str, Code], unasked: Mapping[str, Collection[str]]
-    ) -> dict[str, dict[str, Listing]]:
+    ) -> dict[str, dict[str, DatasetListing]]:
         """By commit and dataset; what several commits ask for is listed once. Those `unasked` are
         what must not be asked on a commit's behalf; another may have had it asked."""
-        listed: dict[str, Listing] = {}
-        found: dict[str, dict[str, Listing]] = {}
+        listed: dict[str, DatasetListing] = {}
+        found: dict[str, dict[str, DatasetListing]] = {}
         for commit, one in code.items():
             if one.spec is None:
                 continue
@@ -192,29 +194,33 @@ class PipelineKind:
                 found[commit][name] = listed[here]
         return found
 
-    async def _asked(self, name: str, query: Query) -> Listing:
+    async def _asked(self, name: str, query: Query) -> DatasetListing:
         """Which version a query's rows have."""
         try:
             digest, at = await self._questions.now(query)
         except (NeedsHuman, TryAgain) as failure:
             said = f"datasets.{name}: {failure}"
-            waits = Waits(reason=said, human=isinstance(failure, NeedsHuman))
-            return Listing(problem=said, waits=waits)
-        return Listing(digest=digest, at=at, whole=True)
+            waits = Blocked(reason=said, human=isinstance(failure, NeedsHuman))
+            return DatasetListing(problem=said, waits=waits)
+        return DatasetListing(digest=digest, at=at, whole=True)
 
-    async def _listing(self, head: Code, uri: str, marker: str | None) -> Listing:
+    async def _listing(self, head: Code, uri: str, marker: str | None) -> DatasetListing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
         try:
             folder = looked_in(uri, await self._top(head), head.source.folder)
             listing = await self._catalog.list(uri, repository=folder, marker=marker)
         except (NeedsHuman, TryAgain) as failure:
-            away = is_remote(uri) and isinstance(failure, TryAgain | Refused)
-            waits = Waits(reason=str(failure), human=isinstance(failure, Refused)) if away else None
-            return Listing(problem=str(failure), waits=waits)
+            away = is_remote(uri) and isinstance(failure, TryAgain | CredentialsRefused)
+            waits = (
+                Blocked(reason=str(failure), human=isinstance(failure, CredentialsRefused))
+                if away
+                else None
+            )
+            return DatasetListing(problem=str(failure), waits=waits)
         if not len(listing.manifest):
             being = " (it is being written)" if listing.unsettled else ""
-            return Listing(settled=False, problem=f"there is no object at {uri} yet{being}")
-        return Listing(
+            return DatasetListing(settled=False, problem=f"there is no object at {uri} yet{being}")
+        return DatasetListing(
             digest=listing.manifest.digest,
             settled=not listing.unsettled,
             marked=bool(listing.marked),
@@ -223,7 +229,7 @@ class PipelineKind:
             whole=listing.whole,
         )
 
-    async def _reports(self, letter: Letter) -> tuple[Report, ...]:
+    async def _reports(self, letter: InboxMessage) -> tuple[Report, ...]:
         """The gates' reports; one that is lost is left out, as its verdict is in the run."""
         found = []
         for digest in letter.message.body["reports"].values():
@@ -234,7 +240,7 @@ class PipelineKind:
             found.append(Report.model_validate_json(content))
         return tuple(found)
 
-    async def _known(self, pipeline: str, inbox: Sequence[Letter]) -> dict[str, int]:
+    async def _known(self, pipeline: str, inbox: Sequence[InboxMessage]) -> dict[str, int]:
         known = {}
         for letter in _ends(inbox).values():
             package = letter.message.body["package"]
@@ -244,13 +250,13 @@ class PipelineKind:
         return known
 
 
-def _ends(inbox: Sequence[Letter]) -> dict[str, Letter]:
+def _ends(inbox: Sequence[InboxMessage]) -> dict[str, InboxMessage]:
     """The letters that say that a run ended, by the run."""
     return {x.message.body["run"]: x for x in inbox if x.message.type == "run_ended"}
 
 
 def _commits(
-    pipeline: Pipeline, inbox: Sequence[Letter]
+    pipeline: PipelineState, inbox: Sequence[InboxMessage]
 ) -> tuple[Mapping[str, str], dict[str, str], dict[str, Pull]]:
     """The heads by branch as the letters leave them; the commits that the machine will ask about,
     with the path of the spec in each; and the pull requests among the branches asked about."""
@@ -283,7 +289,7 @@ def _commits(
     return heads, commits, looked_at
 
 
-def _behind(pipeline: Pipeline, inbox: Sequence[Letter]) -> dict[str, str]:
+def _behind(pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> dict[str, str]:
     """The commits that wait in line, or may from now on, with the paths of their specs."""
     letters = (x.message.body for x in inbox if x.message.type == "commit_seen")
     seen = {body["commit"]: spec_of(body) for body in letters}
@@ -306,7 +312,7 @@ def _unasked(
         commit = heads.get(branch, "")
         head = code.get(commit)
         if head is not None and head.spec is not None and commit not in trusted:
-            terms = Terms(
+            terms = RunTerms(
                 rules=rules_of(rules.get(branch), pull.base),
                 fork=pull.fork,
                 marked=marked(pull.base, default_branch, code.get(heads.get(default_branch, ""))),

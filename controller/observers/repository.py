@@ -9,7 +9,7 @@ import structlog
 from controller.git.environments import BRANCH
 from controller.git.repositories import Repositories
 from controller.github.pulls import Pulls, begin
-from controller.machine.core import Decision, Key, Letter
+from controller.machine.core import Decision, InboxMessage, Key
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import touches
 from controller.machine.repositories import repository
@@ -24,13 +24,13 @@ from controller.machine.repositories.pull import (
 )
 from controller.machine.repositories.repository import (
     Commit,
-    Observed,
-    Repository,
+    ObservedRepository,
+    RepositoryState,
     concerned,
     is_held,
     is_seen,
 )
-from controller.observers.merge_groups import Group, accepted_of, group_of
+from controller.observers.merge_groups import MergeGroup, accepted_of, group_of
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
 from specs.model import is_spec_file, misnamed
@@ -48,17 +48,17 @@ class RepositoryKind:
     """A `Kind`: asks the remote for its branches and GitHub for pull requests, and what is new on
     them for its pipelines. `pulls` is None without GitHub."""
 
-    state = Repository
+    state = RepositoryState
 
     def __init__(self, repositories: Repositories, pulls: Pulls | None = None) -> None:
         self._repositories = repositories
         self._pulls = pulls
 
     async def observe(
-        self, key: Key, state: Repository | None, inbox: Sequence[Letter]
-    ) -> Observed:
+        self, key: Key, state: RepositoryState | None, inbox: Sequence[InboxMessage]
+    ) -> ObservedRepository:
         mirror = self._repositories.mirror(key.name)
-        before = state or Repository(name=key.name)
+        before = state or RepositoryState(name=key.name)
         heads = await mirror.heads()
         default = await mirror.default_branch()
         if default is None or default not in heads:
@@ -91,7 +91,7 @@ class RepositoryKind:
         fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
         pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
         asked = await self._with_rights(before, talk, pulls, commits, default)
-        return Observed(
+        return ObservedRepository(
             default_branch=default,
             heads=commits,
             unwatched=unwatched,
@@ -108,15 +108,19 @@ class RepositoryKind:
     def decide(
         self,
         key: Key,
-        state: Repository | None,
-        observed: Observed,
-        _inbox: Sequence[Letter],
+        state: RepositoryState | None,
+        observed: ObservedRepository,
+        _inbox: Sequence[InboxMessage],
         _now: float,
-    ) -> Decision[Repository]:
+    ) -> Decision[RepositoryState]:
         return repository.decide(key.name, state, observed)
 
     async def _talk(
-        self, before: Repository, heads: Mapping[str, str], default: str, inbox: Sequence[Letter]
+        self,
+        before: RepositoryState,
+        heads: Mapping[str, str],
+        default: str,
+        inbox: Sequence[InboxMessage],
     ) -> "_Talk":
         """What GitHub says. While it says nothing, branches are looked at all the same, and
         buttons that were pressed are kept, as nobody would tell of them again."""
@@ -148,7 +152,7 @@ class RepositoryKind:
 
     async def _with_rights(
         self,
-        before: Repository,
+        before: RepositoryState,
         talk: "_Talk",
         pulls: Mapping[int, Pull],
         commits: Mapping[str, Commit],
@@ -190,7 +194,7 @@ class RepositoryKind:
         return {code.name: code.branches for code in specs.values() if code.name}
 
     async def _branch(
-        self, before: Repository, branch: str, sha: str, default: str, head: str
+        self, before: RepositoryState, branch: str, sha: str, default: str, head: str
     ) -> Commit | None:
         """The new head of a branch, if commits of it count; `head` is the default branch's."""
         told = before.pipelines.get(branch, {})
@@ -218,7 +222,7 @@ class RepositoryKind:
             misnamed=_misnamed(await mirror.files(sha)) if branch == default else {},
         )
 
-    async def _is_unwatched(self, before: Repository, branch: str, sha: str) -> bool:
+    async def _is_unwatched(self, before: RepositoryState, branch: str, sha: str) -> bool:
         """Whether a branch that does not count has specs. Where there are pull requests, they say
         what becomes of a branch."""
         if self._pulls is not None and self._pulls.on_github(before.name):
@@ -230,7 +234,7 @@ class RepositoryKind:
 
     async def _look_at_pulls(
         self,
-        before: Repository,
+        before: RepositoryState,
         pulls: Mapping[int, Pull],
         fresh: Sequence[int],
         commits: dict[str, Commit],
@@ -286,7 +290,12 @@ class RepositoryKind:
         )
 
     async def _merge_group(
-        self, before: Repository, group: Group, approved: Mapping[int, str], *, known: bool
+        self,
+        before: RepositoryState,
+        group: MergeGroup,
+        approved: Mapping[int, str],
+        *,
+        known: bool,
     ) -> Commit:
         """The head of a merge group. One with a fork's commit that nobody approved waits until
         somebody does, and one that left the queue meanwhile waits to be gone."""

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
 from controller.artifacts.cached_results import look_up
-from controller.executors.collecting import Endings
+from controller.executors.collecting import AttemptCollector
 from controller.executors.protocol import Executor
-from controller.machine.core import Decision, Key, Letter, parsed
+from controller.machine.core import Decision, InboxMessage, Key, parsed
 from controller.machine.runs import execution as machine
 from controller.machine.runs.absorb import absorb, inputs_of, wanted_keys
 from controller.machine.runs.attempt import Status
 from controller.machine.runs.graph import Graph, attempt_of
-from controller.machine.runs.run import Observed, Run
+from controller.machine.runs.run import ObservedRun, Run
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
 
@@ -26,7 +26,7 @@ class RunKind:
     state = Run
 
     def __init__(
-        self, store: Store, executor: Executor, artifacts: Artifacts, endings: Endings
+        self, store: Store, executor: Executor, artifacts: Artifacts, endings: AttemptCollector
     ) -> None:
         self._store = store
         self._executor = executor
@@ -34,14 +34,16 @@ class RunKind:
         self._endings = endings
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
 
-    async def observe(self, key: Key, state: Run | None, inbox: Sequence[Letter]) -> Observed:
+    async def observe(
+        self, key: Key, state: Run | None, inbox: Sequence[InboxMessage]
+    ) -> ObservedRun:
         graph = await self.graph(key.name)
         run = state or machine.begin(inbox)
         if run.cancelled is not None or any(x.message.type == "cancel" for x in inbox):
             # Nothing that may be away is asked: it ends at once, whatever it waits for.
             self._endings.forget(run.id)
-            return Observed(graph=graph)
-        observed = await self._attempts(run, Observed(graph=graph))
+            return ObservedRun(graph=graph)
+        observed = await self._attempts(run, ObservedRun(graph=graph))
         # A hit makes the next keys known, so look until nothing new is asked for.
         moment = run.created
         while keys := wanted_keys(absorb(run, observed, moment), observed):
@@ -53,8 +55,8 @@ class RunKind:
         self,
         key: Key,  # noqa: ARG002 - a run knows its own name
         state: Run | None,
-        observed: Observed,
-        inbox: Sequence[Letter],
+        observed: ObservedRun,
+        inbox: Sequence[InboxMessage],
         now: float,
     ) -> Decision[Run]:
         return machine.decide(state, observed, inbox, now)
@@ -72,7 +74,7 @@ class RunKind:
                 self._graphs.popitem(last=False)
         return found
 
-    async def _attempts(self, run: Run, observed: Observed) -> Observed:
+    async def _attempts(self, run: Run, observed: ObservedRun) -> ObservedRun:
         statuses: dict[str, Status] = {}
         outputs, uncollected, reports = {}, {}, {}
         for name, progress in run.nodes.items():

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from controller.machine import stall as machine
-from controller.machine.core import Decision, Key, Letter
-from controller.machine.stall import Observed, Trouble
+from controller.machine.core import Decision, InboxMessage, Key
+from controller.machine.stall import ObservedStall, Stall
 from controller.notify.subscribers import named
 from controller.store.protocol import Store
 
@@ -12,26 +12,28 @@ from controller.store.protocol import Store
 class TroubleKind:
     """A `Kind`: the troubles of objects, each by its object's key as text."""
 
-    state = Trouble
+    state = Stall
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def observe(self, key: Key, state: Trouble | None, inbox: Sequence[Letter]) -> Observed:
+    async def observe(
+        self, key: Key, state: Stall | None, inbox: Sequence[InboxMessage]
+    ) -> ObservedStall:
         """Who is to be told, as far as what is stored can be read."""
         if not inbox or (state is not None and not state.over):
-            return Observed()
+            return ObservedStall()
         kind, _, name = key.name.partition("/")
         if kind in ("repository", "git", "pulls"):  # itself, or a source that looks at it
             records = await self._store.list("pipeline")
             records = [one for one in records if one.body.get("repository") == name]
             to = [address for one in records for address in await named(self._store, one)]
-            return Observed(repository=name, to=tuple(dict.fromkeys(to)))
+            return ObservedStall(repository=name, to=tuple(dict.fromkeys(to)))
         pipeline = name.rpartition("-")[0] if kind == "run" else name.partition("/")[0]
         record = await self._store.get(Key("pipeline", pipeline))
         if record is None:
-            return Observed(pipeline=pipeline)
-        return Observed(
+            return ObservedStall(pipeline=pipeline)
+        return ObservedStall(
             repository=str(record.body.get("repository", "")),
             pipeline=pipeline,
             to=tuple(dict.fromkeys(await named(self._store, record))),
@@ -40,10 +42,10 @@ class TroubleKind:
     def decide(
         self,
         key: Key,
-        state: Trouble | None,
-        observed: Observed,
-        inbox: Sequence[Letter],
+        state: Stall | None,
+        observed: ObservedStall,
+        inbox: Sequence[InboxMessage],
         now: float,  # noqa: ARG002 - it waits for nothing but letters
-    ) -> Decision[Trouble]:
+    ) -> Decision[Stall]:
         """See `machine.trouble`."""
         return machine.decide(key.name, state, observed, inbox)

@@ -15,11 +15,19 @@ import structlog
 from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars
 
-from controller.machine.core import Action, Decision, Key, Letter, Message, State, Waits
-from controller.reconcile.outbox import Applier, Outbox, Ways, owe, within
-from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Troubles
-from controller.reconcile.workqueue import Queue
-from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record, Store
+from controller.machine.core import Action, Blocked, Decision, InboxMessage, Key, Message, State
+from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, owe, within
+from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
+from controller.reconcile.workqueue import WorkQueue
+from controller.store.protocol import (
+    Conflict,
+    OutboxEntry,
+    Put,
+    Record,
+    Store,
+    StoredObject,
+    Transaction,
+)
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 
 Observed = TypeVar("Observed")
@@ -32,12 +40,14 @@ _UNREADABLE = (
 )
 
 
-class Kind(Protocol[State, Observed]):
+class Reconciler(Protocol[State, Observed]):
     """What the loop must know of one kind of object."""
 
     state: type[State]
 
-    async def observe(self, key: Key, state: State | None, inbox: Sequence[Letter]) -> Observed:
+    async def observe(
+        self, key: Key, state: State | None, inbox: Sequence[InboxMessage]
+    ) -> Observed:
         """Look at the world as far as `decide` will want to know it, and change nothing."""
         ...
 
@@ -46,7 +56,7 @@ class Kind(Protocol[State, Observed]):
         key: Key,
         state: State | None,
         observed: Observed,
-        inbox: Sequence[Letter],
+        inbox: Sequence[InboxMessage],
         now: float,
     ) -> Decision[State]:
         """The machine. It heeds all of `inbox`; `now` is in seconds since the epoch."""
@@ -63,10 +73,10 @@ class Loop:
     def __init__(
         self,
         store: Store,
-        kinds: Mapping[str, Kind[Any, Any]],
+        kinds: Mapping[str, Reconciler[Any, Any]],
         appliers: Mapping[type[Action], Applier],
         *,
-        ways: Ways = Ways(),  # noqa: B008 - a constant value
+        ways: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         workers: int = 8,
         listen: float = 0.2,
     ) -> None:
@@ -80,8 +90,8 @@ class Loop:
         self._ways = ways
         self._workers = workers
         self._listen = listen
-        self._troubles = Troubles()
-        self._queue: Queue[Key] = Queue(ways.backoff, ways.jitter)
+        self._troubles = Stalls()
+        self._queue: WorkQueue[Key] = WorkQueue(ways.backoff, ways.jitter)
         self._outbox = Outbox(store, appliers, self.wake, self.counts, ways)
 
     def wake(self, key: Key) -> None:
@@ -171,7 +181,7 @@ class Loop:
         finally:
             self._queue.done(key)
 
-    async def _got_on(self, key: Key, waits: Waits | None) -> None:
+    async def _got_on(self, key: Key, waits: Blocked | None) -> None:
         if key in self.parked:
             await self._failed(key, _UNREADABLE, 0.0)
         elif waits is not None:
@@ -191,7 +201,7 @@ class Loop:
         if message is None or KIND not in self._kinds:
             return
         try:
-            await self._store.commit(Change(send=(message,)), self._ways.clock())
+            await self._store.commit(Transaction(send=(message,)), self._ways.clock())
         except Failure as failure:
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
                 "nobody could be told of a trouble yet", reason=str(failure)
@@ -200,7 +210,7 @@ class Loop:
         self._troubles.sent(key, message)
         self.wake(message.to)
 
-    async def _turn(self, key: Key) -> Waits | None:
+    async def _turn(self, key: Key) -> Blocked | None:
         look = await self._store.look(key)
         try:
             owed, waits = await self._decide(key, look)
@@ -211,12 +221,14 @@ class Loop:
         await self._apply(key, owed)
         return waits or self._outbox.waits(owed)
 
-    async def _apply(self, key: Key, owed: Sequence[Owed]) -> None:
+    async def _apply(self, key: Key, owed: Sequence[OutboxEntry]) -> None:
         due = await self._outbox.apply(owed) if owed else None
         if due is not None:
             self._queue.add_after(key, due)
 
-    async def _decide(self, key: Key, look: Look) -> tuple[Sequence[Owed], Waits | None]:
+    async def _decide(
+        self, key: Key, look: StoredObject
+    ) -> tuple[Sequence[OutboxEntry], Blocked | None]:
         """Decide and save; what is owed then, and what is waited for."""
         kind = self._kinds[key.kind]
         record, inbox = look.record, look.inbox
@@ -244,7 +256,9 @@ class Loop:
                 problems=[f"{e['loc']}: {e['msg']}" for e in error.errors(include_input=False)],
             )
 
-    async def _save(self, key: Key, look: Look, decision: Decision[Any]) -> Sequence[Owed]:
+    async def _save(
+        self, key: Key, look: StoredObject, decision: Decision[Any]
+    ) -> Sequence[OutboxEntry]:
         record = look.record
         put = Put(
             key=key,
@@ -252,7 +266,7 @@ class Loop:
             text=decision.state.model_dump_json(),
             live=decision.requeue_after is not None,
         )
-        change = Change(
+        change = Transaction(
             put=put,
             facts=decision.facts,
             owe=tuple(owe(key, action) for action in decision.actions),
@@ -261,7 +275,7 @@ class Loop:
             heed=tuple(letter.number for letter in look.inbox),
         )
         same = record is not None and (record.text, record.live) == (put.text, put.live)
-        if same and change == Change(put=put):
+        if same and change == Transaction(put=put):
             return look.owed
         self._ways.boundary("before save", key)
         owed = await self._store.commit(change, self._ways.clock())

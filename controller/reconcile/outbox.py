@@ -12,9 +12,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from controller.machine.core import Action, Key, Message, Waits, parsed
+from controller.machine.core import Action, Blocked, Key, Message, parsed
 from controller.reconcile.workqueue import Backoff
-from controller.store.protocol import Change, Owed, Postponed, Store
+from controller.store.protocol import OutboxEntry, Postponed, Store, Transaction
 from deployers.clock import Steady
 from specs.failures import Ignore, NeedsHuman, TryAgain
 
@@ -31,7 +31,7 @@ ACTION_FAILED = "action_failed"
 `action` and the `reason`."""
 
 
-class Ways(NamedTuple):
+class RuntimePolicy(NamedTuple):
     """How effects are made: when, how long, how often. Times are in seconds."""
 
     clock: Callable[[], float] = Steady()
@@ -59,24 +59,24 @@ class Outbox:
         appliers: Mapping[type[Action], Applier],
         wake: Callable[[Key], None],
         counts: Counter[str],
-        ways: Ways,
+        ways: RuntimePolicy,
     ) -> None:
         self._store = store
         self._appliers = {_type_of(action): (action, apply) for action, apply in appliers.items()}
         self._wake = wake
         self._counts = counts
         self._ways = ways
-        self._waits: dict[str, Waits] = {}
+        self._waits: dict[str, Blocked] = {}
         self._due: dict[int, float] = {}
         """When what was put off is due, by the number of its owing."""
         self._came: dict[int, Sequence[Message]] = {}
         """What came of an action that was applied and could not be settled, by that number."""
 
-    def waits(self, owed: Sequence[Owed]) -> Waits | None:
+    def waits(self, owed: Sequence[OutboxEntry]) -> Blocked | None:
         """What one of these waits for that only a person can mend."""
         return next((self._waits[one.id] for one in owed if one.id in self._waits), None)
 
-    async def apply(self, all_owed: Sequence[Owed]) -> float | None:
+    async def apply(self, all_owed: Sequence[OutboxEntry]) -> float | None:
         """Apply what one owner owes: a lane in its order, the lanes beside each other.
 
         Returns the seconds until something is due again, or None if nothing is owed any more.
@@ -95,7 +95,7 @@ class Outbox:
                 waits.append(end)
         return min(waits, default=None)
 
-    async def _apply_lane(self, lane: Sequence[Owed]) -> float | None:
+    async def _apply_lane(self, lane: Sequence[OutboxEntry]) -> float | None:
         for owed in lane:
             wait = self._wait(owed)
             if wait > 0:
@@ -105,7 +105,7 @@ class Outbox:
                 return postponed
         return None
 
-    def _wait(self, owed: Owed) -> float:
+    def _wait(self, owed: OutboxEntry) -> float:
         """The seconds until it is due. What another controller put off may be of another clock: it
         is put off for no longer than so many failures have it."""
         now = self._ways.clock()
@@ -114,7 +114,7 @@ class Outbox:
             self._due[owed.number] = min(owed.not_before, now + longest)
         return self._due.get(owed.number, now) - now
 
-    async def _apply_one(self, owed: Owed) -> float | None:
+    async def _apply_one(self, owed: OutboxEntry) -> float | None:
         """Apply and settle; or postpone, and return the seconds until it is due again."""
         try:
             outcome = self._came.get(owed.number)
@@ -131,7 +131,7 @@ class Outbox:
             _log().warning("an action is tried again", action=owed.action, reason=str(failure))
             self._waits.pop(owed.id, None)
             if failure.human:
-                self._waits[owed.id] = Waits(reason=str(failure), human=True)
+                self._waits[owed.id] = Blocked(reason=str(failure), human=True)
             return await self._postpone(owed, str(failure), failure.after or 0.0)
         except Exception as fault:
             self._counts["faults"] += 1
@@ -140,7 +140,7 @@ class Outbox:
         await self._settle(owed, outcome)
         return None
 
-    async def _effect(self, owed: Owed) -> Sequence[Message]:
+    async def _effect(self, owed: OutboxEntry) -> Sequence[Message]:
         name = owed.action.get("type")
         if name not in self._appliers:
             # Perhaps another version of Headgate left it: it stays owed until that one is back.
@@ -152,17 +152,17 @@ class Outbox:
         self._ways.boundary("after apply", owed.owner)
         return outcome
 
-    async def _postpone(self, owed: Owed, error: str, at_least: float) -> float:
+    async def _postpone(self, owed: OutboxEntry, error: str, at_least: float) -> float:
         ways = self._ways
         wait = max(at_least, ways.backoff.delay(owed.attempts + 1, ways.jitter()))
         now = ways.clock()
         postponed = Postponed(id=owed.id, not_before=now + wait, error=error)
-        await self._store.commit(Change(postpone=(postponed,)), now)
+        await self._store.commit(Transaction(postpone=(postponed,)), now)
         self._due[owed.number] = postponed.not_before
         self._counts["postponed"] += 1
         return wait
 
-    async def _settle(self, owed: Owed, outcome: Sequence[Message]) -> None:
+    async def _settle(self, owed: OutboxEntry, outcome: Sequence[Message]) -> None:
         self._waits.pop(owed.id, None)
         self._due.pop(owed.number, None)
         self._came[owed.number] = outcome  # a store that takes nothing would have people told again
@@ -175,7 +175,7 @@ class Outbox:
             for message in outcome
         )
         self._ways.boundary("before settle", owed.owner)
-        await self._store.commit(Change(settle=(owed.id,), send=send), self._ways.clock())
+        await self._store.commit(Transaction(settle=(owed.id,), send=send), self._ways.clock())
         del self._came[owed.number]
         self._ways.boundary("after settle", owed.owner)
         self._counts["settled"] += 1
@@ -183,9 +183,11 @@ class Outbox:
             self._wake(message.to)
 
 
-def owe(owner: Key, action: Action) -> Owed:
+def owe(owner: Key, action: Action) -> OutboxEntry:
     """`action` as it is put into the outbox."""
-    return Owed(id=action.id_for(owner), owner=owner, lane=action.lane, action=action.plain())
+    return OutboxEntry(
+        id=action.id_for(owner), owner=owner, lane=action.lane, action=action.plain()
+    )
 
 
 @asynccontextmanager
@@ -210,7 +212,7 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         ) from error
 
 
-def _failed(owed: Owed, reason: str) -> Message:
+def _failed(owed: OutboxEntry, reason: str) -> Message:
     body = {"action": owed.action, "reason": reason}
     return Message(to=owed.owner, id=f"{ACTION_FAILED}:{owed.id}", type=ACTION_FAILED, body=body)
 

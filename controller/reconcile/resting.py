@@ -10,9 +10,9 @@ from typing import Generic
 
 import structlog
 
-from controller.machine.core import Decision, Fact, Key, Letter, State
-from controller.reconcile.loop import Kind, Observed
-from controller.store.protocol import Change, Reading
+from controller.machine.core import Decision, Fact, InboxMessage, Key, State
+from controller.reconcile.loop import Observed, Reconciler
+from controller.store.protocol import StoreReader, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore
 
@@ -28,7 +28,7 @@ RESTS = (
 log = structlog.get_logger("headgate.repositories")
 
 
-async def resting(store: Reading, names: Sequence[str]) -> tuple[str, ...]:
+async def resting(store: StoreReader, names: Sequence[str]) -> tuple[str, ...]:
     """The repositories that were watched and are not among those `names`, in order."""
     known = {record.key.name for record in await store.list("repository")}
     return tuple(sorted(known - set(names)))
@@ -59,18 +59,20 @@ async def heed_names(
     news = {name: url for name, url in addresses.items() if before.get(name) != url}
     if news:  # else it begins without a write, also on a full disk
         facts = [Fact(key=Key(ADDRESS, name), body={"url": url}) for name, url in news.items()]
-        await store.commit(Change(facts=tuple(facts)), now)
+        await store.commit(Transaction(facts=tuple(facts)), now)
 
 
 class Watched(Generic[State, Observed]):
-    """A `Kind` whose objects rest while the settings do not name their repository."""
+    """A `Reconciler` whose objects rest while the settings do not name their repository."""
 
-    def __init__(self, kind: Kind[State, Observed], names: Sequence[str]) -> None:
+    def __init__(self, kind: Reconciler[State, Observed], names: Sequence[str]) -> None:
         self.state = kind.state
         self._kind = kind
         self._names = frozenset(names)
 
-    async def observe(self, key: Key, state: State | None, inbox: Sequence[Letter]) -> Observed:
+    async def observe(
+        self, key: Key, state: State | None, inbox: Sequence[InboxMessage]
+    ) -> Observed:
         """As the kind does; raises `Ignore` for an object that rests. Its letters wait."""
         name = key.name if key.kind == "repository" else getattr(state, "repository", None)
         if name is not None and name not in self._names:
@@ -82,7 +84,7 @@ class Watched(Generic[State, Observed]):
         key: Key,
         state: State | None,
         observed: Observed,
-        inbox: Sequence[Letter],
+        inbox: Sequence[InboxMessage],
         now: float,
     ) -> Decision[State]:
         """As the kind does."""

@@ -12,7 +12,7 @@ OTHERS = 900.0
 """The same for what may mend itself."""
 
 
-class Troubles:
+class Stalls:
     """What failed since when, and what somebody was told of. Times are the caller's, in seconds."""
 
     def __init__(self) -> None:

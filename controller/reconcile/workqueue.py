@@ -26,7 +26,7 @@ class Backoff(NamedTuple):
         return whole * (0.5 + jitter / 2)
 
 
-class Queue(Generic[K]):
+class WorkQueue(Generic[K]):
     """For one event loop. Delays are on the loop's clock, which no one sets back."""
 
     def __init__(

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from controller.machine.core import Key, Message
-from controller.reconcile.outbox import Ways
-from controller.reconcile.stalls import HUMAN, KIND, OTHERS, Troubles
-from controller.sources.sqs import Queue, QueueSource
-from controller.sources.watch import Watch
+from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.stalls import HUMAN, KIND, OTHERS, Stalls
+from controller.sources.sqs import QueueSource, SqsQueue
+from controller.sources.watch import Watcher
 from controller.store.protocol import Store
 from specs.failures import Failure, NeedsHuman
 
@@ -23,12 +23,12 @@ class Queues:
 
     def __init__(
         self,
-        queues: Sequence[Queue],
+        queues: Sequence[SqsQueue],
         store: Store,
-        watch: Watch,
+        watch: Watcher,
         hint: Callable[[str], None],
         send: Callable[[Message], Awaitable[None]],
-        ways: Ways,
+        ways: RuntimePolicy,
     ) -> None:
         self._queues = queues
         self._store = store
@@ -36,7 +36,7 @@ class Queues:
         self._hint = hint
         self._send = send
         self._ways = ways
-        self._troubles = Troubles()
+        self._troubles = Stalls()
 
     async def listen(self, wake: Callable[[Key], None]) -> None:
         """Begin; `wake` is told whom a trouble concerns."""

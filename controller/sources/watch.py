@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, cast
 import structlog
 
 from controller.machine.core import Key, Message
-from controller.reconcile.outbox import Ways
-from controller.reconcile.stalls import HUMAN, Troubles
+from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.stalls import HUMAN, Stalls
 from controller.sources.bucket import BucketSource
 from controller.sources.crontab import Crontab
 from controller.sources.protocol import Source
@@ -43,11 +43,11 @@ class Wish(NamedTuple):
     """Whether there are databases to be asked now and then."""
 
 
-class Watch:
+class Watcher:
     """One task for each source, and one queue for the hints of all."""
 
     def __init__(
-        self, send: Callable[[Message], Awaitable[None]], bucket_poll: float, ways: Ways
+        self, send: Callable[[Message], Awaitable[None]], bucket_poll: float, ways: RuntimePolicy
     ) -> None:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send
@@ -57,7 +57,7 @@ class Watch:
         self._sources: dict[tuple[str, str], Source] = {}
         self._wishes: dict[str, Wish] = {}
         self._faults: dict[tuple[str, str], str] = {}
-        self._troubles = Troubles()
+        self._troubles = Stalls()
         self._telling: set[asyncio.Task[None]] = set()
 
     async def hint(self) -> Key:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from controller.machine.core import Fact, Key, Letter, Message, Value
+from controller.machine.core import Fact, InboxMessage, Key, Message, Value
 
 
 class Record(Value):
@@ -26,7 +26,7 @@ class Record(Value):
         return body
 
 
-class Owed(Value):
+class OutboxEntry(Value):
     """An action in the outbox."""
 
     number: int = 0
@@ -60,12 +60,12 @@ class Postponed(Value):
     error: str
 
 
-class Change(Value):
+class Transaction(Value):
     """Everything that one turn saves; all of it or nothing. Settled before owed."""
 
     put: Put | None = None
     facts: tuple[Fact, ...] = ()
-    owe: tuple[Owed, ...] = ()
+    owe: tuple[OutboxEntry, ...] = ()
     """An id that is owed already stays as it is; one that was settled is owed again."""
     settle: tuple[str, ...] = ()
     """Ids that are owed no longer: applied, failed for good, or withdrawn. Settled is forgotten."""
@@ -76,13 +76,13 @@ class Change(Value):
     """The numbers of the letters that this change took in."""
 
 
-class Look(Value):
+class StoredObject(Value):
     """All that the store has of one object, as of one moment."""
 
     record: Record | None
-    inbox: tuple[Letter, ...]
+    inbox: tuple[InboxMessage, ...]
     """As `Store.inbox` gives it."""
-    owed: tuple[Owed, ...]
+    owed: tuple[OutboxEntry, ...]
     """As `Store.owed` gives it."""
 
 
@@ -90,7 +90,7 @@ class Conflict(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the object since it was read. Load, observe and decide again."""
 
 
-class Reading(Protocol):
+class StoreReader(Protocol):
     """Durable state, to be looked at. Every method may raise `specs.failures.TryAgain` (locked, out
     of reach) or `NeedsHuman` (disk full, corrupt, of a newer version), with the mend in the
     message."""
@@ -106,11 +106,11 @@ class Reading(Protocol):
         with `live` only those that are, at a cost that does not grow with the others."""
         ...
 
-    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+    async def owed(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         ...
 
-    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
+    async def inbox(self, to: Key | None = None) -> Sequence[InboxMessage]:
         """Letters nobody heeded yet, oldest first; of one object, or of all."""
         ...
 
@@ -119,14 +119,14 @@ class Reading(Protocol):
         ...
 
 
-class Store(Reading, Protocol):
-    """Durable state. Every method may raise what those of `Reading` may."""
+class Store(StoreReader, Protocol):
+    """Durable state. Every method may raise what those of `StoreReader` may."""
 
-    async def look(self, key: Key) -> Look:
+    async def look(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox, in one call: what a turn begins with."""
         ...
 
-    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+    async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current.
 
         Returns all that the object that was put owes now, as `owed` gives it; empty without a put.

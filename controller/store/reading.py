@@ -11,11 +11,11 @@ from types import SimpleNamespace
 from typing import Any, Self
 from urllib.parse import quote
 
-from controller.machine.core import Key, Letter
+from controller.machine.core import InboxMessage, Key
 from controller.store import rows
 from controller.store.faults import explained, newer, older
 from controller.store.migrations import HEAD
-from controller.store.protocol import Owed, Record
+from controller.store.protocol import OutboxEntry, Record
 
 PATIENCE = 5.0
 """Seconds that it waits for a commit of another process."""
@@ -78,12 +78,12 @@ class SqliteReader:
         found = self._ask(_LIVE if live else _ALL, kind, prefix, most)
         return [rows.record(row) for row in found]
 
-    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+    async def owed(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         found = self._ask(_OWED, *_named(owner))
         return [rows.owed(row) for row in found]
 
-    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
+    async def inbox(self, to: Key | None = None) -> Sequence[InboxMessage]:
         """Letters nobody heeded yet, oldest first; of one object, or of all."""
         found = self._ask(_INBOX, *_named(to))
         return [rows.letter(row) for row in found]

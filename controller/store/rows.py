@@ -3,8 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from controller.machine.core import Fact, Key, Letter, Message
-from controller.store.protocol import Owed, Postponed, Put, Record
+from controller.machine.core import Fact, InboxMessage, Key, Message
+from controller.store.protocol import OutboxEntry, Postponed, Put, Record
 from specs.digests import canonical_json
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def fact_row(fact: Fact, now: float) -> Parameters:
     return created(Put(key=fact.key, revision=0, text=text(fact.body), live=False), now)
 
 
-def outbox_row(owed: Owed) -> Parameters:
+def outbox_row(owed: OutboxEntry) -> Parameters:
     """The row of an action that is owed anew; the database gives the number."""
     return {
         "id": owed.id,
@@ -94,9 +94,9 @@ def record(row: AnyRow) -> Record:
     )
 
 
-def owed(row: AnyRow) -> Owed:
+def owed(row: AnyRow) -> OutboxEntry:
     """An action in the outbox."""
-    return Owed(
+    return OutboxEntry(
         number=row.number,
         id=row.id,
         owner=Key(row.owner_kind, row.owner_name),
@@ -108,8 +108,8 @@ def owed(row: AnyRow) -> Owed:
     )
 
 
-def letter(row: AnyRow) -> Letter:
+def letter(row: AnyRow) -> InboxMessage:
     """A letter in an inbox."""
     to = Key(row.to_kind, row.to_name)
     message = Message(to=to, id=row.id, type=row.type, body=json.loads(row.body))
-    return Letter(number=row.number, message=message, at=row.at)
+    return InboxMessage(number=row.number, message=message, at=row.at)

@@ -20,11 +20,11 @@ from sqlalchemy import URL, Connection, Select, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from controller.machine.core import Key, Letter
+from controller.machine.core import InboxMessage, Key
 from controller.store import rows, statements
 from controller.store.faults import explained, newer
 from controller.store.migrations import HEAD, NewerSchema, migrate
-from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record
+from controller.store.protocol import Conflict, OutboxEntry, Put, Record, StoredObject, Transaction
 from controller.store.renaming import rename
 from specs.failures import Failure
 
@@ -74,7 +74,7 @@ class SqliteStore:
         found = await self._select(statements.GET, rows.which(key))
         return rows.record(found[0]) if found else None
 
-    async def look(self, key: Key) -> Look:
+    async def look(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox."""
         return await self._run(self._look, key)
 
@@ -90,7 +90,7 @@ class SqliteStore:
         found = await self._select(query, {"p_kind": kind, "p_prefix": prefix})
         return [rows.record(row) for row in found]
 
-    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+    async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         """Save all of `change` or nothing; see `Store`."""
         return await self._save(self._commit, change, now)
 
@@ -98,7 +98,7 @@ class SqliteStore:
         """Write what is written already: whether anything can be saved. Raises as `commit`."""
         await self._save(self._touch)
 
-    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+    async def owed(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         if owner is None:
             found = await self._select(statements.OWED, {})
@@ -106,7 +106,7 @@ class SqliteStore:
             found = await self._select(statements.OWED_BY, rows.which(owner))
         return [rows.owed(row) for row in found]
 
-    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
+    async def inbox(self, to: Key | None = None) -> Sequence[InboxMessage]:
         """Letters nobody heeded yet, oldest first; of one object, or of all."""
         if to is None:
             found = await self._select(statements.INBOX, {})
@@ -206,7 +206,7 @@ class SqliteStore:
         self._seen = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
         return self._seen != before
 
-    def _look(self, key: Key) -> Look:
+    def _look(self, key: Key) -> StoredObject:
         which, ask = rows.which(key), self._connection.execute
         self._connection.exec_driver_sql("BEGIN")  # so that all are of one moment
         try:
@@ -215,13 +215,13 @@ class SqliteStore:
             owed = ask(statements.OWED_BY, which).all()
         finally:
             self._connection.rollback()
-        return Look(
+        return StoredObject(
             record=rows.record(record) if record else None,
             inbox=tuple(rows.letter(row) for row in letters),
             owed=tuple(rows.owed(row) for row in owed),
         )
 
-    def _commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+    def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         outcome_only = change.put is None and bool(change.settle or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:

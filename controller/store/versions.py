@@ -1,16 +1,16 @@
 """Model versions, as the store has them."""
 
 from controller.machine.core import Key, parsed
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Baseline
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 
 
 class Versions:
     """Reads model versions. They never change, so each is read once."""
 
-    def __init__(self, store: Reading) -> None:
+    def __init__(self, store: StoreReader) -> None:
         self._store = store
         self._known: dict[tuple[str, int], ModelVersion] = {}
 
@@ -28,7 +28,7 @@ class Versions:
     async def baseline(self, pipeline: str) -> Baseline | None:
         """The version that is in production, as a run is held against it."""
         record = await self._store.get(Key("environment", f"{pipeline}/production"))
-        stable = parsed(Environment, record.body).stable if record else None
+        stable = parsed(EnvironmentState, record.body).stable if record else None
         version = await self.get(pipeline, stable.version) if stable else None
         if version is None:
             return None

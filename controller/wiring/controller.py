@@ -17,13 +17,13 @@ from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
 from controller.config.secrets import Secrets
-from controller.config.settings import Repository, Settings
+from controller.config.settings import RepositorySettings, Settings
 from controller.effects.serving import Serving
 from controller.effects.smoke import Smoker
-from controller.executors.collecting import Endings
+from controller.executors.collecting import AttemptCollector
 from controller.executors.docker import DockerExecutor
 from controller.executors.local import LocalExecutor
-from controller.executors.router import ByKind
+from controller.executors.router import ExecutorRouter
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
@@ -53,9 +53,9 @@ from controller.observers.pipeline import PipelineKind
 from controller.observers.repository import RepositoryKind
 from controller.observers.run import RunKind
 from controller.observers.stall import TroubleKind
-from controller.queries.asking import Versions as Questions
+from controller.queries.asking import QueryVersions as Questions
 from controller.reconcile.loop import Loop
-from controller.reconcile.outbox import Applier, Ways
+from controller.reconcile.outbox import Applier, RuntimePolicy
 from controller.reconcile.resting import Watched, heed_names
 from controller.reconcile.stalls import KIND as TROUBLE
 from controller.reports.applier import ReportApplier
@@ -67,12 +67,12 @@ from controller.reports.protocol import Forge
 from controller.sources.polling import Polling
 from controller.sources.queues import Queues
 from controller.sources.sqs import queues_of
-from controller.sources.watch import Watch
-from controller.store.protocol import Change
+from controller.sources.watch import Watcher
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.store.versions import Versions
 from controller.web import server
-from controller.wiring.github import NOWHERE, OnGitHub, Shelves
+from controller.wiring.github import NOWHERE, GitHubReads, OnGitHub
 from controller.wiring.sweep import Sweeper
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
@@ -89,7 +89,7 @@ REMEMBERED = 30 * DAY
 """Seconds for which a letter that was heeded is known, should it be sent again."""
 
 
-class App:
+class Controller:
     """The effects of one controller, made from its settings."""
 
     def __init__(
@@ -98,7 +98,7 @@ class App:
         base: Path,
         secrets: Secrets,
         store: SqliteStore,
-        ways: Ways = Ways(),  # noqa: B008 - a constant value
+        ways: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         *,
         roots: Roots | None = None,
     ) -> None:
@@ -128,7 +128,7 @@ class App:
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
-        self.endings = Endings(self.executor, self.artifacts, self.catalog)
+        self.endings = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
         forge = self._forge()
@@ -138,7 +138,7 @@ class App:
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watch(self.send, bucket_poll, ways)
+        self.watch = Watcher(self.send, bucket_poll, ways)
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
         )
@@ -178,7 +178,9 @@ class App:
             self.settings.run_as,
         )
 
-    def _executors(self, home: Path, virtualenvs: Virtualenvs) -> tuple[DockerExecutor, ByKind]:
+    def _executors(
+        self, home: Path, virtualenvs: Virtualenvs
+    ) -> tuple[DockerExecutor, ExecutorRouter]:
         """The one of containers, and that of all steps; they share the slots."""
         workspace = Workspace(
             home=home,
@@ -193,7 +195,7 @@ class App:
         local = LocalExecutor(
             workspace, self.processes, slots=slots, redact=redact, confinement=self.confinement
         )
-        return containers, ByKind(local, containers)
+        return containers, ExecutorRouter(local, containers)
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
         return Serving(
@@ -213,7 +215,7 @@ class App:
         if connection is None:
             return None
         known = (self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
-        shelves = Shelves(*known, self.settings.path(base))
+        shelves = GitHubReads(*known, self.settings.path(base))
         return OnGitHub(connection, self.settings.github.url, shelves)
 
     def _telling(self) -> tuple[NotifyApplier, Saving]:
@@ -320,7 +322,7 @@ class App:
             forges[each.name] += [self.github.forge] if there else []
         return ForgeByRepository(forges)
 
-    def poll(self, repository: Repository) -> None:
+    def poll(self, repository: RepositorySettings) -> None:
         """Look regularly whether something has moved there."""
         name, interval = repository.name, repository.poll.total_seconds()
         self.watch.add("git", name, Polling(name, self.mirrors[name].heads, interval))
@@ -330,7 +332,7 @@ class App:
 
     async def send(self, message: Message) -> None:
         """Deliver a message from outside the machines."""
-        await self.store.commit(Change(send=(message,)), self.ways.clock())
+        await self.store.commit(Transaction(send=(message,)), self.ways.clock())
 
     async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Message, ...]:
         await self.executor.start(action.attempt)
@@ -404,7 +406,9 @@ def roots_of(settings: Settings, base: Path) -> Roots:
     return Roots.of(allowed, settings.path(base), settings.private(base))
 
 
-async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | None = None) -> None:
+async def serve(
+    settings: Settings, base: Path, secrets: Secrets, ways: RuntimePolicy | None = None
+) -> None:
     """Run a controller until cancelled.
 
     `base` is the folder that paths in the settings are relative to. Raises `NeedsHuman` if
@@ -415,12 +419,12 @@ async def serve(settings: Settings, base: Path, secrets: Secrets, ways: Ways | N
         stack.enter_context(only_one(home))
         store = await SqliteStore.open(home / "state.db")
         stack.push_async_callback(store.close)
-        ways = ways or Ways(clock=Steady(await last_moment(store)))
+        ways = ways or RuntimePolicy(clock=Steady(await last_moment(store)))
         addresses = {
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
         await heed_names(store, addresses, home / "mirrors", ways.clock())
-        app = App(settings, base, secrets, store, ways)
+        app = Controller(settings, base, secrets, store, ways)
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()

@@ -18,7 +18,7 @@ from controller.github.releases import GitHubReleases
 from controller.github.sweep import ChecksSweep, Report
 from controller.github.webhooks import Hint
 from controller.machine.actions import (
-    Answer,
+    AnswerCommand,
     Propose,
     ReportDeployment,
     ReportRelease,
@@ -30,7 +30,7 @@ from controller.reconcile.outbox import Applier
 from controller.store.protocol import Store
 
 
-class Shelves(NamedTuple):
+class GitHubReads(NamedTuple):
     """What the effects on GitHub read."""
 
     store: Store
@@ -45,7 +45,7 @@ class Shelves(NamedTuple):
 class OnGitHub:
     """The effects; `url` is the GitHub's address in a browser."""
 
-    def __init__(self, connection: Connection, url: str, shelves: Shelves) -> None:
+    def __init__(self, connection: Connection, url: str, shelves: GitHubReads) -> None:
         client, names = connection.client, connection.names
         store, artifacts, repositories, mirrors, secrets, home = shelves
         cache = Cache(store, artifacts, home)
@@ -62,7 +62,7 @@ class OnGitHub:
     def appliers(self) -> dict[type[Action], Applier]:
         """Who applies what only GitHub shows."""
         return {
-            Answer: self._answering.apply,
+            AnswerCommand: self._answering.apply,
             Propose: self.proposals.propose,
             ReportDeployment: self._releases.deployment,
             ReportRelease: self._releases.release,
@@ -87,6 +87,6 @@ async def _nothing(_owner: Key, _action: Action) -> tuple[Message, ...]:
 
 
 NOWHERE: Mapping[type[Action], Applier] = dict.fromkeys(
-    (Answer, Propose, ReportDeployment, ReportRelease, WithdrawProposal), _nothing
+    (AnswerCommand, Propose, ReportDeployment, ReportRelease, WithdrawProposal), _nothing
 )
 """Without GitHub, nobody is there to be shown; the environments branch says it all."""

@@ -14,13 +14,13 @@ from typing import Final, NamedTuple
 
 from controller.buckets.local import looked_in
 from controller.buckets.roots import Roots
-from controller.config.settings import ObjectStore, Repository, Settings
+from controller.config.settings import ObjectStore, RepositorySettings, Settings
 from controller.config.settings_file import load_secrets
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key, Message, parsed
 from controller.machine.pipelines.data import versioned
 from controller.machine.pipelines.untrusted import (
-    Terms,
+    RunTerms,
     judges_of,
     kept_from,
     unasked,
@@ -28,14 +28,14 @@ from controller.machine.pipelines.untrusted import (
 )
 from controller.machine.runs.building import build, of_model
 from controller.machine.runs.exam import IN_BASE, lacks
-from controller.machine.runs.graph import Baseline, Graph, Rules, Source, fingerprint
+from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fingerprint
 from controller.machine.runs.judging import Held
 from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.machine.runs.taking import UNASKED
 from controller.planning.gathering import Checkout, git_folder
-from controller.store.protocol import Change
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import App, only_one
+from controller.wiring.controller import Controller, only_one
 from deployers.processes import State
 from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
@@ -54,12 +54,12 @@ GRACE, HURRIED = 10.0, 0.1
 """Seconds between SIGTERM and SIGKILL for what is ended, and once somebody is in a hurry."""
 
 
-class Asked(NamedTuple):
+class RunRequest(NamedTuple):
     """What is to be run."""
 
     checkout: Checkout
     spec: Spec
-    source: Source
+    source: SourceTree
     branch: str
     subject: str
     """Of the commit."""
@@ -95,7 +95,7 @@ Watcher = Callable[[Run, Graph], None]
 @asynccontextmanager
 async def at_home(
     home: Path, checkout: Checkout, stop: Stop, stores: Sequence[ObjectStore] = ()
-) -> AsyncIterator[App]:
+) -> AsyncIterator[Controller]:
     """The effects of a controller whose only repository is the clone, and whose state is `home`.
     `stores` says how object stores are reached.
 
@@ -103,14 +103,14 @@ async def at_home(
     """
     settings = Settings(
         home=str(home),
-        repositories=(Repository(name=REPOSITORY, url=str(checkout.top)),),
+        repositories=(RepositorySettings(name=REPOSITORY, url=str(checkout.top)),),
         stores=tuple(stores),
     )
     with only_one(home):
         _borrow(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)
         store = await SqliteStore.open(home / "state.db")
         try:
-            app = App(
+            app = Controller(
                 settings,
                 home,
                 load_secrets(settings, home, os.environ),
@@ -130,7 +130,7 @@ async def at_home(
             await store.close()
 
 
-async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
+async def play(app: Controller, asked: RunRequest, show: Watcher, stop: Stop) -> Played:
     """Run it to its end.
 
     Raises `NeedsHuman` for data that is not there.
@@ -139,7 +139,7 @@ async def play(app: App, asked: Asked, show: Watcher, stop: Stop) -> Played:
     return await _played(app, run, graph, show, stop)
 
 
-def compares(asked: Asked) -> bool:
+def compares(asked: RunRequest) -> bool:
     """Whether a check of the base, or of its own, wants the base's model to compare with."""
     rules = asked.rules
     if rules is None or rules.spec.model is None:
@@ -148,7 +148,7 @@ def compares(asked: Asked) -> bool:
     return any(isinstance(check, PairedCheck) for gate in gates if gate for check in gate.checks)
 
 
-async def held_of_base(app: App, asked: Asked, show: Watcher, stop: Stop) -> Held:
+async def held_of_base(app: Controller, asked: RunRequest, show: Watcher, stop: Stop) -> Held:
     """The model of the base's commit, trained on the data that is there now unless it was before;
     or why there is none, so that what compares with it cannot be decided."""
     rules = asked.rules
@@ -156,9 +156,9 @@ async def held_of_base(app: App, asked: Asked, show: Watcher, stop: Stop) -> Hel
     assert rules.spec.model is not None
     source = rules.source
     base = asked._replace(
-        spec=without_secrets(rules.spec, Terms(rules=rules)), source=source, rules=None
+        spec=without_secrets(rules.spec, RunTerms(rules=rules)), source=source, rules=None
     )
-    graph = kept_from(of_model(base.spec, source), Terms(rules=rules))
+    graph = kept_from(of_model(base.spec, source), RunTerms(rules=rules))
     try:
         datasets = await _datasets(app, base)
         why = f"the model of the base, {source.commit[:12]}, to compare with"
@@ -175,7 +175,7 @@ async def held_of_base(app: App, asked: Asked, show: Watcher, stop: Stop) -> Hel
     return Held(found, "")
 
 
-async def _played(app: App, run: Run, graph: Graph, show: Watcher, stop: Stop) -> Played:
+async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: Stop) -> Played:
     """Run it to its end, or until a person stops it."""
     told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
 
@@ -214,14 +214,14 @@ async def _played(app: App, run: Run, graph: Graph, show: Watcher, stop: Stop) -
     return Played(parsed(Run, record.body), graph, told.result())
 
 
-async def _begin(app: App, asked: Asked) -> tuple[Run, Graph]:
+async def _begin(app: Controller, asked: RunRequest) -> tuple[Run, Graph]:
     """What is to be run, on the data that is there now."""
     datasets = await _datasets(app, asked)
-    terms = Terms(rules=asked.rules)
+    terms = RunTerms(rules=asked.rules)
     if asked.rules:
         besides, lacking = await _base_data(app, asked, asked.rules)
         datasets |= besides
-        terms = Terms(rules=asked.rules.model_copy(update={"lacking": lacking}))
+        terms = RunTerms(rules=asked.rules.model_copy(update={"lacking": lacking}))
     spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
     rules = judges_of(terms)
     baseline = asked.held.baseline
@@ -235,7 +235,7 @@ async def _begin(app: App, asked: Asked) -> tuple[Run, Graph]:
 
 
 async def _run_of(
-    app: App, asked: Asked, graph: Graph, datasets: Mapping[str, str], why: str
+    app: Controller, asked: RunRequest, graph: Graph, datasets: Mapping[str, str], why: str
 ) -> Run:
     number = await _tidy(app, asked.spec.metadata.name) + 1
     return Run(
@@ -255,7 +255,7 @@ async def _run_of(
     )
 
 
-def _start(run: Run, graph: Graph) -> Change:
+def _start(run: Run, graph: Graph) -> Transaction:
     """As the machine of a pipeline starts a run."""
     start = Message(
         to=Key("run", run.id),
@@ -264,7 +264,7 @@ def _start(run: Run, graph: Graph) -> Change:
         body=run.model_dump(mode="json"),
     )
     fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
-    return Change(facts=(fact,), send=(start,))
+    return Transaction(facts=(fact,), send=(start,))
 
 
 def _cancel(run: str, reason: str) -> Message:
@@ -286,12 +286,12 @@ async def _until(
         await asyncio.wait([told], timeout=LOOK)
 
 
-async def _datasets(app: App, asked: Asked) -> dict[str, str]:
+async def _datasets(app: Controller, asked: RunRequest) -> dict[str, str]:
     """The version of each dataset that is there now."""
     checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
     trigger = asked.spec.triggers.data
     found = {}
-    barred = unasked(asked.spec, Terms(rules=asked.rules)) if asked.rules else frozenset()
+    barred = unasked(asked.spec, RunTerms(rules=asked.rules)) if asked.rules else frozenset()
     for name in versioned(asked.spec):
         dataset = asked.spec.datasets[name]
         if dataset.query is not None:
@@ -304,7 +304,7 @@ async def _datasets(app: App, asked: Asked) -> dict[str, str]:
     return found
 
 
-async def _asked(app: App, name: str, query: Query) -> str:
+async def _asked(app: Controller, name: str, query: Query) -> str:
     """The version that a query's rows have. Raises `NeedsHuman`, also for a database that is away:
     a person waits."""
     try:
@@ -314,7 +314,9 @@ async def _asked(app: App, name: str, query: Query) -> str:
     return digest
 
 
-async def _base_data(app: App, asked: Asked, rules: Rules) -> tuple[dict[str, str], dict[str, str]]:
+async def _base_data(
+    app: Controller, asked: RunRequest, rules: Rules
+) -> tuple[dict[str, str], dict[str, str]]:
     """The versions of the data that only the base's exam reads, by their names in the run, and why
     others cannot be had."""
     checkout = await app.repositories.folder(REPOSITORY, rules.source.commit)
@@ -336,7 +338,7 @@ async def _base_data(app: App, asked: Asked, rules: Rules) -> tuple[dict[str, st
     return found, lacking
 
 
-async def _version(app: App, uri: str, folder: Path, marker: str | None) -> str:
+async def _version(app: Controller, uri: str, folder: Path, marker: str | None) -> str:
     deadline = time.monotonic() + SETTLING
     while True:
         listing = await app.catalog.list(uri, repository=folder, marker=marker)
@@ -354,20 +356,20 @@ async def _version(app: App, uri: str, folder: Path, marker: str | None) -> str:
     return listing.manifest.digest
 
 
-async def _tidy(app: App, pipeline: str) -> int:
+async def _tidy(app: Controller, pipeline: str) -> int:
     """Cancel what an earlier command that was killed left going on, and drop letters that nobody
     here reads; the number of the last run."""
     for record in await app.store.list("run", live=True):
         await app.send(_cancel(record.key.name, "its command was killed"))
     unread = [one.number for one in await app.store.inbox() if one.message.to.kind != "run"]
-    await app.store.commit(Change(heed=tuple(unread)), time.time())
+    await app.store.commit(Transaction(heed=tuple(unread)), time.time())
     records = await app.store.list("run", f"{pipeline}-")
     return max(
         (int(r.body["number"]) for r in records if r.body["pipeline"] == pipeline), default=0
     )
 
 
-def _end(app: App, grace: float) -> list[str]:
+def _end(app: Controller, grace: float) -> list[str]:
     """Ask all that runs to end; their names."""
     names = app.processes.names()
     running = [n for n in names if app.processes.status(n).state is State.RUNNING]
@@ -376,7 +378,7 @@ def _end(app: App, grace: float) -> list[str]:
     return running
 
 
-async def _leave_nothing(app: App, stop: Stop) -> None:
+async def _leave_nothing(app: Controller, stop: Stop) -> None:
     """Wait until nothing runs any more: at most the grace that what is cancelled has."""
     await app.containers.end_all(lambda: HURRIED if stop.hurried.is_set() else GRACE)
     await app.executor.close()  # or it would start what it prepares

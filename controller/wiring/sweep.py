@@ -27,7 +27,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import server_name
 from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.retention import Kept, Stored, kept, runs_of
+from controller.machine.retention import Kept, StoredReferences, kept, runs_of
 from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.run import Run
 from controller.store.protocol import Store
@@ -152,7 +152,7 @@ class Sweeper:
                 "end its processes, then start the controller again"
             ) from None
 
-    async def _stored(self) -> Stored:
+    async def _stored(self) -> StoredReferences:
         runs = {each.key.name: each for each in await self._store.list("run", live=True)}
         owed, letters = await self._store.owed(), await self._store.inbox()
         pending = [each.action for each in owed] + [each.message.body for each in letters]
@@ -164,7 +164,7 @@ class Sweeper:
         for kind in ("pipeline", "environment"):
             objects += [each.body for each in await self._store.list(kind)]
         models = await self._store.list("model")
-        return Stored(
+        return StoredReferences(
             runs=tuple(parsed(Run, each.body) for each in runs.values()),
             graphs=tuple(each.body for each in graphs if each),
             pending=tuple(pending),

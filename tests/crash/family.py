@@ -8,7 +8,7 @@ from pathlib import Path
 
 from controller.machine.core import Key, Message
 from controller.reconcile.loop import Loop
-from controller.reconcile.outbox import Boundary, Ways
+from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
@@ -65,7 +65,7 @@ async def live(folder: Path, boundary: Boundary) -> None:
             "counter": Toy(toys.Count, toys.counter),
         },
         {Effect: effect},
-        ways=Ways(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),
+        ways=RuntimePolicy(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),
         workers=2,
     )
     async with running(loop):

@@ -17,8 +17,8 @@ import structlog
 from controller.config.secrets import Secrets
 from controller.git.environments import BRANCH
 from controller.machine.core import Key, parsed
-from controller.machine.environments.environment import Environment
-from controller.reconcile.outbox import Boundary, Ways
+from controller.machine.environments.environment import EnvironmentState
+from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import serve
 from tests.crash.harness import Story
@@ -78,7 +78,7 @@ async def live_until(
         store = await SqliteStore.open(folder / "home" / "state.db")
         world = World(folder, store)
         controller = asyncio.create_task(
-            serve(world.settings, folder, Secrets({}), Ways(boundary=boundary))
+            serve(world.settings, folder, Secrets({}), RuntimePolicy(boundary=boundary))
         )
         complete = 0
         while complete < QUIET / LOOK:
@@ -96,7 +96,7 @@ async def _complete(world: World, version: int) -> bool:
     store = world.store
     for name in ("staging", "production"):
         record = await store.get(Key("environment", f"mean/{name}"))
-        env = parsed(Environment, record.body) if record else None
+        env = parsed(EnvironmentState, record.body) if record else None
         if env is None or env.rollout or env.write or not env.stable:
             return False
         if env.stable.version != version:

@@ -14,7 +14,7 @@ import pytest
 
 from controller.config.secrets import Secrets
 from controller.machine.core import Key
-from controller.store.protocol import Owed
+from controller.store.protocol import OutboxEntry
 from controller.wiring.controller import serve
 from specs.failures import NeedsHuman
 from tests.controller.notify.receivers import webhook
@@ -233,7 +233,7 @@ async def test_a_target_that_is_down_is_tried_again_and_holds_up_nothing(world: 
     async with world.controller():
         await world.serves(1)
 
-        async def held_up() -> Sequence[Owed] | None:
+        async def held_up() -> Sequence[OutboxEntry] | None:
             """All that is owed, once it is notifications and one of them was tried in vain."""
             left = await world.store.owed()
             only = {owed.action["type"] for owed in left} == {"send"}

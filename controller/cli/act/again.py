@@ -12,8 +12,8 @@ from controller.cli.failures import Failed
 from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key, parsed
 from controller.machine.environments.batch import has_ended
-from controller.machine.environments.environment import Environment
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.store.protocol import Store
@@ -56,7 +56,7 @@ def retry(
         if number is not None:
             raise click.UsageError("--version is for a place; a run has none yet.")
         why = reason or f"{found.id} is tried again by {who()}"
-        before = await known(store, "pipeline", found.pipeline, Pipeline, "pipeline")
+        before = await known(store, "pipeline", found.pipeline, PipelineState, "pipeline")
         wait = not no_wait
         await request(store, here, before, "retry", found.branch, why, force=True, wait=wait)
 
@@ -107,7 +107,7 @@ async def _run(store: Store, what: str) -> Run | None:
     return None
 
 
-def _nothing_stopped(env: Environment, number: int | None = None) -> str | None:
+def _nothing_stopped(env: EnvironmentState, number: int | None = None) -> str | None:
     if env.write is not None or env.unknown is not None:
         return None
     if env.rollout is None and has_ended(env, number):
@@ -124,10 +124,10 @@ def _nothing_stopped(env: Environment, number: int | None = None) -> str | None:
     return None if env.stopped else "no rollout was stopped here that could be tried again."
 
 
-def _one_of(env: Environment) -> str:
+def _one_of(env: EnvironmentState) -> str:
     """The numbers of what is quarantined, the newest first."""
     return " or ".join(str(q.version) for q in reversed(env.quarantine)) + "."
 
 
-def _nothing_goes_on(env: Environment) -> str | None:
+def _nothing_goes_on(env: EnvironmentState) -> str | None:
     return None if env.rollout else "there is no rollout in progress to abort."

@@ -12,7 +12,7 @@ import click
 
 from controller.cli.reach import controller_pid
 from controller.machine.core import Key, Message
-from controller.store.protocol import Change, Store
+from controller.store.protocol import Store, Transaction
 
 PATIENCE = 5.0
 """Seconds that a command waits for its message to be heeded."""
@@ -40,7 +40,7 @@ async def send(store: Store, to: Key, type_: str, body: Mapping[str, Any]) -> st
     """Send a message with an id of its own, which is returned."""
     id_ = f"cli/{uuid4()}"
     message = Message(to=to, id=id_, type=type_, body={"by": who(), **body})
-    await store.commit(Change(send=(message,)), time.time())
+    await store.commit(Transaction(send=(message,)), time.time())
     return id_
 
 

@@ -10,13 +10,13 @@ from controller.cli.failures import Failed
 from controller.cli.places import environment, place_argument
 from controller.cli.reach import Reach, known
 from controller.machine.core import Key, parsed
-from controller.machine.environments.environment import Environment
-from controller.machine.environments.rollout import Ended
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.rollout import EndedRollout
 from controller.machine.environments.starting import not_serving
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.store.protocol import Store
 
-Objection = Callable[[Environment], str | None]
+Objection = Callable[[EnvironmentState], str | None]
 """Why a verb has nothing to act on; None when it has."""
 
 reason_option = click.option("--reason", metavar="TEXT", help="Why; kept with the change.")
@@ -40,11 +40,11 @@ async def steer(
     said = {name: value for name, value in body.items() if value is not None}
     key = Key("environment", env.place)
     if await ask(store, here.home, key, verb, said, wait=wait):
-        after = await known(store, "environment", env.place, Environment, "environment")
+        after = await known(store, "environment", env.place, EnvironmentState, "environment")
         click.echo(describe(after))
 
 
-def describe(env: Environment) -> str:
+def describe(env: EnvironmentState) -> str:
     """What an environment does now, in a sentence."""
     does = "points to" if env.points else "serves"
     serves = f"{does} v{env.stable.version}" if env.stable else "serves nothing"
@@ -76,7 +76,7 @@ def approve(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
       headgate approve flight-delay
     """
 
-    def objection(env: Environment) -> str | None:
+    def objection(env: EnvironmentState) -> str | None:
         rollout = env.rollout
         waits = rollout is not None and rollout.approval and rollout.approved is None
         return None if waits else "nothing waits for an approval here."
@@ -102,7 +102,7 @@ def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
       headgate promote flight-delay --reason "traffic is too low for the judge tonight"
     """
 
-    def objection(env: Environment) -> str | None:
+    def objection(env: EnvironmentState) -> str | None:
         if env.rollout is None:
             return "there is no rollout in progress to promote."
         return env.rollout.not_yet()
@@ -140,7 +140,7 @@ def rollback(
       headgate rollback flight-delay/production --from 4 --to 3
     """
 
-    def objection(env: Environment) -> str | None:
+    def objection(env: EnvironmentState) -> str | None:
         if to is None and env.rollout is None and not env.former:
             return "there is no rollout in progress and no former version to go back to."
         if to is not None and env.stable is not None and env.stable.version == to:
@@ -168,19 +168,19 @@ def rollback(
     with_store(ctx, run)
 
 
-def _canary(env: Environment) -> Ref | None:
+def _canary(env: EnvironmentState) -> Ref | None:
     """The version in progress that a rollback leaves, as long as nothing else is said."""
     rollout = env.rollout
     is_up = rollout is not None and rollout.deployed is not None and rollout.kind != "revert"
     return rollout.version if rollout is not None and is_up else None
 
 
-async def _came_back(store: Store, env: Environment) -> bool:
+async def _came_back(store: Store, env: EnvironmentState) -> bool:
     """Whether what serves was brought back by a rollback, and nothing newer is on its way."""
     if env.brought is None or env.rollout is not None:
         return False
     record = await store.get(Key("rollout", env.brought))
-    return record is not None and parsed(Ended, record.body).rollout.kind == "revert"
+    return record is not None and parsed(EndedRollout, record.body).rollout.kind == "revert"
 
 
 @click.command(short_help="Keep a rollout from going on by itself.")
@@ -198,7 +198,7 @@ def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> 
       headgate pause flight-delay
     """
 
-    def objection(env: Environment) -> str | None:
+    def objection(env: EnvironmentState) -> str | None:
         return f"it is paused already, by {env.paused}." if env.paused else None
 
     async def run(store: Store, here: Reach) -> None:
@@ -221,7 +221,7 @@ def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
       headgate resume flight-delay
     """
 
-    def objection(env: Environment) -> str | None:
+    def objection(env: EnvironmentState) -> str | None:
         return None if env.paused or env.unknown else "it is not paused."
 
     async def run(store: Store, here: Reach) -> None:

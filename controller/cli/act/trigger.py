@@ -6,7 +6,7 @@ from controller.cli.act.acting import with_store
 from controller.cli.act.mail import ask, no_wait_option, who
 from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import Store
 
 
@@ -39,7 +39,7 @@ def trigger(
     why = reason or f"asked for by {who()}"
 
     async def run(store: Store, here: Reach) -> None:
-        before = await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+        before = await known(store, "pipeline", pipeline, PipelineState, "pipeline")
         wait = not no_wait
         await request(
             store, here, before, "manual", branch, why, force=force, fresh=no_cache, wait=wait
@@ -51,7 +51,7 @@ def trigger(
 async def request(
     store: Store,
     here: Reach,
-    before: Pipeline,
+    before: PipelineState,
     kind: str,
     branch: str | None,
     why: str,
@@ -68,11 +68,11 @@ async def request(
     body = {"kind": kind, "why": why, "branch": target, "force": force, "fresh": fresh}
     if not await ask(store, here.home, key, "trigger", body, wait=wait):
         return
-    after = await known(store, "pipeline", before.name, Pipeline, "pipeline")
+    after = await known(store, "pipeline", before.name, PipelineState, "pipeline")
     click.echo(outcome(before, after, target))
 
 
-def outcome(before: Pipeline, after: Pipeline, branch: str) -> str:
+def outcome(before: PipelineState, after: PipelineState, branch: str) -> str:
     """What became of a run that was asked for."""
     last, active = after.last.get(branch), after.active.get(branch)
     if last and (branch not in before.last or last.run != before.last[branch].run):

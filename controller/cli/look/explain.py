@@ -10,12 +10,12 @@ from controller.cli.reach import Reach, json_option, known, print_json, values, 
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.words import one_line, short
 from controller.machine.core import Key, Value, parsed
-from controller.machine.pipelines.objects import Moved, in_words
+from controller.machine.pipelines.objects import ObjectChanges, in_words
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
 from controller.machine.runs.run import Progress, Run, passed_before
 from controller.machine.words import fit
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def explain(ctx: click.Context, run: str, as_json: bool) -> None:
       headgate explain flight-delay-12
     """
 
-    async def ask(store: Reading, here: Reach) -> Explained:
+    async def ask(store: StoreReader, here: Reach) -> Explained:
         this = await known(store, "run", run, Run, "run")
         return await explained(
             store, this, Catalog(here.home / DATASETS, Stores(here.settings.stores))
@@ -80,7 +80,7 @@ def explain(ctx: click.Context, run: str, as_json: bool) -> None:
         show(_render(found))
 
 
-async def explained(store: Reading, run: Run, catalog: Catalog) -> Explained:
+async def explained(store: StoreReader, run: Run, catalog: Catalog) -> Explained:
     """Compare a run with the last before it that passed."""
     records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
     before = passed_before(run, values(records, Run))
@@ -103,14 +103,14 @@ async def explained(store: Reading, run: Run, catalog: Catalog) -> Explained:
     )
 
 
-async def _earlier(store: Reading, before: Run) -> Earlier | None:
+async def _earlier(store: StoreReader, before: Run) -> Earlier | None:
     record = await store.get(Key("graph", before.id))
     if record is None:
         return None
     return Earlier.of(before, parsed(Graph, record.body))
 
 
-def _data(name: str, was: str | None, now: str, moved: Moved | None) -> str:
+def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> str:
     if was is None or was == now:
         return f"{name} is {short(now)}" + (", as before" if was else "")
     said = f"{name} went from {short(was)} to {short(now)}"

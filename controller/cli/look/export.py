@@ -12,9 +12,9 @@ from controller.cli.failures import Failed
 from controller.cli.places import environment, place_argument
 from controller.cli.reach import Reach, json_option, known, no_such, print_json, with_state
 from controller.machine.core import Value
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.version import ModelVersion
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 
 
 class ExportView(Value):
@@ -49,7 +49,7 @@ def export(ctx: click.Context, place: str, to: Path, output: str | None, as_json
     if to.exists():
         raise click.UsageError(f"{to} is there already; name another, or move it away.")
 
-    async def run(store: Reading, here: Reach) -> ExportView:
+    async def run(store: StoreReader, here: Reach) -> ExportView:
         env = await environment(store, place)
         version, digest = await _chosen(store, env, output)
         artifacts = open_artifacts(here.settings, here.home)
@@ -72,7 +72,9 @@ def export(ctx: click.Context, place: str, to: Path, output: str | None, as_json
         click.echo(f"{written.path}: {what}v{written.version} of {written.place}.")
 
 
-async def _chosen(store: Reading, env: Environment, output: str | None) -> tuple[ModelVersion, str]:
+async def _chosen(
+    store: StoreReader, env: EnvironmentState, output: str | None
+) -> tuple[ModelVersion, str]:
     """The version, and the digest of what is asked for. Raises `Failed`."""
     job = env.job
     ref = env.stable if output is None else job.version if job is not None else None

@@ -15,10 +15,10 @@ from controller.config.secrets import Secrets
 from controller.config.settings_file import load_secrets
 from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key, Value, parsed
-from controller.machine.environments.environment import Environment, server_name
+from controller.machine.environments.environment import EnvironmentState, server_name
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from deployers.site import ENDED, Site
 
@@ -27,7 +27,7 @@ ENVIRONMENT = "environment"
 _LOOK = 0.3
 
 
-class Log(NamedTuple):
+class LogFile(NamedTuple):
     """A log and what it is of."""
 
     title: str
@@ -83,7 +83,7 @@ def logs(
     if version is not None and "/" not in what:
         raise click.UsageError("--version is for the servers of PIPELINE/ENVIRONMENT.")
 
-    async def run(store: Reading, here: Reach) -> None:
+    async def run(store: StoreReader, here: Reach) -> None:
         if "/" in what:
             found = await _of_environment(store, here.home, what, version)
         else:
@@ -106,13 +106,13 @@ def logs(
         sys.exit(0)
 
 
-async def _of_run(store: Reading, home: Path, what: str, step: str | None) -> list[Log]:
+async def _of_run(store: StoreReader, home: Path, what: str, step: str | None) -> list[LogFile]:
     record = await store.get(Key("run", what))
     if record is None:
         names = [each.key.name for each in await store.list("run")]
         raise no_such("run", what, names)
     run = parsed(Run, record.body)
-    built = [Log(one.what, home / "environments" / LOGS / one.name) for one in run.built]
+    built = [LogFile(one.what, home / "environments" / LOGS / one.name) for one in run.built]
     if step == ENVIRONMENT and step not in run.nodes:
         if not built:
             raise Failed(f"{run.id} built no environment: those that it needs were there.")
@@ -130,16 +130,18 @@ async def _of_run(store: Reading, home: Path, what: str, step: str | None) -> li
         raise Failed(f"{run.id} has started no step; `headgate explain {run.id}` says why.")
     ordered = sorted(chosen.values(), key=lambda one: one.asked)
     before = built if step is None else []
-    return [*before, *(Log(one.id, home / "attempts" / one.id) for one in ordered)]
+    return [*before, *(LogFile(one.id, home / "attempts" / one.id) for one in ordered)]
 
 
-async def _of_environment(store: Reading, home: Path, what: str, version: int | None) -> list[Log]:
+async def _of_environment(
+    store: StoreReader, home: Path, what: str, version: int | None
+) -> list[LogFile]:
     env = await environment(store, what)
     serving = home / "serving"
     site = Site.of(serving / "places", env.place)
     job = env.job
     if job is not None and version in (None, job.version.version):
-        return [Log(job.id, home / "attempts" / job.id)]
+        return [LogFile(job.id, home / "attempts" / job.id)]
     refs = _worth_reading(env)
     if version is not None:
         known = await Versions(store).get(env.pipeline, version)
@@ -147,8 +149,8 @@ async def _of_environment(store: Reading, home: Path, what: str, version: int | 
     found = []
     for ref in refs:
         name = server_name(env.place, ref)
-        before = Log(name, serving / ENDED / site.server(name), ended=True)
-        now = Log(name, serving / "processes" / site.server(name))
+        before = LogFile(name, serving / ENDED / site.server(name), ended=True)
+        now = LogFile(name, serving / "processes" / site.server(name))
         found += [log for log in (before, now) if log.folder.is_dir()]
     if found:
         return found
@@ -160,7 +162,7 @@ async def _of_environment(store: Reading, home: Path, what: str, version: int | 
     raise Failed(f"no server runs in {env.place}.")
 
 
-def _worth_reading(env: Environment) -> list[Ref]:
+def _worth_reading(env: EnvironmentState) -> list[Ref]:
     """The versions that run, after those that were taken out last: by Headgate, by a person."""
     bad = [env.stopped.version] if env.stopped else []
     bad += [Ref(version=one.version, digest=one.digest) for one in env.quarantine[-1:]]
@@ -172,7 +174,7 @@ def _worth_reading(env: Environment) -> list[Ref]:
 class Reader:
     """Reads a log as it grows: its head, then the two pieces that take turns as its end."""
 
-    def __init__(self, log: Log, secrets: Secrets) -> None:
+    def __init__(self, log: LogFile, secrets: Secrets) -> None:
         self._log = log
         self._secrets = secrets
         self._read: dict[int, int] = {}
@@ -208,12 +210,12 @@ class Reader:
         return data
 
 
-def _view(log: Log, reader: Reader) -> LogView:
+def _view(log: LogFile, reader: Reader) -> LogView:
     text = reader.more(last=True) if log.folder.is_dir() else None
     return LogView(name=log.title, ended=log.ended, text=text)
 
 
-def _print(log: Log, reader: Reader, *, titled: bool, last: bool) -> None:
+def _print(log: LogFile, reader: Reader, *, titled: bool, last: bool) -> None:
     if titled:
         click.secho(f"== {log.title}{' (ended)' if log.ended else ''}", bold=True, err=True)
     if not log.folder.is_dir():

@@ -10,10 +10,10 @@ from controller.cli.reach import Reach, json_option, known, print_json, values, 
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.words import ago, one_line, short
 from controller.machine.core import Value
-from controller.machine.environments.environment import Environment
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.version import ModelVersion
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 from validators.verdict import Verdict, worst
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def models(ctx: click.Context, pipeline: str, as_json: bool) -> None:
       headgate models flight-delay
     """
 
-    async def ask(store: Reading, _: Reach) -> list[ModelView]:
-        await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+    async def ask(store: StoreReader, _: Reach) -> list[ModelView]:
+        await known(store, "pipeline", pipeline, PipelineState, "pipeline")
         versions = values(await store.list("model", f"{pipeline}/"), ModelVersion)
-        places = values(await store.list("environment", f"{pipeline}/"), Environment)
+        places = values(await store.list("environment", f"{pipeline}/"), EnvironmentState)
         versions.sort(key=lambda one: -one.number)
         return [_view(version, places) for version in versions]
 
@@ -67,7 +67,7 @@ def models(ctx: click.Context, pipeline: str, as_json: bool) -> None:
         click.echo(f"{pipeline} has no model version yet.", err=True)
 
 
-def _view(version: ModelVersion, places: list[Environment]) -> ModelView:
+def _view(version: ModelVersion, places: list[EnvironmentState]) -> ModelView:
     bad = next((q for env in places if (q := env.quarantined(version.digest))), None)
     return ModelView(
         pipeline=version.pipeline,

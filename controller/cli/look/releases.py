@@ -10,8 +10,8 @@ from controller.cli.reach import Reach, json_option, print_json, values, with_st
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.words import ago, one_line
 from controller.machine.core import Value
-from controller.machine.environments.rollout import Ended
-from controller.store.protocol import Reading
+from controller.machine.environments.rollout import EndedRollout
+from controller.store.protocol import StoreReader
 from validators.canary import evidence
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
       headgate releases flight-delay
     """
 
-    async def ask(store: Reading, _: Reach) -> list[ReleaseView]:
+    async def ask(store: StoreReader, _: Reach) -> list[ReleaseView]:
         env = await environment(store, place)
         records = await store.list("rollout", f"{env.pipeline}-{env.name}-")
         ended = [
             one
-            for one in values(records, Ended)
+            for one in values(records, EndedRollout)
             if (one.pipeline, one.environment) == (env.pipeline, env.name)
         ]
         ended.sort(key=lambda one: -one.at)
@@ -74,7 +74,7 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
         click.echo(f"{said} {mend}", err=True)
 
 
-def _view(ended: Ended) -> ReleaseView:
+def _view(ended: EndedRollout) -> ReleaseView:
     rollout = ended.rollout
     judgement = rollout.judgement
     return ReleaseView(

@@ -9,9 +9,9 @@ from controller.cli.reach import Reach, json_option, known, print_json, values, 
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.views import RunView, run_view
 from controller.cli.terminal.words import ago, lasting, one_line
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,9 +38,9 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) ->
       headgate runs --pipeline flight-delay --limit 5
     """
 
-    async def ask(store: Reading, _: Reach) -> list[RunView]:
+    async def ask(store: StoreReader, _: Reach) -> list[RunView]:
         if pipeline is not None:
-            await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+            await known(store, "pipeline", pipeline, PipelineState, "pipeline")
         found = values(await store.list("run", f"{pipeline}-" if pipeline else ""), Run)
         chosen = [run for run in found if pipeline in (None, run.pipeline)]
         chosen.sort(key=lambda run: -run.created)

@@ -11,8 +11,8 @@ import click
 from controller.artifacts.opening import open_artifacts
 from controller.cli.look.shown import (
     Attempted,
-    Evidence,
     Shown,
+    ShownEvidence,
     ShownRollout,
     ShownRun,
     ShownVersion,
@@ -24,7 +24,7 @@ from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.tree import render_run
 from controller.cli.terminal.words import clean, lasting, moment
 from controller.config.settings_file import load_secrets
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-_PAGES: Mapping[str, Callable[[Evidence], str]] = {
+_PAGES: Mapping[str, Callable[[ShownEvidence], str]] = {
     "html": lambda found: as_html.render(found.reports, found.title),
     "junit": lambda found: junit.render(found.reports, found.title),
     "markdown": lambda found: markdown.render(found.reports, found.title),
@@ -68,14 +68,14 @@ def show(ctx: click.Context, what: str, form: str) -> None:
     """
     page = _PAGES.get(form)
 
-    async def ask(store: Reading, here: Reach) -> Shown | str:
+    async def ask(store: StoreReader, here: Reach) -> Shown | str:
         artifacts = open_artifacts(here.settings, here.home)
         secrets = load_secrets(here.settings, here.base, os.environ)
         if page is None:
             return secrets.redacted(await find(store, artifacts, what))
         found = await evidence_of(store, artifacts, what)
         hidden = tuple(secrets.redacted(report) for report in found.reports)
-        return secrets.redact(page(Evidence(secrets.redact(found.title), hidden)))
+        return secrets.redact(page(ShownEvidence(secrets.redact(found.title), hidden)))
 
     shown = with_state(ctx, ask)
     if isinstance(shown, str):

@@ -10,14 +10,14 @@ from controller.cli.terminal.views import RunView, run_view
 from controller.cli.terminal.words import one_line
 from controller.machine.core import Key, Value, parsed
 from controller.machine.environments.differing import differs
-from controller.machine.environments.environment import Environment
-from controller.machine.environments.rollout import Ended, Rollout
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Status
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run, why_ended
 from controller.reports.gates import completed
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from specs.failures import Failure
 from validators.canary import evidence
@@ -59,7 +59,7 @@ class ShownRollout(Value):
     rollout: Rollout
     pipeline: str
     environment: str
-    ended: Ended | None
+    ended: EndedRollout | None
     reports: tuple[Report, ...]
     commit: str = ""
     """That brought the version."""
@@ -72,7 +72,7 @@ class ShownRollout(Value):
 Shown = ShownRun | ShownVersion | ShownRollout
 
 
-async def find(store: Reading, artifacts: Artifacts, what: str) -> Shown:
+async def find(store: StoreReader, artifacts: Artifacts, what: str) -> Shown:
     """The run, version or rollout of that name. Raises `Failed` for none."""
     run = await store.get(Key("run", what))
     if run is not None:
@@ -90,21 +90,21 @@ async def find(store: Reading, artifacts: Artifacts, what: str) -> Shown:
     raise no_such("run, model version or rollout", what, names)
 
 
-async def _find_rollout(store: Reading, id_: str) -> ShownRollout | None:
+async def _find_rollout(store: StoreReader, id_: str) -> ShownRollout | None:
     """One that is over, or in progress."""
     record = await store.get(Key("rollout", id_))
     if record is not None:
-        ended = parsed(Ended, record.body)
+        ended = parsed(EndedRollout, record.body)
         shown = _shown_rollout(ended.rollout, ended.pipeline, ended.environment, ended)
         return await _compared(store, shown, ended.beside)
-    for env in values(await store.list("environment"), Environment):
+    for env in values(await store.list("environment"), EnvironmentState):
         if env.rollout is not None and env.rollout.id == id_:
             shown = _shown_rollout(env.rollout, env.pipeline, env.name, None)
             return await _compared(store, shown, env.stable)
     return None
 
 
-async def _compared(store: Reading, shown: ShownRollout, beside: Ref | None) -> ShownRollout:
+async def _compared(store: StoreReader, shown: ShownRollout, beside: Ref | None) -> ShownRollout:
     """With the commit that it came from, and what differs from the version that served."""
     versions = Versions(store)
     new = await versions.get(shown.pipeline, shown.rollout.version.version)
@@ -118,7 +118,7 @@ async def _compared(store: Reading, shown: ShownRollout, beside: Ref | None) -> 
 
 
 def _shown_rollout(
-    rollout: Rollout, pipeline: str, environment: str, ended: Ended | None
+    rollout: Rollout, pipeline: str, environment: str, ended: EndedRollout | None
 ) -> ShownRollout:
     reports = [rollout.smoke] if rollout.smoke else []
     if rollout.judgement is not None:
@@ -132,7 +132,7 @@ def _shown_rollout(
     )
 
 
-async def _find_run(store: Reading, artifacts: Artifacts, run: Run) -> ShownRun:
+async def _find_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownRun:
     graph = await store.get(Key("graph", run.id))
     reports, lost = await read_reports(artifacts, _digests(run))
     attempts = (
@@ -164,14 +164,14 @@ async def read_reports(
     return reports, tuple(lost)
 
 
-class Evidence(NamedTuple):
+class ShownEvidence(NamedTuple):
     """What gates said, with what it is called."""
 
     title: str
     reports: tuple[Report, ...]
 
 
-async def evidence_of(store: Reading, artifacts: Artifacts, what: str) -> Evidence:
+async def evidence_of(store: StoreReader, artifacts: Artifacts, what: str) -> ShownEvidence:
     """The reports of that run, version or rollout, also of the gates that have none: then one that
     says why. Raises `Failed` for no such thing, and where there is nothing to show."""
     record = await store.get(Key("run", what))
@@ -182,10 +182,10 @@ async def evidence_of(store: Reading, artifacts: Artifacts, what: str) -> Eviden
     reports = (*shown.reports, *(_lost(what, why) for why in lost))
     if not reports:
         raise Failed(f"no gate has reported on {what}; `headgate show {what}` shows what is known.")
-    return Evidence(what, reports)
+    return ShownEvidence(what, reports)
 
 
-async def _of_run(store: Reading, artifacts: Artifacts, run: Run) -> Evidence:
+async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownEvidence:
     if run.live:
         raise Failed(
             f"{run.id} is not over, and its gates are not all heard; `headgate show {run.id}` "
@@ -198,7 +198,7 @@ async def _of_run(store: Reading, artifacts: Artifacts, run: Run) -> Evidence:
         raise Failed(f"{run.id} has no gate; `headgate show {run.id}` shows its steps.")
     why = why_ended(run)
     title = f"{run.id} {run.outcome}" + (f": {one_line(why)}" if why else "")
-    return Evidence(title, reports)
+    return ShownEvidence(title, reports)
 
 
 def _lost(what: str, why: str) -> Report:

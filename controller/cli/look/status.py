@@ -8,8 +8,8 @@ import click
 from controller.cli.reach import Reach, json_option, print_json, with_state
 from controller.cli.terminal.printing import console, show
 from controller.cli.terminal.tree import render, snapshot
-from controller.cli.terminal.views import Snapshot
-from controller.store.protocol import Reading
+from controller.cli.terminal.views import StatusSnapshot
+from controller.store.protocol import StoreReader
 
 
 @click.command(short_help="Show what runs where.")
@@ -37,11 +37,11 @@ def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
         show(render(view), controller_line(view))
 
 
-async def _look(store: Reading, here: Reach) -> Snapshot:
+async def _look(store: StoreReader, here: Reach) -> StatusSnapshot:
     return await snapshot(store, here.home, [one.name for one in here.settings.repositories])
 
 
-async def _watch(store: Reading, here: Reach) -> None:
+async def _watch(store: StoreReader, here: Reach) -> None:
     from rich.console import Group
     from rich.live import Live
 
@@ -55,7 +55,7 @@ async def _watch(store: Reading, here: Reach) -> None:
             await asyncio.sleep(0.5)
 
 
-def controller_line(view: Snapshot) -> str:
+def controller_line(view: StatusSnapshot) -> str:
     """Whether a controller runs."""
     if view.controller is None:
         return "[yellow]No controller runs here; [bold]headgate up[/bold] starts one.[/yellow]"

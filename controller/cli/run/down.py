@@ -12,8 +12,8 @@ from controller.cli.reach import (
     with_state,
 )
 from controller.machine.core import Value
-from controller.machine.pipelines.pipeline import Pipeline
-from controller.store.protocol import Reading
+from controller.machine.pipelines.pipeline import PipelineState
+from controller.store.protocol import StoreReader
 from controller.wiring.controller import only_one
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
@@ -45,9 +45,9 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
       headgate down flight-delay
     """
 
-    async def run(store: Reading, here: Reach) -> list[StoppedView]:
+    async def run(store: StoreReader, here: Reach) -> list[StoppedView]:
         if pipeline is not None:
-            await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+            await known(store, "pipeline", pipeline, PipelineState, "pipeline")
         places = [record.key.name for record in await store.list("environment")]
         chosen = [one for one in places if pipeline in (None, one.partition("/")[0])]
         pid = controller_pid(here.home)

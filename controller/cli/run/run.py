@@ -16,11 +16,11 @@ from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.look.shown import read_reports
 from controller.cli.reach import find_settings, read_settings
-from controller.cli.run.run import running
-from controller.cli.run.running import Ended
+from controller.cli.run import running
+from controller.cli.run.running import FinishedRun
 from controller.config import logs
 from controller.config.settings import ObjectStore
-from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.planning.choosing import Meant, choose, meant, specs_in
@@ -147,7 +147,7 @@ def _go_together(*, forget: bool, accept: bool) -> None:
         raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
 
 
-def _asked(wanted: Meant, commit: str, base: str | None) -> here.Asked:
+def _asked(wanted: Meant, commit: str, base: str | None) -> here.RunRequest:
     """The run of the spec at that commit, judged by the gates of `base`."""
     checkout = checkout_of(wanted.folder)
     sha = commit_of(checkout, commit)
@@ -155,7 +155,7 @@ def _asked(wanted: Meant, commit: str, base: str | None) -> here.Asked:
     checkout = checkout._replace(file=_chosen(wanted, checkout, sha, files))
     spec, source = _valid(checkout, sha, files)
     branch, subject = about(checkout, sha)
-    return here.Asked(
+    return here.RunRequest(
         checkout=checkout,
         spec=spec,
         source=source,
@@ -166,7 +166,7 @@ def _asked(wanted: Meant, commit: str, base: str | None) -> here.Asked:
     )
 
 
-def _again(asked: here.Asked) -> str:
+def _again(asked: here.RunRequest) -> str:
     """The command that runs it once more."""
     checkout, source = asked.checkout, asked.source
     where = checkout.folder or "."
@@ -182,7 +182,7 @@ def _stores() -> Sequence[ObjectStore]:
     return settings.stores if settings else ()
 
 
-async def _play(asked: here.Asked, home: Path) -> Ended:
+async def _play(asked: here.RunRequest, home: Path) -> FinishedRun:
     stop = here.Stop(asyncio.Event(), asyncio.Event())
 
     def end() -> None:
@@ -212,7 +212,7 @@ async def _play(asked: here.Asked, home: Path) -> Ended:
             if node is not None and node.failed and node.attempts and not node.unbuilt
         }
         hide = app.secrets.redacted
-        return Ended(
+        return FinishedRun(
             here.Played(hide(played.run), hide(played.graph), hide(played.end)),
             {name: hide(each) for name, each in reports.items()},
             lost,
@@ -230,7 +230,7 @@ def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, 
     return choose(wanted, names, specs_of(checkout, files), f" at commit {commit[:12]}")
 
 
-def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[Spec, Source]:
+def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[Spec, SourceTree]:
     loaded = spec_at(checkout, commit, files)
     assert loaded is not None, "it is one of those that are there"
     source = source_of(checkout, here.REPOSITORY, commit, files)
@@ -246,7 +246,7 @@ def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:
     return rules_at(checkout, commit_of(checkout, base), name, base, here.REPOSITORY)
 
 
-def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
+def _rules_that_change(asked: here.RunRequest, base: str) -> Plan | None:
     """A plan that says nothing but how the commit changes the rules of its base; None where the
     base never had any."""
     if asked.rules is None:
@@ -266,7 +266,7 @@ def _rules_that_change(asked: here.Asked, base: str) -> Plan | None:
     )
 
 
-def _left_out(asked: here.Asked) -> list[str]:
+def _left_out(asked: here.RunRequest) -> list[str]:
     """The paths at which the work tree is not as committed, as the spec sees them: in its folder,
     and what it names outside of that."""
     checkout, spec, source = asked.checkout, asked.spec, asked.source

@@ -35,7 +35,7 @@ LINES = 30
 """Of a failed step's log."""
 
 
-class Ended(NamedTuple):
+class FinishedRun(NamedTuple):
     """A run that ended, with what is shown of it."""
 
     played: Played
@@ -141,7 +141,7 @@ class _Lines:
         click.echo(f"{lasting(passed):>9}  {line}")
 
 
-def finish(ended: Ended) -> None:
+def finish(ended: FinishedRun) -> None:
     """The steps, what the gates say, the last words of what failed, and the outcome."""
     from rich.text import Text
 

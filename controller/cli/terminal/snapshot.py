@@ -12,7 +12,7 @@ from controller.cli.terminal.views import (
     PipelineView,
     RunView,
     ScheduleView,
-    Snapshot,
+    StatusSnapshot,
     TroubleView,
     environment_view,
     owed_view,
@@ -21,16 +21,16 @@ from controller.cli.terminal.views import (
     trouble_view,
 )
 from controller.machine.core import Key, parsed
-from controller.machine.environments.environment import Environment
-from controller.machine.environments.rollout import Ended
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.rollout import EndedRollout
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
-from controller.machine.stall import Trouble
+from controller.machine.stall import Stall
 from controller.reconcile.resting import resting
 from controller.sources.crontab import Crontab
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from deployers import control
 from deployers.protocol import Silence
@@ -42,15 +42,15 @@ HISTORY = 50
 
 
 async def snapshot(
-    store: Reading, home: Path | None = None, names: Sequence[str] | None = None
-) -> Snapshot:
+    store: StoreReader, home: Path | None = None, names: Sequence[str] | None = None
+) -> StatusSnapshot:
     """The state at this moment. `home` lets it say whether a controller runs, and addresses;
     `names`, of the repositories in the settings, which pipelines rest."""
-    pipelines = sorted(values(await store.list("pipeline"), Pipeline), key=lambda p: p.name)
+    pipelines = sorted(values(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
     versions = Versions(store)
     addresses = _addresses(home, pipelines) if home else {}
     silent = await _silent(home, pipelines) if home else {}
-    return Snapshot(
+    return StatusSnapshot(
         at=time.time(),
         pipelines=tuple(
             [await _pipeline(store, versions, p, addresses, silent) for p in pipelines]
@@ -62,16 +62,16 @@ async def snapshot(
     )
 
 
-async def _troubles(store: Reading) -> list[TroubleView]:
-    found = values(await store.list("trouble", live=True), Trouble)
+async def _troubles(store: StoreReader) -> list[TroubleView]:
+    found = values(await store.list("trouble", live=True), Stall)
     views = [trouble_view(trouble) for trouble in found if not trouble.over]
     return sorted(views, key=lambda view: view.since or 0.0)
 
 
 async def _pipeline(
-    store: Reading,
+    store: StoreReader,
     versions: Versions,
-    pipeline: Pipeline,
+    pipeline: PipelineState,
     addresses: Mapping[str, str],
     silent: Mapping[str, Silence],
 ) -> PipelineView:
@@ -79,7 +79,7 @@ async def _pipeline(
     for name in reversed(ENVIRONMENTS):
         record = await store.get(Key("environment", f"{pipeline.name}/{name}"))
         if record is not None:
-            env = parsed(Environment, record.body)
+            env = parsed(EnvironmentState, record.body)
             view = await _environment(store, versions, env, addresses, silent)
             environments.append(view)
     names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
@@ -88,7 +88,7 @@ async def _pipeline(
     return pipeline_view(pipeline, environments, shown, _schedule(pipeline))
 
 
-def _schedule(pipeline: Pipeline) -> ScheduleView | None:
+def _schedule(pipeline: PipelineState) -> ScheduleView | None:
     """When it runs next by the clock; a time that was missed is made up for at once."""
     asked = pipeline.schedule
     if asked is None or pipeline.gone is not None:
@@ -105,7 +105,7 @@ def _worth_showing(runs: list[RunView]) -> list[RunView]:
     return live + [run for run in newest if run.outcome != "running"][:1]
 
 
-async def _run(store: Reading, name: str) -> RunView | None:
+async def _run(store: StoreReader, name: str) -> RunView | None:
     record = await store.get(Key("run", name))
     if record is None:
         return None
@@ -115,9 +115,9 @@ async def _run(store: Reading, name: str) -> RunView | None:
 
 
 async def _environment(
-    store: Reading,
+    store: StoreReader,
     versions: Versions,
-    env: Environment,
+    env: EnvironmentState,
     addresses: Mapping[str, str],
     silent: Mapping[str, Silence],
 ) -> EnvironmentView:
@@ -127,14 +127,14 @@ async def _environment(
     records = await store.list("rollout", f"{env.pipeline}-{env.name}-", HISTORY)
     ended = [
         one
-        for one in values(records, Ended)
+        for one in values(records, EndedRollout)
         if (one.pipeline, one.environment) == (env.pipeline, env.name)
     ]
     ended.sort(key=lambda one: -one.at)
     return environment_view(env, version, ended, addresses.get(env.place), silent.get(env.place))
 
 
-async def _silent(home: Path, pipelines: list[Pipeline]) -> dict[str, Silence]:
+async def _silent(home: Path, pipelines: list[PipelineState]) -> dict[str, Silence]:
     """The places whose canary lost its traffic, as nobody watched it."""
     found = await silences(home)
     places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
@@ -142,7 +142,7 @@ async def _silent(home: Path, pipelines: list[Pipeline]) -> dict[str, Silence]:
     return {place: found[key].silence for place, key in keys.items() if key in found}
 
 
-def _addresses(home: Path, pipelines: list[Pipeline]) -> dict[str, str]:
+def _addresses(home: Path, pipelines: list[PipelineState]) -> dict[str, str]:
     """Where environments of this machine answer, as their routers wrote it down."""
     found = {}
     for pipeline in pipelines:

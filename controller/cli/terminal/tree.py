@@ -1,4 +1,4 @@
-"""The tree of what runs where: from a `Snapshot` to something that rich can print.
+"""The tree of what runs where: from a `StatusSnapshot` to something that rich can print.
 
 `render` is pure; `snapshot`, which reads the store, is here too, so that a live view needs this
 module only.
@@ -19,7 +19,7 @@ from controller.cli.terminal.views import (
     RunView,
     ScheduleView,
     SignalView,
-    Snapshot,
+    StatusSnapshot,
     TroubleView,
 )
 from controller.cli.terminal.words import ago, bar, lasting, one_line, short
@@ -69,7 +69,7 @@ _PHASE: Final = {
 _KIND: Final = {"release": "", "wish": "wished for on the branch, ", "revert": "brought back, "}
 
 
-def render(view: Snapshot) -> "RenderableType":
+def render(view: StatusSnapshot) -> "RenderableType":
     """The tree of all pipelines; below it the troubles that stand, and what is owed and fails."""
     from rich.console import Group
     from rich.text import Text

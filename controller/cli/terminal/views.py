@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from controller.machine.core import Value
-from controller.machine.environments.environment import Environment
-from controller.machine.environments.job import Job
-from controller.machine.environments.rollout import Ended, Rollout, weights
-from controller.machine.pipelines.pipeline import Pipeline, line_of
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.job import BatchJob
+from controller.machine.environments.rollout import EndedRollout, Rollout, weights
+from controller.machine.pipelines.pipeline import PipelineState, line_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
-from controller.machine.runs.attempt import Building, State
+from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Progress, Run, why_ended
-from controller.machine.stall import Trouble
+from controller.machine.stall import Stall
 from controller.machine.words import fit
-from controller.store.protocol import Owed
+from controller.store.protocol import OutboxEntry
 from deployers.protocol import Silence
 from validators.canary import Decision
 from validators.canary.evidence import headline, report
@@ -212,7 +212,7 @@ class TroubleView(Value):
     """In seconds since the epoch."""
 
 
-class Snapshot(Value):
+class StatusSnapshot(Value):
     """Everything that `status` shows, at one moment."""
 
     at: float
@@ -271,7 +271,7 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
     lacks = [one.what for one in run.built if name in one.waiting]
     phase = "waiting" if lacks else progress.phase
     detail = fit(progress.failed or progress.skipped or "")
-    if not detail and status is not None and status.state is not State.SUCCEEDED:
+    if not detail and status is not None and status.state is not AttemptState.SUCCEEDED:
         detail = f"tried again: {status.message or status.state.value}"
     return NodeView(
         name=name,
@@ -287,9 +287,9 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
 
 
 def environment_view(
-    env: Environment,
+    env: EnvironmentState,
     version: ModelVersion | None,
-    ended: Sequence[Ended] = (),
+    ended: Sequence[EndedRollout] = (),
     address: str | None = None,
     silence: Silence | None = None,
 ) -> EnvironmentView:
@@ -324,7 +324,7 @@ def environment_view(
     )
 
 
-def _job_view(job: Job) -> JobView:
+def _job_view(job: BatchJob) -> JobView:
     return JobView(
         version=job.version,
         why=job.why,
@@ -335,7 +335,7 @@ def _job_view(job: Job) -> JobView:
     )
 
 
-def _warm_view(env: Environment) -> WarmView | None:
+def _warm_view(env: EnvironmentState) -> WarmView | None:
     warm = env.warm
     if warm is None:
         return None
@@ -343,7 +343,7 @@ def _warm_view(env: Environment) -> WarmView | None:
     return WarmView(version=warm.version, until=warm.until, said=said)
 
 
-def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> RolloutView:
+def _rollout_view(env: EnvironmentState, rollout: Rollout, version: ModelVersion) -> RolloutView:
     shares = weights(version) if version.spec.release else ()
     phase = rollout.phase(version.spec, env.name, has_stable=env.has_server)
     judgement = rollout.judgement
@@ -380,12 +380,12 @@ def _rollout_view(env: Environment, rollout: Rollout, version: ModelVersion) -> 
     )
 
 
-def _paused(env: Environment, rollout: Rollout) -> str | None:
+def _paused(env: EnvironmentState, rollout: Rollout) -> str | None:
     """Who keeps it from being promoted: a way back and what is decided go on."""
     return env.paused if rollout.kind == "release" and rollout.decided is None else None
 
 
-def _stands(env: Environment, rollout: Rollout, shares: Sequence[float]) -> str:
+def _stands(env: EnvironmentState, rollout: Rollout, shares: Sequence[float]) -> str:
     """What the judge says, after what keeps that from being carried out."""
     judgement = rollout.judgement
     if judgement is None:
@@ -399,7 +399,7 @@ def _stands(env: Environment, rollout: Rollout, shares: Sequence[float]) -> str:
 
 
 def pipeline_view(
-    pipeline: Pipeline,
+    pipeline: PipelineState,
     environments: Sequence[EnvironmentView],
     runs: Sequence[RunView],
     schedule: ScheduleView | None = None,
@@ -429,12 +429,12 @@ def pipeline_view(
     )
 
 
-def trouble_view(trouble: Trouble) -> TroubleView:
+def trouble_view(trouble: Stall) -> TroubleView:
     """A trouble that stands."""
     return TroubleView(of=trouble.of, reason=trouble.reason, since=trouble.since)
 
 
-def owed_view(owed: Owed) -> OwedView:
+def owed_view(owed: OutboxEntry) -> OwedView:
     """An owed action that has failed."""
     return OwedView(
         owner=str(owed.owner),

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from controller.config.secrets import Secrets
 from controller.config.settings_file import SECRET, load_secrets, load_settings
-from controller.git.surveys import Look
-from controller.machine.runs.graph import Source
+from controller.git.surveys import FileSurvey
+from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman
 from specs.lint_environment import requirements_file
 from specs.load import Loaded
@@ -26,11 +26,11 @@ class Known(NamedTuple):
 
 
 def with_files(
-    loaded: Loaded, source: Source, files: Collection[str], sources: dict[str, str]
+    loaded: Loaded, source: SourceTree, files: Collection[str], sources: dict[str, str]
 ) -> Loaded:
     """The spec with what is wrong with the files of its environment, as they are on the disk:
     `files` are those of the repository. `sources` takes those in which a problem is told."""
-    look = Look(loaded, source.folder, files)
+    look = FileSurvey(loaded, source.folder, files)
     while wanted := look.wanted():
         for path in wanted:
             look.give(path, _read(Path(source.repository) / path))

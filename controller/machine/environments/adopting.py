@@ -9,10 +9,10 @@ from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.environment import (
     REMEMBERED,
     Branch,
-    Environment,
-    Observed,
-    Out,
-    Past,
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
+    PastReleases,
     named,
     quarantined,
 )
@@ -37,18 +37,20 @@ _OUTDATED = (
 """What a state from before says of what has become of the environment since."""
 
 
-def is_new(env: Environment) -> bool:
+def is_new(env: EnvironmentState) -> bool:
     """Whether the state knows nothing of the environment, or not what runs there."""
     nothing = env.stable is None and env.rollout is None
     return nothing and (env.unknown is not None or (env.heeded is None and not env.rollouts))
 
 
-def is_behind(env: Environment, branch: Branch | None) -> bool:
+def is_behind(env: EnvironmentState, branch: Branch | None) -> bool:
     """Whether the state is older than the branch, as of a backup: it never made that rollout."""
     return branch is not None and branch.ours and branch.rollout > env.rollouts
 
 
-def adopt(env: Environment, observed: Observed, out: Out) -> Environment:
+def adopt(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+) -> EnvironmentState:
     """Take over quarantine, pin, numbers, what serves and what may be gone back to."""
     past = observed.past
     if past is not None and is_behind(env, observed.branch):
@@ -86,7 +88,9 @@ def adopt(env: Environment, observed: Observed, out: Out) -> Environment:
     return tell(env, version, "stuck", name, incident, out, status="info")
 
 
-def _take_over(env: Environment, ref: Ref | None, past: Past, out: Out) -> Environment:
+def _take_over(
+    env: EnvironmentState, ref: Ref | None, past: PastReleases, out: DecisionBuilder
+) -> EnvironmentState:
     for version in past.versions.values():
         out.facts += facts_of(version)
     former = (
@@ -105,7 +109,9 @@ def _take_over(env: Environment, ref: Ref | None, past: Past, out: Out) -> Envir
     return env.model_copy(update=update)
 
 
-def _serving(env: Environment, observed: Observed, past: Past) -> Ref | None:
+def _serving(
+    env: EnvironmentState, observed: ObservedEnvironment, past: PastReleases
+) -> Ref | None:
     """What the branch says that runs: a person's last word, if it was for what has served there."""
     branch = observed.branch
     wished = named(branch.file) if branch is not None and not branch.ours else None
@@ -115,7 +121,7 @@ def _serving(env: Environment, observed: Observed, past: Past) -> Ref | None:
     return named(past.file)
 
 
-def ask(env: Environment, what: str, out: Out) -> Environment:
+def ask(env: EnvironmentState, what: str, out: DecisionBuilder) -> EnvironmentState:
     """Leave alone what runs, release nothing, and ask a person."""
     why = f"{what} This controller's state does not know it: was state.db lost?"
     env = env.model_copy(update={"unknown": why, "stranger": True})
@@ -123,7 +129,9 @@ def ask(env: Environment, what: str, out: Out) -> Environment:
     return tell(env, None, "stuck", UNKNOWN, incident, out)
 
 
-def _ask_about_strangers(env: Environment, observed: Observed, out: Out) -> Environment:
+def _ask_about_strangers(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+) -> EnvironmentState:
     """Servers run, and neither the state nor the branch says why."""
     alive = sorted(server.name for server in observed.deployed.servers if server.alive)
     if env.unknown is not None or observed.branch is not None or not alive:
@@ -132,7 +140,7 @@ def _ask_about_strangers(env: Environment, observed: Observed, out: Out) -> Envi
     return ask(env, f"{runs} runs in {env.name}, and the environments branch says nothing.", out)
 
 
-def go_on(env: Environment, out: Out) -> Environment:
+def go_on(env: EnvironmentState, out: DecisionBuilder) -> EnvironmentState:
     """A person lets the next release take the place of what nobody knows."""
     if env.unknown is None:
         return env

@@ -24,7 +24,12 @@ from typing import Any, Literal
 from controller.machine import incidents
 from controller.machine.actions import Incident, Notify
 from controller.machine.environments.background import serves
-from controller.machine.environments.environment import Environment, Observed, Out, server_name
+from controller.machine.environments.environment import (
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
+    server_name,
+)
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.words import fit
 from deployers.protocol import ServerStatus
@@ -35,15 +40,15 @@ UNREADY = 30.0
 
 
 def tell(
-    env: Environment,
+    env: EnvironmentState,
     version: ModelVersion | None,
     event: NotifyEvent,
     name: str,
     incident: Incident,
-    out: Out,
+    out: DecisionBuilder,
     *,
     status: Literal["firing", "resolved", "info"] = "firing",
-) -> Environment:
+) -> EnvironmentState:
     """Owe one notification; one that fires is an alert, open until it is resolved."""
     alert = f"{env.place}/{event}/{name}"
     incident = incident.model_copy(update={"points": incident.points or env.points})
@@ -60,15 +65,15 @@ def tell(
 
 
 def refuse(
-    env: Environment,
+    env: EnvironmentState,
     why: str,
     version: ModelVersion | None,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     name: str,
     *,
     needs_human: bool = False,
-) -> Environment:
+) -> EnvironmentState:
     """Tell that something is not carried out: whom that version's spec names, or else stable's.
 
     `needs_human`: somebody wanted away from what serves, and it serves on.
@@ -88,8 +93,14 @@ def refuse(
 
 
 def resolve(
-    env: Environment, version: ModelVersion, ref: Ref, was: Ref | None, out: Out, *, released: bool
-) -> Environment:
+    env: EnvironmentState,
+    version: ModelVersion,
+    ref: Ref,
+    was: Ref | None,
+    out: DecisionBuilder,
+    *,
+    released: bool,
+) -> EnvironmentState:
     """What another version ends by serving all traffic; `was` is what served before it.
 
     A release ends every alert. What a person brought back does not bring out what failed to start,
@@ -104,7 +115,9 @@ def resolve(
     return env
 
 
-def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment:
+def rollback_done(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+) -> EnvironmentState:
     """Rollbacks are over once what runs is what should, and the stable server answers as ready.
 
     To be asked where the first is so.
@@ -126,8 +139,12 @@ def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment
 
 
 def over(
-    env: Environment, version: ModelVersion | None, name: str, incident: Incident, out: Out
-) -> Environment:
+    env: EnvironmentState,
+    version: ModelVersion | None,
+    name: str,
+    incident: Incident,
+    out: DecisionBuilder,
+) -> EnvironmentState:
     """Resolve what fires under that name, if anything does."""
     for event in ("stuck", "approval_needed"):
         alert = f"{env.place}/{event}/{name}"
@@ -137,8 +154,12 @@ def over(
 
 
 def _end(
-    env: Environment, alert: str, version: ModelVersion | None, incident: Incident, out: Out
-) -> Environment:
+    env: EnvironmentState,
+    alert: str,
+    version: ModelVersion | None,
+    incident: Incident,
+    out: DecisionBuilder,
+) -> EnvironmentState:
     """Tell those who were told that it fires; of an older state, those whom `version` names."""
     event: Any = alert.removeprefix(f"{env.place}/").split("/")[0]
     notify = version.spec.notify if version else ()
@@ -154,7 +175,9 @@ def _end(
     )
 
 
-def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def watch_stable(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Wake somebody when what should serve does not, and say when it does again."""
     stable = env.stable
     if stable is None or env.points:
@@ -187,7 +210,7 @@ def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> 
     return tell(env, version, "stuck", "stable", incident, out)
 
 
-def _fares(env: Environment, server: ServerStatus | None) -> str:
+def _fares(env: EnvironmentState, server: ServerStatus | None) -> str:
     """What is the matter with it, and what is done: nothing is said to be done that is not."""
     detail = f": {fit(server.detail)}" if server and server.detail else "."
     if server is not None and server.alive:

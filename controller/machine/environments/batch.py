@@ -9,22 +9,29 @@ told, and `headgate retry` runs it again; so it does a job that ended well.
 from controller.machine import batch_incidents
 from controller.machine.actions import CancelAttempt, StartBatch
 from controller.machine.environments.alerts import over, tell
-from controller.machine.environments.environment import Environment, Observed, Out, moved
-from controller.machine.environments.job import BATCH, Job, command_of
+from controller.machine.environments.environment import (
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
+    moved,
+)
+from controller.machine.environments.job import BATCH, BatchJob, command_of
 from controller.machine.environments.rollout import Rollout
 from controller.machine.incidents import ended
 from controller.machine.pipelines.version import Ref
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import AttemptState
 from controller.machine.words import fit
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
-BLAMELESS = (State.LOST, State.DATA_CHANGED)
+BLAMELESS = (AttemptState.LOST, AttemptState.DATA_CHANGED)
 """What ends an attempt and says nothing of the command."""
 MOST_TRIES = 3
 
 
-def look(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def look(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Stop a job that nobody wants; start one that is due."""
     job, stable = env.job, env.stable
     if job is not None and job.open and not _is_wanted(env, job):
@@ -44,7 +51,9 @@ def look(env: Environment, observed: Observed, out: Out, now: float) -> Environm
     return env
 
 
-def try_out(env: Environment, rollout: Rollout, out: Out, now: float) -> Environment:
+def try_out(
+    env: EnvironmentState, rollout: Rollout, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Run the command as the test of a rollout, and let its end be the report."""
     job = env.job
     if rollout.smoke_asked is None:
@@ -55,14 +64,14 @@ def try_out(env: Environment, rollout: Rollout, out: Out, now: float) -> Environ
     return moved(env, rollout, smoke=_report(job))
 
 
-def again(env: Environment, by: str, out: Out, now: float) -> Environment:
+def again(env: EnvironmentState, by: str, out: DecisionBuilder, now: float) -> EnvironmentState:
     """Run a job that is over once more, as somebody says."""
     assert env.job is not None
     tried = "tried" if env.job.failed is not None else "run"
     return start(env, env.job.version, f"{tried} again by {by}", out, now)
 
 
-def has_ended(env: Environment, number: int | None = None) -> bool:
+def has_ended(env: EnvironmentState, number: int | None = None) -> bool:
     """Whether the job of what it points to is over, so that it can be run again. Without the number
     of that version, one that ended well is not meant where a rollout was stopped."""
     job = env.job
@@ -74,17 +83,17 @@ def has_ended(env: Environment, number: int | None = None) -> bool:
 
 
 def start(
-    env: Environment,
+    env: EnvironmentState,
     version: Ref,
     why: str,
-    out: Out,
+    out: DecisionBuilder,
     now: float,
     rollout: str = "",
     tries: int = 1,
-) -> Environment:
+) -> EnvironmentState:
     """Owe the start of a job."""
     number = env.jobs + 1
-    job = Job(
+    job = BatchJob(
         id=f"{env.pipeline}-{env.name}.{BATCH}.{number}",
         version=version,
         why=why,
@@ -99,8 +108,13 @@ def start(
 
 
 def cannot_start(
-    env: Environment, job: str, why: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    job: str,
+    why: str,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """Something around the command keeps it from starting: a secret, a dataset."""
     if env.job is None or env.job.id != job or not env.job.open:
         return env
@@ -108,13 +122,15 @@ def cannot_start(
     return _tell(_with(env, failed), failed, observed, out)
 
 
-def _is_wanted(env: Environment, job: Job) -> bool:
+def _is_wanted(env: EnvironmentState, job: BatchJob) -> bool:
     if job.rollout:
         return env.rollout is not None and env.rollout.id == job.rollout
     return env.points and env.stable == job.version
 
 
-def heed_end(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def heed_end(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Take in how the job ended."""
     job, seen = env.job, observed.job
     if job is None or not job.open or seen is None or not seen.status.state.ended:
@@ -124,7 +140,7 @@ def heed_end(env: Environment, observed: Observed, out: Out, now: float) -> Envi
         why = f"{job.why}; the last attempt ended for no fault of its own: {fit(status.message)}"
         return start(env, job.version, why, out, now, job.rollout, job.tries + 1)
     failed = None
-    if status.state is not State.SUCCEEDED:
+    if status.state is not AttemptState.SUCCEEDED:
         failed = fit(status.message) or f"it {status.state.value.replace('_', ' ')}"
     elif seen.uncollected is not None:
         failed = seen.uncollected
@@ -132,7 +148,9 @@ def heed_end(env: Environment, observed: Observed, out: Out, now: float) -> Envi
     return _tell(_with(env, job), job, observed, out)
 
 
-def _tell(env: Environment, job: Job, observed: Observed, out: Out) -> Environment:
+def _tell(
+    env: EnvironmentState, job: BatchJob, observed: ObservedEnvironment, out: DecisionBuilder
+) -> EnvironmentState:
     """Of production's: in staging the rollout tells."""
     version = observed.versions.get(job.version.version)
     if job.rollout or env.name != "production":
@@ -144,7 +162,7 @@ def _tell(env: Environment, job: Job, observed: Observed, out: Out) -> Environme
     return tell(env, version, "stuck", BATCH, incident, out)
 
 
-def _report(job: Job) -> Report:
+def _report(job: BatchJob) -> Report:
     check = Check(
         name="batch command",
         verdict=Verdict.PASS if job.failed is None else Verdict.FAIL,
@@ -157,5 +175,5 @@ def _report(job: Job) -> Report:
     return Report(gate="smoke", subject=str(job.version), checks=(check,))
 
 
-def _with(env: Environment, job: Job) -> Environment:
+def _with(env: EnvironmentState, job: BatchJob) -> EnvironmentState:
     return env.model_copy(update={"job": job})

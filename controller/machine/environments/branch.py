@@ -5,15 +5,20 @@ from typing import Any
 
 from controller.machine.actions import WriteEnvironment
 from controller.machine.environments.alerts import refuse
-from controller.machine.environments.environment import Environment, Observed, Out, file_of
+from controller.machine.environments.environment import (
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
+    file_of,
+)
 from controller.machine.environments.file import EnvironmentFile
 from controller.machine.pipelines.version import ModelVersion
 from validators.report import Report
 
 
 def write(
-    env: Environment, name: str, subject: str, file: EnvironmentFile, out: Out
-) -> Environment:
+    env: EnvironmentState, name: str, subject: str, file: EnvironmentFile, out: DecisionBuilder
+) -> EnvironmentState:
     """Owe a commit to the environments branch; none that would take out the name of what runs
     there, and is not known to this state."""
     if env.stranger and file.model is None:
@@ -25,7 +30,7 @@ def write(
     return env.model_copy(update={"write": owed})
 
 
-def renew_write(env: Environment, out: Out) -> Environment:
+def renew_write(env: EnvironmentState, out: DecisionBuilder) -> EnvironmentState:
     """After somebody else's commit was heeded, owe the write on top of it."""
     if env.write is None or env.write.seen == env.heeded:
         return env
@@ -36,15 +41,15 @@ def renew_write(env: Environment, out: Out) -> Environment:
 
 
 def restore(
-    env: Environment,
+    env: EnvironmentState,
     why: str,
     version: ModelVersion | None,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
     *,
     needs_human: bool = False,
-) -> Environment:
+) -> EnvironmentState:
     """Refuse a human's commit: say why, and let the file name what runs again."""
     stable = observed.versions.get(env.stable.version) if env.stable else None
     file = file_of(env, env.stable, stable, by="headgate", reason=f"refused: {why}", at=now)
@@ -54,7 +59,9 @@ def restore(
     return refuse(env, why, version, observed, out, name, needs_human=needs_human)
 
 
-def say_what_runs(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def say_what_runs(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Owe a commit where the file names neither what runs nor what is on its way.
 
     So it is after a rollout was withdrawn that the file names already: a person merged it, or

@@ -14,14 +14,14 @@ from controller.machine.environments.background import background
 from controller.machine.environments.branch import restore, summary, write
 from controller.machine.environments.environment import (
     REMEMBERED,
-    Environment,
-    Observed,
-    Out,
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
     file_of,
     moved,
     named,
 )
-from controller.machine.environments.rollout import Ended, Rollout
+from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.environments.warm import warm_after
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from validators.canary import evidence
@@ -32,15 +32,15 @@ Stopped = Literal["rolled_back", "aborted", "superseded", "failed"]
 
 
 def promote(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
     *,
     by: str,
     why: str,
-) -> Environment:
+) -> EnvironmentState:
     """Say so on the branch first, unless a human's commit there is what asked for it.
 
     A revert does not wait: the commit follows the traffic.
@@ -74,8 +74,12 @@ def promote(
 
 
 def settle(
-    env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """The version is what the environment runs: all traffic goes there."""
     version = observed.versions[rollout.version.version]
     was = env.stable
@@ -85,7 +89,7 @@ def settle(
         if r and r != rollout.version and not env.quarantined(r.digest)
     ]
     out.end(
-        Ended(
+        EndedRollout(
             rollout=rollout,
             environment=env.name,
             pipeline=env.pipeline,
@@ -136,14 +140,14 @@ def settle(
 
 
 def stop(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     outcome: Stopped,
     why: str,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """End a rollout without promoting it. Its traffic goes back to stable at once.
 
     `failed` is the version's own fault: its server, or the smoke requests.
@@ -184,8 +188,13 @@ def stop(
 
 
 def give_up(
-    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    why: str,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """End a rollout that something around its version stopped: a full disk, a missing secret.
 
     That says nothing of the version, so it is not quarantined: `retry` tries it again.
@@ -202,17 +211,17 @@ def give_up(
 
 
 def _leave(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     outcome: Stopped,
     why: str,
     version: ModelVersion | None,
-    out: Out,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """No rollout is in progress any more, and nothing of its own is owed to the branch."""
     out.end(
-        Ended(
+        EndedRollout(
             rollout=rollout,
             environment=env.name,
             pipeline=env.pipeline,
@@ -230,14 +239,14 @@ def _leave(
 
 
 def _not_served(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     why: str,
     version: ModelVersion | None,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """What a person asked for, or fled to, cannot be brought up.
 
     A former version stays healthy, and what should have been left serves on: wake somebody.
@@ -263,7 +272,7 @@ def report_of(rollout: Rollout) -> Report | None:
     return report.model_copy(update={"notes": (*report.notes, forecast)})
 
 
-def quarantine(env: Environment, bad: Ref, why: str, now: float) -> Environment:
+def quarantine(env: EnvironmentState, bad: Ref, why: str, now: float) -> EnvironmentState:
     if env.quarantined(bad.digest):
         return env
     entry = Quarantined(version=bad.version, digest=bad.digest, reason=why, since=now)
@@ -276,8 +285,12 @@ def _is(rollout: Rollout | None, version: Ref) -> bool:
 
 
 def written(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    body: Mapping[str, Any],
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     if env.write is None or env.write.write != body["write"]:
         return env
     said = named(env.write.file)

@@ -18,7 +18,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
-class Model(_Part):
+class NamedModel(_Part):
     """The model version that the environment runs, and where it comes from."""
 
     version: int = Field(ge=1)
@@ -31,7 +31,7 @@ class Model(_Part):
     datasets: Mapping[Name, Digest] = {}
 
 
-class Quarantined(_Part):
+class QuarantineEntry(_Part):
     """A digest that may not be released again."""
 
     digest: Digest
@@ -40,7 +40,7 @@ class Quarantined(_Part):
     since: datetime
 
 
-class Changed(_Part):
+class LastChange(_Part):
     """Who changed the file last, why and when."""
 
     by: str
@@ -55,7 +55,7 @@ class EnvironmentFile(_Part):
     kind: Literal["Environment"] = "Environment"
     pipeline: PipelineName
     environment: Name
-    model: Model | None = None
+    model: NamedModel | None = None
     """None: nothing is released."""
     pinned: bool = False
     """Set by people: no release replaces what runs here until it is false again."""
@@ -63,8 +63,8 @@ class EnvironmentFile(_Part):
     """What the gates said when this version came here: `data.flights`, `model`, `canary`."""
     evidence: tuple[Mapping[str, JsonValue], ...] = ()
     """One mapping per signal or check: `signal`, `value`, `limit`, `n` and what else is known."""
-    quarantine: tuple[Quarantined, ...] = ()
-    changed: Changed | None = None
+    quarantine: tuple[QuarantineEntry, ...] = ()
+    changed: LastChange | None = None
 
     @property
     def path(self) -> str:

@@ -6,23 +6,23 @@ from controller.machine.environments.branch import write
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     Branch,
-    Environment,
-    Observed,
-    Out,
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
     moment,
     quarantined,
 )
-from controller.machine.environments.file import Changed, EnvironmentFile
+from controller.machine.environments.file import EnvironmentFile, LastChange
 
 
 def heed_list(
-    env: Environment,
+    env: EnvironmentState,
     branch: Branch,
     file: EnvironmentFile,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """Quarantine what a person put on the list, and lift what a person took off it."""
     by = branch.author or "somebody"
     for bad in env.quarantine:
@@ -45,15 +45,19 @@ def heed_list(
     return env
 
 
-def _is_off(env: Environment, file: EnvironmentFile, digest: str) -> bool:
+def _is_off(env: EnvironmentState, file: EnvironmentFile, digest: str) -> bool:
     """Whether the file listed it, and does not any more: what was never listed there, nobody can
     have taken off."""
     return digest in env.listed and not file.is_quarantined(digest)
 
 
 def say_lifted(
-    before: Environment, env: Environment, branch: Branch, out: Out, now: float
-) -> Environment:
+    before: EnvironmentState,
+    env: EnvironmentState,
+    branch: Branch,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """Say on the branch, on top of the person's commit, what it lifted: nobody has to guess."""
     gone = [q for q in before.quarantine if not env.quarantined(q.digest)]
     if not gone or branch.file is None or env.write is not None:
@@ -62,7 +66,7 @@ def say_lifted(
     what = "; ".join(f"v{q.version} was quarantined: {q.reason}" for q in gone)
     by = branch.author or "somebody"
     reason = f"lifted by commit {branch.commit[:12]} ({branch.subject}); {what}"
-    changed = Changed(by=by, reason=reason, at=moment(now))
+    changed = LastChange(by=by, reason=reason, at=moment(now))
     file = branch.file.model_copy(update={"changed": changed})
     subject = f"lift the quarantine of {which} in {env.name}"
     return write(env, f"{env.place}/lift/{branch.commit}", subject, file, out)

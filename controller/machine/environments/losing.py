@@ -5,10 +5,10 @@ from controller.machine import branch_incidents, incidents
 from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.branch import renew_write, write
 from controller.machine.environments.environment import (
-    Environment,
-    Lost,
-    Observed,
-    Out,
+    DecisionBuilder,
+    EnvironmentState,
+    LostHistory,
+    ObservedEnvironment,
     file_of,
     named,
 )
@@ -17,7 +17,9 @@ LONGEST = 300.0
 """Seconds for which the branch may not say what runs, before somebody is told."""
 
 
-def heed_loss(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def heed_loss(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Keep what runs; a person's commit that is news is heeded after this like any other."""
     lost, branch = observed.lost, observed.branch
     if lost is None or lost.was != env.heeded:
@@ -39,7 +41,7 @@ def heed_loss(env: Environment, observed: Observed, out: Out, now: float) -> Env
     return write(env, f"{env.place}/anew/{lost.was}/{lost.now or 'deleted'}", subject, anew, out)
 
 
-def _said(env: Environment, lost: Lost, by: str | None) -> str:
+def _said(env: EnvironmentState, lost: LostHistory, by: str | None) -> str:
     """What was lost, and what Headgate does now."""
     was = f"it was at {lost.was[:12]} for {env.place}"
     if lost.now is None:
@@ -53,7 +55,9 @@ def _said(env: Environment, lost: Lost, by: str | None) -> str:
     return f"{happened}{gone} {serves}, and the file is written anew from the controller's state."
 
 
-def watch_write(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def watch_write(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Wake somebody when the branch does not come to say what runs, and say when it does."""
     stable = observed.versions.get(env.stable.version) if env.stable else None
     if env.write is None:

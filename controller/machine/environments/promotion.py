@@ -5,7 +5,7 @@ from typing import Any
 
 from controller.machine import canary_incidents, incidents
 from controller.machine.actions import RunSmoke, WriteEnvironment
-from controller.machine.core import Decision, Key, Letter, Message
+from controller.machine.core import Decision, InboxMessage, Key, Message
 from controller.machine.environments import batch, deployments, proposal, switching
 from controller.machine.environments.adopting import adopt, go_on
 from controller.machine.environments.alerts import (
@@ -25,9 +25,9 @@ from controller.machine.environments.ending import (
     written,
 )
 from controller.machine.environments.environment import (
-    Environment,
-    Observed,
-    Out,
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
     converge,
     moved,
     server_name,
@@ -70,11 +70,14 @@ REFUSED = 60.0
 
 
 def decide(
-    state: Environment | None, observed: Observed, inbox: Sequence[Letter], now: float
-) -> Decision[Environment]:
+    state: EnvironmentState | None,
+    observed: ObservedEnvironment,
+    inbox: Sequence[InboxMessage],
+    now: float,
+) -> Decision[EnvironmentState]:
     """Heed letters, then humans who edited the branch, then move the rollout; converge."""
     env = before = state or _begin(inbox)
-    out = Out()
+    out = DecisionBuilder()
     env = adopted = adopt(env, observed, out)
     # What was written is a fact; nobody's word can come before it.
     for letter in sorted(inbox, key=lambda x: x.message.type != "environment_written"):
@@ -119,13 +122,13 @@ def decide(
     )
 
 
-def _begin(inbox: Sequence[Letter]) -> Environment:
+def _begin(inbox: Sequence[InboxMessage]) -> EnvironmentState:
     first = next(x.message for x in inbox if "repository" in x.message.body)
     pipeline, name = first.to.name.rsplit("/", 1)
-    return Environment(pipeline=pipeline, name=name, repository=first.body["repository"])
+    return EnvironmentState(pipeline=pipeline, name=name, repository=first.body["repository"])
 
 
-def _take_up(env: Environment, out: Out) -> Environment:
+def _take_up(env: EnvironmentState, out: DecisionBuilder) -> EnvironmentState:
     """Hear again of the release that waited: its letter has its version looked up."""
     if (
         env.waiting is None
@@ -145,7 +148,9 @@ def _take_up(env: Environment, out: Out) -> Environment:
     return env.model_copy(update={"waiting": None})
 
 
-def _has_converged(env: Environment, observed: Observed, out: Out) -> Environment:
+def _has_converged(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+) -> EnvironmentState:
     stable = observed.versions.get(env.stable.version) if env.stable else None
     goes_on = incidents.ended(env.pipeline, env.name, serves(env, observed))
     env = over(env, stable, "deploy", goes_on, out)
@@ -153,7 +158,7 @@ def _has_converged(env: Environment, observed: Observed, out: Out) -> Environmen
     return env.model_copy(update={"refused": None})
 
 
-def _cadence(env: Environment, now: float) -> float:
+def _cadence(env: EnvironmentState, now: float) -> float:
     rollout = env.rollout
     if env.job is not None and env.job.open:
         return WAITING  # its end wakes it
@@ -168,8 +173,12 @@ def _cadence(env: Environment, now: float) -> float:
 
 
 def _heed(
-    env: Environment, message: Message, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    message: Message,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     body, rollout = message.body, env.rollout
     by = body.get("by", "headgate")
     match message.type:
@@ -218,8 +227,12 @@ def _said(done: str, body: Mapping[str, Any]) -> str:
 
 
 def _advance(
-    env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     version = observed.versions[rollout.version.version]
     match rollout.phase(version.spec, env.name, has_stable=env.has_server):
         case "approval":
@@ -242,8 +255,12 @@ def _advance(
 
 
 def _promoting(
-    env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """Decide, unless it is paused; while git does not take the commit, go on judging."""
     if rollout.decided is None and rollout.kind == "release" and env.paused is not None:
         return env
@@ -259,7 +276,7 @@ def _promoting(
     return renew_write(env, out)
 
 
-def _judged(rollout: Rollout, observed: Observed, now: float) -> Rollout:
+def _judged(rollout: Rollout, observed: ObservedEnvironment, now: float) -> Rollout:
     """The rollout after the judge took in what the router wrote down since the last look."""
     traffic = observed.traffic
     if traffic is None:
@@ -270,13 +287,13 @@ def _judged(rollout: Rollout, observed: Observed, now: float) -> Rollout:
 
 
 def _start(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     version: ModelVersion,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     if rollout.deployed is None:  # it was approved just now
         return moved(env, rollout, deployed=now)
     assert version.spec.release is not None
@@ -294,13 +311,13 @@ def _start(
 
 
 def _smoke(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     version: ModelVersion,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     if rollout.points:
         return batch.try_out(env, rollout, out, now)
     server = observed.deployed.server(server_name(env.place, version.ref))
@@ -324,13 +341,13 @@ def _smoke(
 
 
 def _canary(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     version: ModelVersion,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """Let the judge look, and do as it says; without a word from it, grow or wait."""
     if not is_judged(rollout):
         traffic = observed.traffic
@@ -368,13 +385,13 @@ def _canary(
 
 
 def _tell_of_forecast(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     forecast: str | None,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """On the day it begins, and not at its deadline."""
     if forecast is None:
         return env
@@ -391,13 +408,13 @@ def _tell_of_forecast(
 
 
 def _tell_of_silence(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     silence: Silence,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """Once of each silence. One that ends in a rollback is told with that."""
     incident = canary_incidents.unwatched(
         env.pipeline,
@@ -413,13 +430,13 @@ def _tell_of_silence(
 
 
 def _undecided(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     version: ModelVersion,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """The deadline came before a decision: hold, or roll back, as the spec says. A canary whose
     answers differ is held at once, and is rolled back at the deadline if that is what it says."""
     assert version.spec.release is not None
@@ -451,8 +468,13 @@ def _undecided(
 
 
 def _promote_undecided(
-    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    why: str,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """As the spec accepts; everybody who hears of it hears that nothing was shown."""
     if env.paused is not None:
         return env
@@ -463,8 +485,12 @@ def _promote_undecided(
 
 
 def _action_failed(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    body: Mapping[str, Any],
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """An effect that will not succeed by itself."""
     rollout, reason, action = env.rollout, body["reason"], body["action"]
     kind = action.get("type")

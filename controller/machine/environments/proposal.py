@@ -15,13 +15,13 @@ from controller.machine.environments.background import background
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     Branch,
-    Environment,
-    Observed,
-    Out,
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
     file_of,
     moved,
 )
-from controller.machine.environments.rollout import Proposal, Rollout
+from controller.machine.environments.rollout import ReleaseProposal, Rollout
 from controller.machine.pipelines.version import ModelVersion
 
 SLOW = 120.0
@@ -31,17 +31,17 @@ AGAIN = 600.0
 
 
 def ask(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     version: ModelVersion,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """Owe the pull request, again once the file has changed below it; tell who may approve."""
     if observed.proposes and env.write is None and _is_due(env, rollout.proposal, now):
         out.actions.append(_propose(env, rollout, version))
-        known = rollout.proposal or Proposal(seen=None)
+        known = rollout.proposal or ReleaseProposal(seen=None)
         known = known.model_copy(update={"seen": env.heeded, "failed": None})
         rollout = rollout.model_copy(update={"proposal": known})
         env = env.model_copy(update={"rollout": rollout})
@@ -55,13 +55,13 @@ def ask(
     return tell(env, version, "approval_needed", rollout.id, incident, out)
 
 
-def _is_due(env: Environment, proposal: Proposal | None, now: float) -> bool:
+def _is_due(env: EnvironmentState, proposal: ReleaseProposal | None, now: float) -> bool:
     if proposal is None or proposal.seen != env.heeded:
         return True
     return proposal.failed is not None and now - proposal.failed >= AGAIN
 
 
-def _propose(env: Environment, rollout: Rollout, version: ModelVersion) -> Propose:
+def _propose(env: EnvironmentState, rollout: Rollout, version: ModelVersion) -> Propose:
     file = file_of(
         env, rollout.version, version, by=rollout.by, reason=rollout.why, at=rollout.asked
     )
@@ -75,7 +75,7 @@ def _propose(env: Environment, rollout: Rollout, version: ModelVersion) -> Propo
     )
 
 
-def opened(env: Environment, rollout: Rollout, body: Mapping[str, Any]) -> Environment:
+def opened(env: EnvironmentState, rollout: Rollout, body: Mapping[str, Any]) -> EnvironmentState:
     """The pull request is there."""
     if rollout.id != body["proposal"] or rollout.proposal is None:
         return env  # of a rollout that ended meanwhile, and its withdrawal is owed
@@ -84,8 +84,13 @@ def opened(env: Environment, rollout: Rollout, body: Mapping[str, Any]) -> Envir
 
 
 def not_opened(
-    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    why: str,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """It cannot be opened, or not be brought up to date: `headgate approve` is left."""
     if rollout.proposal is None or not rollout.waits:
         return env
@@ -99,8 +104,12 @@ def not_opened(
 
 
 def approve(
-    env: Environment, rollout: Rollout, branch: Branch, observed: Observed, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    branch: Branch,
+    observed: ObservedEnvironment,
+    now: float,
+) -> EnvironmentState:
     """A person's commit on the branch names the version."""
     if not rollout.waits:
         return moved(env, rollout, approved=rollout.approved or now)
@@ -116,7 +125,9 @@ def approve(
     return moved(env, rollout, approved=now, by=by, why=why)
 
 
-def heed(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def heed(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """A pull request that was closed declines; so does one whose merge named something else."""
     rollout, seen = env.rollout, observed.proposal
     if rollout is None or not rollout.waits or rollout.proposal is None or seen is None:
@@ -133,7 +144,7 @@ def heed(env: Environment, observed: Observed, out: Out, now: float) -> Environm
     return env
 
 
-def withdraw(before: Environment, env: Environment, out: Out) -> set[str]:
+def withdraw(before: EnvironmentState, env: EnvironmentState, out: DecisionBuilder) -> set[str]:
     """Owe the end of a pull request that nobody has to decide any more.
 
     Returns the lanes whose older actions are not wanted any more.
@@ -149,7 +160,9 @@ def withdraw(before: Environment, env: Environment, out: Out) -> set[str]:
     return {a.lane for a in out.actions if isinstance(a, Propose | WithdrawProposal)}
 
 
-def _why_over(env: Environment, old: Rollout, approved: Rollout | None, out: Out) -> str:
+def _why_over(
+    env: EnvironmentState, old: Rollout, approved: Rollout | None, out: DecisionBuilder
+) -> str:
     if approved is not None:
         return f"Nothing is left to merge: {approved.why.rpartition('; ')[2]}."
     ended = next((one for one in out.ended if one.rollout.id == old.id), None)

@@ -45,7 +45,7 @@ class Cursor(Value):
     after: int
 
 
-class Proposal(Value):
+class ReleaseProposal(Value):
     """The pull request that asks for a rollout's approval: merging it approves."""
 
     seen: str | None
@@ -87,7 +87,7 @@ class Rollout(Value):
     approval: bool = False
     """Whether a human has to agree first."""
     approved: float | None = None
-    proposal: Proposal | None = None
+    proposal: ReleaseProposal | None = None
     points: bool = False
     """Whether it brings up no server, as its release is a batch."""
     deployed: float | None = None
@@ -159,7 +159,7 @@ class Rollout(Value):
         return None
 
 
-class Ended(Value):
+class EndedRollout(Value):
     """How a rollout ended; kept as a fact, and the release history beside the branch's."""
 
     rollout: Rollout

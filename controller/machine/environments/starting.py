@@ -11,9 +11,9 @@ from controller.machine.environments.alerts import refuse
 from controller.machine.environments.branch import write
 from controller.machine.environments.ending import quarantine, stop
 from controller.machine.environments.environment import (
-    Environment,
-    Observed,
-    Out,
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
     file_of,
     moved,
 )
@@ -23,8 +23,12 @@ from controller.machine.pipelines.version import Ref
 
 
 def release(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    body: Mapping[str, Any],
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     ref = Ref(version=body["version"], digest=body["digest"])
     version = observed.versions.get(ref.version)
     bad = env.quarantined(ref.digest)
@@ -60,12 +64,12 @@ def release(
     return moved(env, env.rollout, **asked) if env.rollout is not None else env
 
 
-def _was_here(env: Environment, ref: Ref) -> bool:
+def _was_here(env: EnvironmentState, ref: Ref) -> bool:
     stopped = env.stopped.version if env.stopped else None
     return ref in (env.stable, stopped, *env.former)
 
 
-def _pass_on(env: Environment, body: Mapping[str, Any]) -> Message:
+def _pass_on(env: EnvironmentState, body: Mapping[str, Any]) -> Message:
     """Staging has it already. Whether production heard of it is not certain: a state that was
     lost may have taken that with it."""
     return Message(
@@ -77,7 +81,7 @@ def _pass_on(env: Environment, body: Mapping[str, Any]) -> Message:
 
 
 def _not_released(
-    env: Environment, ref: Ref, why: str, body: Mapping[str, Any]
+    env: EnvironmentState, ref: Ref, why: str, body: Mapping[str, Any]
 ) -> Sequence[ReportCommit]:
     """Who looks at the commit sees why what passed there does not come to serve."""
     if not body.get("run") or not body.get("commit"):
@@ -95,20 +99,20 @@ def _not_released(
     )
 
 
-def _mend(env: Environment, ref: Ref) -> str:
+def _mend(env: EnvironmentState, ref: Ref) -> str:
     return f"`headgate retry {env.place} --version {ref.version}` lifts that and tries it again."
 
 
 def begin_rollout(
-    env: Environment,
+    env: EnvironmentState,
     ref: Ref,
     kind: Kind,
     why: str,
     by: str,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """A rollout of that version; it supersedes the one in progress."""
     version = observed.versions.get(ref.version)
     if version is None or version.spec.release is None:
@@ -136,8 +140,12 @@ def begin_rollout(
 
 
 def roll_back(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    body: Mapping[str, Any],
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """Leave the canary, or bring back a former version, and quarantine what is left behind.
 
     The request names the version that it means to leave, so that of two people who ask for the
@@ -180,7 +188,7 @@ def roll_back(
     return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, now)
 
 
-def not_serving(env: Environment, leave: int | None) -> str:
+def not_serving(env: EnvironmentState, leave: int | None) -> str:
     """Why a version cannot be left, and what to say to leave the one that serves."""
     serves = env.stable
     if serves is None:
@@ -189,7 +197,7 @@ def not_serving(env: Environment, leave: int | None) -> str:
     return f"v{leave} does not serve any more; v{serves.version} does: say {say} to leave that one"
 
 
-def left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
+def left(env: EnvironmentState, bad: Ref, why: str, by: str, now: float) -> Rollout:
     """What served and is left, as a rollout that was stopped: so that it can be tried again."""
     return Rollout(
         id=env.brought or f"{env.pipeline}-{env.name}-{env.rollouts}",
@@ -202,8 +210,12 @@ def left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
 
 
 def retry(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    body: Mapping[str, Any],
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """Try the last version that was stopped or left again, or the one that is named, and lift its
     quarantine; or renew a write; or run a batch once more."""
     if env.write is not None:
@@ -234,8 +246,14 @@ def retry(
 
 
 def lift(
-    env: Environment, ref: Ref, why: str, by: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState,
+    ref: Ref,
+    why: str,
+    by: str,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
+    now: float,
+) -> EnvironmentState:
     """Let a quarantined version be released again, and say on the branch who wanted it and why."""
     bad = env.quarantined(ref.digest)
     if bad is None:

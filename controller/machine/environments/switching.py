@@ -8,7 +8,12 @@ from controller.machine import incidents
 from controller.machine.environments.alerts import tell
 from controller.machine.environments.background import background
 from controller.machine.environments.ending import quarantine
-from controller.machine.environments.environment import Environment, Observed, Out, server_name
+from controller.machine.environments.environment import (
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
+    server_name,
+)
 from controller.machine.environments.rollout import Cursor, Rollout, Warm
 from controller.machine.environments.starting import begin_rollout, left
 from controller.machine.environments.warm import is_switch
@@ -18,7 +23,7 @@ from validators.figures import percent
 
 
 def note_before(
-    env: Environment, rollout: Rollout, version: ModelVersion, observed: Observed
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, observed: ObservedEnvironment
 ) -> Rollout:
     """The rollout with what stable did until now, before the traffic goes to its version."""
     traffic, release = observed.traffic, version.spec.release
@@ -30,7 +35,9 @@ def note_before(
     return rollout.model_copy(update={"before": before, "cursor": cursor})
 
 
-def look(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def look(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Take in what came since the switch; go back if that is worse, or end the former server."""
     warm = env.warm
     if warm is None:
@@ -53,7 +60,7 @@ def look(env: Environment, observed: Observed, out: Out, now: float) -> Environm
     return _back(env, warm, watched, observed, out, now) if watched.worse else env
 
 
-def _is_of_use(env: Environment, warm: Warm) -> bool:
+def _is_of_use(env: EnvironmentState, warm: Warm) -> bool:
     """Whether anybody may go back to it, and nothing else takes its place."""
     taken = env.rollout is not None and env.rollout.deployed is not None
     left_behind = not env.has_server or env.stable == warm.version
@@ -61,13 +68,13 @@ def _is_of_use(env: Environment, warm: Warm) -> bool:
 
 
 def _back(
-    env: Environment,
+    env: EnvironmentState,
     warm: Warm,
     watched: switch.Watched,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """Bring the former version back, as a person's rollback does, and wake who is to know."""
     bad = env.stable
     assert bad is not None

@@ -6,9 +6,9 @@ from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     REMEMBERED,
     Branch,
-    Environment,
-    Observed,
-    Out,
+    DecisionBuilder,
+    EnvironmentState,
+    ObservedEnvironment,
     named,
 )
 from controller.machine.environments.file import EnvironmentFile
@@ -18,7 +18,9 @@ from controller.machine.environments.starting import begin_rollout
 from controller.machine.pipelines.version import ModelVersion, Ref
 
 
-def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def heed_branch(
+    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """Obey a human who edited or reverted the environment's file, or refuse with a reason."""
     branch = observed.branch
     if branch is None or branch.commit == env.heeded:
@@ -40,13 +42,13 @@ def heed_branch(env: Environment, observed: Observed, out: Out, now: float) -> E
 
 
 def _heed_model(
-    env: Environment,
+    env: EnvironmentState,
     branch: Branch,
     file: EnvironmentFile,
-    observed: Observed,
-    out: Out,
+    observed: ObservedEnvironment,
+    out: DecisionBuilder,
     now: float,
-) -> Environment:
+) -> EnvironmentState:
     """Bring up the version that a person's commit names, or refuse it."""
     by = branch.author or "somebody"
     rollout = env.rollout
@@ -70,7 +72,9 @@ def _heed_model(
     return approve(env, env.rollout, branch, observed, now) if env.rollout else env
 
 
-def _keep(env: Environment, by: str, observed: Observed, out: Out, now: float) -> Environment:
+def _keep(
+    env: EnvironmentState, by: str, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     """The file names what runs: a wish for something else is over, and a pin ends a release."""
     rollout = env.rollout
     if rollout is not None and (
@@ -81,7 +85,7 @@ def _keep(env: Environment, by: str, observed: Observed, out: Out, now: float) -
     return renew_write(env, out)
 
 
-def _unfit(env: Environment, ref: Ref, version: ModelVersion | None) -> str | None:
+def _unfit(env: EnvironmentState, ref: Ref, version: ModelVersion | None) -> str | None:
     """Why a wished version may not run, or None."""
     if version is None:
         return f"there is no version {ref.version} of {env.pipeline}"
@@ -96,8 +100,8 @@ def _unfit(env: Environment, ref: Ref, version: ModelVersion | None) -> str | No
 
 
 def _stop_serving(
-    env: Environment, by: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState, by: str, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+) -> EnvironmentState:
     if env.rollout is not None:
         why = f"{by} set `model: null`"
         env = stop(env, env.rollout, "aborted", why, observed, out, now)

@@ -7,7 +7,7 @@ from controller.machine import run_incidents
 from controller.machine.actions import Incident, Notify
 from controller.machine.core import Fact, Key, Message
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
 from controller.machine.runs.run import Run
 from specs.model import Notification
 from specs.model import Pipeline as Spec
@@ -43,7 +43,7 @@ def resolve(firing: Sequence[str], to: Sequence[Notification], incident: Inciden
 
 
 def version_of(
-    run: Run, spec: Spec, source: Source, ended: Mapping[str, Any], number: int, now: float
+    run: Run, spec: Spec, source: SourceTree, ended: Mapping[str, Any], number: int, now: float
 ) -> ModelVersion:
     """The model version that a run made; `ended` is what it said at its end."""
     return ModelVersion(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.machine.core import Value
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
 from specs.model import SPEC_FILE, is_spec_file
 from specs.model import Pipeline as Spec
 from specs.problems import Problem
@@ -26,7 +26,7 @@ def spec_of(seen: Mapping[str, Any]) -> str:
 class Code(Value):
     """A commit as a pipeline sees it: its spec, or what is wrong with it."""
 
-    source: Source
+    source: SourceTree
     name: str | None = None
     """What the pipeline is called: by its spec, or after its place while that says nothing."""
     branches: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Action, Fact, Letter, Message, Value
+from controller.machine.core import Action, Fact, InboxMessage, Message, Value
 from controller.machine.pipelines.code import Code, spec_at
-from controller.machine.pipelines.data import Listing, Seen
+from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
@@ -66,7 +66,7 @@ class Accepted(Value):
     by: str
 
 
-class Pipeline(Value):
+class PipelineState(Value):
     """The facts of a pipeline."""
 
     name: str
@@ -90,7 +90,7 @@ class Pipeline(Value):
     last: Mapping[str, Last] = {}
     passed: Mapping[str, Last] = {}
     """By branch, the newest run that passed."""
-    data: Mapping[str, Seen] = {}
+    data: Mapping[str, SeenDataset] = {}
     """By `data.place`."""
     taken: Mapping[str, str] = {}
     """Per dataset, the version that the newest run of the default branch reads."""
@@ -119,7 +119,7 @@ class Pipeline(Value):
         return body
 
 
-class Observed(Value):
+class ObservedPipeline(Value):
     """What the world says of a pipeline."""
 
     code: Mapping[str, Code] = {}
@@ -128,7 +128,7 @@ class Observed(Value):
     """By pull request among the branches that want a run: whose gates judge it."""
     confined: bool = True
     """Whether what a step of this machine can reach is bounded, or need not be."""
-    listings: Mapping[str, Mapping[str, Listing]] = {}
+    listings: Mapping[str, Mapping[str, DatasetListing]] = {}
     """Of the datasets that the spec of each of those commits names, by commit and dataset; and of
     those of the rules, by their commit."""
     baseline: Baseline | None = None
@@ -142,7 +142,7 @@ class Observed(Value):
     """The highest number of a version that the environments branch ever named."""
 
 
-class Out:
+class PipelineDecisionBuilder:
     """What one decision gathers on its way."""
 
     def __init__(self) -> None:
@@ -151,10 +151,10 @@ class Out:
         self.facts: list[Fact] = []
 
 
-def begin(inbox: Sequence[Letter]) -> Pipeline:
+def begin(inbox: Sequence[InboxMessage]) -> PipelineState:
     """A pipeline that was seen for the first time."""
     body = next(x.message.body for x in inbox if x.message.type == "commit_seen")
-    return Pipeline(
+    return PipelineState(
         name=body["pipeline"],
         repository=body["repository"],
         default_branch=body["default_branch"],
@@ -162,14 +162,14 @@ def begin(inbox: Sequence[Letter]) -> Pipeline:
 
 
 def want(
-    pipeline: Pipeline,
+    pipeline: PipelineState,
     branch: str,
     trigger: Trigger,
     now: float,
     *,
     force: bool = False,
     fresh: bool = False,
-) -> Pipeline:
+) -> PipelineState:
     """Ask for a run of the branch's head, last in line; what already waits for it is replaced."""
     commit = pipeline.heads.get(branch)
     if commit is None:
@@ -188,13 +188,13 @@ def want(
     return in_line(pipeline, branch, (*(line[:-1] if before else line), wanted))
 
 
-def line_of(pipeline: Pipeline, branch: str) -> tuple[Wanted, ...]:
+def line_of(pipeline: PipelineState, branch: str) -> tuple[Wanted, ...]:
     """All that waits there, the newest last."""
     first = pipeline.wanted.get(branch)
     return (first, *pipeline.behind.get(branch, ())) if first else ()
 
 
-def in_line(pipeline: Pipeline, branch: str, line: Sequence[Wanted]) -> Pipeline:
+def in_line(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> PipelineState:
     """With that waiting on the branch, and nothing else."""
     wanted = {name: one for name, one in pipeline.wanted.items() if name != branch}
     behind = {name: rest for name, rest in pipeline.behind.items() if name != branch}
@@ -205,12 +205,14 @@ def in_line(pipeline: Pipeline, branch: str, line: Sequence[Wanted]) -> Pipeline
     return pipeline.model_copy(update={"wanted": wanted, "behind": behind})
 
 
-def forget(pipeline: Pipeline, branch: str) -> Pipeline:
+def forget(pipeline: PipelineState, branch: str) -> PipelineState:
     """Without the run that the branch wants; the next in line has its turn."""
     return in_line(pipeline, branch, line_of(pipeline, branch)[1:])
 
 
-def told(pipeline: Pipeline, branch: str, waits_for: str, out: Out) -> Pipeline:
+def told(
+    pipeline: PipelineState, branch: str, waits_for: str, out: PipelineDecisionBuilder
+) -> PipelineState:
     """Say once on the wanted commit what its run waits for."""
     wanted = pipeline.wanted[branch]
     if wanted.told == waits_for:
@@ -221,7 +223,7 @@ def told(pipeline: Pipeline, branch: str, waits_for: str, out: Out) -> Pipeline:
 
 
 def report(
-    pipeline: Pipeline,
+    pipeline: PipelineState,
     branch: str,
     commit: str,
     state: Literal["running", "cancelled", "skipped", "invalid", "held"],

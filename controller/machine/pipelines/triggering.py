@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.machine import run_incidents
-from controller.machine.core import Decision, Letter, Message, Waits
+from controller.machine.core import Blocked, Decision, InboxMessage, Message
 from controller.machine.pipelines import candidate
 from controller.machine.pipelines.code import Code, spec_of
 from controller.machine.pipelines.data import (
@@ -20,9 +20,9 @@ from controller.machine.pipelines.data import (
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
     Accepted,
-    Observed,
-    Out,
-    Pipeline,
+    ObservedPipeline,
+    PipelineDecisionBuilder,
+    PipelineState,
     begin,
     in_line,
     line_of,
@@ -37,11 +37,14 @@ from specs.model import Pipeline as Spec
 
 
 def decide(
-    state: Pipeline | None, observed: Observed, inbox: Sequence[Letter], now: float
-) -> Decision[Pipeline]:
+    state: PipelineState | None,
+    observed: ObservedPipeline,
+    inbox: Sequence[InboxMessage],
+    now: float,
+) -> Decision[PipelineState]:
     """Take in commits, data and ended runs; start the runs that follow."""
     pipeline = state or begin(inbox)
-    out = Out()
+    out = PipelineDecisionBuilder()
     for letter in inbox:
         pipeline = _heed(pipeline, letter.message, observed, out, now)
     pipeline = _look_at_schedule(pipeline, observed, now)
@@ -73,7 +76,7 @@ def decide(
     )
 
 
-def _invalid(pipeline: Pipeline, observed: Observed) -> str | None:
+def _invalid(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     """What is wrong with the spec of the default branch, the first thing and how many more."""
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is not None or pipeline.gone is not None:
@@ -85,7 +88,7 @@ def _invalid(pipeline: Pipeline, observed: Observed) -> str | None:
     return f"{one.file}:{one.line}:{one.column}: {one.message}{more}"
 
 
-def _held_back(pipeline: Pipeline, observed: Observed) -> str | None:
+def _held_back(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     head = pipeline.heads.get(pipeline.default_branch, "")
     code = observed.code.get(head)
     if code is None or code.spec is None or pipeline.gone is not None:
@@ -93,7 +96,7 @@ def _held_back(pipeline: Pipeline, observed: Observed) -> str | None:
     return held_back(pipeline.data, code.spec, head, observed.listings.get(head, {}))
 
 
-def _stores(observed: Observed) -> Waits | None:
+def _stores(observed: ObservedPipeline) -> Blocked | None:
     """The store that datasets are in and that is away; first one that a person must mend."""
     every = [one for found in observed.listings.values() for one in found.values()]
     away = [one.waits for one in every if one.waits]
@@ -101,8 +104,12 @@ def _stores(observed: Observed) -> Waits | None:
 
 
 def _heed(
-    pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
-) -> Pipeline:
+    pipeline: PipelineState,
+    message: Message,
+    observed: ObservedPipeline,
+    out: PipelineDecisionBuilder,
+    now: float,
+) -> PipelineState:
     body = message.body
     match message.type:
         case "commit_seen":
@@ -133,7 +140,9 @@ def _heed(
             return pipeline
 
 
-def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: float) -> Pipeline:
+def _see_commit(
+    pipeline: PipelineState, body: Mapping[str, str], out: PipelineDecisionBuilder, now: float
+) -> PipelineState:
     branch, commit = body["branch"], body["commit"]
     pull = Pull.model_validate(body["pull"]) if body.get("pull") else None
     # A pull request, which anybody may open, does not claim a pipeline's name.
@@ -183,7 +192,7 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
     return want(pipeline, branch, trigger, now)
 
 
-def _as_now(pipeline: Pipeline, branch: str, body: Mapping[str, Any]) -> Pipeline:
+def _as_now(pipeline: PipelineState, branch: str, body: Mapping[str, Any]) -> PipelineState:
     """With the pull request as it is now: its base may have moved, and judges by today's rules."""
     if not body.get("pull") or branch not in pipeline.pulls:
         return pipeline
@@ -191,7 +200,7 @@ def _as_now(pipeline: Pipeline, branch: str, body: Mapping[str, Any]) -> Pipelin
     return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: now}})
 
 
-def _accept(pipeline: Pipeline, body: Mapping[str, Any], now: float) -> Pipeline:
+def _accept(pipeline: PipelineState, body: Mapping[str, Any], now: float) -> PipelineState:
     """Judge a pull request's commit anew, by its own rules."""
     branch = body["branch"]
     if pipeline.heads.get(branch) != body["commit"] or branch not in pipeline.pulls:
@@ -205,7 +214,12 @@ def _accept(pipeline: Pipeline, body: Mapping[str, Any], now: float) -> Pipeline
     return want(pipeline, branch, trigger, now, force=not pipeline.pulls[branch].queued)
 
 
-def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: Out) -> Pipeline:
+def _lose(
+    pipeline: PipelineState,
+    body: Mapping[str, Any],
+    observed: ObservedPipeline,
+    out: PipelineDecisionBuilder,
+) -> PipelineState:
     """The branch was deleted, or its spec was, or goes by another name now."""
     branch, commit = body["branch"], body["commit"]
     if branch not in pipeline.heads or body["repository"] != pipeline.repository:
@@ -238,7 +252,9 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
 _OF_BRANCHES = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
 
 
-def _cancel(pipeline: Pipeline, body: Mapping[str, str], out: Out) -> Pipeline:
+def _cancel(
+    pipeline: PipelineState, body: Mapping[str, str], out: PipelineDecisionBuilder
+) -> PipelineState:
     """Stop a run by its name, or whatever a branch runs and waits for."""
     branch = body.get("branch", "")
     run = body.get("run") or pipeline.active.get(branch, "")
@@ -249,7 +265,9 @@ def _cancel(pipeline: Pipeline, body: Mapping[str, str], out: Out) -> Pipeline:
     return in_line(pipeline, branch, ())
 
 
-def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pipeline:
+def _look_at_schedule(
+    pipeline: PipelineState, observed: ObservedPipeline, now: float
+) -> PipelineState:
     """Note since when there is a schedule: its first time may be missed before it ever came."""
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is None:
@@ -260,7 +278,9 @@ def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pip
     return pipeline.model_copy(update={"scheduled": since, "schedule": schedule})
 
 
-def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[Pipeline, float]:
+def _look_at_data(
+    pipeline: PipelineState, observed: ObservedPipeline, now: float
+) -> tuple[PipelineState, float]:
     """Note new dataset versions, and want a run for those that trigger one once complete."""
     head = pipeline.heads.get(pipeline.default_branch)
     commits = ([head] if head else []) + [wanted.commit for wanted in pipeline.wanted.values()]
@@ -278,8 +298,8 @@ def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[P
 
 
 def _want_new_data(
-    pipeline: Pipeline, spec: Spec, complete: Mapping[str, str], now: float
-) -> Pipeline:
+    pipeline: PipelineState, spec: Spec, complete: Mapping[str, str], now: float
+) -> PipelineState:
     trigger = spec.triggers.data
     if trigger is None:
         return pipeline
@@ -299,8 +319,8 @@ def _want_new_data(
 
 
 def _want_again(
-    pipeline: Pipeline, run: Run, stale: Mapping[str, str], code: Code | None, now: float
-) -> Pipeline:
+    pipeline: PipelineState, run: Run, stale: Mapping[str, str], code: Code | None, now: float
+) -> PipelineState:
     """Want a run with the data that is there now; it waits until that is complete."""
     if code is not None and code.spec is not None:
         data = doubt(pipeline.data, code.spec, run.commit, stale, now)
@@ -311,7 +331,7 @@ def _want_again(
     return want(pipeline, run.branch, Trigger(kind="data", why=why), now)
 
 
-def _learn(pipeline: Pipeline, run: Run, spec: Spec) -> Pipeline:
+def _learn(pipeline: PipelineState, run: Run, spec: Spec) -> PipelineState:
     """A database may have moved on until a run took its rows: what it took was there."""
     if not run.releases:
         return pipeline
@@ -321,8 +341,12 @@ def _learn(pipeline: Pipeline, run: Run, spec: Spec) -> Pipeline:
 
 
 def _end_run(
-    pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
-) -> Pipeline:
+    pipeline: PipelineState,
+    message: Message,
+    observed: ObservedPipeline,
+    out: PipelineDecisionBuilder,
+    now: float,
+) -> PipelineState:
     body = message.body
     branch, id_ = body["branch"], body["run"]
     if pipeline.active.get(branch) != id_:

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.actions import Answer, ReportPolicy
+from controller.machine.actions import AnswerCommand, ReportPolicy
 from controller.machine.core import Key, Message
 from controller.machine.repositories import telling
-from controller.machine.repositories.accepting import Target, rights, spoken_of
+from controller.machine.repositories.accepting import CommandTarget, rights, spoken_of
 from controller.machine.repositories.pull import VERBS, Command, Pull, Right, names
 
 _SAYS = {
@@ -27,7 +27,7 @@ MOST_NAMED = 20
 class Heard(NamedTuple):
     """What follows from commands."""
 
-    answers: list[Answer]
+    answers: list[AnswerCommand]
     messages: list[Message]
     """What pipelines are asked for."""
     policies: list[ReportPolicy]
@@ -37,7 +37,7 @@ class Heard(NamedTuple):
 def heed(
     repository: str,
     commands: Sequence[Command],
-    targets: Collection[Target],
+    targets: Collection[CommandTarget],
     accepted: Mapping[str, Mapping[str, str]],
 ) -> Heard:
     """What commands bring about, but for what is approved and accepted, which is state;
@@ -51,7 +51,7 @@ def heed(
                 said = said or _heed(repository, command, target, heard, accepted)
         if command.comment is not None and command.pull is not None:
             heard.answers.append(
-                Answer(
+                AnswerCommand(
                     repository=repository,
                     pull=command.pull,
                     comment=command.comment,
@@ -62,7 +62,7 @@ def heed(
     return heard
 
 
-def _refusal(command: Command, found: Sequence[Target]) -> str:
+def _refusal(command: Command, found: Sequence[CommandTarget]) -> str:
     """Why nothing is done, whatever is asked of what is spoken of."""
     if not command.may and command.verb != "accept":
         return f"Sorry @{command.by}, only people who may write to this repository can ask."
@@ -81,7 +81,7 @@ def _refusal(command: Command, found: Sequence[Target]) -> str:
 def _heed(
     repository: str,
     command: Command,
-    target: Target,
+    target: CommandTarget,
     heard: Heard,
     accepted: Mapping[str, Mapping[str, str]],
 ) -> str:
@@ -113,7 +113,7 @@ def _approve(command: Command, pull: Pull | None) -> str:
     return _unnamed(command, pull)
 
 
-def _accept(command: Command, target: Target) -> str:
+def _accept(command: Command, target: CommandTarget) -> str:
     if target.pull is None:
         return "Nothing waits to be accepted here."
     if said := _unnamed(command, target.pull):
@@ -150,7 +150,7 @@ def _unnamed(command: Command, pull: Pull) -> str:
 
 
 def _compared_again(
-    repository: str, command: Command, target: Target, by: Mapping[str, str]
+    repository: str, command: Command, target: CommandTarget, by: Mapping[str, str]
 ) -> Iterator[ReportPolicy]:
     if target.pull is None:
         return
@@ -161,7 +161,7 @@ def _compared_again(
 
 
 def _wishes(
-    repository: str, command: Command, target: Target, pipelines: Sequence[str]
+    repository: str, command: Command, target: CommandTarget, pipelines: Sequence[str]
 ) -> Iterator[Message]:
     """A pull request comes with it as it is now: the base that judges may have moved."""
     by_comment = command.comment is not None

@@ -13,7 +13,7 @@ from controller.machine.actions import ReportCommit, ReportPolicy
 from controller.machine.core import Action, Decision, Key, Message, Value
 from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import accepting, telling
-from controller.machine.repositories.accepting import Target
+from controller.machine.repositories.accepting import CommandTarget
 from controller.machine.repositories.asking import heed
 from controller.machine.repositories.pull import (
     Acceptance,
@@ -26,7 +26,7 @@ from controller.machine.repositories.pull import (
     merge_group,
     scope_of,
 )
-from controller.machine.repositories.telling import Place
+from controller.machine.repositories.telling import ReportPlace
 from specs.model import spec_order
 
 ENVIRONMENTS = ("staging", "production")
@@ -73,7 +73,7 @@ class Untold(Value):
     removed: tuple[str, ...] = ()
 
 
-class Repository(Value):
+class RepositoryState(Value):
     """The facts of a repository."""
 
     name: str
@@ -113,7 +113,7 @@ class Repository(Value):
         }
 
 
-class Observed(Value):
+class ObservedRepository(Value):
     """The branches as they are now."""
 
     default_branch: str
@@ -138,7 +138,7 @@ class Observed(Value):
 
 
 def is_seen(
-    repository: Repository | None,
+    repository: RepositoryState | None,
     branch: str,
     sha: str,
     default_branch: str,
@@ -161,10 +161,12 @@ def is_seen(
     return scope_of(branch, pull, default_branch) == scope_of(branch, pull, was)
 
 
-def decide(name: str, state: Repository | None, observed: Observed) -> Decision[Repository]:
+def decide(
+    name: str, state: RepositoryState | None, observed: ObservedRepository
+) -> Decision[RepositoryState]:
     """Tell each pipeline of the commits that are new and of branches that have no spec of it any
     more, and environments of a moved branch; do as people ask in pull requests."""
-    before = state or Repository(name=name)
+    before = state or RepositoryState(name=name)
     approved = approvals(before.approved, observed.pulls, observed.asked)
     held = [line(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
     accepted = accepting.kept(before.accepted, observed.pulls)
@@ -185,7 +187,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     look.messages += heard.messages
     look.messages += _moved(before, observed, look.pipelines, look.moves)
     return Decision(
-        state=Repository(
+        state=RepositoryState(
             name=name,
             default_branch=observed.default_branch,
             heads=look.heads,
@@ -208,7 +210,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     )
 
 
-def _unwatched(before: Repository, observed: Observed) -> Iterator[ReportCommit]:
+def _unwatched(before: RepositoryState, observed: ObservedRepository) -> Iterator[ReportCommit]:
     """Says on new heads of branches that are not watched that nothing runs. What was there before
     anybody looked is nobody's news."""
     if before.unwatched is None:
@@ -217,7 +219,7 @@ def _unwatched(before: Repository, observed: Observed) -> Iterator[ReportCommit]
     for branch, sha in observed.unwatched.items():
         if before.unwatched.get(branch) != sha and sha not in told:
             scope = scope_of(branch, None, observed.default_branch)
-            yield telling.unwatched(Place(before.name, sha, scope), observed.default_branch)
+            yield telling.unwatched(ReportPlace(before.name, sha, scope), observed.default_branch)
 
 
 def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:
@@ -225,7 +227,7 @@ def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:
     return tuple(sorted({one.lane for one in actions if isinstance(one, ReportPolicy)}))
 
 
-def concerned(before: Repository, branch: str, commit: Commit) -> tuple[str, ...]:
+def concerned(before: RepositoryState, branch: str, commit: Commit) -> tuple[str, ...]:
     """The pipelines that may have rules at the head of a pull request, or had: as it was told
     before, and as it is now."""
     untold = before.untold.get(branch, Untold())
@@ -239,8 +241,8 @@ class _Look:
 
     def __init__(
         self,
-        before: Repository,
-        observed: Observed,
+        before: RepositoryState,
+        observed: ObservedRepository,
         held: Sequence[str],
         accepted: Sequence[Acceptance],
         approved: Mapping[int, str],
@@ -269,7 +271,7 @@ class _Look:
             return
         self.heads[branch] = commit.sha
         named = _names(before, branch, commit)
-        place = Place(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
+        place = ReportPlace(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
         by: Mapping[str, str] = {}
         if pull is not None:
             by = {**accepting.by_whom(self.accepted, pull), **commit.accepted}
@@ -298,7 +300,7 @@ class _Look:
 
     def _beside(
         self,
-        place: Place,
+        place: ReportPlace,
         branch: str,
         commit: Commit,
         pull: Pull,
@@ -324,7 +326,7 @@ def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
     return pull.fork and approved.get(pull.number) != pull.head
 
 
-def _targets(observed: Observed, look: _Look) -> list[Target]:
+def _targets(observed: ObservedRepository, look: _Look) -> list[CommandTarget]:
     """What can be asked for."""
     targets = []
     pulls = {line(n): pull for n, pull in observed.pulls.items()}
@@ -332,7 +334,7 @@ def _targets(observed: Observed, look: _Look) -> list[Target]:
         pull = pulls.get(branch)
         untold = look.untold.get(branch, Untold())
         targets.append(
-            Target(
+            CommandTarget(
                 branch,
                 commit.sha,
                 tuple(sorted(look.pipelines[branch].values())),
@@ -346,7 +348,7 @@ def _targets(observed: Observed, look: _Look) -> list[Target]:
     return targets
 
 
-def _names(before: Repository, branch: str, commit: Commit) -> dict[str, str]:
+def _names(before: RepositoryState, branch: str, commit: Commit) -> dict[str, str]:
     """Names by spec; those of invalid specs as they were, here or on the default branch."""
     known = {
         **before.pipelines.get(before.default_branch or "", {}),
@@ -403,8 +405,8 @@ def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int
 
 
 def _left(
-    before: Repository,
-    observed: Observed,
+    before: RepositoryState,
+    observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
 ) -> Iterator[Message]:
@@ -416,8 +418,8 @@ def _left(
 
 
 def _moved(
-    before: Repository,
-    observed: Observed,
+    before: RepositoryState,
+    observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
 ) -> Iterator[Message]:

@@ -4,12 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.machine.actions import CancelAttempt, ReportCommit, StartAttempt
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, Waits
+from controller.machine.core import Action, Blocked, Decision, Fact, InboxMessage, Key, Message
 from controller.machine.runs.absorb import absorb, inputs_of
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.ended import report_end
 from controller.machine.runs.graph import Graph, Node, attempt_of, key_of, package_of
-from controller.machine.runs.run import NEW, Hit, Observed, Progress, Run, Tried, why_ended
+from controller.machine.runs.run import (
+    NEW,
+    CachedResult,
+    ObservedRun,
+    Progress,
+    Run,
+    Tried,
+    why_ended,
+)
 from validators.verdict import Verdict, worst
 
 LONGEST_BACKOFF = 600.0
@@ -20,7 +28,7 @@ PROGRESS = 5.0
 
 
 def decide(
-    state: Run | None, observed: Observed, inbox: Sequence[Letter], now: float
+    state: Run | None, observed: ObservedRun, inbox: Sequence[InboxMessage], now: float
 ) -> Decision[Run]:
     """Move a run: take in what ended, look up what is cached, start what can start."""
     run = state or begin(inbox)
@@ -60,12 +68,12 @@ def decide(
     )
 
 
-def begin(inbox: Sequence[Letter]) -> Run:
+def begin(inbox: Sequence[InboxMessage]) -> Run:
     """The run that the pipeline asks for."""
     return Run.model_validate(next(x.message.body for x in inbox if x.message.type == "start"))
 
 
-def _heed(run: Run, inbox: Sequence[Letter]) -> Run:
+def _heed(run: Run, inbox: Sequence[InboxMessage]) -> Run:
     for letter in inbox:
         if letter.message.type == "cancel" and run.cancelled is None:
             run = run.model_copy(update={"cancelled": letter.message.body["reason"]})
@@ -87,7 +95,7 @@ def _fail_attempt(run: Run, body: Mapping[str, Any]) -> Run:
 
 
 def _start_ready(
-    run: Run, graph: Graph, observed: Observed, now: float
+    run: Run, graph: Graph, observed: ObservedRun, now: float
 ) -> tuple[Run, tuple[Action, ...], float]:
     """Start what can start, and again what the executor knows nothing of."""
     nodes = dict(run.nodes)
@@ -108,7 +116,8 @@ def _start_ready(
             tried = Tried(id=f"{run.id}.{node.name}.{number}", asked=now)
             nodes[node.name] = progress.model_copy(update={"attempts": (*progress.attempts, tried)})
         elif (
-            observed.statuses.get(tried.id, Status(state=State.UNKNOWN)).state is not State.UNKNOWN
+            observed.statuses.get(tried.id, Status(state=AttemptState.UNKNOWN)).state
+            is not AttemptState.UNKNOWN
         ):
             continue
         attempt = attempt_of(actual, tried.id, digests).model_copy(
@@ -123,7 +132,7 @@ def _start_ready(
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
 
 
-def _waits(observed: Observed) -> Waits | None:
+def _waits(observed: ObservedRun) -> Blocked | None:
     """What its attempts wait for: first that which only a person can mend."""
     found = [status.waits for status in observed.statuses.values() if status.waits]
     return next((one for one in found if one.human), found[0] if found else None)
@@ -138,19 +147,19 @@ def _retry_at(node: Node, progress: Progress, now: float) -> float:
         return 0.0
     last = progress.attempts[-1]
     ended = (last.status.ended if last.status else None) or last.asked
-    if ended > now or (last.status and last.status.state is State.LOST):
+    if ended > now or (last.status and last.status.state is AttemptState.LOST):
         return now  # ended later than now: the clock was set back
     return ended + min(node.backoff * 2.0 ** (len(progress.attempts) - 1), LONGEST_BACKOFF)
 
 
-def _given_up(before: Run, run: Run, observed: Observed) -> tuple[Action, ...]:
+def _given_up(before: Run, run: Run, observed: ObservedRun) -> tuple[Action, ...]:
     """End what was given up as lost and may run all the same, before it is tried again."""
     return tuple(
         CancelAttempt(attempt=node.open.id)
         for name, node in before.nodes.items()
         if node.open
         and (run.nodes[name].open is None or run.nodes[name].open != node.open)
-        and not observed.statuses.get(node.open.id, Status(state=State.UNKNOWN)).state.ended
+        and not observed.statuses.get(node.open.id, Status(state=AttemptState.UNKNOWN)).state.ended
     )
 
 
@@ -175,7 +184,7 @@ def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
             continue
         if progress.verdict is Verdict.ERROR:
             continue
-        hit = Hit(
+        hit = CachedResult(
             run=run.id,
             outputs=progress.outputs or {},
             verdict=progress.verdict,

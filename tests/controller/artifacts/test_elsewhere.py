@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller.artifacts import Artifacts, Lost
+from controller.artifacts import Artifacts, NotStored
 from controller.artifacts.elsewhere import OWNER, Away, Damaged
 from controller.artifacts.opening import open_artifacts, open_elsewhere
 from controller.config.settings import Settings
@@ -128,7 +128,7 @@ async def test_a_damaged_object_is_named_never_handed_out_and_replaced_by_the_ne
     store = reopened(there, home)
     with pytest.raises(Damaged, match=r"is damaged: what is at s3://.* `retry`"):
         await store.link(name, tmp_path / "out")
-    with pytest.raises(Lost):
+    with pytest.raises(NotStored):
         await store.read_bytes(name)
     assert not await store.has(name), "so the step runs again"
     assert not (tmp_path / "out").exists()
@@ -144,7 +144,7 @@ async def test_a_folder_that_lacks_a_file_there_is_not_there(
     there.delete(there.key(digest(b"weights")))
     store = reopened(there, home)
     assert not await store.has(model)
-    with pytest.raises(Lost):
+    with pytest.raises(NotStored):
         await store.link(model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

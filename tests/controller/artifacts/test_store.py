@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.artifacts import Artifacts, Lost
+from controller.artifacts import Artifacts, NotStored
 from controller.artifacts.opening import open_artifacts
 from controller.blobs.objects import COPY_UP_TO
 from specs.digests import digest
@@ -152,7 +152,7 @@ async def test_a_step_that_overwrites_its_input_harms_no_other(
         await store.link(name, tmp_path / "other")
         assert (tmp_path / "other").read_bytes() == content
     else:
-        with pytest.raises(Lost, match="retry"):
+        with pytest.raises(NotStored, match="retry"):
             await store.link(name, tmp_path / "other")
         assert (await store.put_bytes(content)).digest == name, "made again, it is whole again"
         assert await store.read_bytes(name) == content
@@ -166,10 +166,10 @@ async def test_damage_in_the_store_is_noticed_before_use(
     path = stored_file(tmp_path, name)
     path.chmod(0o644)
     path.write_bytes(damage)
-    with pytest.raises(Lost):
+    with pytest.raises(NotStored):
         await store.link(name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(Lost):
+    with pytest.raises(NotStored):
         await store.read_bytes(name)
     assert not await store.has(name)
 
@@ -209,7 +209,7 @@ async def test_a_folder_without_one_of_its_files_is_not_there(
     folder = await store.put(tmp_path / "m")
     stored_file(tmp_path, digest(b"1")).unlink()
     assert not await store.has(folder.digest)
-    with pytest.raises(Lost):
+    with pytest.raises(NotStored):
         await store.link(folder.digest, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -274,7 +274,7 @@ async def test_what_is_not_there_and_what_is_no_digest(
     any_store: Artifacts, tmp_path: Path
 ) -> None:
     assert not await any_store.has(digest(b"never"))
-    with pytest.raises(Lost):
+    with pytest.raises(NotStored):
         await any_store.read_bytes(digest(b"never"))
     with pytest.raises(NeedsHuman, match=r"nothing-here: No such file"):
         await any_store.put(tmp_path / "nothing-here")

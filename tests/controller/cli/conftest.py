@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from controller.cli import main
-from controller.store.protocol import Change, Store
+from controller.store.protocol import Store, Transaction
 from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import Backend, Routing
@@ -33,7 +33,7 @@ class Desk(NamedTuple):
     do: Do
     """`do("runs", "--json")`: run a command there."""
 
-    def keep(self, *changes: Change, at: float = 1000.0) -> None:
+    def keep(self, *changes: Transaction, at: float = 1000.0) -> None:
         """Put something into the state, as a controller would."""
 
         async def commit(store: Store) -> None:

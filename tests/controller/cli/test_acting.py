@@ -15,8 +15,8 @@ import pytest
 
 from controller.cli import SECTIONS, main
 from controller.cli.reach import controller_pid
-from controller.machine.core import Key, Letter
-from controller.store.protocol import Change, Store
+from controller.machine.core import InboxMessage, Key
+from controller.store.protocol import Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk
 
@@ -37,8 +37,8 @@ def told(desk: Desk) -> Desk:
     return desk
 
 
-def letters(at: Desk) -> Sequence[Letter]:
-    async def inbox(store: Store) -> Sequence[Letter]:
+def letters(at: Desk) -> Sequence[InboxMessage]:
+    async def inbox(store: Store) -> Sequence[InboxMessage]:
         return await store.inbox()
 
     found = at.look(inbox)
@@ -118,7 +118,7 @@ def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, o
     bad = seeds.canary(2).model_copy(update={"approval": True})
     stopped = seeds.environment("staging", paused="ada", stopped=bad)
     told.keep(seeds.put("environment", "toy/staging", stopped))
-    told.keep(Change(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
+    told.keep(Transaction(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
     if verb == "approve":
         waits = seeds.environment(stable=seeds.version(1).ref, rollout=bad)
         told.keep(seeds.put("environment", "toy/production", waits, revision=1))
@@ -133,7 +133,7 @@ def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, o
 def test_a_rollback_names_the_version_that_it_sees(
     told: Desk, given: Sequence[str], leave: int
 ) -> None:
-    told.keep(Change(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
+    told.keep(Transaction(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
     assert told.do("rollback", "toy", *given).exit_code == 0
     (letter,) = letters(told)
     assert letter.message.body["leave"] == leave
@@ -145,7 +145,7 @@ def test_what_a_rollback_brought_back_is_left_only_by_name(told: Desk) -> None:
         stable=seeds.version(1).ref, brought=back.id, former=(seeds.version(2).ref,)
     )
     told.keep(seeds.put("environment", "toy/production", env, revision=1))
-    told.keep(Change(facts=(seeds.ended(back, "promoted", "it smells"),)))
+    told.keep(Transaction(facts=(seeds.ended(back, "promoted", "it smells"),)))
     refused = told.do("rollback", "toy")
     assert refused.exit_code != 0
     assert "headgate rollback toy/production --from 1" in refused.stderr

@@ -17,7 +17,7 @@ from controller.effects.serving import Serving
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git.environments import Environments
 from controller.machine.actions import Deploy
-from controller.machine.core import Key, Letter, Message
+from controller.machine.core import InboxMessage, Key, Message
 from controller.observers.environment import EnvironmentKind
 from controller.observers.past import Pasts
 from deployers.control import Routing
@@ -189,7 +189,7 @@ async def test_what_a_dying_server_says_reaches_the_machine_without_secrets(
     async with site(tmp_path, greeting="die") as (serving, deployer, kind):
         await deploy(serving)
         body = {"repository": "team", "version": 1}
-        letter = Letter(
+        letter = InboxMessage(
             number=1, message=Message(to=KEY, id="1", type="release", body=body), at=0.0
         )
         async with asyncio.timeout(60):

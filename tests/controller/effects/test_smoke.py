@@ -15,8 +15,8 @@ from controller.effects import smoke
 from controller.effects.smoke import LARGEST, Smoker
 from controller.machine.actions import RunSmoke
 from controller.machine.core import Fact, Key
-from controller.machine.environments.environment import Environment
-from controller.store.protocol import Change
+from controller.machine.environments.environment import EnvironmentState
+from controller.store.protocol import Transaction
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.releases import released
@@ -133,13 +133,13 @@ async def test_a_body_that_production_was_not_asked_with_is_told(
         files = {**first.source.files, "smoke.json": digest("easier")}
         other = first.source.model_copy(update={"files": files})
         changed = first.model_copy(update={"number": 3, "source": other})
-        production = Environment(
+        production = EnvironmentState(
             pipeline="mean", name="production", repository="team", stable=first.ref
         )
         bodies = {f"mean/{one.number}": one for one in (same, changed)}
         facts = [Fact(key=Key("model", name), body=one.plain()) for name, one in bodies.items()]
         facts.append(Fact(key=Key("environment", "mean/production"), body=production.plain()))
-        await v1.store.commit(Change(facts=tuple(facts)), 0.0)
+        await v1.store.commit(Transaction(facts=tuple(facts)), 0.0)
         smoker, notes = Smoker(v1.versions, v1.repositories), {}
         for number in (2, 3):
             action = candidate.action.model_copy(

@@ -8,8 +8,8 @@ import pytest
 
 from controller.executors.docker import DockerExecutor
 from controller.executors.local import LocalExecutor
-from controller.executors.router import ByKind
-from controller.machine.runs.attempt import State
+from controller.executors.router import ExecutorRouter
+from controller.machine.runs.attempt import AttemptState
 from deployers.engine import Engine
 from deployers.processes import Processes
 from tests.contracts.executor import becomes, ends, gate, printed, run
@@ -18,7 +18,7 @@ from tests.controller.executors.site import LocalSite
 
 
 @asynccontextmanager
-async def both(site: LocalSite, host: str, slots: int = 2) -> AsyncIterator[ByKind]:
+async def both(site: LocalSite, host: str, slots: int = 2) -> AsyncIterator[ExecutorRouter]:
     """The executor of a controller."""
     shared = asyncio.Semaphore(slots)
     engine = Engine(host, site.folder.parent)
@@ -26,7 +26,7 @@ async def both(site: LocalSite, host: str, slots: int = 2) -> AsyncIterator[ByKi
     with Processes(site.workspace.home) as processes:
         local = LocalExecutor(site.workspace, processes, slots=shared, redact=redact)
         docker = DockerExecutor(site.workspace, engine, slots=shared, redact=redact)
-        executor = ByKind(local, docker)
+        executor = ExecutorRouter(local, docker)
         try:
             yield executor
         finally:
@@ -36,7 +36,7 @@ async def both(site: LocalSite, host: str, slots: int = 2) -> AsyncIterator[ByKi
 
 async def test_without_containers_no_engine_is_asked(site: LocalSite) -> None:
     async with both(site, "unix:///nowhere.sock") as executor:
-        assert (await run(executor, site.attempt("true"))).state is State.SUCCEEDED
+        assert (await run(executor, site.attempt("true"))).state is AttemptState.SUCCEEDED
 
 
 async def test_a_container_that_was_cancelled_before_it_was_known_never_starts(
@@ -46,7 +46,7 @@ async def test_a_container_that_was_cancelled_before_it_was_known_never_starts(
         attempt = site.attempt("true", executor="docker", image="sha256:0")
         await executor.cancel(attempt.id)
         await executor.start(attempt)
-        assert (await executor.poll(attempt.id)).state is State.CANCELLED
+        assert (await executor.poll(attempt.id)).state is AttemptState.CANCELLED
 
 
 @pytest.mark.docker
@@ -57,13 +57,13 @@ async def test_processes_and_containers_share_the_slots_and_each_is_found_again(
     container = docker_site.attempt("echo in the container", name="b")
     async with both(docker_site, docker_site.host, slots=1) as executor:
         await executor.start(process)
-        await becomes(executor, process, State.RUNNING)
+        await becomes(executor, process, AttemptState.RUNNING)
     async with both(docker_site, docker_site.host, slots=1) as executor:
         await executor.start(container)
         for _ in range(20):
-            assert (await executor.poll(container.id)).state is State.PREPARING
+            assert (await executor.poll(container.id)).state is AttemptState.PREPARING
             await asyncio.sleep(0.01)
         (docker_site.folder / "a.go").touch()
-        assert (await ends(executor, container)).state is State.SUCCEEDED
-        assert (await executor.poll(process.id)).state is State.SUCCEEDED
+        assert (await ends(executor, container)).state is AttemptState.SUCCEEDED
+        assert (await executor.poll(process.id)).state is AttemptState.SUCCEEDED
         assert await printed(executor, container) == "in the container\n"

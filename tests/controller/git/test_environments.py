@@ -15,10 +15,10 @@ from controller.git.environment_file import Invalid, message_of, parse, to_yaml
 from controller.git.environments import BRANCH, Environments, is_ours
 from controller.git.swap import HEADGATE, Pace
 from controller.machine.environments.file import (
-    Changed,
     EnvironmentFile,
-    Model,
-    Quarantined,
+    LastChange,
+    NamedModel,
+    QuarantineEntry,
     path_of,
 )
 from specs.digests import digest
@@ -35,7 +35,7 @@ def release(
     return EnvironmentFile(
         pipeline=pipeline,
         environment=environment,
-        model=Model(
+        model=NamedModel(
             version=version,
             digest=digest(f"model {version}".encode()),
             run=f"{pipeline}-{version}",
@@ -52,8 +52,8 @@ def release(
                 "n": 900,
             },
         ),
-        quarantine=(Quarantined(digest=digest(b"bad"), version=1, reason="p99: up", since=AT),),
-        changed=Changed(by="headgate", reason="canary passed", at=AT),
+        quarantine=(QuarantineEntry(digest=digest(b"bad"), version=1, reason="p99: up", since=AT),),
+        changed=LastChange(by="headgate", reason="canary passed", at=AT),
     )
 
 
@@ -104,7 +104,7 @@ json_values = st.recursive(
 def test_whatever_the_evidence_and_the_reason_they_read_back(
     evidence: list[dict[str, object]], reason: str
 ) -> None:
-    file = release(3).model_copy(update={"changed": Changed(by="ada", reason=reason, at=AT)})
+    file = release(3).model_copy(update={"changed": LastChange(by="ada", reason=reason, at=AT)})
     file = EnvironmentFile.model_validate(file.model_dump(by_alias=True) | {"evidence": evidence})
     assert parse(to_yaml(file), file.path) == file
 

@@ -10,16 +10,16 @@ from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.github.answers import Refused
+from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
-from controller.machine.actions import Answer, ReportCommit, ReportPolicy
+from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
 from controller.machine.core import Key, Message, parsed
-from controller.machine.repositories.repository import Repository as State
+from controller.machine.repositories.repository import RepositoryState as State
 from controller.observers.repository import RepositoryKind
 from controller.reconcile.loop import Loop
-from controller.reconcile.outbox import Ways
+from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.reports.applier import ReportApplier
 from controller.reports.policies import PolicyApplier
@@ -124,7 +124,7 @@ async def desk(
     forge, secrets = Forge(GitHubForge(client, NAMES)), Secrets({})
     reports = ReportApplier(store, Artifacts(tmp_path / "artifacts"), repositories, forge, secrets)
 
-    async def answer(_owner: Key, _action: Answer) -> tuple[Message, ...]:
+    async def answer(_owner: Key, _action: AnswerCommand) -> tuple[Message, ...]:
         return ()
 
     loop = Loop(
@@ -133,9 +133,9 @@ async def desk(
         {
             ReportCommit: reports.apply,
             ReportPolicy: PolicyApplier(repositories, forge, secrets).apply,
-            Answer: answer,
+            AnswerCommand: answer,
         },
-        ways=Ways(backoff=Backoff(first=0.01, most=0.05)),
+        ways=RuntimePolicy(backoff=Backoff(first=0.01, most=0.05)),
         listen=0.01,
     )
     async with running(loop):
@@ -164,7 +164,7 @@ async def test_an_acceptance_that_ended_before_it_was_shown_is_not_shown_later(d
 
 @pytest.mark.parametrize(
     "fault",
-    [TryAgain("GitHub is away"), Refused("Resource not accessible by integration", 403)],
+    [TryAgain("GitHub is away"), GitHubRefused("Resource not accessible by integration", 403)],
     ids=["away", "refused"],
 )
 async def test_a_word_on_rules_that_github_does_not_take_holds_up_no_other_check(

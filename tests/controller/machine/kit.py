@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from controller.machine.core import Key, Letter, Message
+from controller.machine.core import InboxMessage, Key, Message
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.graph import Baseline, Source
+from controller.machine.runs.graph import Baseline, SourceTree
 from specs.digests import digest
 from specs.model import Pipeline as Spec
 from validators.report import Check, Report
@@ -92,10 +92,10 @@ def spec(*changes: tuple[str, Any]) -> Spec:
     return Spec.model_validate(plain)
 
 
-def source(commit: str = "c1", **changed: str) -> Source:
+def source(commit: str = "c1", **changed: str) -> SourceTree:
     """The files at a commit; `changed` has new contents, with `__` for a dot in the name."""
     contents = {name.replace("__", "."): digest(text) for name, text in changed.items()}
-    return Source(repository="team", commit=sha(commit), folder="", files={**FILES, **contents})
+    return SourceTree(repository="team", commit=sha(commit), folder="", files={**FILES, **contents})
 
 
 def sha(name: str) -> str:
@@ -134,7 +134,9 @@ def report(verdict: Verdict, gate: Any = "model") -> Report:
     return Report(gate=gate, subject="mean", checks=(check,))
 
 
-def letter(number: int, to: Key, type_: str, body: Mapping[str, Any], at: float = 0.0) -> Letter:
+def letter(
+    number: int, to: Key, type_: str, body: Mapping[str, Any], at: float = 0.0
+) -> InboxMessage:
     """A letter in an inbox."""
     message = Message(to=to, id=f"test/{number}", type=type_, body=dict(body))
-    return Letter(number=number, message=message, at=at)
+    return InboxMessage(number=number, message=message, at=at)

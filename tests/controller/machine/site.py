@@ -11,19 +11,19 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, parsed
+from controller.machine.core import Action, Decision, Fact, InboxMessage, Key, Message, parsed
 from controller.machine.environments import promotion
 from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
-    Environment,
-    Lost,
-    Observed,
-    Past,
+    EnvironmentState,
+    LostHistory,
+    ObservedEnvironment,
+    PastReleases,
     named,
     server_name,
 )
-from controller.machine.environments.file import EnvironmentFile, Model, Quarantined
+from controller.machine.environments.file import EnvironmentFile, NamedModel, QuarantineEntry
 from controller.machine.environments.warm import reads_traffic
 from controller.machine.pipelines.version import ModelVersion, Ref
 from deployers.protocol import Observed as Deployed
@@ -54,7 +54,7 @@ class Site:
     versions: Mapping[int, ModelVersion]
     name: str = "production"
     now: float = 1000.0
-    state: Environment | None = None
+    state: EnvironmentState | None = None
     commits: list[Commit] = field(default_factory=list)
     gone: list[Commit] = field(default_factory=list)
     """What was on the branch and is not any more."""
@@ -80,7 +80,7 @@ class Site:
     """How many of the commits the mirror has: a push does not fetch."""
 
     owed: dict[str, tuple[int, Action]] = field(default_factory=dict)
-    inbox: list[Letter] = field(default_factory=list)
+    inbox: list[InboxMessage] = field(default_factory=list)
     sent: list[Message] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     told: list[Notify] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Site:
     deployed: Deploy | None = None
     exchanges: list[Exchange] = field(default_factory=list)
     deploys: list[Deploy] = field(default_factory=list)
-    last: Decision[Environment] | None = None
+    last: Decision[EnvironmentState] | None = None
     _delivered: set[str] = field(default_factory=set)
     _numbers: int = 0
 
@@ -98,7 +98,7 @@ class Site:
         return Key("environment", f"mean/{self.name}")
 
     @property
-    def env(self) -> Environment:
+    def env(self) -> EnvironmentState:
         assert self.state is not None
         return self.state
 
@@ -137,7 +137,7 @@ class Site:
         model = None
         if version is not None:
             known = self.versions.get(version)
-            model = Model(
+            model = NamedModel(
                 version=version,
                 digest=digest or (known.digest if known else "sha256:" + "0" * 64),
                 run="mean-1",
@@ -156,7 +156,7 @@ class Site:
     def put_on_the_list(self, number: int) -> str:
         """A person quarantines a version in the file."""
         assert self.file is not None
-        bad = Quarantined(digest=self.versions[number].digest, version=number, **BY_HAND)
+        bad = QuarantineEntry(digest=self.versions[number].digest, version=number, **BY_HAND)
         listed = (*self.file.quarantine, bad)
         return self._commit(self.file.model_copy(update={"quarantine": listed}))
 
@@ -187,7 +187,7 @@ class Site:
         for _ in range(turns):
             self.turn(dt)
 
-    def turn(self, dt: float = 1.0, *, apply: bool = True) -> Decision[Environment]:
+    def turn(self, dt: float = 1.0, *, apply: bool = True) -> Decision[EnvironmentState]:
         """Observe, decide, save, and apply what is owed."""
         self.now += dt
         self._live()
@@ -199,10 +199,10 @@ class Site:
             self.apply()
         return decision
 
-    def save(self, decision: Decision[Environment]) -> None:
+    def save(self, decision: Decision[EnvironmentState]) -> None:
         self.last = decision
         self.inbox.clear()
-        self.state = parsed(Environment, decision.state.plain())
+        self.state = parsed(EnvironmentState, decision.state.plain())
         self.owed = {
             i: (n, a) for i, (n, a) in self.owed.items() if a.lane not in decision.withdraw
         }
@@ -217,7 +217,7 @@ class Site:
                 self._delivered.add(message.id)
                 self.sent.append(message)
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedEnvironment:
         branch, lost = self._branch()
         numbers = {x.message.body.get(k) for x in self.inbox for k in ("version", "to")}
         if branch and branch.file and branch.file.model:
@@ -230,7 +230,7 @@ class Site:
         new = self.state is None or is_new(self.state) or is_behind(self.state, branch)
         past = self._past() if new else None
         known = {n: v for n, v in self.versions.items() if n in numbers}
-        return Observed(
+        return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=self._deployed(),
             traffic=self._traffic(),
@@ -369,14 +369,14 @@ class Site:
             silence=self.silence,
         )
 
-    def _past(self) -> Past | None:
+    def _past(self) -> PastReleases | None:
         """What is read of the branch where the state knows nothing."""
         ours = [c for c in reversed(self.commits) if c.action is not None and c.file is not None]
         if not ours or ours[0].file is None:
             return None
         refs = dict.fromkeys(r for r in (named(c.file) for c in ours) if r is not None)
         there = {r.version: self.versions[r.version] for r in refs if r.version not in self.lacking}
-        return Past(
+        return PastReleases(
             commit=ours[0].sha,
             file=ours[0].file,
             named=tuple(refs),
@@ -389,12 +389,12 @@ class Site:
         found = re.match(rf"mean-{self.name}-(\d+)/", commit.action or "")
         return int(found[1]) if found else 0
 
-    def _branch(self) -> tuple[Branch | None, Lost | None]:
+    def _branch(self) -> tuple[Branch | None, LostHistory | None]:
         heeded = self.state.heeded if self.state else None
         lost = None
         if heeded is not None and heeded in {c.sha for c in self.gone}:
             last = self.commits[-1] if self.commits else None
-            lost = Lost(
+            lost = LostHistory(
                 was=heeded,
                 now=last.sha if last else None,
                 left_out=tuple(c.sha[:12] for c in self.gone),
@@ -402,7 +402,7 @@ class Site:
             )
         return self._last(heeded, lost), lost
 
-    def _last(self, heeded: str | None, lost: Lost | None) -> Branch | None:
+    def _last(self, heeded: str | None, lost: LostHistory | None) -> Branch | None:
         ids = [c.sha for c in self.commits[: self.fetched]]
         if not ids or (lost is None and heeded is not None and heeded not in ids):
             return None
@@ -433,7 +433,7 @@ class Site:
             return
         self._delivered.add(message.id)
         self._numbers += 1
-        self.inbox.append(Letter(number=self._numbers, message=message, at=self.now))
+        self.inbox.append(InboxMessage(number=self._numbers, message=message, at=self.now))
 
 
 def running(site: S, *numbers: int) -> S:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import Notify, ReportCommit
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, parsed
+from controller.machine.core import Action, Decision, Fact, InboxMessage, Key, Message, parsed
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import Listing
-from controller.machine.pipelines.pipeline import Observed, Pipeline
+from controller.machine.pipelines.data import DatasetListing
+from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState
 from controller.machine.runs.run import Progress, Run
 from specs.digests import digest
 from specs.model import SPEC_FILE, Dataset
@@ -26,11 +26,11 @@ class Team:
     """The pipeline `mean` and its surroundings. `turn` is a turn of the loop."""
 
     now: float = 100.0
-    state: Pipeline | None = None
+    state: PipelineState | None = None
     code: dict[str, Code] = field(default_factory=dict)
-    buckets: dict[str, Listing] = field(default_factory=dict)
+    buckets: dict[str, DatasetListing] = field(default_factory=dict)
     """By URI."""
-    inbox: list[Letter] = field(default_factory=list)
+    inbox: list[InboxMessage] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Team:
         self.say("trigger", body)
 
     def drop(self, content: str, uri: str = "file:///bucket/*.csv", **facts: Any) -> str:
-        self.buckets[uri] = Listing(digest=digest(content), **facts)
+        self.buckets[uri] = DatasetListing(digest=digest(content), **facts)
         return digest(content)
 
     def end(
@@ -113,13 +113,13 @@ class Team:
 
     # -- what there is to see ----------------------------------------------------------------
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedPipeline:
         listings = {
             commit: {n: self.seen(d) for n, d in c.spec.datasets.items() if d.is_versioned}
             for commit, c in self.code.items()
             if c.spec and commit not in self.unasked
         }
-        return Observed(
+        return ObservedPipeline(
             code=self.code,
             listings=listings,
             ended=self.ended,
@@ -127,15 +127,15 @@ class Team:
             known=self.known,
         )
 
-    def seen(self, dataset: Dataset) -> Listing:
+    def seen(self, dataset: Dataset) -> DatasetListing:
         where = dataset.uri or dataset.address
         return self.buckets.get(where, missing(where))
 
-    def turn(self, dt: float = 1.0) -> Decision[Pipeline]:
+    def turn(self, dt: float = 1.0) -> Decision[PipelineState]:
         self.now += dt
         decision = machine.decide(self.state, self.observe(), tuple(self.inbox), self.now)
         self.inbox.clear()
-        self.state = parsed(Pipeline, decision.state.plain())
+        self.state = parsed(PipelineState, decision.state.plain())
         self.actions += decision.actions
         self.messages += decision.messages
         self.facts += decision.facts
@@ -148,7 +148,7 @@ class Team:
         return decision
 
     @property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> PipelineState:
         assert self.state is not None
         return self.state
 
@@ -170,8 +170,8 @@ class Team:
         return [(a.event, a.status, a.alert) for a in self.actions if isinstance(a, Notify)]
 
 
-def missing(uri: str) -> Listing:
-    return Listing(settled=False, problem=f"there is no object at {uri} yet")
+def missing(uri: str) -> DatasetListing:
+    return DatasetListing(settled=False, problem=f"there is no object at {uri} yet")
 
 
 def began(*changes: tuple[str, Any]) -> Team:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from controller.machine.actions import Answer
+from controller.machine.actions import AnswerCommand
 from controller.machine.core import Message
-from controller.machine.repositories.accepting import Target
+from controller.machine.repositories.accepting import CommandTarget
 from controller.machine.repositories.asking import MOST_NAMED, Heard, heed
 from controller.machine.repositories.pull import Command, Pull, Right, Verb, line, scope_of
 from tests.controller.machine.kit import sha
@@ -30,21 +30,23 @@ def hear(
     in a pull request of its own."""
     facts: dict[str, Any] = {"by": "maya", "may": True, "pull": 7, "comment": 41, **more}
     command = Command(id="comment/41", verb=verb, argument=argument, **facts)
-    targets = [Target("main", sha("main"), ("mean", "sum"))]
+    targets = [CommandTarget("main", sha("main"), ("mean", "sum"))]
     for number, base in enumerate(bases, 7):
         pull = Pull(number=number, head=HEAD, base=base, base_commit=sha(base), fork=fork)
         branch = line(number)
         scope = scope_of(branch, pull, "main")
-        targets.append(Target(branch, HEAD, pipelines, held, scope, pull, ("other",)))
+        targets.append(CommandTarget(branch, HEAD, pipelines, held, scope, pull, ("other",)))
     return heed("team", [command], targets, {line(7): accepted or {}})
 
 
-def ask(verb: Verb | None, argument: str = "", **more: Any) -> tuple[list[Answer], list[Message]]:
+def ask(
+    verb: Verb | None, argument: str = "", **more: Any
+) -> tuple[list[AnswerCommand], list[Message]]:
     heard = hear(verb, argument, **more)
     return heard.answers, heard.messages
 
 
-def text(answers: list[Answer]) -> str:
+def text(answers: list[AnswerCommand]) -> str:
     (answer,) = answers
     assert (answer.repository, answer.pull, answer.comment) == ("team", 7, 41)
     return answer.text

@@ -6,7 +6,7 @@ import pytest
 
 from controller.machine.core import parsed
 from controller.machine.runs.plan import Earlier, forecast
-from controller.machine.runs.run import Hit, Run, Trigger
+from controller.machine.runs.run import CachedResult, Run, Trigger
 from tests.controller.machine.kit import sha
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.team import Team, began
@@ -67,7 +67,7 @@ def test_a_run_without_the_cache_runs_everything_and_leaves_its_results_there() 
 
 
 def test_a_result_of_an_older_controller_is_too_old_where_age_counts() -> None:
-    old = parsed(Hit, {"run": "mean-1", "outputs": {}, "verdict": None, "seconds": 2.0})
+    old = parsed(CachedResult, {"run": "mean-1", "outputs": {}, "verdict": None, "seconds": 2.0})
     assert old.counts(None, 1e9)
     assert not old.counts(DAY, 1e9)
 
@@ -135,7 +135,7 @@ def test_a_plan_says_what_runs_whatever_is_cached() -> None:
     earlier = Earlier(run="mean-1", graph=first.graph, datasets=first.datasets)
     hits = first.cache
     wanted: frozenset[str] = frozenset()
-    cache: dict[str, Hit | None] = {}
+    cache: dict[str, CachedResult | None] = {}
     while True:
         planned, wanted = forecast(first.graph, first.datasets, cache, earlier, first.now)
         if not wanted:

@@ -6,7 +6,7 @@ import pytest
 
 from controller.machine.actions import ReportCommit
 from controller.machine.core import parsed
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
 from specs.digests import digest
 from tests.controller.machine.kit import sha
@@ -88,7 +88,7 @@ def test_a_state_and_a_letter_that_name_the_folder_of_a_spec_are_still_read() ->
     old = team.pipeline.plain()
     del old["specs"]
     old["folders"] = {MAIN: "", "topic": "models/mean"}
-    team.state = parsed(Pipeline, old)
+    team.state = parsed(PipelineState, old)
     assert team.pipeline.specs == {
         MAIN: "ml-pipeline.yaml",
         "topic": "models/mean/ml-pipeline.yaml",

@@ -5,7 +5,7 @@ from typing import Any
 
 from controller.machine.actions import ReportCommit
 from controller.machine.core import parsed
-from controller.machine.pipelines.pipeline import Observed
+from controller.machine.pipelines.pipeline import ObservedPipeline
 from controller.machine.repositories.pull import Pull, line
 from controller.machine.runs.graph import Baseline, Graph
 from tests.controller.machine.kit import baseline, sha
@@ -26,7 +26,7 @@ class Reviewed(Team):
     confined: bool = True
     pulls: dict[str, Pull] = field(default_factory=dict)
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedPipeline:
         rules = {
             branch: self.code[pull.base_commit]
             for branch, pull in self.pulls.items()

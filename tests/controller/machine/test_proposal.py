@@ -7,7 +7,7 @@ import pytest
 
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Action, Message
-from controller.machine.environments.environment import Observed, Proposed
+from controller.machine.environments.environment import ObservedEnvironment, Proposed
 from controller.machine.environments.file import EnvironmentFile
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
@@ -26,7 +26,7 @@ class Hosted(Site):
     merged: dict[str, str] | None = None
     """The rollouts whose proposals were merged, by commit."""
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedEnvironment:
         seen = super().observe()
         rollout = self.state.rollout if self.state else None
         waits = rollout is not None and rollout.waits

@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine.actions import Answer, ReportCommit, ReportPolicy
+from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
 from controller.machine.core import Decision, Message, parsed
 from controller.machine.repositories import repository as machine
 from controller.machine.repositories.pull import Command, Heeded, Pull, Right, Verb, line
-from controller.machine.repositories.repository import Commit, Observed, Repository
+from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
 from tests.controller.machine.kit import sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}
@@ -23,7 +23,7 @@ class Remote:
     main: str = "m1"
     pulls: dict[int, Pull] = field(default_factory=dict)
     said: list[Command] = field(default_factory=list)
-    state: Repository | None = None
+    state: RepositoryState | None = None
     messages: list[Message] = field(default_factory=list)
     """Of the last look."""
     actions: list[Any] = field(default_factory=list)
@@ -56,14 +56,16 @@ class Remote:
         facts = {"check": "policy", "pipeline": "mean", **more}
         self.say(0, verb, pull=None, comment=None, commit=sha(head), **facts)
 
-    def look(self, *, more: dict[str, Any] | None = None, **facts: Any) -> Decision[Repository]:
+    def look(
+        self, *, more: dict[str, Any] | None = None, **facts: Any
+    ) -> Decision[RepositoryState]:
         """`more` are facts of the head of each pull request, `facts` of what is observed."""
         heads = {"main": Commit(sha=sha(self.main), pipelines=MEAN)}
         of_head = {"pipelines": MEAN, **(more or {})}
         heads |= {
             line(n): Commit(sha=pull.head, pull=pull, **of_head) for n, pull in self.pulls.items()
         }
-        observed = Observed(
+        observed = ObservedRepository(
             default_branch="main",
             heads=heads,
             pulls=self.pulls,
@@ -73,7 +75,7 @@ class Remote:
         )
         self.said.clear()
         decision = machine.decide("team", self.state, observed)
-        self.state = parsed(Repository, decision.state.plain())
+        self.state = parsed(RepositoryState, decision.state.plain())
         self.messages, self.actions = list(decision.messages), list(decision.actions)
         return decision
 
@@ -196,7 +198,7 @@ def test_what_is_asked_of_a_held_fork_reaches_no_pipeline() -> None:
         remote.say(7, verb)
     remote.look()
     assert remote.messages == []
-    assert len([a for a in remote.actions if isinstance(a, Answer)]) == 4
+    assert len([a for a in remote.actions if isinstance(a, AnswerCommand)]) == 4
 
 
 def test_a_command_is_answered_once_and_reaches_the_pipelines_of_the_pull_request() -> None:
@@ -395,7 +397,7 @@ def test_while_the_forge_is_silent_buttons_are_kept_and_it_is_asked_again_soon()
 
 
 def test_pull_requests_that_were_not_looked_at_yet_are_looked_at_at_once() -> None:
-    decision = machine.decide("team", None, Observed(default_branch="main", more=True))
+    decision = machine.decide("team", None, ObservedRepository(default_branch="main", more=True))
     assert decision.requeue_after == 0.0
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Decision, Message, parsed
 from controller.machine.repositories import repository as machine
-from controller.machine.repositories.repository import Commit, Observed, Repository
+from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
 from tests.controller.machine.kit import sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}
@@ -19,7 +19,7 @@ class Remote:
     default: str = "main"
     environments: str | None = None
     unwatched: dict[str, str] = field(default_factory=dict)
-    state: Repository | None = None
+    state: RepositoryState | None = None
     told: list[Message] = field(default_factory=list)
     ids: set[tuple[str, str]] = field(default_factory=set)
 
@@ -36,7 +36,7 @@ class Remote:
             sha=sha(name), subject=name, pipelines=named, broken=broken, beside=beside
         )
 
-    def look(self) -> Decision[Repository]:
+    def look(self) -> Decision[RepositoryState]:
         """A look, as the observer makes it: the specs of a head that was seen are not read."""
         heads = {
             branch: Commit(sha=c.sha)
@@ -44,14 +44,14 @@ class Remote:
             else c
             for branch, c in self.heads.items()
         }
-        observed = Observed(
+        observed = ObservedRepository(
             default_branch=self.default,
             heads=heads,
             unwatched=dict(self.unwatched),
             environments=self.environments,
         )
         decision = machine.decide("team", self.state, observed)
-        self.state = parsed(Repository, decision.state.plain())
+        self.state = parsed(RepositoryState, decision.state.plain())
         self.told += decision.messages
         for message in decision.messages:
             assert (str(message.to), message.id) not in self.ids, "it would count as told before"
@@ -69,7 +69,7 @@ class Remote:
         ]
 
 
-def reports(decision: Decision[Repository]) -> list[tuple[str, str, str]]:
+def reports(decision: Decision[RepositoryState]) -> list[tuple[str, str, str]]:
     return [(a.state, a.pipeline, a.title) for a in decision.actions if isinstance(a, ReportCommit)]
 
 
@@ -300,7 +300,7 @@ def test_a_state_that_knew_specs_by_their_folders_tells_nobody_anything_new() ->
     assert remote.state is not None
     old = remote.state.plain()
     old["pipelines"] = {"main": {"": "mean", "a": "other"}}
-    remote.state = parsed(Repository, old)
+    remote.state = parsed(RepositoryState, old)
     assert remote.news() == []
     broken = ("a/ml-pipeline.yaml",)
     remote.push("c2", pipelines={"a/ml-pipeline.yaml": "a"}, broken=broken)
@@ -334,5 +334,5 @@ def test_a_state_of_before_unwatched_branches_were_told_of_begins_quietly() -> N
     assert remote.state is not None
     old = remote.state.plain()
     del old["unwatched"]
-    remote.state = parsed(Repository, old)
+    remote.state = parsed(RepositoryState, old)
     assert reports(remote.look()) == []

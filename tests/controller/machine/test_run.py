@@ -4,7 +4,7 @@ import pytest
 
 from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.runs.absorb import LATE
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.execution import PROGRESS
 from controller.machine.runs.run import why_ended
 from tests.controller.machine.kit import baseline
@@ -60,7 +60,7 @@ def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
     one.turn()
     starts: list[str] = []
     for wait in (10.0, 20.0):
-        one.end("train", State.FAILED)
+        one.end("train", AttemptState.FAILED)
         one.turn(0.0)
         assert one.run.nodes["train"].open is None
         one.turn(wait - 0.1)
@@ -68,7 +68,7 @@ def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
         one.turn(0.2)
         starts += [t.id for t in one.run.nodes["train"].attempts[-1:]]
     assert starts == ["mean-1.train.2", "mean-1.train.3"]
-    one.end("train", State.FAILED)
+    one.end("train", AttemptState.FAILED)
     one.turn()
     assert one.run.outcome == "failed"
     assert one.phases()["evaluate"] == "skipped"
@@ -77,7 +77,7 @@ def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
 
 @pytest.mark.parametrize(("losses", "outcome"), [(3, "passed"), (4, "failed")])
 def test_a_lost_try_is_no_fault_of_the_step_but_not_for_ever(losses: int, outcome: str) -> None:
-    one = lab(endings={"train": [State.LOST] * losses})
+    one = lab(endings={"train": [AttemptState.LOST] * losses})
     assert one.finish().outcome == outcome
     assert len(one.run.nodes["train"].attempts) == min(losses + 1, 4)
 
@@ -100,7 +100,7 @@ def test_a_warning_goes_on() -> None:
 
 
 def test_a_gate_that_crashes_is_an_error_and_not_a_pass_and_is_asked_again() -> None:
-    one = lab(endings={"gate.model": [State.FAILED, State.OUT_OF_MEMORY]})
+    one = lab(endings={"gate.model": [AttemptState.FAILED, AttemptState.OUT_OF_MEMORY]})
     run = one.finish()
     assert run.outcome == "stopped"
     assert run.verdicts["model"] is Verdict.ERROR
@@ -123,7 +123,7 @@ def test_outputs_that_cannot_be_taken_are_a_failure_that_says_so() -> None:
 
 
 def test_a_baseline_that_fails_leaves_the_gate_without_it_and_with_the_reason() -> None:
-    one = lab(held_against=baseline(1), endings={"baseline.evaluate": [State.FAILED]})
+    one = lab(held_against=baseline(1), endings={"baseline.evaluate": [AttemptState.FAILED]})
     run = one.finish()
     assert run.outcome == "passed"
     gate = next(a for a in one.started.values() if a.node == "gate.model")
@@ -141,7 +141,7 @@ def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given
     one = lab(
         *both,
         held_against=baseline(1, *both),
-        endings={"baseline.evaluate": [State.FAILED]},
+        endings={"baseline.evaluate": [AttemptState.FAILED]},
         words={"baseline.evaluate": WORDS.replace("UA 1545 EWR late\n", rows)},
     )
     one.finish()
@@ -155,7 +155,7 @@ def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given
 
 
 def test_a_step_s_traceback_reaches_neither_those_after_it_nor_who_is_told() -> None:
-    one = lab(endings={"train": [State.FAILED]}, words={"train": WORDS})
+    one = lab(endings={"train": [AttemptState.FAILED]}, words={"train": WORDS})
     run = one.finish()
     exception = "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
     assert why_ended(run) == f"train: {exception}"
@@ -199,9 +199,9 @@ def test_an_attempt_that_waits_for_a_free_slot_is_not_given_up() -> None:
     one = lab()
     one.turn()
     id_ = "mean-1.gate.data.numbers.1"
-    one.statuses[id_] = Status(state=State.PREPARING)
+    one.statuses[id_] = Status(state=AttemptState.PREPARING)
     one.turn(3600 + LATE + 5000)
-    one.statuses[id_] = Status(state=State.RUNNING, started=one.now)
+    one.statuses[id_] = Status(state=AttemptState.RUNNING, started=one.now)
     one.turn(3600)
     assert list(one.started) == [id_]
 
@@ -210,7 +210,7 @@ def test_a_refusal_of_a_try_that_ended_meanwhile_fails_nothing() -> None:
     one = lab()
     one.turn()
     attempt = one.started["mean-1.gate.data.numbers.1"]
-    one.end("gate.data.numbers", State.LOST)
+    one.end("gate.data.numbers", AttemptState.LOST)
     one.turn()
     one.say(
         "action_failed",
@@ -235,7 +235,7 @@ def test_a_try_that_the_executor_refuses_ends_the_run() -> None:
 
 
 def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
-    one = lab(("steps.train.retries", 1), endings={"train": [State.FAILED]})
+    one = lab(("steps.train.retries", 1), endings={"train": [AttemptState.FAILED]})
     for _ in range(50):
         decision = one.turn()
         assert (decision.requeue_after is None) is (not decision.state.live)

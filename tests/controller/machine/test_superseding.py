@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controller.machine.core import parsed
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.pipeline import PipelineState
 from specs.digests import digest
 from tests.controller.machine.kit import sha
 from tests.controller.machine.team import MAIN, QUEUE, QUIET, Team, began
@@ -288,7 +288,7 @@ def test_a_state_of_before_commits_could_wait_in_line_goes_on() -> None:
     for last in old["last"].values():
         for fact in ("datasets", "places", "superseded"):
             del last[fact]
-    team.state = parsed(Pipeline, old)
+    team.state = parsed(PipelineState, old)
     team.push("c3", deep(2), README__md="other words")
     team.turn()
     assert team.cancelled() == []

@@ -11,7 +11,7 @@ from controller.machine.core import Decision, Key, Message, Value
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.notify.applier import addressed
 from controller.reconcile.loop import Loop
-from controller.reconcile.outbox import Ways
+from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
@@ -51,7 +51,7 @@ def notify(*to: str, status: str = "firing", incident: Incident = INCIDENT) -> N
 def loop_of(store: Store, everyone: Sequence[Notification] = (), **secrets: str) -> Loop:
     kind = Addressed(Toy(Alarm, alarm), everyone)
     applier = NotifyApplier(AppriseNotifier(), Secrets(secrets))
-    ways = Ways(backoff=Backoff(first=0.01, most=0.02))
+    ways = RuntimePolicy(backoff=Backoff(first=0.01, most=0.02))
     return Loop(store, {"alarm": kind}, {Send: applier.apply}, ways=ways, listen=0.01)
 
 

@@ -12,8 +12,8 @@ import pytest
 from controller.machine.actions import Send
 from controller.machine.core import Key, Message
 from controller.notify.unsaved import BEARS, CALM, EVERY, Saving
-from controller.reconcile.outbox import Outbox, Ways, owe
-from controller.store.protocol import Change, Put
+from controller.reconcile.outbox import Outbox, RuntimePolicy, owe
+from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
 from specs.model import Notification
@@ -114,9 +114,9 @@ async def test_what_was_done_and_could_not_be_settled_is_not_done_again(tmp_path
         done.append(action.how)
         return (Message(to=worker, id="came", type="came", body={}),)
 
-    box = Outbox(store, {Work: work}, lambda _: None, Counter(), Ways())
+    box = Outbox(store, {Work: work}, lambda _: None, Counter(), RuntimePolicy())
     put = Put(key=worker, revision=0, text="{}", live=True)
-    await store.commit(Change(put=put, owe=(owe(worker, Work(how="tell them")),)), 0.0)
+    await store.commit(Transaction(put=put, owe=(owe(worker, Work(how="tell them")),)), 0.0)
     with full(tmp_path / "state.db-wal"):
         for _ in range(3):
             with pytest.raises(NeedsHuman):

@@ -7,7 +7,11 @@ from pathlib import Path
 from controller.git.environment_file import to_yaml
 from controller.git.environments import BRANCH, Environments
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment, Lost, Observed
+from controller.machine.environments.environment import (
+    EnvironmentState,
+    LostHistory,
+    ObservedEnvironment,
+)
 from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.observers.environment import EnvironmentKind
 from controller.observers.past import Pasts
@@ -52,10 +56,10 @@ class Team:
         run_git(self.clone, "push", "-qf", "origin", f"HEAD:refs/heads/{BRANCH}")
         return run_git(self.clone, "rev-parse", "HEAD")
 
-    async def look(self, environment: str, heeded: str) -> Observed:
+    async def look(self, environment: str, heeded: str) -> ObservedEnvironment:
         """What an environment sees that has heeded this commit."""
         await self._branch.head()
-        state = Environment(
+        state = EnvironmentState(
             pipeline="mean", name=environment, repository="team", heeded=heeded, rollouts=1
         )
         return await self._kind.observe(Key("environment", state.place), state, ())
@@ -83,11 +87,13 @@ async def test_a_deleted_branch_is_deleted_for_who_sees_it_after_it_was_written_
         staging = await here.write("staging", "promote")
         production = await here.write("production", "promote")
         here.delete()
-        assert (await here.look("production", production)).lost == Lost(was=production, now=None)
+        assert (await here.look("production", production)).lost == LostHistory(
+            was=production, now=None
+        )
         await here.write("production", "anew")
         await here.write("production", "pin")
         seen = await here.look("staging", staging)
-    assert seen.lost == Lost(was=staging, now=None)
+    assert seen.lost == LostHistory(was=staging, now=None)
     assert seen.branch is None, "its own file is not there yet"
 
 
@@ -100,7 +106,7 @@ async def test_a_persons_commit_on_a_branch_that_was_made_anew_is_news_all_the_s
         await here.write("production", "anew")
         hers = here.commit("staging")
         seen = await here.look("staging", staging)
-    assert seen.lost == Lost(was=staging, now=None, news=True)
+    assert seen.lost == LostHistory(was=staging, now=None, news=True)
     assert seen.branch is not None
     assert seen.branch.commit == hers
 

@@ -18,11 +18,11 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
 from controller.git import Mirror
 from controller.machine.core import Fact, Key, parsed
-from controller.machine.pipelines.pipeline import Last, Pipeline
+from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.runs.graph import Graph, fingerprint, key_of, resolve
-from controller.machine.runs.run import Hit, Progress, Run
+from controller.machine.runs.run import CachedResult, Progress, Run
 from controller.planning.gathering import WORK_TREE, checkout_of, default_base, files_at, work_tree
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, desk
 from tests.controller.git.git_server import Person, run_git
@@ -65,10 +65,10 @@ def remember(at: Desk, made_of: Graph, rows: str) -> None:
     facts = []
     for node in made_of.nodes:
         digests = resolve(node, lambda name, output: outputs[name][output], run.datasets)
-        hit = Hit(run=run.id, outputs=outputs[node.name], seconds=4.0)
+        hit = CachedResult(run=run.id, outputs=outputs[node.name], seconds=4.0)
         facts.append(Fact(key=Key("cache", key_of(node, digests)), body=hit.plain()))
     pipeline = seeds.put("pipeline", "toy", seeds.pipeline(run))
-    at.keep(Change(facts=tuple(facts)), *seeds.run_changes(run, made_of), pipeline)
+    at.keep(Transaction(facts=tuple(facts)), *seeds.run_changes(run, made_of), pipeline)
 
 
 async def _stored(folder: Path, run: Run) -> dict[str, dict[str, str]]:
@@ -313,20 +313,20 @@ def second(at: Desk, outcome: str) -> None:
     assert run.outcome == outcome
     first = seeds.run(1)
 
-    async def read(store: Store) -> Pipeline:
+    async def read(store: Store) -> PipelineState:
         record = await store.get(Key("pipeline", "toy"))
         assert record is not None
-        return parsed(Pipeline, record.body)
+        return parsed(PipelineState, record.body)
 
     before = at.look(read)
-    assert isinstance(before, Pipeline)
+    assert isinstance(before, PipelineState)
     last = Last(run=run.id, commit=run.commit, fingerprint="other", outcome=outcome)
     after = before.model_copy(
         update={"last": {"main": last}, "passed": {"main": before.last["main"]}}
     )
     assert before.last["main"].run == first.id
     put = Put(key=Key("pipeline", "toy"), revision=1, text=after.model_dump_json(), live=True)
-    at.keep(*seeds.run_changes(run, other), Change(put=put))
+    at.keep(*seeds.run_changes(run, other), Transaction(put=put))
 
 
 @pytest.mark.parametrize("outcome", ["failed", "stopped", "running"])
@@ -358,8 +358,12 @@ def test_a_step_whose_input_is_cached_from_a_run_that_did_not_pass_says_what_is_
     rows = plan(told)["datasets"][0]["version"]
     digests = resolve(train, lambda *_: "", {"rows": rows})
     stored = asyncio.run(Artifacts(told.home / "artifacts").put_bytes(b"another"))
-    hit = Hit(run="toy-2", outputs=dict.fromkeys(train.attempt.outputs, stored.digest), seconds=1)
-    told.keep(Change(facts=(Fact(key=Key("cache", key_of(train, digests)), body=hit.plain()),)))
+    hit = CachedResult(
+        run="toy-2", outputs=dict.fromkeys(train.attempt.outputs, stored.digest), seconds=1
+    )
+    told.keep(
+        Transaction(facts=(Fact(key=Key("cache", key_of(train, digests)), body=hit.plain()),))
+    )
     made = {node["name"]: node for node in plan(told)["nodes"]}
     assert made["train"]["why"] == ["as in toy-2"]
     assert made["evaluate"]["what"] == "run"
@@ -375,7 +379,7 @@ def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
     version = seeds.version(1)
     told.keep(
         seeds.put("environment", "toy/production", seeds.environment(stable=version.ref)),
-        Change(facts=(seeds.fact("model", "toy/1", version),)),
+        Transaction(facts=(seeds.fact("model", "toy/1", version),)),
     )
     made = plan(told)
     assert (made["nothing_to_do"], made["baseline"]) == (True, 1)
@@ -456,7 +460,7 @@ def test_the_objects_that_came_went_and_changed_are_named_with_their_rows(told: 
     assert (data["moved"]["added"], data["moved"]["objects"]) == (1, 3)
 
 
-def again(changes: Sequence[Change]) -> Iterator[Change]:
+def again(changes: Sequence[Transaction]) -> Iterator[Transaction]:
     """The same over what is there."""
     for change in changes:
         if change.put is None:
@@ -464,7 +468,7 @@ def again(changes: Sequence[Change]) -> Iterator[Change]:
         else:
             put = change.put
             revision = put.revision + 1
-            yield Change(
+            yield Transaction(
                 put=Put(key=put.key, revision=revision, text=put.text, live=put.live),
                 facts=change.facts,
             )

@@ -9,9 +9,9 @@ import pytest
 
 from controller.machine.core import Key, Message
 from controller.observers.environment import by_clock
-from controller.reconcile.outbox import Outbox, Ways, owe
+from controller.reconcile.outbox import Outbox, RuntimePolicy, owe
 from controller.reconcile.workqueue import Backoff
-from controller.store.protocol import Change, Owed, Postponed, Put
+from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import DAY, last_moment
 from deployers.clock import Steady
@@ -43,7 +43,9 @@ def outbox(store: SqliteStore, wall: Wall, done: list[str]) -> Outbox:
             raise TryAgain("out of reach")
         return ()
 
-    ways = Ways(clock=wall.steady(), backoff=Backoff(first=8.0, most=300.0), jitter=lambda: 1.0)
+    ways = RuntimePolicy(
+        clock=wall.steady(), backoff=Backoff(first=8.0, most=300.0), jitter=lambda: 1.0
+    )
     return Outbox(store, {Work: work}, lambda _: None, Counter(), ways)
 
 
@@ -51,7 +53,7 @@ async def owing(folder: Path) -> SqliteStore:
     store = await SqliteStore.open(folder / "state.db")
     action = owe(WORKER, Work(how="x"))
     put = Put(key=WORKER, revision=0, text="{}", live=True)
-    await store.commit(Change(put=put, owe=(action,)), 1e9)
+    await store.commit(Transaction(put=put, owe=(action,)), 1e9)
     return store
 
 
@@ -87,10 +89,10 @@ async def test_what_another_life_put_off_waits_no_longer_than_its_failures_ask_f
     store, wall, done = await owing(tmp_path), Wall(), ["before"]
     (owed,) = await store.owed()
     put_off = Postponed(id=owed.id, not_before=1e9 + ahead, error="out of reach")
-    await store.commit(Change(postpone=(put_off,)), 1e9)
+    await store.commit(Transaction(postpone=(put_off,)), 1e9)
     box = outbox(store, wall, done)
 
-    async def all_owed() -> Sequence[Owed]:
+    async def all_owed() -> Sequence[OutboxEntry]:
         return await store.owed()
 
     if waits:
@@ -130,6 +132,6 @@ async def test_a_life_begins_no_earlier_than_the_last_one_ended_unless_that_was_
     assert await last_moment(store) == 0.0
     at = time.time() + ahead
     put = Put(key=WORKER, revision=0, text="{}", live=True)
-    await store.commit(Change(put=put), at)
+    await store.commit(Transaction(put=put), at)
     assert await last_moment(store) == (at if heeded else 0.0)
     await store.close()

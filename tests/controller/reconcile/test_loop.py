@@ -10,10 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.machine.core import Action, Decision, Key, Message, Value
-from controller.reconcile.loop import Kind, Loop
-from controller.reconcile.outbox import Applier, Ways, owe
+from controller.reconcile.loop import Loop, Reconciler
+from controller.reconcile.outbox import Applier, RuntimePolicy, owe
 from controller.reconcile.workqueue import Backoff
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from tests.controller.reconcile import toys
@@ -23,9 +23,9 @@ COUNTER = Key("counter", "a")
 WORKER = Key("worker", "w")
 FULL = Path("/dev/full")
 """Takes writes as a full disk does."""
-SOON = Ways(backoff=Backoff(first=0.002, most=0.02))
+SOON = RuntimePolicy(backoff=Backoff(first=0.002, most=0.02))
 
-KINDS: dict[str, Kind[Any, Any]] = {
+KINDS: dict[str, Reconciler[Any, Any]] = {
     "counter": Toy(Count, toys.counter),
     "parent": Toy(toys.Parent, toys.parent),
     "child": Toy(toys.Child, toys.child),
@@ -397,7 +397,7 @@ async def test_a_state_that_cannot_be_read_stands_still_and_others_go_on(
     store: Store, loop: Loop
 ) -> None:
     broken = Put(key=COUNTER, revision=0, text='{"n": "many", "colour": "blue"}', live=True)
-    await store.commit(Change(put=broken), now=1)
+    await store.commit(Transaction(put=broken), now=1)
     await tell(store, COUNTER, "add", add=1)
     async with running(loop):
         await until(lambda: loop.parked)
@@ -406,7 +406,7 @@ async def test_a_state_that_cannot_be_read_stands_still_and_others_go_on(
         await until(lambda: log_of(store))
         assert loop.parked == {COUNTER: 1}
         mended = Put(key=COUNTER, revision=1, text='{"n": 4}', live=True)
-        await store.commit(Change(put=mended), now=2)
+        await store.commit(Transaction(put=mended), now=2)
         loop.wake(COUNTER)
         await until(lambda: idle(store, loop))
     assert await count_of(store) == 5
@@ -419,7 +419,7 @@ async def test_who_was_overtaken_decides_again_on_what_is_there_now(
     async def overtaken(key: Key) -> None:
         if await other.get(key) is None:
             rival = Put(key=key, revision=0, text='{"n": 100}', live=False)
-            await other.commit(Change(put=rival), now=1)
+            await other.commit(Transaction(put=rival), now=1)
 
     await tell(store, COUNTER, "add", add=1)
     loop = Loop(store, {"counter": Toy(Count, toys.counter, overtaken)}, {})
@@ -453,9 +453,9 @@ async def test_a_new_loop_wakes_what_is_alive_owes_or_was_told_and_lets_the_rest
         return Put(key=Key("counter", name), revision=0, text='{"n": 0}', live=live)
 
     owed = owe(Key("counter", "owes"), Work(how="anything"))
-    await store.commit(Change(put=put("owes", live=False), owe=(owed,)), now=1)
-    await store.commit(Change(put=put("alive", live=True)), now=1)
-    await store.commit(Change(put=put("ended", live=False)), now=1)
+    await store.commit(Transaction(put=put("owes", live=False), owe=(owed,)), now=1)
+    await store.commit(Transaction(put=put("alive", live=True)), now=1)
+    await store.commit(Transaction(put=put("ended", live=False)), now=1)
     await tell(store, Key("counter", "told"), "add", add=1)
     kinds = {"counter": Toy(Count, lambda *_: Decision(state=Count()), look)}
     loop = Loop(store, kinds, effects.appliers(), ways=SOON)

@@ -14,10 +14,10 @@ from controller.machine.core import Key, Message
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.observers.stall import TroubleKind
 from controller.reconcile.loop import Loop
-from controller.reconcile.outbox import Applier, Ways
-from controller.reconcile.stalls import HUMAN, REFUSED, Troubles
+from controller.reconcile.outbox import Applier, RuntimePolicy
+from controller.reconcile.stalls import HUMAN, REFUSED, Stalls
 from controller.reconcile.workqueue import Backoff
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from specs.failures import NeedsHuman, TryAgain
 from specs.model import Notification
 from tests.controller.notify.receivers import Webhook, webhook
@@ -74,7 +74,7 @@ def loop_of(
             "trouble": Addressed(TroubleKind(store), everyone),
         },
         {Send: NotifyApplier(AppriseNotifier(), Secrets({})).apply, Work: work},
-        ways=Ways(
+        ways=RuntimePolicy(
             clock=clock or time.time,
             backoff=Backoff(first=0.002, most=0.02),
             bears=math.inf if clock else 0.0,
@@ -125,13 +125,13 @@ async def test_a_state_that_cannot_be_read_is_told_and_so_is_its_mend(store: Sto
     gate.shut = False
     with webhook() as here:
         await store.commit(
-            Change(put=Put(key=COUNTER, revision=0, text='{"x": 1}', live=True)), 1.0
+            Transaction(put=Put(key=COUNTER, revision=0, text='{"x": 1}', live=True)), 1.0
         )
         await tell(store, COUNTER, "add", add=1)
         async with running(loop_of(store, gate, here)) as loop:
             await until(lambda: said(here) == [FIRING])
             await store.commit(
-                Change(put=Put(key=COUNTER, revision=1, text='{"n": 1}', live=True)), 1.0
+                Transaction(put=Put(key=COUNTER, revision=1, text='{"n": 1}', live=True)), 1.0
             )
             loop.wake(COUNTER)
             await until(lambda: said(here) == [FIRING, RESOLVED])
@@ -177,7 +177,7 @@ async def test_an_effect_that_waits_for_credentials_is_told_and_so_is_its_end(st
 
 
 def test_a_trouble_of_a_moment_wakes_nobody() -> None:
-    troubles = Troubles()
+    troubles = Stalls()
     assert troubles.failed(COUNTER, "why", 0.0, HUMAN) is None
     assert troubles.failed(COUNTER, "why", HUMAN - 1, HUMAN) is None
     assert troubles.passed(COUNTER, HUMAN) is None
@@ -186,7 +186,7 @@ def test_a_trouble_of_a_moment_wakes_nobody() -> None:
 
 
 def test_what_could_not_be_saved_is_said_again_at_the_next_turn() -> None:
-    troubles = Troubles()
+    troubles = Stalls()
     first = troubles.failed(COUNTER, "why", 0.0, 0.0)
     again = troubles.failed(COUNTER, "why", 1.0, 0.0)
     assert first is not None

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from controller.reconcile.workqueue import Backoff, Queue
+from controller.reconcile.workqueue import Backoff, WorkQueue
 from tests.controller.reconcile.virtual_time import VirtualLoop, virtually
 
 
@@ -16,7 +16,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def handed_out(queue: Queue[str], seconds: float) -> list[tuple[str, float]]:
+async def handed_out(queue: WorkQueue[str], seconds: float) -> list[tuple[str, float]]:
     """Handle keys for that long: each with the time at which it came."""
     seen: list[tuple[str, float]] = []
     try:
@@ -31,7 +31,7 @@ async def handed_out(queue: Queue[str], seconds: float) -> list[tuple[str, float
 
 def test_keys_come_in_the_order_in_which_they_were_added_and_once() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue()
+        queue: WorkQueue[str] = WorkQueue()
         for key in ("b", "a", "b", "c", "a"):
             queue.add(key)
         assert len(queue) == 3
@@ -42,7 +42,7 @@ def test_keys_come_in_the_order_in_which_they_were_added_and_once() -> None:
 
 def test_a_key_has_one_handler_at_a_time_and_comes_once_more_if_added_meanwhile() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue()
+        queue: WorkQueue[str] = WorkQueue()
         queue.add("a")
         assert await queue.get() == "a"
         for _ in range(3):
@@ -58,7 +58,7 @@ def test_a_key_has_one_handler_at_a_time_and_comes_once_more_if_added_meanwhile(
 
 def test_of_several_delays_the_earliest_holds() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue()
+        queue: WorkQueue[str] = WorkQueue()
         for delay in (5.0, 2.0, 9.0):
             queue.add_after("a", delay)
         queue.add_after("b", 3.0)
@@ -69,7 +69,7 @@ def test_of_several_delays_the_earliest_holds() -> None:
 
 def test_adding_at_once_does_not_lose_the_delay() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue()
+        queue: WorkQueue[str] = WorkQueue()
         queue.add_after("a", 5.0)
         queue.add("a")
         queue.add_after("b", 0.0)
@@ -81,7 +81,7 @@ def test_adding_at_once_does_not_lose_the_delay() -> None:
 
 def test_a_delay_that_ends_while_the_key_is_handled_brings_it_once_more() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue()
+        queue: WorkQueue[str] = WorkQueue()
         queue.add("a")
         await queue.get()
         queue.add_after("a", 1.0)
@@ -94,7 +94,7 @@ def test_a_delay_that_ends_while_the_key_is_handled_brings_it_once_more() -> Non
 
 def test_failures_back_off_exponentially_up_to_a_bound_and_success_forgets_them() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue(Backoff(first=1, most=10), jitter=lambda: 1.0)
+        queue: WorkQueue[str] = WorkQueue(Backoff(first=1, most=10), jitter=lambda: 1.0)
         assert [queue.add_failed("a") for _ in range(6)] == [1, 2, 4, 8, 10, 10]
         assert queue.add_failed("b") == 1, "each key counts for itself"
         queue.forget("a")
@@ -106,7 +106,7 @@ def test_failures_back_off_exponentially_up_to_a_bound_and_success_forgets_them(
 
 def test_a_failed_key_comes_back_after_its_delay() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue(Backoff(first=1, most=10), jitter=lambda: 0.5)
+        queue: WorkQueue[str] = WorkQueue(Backoff(first=1, most=10), jitter=lambda: 0.5)
         queue.add("a")
         key = await queue.get()
         assert queue.add_failed(key) == 0.75
@@ -124,7 +124,7 @@ def test_jitter_keeps_to_the_upper_half(failures: int) -> None:
 
 def test_a_closed_queue_brings_nothing_by_itself() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue()
+        queue: WorkQueue[str] = WorkQueue()
         queue.add_after("a", 1.0)
         queue.close()
         assert await handed_out(queue, 60) == []
@@ -134,7 +134,7 @@ def test_a_closed_queue_brings_nothing_by_itself() -> None:
 
 def test_a_waiting_handler_that_is_cancelled_takes_no_key_with_it() -> None:
     async def story() -> None:
-        queue: Queue[str] = Queue()
+        queue: WorkQueue[str] = WorkQueue()
         waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(0)
         queue.add("a")
@@ -154,7 +154,7 @@ class QueueAgainstAModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualLoop)
-        self.queue: Queue[str] = Queue()
+        self.queue: WorkQueue[str] = WorkQueue()
         self.due: dict[str, float] = {}
         self.waiting: list[str] = []
         self.handled: dict[str, bool] = {}  # and whether it is wanted again

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, Value
+from controller.machine.core import Action, Decision, Fact, InboxMessage, Key, Message, Value
 from controller.reconcile.loop import Loop
-from controller.store.protocol import Change, Store
+from controller.store.protocol import Store, Transaction
 
 S = TypeVar("S", bound=Value)
 
@@ -30,7 +30,7 @@ class Toy(Generic[S]):
         await self.look(key)
 
     def decide(
-        self, key: Key, state: S | None, _: None, inbox: Sequence[Letter], now: float
+        self, key: Key, state: S | None, _: None, inbox: Sequence[InboxMessage], now: float
     ) -> Decision[S]:
         """What the machine says."""
         return self.machine(key, state, [letter.message for letter in inbox], now)
@@ -146,7 +146,7 @@ def worker(_: Key, state: Worker | None, inbox: Sequence[Message], __: float) ->
 async def tell(store: Store, to: Key, type_: str, id_: str = "", **body: object) -> None:
     """Send a message as a person or a source does."""
     message = Message(to=to, id=id_ or f"{type_}-{sorted(body.items())}", type=type_, body=body)
-    await store.commit(Change(send=(message,)), now=1.0)
+    await store.commit(Transaction(send=(message,)), now=1.0)
 
 
 @asynccontextmanager

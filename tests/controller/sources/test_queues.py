@@ -9,17 +9,17 @@ import pytest
 
 from controller.config.settings import ObjectStore
 from controller.machine.core import Key, Message
-from controller.reconcile.outbox import Ways
+from controller.reconcile.outbox import RuntimePolicy
 from controller.sources.queues import Queues
-from controller.sources.sqs import Queue, queues_of
-from controller.sources.watch import Watch, Wish
-from controller.store.protocol import Change
+from controller.sources.sqs import SqsQueue, queues_of
+from controller.sources.watch import Watcher, Wish
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from tests.servers.moto import Moto, s3_event
 
 pytestmark = pytest.mark.usefixtures("aws")
 
-AT_ONCE = Ways(bears=0.0)
+AT_ONCE = RuntimePolicy(bears=0.0)
 
 
 class Around:
@@ -29,13 +29,13 @@ class Around:
         self.store = store
         self.woken: list[Key] = []
         self.hints: list[str] = []
-        self.watch = Watch(self.send, 3600.0, AT_ONCE)
+        self.watch = Watcher(self.send, 3600.0, AT_ONCE)
         self.queues = Queues(
-            [Queue(url, wait=1)], store, self.watch, self.hints.append, self.send, AT_ONCE
+            [SqsQueue(url, wait=1)], store, self.watch, self.hints.append, self.send, AT_ONCE
         )
 
     async def send(self, message: Message) -> None:
-        await self.store.commit(Change(send=(message,)), 0.0)
+        await self.store.commit(Transaction(send=(message,)), 0.0)
 
     async def told(self) -> Sequence[tuple[str, str]]:
         """Whom the letters are to, and what they are."""

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from controller.machine.core import Key, Message
-from controller.reconcile.outbox import Ways
+from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
-from controller.sources.watch import KINDS, Watch
+from controller.sources.watch import KINDS, Watcher
 from specs.failures import NeedsHuman
 
-QUICK = Ways(backoff=Backoff(first=0.001, most=0.002), bears=0.0)
+QUICK = RuntimePolicy(backoff=Backoff(first=0.001, most=0.002), bears=0.0)
 MEAN = Key("pipeline", "mean")
 
 
@@ -61,7 +61,7 @@ async def test_a_source_that_ends_is_run_anew_and_told_of_once_as_is_its_end(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    watch = Watch(send, 3600.0, QUICK)
+    watch = Watcher(send, 3600.0, QUICK)
     watch.add(kind, "mean", Unsteady(3, fail))
     trouble = Key("trouble", f"{kind}/mean")
     async with asyncio.timeout(30):
@@ -85,7 +85,7 @@ async def test_a_source_that_is_not_wanted_any_more_is_no_trouble_any_more() -> 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    watch = Watch(send, 3600.0, QUICK)
+    watch = Watcher(send, 3600.0, QUICK)
     watch.restore([Key("trouble", "schedule/mean"), Key("trouble", "queue/of-others")])
     watch.add("schedule", "mean", Unsteady(10**9, fault))
     async with asyncio.timeout(30):

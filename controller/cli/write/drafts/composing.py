@@ -20,13 +20,13 @@ from controller.cli.write.drafts.surroundings import data_of, environment_of
 from controller.cli.write.drafts.values import (
     Data,
     Draft,
+    DraftGate,
+    DraftServer,
+    DraftStep,
     Folder,
-    Judged,
     Role,
     Script,
-    Served,
     Stage,
-    Step,
 )
 from specs.base import Scalar
 from specs.names import is_pipeline_name, slug
@@ -73,7 +73,7 @@ def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) ->
     environment, said = environment_of(folder)
     predictions = _output(steps, "pred", ("evaluate", "eval", "test", "predict"))
     evaluate = by_role.get("evaluate")
-    gate: Judged | None = None
+    gate: DraftGate | None = None
     if predictions is not None:
         first = next(iter(data.values()), Data(None))
         gate = judged(
@@ -154,7 +154,7 @@ def _stages(folder: Folder, by_role: Mapping[Role, Script]) -> tuple[str, tuple[
     return "", ()
 
 
-def _by_make(folder: Folder, stages: Sequence[Stage], model: str | None) -> Served | None:
+def _by_make(folder: Folder, stages: Sequence[Stage], model: str | None) -> DraftServer | None:
     """The server that the Makefile's rule `serve` is, in whatever language."""
     for rule in of_makefile(folder.read("Makefile") or ""):
         if rule.name.lower() in _SERVES and not rule.outs and model is not None:
@@ -180,14 +180,14 @@ def _of_stages(
 
 def _of_scripts(
     folder: Folder, by_role: dict[Role, Script], sample: Callable[[Data], Sample]
-) -> tuple[dict[str, Step], dict[str, Data], dict[str, Scalar]]:
+) -> tuple[dict[str, DraftStep], dict[str, Data], dict[str, Scalar]]:
     train = by_role.setdefault("train", Script("train.py"))
     data = data_of(folder)
     known = folder.beside.datasets if folder.beside is not None else {}
     called = next(iter(known), "data")
     said = [label for script in by_role.values() for label in script.labels]
     around = Around(f"datasets.{called}", data, label_of(sample(data), said))
-    steps: dict[str, Step] = {}
+    steps: dict[str, DraftStep] = {}
     params: dict[str, Scalar] = {}
     if "prepare" in by_role:
         step, own = of_script(folder, by_role["prepare"], "prepare", around)
@@ -205,7 +205,7 @@ def _of_scripts(
     return steps, {called: data}, params
 
 
-def _output(steps: Mapping[str, Step], kind: str, likely: Sequence[str]) -> str | None:
+def _output(steps: Mapping[str, DraftStep], kind: str, likely: Sequence[str]) -> str | None:
     """The output that is of a kind by its name or its file's, of a likely step if there is one."""
     order = sorted(
         steps, key=lambda n: not any(name in re.split(r"[_\W]+", n.lower()) for name in likely)
@@ -220,7 +220,7 @@ def _output(steps: Mapping[str, Step], kind: str, likely: Sequence[str]) -> str 
     return f"steps.{order[0]}.{outputs[0]}" if outputs else None
 
 
-def _own_numbers(steps: Mapping[str, Step], said: Sequence[str]) -> str | None:
+def _own_numbers(steps: Mapping[str, DraftStep], said: Sequence[str]) -> str | None:
     """The JSON file of metrics that a step after the training writes; `said` are those that a stage
     calls so."""
     for step, made in reversed(list(steps.items())):

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final
 
 from controller.cli.write.drafts.samples import Sample, key_of, label_of, task_of
-from controller.cli.write.drafts.values import Judged, Script
+from controller.cli.write.drafts.values import DraftGate, Script
 from specs.gates import Task
 
 _SCORE = re.compile(r"^(p|prob|proba|probability|score)(_|$)|_(score|prob|proba)$")
@@ -20,7 +20,7 @@ _TRUE = ("label", "target", "y", "y_true", "actual", "truth", "true_label")
 
 def judged(
     evaluate: Script, scripts: Sequence[Script], sample: Sample, named: Mapping[str, str]
-) -> Judged:
+) -> DraftGate:
     """What is known of the predictions that `evaluate` writes. `named` are texts by the names that
     modules give them, such as KEY."""
     columns = [named.get(name[1:], "") if name.startswith("?") else name
@@ -45,7 +45,7 @@ def judged(
         found = {**usual, **found} if says else {**usual, **found, other: other}
     values = sample.get(label or "", ())
     positive = _positive(values) if task == "binary" else None
-    return Judged(found, sure, task, why, positive, _limits(task, values))
+    return DraftGate(found, sure, task, why, positive, _limits(task, values))
 
 
 _SAYS: Final[Mapping[Task, set[str]]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from controller.cli.write.drafts.values import Data, Draft, Step
+from controller.cli.write.drafts.values import Data, Draft, DraftStep
 from controller.cli.write.drafts.writing import spec_text
 from specs.problems import Problem
 
@@ -66,10 +66,10 @@ def _without_step(found: Draft, name: str) -> Draft | None:
     )
 
 
-def _reads(step: Step, gone: set[str]) -> bool:
+def _reads(step: DraftStep, gone: set[str]) -> bool:
     return any(of.startswith("steps.") and of.split(".")[1] in gone for of in step.inputs.values())
 
 
-def _used(found: Draft, steps: Mapping[str, Step]) -> Mapping[str, Data]:
+def _used(found: Draft, steps: Mapping[str, DraftStep]) -> Mapping[str, Data]:
     used = {of for step in steps.values() for of in step.inputs.values()}
     return {name: data for name, data in found.data.items() if f"datasets.{name}" in used}

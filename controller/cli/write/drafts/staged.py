@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from controller.cli.write.drafts.commands import escaped, filled, line
 from controller.cli.write.drafts.imports import reads_of
 from controller.cli.write.drafts.surroundings import glob_of
-from controller.cli.write.drafts.values import Data, Folder, Served, Stage, Step
+from controller.cli.write.drafts.values import Data, DraftServer, DraftStep, Folder, Stage
 from specs.names import is_part_name
 
 _CODE = (".py", ".ipynb", ".sh", ".r", ".jl", ".js", ".mjs", ".cjs", ".ts", ".c", ".cc", ".cpp",
@@ -23,7 +23,7 @@ _QUOTED = re.compile(r"""["'](\.{0,2}/?[\w./-]+)["']""")
 
 def of_stages(
     folder: Folder, stages: Sequence[Stage], source: str
-) -> tuple[dict[str, Step], dict[str, Data]]:
+) -> tuple[dict[str, DraftStep], dict[str, Data]]:
     """A step for each stage, and the datasets that no stage makes."""
     names = {stage.name: name_of(stage.name) for stage in stages}
     made = {
@@ -31,7 +31,7 @@ def of_stages(
         for stage in stages
         for out, name in _named(stage.outs).items()
     }
-    steps: dict[str, Step] = {}
+    steps: dict[str, DraftStep] = {}
     data: dict[str, Data] = {}
     for stage in stages:
         steps[names[stage.name]] = _step(folder, stage, made, data, source)
@@ -61,7 +61,7 @@ def _step(
     made: Mapping[str, tuple[str, str]],
     data: dict[str, Data],
     source: str,
-) -> Step:
+) -> DraftStep:
     inputs: dict[str, str] = {}
     places: dict[str, str] = {}
     code: list[str] = []
@@ -87,7 +87,7 @@ def _step(
     said = [f"from {source}"]
     if stage.unknown:
         said.append(f"TODO: {stage.unknown}")
-    return Step(
+    return DraftStep(
         line(
             command,
             {path: where for path, where in places.items() if path not in seen},
@@ -180,7 +180,7 @@ def _mentioned(
     )  # fmt: skip
 
 
-def server_of(folder: Folder, rule: Stage, stages: Sequence[Stage], model: str) -> Served:
+def server_of(folder: Folder, rule: Stage, stages: Sequence[Stage], model: str) -> DraftServer:
     """The model server that a rule starts; `model` is the output that the pipeline calls so."""
     of_model = [out for stage in stages for out, name in _named(stage.outs).items()
                 if f"steps.{name_of(stage.name)}.{name}" == model]  # fmt: skip
@@ -195,7 +195,7 @@ def server_of(folder: Folder, rule: Stage, stages: Sequence[Stage], model: str) 
         run = f"env MODEL={{model}} {run}"
     reads, paths = _reads(folder, rule.command, ())
     env = {"PYTHONPATH": ":".join(paths)} if paths else {}
-    return Served(line(run, {}, {}), reads=reads, env=env, said=tuple(said))
+    return DraftServer(line(run, {}, {}), reads=reads, env=env, said=tuple(said))
 
 
 def own_numbers(stages: Sequence[Stage]) -> tuple[str, ...]:

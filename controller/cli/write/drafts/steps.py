@@ -7,7 +7,15 @@ from pathlib import PurePosixPath
 from controller.cli.write.drafts.commands import line, word
 from controller.cli.write.drafts.imports import module_of, reads_of
 from controller.cli.write.drafts.options import Meaning, file_of, meaning
-from controller.cli.write.drafts.values import Data, Folder, Option, Role, Script, Served, Step
+from controller.cli.write.drafts.values import (
+    Data,
+    DraftServer,
+    DraftStep,
+    Folder,
+    Option,
+    Role,
+    Script,
+)
 from specs.base import Scalar
 
 _MODELS = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".onnx", ".json", ".h5", ".keras", ".bin",
@@ -31,7 +39,7 @@ class Around:
 
 def of_script(
     folder: Folder, script: Script, role: Role, around: Around
-) -> tuple[Step, dict[str, Scalar]]:
+) -> tuple[DraftStep, dict[str, Scalar]]:
     """The step that runs a script or a notebook, and the parameters that it takes."""
     given = _Given(folder, script, role, around)
     for option in script.options:
@@ -39,7 +47,7 @@ def of_script(
     given.assume()
     reads, paths = reads_of(folder, script.path)
     paths = _with_own(folder, script, paths)
-    step = Step(
+    step = DraftStep(
         line(_command(given), given.links, given.copies),
         given.inputs,
         given.outputs,
@@ -205,7 +213,7 @@ def _environment(paths: tuple[str, ...]) -> dict[str, str]:
     return {"PYTHONPATH": ":".join(paths)} if paths else {}
 
 
-def of_server(folder: Folder, script: Script) -> Served:
+def of_server(folder: Folder, script: Script) -> DraftServer:
     """The model server that a script is."""
     reads, paths = reads_of(folder, script.path)
     paths = _with_own(folder, script, paths)
@@ -227,7 +235,7 @@ def of_server(folder: Folder, script: Script) -> Served:
         if told is None:
             said.append(f"TODO: {script.path} has to load the model that MODEL names")
     paths_of = [text for text in script.constants if re.fullmatch(r"/[\w/.-]*", text)]
-    return Served(
+    return DraftServer(
         run,
         next((path for path in _HEALTH if path in paths_of), "/healthz"),
         next((path for path in _PREDICT if path in paths_of), "/predict"),

@@ -122,7 +122,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DraftStep:
     """A step of the draft."""
 
     run: str
@@ -135,7 +135,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class DraftGate:
     """What the model gate is asked."""
 
     columns: Mapping[str, str]
@@ -151,7 +151,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class DraftServer:
     """The model server."""
 
     run: str
@@ -172,16 +172,16 @@ class Draft:
     """As it stands in the spec: `{requirements: requirements.txt}`."""
     environment_said: str
     params: Mapping[str, Scalar]
-    steps: Mapping[str, Step]
+    steps: Mapping[str, DraftStep]
     model: str | None
     """`steps.train.model`."""
     predictions: str | None
-    judged: Judged | None
+    judged: DraftGate | None
     metrics: str | None
     """The output with the team's own numbers, where there are no predictions."""
     numbers: tuple[str, ...]
     """What these are called, as far as it is known."""
-    served: Served | None
+    served: DraftServer | None
     missing: tuple[str, ...] = ()
     """Files that the spec names and that have to be written yet."""
     left_out: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from controller.cli.write.drafts.judging import two_digits
-from controller.cli.write.drafts.values import Data, Draft, Judged, Served, Step
+from controller.cli.write.drafts.values import Data, Draft, DraftGate, DraftServer, DraftStep
 
 _WIDE: Final = 96
 
@@ -90,7 +90,7 @@ def _environment(found: Draft) -> str:
     return f"environment: {found.environment}   # {found.environment_said}\n"
 
 
-def _step(name: str, step: Step) -> str:
+def _step(name: str, step: DraftStep) -> str:
     lines = [_said(step.said, 4), _run(step.run, 4)]
     if step.inputs:
         lines.append(f"    inputs: {_value(dict(step.inputs))}\n")
@@ -129,7 +129,7 @@ def _model(found: Draft) -> str:
     return f"model: {found.model}\n"
 
 
-def _gates(predictions: str | None, asked: Judged | None) -> str:
+def _gates(predictions: str | None, asked: DraftGate | None) -> str:
     if predictions is None or asked is None:
         return ""
     said = "guessed: as it writes them" if asked.sure else "TODO: the columns of your predictions"
@@ -162,7 +162,7 @@ def _own_gate(found: Draft) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _checks(asked: Judged) -> Iterable[str]:
+def _checks(asked: DraftGate) -> Iterable[str]:
     nothing = "what a model gets that knows nothing; TODO: what yours must reach"
     if asked.task == "regression":
         metric = "mean_absolute_error"
@@ -187,7 +187,7 @@ def _checks(asked: Judged) -> Iterable[str]:
     yield "      - {metric: roc_auc, not_worse_than_baseline_by: 0.005}"
 
 
-def _of_classes(asked: Judged, nothing: str) -> Iterable[str]:
+def _of_classes(asked: DraftGate, nothing: str) -> Iterable[str]:
     """A limit by which each class counts alike, and a comparison by all that is known of rows."""
     limit = asked.limits.get("f1_macro", 0.5)
     said = nothing if asked.limits else "TODO: what a model must reach in any case"
@@ -200,7 +200,7 @@ def _left_out(found: Draft) -> str:
     return "".join(f"# TODO: {said}\n" for said in found.left_out)
 
 
-def _release(served: Served) -> str:
+def _release(served: DraftServer) -> str:
     lines = ["release:\n", "  serve:\n", _said(served.said, 4), _run(served.run, 4)]
     if served.env:
         lines.append(f"    env: {_value(dict(served.env))}\n")
