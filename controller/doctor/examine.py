@@ -210,7 +210,7 @@ async def state(home: Path) -> Finding:
     except Failure as failure:
         return bad("state", str(failure), "see the message")
     try:
-        failing = [owed for owed in await store.owed() if owed.error]
+        failing = [owed for owed in await store.outbox() if owed.error]
         environments = await store.list("environment")
     finally:
         await store.close()

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars
 
 from controller.machine.core import Action, Blocked, Decision, InboxMessage, Key, Message, State
-from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, owe, within
+from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
 from controller.reconcile.workqueue import WorkQueue
 from controller.store.protocol import (
@@ -76,7 +76,7 @@ class Loop:
         kinds: Mapping[str, Reconciler[Any, Any]],
         appliers: Mapping[type[Action], Applier],
         *,
-        ways: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
+        policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         workers: int = 8,
         listen: float = 0.2,
     ) -> None:
@@ -87,12 +87,12 @@ class Loop:
         """Keys whose state cannot be read, with the revision that could not."""
         self._store = store
         self._kinds = kinds
-        self._ways = ways
+        self._policy = policy
         self._workers = workers
         self._listen = listen
         self._troubles = Stalls()
-        self._queue: WorkQueue[Key] = WorkQueue(ways.backoff, ways.jitter)
-        self._outbox = Outbox(store, appliers, self.wake, self.counts, ways)
+        self._queue: WorkQueue[Key] = WorkQueue(policy.backoff, policy.jitter)
+        self._outbox = Outbox(store, appliers, self.wake, self.counts, policy)
 
     def wake(self, key: Key) -> None:
         """Look at `key` soon. For the event loop's own thread."""
@@ -118,7 +118,7 @@ class Loop:
             listener.cancel()
             self._queue.close()
             if turns:
-                await asyncio.wait(turns, timeout=self._ways.patience)
+                await asyncio.wait(turns, timeout=self._policy.patience)
             for turn in turns:
                 turn.cancel()
             await asyncio.gather(listener, *turns, return_exceptions=True)
@@ -129,7 +129,7 @@ class Loop:
                 self.wake(record.key)
                 if kind == KIND:
                     self._troubles.restore(record.key)
-        for owed in await self._store.owed():
+        for owed in await self._store.outbox():
             self.wake(owed.owner)
         await self._wake_addressees()
 
@@ -189,11 +189,11 @@ class Loop:
                 log.warning("it waits", reason=waits.reason, human=waits.human)
             await self._failed(key, waits.reason, REFUSED if waits.human else OTHERS)
         else:
-            await self._say(key, self._troubles.passed(key, self._ways.clock()))
+            await self._say(key, self._troubles.passed(key, self._policy.clock()))
 
     async def _failed(self, key: Key, reason: str, patience: float) -> None:
-        patience = min(patience, self._ways.bears)
-        now = self._ways.clock()
+        patience = min(patience, self._policy.bears)
+        now = self._policy.clock()
         await self._say(key, self._troubles.failed(key, reason, now, patience))
 
     async def _say(self, key: Key, message: Message | None) -> None:
@@ -201,7 +201,7 @@ class Loop:
         if message is None or KIND not in self._kinds:
             return
         try:
-            await self._store.commit(Transaction(send=(message,)), self._ways.clock())
+            await self._store.commit(Transaction(send=(message,)), self._policy.clock())
         except Failure as failure:
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
                 "nobody could be told of a trouble yet", reason=str(failure)
@@ -211,12 +211,12 @@ class Loop:
         self.wake(message.to)
 
     async def _turn(self, key: Key) -> Blocked | None:
-        look = await self._store.look(key)
+        look = await self._store.load(key)
         try:
             owed, waits = await self._decide(key, look)
         except Exception:
             # What was owed before is owed whatever can be seen now.
-            await self._apply(key, await self._store.owed(key))
+            await self._apply(key, await self._store.outbox(key))
             raise
         await self._apply(key, owed)
         return waits or self._outbox.waits(owed)
@@ -237,11 +237,11 @@ class Loop:
             state = None if record is None else kind.state.model_validate_json(record.text)
         except ValidationError as error:
             self._park(key, record, error)
-            return look.owed, None
+            return look.outbox, None
         self.parked.pop(key, None)
-        async with within(self._ways.patience, "Observing"):
+        async with within(self._policy.patience, "Observing"):
             observed = await kind.observe(key, state, inbox)
-        decision = kind.decide(key, state, observed, inbox, self._ways.clock())
+        decision = kind.decide(key, state, observed, inbox, self._policy.clock())
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
         return await self._save(key, look, decision), decision.waits
@@ -269,17 +269,17 @@ class Loop:
         change = Transaction(
             put=put,
             facts=decision.facts,
-            owe=tuple(owe(key, action) for action in decision.actions),
-            settle=tuple(owed.id for owed in look.owed if owed.lane in decision.withdraw),
+            enqueue=tuple(outbox_entry(key, action) for action in decision.actions),
+            acknowledge=tuple(owed.id for owed in look.outbox if owed.lane in decision.withdraw),
             send=decision.messages,
-            heed=tuple(letter.number for letter in look.inbox),
+            consume=tuple(letter.number for letter in look.inbox),
         )
         same = record is not None and (record.text, record.live) == (put.text, put.live)
         if same and change == Transaction(put=put):
-            return look.owed
-        self._ways.boundary("before save", key)
-        owed = await self._store.commit(change, self._ways.clock())
-        self._ways.boundary("after save", key)
+            return look.outbox
+        self._policy.boundary("before save", key)
+        owed = await self._store.commit(change, self._policy.clock())
+        self._policy.boundary("after save", key)
         self.counts["saves"] += 1
         for message in change.send:
             self.wake(message.to)

@@ -59,13 +59,13 @@ class Outbox:
         appliers: Mapping[type[Action], Applier],
         wake: Callable[[Key], None],
         counts: Counter[str],
-        ways: RuntimePolicy,
+        policy: RuntimePolicy,
     ) -> None:
         self._store = store
         self._appliers = {_type_of(action): (action, apply) for action, apply in appliers.items()}
         self._wake = wake
         self._counts = counts
-        self._ways = ways
+        self._policy = policy
         self._waits: dict[str, Blocked] = {}
         self._due: dict[int, float] = {}
         """When what was put off is due, by the number of its owing."""
@@ -108,9 +108,9 @@ class Outbox:
     def _wait(self, owed: OutboxEntry) -> float:
         """The seconds until it is due. What another controller put off may be of another clock: it
         is put off for no longer than so many failures have it."""
-        now = self._ways.clock()
+        now = self._policy.clock()
         if owed.attempts and owed.number not in self._due:
-            longest = self._ways.backoff.delay(owed.attempts, 1.0)
+            longest = self._policy.backoff.delay(owed.attempts, 1.0)
             self._due[owed.number] = min(owed.not_before, now + longest)
         return self._due.get(owed.number, now) - now
 
@@ -146,16 +146,16 @@ class Outbox:
             # Perhaps another version of Headgate left it: it stays owed until that one is back.
             raise TryAgain(f"nothing in this version of Headgate applies {name!r}")
         action, apply = self._appliers[name]
-        self._ways.boundary("before apply", owed.owner)
-        async with within(self._ways.patience, f"The action {name}"):
+        self._policy.boundary("before apply", owed.owner)
+        async with within(self._policy.patience, f"The action {name}"):
             outcome = await apply(owed.owner, parsed(action, owed.action))
-        self._ways.boundary("after apply", owed.owner)
+        self._policy.boundary("after apply", owed.owner)
         return outcome
 
     async def _postpone(self, owed: OutboxEntry, error: str, at_least: float) -> float:
-        ways = self._ways
-        wait = max(at_least, ways.backoff.delay(owed.attempts + 1, ways.jitter()))
-        now = ways.clock()
+        policy = self._policy
+        wait = max(at_least, policy.backoff.delay(owed.attempts + 1, policy.jitter()))
+        now = policy.clock()
         postponed = Postponed(id=owed.id, not_before=now + wait, error=error)
         await self._store.commit(Transaction(postpone=(postponed,)), now)
         self._due[owed.number] = postponed.not_before
@@ -174,16 +174,18 @@ class Outbox:
             else message
             for message in outcome
         )
-        self._ways.boundary("before settle", owed.owner)
-        await self._store.commit(Transaction(settle=(owed.id,), send=send), self._ways.clock())
+        self._policy.boundary("before settle", owed.owner)
+        await self._store.commit(
+            Transaction(acknowledge=(owed.id,), send=send), self._policy.clock()
+        )
         del self._came[owed.number]
-        self._ways.boundary("after settle", owed.owner)
+        self._policy.boundary("after settle", owed.owner)
         self._counts["settled"] += 1
         for message in send:
             self._wake(message.to)
 
 
-def owe(owner: Key, action: Action) -> OutboxEntry:
+def outbox_entry(owner: Key, action: Action) -> OutboxEntry:
     """`action` as it is put into the outbox."""
     return OutboxEntry(
         id=action.id_for(owner), owner=owner, lane=action.lane, action=action.plain()

@@ -28,14 +28,14 @@ class Queues:
         watch: Watcher,
         hint: Callable[[str], None],
         send: Callable[[Message], Awaitable[None]],
-        ways: RuntimePolicy,
+        policy: RuntimePolicy,
     ) -> None:
         self._queues = queues
         self._store = store
         self._watch = watch
         self._hint = hint
         self._send = send
-        self._ways = ways
+        self._policy = policy
         self._troubles = Stalls()
 
     async def listen(self, wake: Callable[[Key], None]) -> None:
@@ -54,12 +54,12 @@ class Queues:
 
     async def _told(self, of: Key, failure: Failure | None, wake: Callable[[Key], None]) -> None:
         """As the loop tells of an object: of a failure that lasts, once, and of its end."""
-        now = self._ways.clock()
+        now = self._policy.clock()
         if failure is None:
             message = self._troubles.passed(of, now)
         else:
             patience = HUMAN if isinstance(failure, NeedsHuman) else OTHERS
-            patience = min(patience, self._ways.bears)
+            patience = min(patience, self._policy.bears)
             message = self._troubles.failed(of, str(failure), now, patience)
         if message is None:
             return

@@ -47,12 +47,12 @@ class Watcher:
     """One task for each source, and one queue for the hints of all."""
 
     def __init__(
-        self, send: Callable[[Message], Awaitable[None]], bucket_poll: float, ways: RuntimePolicy
+        self, send: Callable[[Message], Awaitable[None]], bucket_poll: float, policy: RuntimePolicy
     ) -> None:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send
         self._bucket_poll = bucket_poll
-        self._ways = ways
+        self._policy = policy
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sources: dict[tuple[str, str], Source] = {}
         self._wishes: dict[str, Wish] = {}
@@ -101,7 +101,7 @@ class Watcher:
                 self._send,
                 before,
                 clock=self._now,
-                wake_every=self._ways.wake_every,
+                wake_every=self._policy.wake_every,
             )
             self.add("schedule", pipeline, source)
 
@@ -121,7 +121,7 @@ class Watcher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._ways.wall(), UTC)
+        return datetime.fromtimestamp(self._policy.wall(), UTC)
 
     def _stop(self, kind: str, name: str) -> None:
         self._sources.pop((kind, name), None)
@@ -152,7 +152,7 @@ class Watcher:
                 steady.cancel()
             failures += 1
             self._faults[of] = f"The source {of} fails: {why}. It is run anew until it goes on."
-            delay = self._ways.backoff.delay(failures, self._ways.jitter())
+            delay = self._policy.backoff.delay(failures, self._policy.jitter())
             log.error("a source failed, and is run anew", source=str(of), reason=why, delay=delay)
             await self._tell(of, self._faults[of])
             await asyncio.sleep(delay)
@@ -169,11 +169,11 @@ class Watcher:
 
     async def _tell(self, of: Key, trouble: str | None) -> None:
         """As the loop tells of an object: of what lasts, once, and of its end."""
-        now = self._ways.clock()
+        now = self._policy.clock()
         if trouble is None:
             message = self._troubles.passed(of, now)
         else:
-            message = self._troubles.failed(of, trouble, now, min(HUMAN, self._ways.bears))
+            message = self._troubles.failed(of, trouble, now, min(HUMAN, self._policy.bears))
         if message is None:
             return
         try:

@@ -65,14 +65,14 @@ class Transaction(Value):
 
     put: Put | None = None
     facts: tuple[Fact, ...] = ()
-    owe: tuple[OutboxEntry, ...] = ()
+    enqueue: tuple[OutboxEntry, ...] = ()
     """An id that is owed already stays as it is; one that was settled is owed again."""
-    settle: tuple[str, ...] = ()
+    acknowledge: tuple[str, ...] = ()
     """Ids that are owed no longer: applied, failed for good, or withdrawn. Settled is forgotten."""
     postpone: tuple[Postponed, ...] = ()
     send: tuple[Message, ...] = ()
     """A message whose (to, id) was ever delivered is dropped, also after it was heeded."""
-    heed: tuple[int, ...] = ()
+    consume: tuple[int, ...] = ()
     """The numbers of the letters that this change took in."""
 
 
@@ -82,7 +82,7 @@ class StoredObject(Value):
     record: Record | None
     inbox: tuple[InboxMessage, ...]
     """As `Store.inbox` gives it."""
-    owed: tuple[OutboxEntry, ...]
+    outbox: tuple[OutboxEntry, ...]
     """As `Store.owed` gives it."""
 
 
@@ -106,7 +106,7 @@ class StoreReader(Protocol):
         with `live` only those that are, at a cost that does not grow with the others."""
         ...
 
-    async def owed(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
+    async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         ...
 
@@ -122,7 +122,7 @@ class StoreReader(Protocol):
 class Store(StoreReader, Protocol):
     """Durable state. Every method may raise what those of `StoreReader` may."""
 
-    async def look(self, key: Key) -> StoredObject:
+    async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox, in one call: what a turn begins with."""
         ...
 

@@ -78,7 +78,7 @@ class SqliteReader:
         found = self._ask(_LIVE if live else _ALL, kind, prefix, most)
         return [rows.record(row) for row in found]
 
-    async def owed(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
+    async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         found = self._ask(_OWED, *_named(owner))
         return [rows.owed(row) for row in found]

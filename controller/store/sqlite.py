@@ -74,7 +74,7 @@ class SqliteStore:
         found = await self._select(statements.GET, rows.which(key))
         return rows.record(found[0]) if found else None
 
-    async def look(self, key: Key) -> StoredObject:
+    async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox."""
         return await self._run(self._look, key)
 
@@ -98,7 +98,7 @@ class SqliteStore:
         """Write what is written already: whether anything can be saved. Raises as `commit`."""
         await self._save(self._touch)
 
-    async def owed(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
+    async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         if owner is None:
             found = await self._select(statements.OWED, {})
@@ -218,22 +218,22 @@ class SqliteStore:
         return StoredObject(
             record=rows.record(record) if record else None,
             inbox=tuple(rows.letter(row) for row in letters),
-            owed=tuple(rows.owed(row) for row in owed),
+            outbox=tuple(rows.owed(row) for row in owed),
         )
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
-        outcome_only = change.put is None and bool(change.settle or change.postpone)
+        outcome_only = change.put is None and bool(change.acknowledge or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:
                 _put(connection, change.put, now)
             # Settled before owed: what is withdrawn and wanted again is owed anew.
             for statement, parameters in (
-                (statements.SETTLE, [{"p_id": settled} for settled in change.settle]),
+                (statements.SETTLE, [{"p_id": settled} for settled in change.acknowledge]),
                 (statements.POSTPONE, [rows.postponed(each) for each in change.postpone]),
                 (statements.FACT, [rows.fact_row(fact, now) for fact in change.facts]),
-                (statements.OWE, [rows.outbox_row(owed) for owed in change.owe]),
+                (statements.OWE, [rows.outbox_row(owed) for owed in change.enqueue]),
                 (statements.SEND, [rows.letter_row(message, now) for message in change.send]),
-                (statements.HEED, [{"p_number": n, "p_heeded": now} for n in change.heed]),
+                (statements.HEED, [{"p_number": n, "p_heeded": now} for n in change.consume]),
             ):
                 if parameters:
                     connection.execute(statement, parameters)

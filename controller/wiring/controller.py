@@ -98,14 +98,14 @@ class Controller:
         base: Path,
         secrets: Secrets,
         store: SqliteStore,
-        ways: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
+        policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         *,
         roots: Roots | None = None,
     ) -> None:
         """`roots` says where datasets of this machine may be, if not the settings do."""
         home = settings.path(base)
         self.settings = settings
-        self.ways = ways
+        self.policy = policy
         self.store = store
         self.secrets = secrets
         self.artifacts = open_artifacts(settings, home)
@@ -121,7 +121,7 @@ class Controller:
         self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
         self.questions = Questions(
-            lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=ways.clock
+            lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
         self.deployer = self._deployer(home)
@@ -138,9 +138,9 @@ class Controller:
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watcher(self.send, bucket_poll, ways)
+        self.watch = Watcher(self.send, bucket_poll, policy)
         self.queues = Queues(
-            queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, ways
+            queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, policy
         )
         self.batches = Batches(
             self.versions, self.catalog, self.repositories, self.executor, self.endings
@@ -166,7 +166,7 @@ class Controller:
             self.stores,
             roots=roots,
             longest=self.settings.bucket_poll.total_seconds(),
-            clock=self.ways.clock,
+            clock=self.policy.clock,
         )
 
     def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
@@ -255,7 +255,7 @@ class Controller:
             self.secrets.redact,
             Pasts(self.repositories, self.branches, self.versions, self.artifacts),
             self.settings.ports,
-            self.ways.clock,
+            self.policy.clock,
             self.batches,
             self.github.proposals if self.github else None,
         )
@@ -283,7 +283,7 @@ class Controller:
                 "trouble": Addressed(TroubleKind(self.store), everyone),
             },
             self._appliers(environments),
-            ways=self.ways,
+            policy=self.policy,
         )
 
     def runs(self, report: Applier) -> Loop:
@@ -332,7 +332,7 @@ class Controller:
 
     async def send(self, message: Message) -> None:
         """Deliver a message from outside the machines."""
-        await self.store.commit(Transaction(send=(message,)), self.ways.clock())
+        await self.store.commit(Transaction(send=(message,)), self.policy.clock())
 
     async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Message, ...]:
         await self.executor.start(action.attempt)
@@ -375,7 +375,7 @@ class Controller:
 
     async def forget_old(self) -> None:
         """Forget the letters that nobody can send again."""
-        await self.store.prune(self.ways.clock() - REMEMBERED)
+        await self.store.prune(self.policy.clock() - REMEMBERED)
 
     async def sweep(self) -> None:
         """Delete what nobody needs any more."""
@@ -407,7 +407,7 @@ def roots_of(settings: Settings, base: Path) -> Roots:
 
 
 async def serve(
-    settings: Settings, base: Path, secrets: Secrets, ways: RuntimePolicy | None = None
+    settings: Settings, base: Path, secrets: Secrets, policy: RuntimePolicy | None = None
 ) -> None:
     """Run a controller until cancelled.
 
@@ -419,12 +419,12 @@ async def serve(
         stack.enter_context(only_one(home))
         store = await SqliteStore.open(home / "state.db")
         stack.push_async_callback(store.close)
-        ways = ways or RuntimePolicy(clock=Steady(await last_moment(store)))
+        policy = policy or RuntimePolicy(clock=Steady(await last_moment(store)))
         addresses = {
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
-        await heed_names(store, addresses, home / "mirrors", ways.clock())
-        app = Controller(settings, base, secrets, store, ways)
+        await heed_names(store, addresses, home / "mirrors", policy.clock())
+        app = Controller(settings, base, secrets, store, policy)
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()

@@ -362,7 +362,7 @@ async def _tidy(app: Controller, pipeline: str) -> int:
     for record in await app.store.list("run", live=True):
         await app.send(_cancel(record.key.name, "its command was killed"))
     unread = [one.number for one in await app.store.inbox() if one.message.to.kind != "run"]
-    await app.store.commit(Transaction(heed=tuple(unread)), time.time())
+    await app.store.commit(Transaction(consume=tuple(unread)), time.time())
     records = await app.store.list("run", f"{pipeline}-")
     return max(
         (int(r.body["number"]) for r in records if r.body["pipeline"] == pipeline), default=0

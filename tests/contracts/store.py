@@ -29,7 +29,7 @@ def say(id_: str, *, to: Key = RUN, text: str = "") -> Message:
 
 async def ids_owed(store: Store, owner: Key | None = None) -> list[str]:
     """The ids in the outbox, in its order."""
-    return [owed.id for owed in await store.owed(owner)]
+    return [owed.id for owed in await store.outbox(owner)]
 
 
 async def ids_received(store: Store, to: Key | None = None) -> list[str]:
@@ -51,19 +51,19 @@ class StoreContract:
 
     async def test_a_look_shows_the_object_its_letters_and_what_it_owes(self, store: Store) -> None:
         change = Transaction(
-            put=put(7), owe=(owe("b"), owe("a")), send=(say("hello"), say("again"))
+            put=put(7), enqueue=(owe("b"), owe("a")), send=(say("hello"), say("again"))
         )
         await store.commit(change, now=1)
-        of_another = Transaction(put=put(8, key=OTHER_RUN), owe=(owe("c", owner=OTHER_RUN),))
+        of_another = Transaction(put=put(8, key=OTHER_RUN), enqueue=(owe("c", owner=OTHER_RUN),))
         await store.commit(of_another, now=2)
-        look = await store.look(RUN)
+        look = await store.load(RUN)
         assert look.record == await store.get(RUN)
         assert [letter.message.id for letter in look.inbox] == ["hello", "again"]
-        assert [owed.id for owed in look.owed] == ["b", "a"]
+        assert [owed.id for owed in look.outbox] == ["b", "a"]
 
     async def test_a_look_at_nothing_is_empty(self, store: Store) -> None:
-        look = await store.look(RUN)
-        assert (look.record, look.inbox, look.owed) == (None, (), ())
+        look = await store.load(RUN)
+        assert (look.record, look.inbox, look.outbox) == (None, (), ())
 
     async def test_each_change_grows_the_revision_by_one(self, store: Store) -> None:
         for revision in range(5):
@@ -89,11 +89,13 @@ class StoreContract:
 
     async def test_a_commit_says_what_its_object_owes_now(self, store: Store) -> None:
         others = owe("theirs", owner=Key("run", "other"))
-        assert await store.commit(Transaction(put=put(1), owe=(owe("a"), others)), now=1)
-        left = await store.commit(Transaction(put=put(2, 1), settle=("a",), owe=(owe("b"),)), now=2)
+        assert await store.commit(Transaction(put=put(1), enqueue=(owe("a"), others)), now=1)
+        left = await store.commit(
+            Transaction(put=put(2, 1), acknowledge=("a",), enqueue=(owe("b"),)), now=2
+        )
         assert [one.id for one in left] == ["b"]
-        assert list(left) == list(await store.owed(RUN))
-        assert not await store.commit(Transaction(settle=("b",)), now=3)
+        assert list(left) == list(await store.outbox(RUN))
+        assert not await store.commit(Transaction(acknowledge=("b",)), now=3)
 
     @pytest.mark.parametrize("revision", [0, 1, 3])
     async def test_a_put_over_another_revision_is_a_conflict(
@@ -112,21 +114,21 @@ class StoreContract:
             await store.commit(Transaction(put=put(1, 4)), now=1)
 
     async def test_a_conflict_saves_nothing_of_the_change(self, store: Store) -> None:
-        await store.commit(Transaction(put=put(1), owe=(owe("a"),), send=(say("m"),)), now=1)
+        await store.commit(Transaction(put=put(1), enqueue=(owe("a"),), send=(say("m"),)), now=1)
         letter = (await store.inbox())[0].number
         change = Transaction(
             put=put(2, 7),
             facts=(Fact(key=Key("model", "v1"), body={}),),
-            owe=(owe("b"),),
-            settle=("a",),
+            enqueue=(owe("b"),),
+            acknowledge=("a",),
             postpone=(Postponed(id="a", not_before=9, error="no"),),
             send=(say("n"),),
-            heed=(letter,),
+            consume=(letter,),
         )
         with pytest.raises(Conflict):
             await store.commit(change, now=2)
         assert await store.get(Key("model", "v1")) is None
-        assert [(owed.id, owed.attempts) for owed in await store.owed()] == [("a", 0)]
+        assert [(owed.id, owed.attempts) for owed in await store.outbox()] == [("a", 0)]
         assert await ids_received(store) == ["m"]
 
     async def test_of_two_who_read_the_same_revision_one_wins(
@@ -181,44 +183,44 @@ class StoreContract:
         assert (record.revision, record.updated) == (1, 1)
 
     async def test_the_outbox_is_in_order_whole_and_of_one_owner(self, store: Store) -> None:
-        await store.commit(Transaction(owe=(owe("b", lane="x"), owe("a"))), now=1)
-        await store.commit(Transaction(owe=(owe("c", owner=OTHER_RUN),)), now=2)
+        await store.commit(Transaction(enqueue=(owe("b", lane="x"), owe("a"))), now=1)
+        await store.commit(Transaction(enqueue=(owe("c", owner=OTHER_RUN),)), now=2)
         assert await ids_owed(store) == ["b", "a", "c"]
         assert await ids_owed(store, RUN) == ["b", "a"]
-        first = (await store.owed(RUN))[0]
+        first = (await store.outbox(RUN))[0]
         assert (first.owner, first.lane, first.action) == (RUN, "x", {"type": "do", "what": "b"})
         assert (first.attempts, first.not_before, first.error) == (0, 0.0, None)
 
     async def test_owing_twice_is_owing_once(self, store: Store) -> None:
-        await store.commit(Transaction(owe=(owe("a"), owe("b"))), now=1)
+        await store.commit(Transaction(enqueue=(owe("a"), owe("b"))), now=1)
         await store.commit(
             Transaction(postpone=(Postponed(id="a", not_before=5, error="no"),)), now=2
         )
-        before = await store.owed()
-        await store.commit(Transaction(owe=(owe("a"),)), now=3)
-        assert await store.owed() == before
+        before = await store.outbox()
+        await store.commit(Transaction(enqueue=(owe("a"),)), now=3)
+        assert await store.outbox() == before
 
     async def test_a_settled_action_is_gone_and_may_be_owed_anew(self, store: Store) -> None:
-        await store.commit(Transaction(owe=(owe("a"),)), now=1)
-        first = (await store.owed())[0]
-        await store.commit(Transaction(settle=("a",)), now=2)
-        assert await store.owed() == []
-        await store.commit(Transaction(owe=(owe("a"),)), now=3)
-        again = (await store.owed())[0]
+        await store.commit(Transaction(enqueue=(owe("a"),)), now=1)
+        first = (await store.outbox())[0]
+        await store.commit(Transaction(acknowledge=("a",)), now=2)
+        assert await store.outbox() == []
+        await store.commit(Transaction(enqueue=(owe("a"),)), now=3)
+        again = (await store.outbox())[0]
         assert again.id == first.id
         assert again.number > first.number
 
     async def test_settled_and_owed_in_one_change_goes_to_the_end(self, store: Store) -> None:
-        await store.commit(Transaction(owe=(owe("a"), owe("b"))), now=1)
-        await store.commit(Transaction(settle=("a",), owe=(owe("a"),)), now=2)
+        await store.commit(Transaction(enqueue=(owe("a"), owe("b"))), now=1)
+        await store.commit(Transaction(acknowledge=("a",), enqueue=(owe("a"),)), now=2)
         assert await ids_owed(store) == ["b", "a"]
 
     async def test_a_postponed_action_counts_its_attempts(self, store: Store) -> None:
-        await store.commit(Transaction(owe=(owe("a"),)), now=1)
+        await store.commit(Transaction(enqueue=(owe("a"),)), now=1)
         for n in (1, 2):
             postponed = Postponed(id="a", not_before=10.0 * n, error=f"no {n}")
             await store.commit(Transaction(postpone=(postponed,)), now=n)
-        owed = (await store.owed())[0]
+        owed = (await store.outbox())[0]
         assert (owed.attempts, owed.not_before, owed.error) == (2, 20.0, "no 2")
 
     async def test_letters_keep_their_order_until_heeded(self, store: Store) -> None:
@@ -228,7 +230,7 @@ class StoreContract:
         letters = await store.inbox(RUN)
         assert [letter.message.id for letter in letters] == ["b", "a"]
         assert (letters[0].at, letters[0].message.body) == (3, {"text": "hi"})
-        await store.commit(Transaction(put=put(1), heed=(letters[0].number,)), now=5)
+        await store.commit(Transaction(put=put(1), consume=(letters[0].number,)), now=5)
         assert await ids_received(store, RUN) == ["a"]
 
     async def test_a_message_counts_once_also_after_it_was_heeded(self, store: Store) -> None:
@@ -236,7 +238,7 @@ class StoreContract:
         await store.commit(Transaction(send=(say("m", text="other words"),)), now=2)
         letter = (await store.inbox(RUN))[0]
         assert await ids_received(store) == ["m"]
-        await store.commit(Transaction(heed=(letter.number,)), now=3)
+        await store.commit(Transaction(consume=(letter.number,)), now=3)
         await store.commit(Transaction(send=(say("m"),)), now=4)
         assert await store.inbox() == []
 
@@ -249,7 +251,7 @@ class StoreContract:
         record = await other.get(RUN)
         assert record is not None
         await other.commit(
-            Transaction(put=put(2, 1), heed=((await other.inbox())[0].number,)), now=2
+            Transaction(put=put(2, 1), consume=((await other.inbox())[0].number,)), now=2
         )
         assert await store.inbox() == []
 

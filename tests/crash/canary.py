@@ -91,7 +91,7 @@ def end(folder: Path) -> object:
             env = await world.serves(2)
             assert env.stable is not None
             return {
-                "left": (await store.owed(), await store.inbox()),
+                "left": (await store.outbox(), await store.inbox()),
                 "releases": world.releases(),
                 "trained": pipeline.trained(folder),
                 "serves": env.stable.version,

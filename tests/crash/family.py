@@ -55,7 +55,7 @@ async def live(folder: Path, boundary: Boundary) -> None:
 
     async def complete() -> bool:
         family = await store.get(Key("family", PARENT.name))
-        return bool(family) and not await store.owed() and not await store.inbox()
+        return bool(family) and not await store.outbox() and not await store.inbox()
 
     loop = Loop(
         store,
@@ -65,7 +65,7 @@ async def live(folder: Path, boundary: Boundary) -> None:
             "counter": Toy(toys.Count, toys.counter),
         },
         {Effect: effect},
-        ways=RuntimePolicy(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),
+        policy=RuntimePolicy(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),
         workers=2,
     )
     async with running(loop):
@@ -85,7 +85,7 @@ def end(folder: Path) -> object:
         }
         # In which order the children came home is chance.
         objects["parent/p"]["done"].sort()
-        left = await store.owed(), await store.inbox()
+        left = await store.outbox(), await store.inbox()
         await store.close()
         return objects, left
 

@@ -106,7 +106,7 @@ async def _complete(world: World, version: int) -> bool:
     seen = await store.get(Key("repository", "team"))
     if seen is None or seen.body["environments"] != tip:
         return False
-    return not await store.owed() and not await store.inbox()
+    return not await store.outbox() and not await store.inbox()
 
 
 def end(folder: Path) -> object:
@@ -122,7 +122,7 @@ def end(folder: Path) -> object:
                     for kind in ("repository", "pipeline", "run", "environment", "model", "cache")
                     for record in await store.list(kind)
                 },
-                "left": (await store.owed(), await store.inbox()),
+                "left": (await store.outbox(), await store.inbox()),
                 "trained": trained(folder),
                 "releases": {name: world.releases(name) for name in ("staging", "production")},
                 "processes": running(folder),

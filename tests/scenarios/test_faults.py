@@ -125,14 +125,14 @@ async def test_a_remote_that_is_gone_is_waited_for_and_nothing_is_lost(world: Wo
         await world.ended(2)  # data goes on, and what is to be written is owed
 
         async def owed() -> bool:
-            return any(each.attempts > 0 for each in await world.store.owed())
+            return any(each.attempts > 0 for each in await world.store.outbox())
 
         await world.until(owed, "something to be tried again")
         away.rename(world.remote)
         await world.serves(2, "staging")
 
         async def settled() -> bool:
-            return not await world.store.owed()
+            return not await world.store.outbox()
 
         await world.until(settled, "all that was owed")
     assert world.file("staging") is not None
@@ -235,7 +235,7 @@ async def test_a_target_that_is_down_is_tried_again_and_holds_up_nothing(world: 
 
         async def held_up() -> Sequence[OutboxEntry] | None:
             """All that is owed, once it is notifications and one of them was tried in vain."""
-            left = await world.store.owed()
+            left = await world.store.outbox()
             only = {owed.action["type"] for owed in left} == {"send"}
             return left if only and any(owed.attempts for owed in left) else None
 

@@ -48,7 +48,7 @@ async def ended(world: World) -> EnvironmentState:
 
     async def look() -> EnvironmentState | None:
         env = await world.environment("production")
-        return env if env and env.rollout is None and not await world.store.owed() else None
+        return env if env and env.rollout is None and not await world.store.outbox() else None
 
     return await world.until(look, "the end of the rollout")
 

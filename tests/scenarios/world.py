@@ -212,15 +212,15 @@ class World:
         for kind in ("pipeline", "run", "environment"):
             records = await self.store.list(kind)
             lines += [f"{record.key}: {json.dumps(record.body)[:3000]}" for record in records]
-        lines += [f"owed: {owed}" for owed in await self.store.owed()]
+        lines += [f"owed: {owed}" for owed in await self.store.outbox()]
         return "\n".join(lines)
 
     # -- the controller ----------------------------------------------------------------------
 
     @asynccontextmanager
-    async def controller(self, ways: RuntimePolicy | None = None) -> AsyncIterator[None]:
+    async def controller(self, policy: RuntimePolicy | None = None) -> AsyncIterator[None]:
         """A controller runs."""
-        task = asyncio.create_task(serve(self.settings, self.root, self.secrets, ways))
+        task = asyncio.create_task(serve(self.settings, self.root, self.secrets, policy))
         self._controller = task
         try:
             yield

@@ -55,7 +55,7 @@ async def snapshot(
         pipelines=tuple(
             [await _pipeline(store, versions, p, addresses, silent) for p in pipelines]
         ),
-        failing=tuple(owed_view(owed) for owed in await store.owed() if owed.error),
+        failing=tuple(owed_view(owed) for owed in await store.outbox() if owed.error),
         troubles=tuple(await _troubles(store)),
         controller=controller_pid(home) if home else None,
         resting=await resting(store, names) if names is not None else (),

@@ -86,7 +86,7 @@ def told(desk: Desk) -> Desk:
             )
         ),
         Transaction(
-            owe=(
+            enqueue=(
                 OutboxEntry(
                     id="x", owner=Key("run", "toy-3"), lane="notify", action={"type": "notify"}
                 ),

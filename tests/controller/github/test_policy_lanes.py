@@ -103,7 +103,7 @@ class Desk:
         self.loop.wake(KEY)
 
         async def look() -> bool:
-            return not await self.store.owed()
+            return not await self.store.outbox()
 
         await until(look)
 
@@ -135,7 +135,7 @@ async def desk(
             ReportPolicy: PolicyApplier(repositories, forge, secrets).apply,
             AnswerCommand: answer,
         },
-        ways=RuntimePolicy(backoff=Backoff(first=0.01, most=0.05)),
+        policy=RuntimePolicy(backoff=Backoff(first=0.01, most=0.05)),
         listen=0.01,
     )
     async with running(loop):

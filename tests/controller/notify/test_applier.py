@@ -51,8 +51,8 @@ def notify(*to: str, status: str = "firing", incident: Incident = INCIDENT) -> N
 def loop_of(store: Store, everyone: Sequence[Notification] = (), **secrets: str) -> Loop:
     kind = Addressed(Toy(Alarm, alarm), everyone)
     applier = NotifyApplier(AppriseNotifier(), Secrets(secrets))
-    ways = RuntimePolicy(backoff=Backoff(first=0.01, most=0.02))
-    return Loop(store, {"alarm": kind}, {Send: applier.apply}, ways=ways, listen=0.01)
+    policy = RuntimePolicy(backoff=Backoff(first=0.01, most=0.02))
+    return Loop(store, {"alarm": kind}, {Send: applier.apply}, policy=policy, listen=0.01)
 
 
 def statuses(here: Webhook) -> list[str]:
@@ -74,7 +74,7 @@ async def test_an_address_in_trouble_neither_holds_up_nor_doubles_the_others(sto
             await until(lambda: statuses(sick)[-1:] == ["resolved"])
         assert statuses(well) == ["firing", "resolved"]
         assert set(statuses(sick)[tried:-1]) == {"firing"}
-        assert await store.owed() == []
+        assert await store.outbox() == []
 
 
 async def test_the_settings_addressees_are_told_of_every_pipeline_each_once(store: Store) -> None:

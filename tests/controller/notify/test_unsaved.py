@@ -12,7 +12,7 @@ import pytest
 from controller.machine.actions import Send
 from controller.machine.core import Key, Message
 from controller.notify.unsaved import BEARS, CALM, EVERY, Saving
-from controller.reconcile.outbox import Outbox, RuntimePolicy, owe
+from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
@@ -116,13 +116,15 @@ async def test_what_was_done_and_could_not_be_settled_is_not_done_again(tmp_path
 
     box = Outbox(store, {Work: work}, lambda _: None, Counter(), RuntimePolicy())
     put = Put(key=worker, revision=0, text="{}", live=True)
-    await store.commit(Transaction(put=put, owe=(owe(worker, Work(how="tell them")),)), 0.0)
+    await store.commit(
+        Transaction(put=put, enqueue=(outbox_entry(worker, Work(how="tell them")),)), 0.0
+    )
     with full(tmp_path / "state.db-wal"):
         for _ in range(3):
             with pytest.raises(NeedsHuman):
-                await box.apply(await store.owed())
-    assert await box.apply(await store.owed()) is None
+                await box.apply(await store.outbox())
+    assert await box.apply(await store.outbox()) is None
     assert done == ["tell them"]
-    assert await store.owed() == []
+    assert await store.outbox() == []
     assert [letter.message.type for letter in await store.inbox()] == ["came"]
     await store.close()

@@ -9,7 +9,7 @@ import pytest
 
 from controller.machine.core import Key, Message
 from controller.observers.environment import by_clock
-from controller.reconcile.outbox import Outbox, RuntimePolicy, owe
+from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
 from controller.store.sqlite import SqliteStore
@@ -43,17 +43,17 @@ def outbox(store: SqliteStore, wall: Wall, done: list[str]) -> Outbox:
             raise TryAgain("out of reach")
         return ()
 
-    ways = RuntimePolicy(
+    policy = RuntimePolicy(
         clock=wall.steady(), backoff=Backoff(first=8.0, most=300.0), jitter=lambda: 1.0
     )
-    return Outbox(store, {Work: work}, lambda _: None, Counter(), ways)
+    return Outbox(store, {Work: work}, lambda _: None, Counter(), policy)
 
 
 async def owing(folder: Path) -> SqliteStore:
     store = await SqliteStore.open(folder / "state.db")
-    action = owe(WORKER, Work(how="x"))
+    action = outbox_entry(WORKER, Work(how="x"))
     put = Put(key=WORKER, revision=0, text="{}", live=True)
-    await store.commit(Transaction(put=put, owe=(action,)), 1e9)
+    await store.commit(Transaction(put=put, enqueue=(action,)), 1e9)
     return store
 
 
@@ -63,14 +63,14 @@ async def test_a_step_of_the_clock_neither_puts_off_nor_hastens_what_is_tried_ag
 ) -> None:
     store, wall, done = await owing(tmp_path), Wall(), list[str]()
     box = outbox(store, wall, done)
-    assert await box.apply(await store.owed()) == 8.0
+    assert await box.apply(await store.outbox()) == 8.0
     wall.ahead += step
     wall.passed += 4
-    wait = await box.apply(await store.owed())
+    wait = await box.apply(await store.outbox())
     assert wait == pytest.approx(4.0, abs=0.21)
     assert len(done) == 1
     wall.passed += 5
-    assert await box.apply(await store.owed()) is None
+    assert await box.apply(await store.outbox()) is None
     assert len(done) == 2
     await store.close()
 
@@ -87,13 +87,13 @@ async def test_what_another_life_put_off_waits_no_longer_than_its_failures_ask_f
     tmp_path: Path, ahead: float, waits: float
 ) -> None:
     store, wall, done = await owing(tmp_path), Wall(), ["before"]
-    (owed,) = await store.owed()
+    (owed,) = await store.outbox()
     put_off = Postponed(id=owed.id, not_before=1e9 + ahead, error="out of reach")
     await store.commit(Transaction(postpone=(put_off,)), 1e9)
     box = outbox(store, wall, done)
 
     async def all_owed() -> Sequence[OutboxEntry]:
-        return await store.owed()
+        return await store.outbox()
 
     if waits:
         assert await box.apply(await all_owed()) == waits

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from controller.machine.core import Action, Decision, Key, Message, Value
 from controller.reconcile.loop import Loop, Reconciler
-from controller.reconcile.outbox import Applier, RuntimePolicy, owe
+from controller.reconcile.outbox import Applier, RuntimePolicy, outbox_entry
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Put, Store, Transaction
 from controller.store.sqlite import SqliteStore
@@ -82,7 +82,7 @@ def effects() -> Effects:
 @pytest.fixture
 def loop(store: SqliteStore, effects: Effects) -> Loop:
     """A loop that is quick to try again."""
-    return Loop(store, KINDS, effects.appliers(), ways=SOON, listen=0.01)
+    return Loop(store, KINDS, effects.appliers(), policy=SOON, listen=0.01)
 
 
 async def log_of(store: Store, key: Key = WORKER) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ async def count_of(store: Store, key: Key = COUNTER) -> int:
 async def idle(store: Store, loop: Loop) -> bool:
     """Nothing is owed and every letter is heeded, and that did not change while it was read."""
     before = loop.counts["saves"], loop.counts["settled"]
-    rest = not await store.owed() and not await store.inbox()
+    rest = not await store.outbox() and not await store.inbox()
     return rest and before == (loop.counts["saves"], loop.counts["settled"])
 
 
@@ -185,7 +185,7 @@ async def test_a_state_keeps_infinity_and_tuples(store: Store) -> None:
         seen = state.seen if state else ()
         return Decision(state=Odd(seen=(*seen, *((m.id, float("inf")) for m in inbox))))
 
-    loop = Loop(store, {"odd": Toy(Odd, odd)}, {}, ways=SOON, listen=0.01)
+    loop = Loop(store, {"odd": Toy(Odd, odd)}, {}, policy=SOON, listen=0.01)
     async with running(loop):
         for id_ in ("a", "b"):
             await tell(store, Key("odd", "o"), "see", id_)
@@ -202,9 +202,9 @@ async def test_the_intent_is_saved_before_it_is_applied_and_the_outcome_after(
     store: Store, effects: Effects
 ) -> None:
     steps: list[str] = []
-    ways = SOON._replace(boundary=lambda step, _: steps.append(step))
+    policy = SOON._replace(boundary=lambda step, _: steps.append(step))
     await tell(store, WORKER, "work", how="anything")
-    async with running(Loop(store, KINDS, effects.appliers(), ways=ways)):
+    async with running(Loop(store, KINDS, effects.appliers(), policy=policy)):
         await until(lambda: log_of(store))
     order = ("save", "apply", "settle", "save")
     assert steps == [f"{when} {what}" for what in order for when in ("before", "after")]
@@ -228,7 +228,7 @@ async def test_the_outbox_says_why_an_action_waits(store: Store, loop: Loop) -> 
     await tell(store, WORKER, "work", how="busy forever")
     async with running(loop):
         await until(lambda: loop.counts["postponed"] >= 3)
-    (owed,) = await store.owed(WORKER)
+    (owed,) = await store.outbox(WORKER)
     assert owed.attempts >= 3
     assert owed.error == "the target is busy"
     assert owed.not_before > 0
@@ -316,10 +316,10 @@ async def test_a_disk_without_room_is_no_fault_of_ours_and_is_waited_for_with_th
 
 async def test_an_action_that_takes_too_long_is_tried_again(store: Store, effects: Effects) -> None:
     await tell(store, WORKER, "work", how="slow")
-    loop = Loop(store, KINDS, effects.appliers(), ways=SOON._replace(patience=0.01))
+    loop = Loop(store, KINDS, effects.appliers(), policy=SOON._replace(patience=0.01))
     async with running(loop):
         await until(lambda: loop.counts["postponed"])
-        (owed,) = await store.owed()
+        (owed,) = await store.outbox()
         assert owed.error == "The action work took longer than 0.01 s."
         effects.gate.set()
         await until(lambda: log_of(store))
@@ -342,13 +342,13 @@ async def test_an_action_that_nobody_knows_stays_owed_and_says_so(
     store: Store, effects: Effects
 ) -> None:
     await tell(store, WORKER, "work", how="anything")
-    ignorant = Loop(store, KINDS, {toys.Effect: effects.effect}, ways=SOON)
+    ignorant = Loop(store, KINDS, {toys.Effect: effects.effect}, policy=SOON)
     async with running(ignorant):
         await until(lambda: ignorant.counts["postponed"])
     assert "nothing in this version of Headgate applies 'work'" in str(
-        (await store.owed())[0].error
+        (await store.outbox())[0].error
     )
-    knowing = Loop(store, KINDS, effects.appliers(), ways=SOON)
+    knowing = Loop(store, KINDS, effects.appliers(), policy=SOON)
     async with running(knowing):
         await until(lambda: log_of(store))
 
@@ -387,7 +387,7 @@ async def test_what_cannot_be_observed_is_looked_at_again(store: Store, failure:
             raise failures.pop()
 
     await tell(store, COUNTER, "add", add=3)
-    loop = Loop(store, {"counter": Toy(Count, toys.counter, blindly)}, {}, ways=SOON)
+    loop = Loop(store, {"counter": Toy(Count, toys.counter, blindly)}, {}, policy=SOON)
     async with running(loop):
         await until(lambda: count_of(store))
     assert loop.counts["faults"] == 0
@@ -452,13 +452,13 @@ async def test_a_new_loop_wakes_what_is_alive_owes_or_was_told_and_lets_the_rest
     def put(name: str, *, live: bool) -> Put:
         return Put(key=Key("counter", name), revision=0, text='{"n": 0}', live=live)
 
-    owed = owe(Key("counter", "owes"), Work(how="anything"))
-    await store.commit(Transaction(put=put("owes", live=False), owe=(owed,)), now=1)
+    owed = outbox_entry(Key("counter", "owes"), Work(how="anything"))
+    await store.commit(Transaction(put=put("owes", live=False), enqueue=(owed,)), now=1)
     await store.commit(Transaction(put=put("alive", live=True)), now=1)
     await store.commit(Transaction(put=put("ended", live=False)), now=1)
     await tell(store, Key("counter", "told"), "add", add=1)
     kinds = {"counter": Toy(Count, lambda *_: Decision(state=Count()), look)}
-    loop = Loop(store, kinds, effects.appliers(), ways=SOON)
+    loop = Loop(store, kinds, effects.appliers(), policy=SOON)
     async with running(loop):
         await until(lambda: idle(store, loop))
     assert effects.tries["anything"] == 1
@@ -477,7 +477,7 @@ async def test_a_cancelled_loop_ends_the_turns_that_have_begun(
     effects.gate.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await store.owed() == []
+    assert await store.outbox() == []
     assert [letter.message.type for letter in await store.inbox()] == ["done"]
 
 

@@ -74,7 +74,7 @@ def loop_of(
             "trouble": Addressed(TroubleKind(store), everyone),
         },
         {Send: NotifyApplier(AppriseNotifier(), Secrets({})).apply, Work: work},
-        ways=RuntimePolicy(
+        policy=RuntimePolicy(
             clock=clock or time.time,
             backoff=Backoff(first=0.002, most=0.02),
             bears=math.inf if clock else 0.0,

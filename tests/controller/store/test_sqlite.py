@@ -34,7 +34,7 @@ from tests.contracts.store import owe, put, say
 async def main():
     store = await SqliteStore.open(Path(sys.argv[1]))
     for n in range(10):
-        await store.commit(Change(put=put(n, n), owe=(owe(f"a{n}"),), send=(say(f"m{n}"),)), n)
+        await store.commit(Change(put=put(n, n), enqueue=(owe(f"a{n}"),), send=(say(f"m{n}"),)), n)
     os.write(1, b"committed")
     os.kill(os.getpid(), 9)
 
@@ -55,15 +55,15 @@ async def test_what_was_committed_survives_a_kill(path: Path) -> None:
     record = await store.get(RUN)
     assert record is not None
     assert record.revision == 10
-    assert len(await store.owed()) == len(await store.inbox()) == 10
+    assert len(await store.outbox()) == len(await store.inbox()) == 10
     await store.close()
 
 
 async def test_pruning_forgets_old_heeded_letters_and_nothing_else(store: SqliteStore) -> None:
     await store.commit(Transaction(send=(say("old"), say("young"), say("unread"))), now=1)
     old, young, _ = [letter.number for letter in await store.inbox()]
-    await store.commit(Transaction(heed=(old,)), now=10)
-    await store.commit(Transaction(heed=(young,)), now=20)
+    await store.commit(Transaction(consume=(old,)), now=10)
+    await store.commit(Transaction(consume=(young,)), now=20)
     assert await store.prune(before=15) == 1
     again = Transaction(send=(say("old"), say("young"), say("unread")))
     await store.commit(again, now=30)
@@ -178,7 +178,7 @@ def test_a_file_that_may_not_be_written_asks_for_the_right_to(path: Path) -> Non
 
 
 async def test_a_copy_made_while_it_runs_is_whole(store: SqliteStore, tmp_path: Path) -> None:
-    await store.commit(Transaction(put=put(1), owe=(owe("a"),)), now=1)
+    await store.commit(Transaction(put=put(1), enqueue=(owe("a"),)), now=1)
     copy = tmp_path / "copy.db"
     for end in ("", "-wal"):
         shutil.copy(f"{store.path}{end}", f"{copy}{end}")

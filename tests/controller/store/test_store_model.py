@@ -54,9 +54,9 @@ class Model:
         self.owed = [
             (id_, owner, attempts + (id_ in late))
             for id_, owner, attempts in self.owed
-            if id_ not in change.settle
+            if id_ not in change.acknowledge
         ]
-        for owed in change.owe:
+        for owed in change.enqueue:
             if owed.id not in {id_ for id_, _, _ in self.owed}:
                 self.owed.append((owed.id, owed.owner, 0))
         for message in change.send:
@@ -120,8 +120,8 @@ class StoreAgainstAModel(RuleBasedStateMachine):
             Transaction(
                 put=Put(key=key, revision=revision, text=json.dumps({"n": n}), live=live),
                 facts=() if fact is None else (Fact(key=FACT, body={"n": fact}),),
-                owe=tuple(map(owing, owed)),
-                settle=settled,
+                enqueue=tuple(map(owing, owed)),
+                acknowledge=settled,
                 send=tuple(say(id_, to=to) for to, id_ in told),
             )
         )
@@ -129,13 +129,13 @@ class StoreAgainstAModel(RuleBasedStateMachine):
     @rule(settled=some_ids, late=st.sets(st.sampled_from(ACTIONS)))
     def outcome(self, settled: tuple[str, ...], late: set[str]) -> None:
         postponed = tuple(Postponed(id=id_, not_before=9.0, error="no") for id_ in sorted(late))
-        self.commit(Transaction(settle=settled, postpone=postponed))
+        self.commit(Transaction(acknowledge=settled, postpone=postponed))
 
     @rule(data=st.data())
     def heed(self, data: st.DataObject) -> None:
         letters = self.runner.run(self.store.inbox())
         taken = data.draw(st.sets(st.sampled_from(range(len(letters))))) if letters else set()
-        self.commit(Transaction(heed=tuple(letters[n].number for n in taken)))
+        self.commit(Transaction(consume=tuple(letters[n].number for n in taken)))
         self.model.inbox = [each for n, each in enumerate(self.model.inbox) if n not in taken]
 
     @rule()
@@ -156,12 +156,12 @@ class StoreAgainstAModel(RuleBasedStateMachine):
             listed = {record.key.name for record in await self.store.list("run", live=live)}
             expected = self.model.objects.items()
             assert listed == {k.name for k, o in expected if k.kind == "run" and (o[2] or not live)}
-        owed = await self.store.owed()
+        owed = await self.store.outbox()
         assert [(each.id, each.owner, each.attempts) for each in owed] == self.model.owed
         letters = await self.store.inbox()
         assert [(each.message.to, each.message.id) for each in letters] == self.model.inbox
         for key in KEYS:
-            assert [each for each in owed if each.owner == key] == await self.store.owed(key)
+            assert [each for each in owed if each.owner == key] == await self.store.outbox(key)
 
 
 TestStoreAgainstAModel = StoreAgainstAModel.TestCase
