@@ -9,10 +9,10 @@ from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.environment import (
     REMEMBERED,
     Branch,
-    DecisionBuilder,
     EnvironmentState,
     ObservedEnvironment,
     PastReleases,
+    RolloutDecisionBuilder,
     named,
     quarantined,
 )
@@ -29,7 +29,7 @@ _OUTDATED = (
     "warm",
     "job",
     "stopped",
-    "heeded",
+    "acted_on",
     "write",
     "waiting",
     "unready_since",
@@ -40,7 +40,7 @@ _OUTDATED = (
 def is_new(env: EnvironmentState) -> bool:
     """Whether the state knows nothing of the environment, or not what runs there."""
     nothing = env.stable is None and env.rollout is None
-    return nothing and (env.unknown is not None or (env.heeded is None and not env.rollouts))
+    return nothing and (env.unknown is not None or (env.acted_on is None and not env.rollouts))
 
 
 def is_behind(env: EnvironmentState, branch: Branch | None) -> bool:
@@ -49,7 +49,7 @@ def is_behind(env: EnvironmentState, branch: Branch | None) -> bool:
 
 
 def adopt(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
 ) -> EnvironmentState:
     """Take over quarantine, pin, numbers, what serves and what may be gone back to."""
     past = observed.past
@@ -66,7 +66,7 @@ def adopt(
             "quarantine": (*env.quarantine, *listed),
             "listed": tuple(q.digest for q in file.quarantine),
             "pinned": past.commit if file.pinned else env.pinned,
-            "heeded": env.heeded or past.commit,
+            "acted_on": env.acted_on or past.commit,
             "says": named(file),
             "rollouts": max(env.rollouts, past.rollouts, 1),
         }
@@ -89,7 +89,7 @@ def adopt(
 
 
 def _take_over(
-    env: EnvironmentState, ref: Ref | None, past: PastReleases, out: DecisionBuilder
+    env: EnvironmentState, ref: Ref | None, past: PastReleases, out: RolloutDecisionBuilder
 ) -> EnvironmentState:
     for version in past.versions.values():
         out.facts += facts_of(version)
@@ -121,7 +121,7 @@ def _serving(
     return named(past.file)
 
 
-def ask(env: EnvironmentState, what: str, out: DecisionBuilder) -> EnvironmentState:
+def ask(env: EnvironmentState, what: str, out: RolloutDecisionBuilder) -> EnvironmentState:
     """Leave alone what runs, release nothing, and ask a person."""
     why = f"{what} This controller's state does not know it: was state.db lost?"
     env = env.model_copy(update={"unknown": why, "stranger": True})
@@ -130,7 +130,7 @@ def ask(env: EnvironmentState, what: str, out: DecisionBuilder) -> EnvironmentSt
 
 
 def _ask_about_strangers(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
 ) -> EnvironmentState:
     """Servers run, and neither the state nor the branch says why."""
     alive = sorted(server.name for server in observed.deployed.servers if server.alive)
@@ -140,7 +140,7 @@ def _ask_about_strangers(
     return ask(env, f"{runs} runs in {env.name}, and the environments branch says nothing.", out)
 
 
-def go_on(env: EnvironmentState, out: DecisionBuilder) -> EnvironmentState:
+def go_on(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentState:
     """A person lets the next release take the place of what nobody knows."""
     if env.unknown is None:
         return env

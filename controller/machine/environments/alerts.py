@@ -22,12 +22,12 @@ Whoever was told of the beginning hears of the end, whom the specs name then or 
 from typing import Any, Literal
 
 from controller.machine import incidents
-from controller.machine.actions import Incident, Notify
+from controller.machine.actions import Incident
 from controller.machine.environments.background import serves
 from controller.machine.environments.environment import (
-    DecisionBuilder,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     server_name,
 )
 from controller.machine.pipelines.version import ModelVersion, Ref
@@ -45,7 +45,7 @@ def tell(
     event: NotifyEvent,
     name: str,
     incident: Incident,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     *,
     status: Literal["firing", "resolved", "info"] = "firing",
 ) -> EnvironmentState:
@@ -60,7 +60,7 @@ def tell(
         env = env.model_copy(
             update={"alerts": (*env.alerts, alert), "told": {**env.told, alert: to}}
         )
-    out.actions.append(Notify(event=event, status=status, alert=alert, to=to, incident=incident))
+    out.notify(event, status, alert, to, incident)
     return env
 
 
@@ -69,7 +69,7 @@ def refuse(
     why: str,
     version: ModelVersion | None,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     name: str,
     *,
     needs_human: bool = False,
@@ -97,7 +97,7 @@ def resolve(
     version: ModelVersion,
     ref: Ref,
     was: Ref | None,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     *,
     released: bool,
 ) -> EnvironmentState:
@@ -116,7 +116,7 @@ def resolve(
 
 
 def rollback_done(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
 ) -> EnvironmentState:
     """Rollbacks are over once what runs is what should, and the stable server answers as ready.
 
@@ -143,7 +143,7 @@ def over(
     version: ModelVersion | None,
     name: str,
     incident: Incident,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
 ) -> EnvironmentState:
     """Resolve what fires under that name, if anything does."""
     for event in ("stuck", "approval_needed"):
@@ -158,15 +158,13 @@ def _end(
     alert: str,
     version: ModelVersion | None,
     incident: Incident,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
 ) -> EnvironmentState:
     """Tell those who were told that it fires; of an older state, those whom `version` names."""
     event: Any = alert.removeprefix(f"{env.place}/").split("/")[0]
     notify = version.spec.notify if version else ()
     to = env.told.get(alert, tuple(n.to for n in notify if event in n.on))
-    out.actions.append(
-        Notify(event=event, status="resolved", alert=alert, to=to, incident=incident)
-    )
+    out.notify(event, "resolved", alert, to, incident)
     return env.model_copy(
         update={
             "alerts": tuple(one for one in env.alerts if one != alert),
@@ -176,7 +174,7 @@ def _end(
 
 
 def watch_stable(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Wake somebody when what should serve does not, and say when it does again."""
     stable = env.stable

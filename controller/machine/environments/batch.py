@@ -10,9 +10,9 @@ from controller.machine import batch_incidents
 from controller.machine.actions import CancelAttempt, StartBatch
 from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.environment import (
-    DecisionBuilder,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     moved,
 )
 from controller.machine.environments.job import BATCH, BatchJob, command_of
@@ -30,7 +30,7 @@ MOST_TRIES = 3
 
 
 def look(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Stop a job that nobody wants; start one that is due."""
     job, stable = env.job, env.stable
@@ -52,7 +52,7 @@ def look(
 
 
 def try_out(
-    env: EnvironmentState, rollout: Rollout, out: DecisionBuilder, now: float
+    env: EnvironmentState, rollout: Rollout, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Run the command as the test of a rollout, and let its end be the report."""
     job = env.job
@@ -64,7 +64,9 @@ def try_out(
     return moved(env, rollout, smoke=_report(job))
 
 
-def again(env: EnvironmentState, by: str, out: DecisionBuilder, now: float) -> EnvironmentState:
+def again(
+    env: EnvironmentState, by: str, out: RolloutDecisionBuilder, now: float
+) -> EnvironmentState:
     """Run a job that is over once more, as somebody says."""
     assert env.job is not None
     tried = "tried" if env.job.failed is not None else "run"
@@ -86,7 +88,7 @@ def start(
     env: EnvironmentState,
     version: Ref,
     why: str,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
     rollout: str = "",
     tries: int = 1,
@@ -112,7 +114,7 @@ def cannot_start(
     job: str,
     why: str,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Something around the command keeps it from starting: a secret, a dataset."""
@@ -129,7 +131,7 @@ def _is_wanted(env: EnvironmentState, job: BatchJob) -> bool:
 
 
 def heed_end(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Take in how the job ended."""
     job, seen = env.job, observed.job
@@ -149,7 +151,7 @@ def heed_end(
 
 
 def _tell(
-    env: EnvironmentState, job: BatchJob, observed: ObservedEnvironment, out: DecisionBuilder
+    env: EnvironmentState, job: BatchJob, observed: ObservedEnvironment, out: RolloutDecisionBuilder
 ) -> EnvironmentState:
     """Of production's: in staging the rollout tells."""
     version = observed.versions.get(job.version.version)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from controller.machine.actions import DeploymentState, ReportDeployment, ReportRelease
 from controller.machine.environments.environment import (
-    DecisionBuilder,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
 )
 from controller.machine.environments.rollout import EndedRollout, Rollout, weights
 from controller.machine.pipelines.version import ModelVersion
@@ -32,7 +32,7 @@ def report(
     before: EnvironmentState,
     env: EnvironmentState,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
 ) -> set[str]:
     """Owe what a decision has changed for who looks at the repository.
 
@@ -107,7 +107,7 @@ def _left(
 def _verdicts(
     before: EnvironmentState,
     env: EnvironmentState,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     known: Mapping[int, ModelVersion],
 ) -> list[ReportRelease]:
     """A quarantine fails the commit that brought the version; a promotion clears it."""

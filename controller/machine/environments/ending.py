@@ -4,25 +4,26 @@ Promotion: first the commit on the environments branch, then the traffic. Rollba
 traffic, then the commit; a caller must not wait for git to be spared a failing server.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from controller.machine import incidents
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.environments.alerts import over, resolve, tell
 from controller.machine.environments.background import background
 from controller.machine.environments.branch import restore, summary, write
 from controller.machine.environments.environment import (
     REMEMBERED,
-    DecisionBuilder,
+    EnvironmentContext,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     file_of,
     moved,
     named,
 )
 from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.environments.warm import warm_after
+from controller.machine.messages import EnvironmentWritten, Release
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from validators.canary import evidence
 from validators.report import Report
@@ -35,7 +36,7 @@ def promote(
     env: EnvironmentState,
     rollout: Rollout,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
     *,
     by: str,
@@ -77,7 +78,7 @@ def settle(
     env: EnvironmentState,
     rollout: Rollout,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """The version is what the environment runs: all traffic goes there."""
@@ -121,21 +122,16 @@ def settle(
         incident = incidents.brought_back(*place, rollout.by, rollout.why, points=rollout.points)
     env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
     if env.name == "staging" and rollout.kind == "release":
-        out.messages.append(
-            Message(
-                to=Key("environment", f"{env.pipeline}/production"),
-                id=f"release/{rollout.id}",
-                type="release",
-                body={
-                    "version": version.number,
-                    "digest": version.digest,
-                    "repository": env.repository,
-                    "why": rollout.why,
-                    "run": rollout.run,
-                    "commit": rollout.commit,
-                },
-            )
+        message = Release(
+            version=version.number,
+            digest=version.digest,
+            repository=env.repository,
+            why=rollout.why,
+            run=rollout.run or "",
+            commit=rollout.commit or "",
         )
+        to = Key("environment", f"{env.pipeline}/production")
+        out.messages.append(Envelope(to=to, id=f"release/{rollout.id}", message=message))
     return env
 
 
@@ -145,7 +141,7 @@ def stop(
     outcome: Stopped,
     why: str,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """End a rollout without promoting it. Its traffic goes back to stable at once.
@@ -192,7 +188,7 @@ def give_up(
     rollout: Rollout,
     why: str,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """End a rollout that something around its version stopped: a full disk, a missing secret.
@@ -216,7 +212,7 @@ def _leave(
     outcome: Stopped,
     why: str,
     version: ModelVersion | None,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """No rollout is in progress any more, and nothing of its own is owed to the branch."""
@@ -244,7 +240,7 @@ def _not_served(
     why: str,
     version: ModelVersion | None,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """What a person asked for, or fled to, cannot be brought up.
@@ -285,23 +281,21 @@ def _is(rollout: Rollout | None, version: Ref) -> bool:
 
 
 def written(
-    env: EnvironmentState,
-    body: Mapping[str, Any],
-    observed: ObservedEnvironment,
-    out: DecisionBuilder,
-    now: float,
+    env: EnvironmentState, message: EnvironmentWritten, context: EnvironmentContext
 ) -> EnvironmentState:
-    if env.write is None or env.write.write != body["write"]:
+    """The commit that was asked for is on the branch."""
+    observed, out, now = context
+    if env.write is None or env.write.write != message.write:
         return env
     said = named(env.write.file)
     listed = tuple(q.digest for q in env.write.file.quarantine)
     env = env.model_copy(
-        update={"heeded": body["commit"], "says": said, "listed": listed, "write": None}
+        update={"acted_on": message.commit, "says": said, "listed": listed, "write": None}
     )
     stable = observed.versions.get(env.stable.version) if env.stable else None
     goes_on = incidents.ended(env.pipeline, env.name, env.stable)
     env = over(env, stable, "write_environment", goes_on, out)
     rollout = env.rollout
-    if rollout is not None and body["write"] == f"{rollout.id}/promote":
+    if rollout is not None and message.write == f"{rollout.id}/promote":
         return settle(env, rollout, observed, out, now)
     return env

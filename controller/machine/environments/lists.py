@@ -6,9 +6,9 @@ from controller.machine.environments.branch import write
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     Branch,
-    DecisionBuilder,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     moment,
     quarantined,
 )
@@ -20,7 +20,7 @@ def heed_list(
     branch: Branch,
     file: EnvironmentFile,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Quarantine what a person put on the list, and lift what a person took off it."""
@@ -55,7 +55,7 @@ def say_lifted(
     before: EnvironmentState,
     env: EnvironmentState,
     branch: Branch,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Say on the branch, on top of the person's commit, what it lifted: nobody has to guess."""

@@ -5,10 +5,10 @@ from controller.machine import branch_incidents, incidents
 from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.branch import renew_write, write
 from controller.machine.environments.environment import (
-    DecisionBuilder,
     EnvironmentState,
     LostHistory,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     file_of,
     named,
 )
@@ -18,11 +18,11 @@ LONGEST = 300.0
 
 
 def heed_loss(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Keep what runs; a person's commit that is news is heeded after this like any other."""
     lost, branch = observed.lost, observed.branch
-    if lost is None or lost.was != env.heeded:
+    if lost is None or lost.was != env.acted_on:
         return env
     what = _said(env, lost, branch.author if branch and lost.news else None)
     env = env.model_copy(update={"lost": what, "listed": ()})
@@ -33,7 +33,7 @@ def heed_loss(
         return env
     file = branch.file if branch else None
     at = branch.commit if branch else None
-    env = env.model_copy(update={"heeded": at, "says": named(file)})
+    env = env.model_copy(update={"acted_on": at, "says": named(file)})
     if env.write is not None:
         return renew_write(env, out)
     anew = file_of(env, env.stable, stable, by="headgate", reason=what, at=now)
@@ -56,7 +56,7 @@ def _said(env: EnvironmentState, lost: LostHistory, by: str | None) -> str:
 
 
 def watch_write(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Wake somebody when the branch does not come to say what runs, and say when it does."""
     stable = observed.versions.get(env.stable.version) if env.stable else None

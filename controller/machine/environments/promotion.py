@@ -1,11 +1,11 @@
 """PURE. How what an environment runs comes to change: the whole way, one decision at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from controller.machine import canary_incidents, incidents
-from controller.machine.actions import RunSmoke, WriteEnvironment
-from controller.machine.core import Decision, InboxMessage, Key, Message
+from controller.machine.actions import Deploy, Propose, RunSmoke, StartBatch, WriteEnvironment
+from controller.machine.core import Decision, Envelope, InboxMessage, Key, Message
 from controller.machine.environments import batch, deployments, proposal, switching
 from controller.machine.environments.adopting import adopt, go_on
 from controller.machine.environments.alerts import (
@@ -25,9 +25,10 @@ from controller.machine.environments.ending import (
     written,
 )
 from controller.machine.environments.environment import (
-    DecisionBuilder,
+    EnvironmentContext,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     converge,
     moved,
     server_name,
@@ -46,13 +47,29 @@ from controller.machine.environments.rollout import (
 )
 from controller.machine.environments.starting import release, retry, roll_back, who
 from controller.machine.environments.wish import heed_branch
+from controller.machine.messages import (
+    Abort,
+    ActionFailed,
+    Approve,
+    BatchStarted,
+    BranchMoved,
+    EnvironmentMoved,
+    EnvironmentWritten,
+    Pause,
+    Promote,
+    Release,
+    ReleaseProposed,
+    Resume,
+    Retry,
+    Rollback,
+    SmokeDone,
+    Verb,
+)
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.attempt import Attempt
 from controller.machine.words import fit
 from deployers.protocol import Silence
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
-from validators.report import Report
 
 _FAILED = {
     "deploy": "What should run there cannot be deployed",
@@ -75,18 +92,19 @@ def decide(
     inbox: Sequence[InboxMessage],
     now: float,
 ) -> Decision[EnvironmentState]:
-    """Heed letters, then humans who edited the branch, then move the rollout; converge."""
+    """Handle messages, then what people wrote on the branch, then move the rollout; converge."""
     env = before = state or _begin(inbox)
-    out = DecisionBuilder()
+    out = RolloutDecisionBuilder(observed.everyone)
+    context = EnvironmentContext(observed, out, now)
     env = adopted = adopt(env, observed, out)
     # What was written is a fact; nobody's word can come before it.
-    for letter in sorted(inbox, key=lambda x: x.message.type != "environment_written"):
-        env = _heed(env, letter.message, observed, out, now)
-    stale = env.heeded != adopted.heeded  # the branch was looked at before that commit was known
+    for each in sorted(inbox, key=lambda x: not isinstance(x.message, EnvironmentWritten)):
+        env = HANDLERS[type(each.message)](env, each.message, context)
+    stale = env.acted_on != adopted.acted_on  # else the branch was looked at too early
     if not stale:
         env = heed_loss(env, observed, out, now)
         env = heed_branch(env, observed, out, now)
-        env = proposal.heed(env, observed, out, now)
+        env = proposal.follow(env, observed, out, now)
     env = batch.heed_end(env, observed, out, now)
     if env.rollout is not None:
         env = _advance(env, env.rollout, observed, out, now)
@@ -123,33 +141,33 @@ def decide(
 
 
 def _begin(inbox: Sequence[InboxMessage]) -> EnvironmentState:
-    first = next(x.message for x in inbox if "repository" in x.message.body)
+    first = next(x for x in inbox if isinstance(x.message, (Release, BranchMoved)))
+    assert isinstance(first.message, (Release, BranchMoved))
     pipeline, name = first.to.name.rsplit("/", 1)
-    return EnvironmentState(pipeline=pipeline, name=name, repository=first.body["repository"])
+    return EnvironmentState(pipeline=pipeline, name=name, repository=first.message.repository)
 
 
-def _take_up(env: EnvironmentState, out: DecisionBuilder) -> EnvironmentState:
-    """Hear again of the release that waited: its letter has its version looked up."""
+def _take_up(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentState:
+    """Send the release that was deferred again: its message has its version looked up."""
     if (
-        env.waiting is None
+        env.deferred_release is None
         or env.pinned
         or env.unknown
         or (env.rollout and env.rollout.kind != "release")
     ):
         return env
     out.messages.append(
-        Message(
+        Envelope(
             to=Key("environment", env.place),
-            id=f"waited/{env.rollouts}/{env.heeded}",
-            type="release",
-            body=dict(env.waiting),
+            id=f"waited/{env.rollouts}/{env.acted_on}",
+            message=env.deferred_release,
         )
     )
-    return env.model_copy(update={"waiting": None})
+    return env.model_copy(update={"deferred_release": None})
 
 
 def _has_converged(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
 ) -> EnvironmentState:
     stable = observed.versions.get(env.stable.version) if env.stable else None
     goes_on = incidents.ended(env.pipeline, env.name, serves(env, observed))
@@ -172,65 +190,81 @@ def _cadence(env: EnvironmentState, now: float) -> float:
     return CANARY if rollout.step >= 0 else WAITING
 
 
-def _heed(
-    env: EnvironmentState,
-    message: Message,
-    observed: ObservedEnvironment,
-    out: DecisionBuilder,
-    now: float,
+def _smoke_done(
+    env: EnvironmentState, message: SmokeDone, _context: EnvironmentContext
 ) -> EnvironmentState:
-    body, rollout = message.body, env.rollout
-    by = body.get("by", "headgate")
-    match message.type:
-        case "release":
-            return release(env, body, observed, out, now)
-        case "smoke_done" if rollout and rollout.id == body["rollout"]:
-            report = Report.model_validate(body["report"])
-            return moved(env, rollout, smoke=report)
-        case "environment_written":
-            return written(env, body, observed, out, now)
-        case "batch_started" if env.job is not None and env.job.id == body["job"]:
-            attempt = Attempt.model_validate(body["attempt"])
-            return env.model_copy(update={"job": env.job.model_copy(update={"attempt": attempt})})
-        case "proposed" if rollout:
-            return proposal.opened(env, rollout, body)
-        case "environment_moved":
-            return env  # the branch is looked at below, and the write is renewed after it
-        case "action_failed":
-            return _action_failed(env, body, observed, out, now)
-        case "approve" if rollout and rollout.waits:
-            why = f"{rollout.why}; {_said('approved', body)}"
-            return moved(env, rollout, approved=now, by=by, why=why)
-        case "promote" if rollout and rollout.ready is not None:
-            return promote(env, rollout, observed, out, now, by=by, why=_said("promoted", body))
-        case "promote" if rollout:  # the CLI said so, unless it came between
-            version = observed.versions.get(rollout.version.version)
-            why = f"not promoted, though {by} asked for it: {rollout.not_yet()}"
-            return refuse(env, why, version, observed, out, f"promote/{rollout.id}")
-        case "pause":
-            return env.model_copy(update={"paused": who(body)})
-        case "resume":
-            return go_on(env, out).model_copy(update={"paused": None})
-        case "abort" if rollout:
-            return stop(env, rollout, "aborted", _said("aborted", body), observed, out, now)
-        case "rollback":
-            return roll_back(env, body, observed, out, now)
-        case "retry":
-            return retry(env, body, observed, out, now)
-        case _:
-            return env
+    rollout = env.rollout
+    if rollout is None or rollout.id != message.rollout:
+        return env
+    return moved(env, rollout, smoke=message.report)
 
 
-def _said(done: str, body: Mapping[str, Any]) -> str:
+def _batch_started(
+    env: EnvironmentState, message: BatchStarted, _context: EnvironmentContext
+) -> EnvironmentState:
+    if env.job is None or env.job.id != message.job:
+        return env
+    return env.model_copy(update={"job": env.job.model_copy(update={"attempt": message.attempt})})
+
+
+def _look(
+    env: EnvironmentState, _message: Message, _context: EnvironmentContext
+) -> EnvironmentState:
+    """The branch is looked at in any case; a write is renewed after that."""
+    return env
+
+
+def _approve(
+    env: EnvironmentState, message: Approve, context: EnvironmentContext
+) -> EnvironmentState:
+    rollout = env.rollout
+    if rollout is None or not rollout.awaiting_approval:
+        return env
+    why = f"{rollout.why}; {_said('approved', message)}"
+    return moved(env, rollout, approved=context.now, by=message.by, why=why)
+
+
+def _promote(
+    env: EnvironmentState, message: Promote, context: EnvironmentContext
+) -> EnvironmentState:
+    rollout = env.rollout
+    if rollout is None:
+        return env
+    if rollout.ready is not None:
+        said = _said("promoted", message)
+        return promote(env, rollout, *context, by=message.by, why=said)
+    # The CLI said so, unless it came between.
+    version = context.observed.versions.get(rollout.version.version)
+    why = f"not promoted, though {message.by} asked for it: {rollout.not_yet()}"
+    return refuse(env, why, version, context.observed, context.out, f"promote/{rollout.id}")
+
+
+def _pause(env: EnvironmentState, message: Pause, _context: EnvironmentContext) -> EnvironmentState:
+    return env.model_copy(update={"paused": who(message)})
+
+
+def _resume(
+    env: EnvironmentState, _message: Resume, context: EnvironmentContext
+) -> EnvironmentState:
+    return go_on(env, context.out).model_copy(update={"paused": None})
+
+
+def _abort(env: EnvironmentState, message: Abort, context: EnvironmentContext) -> EnvironmentState:
+    if env.rollout is None:
+        return env
+    return stop(env, env.rollout, "aborted", _said("aborted", message), *context)
+
+
+def _said(done: str, verb: Verb) -> str:
     """What a person did, with the reason that was given."""
-    return f"{done} by {who(body)}"
+    return f"{done} by {who(verb)}"
 
 
 def _advance(
     env: EnvironmentState,
     rollout: Rollout,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     version = observed.versions[rollout.version.version]
@@ -258,7 +292,7 @@ def _promoting(
     env: EnvironmentState,
     rollout: Rollout,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Decide, unless it is paused; while git does not take the commit, go on judging."""
@@ -291,7 +325,7 @@ def _start(
     rollout: Rollout,
     version: ModelVersion,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     if rollout.deployed is None:  # it was approved just now
@@ -315,7 +349,7 @@ def _smoke(
     rollout: Rollout,
     version: ModelVersion,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     if rollout.points:
@@ -345,7 +379,7 @@ def _canary(
     rollout: Rollout,
     version: ModelVersion,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Let the judge look, and do as it says; without a word from it, grow or wait."""
@@ -389,7 +423,7 @@ def _tell_of_forecast(
     rollout: Rollout,
     forecast: str | None,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """On the day it begins, and not at its deadline."""
@@ -412,7 +446,7 @@ def _tell_of_silence(
     rollout: Rollout,
     silence: Silence,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Once of each silence. One that ends in a rollback is told with that."""
@@ -434,7 +468,7 @@ def _undecided(
     rollout: Rollout,
     version: ModelVersion,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """The deadline came before a decision: hold, or roll back, as the spec says. A canary whose
@@ -472,7 +506,7 @@ def _promote_undecided(
     rollout: Rollout,
     why: str,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """As the spec accepts; everybody who hears of it hears that nothing was shown."""
@@ -485,29 +519,59 @@ def _promote_undecided(
 
 
 def _action_failed(
-    env: EnvironmentState,
-    body: Mapping[str, Any],
-    observed: ObservedEnvironment,
-    out: DecisionBuilder,
-    now: float,
+    env: EnvironmentState, message: ActionFailed, context: EnvironmentContext
 ) -> EnvironmentState:
     """An effect that will not succeed by itself."""
-    rollout, reason, action = env.rollout, body["reason"], body["action"]
-    kind = action.get("type")
-    if kind == "start_batch":
-        return batch.cannot_start(env, action["job"], reason, observed, out, now)
-    if rollout is not None and kind == "propose" and rollout.id == action["proposal"]:
-        return proposal.not_opened(env, rollout, reason, observed, out, now)
-    if rollout is not None and rollout.id in (action.get("attempt"), action.get("rollout")):
-        return give_up(env, rollout, reason, observed, out, now)
-    if kind not in ("deploy", "write_environment"):
-        return env
-    if kind == "deploy":
-        if env.deploy is None or action != env.deploy.plain():
-            return env  # it is not wanted any more
-        env = env.model_copy(update={"refused": now})
+    rollout, reason, action = env.rollout, message.reason, message.action
+    match action:
+        case StartBatch():
+            return batch.cannot_start(env, action.job, reason, *context)
+        case Propose() if rollout is not None and rollout.id == action.proposal:
+            return proposal.not_opened(env, rollout, reason, *context)
+        case RunSmoke() if rollout is not None and rollout.id == action.rollout:
+            return give_up(env, rollout, reason, *context)
+        case Deploy() if rollout is not None and rollout.id == action.attempt:
+            return give_up(env, rollout, reason, *context)
+        case Deploy() if action == env.deploy:
+            env = env.model_copy(update={"refused": context.now})
+            return _tell_of_failure(env, action, reason, context)
+        case WriteEnvironment():
+            return _tell_of_failure(env, action, reason, context)
+        case _:
+            return env  # it is not wanted any more, or nobody depends on it
+
+
+def _tell_of_failure(
+    env: EnvironmentState,
+    action: Deploy | WriteEnvironment,
+    reason: str,
+    context: EnvironmentContext,
+) -> EnvironmentState:
+    rollout, observed = env.rollout, context.observed
     number = env.stable or (rollout.version if rollout else None)
     version = observed.versions.get(number.version) if number else None
-    why = f"{_FAILED[kind]}: {reason}"
+    why = f"{_FAILED[action.type]}: {reason}"
     incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), why)
-    return tell(env, version, "stuck", f"{kind}", incident, out)
+    return tell(env, version, "stuck", action.type, incident, context.out)
+
+
+HANDLERS: Mapping[
+    type[Message], Callable[[EnvironmentState, Any, EnvironmentContext], EnvironmentState]
+] = {
+    Release: release,
+    SmokeDone: _smoke_done,
+    EnvironmentWritten: written,
+    EnvironmentMoved: _look,
+    BatchStarted: _batch_started,
+    ReleaseProposed: proposal.opened,
+    BranchMoved: _look,
+    ActionFailed: _action_failed,
+    Approve: _approve,
+    Promote: _promote,
+    Rollback: roll_back,
+    Retry: retry,
+    Abort: _abort,
+    Pause: _pause,
+    Resume: _resume,
+}
+"""Every class of messages that an environment handles."""

@@ -1,56 +1,55 @@
 """PURE. What starts a rollout: a release, a person's verb."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from controller.machine.actions import ReportCommit
 from controller.machine.branch_incidents import way_on
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.environments import batch
 from controller.machine.environments.alerts import refuse
 from controller.machine.environments.branch import write
 from controller.machine.environments.ending import quarantine, stop
 from controller.machine.environments.environment import (
-    DecisionBuilder,
+    EnvironmentContext,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     file_of,
     moved,
 )
 from controller.machine.environments.job import is_batch
 from controller.machine.environments.rollout import Kind, Rollout
+from controller.machine.messages import Release, Retry, Rollback, Verb
 from controller.machine.pipelines.version import Ref
 
 
 def release(
-    env: EnvironmentState,
-    body: Mapping[str, Any],
-    observed: ObservedEnvironment,
-    out: DecisionBuilder,
-    now: float,
+    env: EnvironmentState, message: Release, context: EnvironmentContext
 ) -> EnvironmentState:
-    ref = Ref(version=body["version"], digest=body["digest"])
+    """Begin a rollout of the version that passed, unless something or somebody forbids it."""
+    observed, out, now = context
+    ref = Ref(version=message.version, digest=message.digest)
     version = observed.versions.get(ref.version)
     bad = env.quarantined(ref.digest)
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
-        out.actions += _not_released(env, ref, why, body)
+        out.actions += _not_released(env, ref, why, message)
         said = f"{why.rstrip('.')}. {_mend(env, ref)}"
         return refuse(env, said, version, observed, out, f"release/{ref.version}")
-    env = env.model_copy(update={"waiting": None})
+    env = env.model_copy(update={"deferred_release": None})
     if env.unknown is not None:
         why = f"{ref} is not released: {env.unknown} {way_on(env.place)}"
-        env = env.model_copy(update={"waiting": body})
+        env = env.model_copy(update={"deferred_release": message})
         return refuse(env, why, version, observed, out, f"release/{ref.version}")
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
-        env = env.model_copy(update={"waiting": body})
+        env = env.model_copy(update={"deferred_release": message})
         return refuse(env, why, version, observed, out, f"release/{ref.version}")
     if env.rollout is not None and env.rollout.kind != "release":
-        return env.model_copy(update={"waiting": body})  # a person's word comes first
+        return env.model_copy(update={"deferred_release": message})  # a person's word comes first
     if env.name == "staging" and env.stable == ref:
-        out.messages.append(_pass_on(env, body))
-    if body.get("again") and _was_here(env, ref):
+        out.messages.append(_pass_on(env, message))
+    if message.again and _was_here(env, ref):
         return env  # people, or the judge, have had their word on it
     if env.stable is not None and env.stable.digest == ref.digest:
         if env.rollout is not None:  # a revert on the watched branch takes the newer one back
@@ -59,8 +58,8 @@ def release(
         return env
     if env.rollout is not None and env.rollout.version == ref:
         return env
-    env = begin_rollout(env, ref, "release", body["why"], "headgate", observed, out, now)
-    asked = {"run": body.get("run", ""), "commit": body.get("commit", "")}
+    env = begin_rollout(env, ref, "release", message.why, "headgate", observed, out, now)
+    asked = {"run": message.run, "commit": message.commit}
     return moved(env, env.rollout, **asked) if env.rollout is not None else env
 
 
@@ -69,31 +68,30 @@ def _was_here(env: EnvironmentState, ref: Ref) -> bool:
     return ref in (env.stable, stopped, *env.former)
 
 
-def _pass_on(env: EnvironmentState, body: Mapping[str, Any]) -> Message:
+def _pass_on(env: EnvironmentState, message: Release) -> Envelope:
     """Staging has it already. Whether production heard of it is not certain: a state that was
     lost may have taken that with it."""
-    return Message(
+    return Envelope(
         to=Key("environment", f"{env.pipeline}/production"),
-        id=f"again/{body.get('run', '')}/{env.rollouts}",
-        type="release",
-        body={**body, "again": True},
+        id=f"again/{message.run}/{env.rollouts}",
+        message=message.model_copy(update={"again": True}),
     )
 
 
 def _not_released(
-    env: EnvironmentState, ref: Ref, why: str, body: Mapping[str, Any]
+    env: EnvironmentState, ref: Ref, why: str, message: Release
 ) -> Sequence[ReportCommit]:
     """Who looks at the commit sees why what passed there does not come to serve."""
-    if not body.get("run") or not body.get("commit"):
+    if not message.run or not message.commit:
         return ()
     return (
         ReportCommit(
             repository=env.repository,
-            commit=body["commit"],
+            commit=message.commit,
             pipeline=env.pipeline,
             state="held",
             title=f"passed, and is not released in {env.name}: {why}",
-            run=body["run"],
+            run=message.run,
             text=f"Released it will not be as long as it is quarantined. {_mend(env, ref)}",
         ),
     )
@@ -110,7 +108,7 @@ def begin_rollout(
     why: str,
     by: str,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """A rollout of that version; it supersedes the one in progress."""
@@ -140,19 +138,16 @@ def begin_rollout(
 
 
 def roll_back(
-    env: EnvironmentState,
-    body: Mapping[str, Any],
-    observed: ObservedEnvironment,
-    out: DecisionBuilder,
-    now: float,
+    env: EnvironmentState, message: Rollback, context: EnvironmentContext
 ) -> EnvironmentState:
     """Leave the canary, or bring back a former version, and quarantine what is left behind.
 
     The request names the version that it means to leave, so that of two people who ask for the
     same at once the second does not leave the good one.
     """
-    by, reason = body["by"], body.get("reason") or f"rolled back by {body['by']}"
-    rollout, wanted, leave = env.rollout, body.get("to"), body.get("leave")
+    observed, out, now = context
+    by, reason = message.by, message.reason or f"rolled back by {message.by}"
+    rollout, wanted, leave = env.rollout, message.to, message.leave
     of_stable = leave is None or (env.stable is not None and env.stable.version == leave)
     if (
         of_stable
@@ -167,7 +162,7 @@ def roll_back(
         and wanted is None
         and leave in (None, rollout.version.version)
     ):
-        said = f"rolled back by {who(body)}"
+        said = f"rolled back by {who(message)}"
         return stop(env, rollout, "rolled_back", said, observed, out, now)
     if not of_stable:
         return refuse(env, not_serving(env, leave), None, observed, out, f"rollback/{now}")
@@ -209,22 +204,17 @@ def left(env: EnvironmentState, bad: Ref, why: str, by: str, now: float) -> Roll
     )
 
 
-def retry(
-    env: EnvironmentState,
-    body: Mapping[str, Any],
-    observed: ObservedEnvironment,
-    out: DecisionBuilder,
-    now: float,
-) -> EnvironmentState:
+def retry(env: EnvironmentState, message: Retry, context: EnvironmentContext) -> EnvironmentState:
     """Try the last version that was stopped or left again, or the one that is named, and lift its
     quarantine; or renew a write; or run a batch once more."""
+    observed, out, now = context
     if env.write is not None:
         out.actions.append(env.write)
     if env.unknown is not None:
         return env  # the branch was looked at anew
-    if env.rollout is None and batch.has_ended(env, body.get("version")):
-        return batch.again(env, who(body), out, now)
-    stopped, number = env.stopped, body.get("version")
+    if env.rollout is None and batch.has_ended(env, message.version):
+        return batch.again(env, who(message), out, now)
+    stopped, number = env.stopped, message.version
     named = observed.versions.get(number) if number is not None else None
     ref = named.ref if named is not None else stopped.version if stopped else None
     if env.rollout is not None or ref is None or (number is not None and named is None):
@@ -236,12 +226,14 @@ def retry(
         version = observed.versions.get(ref.version)
         return refuse(env, why, version, observed, out, f"retry/{ref.version}/{now}")
     same = stopped is not None and stopped.version == ref
-    why = f"{stopped.why if stopped and same else f'v{ref.version}'} (tried again by {who(body)})"
-    env = lift(env, ref, who(body), body.get("by", "headgate"), observed, out, now)
+    why = (
+        f"{stopped.why if stopped and same else f'v{ref.version}'} (tried again by {who(message)})"
+    )
+    env = lift(env, ref, who(message), message.by, observed, out, now)
     env = env.model_copy(update={"stopped": None})
     # The file no longer asks for what was a wish, so it has to be told.
     kind: Kind = "revert" if stopped and same and stopped.kind != "release" else "release"
-    by = body.get("by", "headgate")
+    by = message.by
     return begin_rollout(env, ref, kind, why, by, observed, out, now)
 
 
@@ -251,7 +243,7 @@ def lift(
     why: str,
     by: str,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Let a quarantined version be released again, and say on the branch who wanted it and why."""
@@ -267,7 +259,6 @@ def lift(
     return write(env, name, f"lift the quarantine of v{ref.version} in {env.name}", file, out)
 
 
-def who(body: Mapping[str, Any]) -> str:
-    """The person who said it, with the reason that was given."""
-    by, reason = body.get("by", "headgate"), body.get("reason")
-    return f"{by}: {reason}" if reason else str(by)
+def who(verb: Verb) -> str:
+    """The person who asked, with the reason that was given."""
+    return f"{verb.by}: {verb.reason}" if verb.reason else verb.by

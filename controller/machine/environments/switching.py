@@ -9,9 +9,9 @@ from controller.machine.environments.alerts import tell
 from controller.machine.environments.background import background
 from controller.machine.environments.ending import quarantine
 from controller.machine.environments.environment import (
-    DecisionBuilder,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     server_name,
 )
 from controller.machine.environments.rollout import Cursor, Rollout, Warm
@@ -36,7 +36,7 @@ def note_before(
 
 
 def look(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Take in what came since the switch; go back if that is worse, or end the former server."""
     warm = env.warm
@@ -72,7 +72,7 @@ def _back(
     warm: Warm,
     watched: switch.Watched,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Bring the former version back, as a person's rollback does, and wake who is to know."""

@@ -6,9 +6,9 @@ from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     REMEMBERED,
     Branch,
-    DecisionBuilder,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     named,
 )
 from controller.machine.environments.file import EnvironmentFile
@@ -19,13 +19,13 @@ from controller.machine.pipelines.version import ModelVersion, Ref
 
 
 def heed_branch(
-    env: EnvironmentState, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
 ) -> EnvironmentState:
     """Obey a human who edited or reverted the environment's file, or refuse with a reason."""
     branch = observed.branch
-    if branch is None or branch.commit == env.heeded:
+    if branch is None or branch.commit == env.acted_on:
         return renew_write(env, out)
-    env = env.model_copy(update={"heeded": branch.commit, "says": named(branch.file)})
+    env = env.model_copy(update={"acted_on": branch.commit, "says": named(branch.file)})
     if env.says is not None and not env.rollouts and observed.past is None:
         return ask(env, f"The environments branch says that {env.says} runs in {env.name}.", out)
     if branch.ours:
@@ -46,7 +46,7 @@ def _heed_model(
     branch: Branch,
     file: EnvironmentFile,
     observed: ObservedEnvironment,
-    out: DecisionBuilder,
+    out: RolloutDecisionBuilder,
     now: float,
 ) -> EnvironmentState:
     """Bring up the version that a person's commit names, or refuse it."""
@@ -73,7 +73,11 @@ def _heed_model(
 
 
 def _keep(
-    env: EnvironmentState, by: str, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState,
+    by: str,
+    observed: ObservedEnvironment,
+    out: RolloutDecisionBuilder,
+    now: float,
 ) -> EnvironmentState:
     """The file names what runs: a wish for something else is over, and a pin ends a release."""
     rollout = env.rollout
@@ -100,7 +104,11 @@ def _unfit(env: EnvironmentState, ref: Ref, version: ModelVersion | None) -> str
 
 
 def _stop_serving(
-    env: EnvironmentState, by: str, observed: ObservedEnvironment, out: DecisionBuilder, now: float
+    env: EnvironmentState,
+    by: str,
+    observed: ObservedEnvironment,
+    out: RolloutDecisionBuilder,
+    now: float,
 ) -> EnvironmentState:
     if env.rollout is not None:
         why = f"{by} set `model: null`"

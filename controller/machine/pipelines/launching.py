@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from controller.machine.core import Action, Fact, Key, Message
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Action, Envelope, Fact, Key
+from controller.machine.messages import StartRun
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing, missing, place, versioned, versions
 from controller.machine.pipelines.pipeline import (
     Last,
     ObservedPipeline,
-    PipelineDecisionBuilder,
     PipelineState,
     Wanted,
     forget,
@@ -42,7 +43,7 @@ def start(
     pipeline: PipelineState,
     branch: str,
     observed: ObservedPipeline,
-    out: PipelineDecisionBuilder,
+    out: DecisionBuilder,
     now: float,
 ) -> tuple[PipelineState, str | None]:
     """Start the wanted run of a branch, or say on its commit why there is none; or what it
@@ -227,7 +228,7 @@ def _base_data(
 
 
 def _wait(
-    pipeline: PipelineState, branch: str, waits_for: str, out: PipelineDecisionBuilder, now: float
+    pipeline: PipelineState, branch: str, waits_for: str, out: DecisionBuilder, now: float
 ) -> tuple[PipelineState, str | None]:
     """Say once on the commit what its run waits for, and give up after a day."""
     wanted = pipeline.wanted[branch]
@@ -244,7 +245,7 @@ def _begin_run(
     wanted: Wanted,
     ready: ReadyRun,
     observed: ObservedPipeline,
-    out: PipelineDecisionBuilder,
+    out: DecisionBuilder,
     now: float,
 ) -> PipelineState:
     number = pipeline.runs + 1
@@ -274,12 +275,7 @@ def _begin_run(
     )
     out.facts.append(Fact(key=Key("graph", run.id), body=ready.graph.model_dump(mode="json")))
     out.messages.append(
-        Message(
-            to=Key("run", run.id),
-            id=f"start/{run.id}",
-            type="start",
-            body=run.model_dump(mode="json"),
-        )
+        Envelope(to=Key("run", run.id), id=f"start/{run.id}", message=StartRun(run=run))
     )
     last = Last(
         run=run.id,

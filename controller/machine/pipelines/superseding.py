@@ -1,11 +1,12 @@
 """PURE. What a newer commit of a branch means for the one that runs, and for those that wait."""
 
-from controller.machine.core import Key, Message
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import CancelRun
 from controller.machine.pipelines.launching import ReadyRun, prepare, why_none
 from controller.machine.pipelines.pipeline import (
     Last,
     ObservedPipeline,
-    PipelineDecisionBuilder,
     PipelineState,
     forget,
     in_line,
@@ -18,7 +19,7 @@ from specs.model import Pipeline as Spec
 
 
 def settle(
-    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: PipelineDecisionBuilder
+    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: DecisionBuilder
 ) -> PipelineState:
     """Of what waits on a branch only the newest stays, unless its spec lets commits wait in line;
     the others say so on their commits."""
@@ -41,9 +42,7 @@ def _queues(spec: Spec) -> bool:
     return spec.triggers.commits.supersede == "queue"
 
 
-def _tell_the_line(
-    pipeline: PipelineState, branch: str, out: PipelineDecisionBuilder
-) -> PipelineState:
+def _tell_the_line(pipeline: PipelineState, branch: str, out: DecisionBuilder) -> PipelineState:
     """Say once on each commit in line what it waits for."""
     first, *behind = line_of(pipeline, branch)
     knows = []
@@ -58,7 +57,7 @@ def _tell_the_line(
 
 
 def meet(
-    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: PipelineDecisionBuilder
+    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: DecisionBuilder
 ) -> PipelineState:
     """What waits while a run of its branch goes on: a commit that changes what that runs ends it,
     and one that does not is told that the run stands for it."""
@@ -100,7 +99,7 @@ def _runs_the_same(ready: ReadyRun, last: Last) -> bool:
 
 
 def cancel(
-    pipeline: PipelineState, branch: str, reason: str, out: PipelineDecisionBuilder
+    pipeline: PipelineState, branch: str, reason: str, out: DecisionBuilder
 ) -> PipelineState:
     """End the run of a branch for what waits there now."""
     run, commit = pipeline.active[branch], pipeline.heads.get(branch, "")
@@ -112,8 +111,7 @@ def cancel(
     return pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
 
 
-def cancel_message(run: str, reason: str, id_: str) -> Message:
+def cancel_message(run: str, reason: str, id_: str) -> Envelope:
     """Asks a run to end."""
-    return Message(
-        to=Key("run", run), id=f"cancel/{run}/{id_}", type="cancel", body={"reason": reason}
-    )
+    message = CancelRun(reason=reason)
+    return Envelope(to=Key("run", run), id=f"cancel/{run}/{id_}", message=message)

@@ -390,7 +390,7 @@ class Site:
         return int(found[1]) if found else 0
 
     def _branch(self) -> tuple[Branch | None, LostHistory | None]:
-        heeded = self.state.heeded if self.state else None
+        heeded = self.state.acted_on if self.state else None
         lost = None
         if heeded is not None and heeded in {c.sha for c in self.gone}:
             last = self.commits[-1] if self.commits else None

@@ -29,7 +29,7 @@ class Hosted(Site):
     def observe(self) -> ObservedEnvironment:
         seen = super().observe()
         rollout = self.state.rollout if self.state else None
-        waits = rollout is not None and rollout.waits
+        waits = rollout is not None and rollout.awaiting_approval
         branch = seen.branch
         if branch is not None:
             branch = branch.model_copy(update={"proposal": (self.merged or {}).get(branch.commit)})
@@ -241,7 +241,7 @@ def test_a_proposal_that_is_merged_after_its_rollout_ended_is_judged_by_a_canary
     one.merge()
     one.turn()
     assert one.env.rollout is not None
-    assert (one.env.rollout.kind, one.env.rollout.waits) == ("release", False)
+    assert (one.env.rollout.kind, one.env.rollout.awaiting_approval) == ("release", False)
     one.run(15)
     assert one.serves == 2
     assert any(deploy.canary == 2 and deploy.canary_weight > 0 for deploy in one.deploys)

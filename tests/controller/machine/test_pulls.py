@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
 from controller.machine.core import Decision, Message, parsed
 from controller.machine.repositories import repository as machine
-from controller.machine.repositories.pull import Command, Heeded, Pull, Right, Verb, line
+from controller.machine.repositories.pull import Command, LastComment, Pull, Right, Verb, line
 from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
 from tests.controller.machine.kit import sha
 
@@ -70,7 +70,7 @@ class Remote:
             heads=heads,
             pulls=self.pulls,
             asked=tuple(self.said),
-            heeded=Heeded(comment=100, at="now"),
+            last_comment=LastComment(comment=100, at="now"),
             **facts,
         )
         self.said.clear()
