@@ -8,6 +8,7 @@ from controller.machine.actions import Deploy, Notify
 from controller.machine.core import parsed
 from controller.machine.environments.alerts import watch_stable
 from controller.machine.environments.environment import (
+    EnvironmentContext,
     EnvironmentState,
     ObservedEnvironment,
     RolloutDecisionBuilder,
@@ -618,9 +619,8 @@ def test_a_restart_is_only_said_where_there_is_one(
     name = server_name(env.place, version(1).ref)
     servers = (ServerStatus(name=name, ready=False, **server),) if server else ()
     out = RolloutDecisionBuilder()
-    watch_stable(
-        env, ObservedEnvironment(deployed=Deployed(servers=servers, stable=name)), out, 1000.0
-    )
+    seen = ObservedEnvironment(deployed=Deployed(servers=servers, stable=name))
+    watch_stable(env, EnvironmentContext(seen, out, 1000.0))
     (told,) = (action for action in out.actions if isinstance(action, Notify))
     assert f"The server of {env.stable} {said}" in told.incident.what
     restarts = any(isinstance(one, Deploy) for one in converge(env, observed_with(name, servers)))
@@ -640,7 +640,7 @@ def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() ->
     ready = ServerStatus(name=name, alive=True, ready=True)
     out = RolloutDecisionBuilder()
     for at, server in enumerate((hung, hung, ready, ready)):
-        env = watch_stable(env, observed_with(name, (server,)), out, float(at))
+        env = watch_stable(env, EnvironmentContext(observed_with(name, (server,)), out, float(at)))
     told = [action for action in out.actions if isinstance(action, Notify)]
     assert [notify.status for notify in told] == ["firing", "resolved"]
     assert env.unready_since is None
@@ -658,7 +658,8 @@ def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
     back = Deployed(servers=servers, stable=name, address="http://router")
     out, since = RolloutDecisionBuilder(), []
     for at, seen in enumerate((silent, hung, hung, silent, back, back)):
-        env = watch_stable(env, ObservedEnvironment(deployed=seen), out, float(at))
+        observed = ObservedEnvironment(deployed=seen)
+        env = watch_stable(env, EnvironmentContext(observed, out, float(at)))
         since.append(env.unready_since)
         assert bool(converge(env, ObservedEnvironment(deployed=seen))) is (seen is not back)
     fires, over = (action for action in out.actions if isinstance(action, Notify))
@@ -675,10 +676,11 @@ def test_a_router_that_stays_away_is_told_after_a_while_as_a_server_is() -> None
     name = server_name(env.place, version(1).ref)
     seen = Deployed(servers=(ServerStatus(name=name, alive=True, ready=True),))
     out = RolloutDecisionBuilder()
+    observed = ObservedEnvironment(deployed=seen)
     for at in (0.0, 29.0):
-        env = watch_stable(env, ObservedEnvironment(deployed=seen), out, at)
+        env = watch_stable(env, EnvironmentContext(observed, out, at))
     assert out.actions == []
-    watch_stable(env, ObservedEnvironment(deployed=seen), out, 30.0)
+    watch_stable(env, EnvironmentContext(observed, out, 30.0))
     (told,) = (action for action in out.actions if isinstance(action, Notify))
     assert told.incident.what == "The router of production answers nobody."
 
