@@ -26,7 +26,7 @@ from ruamel.yaml.tokens import (
 
 from specs.base import Name, PipelineName
 from specs.digests import short
-from specs.problems import Problem
+from specs.loading.problems import Problem
 from validators.figures import rounded
 from validators.verdict import Verdict
 

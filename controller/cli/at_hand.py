@@ -10,12 +10,12 @@ from controller.config.settings_file import SECRET, load_secrets, load_settings
 from controller.git.surveys import Look
 from controller.machine.runs.graph import Source
 from specs.failures import NeedsHuman
-from specs.lint_environment import requirements_file
-from specs.load import Loaded
+from specs.lint.environment import requirements_file
+from specs.loading.load import Loaded
+from specs.loading.problems import Problem
+from specs.loading.tree import Path as Place
 from specs.model import place_of
-from specs.problems import Problem
 from specs.references import SECRET as NAMED
-from specs.tree import Path as Place
 
 
 class Known(NamedTuple):

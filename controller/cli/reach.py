@@ -20,9 +20,9 @@ from controller.machine.core import Key, Value
 from controller.outbox import parsed
 from controller.store.protocol import Reading, Record
 from controller.store.reading import SqliteReader
-from specs.explain import nearest, one_of
 from specs.failures import Failure
-from specs.problems import render_text
+from specs.loading.explain import nearest, one_of
+from specs.loading.problems import render_text
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)

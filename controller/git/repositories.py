@@ -14,12 +14,12 @@ from controller.git.surveys import Look
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import Source
 from specs.failures import NeedsHuman, TryAgain
-from specs.lint import check
-from specs.lint_images import ELSEWHERE
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.lint.images import ELSEWHERE
+from specs.loading.load import Loaded
+from specs.loading.problems import Problem, has_errors, render_text
 from specs.model import SPEC_FILES, Pipeline, is_spec_file, named_by, place_of, spec_order
 from specs.names import slug
-from specs.problems import Problem, has_errors, render_text
 
 REMEMBERED = 256
 """Commits whose spec is kept in memory; a commit never changes."""

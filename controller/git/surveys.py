@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from specs.lint_environment import with_environment
-from specs.load import Loaded
+from specs.lint.environment import with_environment
+from specs.loading.load import Loaded
 from specs.projects.conda import PROGRAMS
 from specs.projects.survey import MOST_BYTES, Asked, Survey, survey
 from specs.projects.values import Trouble

@@ -41,11 +41,11 @@ from controller.planning.plans import Cache, History, Policy, history_of, plan_o
 from controller.queries.asking import Versions as Questions
 from controller.versions import Versions
 from specs.failures import NeedsHuman
-from specs.lint import check
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.loading.load import Loaded
+from specs.loading.problems import has_errors
 from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors
 
 WORK_TREE = "the work tree"
 _LIST = ("ls-tree", "-r", "-z", "--full-tree")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from controller.reports.protocol import Annotation
-from specs.workflow import Shown, commands
+from specs.loading.annotations import Shown, commands
 
 LARGEST_SUMMARY = 1_000_000
 """Bytes of a step's summary: GitHub drops one of more than 1 MiB."""

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from specs.loading.tree import parse
 from specs.projects.found import MOST_TOLD, Found
 from specs.projects.paths import bare
-from specs.tree import parse
 
 PROGRAMS: Final = ("micromamba", "mamba", "conda")
 """What makes an environment of it; the first that is installed does."""

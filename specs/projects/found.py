@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from specs.explain import nearest, one_of
+from specs.loading.explain import nearest, one_of
 from specs.projects.names import canonical
 from specs.projects.paths import bare, has_credentials, joined
 from specs.projects.values import Trouble

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from specs.loading.tree import conflict, conflict_message
 from specs.projects.paths import bare, has_credentials
-from specs.tree import conflict, conflict_message
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from specs.explain import nearest
+from specs.loading.explain import nearest
+from specs.loading.tree import conflict_message
 from specs.model import Environment
 from specs.projects.conda import read_conda
 from specs.projects.found import Found
@@ -19,7 +20,6 @@ from specs.projects.poetry import read_poetry
 from specs.projects.pylock import read_pylock
 from specs.projects.uv import read_uv
 from specs.projects.values import LOCKS, Package, Project, Trouble
-from specs.tree import conflict_message
 
 MOST_BYTES: Final = 8 * 2**20
 """Of one file that is read."""

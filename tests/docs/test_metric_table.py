@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from specs.metric_table import BEGIN, render
+from specs.docs.metric_table import BEGIN, render
 from specs.metrics import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "model-gate.md"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from specs.load import load
-from specs.reference import examples, parts, render
+from specs.docs.reference import examples, parts, render
+from specs.loading.load import load
 
 PAGE = Path(__file__).parents[2] / "docs" / "spec.md"
 TITLES = sorted({part.title for part in parts()})

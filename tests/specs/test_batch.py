@@ -2,9 +2,9 @@
 
 import pytest
 
-from specs.lint import check
-from specs.load import load
-from specs.problems import Problem
+from specs.lint.check import check
+from specs.loading.load import load
+from specs.loading.problems import Problem
 from tests.specs.samples import SMALLEST
 
 HEAD = SMALLEST[: SMALLEST.index("release:")]

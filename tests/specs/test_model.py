@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from specs.gates import AbsoluteCheck, PairedCheck
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
 from specs.references import DatasetReference, StepReference
 from specs.release import ErrorSignal, LatencySignal, Serve

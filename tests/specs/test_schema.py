@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from specs.load import load
+from specs.loading.load import load
+from specs.loading.tree import parse
 from specs.schema import SCHEMA_FILE, json_schema
-from specs.tree import parse
 from tests.specs.samples import FLIGHT_DELAY, SMALLEST, TEN_MISTAKES
 
 VALIDATOR = Draft202012Validator(json_schema())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from specs.lint import check
-from specs.load import load
+from specs.lint.check import check
+from specs.loading.load import load
 from tests.specs.samples import SMALLEST
 
 

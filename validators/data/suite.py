@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from specs.explain import locate, nearest, shown
-from specs.problems import Problem, in_order
-from specs.tree import MOST_BYTES, Path, Tree, parse
+from specs.loading.explain import locate, nearest, shown
+from specs.loading.problems import Problem, in_order
+from specs.loading.tree import MOST_BYTES, Path, Tree, parse
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)

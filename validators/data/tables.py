@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specs.explain import nearest
+from specs.loading.explain import nearest
 from specs.model import ColumnType
 from specs.snapshot import Snapshot
 from validators.data.agreement import Disagreement, agreed, together

@@ -14,7 +14,7 @@ from controller.machine.runs.graph import Graph, Source
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from controller.store.protocol import Change, Put
 from specs.digests import digest
-from specs.lint import check
+from specs.lint.check import check
 from specs.model import Pipeline as Spec
 from specs.traffic import Arm, Exchange
 from validators.verdict import Verdict

@@ -10,7 +10,7 @@ from controller.machine.runs.attempt import Recipe
 from controller.machine.runs.graph import Source
 from controller.machine.runs.projects import recipe_of
 from specs.digests import digest
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
 from specs.projects.survey import Asked, survey
 

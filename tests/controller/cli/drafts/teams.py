@@ -9,10 +9,10 @@ from controller.cli.drafts.lesser import valid_part
 from controller.cli.drafts.samples import Sample
 from controller.cli.drafts.values import Folder
 from controller.cli.drafts.writing import spec_text
-from specs.lint import check
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.loading.load import Loaded
+from specs.loading.problems import Problem, render_text
 from specs.model import Pipeline
-from specs.problems import Problem, render_text
 
 ARGPARSE = """
     import argparse

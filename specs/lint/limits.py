@@ -1,0 +1,53 @@
+"""Limits that no model can miss, or none can meet: a check that decides nothing."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from specs.gates import AbsoluteCheck, ModelGate
+from specs.loading.load import Loaded
+from specs.loading.problems import Problem
+
+_RANGES: Final = {
+    **dict.fromkeys(("roc_auc", "average_precision", "accuracy", "balanced_accuracy"), (0.0, 1.0)),
+    **dict.fromkeys(("precision", "recall", "f1", "brier_score"), (0.0, 1.0)),
+    **dict.fromkeys(("log_loss", "mean_absolute_error"), (0.0, math.inf)),
+    "root_mean_squared_error": (0.0, math.inf),
+    "r2": (-math.inf, 1.0),
+}
+"""The least and the most that a metric can be."""
+_ENDLESS: Final = 1e300
+"""No metric of real data is as large: whoever writes it means that there is no limit."""
+
+
+def lint_limits(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
+    """Problems of the checks' limits."""
+    for place, check in enumerate(gate.checks):
+        here = ("gates", "model", "checks", place)
+        least, most = _RANGES.get(check.metric, (-math.inf, math.inf))
+        if not isinstance(check, AbsoluteCheck):
+            if check.not_worse_than_baseline_by >= min(most - least, _ENDLESS):
+                yield _idle(loaded, here, "not_worse_than_baseline_by", check.metric)
+            continue
+        low, high = check.at_least, check.at_most
+        if low is not None and (low <= least or low <= -_ENDLESS):
+            yield _idle(loaded, here, "at_least", check.metric)
+        if high is not None and (high >= most or high >= _ENDLESS):
+            yield _idle(loaded, here, "at_most", check.metric)
+        if low is not None and (low > most or low >= _ENDLESS):
+            yield _out(loaded, here, "at_least", f"{check.metric} is never above {_shown(most)}")
+        if high is not None and (high < least or high <= -_ENDLESS):
+            yield _out(loaded, here, "at_most", f"{check.metric} is never below {_shown(least)}")
+
+
+def _idle(loaded: Loaded, here: tuple[str | int, ...], key: str, metric: str) -> Problem:
+    message = f"this limit stops no model, whatever its {metric}: give the value that you expect"
+    return loaded.problem("no-effect", (*here, key), message, severity="warning")
+
+
+def _out(loaded: Loaded, here: tuple[str | int, ...], key: str, why: str) -> Problem:
+    return loaded.problem("out-of-range", (*here, key), f"no model can meet this limit: {why}")
+
+
+def _shown(limit: float) -> str:
+    return f"{limit:g}" if math.isfinite(limit) else f"{_ENDLESS:g}"

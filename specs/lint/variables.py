@@ -1,0 +1,32 @@
+"""What is wrong with the placeholders of variables."""
+
+from collections.abc import Iterator, Mapping
+
+from specs.loading.explain import shown
+from specs.loading.load import Loaded
+from specs.loading.problems import Problem
+from specs.loading.tree import Path
+from specs.references import (
+    Placeholder,
+    TemplateError,
+    is_literal,
+    parse_value,
+    placeholders_of,
+)
+
+
+def lint_env(loaded: Loaded, path: Path, env: Mapping[str, str]) -> Iterator[Problem]:
+    """Values at `path` that cannot be filled in; what clearly means none, such as JSON, is fine."""
+    for name, value in env.items():
+        here = (*path, name)
+        try:
+            parse_value(value)
+        except TemplateError as error:
+            if not is_literal(value):
+                yield loaded.problem("env", here, f"`{shown(here)}`: {error}")
+
+
+def in_env(path: Path, env: Mapping[str, str]) -> Iterator[tuple[Path, tuple[Placeholder, ...]]]:
+    """The placeholders of each variable, with its place."""
+    for name, value in env.items():
+        yield (*path, name), placeholders_of({name: value})
