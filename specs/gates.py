@@ -19,7 +19,7 @@ from specs.base import Many, Scalar, Spec, Text
 from specs.metrics import METRICS, OWN, Better, is_own
 from specs.references import OutputReference, StepReference
 
-Task = Literal["binary", "multiclass", "regression"]
+TaskName = Literal["binary", "multiclass", "regression"]
 """What a model does: tells two classes apart, or several, or says a number."""
 
 
@@ -229,7 +229,7 @@ class ModelGate(Spec):
         description="A JSON file of numbers that a step wrote, flat or nested. Checks name them "
         "metrics.NAME, or metrics.GROUP.NAME.",
     )
-    task: Task | None = Field(
+    task: TaskName | None = Field(
         default=None,
         description=(
             "What the model does. Without it, the metrics decide; where they leave it open, the "

@@ -32,7 +32,7 @@ class LiveFile:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class TableSnapshot:
     """The rows of a table are those of its files."""
 
     id: str
@@ -74,12 +74,12 @@ class Snapshot:
             }
 
 
-def read_snapshot(text: str) -> Snapshot:
-    """What `Snapshot.written` wrote. Raises ValueError and KeyError for anything else."""
+def read_snapshot(text: str) -> TableSnapshot:
+    """What `TableSnapshot.written` wrote. Raises ValueError and KeyError for anything else."""
     lines = [json.loads(line) for line in text.splitlines()]
     about = next(line["metaData"] for line in lines if "metaData" in line)
     added = [line["add"] for line in lines if "add" in line]
-    return Snapshot(
+    return TableSnapshot(
         id=about["id"],
         fields=tuple(json.loads(about["schemaString"])["fields"]),
         partitions=tuple(about["partitionColumns"]),

@@ -42,7 +42,7 @@ from controller.queries.asking import Versions as Questions
 from controller.versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint.check import check
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import has_errors
 from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
 from specs.model import Pipeline as Spec
@@ -179,7 +179,7 @@ def default_base(checkout: Checkout) -> str | None:
         return None
 
 
-def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded | None:
+def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> LoadedSpec | None:
     """The spec at a commit, checked; None where there is none."""
     source = source_of(checkout, "", commit, files)
     if source.path not in files:
@@ -213,7 +213,9 @@ def specs_of(checkout: Checkout, files: Iterable[str]) -> list[str]:
     return [os.path.relpath(path) if inside else str(path) for path in paths]
 
 
-def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
+def with_project(
+    checkout: Checkout, loaded: LoadedSpec, source: Source
+) -> tuple[LoadedSpec, Source]:
     """The spec and its source with what its environment is at that commit, or in the work tree."""
 
     def read(path: str) -> bytes | None:
@@ -249,7 +251,7 @@ def check_at(
     source: Source,
     files: Collection[str] | None = None,
     top: Path | None = None,
-) -> Loaded:
+) -> LoadedSpec:
     """A spec, checked against what git has, and against the `files` that are there as the spec
     sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
@@ -376,7 +378,7 @@ class Gathered(NamedTuple):
 
     checkout: Checkout
     source: Source
-    loaded: Loaded
+    loaded: LoadedSpec
     policy: Policy
     rules: Rules | None
     """Of the base; None without one, or if nothing differs from it."""

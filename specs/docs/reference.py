@@ -39,7 +39,7 @@ _WORDS: Final = {
 """What is written in a way of its own, by the first of its examples that nothing else has."""
 
 
-class Key(NamedTuple):
+class ReferenceKey(NamedTuple):
     """One key of a part."""
 
     name: str
@@ -50,20 +50,20 @@ class Key(NamedTuple):
     meaning: str
 
 
-class Part(NamedTuple):
+class ReferencePart(NamedTuple):
     """One mapping of the spec: where it stands, what it is, and its keys."""
 
     path: tuple[str, ...]
     """`steps`, `NAME`; an item of a list is `[]`."""
     meaning: str
-    keys: tuple[Key, ...]
+    keys: tuple[ReferenceKey, ...]
 
     @property
     def title(self) -> str:
         return _title(self.path)
 
 
-def parts() -> tuple[Part, ...]:
+def parts() -> tuple[ReferencePart, ...]:
     """All parts, outer ones first, in the order of the file. A part that stands at several places
     is told at the first of those that are least deep; alternatives at one place are parts of their
     own."""
@@ -97,7 +97,9 @@ def _shape(reference: str) -> Mapping[str, Any]:
     return shape
 
 
-def _below(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> Iterator[Part]:
+def _below(
+    shape: Mapping[str, Any], path: tuple[str, ...], places: Places
+) -> Iterator[ReferencePart]:
     """The parts that are told below one, in the order of its keys."""
     for name, inner in shape["properties"].items():
         for below, reference in _inside(inner):
@@ -107,10 +109,10 @@ def _below(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> I
                 yield from _below(_shape(reference), here, places)
 
 
-def _part(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> Part:
+def _part(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> ReferencePart:
     required = shape.get("required", ())
     keys = (
-        Key(
+        ReferenceKey(
             name,
             _type(inner, places),
             _default(inner.get("default")),
@@ -119,7 +121,7 @@ def _part(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> Pa
         )
         for name, inner in shape["properties"].items()
     )
-    return Part(path, shape.get("description", ""), tuple(keys))
+    return ReferencePart(path, shape.get("description", ""), tuple(keys))
 
 
 def _inside(shape: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -185,7 +187,7 @@ def render() -> str:
     return "\n".join(sections)
 
 
-def _section(title: str, alike: list[Part]) -> str:
+def _section(title: str, alike: list[ReferencePart]) -> str:
     lines = [f"## {title or 'The top'}", ""]
     for part in alike:
         lines += [part.meaning, "", "| key | type | default | meaning |", "|---|---|---|---|"]
@@ -196,7 +198,7 @@ def _section(title: str, alike: list[Part]) -> str:
     return "\n".join(lines)
 
 
-def _row(key: Key) -> str:
+def _row(key: ReferenceKey) -> str:
     default = key.default or ("required" if key.required else "")
     cells = (f"`{key.name}`", key.type, default, key.meaning)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -4,9 +4,9 @@ keeps where nothing fetches it."""
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from specs.globs import ROOT, admits, as_seen
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.model import Pipeline, place_of
 
 Absent = Mapping[str, str]
@@ -15,7 +15,7 @@ with the mend."""
 
 
 def lint_absent(
-    loaded: Loaded, pipeline: Pipeline, absent: Absent, folder: str
+    loaded: LoadedSpec, pipeline: Pipeline, absent: Absent, folder: str
 ) -> Iterator[Problem]:
     """One problem for each reader, naming the first path."""
     for where, who, named in _readers(pipeline) if absent else ():
@@ -29,7 +29,7 @@ def lint_absent(
             yield loaded.problem("absent-file", where, message)
 
 
-def lint_pointers(loaded: Loaded, pointers: Collection[str], folder: str) -> Iterator[Problem]:
+def lint_pointers(loaded: LoadedSpec, pointers: Collection[str], folder: str) -> Iterator[Problem]:
     """The suites that Git LFS keeps: what two commits say there is compared as git has it."""
     datasets = loaded.sketch.datasets if loaded.sketch and pointers else {}
     for name, dataset in datasets.items():
@@ -49,12 +49,12 @@ def below_absent(glob: str, absent: Collection[str]) -> bool:
     return any(path.endswith("/") and inside.startswith(path) for path in absent)
 
 
-def _readers(pipeline: Pipeline) -> Iterator[tuple[Path, str, Sequence[str]]]:
+def _readers(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str, Sequence[str]]]:
     """Where each is, what it is called, and what it reads."""
     admitted = pipeline.triggers.commits.paths
     for name, dataset in pipeline.datasets.items():
         if dataset.expectations is not None:
-            where: Path = ("datasets", name, "expectations")
+            where: YamlPath = ("datasets", name, "expectations")
             yield where, f"the suite of `{name}`", (dataset.expectations,)
         if dataset.uri is not None and "://" not in dataset.uri:
             yield ("datasets", name, "uri"), f"`datasets.{name}`", _all_of(dataset.uri)
@@ -79,7 +79,7 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[Path, str, Sequence[str]]]:
                 yield where, "a smoke request", (request.body,)
 
 
-def _builds(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
+def _builds(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str]]:
     if pipeline.environment.build is not None:
         yield ("environment", "build"), pipeline.environment.build
     for name, step in pipeline.commands.items():
@@ -104,7 +104,7 @@ def _is_read(globs: Sequence[str], path: str) -> bool:
     return inside or (admits(globs, folder) and admits(globs, f"{path}x"))
 
 
-def _way_out(where: Path, path: str) -> str:
+def _way_out(where: YamlPath, path: str) -> str:
     """How to do without it, where the reader reads whatever is there."""
     match where:
         case ("steps", _) | ("datasets", _, "fetch") | ("release", "serve" | "batch"):

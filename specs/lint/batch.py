@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from specs.loading.explain import nearest, shown
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.model import Pipeline
 from specs.references import Placeholder
@@ -11,7 +11,7 @@ from specs.references import Placeholder
 HERE = ("release", "batch")
 
 
-def lint_batch(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def lint_batch(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems of a release without a server."""
     yield from _no_server(loaded, pipeline)
     batch = pipeline.release.batch if pipeline.release is not None else None
@@ -36,7 +36,7 @@ def lint_batch(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
 
 
-def known(loaded: Loaded) -> set[str]:
+def known(loaded: LoadedSpec) -> set[str]:
     """The keys of the placeholders that the command may have."""
     named = {f"{kind}.{key}" for kind in ("inputs", "outputs") for key in loaded.names(*HERE, kind)}
     return {
@@ -48,7 +48,7 @@ def known(loaded: Loaded) -> set[str]:
     }
 
 
-def lint_command(loaded: Loaded, found: Collection[Placeholder]) -> Iterator[Problem]:
+def lint_command(loaded: LoadedSpec, found: Collection[Placeholder]) -> Iterator[Problem]:
     """What the command should be told, or is offered, and does not name."""
     path = (*HERE, "run")
     if Placeholder("model") not in found:
@@ -70,7 +70,7 @@ _NEEDS_A_SERVER = (
 )
 
 
-def _no_server(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _no_server(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """What is asked of a server that there is not."""
     assert pipeline.release is not None
     for path, why in _NEEDS_A_SERVER:

@@ -18,9 +18,9 @@ from specs.lint.paths import lint_paths
 from specs.lint.policy import lint_policy
 from specs.lint.variables import in_env, lint_env
 from specs.loading.explain import nearest, one_of, shown
-from specs.loading.load import MOST_PROBLEMS, Loaded, load, shortened
+from specs.loading.load import MOST_PROBLEMS, LoadedSpec, load, shortened
 from specs.loading.problems import Problem, has_errors, in_order
-from specs.loading.tree import Key
+from specs.loading.tree import YamlKey
 from specs.model import Pipeline, Step
 from specs.references import (
     DatasetReference,
@@ -42,7 +42,7 @@ def check(
     pointers: Collection[str] = (),
     folder: str = "",
     top: str = "",
-) -> Loaded:
+) -> LoadedSpec:
     """Load and lint: all problems of form and of meaning, and no pipeline if one is an error.
 
     `pointers` are the paths that Git LFS keeps; for the rest see `lint`.
@@ -56,7 +56,7 @@ def check(
 
 
 def lint(
-    loaded: Loaded,
+    loaded: LoadedSpec,
     files: Collection[str] | None = None,
     absent: Absent = _NOTHING,
     folder: str = "",
@@ -103,8 +103,8 @@ def _until_enough(problems: Iterable[Problem]) -> Iterator[Problem]:
             return
 
 
-def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
-    places: list[tuple[tuple[Key, ...], DatasetReference | StepReference]] = [
+def _references(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
+    places: list[tuple[tuple[YamlKey, ...], DatasetReference | StepReference]] = [
         (("steps", name, "inputs", key), reference)
         for name, step in pipeline.steps.items()
         for key, reference in step.inputs.items()
@@ -126,7 +126,7 @@ def _references(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             )
 
 
-def _known(loaded: Loaded, reference: DatasetReference | StepReference) -> list[str]:
+def _known(loaded: LoadedSpec, reference: DatasetReference | StepReference) -> list[str]:
     """What a reference of this kind could name, parts that are wrong in other ways included."""
     if isinstance(reference, DatasetReference):
         return [f"datasets.{name}" for name in loaded.names("datasets")]
@@ -137,7 +137,7 @@ def _known(loaded: Loaded, reference: DatasetReference | StepReference) -> list[
     ]
 
 
-def _circles(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _circles(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     needs = {
         name: {ref.step for ref in step.inputs.values() if isinstance(ref, StepReference)}
         for name, step in pipeline.steps.items()
@@ -166,7 +166,7 @@ def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
     return (*turned, turned[0])
 
 
-def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _steps(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     used = fetched_params(pipeline)
     for name, step in pipeline.steps.items():
         path = ("steps", name)
@@ -200,7 +200,7 @@ def _steps(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             )
 
 
-def _wrong_names(loaded: Loaded, step: str) -> Iterator[str]:
+def _wrong_names(loaded: LoadedSpec, step: str) -> Iterator[str]:
     """What a step names and the sketch may have lost."""
     for kind in ("inputs", "outputs", "params"):
         yield from (f"{kind}.{key}" for key in loaded.names("steps", step, kind))
@@ -208,7 +208,10 @@ def _wrong_names(loaded: Loaded, step: str) -> Iterator[str]:
 
 
 def _unknown_placeholders(
-    loaded: Loaded, path: tuple[Key, ...], found: Sequence[Placeholder], has: Collection[str]
+    loaded: LoadedSpec,
+    path: tuple[YamlKey, ...],
+    found: Sequence[Placeholder],
+    has: Collection[str],
 ) -> Iterator[Problem]:
     for each in found:
         if each.key not in has:
@@ -223,7 +226,7 @@ def _unknown_placeholders(
             )
 
 
-def _unused(loaded: Loaded, name: str, step: Step, used: Collection[str]) -> Iterator[Problem]:
+def _unused(loaded: LoadedSpec, name: str, step: Step, used: Collection[str]) -> Iterator[Problem]:
     for kind, keys in (("inputs", step.inputs), ("outputs", step.outputs), ("params", step.params)):
         for key in keys:
             if f"{kind}.{key}" not in used:
@@ -236,7 +239,7 @@ def _unused(loaded: Loaded, name: str, step: Step, used: Collection[str]) -> Ite
                 )
 
 
-def _within_step(loaded: Loaded, name: str, step: Step) -> Iterator[Problem]:
+def _within_step(loaded: LoadedSpec, name: str, step: Step) -> Iterator[Problem]:
     names = loaded.names("steps", name, "inputs")
     for key in step.access:
         if key not in names:
@@ -270,7 +273,7 @@ def _serve_uses(pipeline: Pipeline, key: str) -> bool:
     return Placeholder("params", key) in found
 
 
-def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _serve(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.release is None:
         return
     path = ("release", pipeline.release.where, "run")
@@ -304,7 +307,7 @@ def _serve(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         yield loaded.problem("missing-placeholder", path, message, severity="warning")
 
 
-def _batch(loaded: Loaded, batch: Batch, found: Sequence[Placeholder]) -> Iterator[Problem]:
+def _batch(loaded: LoadedSpec, batch: Batch, found: Sequence[Placeholder]) -> Iterator[Problem]:
     """The command of a batch, and its variables."""
     path, env = ("release", "batch", "run"), ("release", "batch", "env")
     yield from lint_env(loaded, env, batch.env)
@@ -313,7 +316,7 @@ def _batch(loaded: Loaded, batch: Batch, found: Sequence[Placeholder]) -> Iterat
     yield from lint_command(loaded, (*found, *placeholders_of(batch.env)))
 
 
-def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _unread_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     read = {reference for step in pipeline.steps.values() for reference in step.inputs.values()}
     if pipeline.release is not None and pipeline.release.batch is not None:
         read.update(pipeline.release.batch.inputs.values())
@@ -325,7 +328,7 @@ def _unread_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             )
 
 
-def _readings(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """What is said of how a dataset is read, and says nothing or something else."""
     for name, dataset in pipeline.datasets.items():
         path = ("datasets", name)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from specs.lint.variables import in_env, lint_env
 from specs.loading.explain import nearest, one_of, shown
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.model import DATA, Dataset, Fetch, Pipeline
 from specs.references import (
     DatasetReference,
@@ -17,7 +17,7 @@ from specs.references import (
 )
 
 
-def lint_datasets(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def lint_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems of `query` and `fetch`, of what reads them, and of what starts a run of them."""
     for name, dataset in pipeline.datasets.items():
         if dataset.fetch is not None:
@@ -40,7 +40,7 @@ def fetched_params(pipeline: Pipeline) -> set[str]:
     return found
 
 
-def _fetch(loaded: Loaded, pipeline: Pipeline, name: str, fetch: Fetch) -> Iterator[Problem]:
+def _fetch(loaded: LoadedSpec, pipeline: Pipeline, name: str, fetch: Fetch) -> Iterator[Problem]:
     path = ("datasets", name, "fetch", "run")
     try:
         found = placeholders(fetch.run)
@@ -72,7 +72,7 @@ def _fetch(loaded: Loaded, pipeline: Pipeline, name: str, fetch: Fetch) -> Itera
             yield loaded.problem("duplicate", here, message, at_key=True)
 
 
-def _addresses(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _addresses(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Of rows that a run takes there is no address but the copy's own."""
     for name, step in pipeline.steps.items():
         for local, access in step.access.items():
@@ -85,14 +85,14 @@ def _addresses(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
                 yield loaded.problem("no-address", ("steps", name, "access", local), message)
 
 
-def _trigger(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _trigger(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     trigger = pipeline.triggers.data
     if trigger is None:
         return
     for place, name in enumerate(trigger.datasets):
         dataset = pipeline.datasets.get(name)
         if dataset is not None and not dataset.is_versioned:
-            here: Path = ("triggers", "data", "datasets", place)
+            here: YamlPath = ("triggers", "data", "datasets", place)
             message = f"nothing tells that `{name}` has changed, so it never starts a run: "
             message += _how_to_tell(dataset)
             yield loaded.problem("no-effect", here, message, severity="warning")
@@ -109,7 +109,7 @@ def _how_to_tell(dataset: Dataset) -> str:
     return "add `triggers.schedule`; each of its runs fetches it"
 
 
-def lint_idle(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def lint_idle(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """A schedule only starts a run where something may have changed without a commit."""
     outside = any(_may_change(dataset) for dataset in pipeline.datasets.values())
     if outside or any(step.cache != "always" for step in pipeline.commands.values()):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 
 CODE: Final = "todo"
@@ -15,7 +15,7 @@ _VALUE: Final = re.compile(r"""(?:^|[\s"'={[,])TODO(?=$|[\s"',}\]])""")
 _LONGEST = 200
 
 
-def lint_draft(loaded: Loaded) -> Iterator[Problem]:
+def lint_draft(loaded: LoadedSpec) -> Iterator[Problem]:
     """A problem for each line that a person has yet to write."""
     for number, line in enumerate(loaded.text.splitlines(), 1):
         if "TODO" not in line:

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from specs.lint.images import ELSEWHERE
-from specs.loading.load import Loaded, shortened
+from specs.loading.load import LoadedSpec, shortened
 from specs.loading.problems import Problem, has_errors, in_order
 from specs.projects.survey import Survey
 
 
-def with_environment(loaded: Loaded, found: Survey) -> Loaded:
+def with_environment(loaded: LoadedSpec, found: Survey) -> LoadedSpec:
     """With the problems of the environment; no pipeline if one is an error."""
     problems = in_order([*loaded.problems, *_problems(loaded, found)])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
 
 
-def requirements_file(loaded: Loaded) -> str:
+def requirements_file(loaded: LoadedSpec) -> str:
     """The requirements file, as problems call it."""
     path = (loaded.sketch.environment.requirements if loaded.sketch else None) or ""
     if path.startswith("//"):
@@ -25,8 +25,8 @@ def requirements_file(loaded: Loaded) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(loaded.file), path))
 
 
-def _problems(loaded: Loaded, found: Survey) -> Iterator[Problem]:
-    for one in found.troubles:
+def _problems(loaded: LoadedSpec, found: Survey) -> Iterator[Problem]:
+    for one in found.problems:
         yield loaded.problem(
             ELSEWHERE if one.elsewhere else one.code,
             ("environment", one.key),

@@ -7,9 +7,9 @@ from specs.globs import ROOT, admits, as_seen, leads_through, sees
 from specs.lint.absent import Absent, below_absent, lint_absent
 from specs.lint.paths import SCRIPTS
 from specs.loading.explain import nearest, shown
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.model import Pipeline, Step, place_of
 from specs.references import TemplateError, parse_run
 
@@ -17,7 +17,7 @@ _DATA: Final = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".gz",
 
 
 def lint_files(
-    loaded: Loaded, pipeline: Pipeline, files: Collection[str], absent: Absent, folder: str
+    loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], absent: Absent, folder: str
 ) -> Iterator[Problem]:
     """Problems with files; `files` are all as a spec in `folder` sees them, and `absent` is what is
     not there as it is meant."""
@@ -64,7 +64,7 @@ def _seen(globs: Sequence[str] | None, folder: str) -> tuple[str, ...]:
 
 
 def _one_file(
-    loaded: Loaded, pipeline: Pipeline, known: Collection[str], folder: str
+    loaded: LoadedSpec, pipeline: Pipeline, known: Collection[str], folder: str
 ) -> Iterator[Problem]:
     """Datasets that are a file: what they hold is a folder's, or what a glob matches there."""
     for name, dataset in pipeline.datasets.items():
@@ -85,7 +85,7 @@ def _one_file(
         )
 
 
-def _named(pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
+def _named(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str]]:
     for name, dataset in pipeline.datasets.items():
         if dataset.expectations is not None:
             yield ("datasets", name, "expectations"), dataset.expectations
@@ -109,13 +109,17 @@ def dockerfile(build: str) -> str:
     return f"{build.removesuffix('/')}/Dockerfile"
 
 
-def _missing(loaded: Loaded, path: Path, file: str, known: Collection[str]) -> Problem:
+def _missing(loaded: LoadedSpec, path: YamlPath, file: str, known: Collection[str]) -> Problem:
     near = nearest(file, known)
     return loaded.problem("missing-file", path, f"there is no file {file}", nearest=near)
 
 
 def _globs(
-    loaded: Loaded, path: Path, globs: Collection[str], known: Collection[str], absent: Absent
+    loaded: LoadedSpec,
+    path: YamlPath,
+    globs: Collection[str],
+    known: Collection[str],
+    absent: Absent,
 ) -> Iterator[Problem]:
     for place, glob in enumerate(globs):
         plain = glob.removeprefix("!")
@@ -127,7 +131,9 @@ def _globs(
             yield loaded.problem("missing-file", (*path, place), message, nearest=near)
 
 
-def _scripts(loaded: Loaded, name: str, step: Step, known: Collection[str]) -> Iterator[Problem]:
+def _scripts(
+    loaded: LoadedSpec, name: str, step: Step, known: Collection[str]
+) -> Iterator[Problem]:
     try:
         words = parse_run(step.run)
     except TemplateError:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from specs.gates import AbsoluteCheck, Check, ModelGate, PairedCheck
 from specs.loading.explain import nearest
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Key
+from specs.loading.tree import YamlKey
 from specs.metrics import METRICS, OWN, Task, is_own, tasks_of
 from specs.model import Pipeline
 from specs.references import StepReference
@@ -14,7 +14,7 @@ from specs.references import StepReference
 _GATE = ("gates", "model")
 
 
-def lint_gate(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
+def lint_gate(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
     """Problems of what judges the candidate."""
     yield from _slices(loaded, gate)
     for place, check in enumerate(gate.checks):
@@ -36,7 +36,7 @@ def lint_gate(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[P
     yield from _baseline(loaded, pipeline, gate)
 
 
-def _slices(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
+def _slices(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
     for place, column in enumerate(gate.slices):
         if column in gate.slices[:place]:
             message = f"the slice `{column}` is listed twice"
@@ -44,7 +44,7 @@ def _slices(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
 
 
 def _measured(
-    loaded: Loaded, gate: ModelGate, check: Check, here: tuple[Key, ...]
+    loaded: LoadedSpec, gate: ModelGate, check: Check, here: tuple[YamlKey, ...]
 ) -> Iterator[Problem]:
     """A check of a metric that the gate measures itself."""
     metric = METRICS[check.metric]
@@ -78,7 +78,9 @@ def _measured(
         yield loaded.problem("reversed-limit", here, message, severity="warning")
 
 
-def _own(loaded: Loaded, gate: ModelGate, check: Check, here: tuple[Key, ...]) -> Iterator[Problem]:
+def _own(
+    loaded: LoadedSpec, gate: ModelGate, check: Check, here: tuple[YamlKey, ...]
+) -> Iterator[Problem]:
     """A check of a number of the team's own, of which nothing is known but what the spec says."""
     if gate.metrics is None:
         message = f"{check.metric} is a number of `gates.model.metrics`, which is not there"
@@ -105,7 +107,7 @@ def _own(loaded: Loaded, gate: ModelGate, check: Check, here: tuple[Key, ...]) -
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
 
 
-def _evidence(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
+def _evidence(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
     """What is named and judged by no check, or says something of what is not named."""
     named = any(is_own(check.metric) for check in gate.checks)
     if gate.metrics is not None and gate.predictions is not None and not named:
@@ -121,7 +123,7 @@ def _evidence(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
             yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
 
 
-def _task(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
+def _task(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
     """What the gate says of the task against its metrics and columns."""
     columns = gate.columns
     if columns is None:
@@ -172,7 +174,7 @@ def _is_reversed(check: AbsoluteCheck) -> bool:
     return check.at_most is None
 
 
-def _baseline(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
+def _baseline(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
     """The baseline is judged by running the steps that make the evidence on its model."""
     paired = [i for i, check in enumerate(gate.checks) if isinstance(check, PairedCheck)]
     if "model" not in loaded.names():
@@ -200,7 +202,7 @@ def _baseline(loaded: Loaded, pipeline: Pipeline, gate: ModelGate) -> Iterator[P
 
 
 def _another(
-    loaded: Loaded, pipeline: Pipeline, evidence: str, made: StepReference
+    loaded: LoadedSpec, pipeline: Pipeline, evidence: str, made: StepReference
 ) -> Iterator[Problem]:
     """One model would be judged, and another released."""
     model, steps = pipeline.model, [made.step]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.model import Environment, Pipeline, Step, place_of
 
 ELSEWHERE: Final = "elsewhere"
@@ -13,9 +13,9 @@ ELSEWHERE: Final = "elsewhere"
 error to a controller."""
 
 
-def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems of `executor`, `image`, `build`, `network` and what they leave without effect."""
-    parts: dict[str | None, tuple[Path, Environment | Step]] = {
+    parts: dict[str | None, tuple[YamlPath, Environment | Step]] = {
         None: (("environment",), pipeline.environment),
         **{name: (place_of(name), step) for name, step in pipeline.commands.items()},
     }
@@ -39,7 +39,9 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
                 yield _no_effect(loaded, ("environment", key), message)
 
 
-def _part(loaded: Loaded, path: Path, part: Environment | Step, executor: str) -> Iterator[Problem]:
+def _part(
+    loaded: LoadedSpec, path: YamlPath, part: Environment | Step, executor: str
+) -> Iterator[Problem]:
     if part.executor == "kubernetes":
         message = "this version of Headgate runs nothing on Kubernetes: use local or docker"
         here = (*path, "executor")
@@ -62,5 +64,5 @@ def _is_shared(pipeline: Pipeline) -> bool:
     return pipeline.release is not None or not all(own)
 
 
-def _no_effect(loaded: Loaded, path: Path, message: str) -> Problem:
+def _no_effect(loaded: LoadedSpec, path: YamlPath, message: str) -> Problem:
     return loaded.problem("no-effect", path, message, severity="warning", at_key=True)

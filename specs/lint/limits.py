@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from specs.gates import AbsoluteCheck, ModelGate
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 
 _RANGES: Final = {
@@ -20,7 +20,7 @@ _ENDLESS: Final = 1e300
 """No metric of real data is as large: whoever writes it means that there is no limit."""
 
 
-def lint_limits(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
+def lint_limits(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
     """Problems of the checks' limits."""
     for place, check in enumerate(gate.checks):
         here = ("gates", "model", "checks", place)
@@ -40,12 +40,12 @@ def lint_limits(loaded: Loaded, gate: ModelGate) -> Iterator[Problem]:
             yield _out(loaded, here, "at_most", f"{check.metric} is never below {_shown(least)}")
 
 
-def _idle(loaded: Loaded, here: tuple[str | int, ...], key: str, metric: str) -> Problem:
+def _idle(loaded: LoadedSpec, here: tuple[str | int, ...], key: str, metric: str) -> Problem:
     message = f"this limit stops no model, whatever its {metric}: give the value that you expect"
     return loaded.problem("no-effect", (*here, key), message, severity="warning")
 
 
-def _out(loaded: Loaded, here: tuple[str | int, ...], key: str, why: str) -> Problem:
+def _out(loaded: LoadedSpec, here: tuple[str | int, ...], key: str, why: str) -> Problem:
     return loaded.problem("out-of-range", (*here, key), f"no model can meet this limit: {why}")
 
 

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from specs.globs import admits, as_seen
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.model import Pipeline, place_of
 
 _NO_TEXT: Final = re.compile(r"\\x[89a-f][0-9a-f]")
@@ -15,13 +15,13 @@ _NO_TEXT: Final = re.compile(r"\\x[89a-f][0-9a-f]")
 
 
 def lint_names(
-    loaded: Loaded, pipeline: Pipeline, files: Collection[str], folder: str
+    loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], folder: str
 ) -> Iterator[Problem]:
     """One problem for each command that reads such a file, with the first."""
     odd = sorted(filter(_NO_TEXT.search, files))
     if not odd:
         return
-    readers: list[tuple[Path, tuple[str, ...] | None]] = [
+    readers: list[tuple[YamlPath, tuple[str, ...] | None]] = [
         (place_of(name), step.reads) for name, step in pipeline.commands.items()
     ]
     if pipeline.release is not None and pipeline.release.run:

@@ -13,9 +13,9 @@ from typing import Final, Literal, NamedTuple
 from specs.batch import Batch
 from specs.globs import ROOT, admits_link, from_root, seen_from
 from specs.loading.explain import nearest, shown
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.model import DATA, Pipeline, Step, place_of
 from specs.references import TemplateError, Word, parse_run, parse_value
 from specs.release import Serve
@@ -35,11 +35,11 @@ _HERE: Final = re.compile(r"^\$(?:PWD|\{PWD\})/+")
 
 
 def lint_paths(
-    loaded: Loaded, pipeline: Pipeline, files: Collection[str], folder: str, top: str
+    loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], folder: str, top: str
 ) -> Iterator[Problem]:
     """One problem for each such path; `files` are the repository's as a spec in `folder` sees them,
     and `top` is where somebody's clone of it is, if that is known."""
-    commands: list[tuple[Path, Step | Serve | Batch]] = [
+    commands: list[tuple[YamlPath, Step | Serve | Batch]] = [
         (place_of(name), step) for name, step in pipeline.commands.items()
     ]
     if pipeline.release is not None:
@@ -64,7 +64,7 @@ def lint_paths(
 
 
 def _of_the_machine(
-    loaded: Loaded, where: Path, command: Step | Serve | Batch, top: str
+    loaded: LoadedSpec, where: YamlPath, command: Step | Serve | Batch, top: str
 ) -> Iterator[Problem]:
     """Places to import from that are in no commit; those in a clone are told as such."""
     for name in (each for each in _IMPORTED_FROM if each in command.env):
@@ -90,7 +90,9 @@ class _Found(NamedTuple):
     """Whether it is no word of a text or a script, which may mean anything."""
 
 
-def _found(where: Path, command: Step | Serve | Batch, top: str) -> Iterator[tuple[Path, _Found]]:
+def _found(
+    where: YamlPath, command: Step | Serve | Batch, top: str
+) -> Iterator[tuple[YamlPath, _Found]]:
     try:
         words = parse_run(command.run or "")
     except TemplateError:  # told elsewhere

@@ -13,9 +13,9 @@ from specs.lint.gate import lint_gate
 from specs.lint.images import lint_images
 from specs.lint.limits import lint_limits
 from specs.loading.explain import nearest
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.model import Pipeline
 from specs.references import SECRET
 from specs.release import Canary, Production
@@ -23,7 +23,7 @@ from specs.schedule import ScheduleTrigger
 from specs.values import format_duration, format_percent
 
 
-def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def lint_policy(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems of what starts a run, judges a model, releases it, and tells people."""
     yield from lint_images(loaded, pipeline)
     yield from _data_trigger(loaded, pipeline)
@@ -38,7 +38,7 @@ def lint_policy(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
     yield from _notify(loaded, pipeline)
 
 
-def _data_trigger(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _data_trigger(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     data = pipeline.triggers.data
     if data is None:
         return
@@ -56,9 +56,9 @@ def _data_trigger(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
 
 
-def _schedules(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _schedules(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     batch = pipeline.release.batch if pipeline.release is not None else None
-    places: dict[Path, ScheduleTrigger | None] = {
+    places: dict[YamlPath, ScheduleTrigger | None] = {
         ("triggers", "schedule"): pipeline.triggers.schedule,
         ("release", "batch", "schedule"): batch.schedule if batch is not None else None,
     }
@@ -68,7 +68,7 @@ def _schedules(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _schedule(
-    loaded: Loaded, pipeline: Pipeline, path: Path, schedule: ScheduleTrigger
+    loaded: LoadedSpec, pipeline: Pipeline, path: YamlPath, schedule: ScheduleTrigger
 ) -> Iterator[Problem]:
     fault = cron_fault(schedule.cron)
     if fault is not None:
@@ -89,7 +89,7 @@ def _schedule(
         yield from lint_idle(loaded, pipeline)
 
 
-def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _release(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     if "model" not in loaded.names():
         message = "`release` needs `model`, the output that is the model"
         yield loaded.problem("missing-key", ("release",), message, at_key=True)
@@ -106,7 +106,7 @@ def _release(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
             yield loaded.problem("duplicate", path, message, at_key=True)
 
 
-def _strategy(loaded: Loaded, production: Production) -> Iterator[Problem]:
+def _strategy(loaded: LoadedSpec, production: Production) -> Iterator[Problem]:
     """What is said of a way into production that is not taken."""
     path = ("release", "production")
     for key, strategy in (("canary", "canary"), ("blue_green", "blue-green")):
@@ -117,7 +117,7 @@ def _strategy(loaded: Loaded, production: Production) -> Iterator[Problem]:
             yield loaded.problem("no-effect", here, message, expected=expected, at_key=True)
 
 
-def _canary(loaded: Loaded, canary: Canary) -> Iterator[Problem]:
+def _canary(loaded: LoadedSpec, canary: Canary) -> Iterator[Problem]:
     path = ("release", "production", "canary")
     for place, weight in enumerate(canary.steps):
         if not 0 < weight < 1:
@@ -151,7 +151,7 @@ def _canary(loaded: Loaded, canary: Canary) -> Iterator[Problem]:
 _PASSWORD: Final = re.compile(r"://[^/@]*:[^/@]+@")
 
 
-def _notify(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
+def _notify(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     for place, notification in enumerate(pipeline.notify):
         path = ("notify", place, "to")
         rest = SECRET.sub("", notification.to)

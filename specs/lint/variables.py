@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from specs.loading.explain import shown
-from specs.loading.load import Loaded
+from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
-from specs.loading.tree import Path
+from specs.loading.tree import YamlPath
 from specs.references import (
     Placeholder,
     TemplateError,
@@ -15,7 +15,7 @@ from specs.references import (
 )
 
 
-def lint_env(loaded: Loaded, path: Path, env: Mapping[str, str]) -> Iterator[Problem]:
+def lint_env(loaded: LoadedSpec, path: YamlPath, env: Mapping[str, str]) -> Iterator[Problem]:
     """Values at `path` that cannot be filled in; what clearly means none, such as JSON, is fine."""
     for name, value in env.items():
         here = (*path, name)
@@ -26,7 +26,9 @@ def lint_env(loaded: Loaded, path: Path, env: Mapping[str, str]) -> Iterator[Pro
                 yield loaded.problem("env", here, f"`{shown(here)}`: {error}")
 
 
-def in_env(path: Path, env: Mapping[str, str]) -> Iterator[tuple[Path, tuple[Placeholder, ...]]]:
+def in_env(
+    path: YamlPath, env: Mapping[str, str]
+) -> Iterator[tuple[YamlPath, tuple[Placeholder, ...]]]:
     """The placeholders of each variable, with its place."""
     for name, value in env.items():
         yield (*path, name), placeholders_of({name: value})

@@ -10,7 +10,7 @@ MOST = 10
 """Of each level GitHub shows so many of a step, and drops the rest without a word."""
 
 
-class Shown(NamedTuple):
+class WorkflowAnnotation(NamedTuple):
     """One annotation."""
 
     level: Literal["error", "warning"]
@@ -19,7 +19,7 @@ class Shown(NamedTuple):
     """`file`, `line`, `col` and `title`, as far as they are known."""
 
 
-def commands(shown: Sequence[Shown], whole: str) -> str:
+def commands(shown: Sequence[WorkflowAnnotation], whole: str) -> str:
     """The lines, errors first. Of more than GitHub shows the first are left, and the last of them
     says how many others `whole` tells."""
     return "".join(
@@ -29,16 +29,18 @@ def commands(shown: Sequence[Shown], whole: str) -> str:
     )
 
 
-def _first(shown: Sequence[Shown], whole: str) -> Iterator[Shown]:
+def _first(shown: Sequence[WorkflowAnnotation], whole: str) -> Iterator[WorkflowAnnotation]:
     if len(shown) <= MOST:
         yield from shown
         return
     yield from shown[: MOST - 1]
     left = len(shown) - MOST + 1
-    yield Shown(shown[0].level, f"{left} more are not shown here: see {whole}", {"title": "more"})
+    yield WorkflowAnnotation(
+        shown[0].level, f"{left} more are not shown here: see {whole}", {"title": "more"}
+    )
 
 
-def _line(one: Shown) -> str:
+def _line(one: WorkflowAnnotation) -> str:
     named = ",".join(f"{name}={_property(value)}" for name, value in one.properties.items())
     return f"::{one.level} {named}::{_data(one.text)}\n"
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 
 from specs.loading.problems import Problem
-from specs.loading.tree import Key, Node, Path, Tree
+from specs.loading.tree import Tree, YamlKey, YamlNode, YamlPath
 from specs.metrics import ALIASES
 from specs.names import PART_PATTERN, PIPELINE_PATTERN, VARIABLE_PATTERN, slug
 from specs.values import format_percent
@@ -68,15 +68,15 @@ def one_of(names: Sequence[str]) -> str | None:
     return "one of " + ", ".join(names[:_MOST_NAMES]) + more
 
 
-def shown(path: Sequence[Key]) -> str:
+def shown(path: Sequence[YamlKey]) -> str:
     """A path as people write it: `gates.model.checks[0].metric`."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
 
 
-def settle(root: Node, loc: Sequence[Key]) -> Path:
+def settle(root: YamlNode, loc: Sequence[YamlKey]) -> YamlPath:
     """The keys of an error's location that the document has; the rest is pydantic's bookkeeping."""
-    path: list[Key] = []
+    path: list[YamlKey] = []
     node = root
     for key in loc:
         if key in node.children:
@@ -85,7 +85,7 @@ def settle(root: Node, loc: Sequence[Key]) -> Path:
     return tuple(path)
 
 
-def locate(tree: Tree, path: Sequence[Key], *, key: bool = False) -> tuple[int, int]:
+def locate(tree: Tree, path: Sequence[YamlKey], *, key: bool = False) -> tuple[int, int]:
     """Line and column of the value at `path` or of its key; if missing, of what would hold it."""
     node = tree.root
     start = node.start if node is not None else 0
@@ -132,7 +132,7 @@ def _parent(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def _unknown_key(tree: Tree, path: Path, file: str, schema: dict[str, Any]) -> Problem:
+def _unknown_key(tree: Tree, path: YamlPath, file: str, schema: dict[str, Any]) -> Problem:
     names = list(
         dict.fromkeys(
             name for part in _parts(path[:-1], schema) for name in part.get("properties", ())
@@ -153,7 +153,7 @@ def _unknown_key(tree: Tree, path: Path, file: str, schema: dict[str, Any]) -> P
     )
 
 
-def _missing_key(tree: Tree, path: Path, file: str, schema: dict[str, Any]) -> Problem:
+def _missing_key(tree: Tree, path: YamlPath, file: str, schema: dict[str, Any]) -> Problem:
     line, column = locate(tree, path[:-1], key=True)
     where = f"`{shown(path[:-1])}`" if path[:-1] else "the file"
     words = [part["description"] for part in _parts(path, schema) if "description" in part]
@@ -169,7 +169,7 @@ def _missing_key(tree: Tree, path: Path, file: str, schema: dict[str, Any]) -> P
     )
 
 
-def _wrong(error: ErrorDetails, tree: Tree, path: Path, file: str) -> Problem:
+def _wrong(error: ErrorDetails, tree: Tree, path: YamlPath, file: str) -> Problem:
     node = tree.root
     for key in path:
         node = node.children[key] if node is not None else None
@@ -191,7 +191,7 @@ def _wrong(error: ErrorDetails, tree: Tree, path: Path, file: str) -> Problem:
     )  # fmt: skip
 
 
-def describe(node: Node) -> str:
+def describe(node: YamlNode) -> str:
     """What stands in the file, shortened."""
     if node.plain is None:
         return "nothing"
@@ -202,7 +202,7 @@ def describe(node: Node) -> str:
     return _short(repr(node.raw) if isinstance(node.plain, str) else node.raw)
 
 
-def _expected(error: ErrorDetails, node: Node | None) -> str:
+def _expected(error: ErrorDetails, node: YamlNode | None) -> str:
     context = error.get("ctx", {})
     kind = _KINDS.get(error["type"])
     if kind == "text" and node is not None and node.raw:
@@ -225,7 +225,7 @@ def _expected(error: ErrorDetails, node: Node | None) -> str:
     return text.removeprefix("expected ")
 
 
-def _suggestion(error: ErrorDetails, node: Node | None) -> str | None:
+def _suggestion(error: ErrorDetails, node: YamlNode | None) -> str | None:
     if node is None or not isinstance(node.plain, str):
         return None
     if error["type"] == "literal_error":
@@ -245,7 +245,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
-def _parts(path: Sequence[Key], schema: dict[str, Any]) -> list[dict[str, Any]]:
+def _parts(path: Sequence[YamlKey], schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The parts of the JSON Schema that say what may stand at `path`."""
     parts = list(_expand(schema, schema))
     for key in path:
@@ -254,7 +254,7 @@ def _parts(path: Sequence[Key], schema: dict[str, Any]) -> list[dict[str, Any]]:
     return parts
 
 
-def _children(part: dict[str, Any], key: Key) -> Iterator[dict[str, Any]]:
+def _children(part: dict[str, Any], key: YamlKey) -> Iterator[dict[str, Any]]:
     if isinstance(key, int):
         if "items" in part:
             yield part["items"]

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from specs.loading.explain import describe, explain, locate, settle, shown
 from specs.loading.problems import Problem, has_errors, in_order
-from specs.loading.tree import Fault, Key, Node, Path, Tree, parse
+from specs.loading.tree import Fault, Tree, YamlKey, YamlNode, YamlPath, parse
 from specs.model import API_VERSION, Pipeline
 from specs.schema import json_schema
 
@@ -20,7 +20,7 @@ MOST_PROBLEMS: Final = 100
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedSpec:
     """What a file says.
 
     `pipeline` is None when there is an error. `sketch` is then what is left of it without its
@@ -39,11 +39,11 @@ class Loaded:
         """The source, for `render_text`."""
         return self.tree.text
 
-    def position(self, path: Sequence[Key]) -> tuple[int, int]:
+    def position(self, path: Sequence[YamlKey]) -> tuple[int, int]:
         """Line and column, from 1, of `("steps", "train", "run")`, or of the nearest part of it."""
         return locate(self.tree, path)
 
-    def names(self, *path: Key) -> tuple[str, ...]:
+    def names(self, *path: YamlKey) -> tuple[str, ...]:
         """The keys that the document has in the mapping at `path`, wrong ones included."""
         node = self.tree.root
         for key in path:
@@ -53,7 +53,7 @@ class Loaded:
     def problem(
         self,
         code: str,
-        path: Sequence[Key],
+        path: Sequence[YamlKey],
         message: str,
         *,
         severity: Literal["error", "warning"] = "error",
@@ -71,7 +71,7 @@ class Loaded:
             expected=expected, nearest=nearest,
         )  # fmt: skip
 
-    def _position_within(self, path: Sequence[Key], text: str) -> tuple[int, int] | None:
+    def _position_within(self, path: Sequence[YamlKey], text: str) -> tuple[int, int] | None:
         node = self.tree.root
         for key in path:
             node = node.children.get(key) if node is not None else None
@@ -82,7 +82,7 @@ class Loaded:
         return self.tree.position(found) if found >= 0 else None
 
 
-def load(content: str | bytes, file: str) -> Loaded:
+def load(content: str | bytes, file: str) -> LoadedSpec:
     """Read a spec. Never raises; `file` is the name that problems are told with."""
     tree, problems = mapping(content, file, f"a mapping that begins with apiVersion: {API_VERSION}")
     if tree.text.startswith(_POINTER):
@@ -90,9 +90,9 @@ def load(content: str | bytes, file: str) -> Loaded:
             "this is a Git LFS pointer, and the spec is read as git has it: keep it in git itself "
             f"(`git lfs untrack {file}`, then add and commit it again)"
         )
-        return Loaded(file, tree, None, None, (Problem("error", "pointer", message, file),))
+        return LoadedSpec(file, tree, None, None, (Problem("error", "pointer", message, file),))
     if tree.root is None or not isinstance(tree.root.plain, dict):
-        return Loaded(file, tree, None, None, in_order(problems))
+        return LoadedSpec(file, tree, None, None, in_order(problems))
     pipeline = sketch = None
     try:
         pipeline = sketch = Pipeline.model_validate(tree.root.plain)
@@ -102,7 +102,7 @@ def load(content: str | bytes, file: str) -> Loaded:
         sketch = _without_wrong_parts(tree.root)
     if has_errors(problems):
         pipeline = None
-    return Loaded(file, tree, pipeline, sketch, shortened(in_order(problems)))
+    return LoadedSpec(file, tree, pipeline, sketch, shortened(in_order(problems)))
 
 
 def mapping(content: str | bytes, file: str, expected: str) -> tuple[Tree, list[Problem]]:
@@ -142,7 +142,7 @@ _FILLERS: Final = {
 }
 
 
-def _without_wrong_parts(root: Node) -> Pipeline | None:
+def _without_wrong_parts(root: YamlNode) -> Pipeline | None:
     """Drop what is wrong, then what is incomplete without it, until the rest is a pipeline."""
     # Through JSON, so that what an alias shares is dropped in one place only.
     plain = json.loads(json.dumps(root.plain))
@@ -155,7 +155,7 @@ def _without_wrong_parts(root: Node) -> Pipeline | None:
     return None
 
 
-def _wrong_part(root: Node, error: ErrorDetails) -> Path:
+def _wrong_part(root: YamlNode, error: ErrorDetails) -> YamlPath:
     if error["type"] == "missing":
         return settle(root, error["loc"][:-1])
     path = settle(root, error["loc"])
@@ -163,7 +163,7 @@ def _wrong_part(root: Node, error: ErrorDetails) -> Path:
     return path[:-1] if path and isinstance(path[-1], int) else path
 
 
-def _drop(plain: Any, path: Path) -> None:
+def _drop(plain: Any, path: YamlPath) -> None:
     for key in path[:-1]:
         try:
             plain = plain[key]

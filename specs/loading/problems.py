@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from specs.digests import digest
-from specs.loading.annotations import Shown, commands
+from specs.loading.annotations import WorkflowAnnotation, commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def to_json(problems: Sequence[Problem]) -> str:
 def to_github(problems: Sequence[Problem]) -> str:
     """Workflow commands that GitHub Actions shows beside the lines of a pull request."""
     shown = [
-        Shown(
+        WorkflowAnnotation(
             p.severity,
             sentence(p),
             {"file": p.file, "line": str(p.line), "col": str(p.column), "title": p.code},

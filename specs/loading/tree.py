@@ -25,12 +25,12 @@ MOST_NODES: Final = 10_000
 MOST_DEPTH: Final = 32
 MOST_FAULTS: Final = 100
 
-Key = str | int
-Path = tuple[Key, ...]
+YamlKey = str | int
+YamlPath = tuple[YamlKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class YamlNode:
     """A value of the document, and where it starts.
 
     `plain` is its value as Python has it; `children` are the nodes inside a mapping or a list;
@@ -39,8 +39,8 @@ class Node:
 
     plain: Any
     start: int
-    children: dict[Key, "Node"] = field(default_factory=dict)
-    keys: dict[Key, int] = field(default_factory=dict)
+    children: dict[YamlKey, "YamlNode"] = field(default_factory=dict)
+    keys: dict[YamlKey, int] = field(default_factory=dict)
     raw: str = ""
 
 
@@ -59,7 +59,7 @@ class Tree:
     """The document; `root` is None when it cannot be read at all."""
 
     text: str
-    root: Node | None
+    root: YamlNode | None
     faults: tuple[Fault, ...]
 
     @cached_property
@@ -149,11 +149,11 @@ class _Reader:
     def __init__(self, text: str, faults: list[Fault]) -> None:
         self.text = text
         self.faults = faults
-        self.anchors: dict[str, tuple[Node, int]] = {}
+        self.anchors: dict[str, tuple[YamlNode, int]] = {}
         self.nodes = 0
         self.events = self._parse()
 
-    def document(self) -> Node | None:
+    def document(self) -> YamlNode | None:
         """The one document; None when there is none."""
         root = None
         for event in self.events:
@@ -180,7 +180,7 @@ class _Reader:
             message = f"cannot be read as YAML: {error}"
             raise _StopError(Fault("syntax", message, 0)) from None
 
-    def _node(self, event: Any, depth: int) -> Node:
+    def _node(self, event: Any, depth: int) -> YamlNode:
         # Any: what each kind of event has, ruamel says only at run time.
         start = event.start_mark.index
         if isinstance(event, AliasEvent):
@@ -215,7 +215,7 @@ class _Reader:
             message = f"more than {MOST_NODES} values, aliases counted as what they stand for"
             raise _StopError(Fault("too-many-values", message, start))
 
-    def _alias(self, name: str, start: int) -> Node:
+    def _alias(self, name: str, start: int) -> YamlNode:
         node, size = self.anchors.get(name, (None, 0))
         if node is None:
             message = f"*{name} stands for nothing: there is no &{name} before it"
@@ -233,24 +233,24 @@ class _Reader:
         self._fault(Fault("character", message, start))
         return _UNHELD.sub("", value)
 
-    def _scalar(self, event: ScalarEvent, start: int) -> Node:
+    def _scalar(self, event: ScalarEvent, start: int) -> YamlNode:
         value = _resolve(event.value) if event.style is None else event.value
         if isinstance(value, float) and not abs(value) < float("inf"):
             self._fault(Fault("not-finite", f"{event.value} is no number", start, "a number"))
             value = 0.0
         if isinstance(value, str):
             value = self._as_text(value, start)
-        return Node(value, start, raw=value if isinstance(value, str) else event.value)
+        return YamlNode(value, start, raw=value if isinstance(value, str) else event.value)
 
-    def _sequence(self, start: int, depth: int) -> Node:
-        children: dict[Key, Node] = {}
+    def _sequence(self, start: int, depth: int) -> YamlNode:
+        children: dict[YamlKey, YamlNode] = {}
         while not isinstance(event := next(self.events), SequenceEndEvent):
             children[len(children)] = self._node(event, depth + 1)
-        return Node([child.plain for child in children.values()], start, children)
+        return YamlNode([child.plain for child in children.values()], start, children)
 
-    def _mapping(self, start: int, depth: int) -> Node:
-        children: dict[Key, Node] = {}
-        keys: dict[Key, int] = {}
+    def _mapping(self, start: int, depth: int) -> YamlNode:
+        children: dict[YamlKey, YamlNode] = {}
+        keys: dict[YamlKey, int] = {}
         while not isinstance(event := next(self.events), MappingEndEvent):
             at = event.start_mark.index
             if not isinstance(event, ScalarEvent):
@@ -268,7 +268,9 @@ class _Reader:
                 continue
             children[key] = child
             keys[key] = at
-        return Node({key: child.plain for key, child in children.items()}, start, children, keys)
+        return YamlNode(
+            {key: child.plain for key, child in children.items()}, start, children, keys
+        )
 
 
 _UNHELD: Final = re.compile(r"[\0\ud800-\udfff]")

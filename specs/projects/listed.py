@@ -19,7 +19,7 @@ _INDEXES: Final = ("-i", "--index-url", "--extra-index-url", *_LINKS)
 _ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
-class Line(NamedTuple):
+class LineProblem(NamedTuple):
     """What is wrong with a line, from 1."""
 
     number: int
@@ -28,11 +28,11 @@ class Line(NamedTuple):
     code: str = "unpinned"
 
 
-def faults(text: str, file: str) -> Iterator[Line]:
+def faults(text: str, file: str) -> Iterator[LineProblem]:
     """What is wrong, in order: what cannot be built of this file alone, and what is not pinned."""
     if (message := conflict_message(text)) is not None:
         start, _ = conflict(text) or (0, 0)
-        yield Line(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
+        yield LineProblem(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
         return
     told = 0
     for number, line in _lines(text.removeprefix("\ufeff")):
@@ -43,7 +43,7 @@ def faults(text: str, file: str) -> Iterator[Line]:
         if fault.is_error or told <= MOST_LINES:
             yield fault
     if told > MOST_LINES:
-        yield Line(1, f"{told - MOST_LINES} more lines of {file} are not pinned")
+        yield LineProblem(1, f"{told - MOST_LINES} more lines of {file} are not pinned")
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -62,27 +62,29 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         yield begun, whole.strip()
 
 
-def _option(number: int, line: str) -> Line | None:
+def _option(number: int, line: str) -> LineProblem | None:
     match = _OPTION.match(line)
     name, value = (match[1], match[2]) if match else ("", "")
     if name in ("-e", "--editable"):
         if "://" not in value:
-            return Line(
+            return LineProblem(
                 number,
                 f"`{line}` is a folder, and the environment is built from this file alone: "
                 "`environment: {project: .}` installs the packages of a repository",
                 is_error=not value.startswith("/"),
                 code="outside" if not value.startswith("/") else "unpinned",
             )
-        return Line(number, f"`-e {bare(value)}` is not pinned by a hash: what is there may change")
+        return LineProblem(
+            number, f"`-e {bare(value)}` is not pinned by a hash: what is there may change"
+        )
     if name in _INCLUDES and "://" not in value and not value.startswith("/"):
         message = f"`{line}` names another file, and the environment is built from this one alone: "
-        return Line(number, message + "put its lines here", is_error=True, code="outside")
+        return LineProblem(number, message + "put its lines here", is_error=True, code="outside")
     if name in _LINKS and "://" not in value and not value.startswith("/"):
         message = f"`{line}` names another place, and the environment is built from this file alone"
-        return Line(number, message, is_error=True, code="outside")
+        return LineProblem(number, message, is_error=True, code="outside")
     if name in _INDEXES and has_credentials(value):
-        return Line(
+        return LineProblem(
             number,
             f"the address {bare(value)} holds a password or a token in the repository: revoke it "
             "and take it out; with UV_INDEX in the controller's own environment it opens an index",
@@ -92,7 +94,7 @@ def _option(number: int, line: str) -> Line | None:
     return None
 
 
-def _loose(number: int, line: str, file: str) -> Line | None:
+def _loose(number: int, line: str, file: str) -> LineProblem | None:
     from packaging.requirements import InvalidRequirement, Requirement
 
     plain, hashed, _ = line.partition("--hash")
@@ -113,25 +115,25 @@ def _loose(number: int, line: str, file: str) -> Line | None:
         if "#sha256=" in one.url or re.search(r"@[0-9a-f]{40}($|#)", one.url):
             return None
         message = f"{one.name} comes from {bare(one.url)} without a hash: what is there may change"
-        return Line(number, message)
+        return LineProblem(number, message)
     exact = [each for each in one.specifier if each.operator in ("==", "===")]
     if any("*" not in each.version for each in exact):
         return None
     source = file.rpartition("/")[2].removesuffix(".txt")
-    return Line(
+    return LineProblem(
         number,
         f"{one.name} is not pinned: a later build of the same file may differ; name it in "
         f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
     )
 
 
-def _no_requirement(number: int, plain: str, why: str) -> Line | None:
+def _no_requirement(number: int, plain: str, why: str) -> LineProblem | None:
     """Of a line that is no name with a version: an address, or a slip."""
     if "://" in plain:
-        return Line(number, f"`{bare(plain)}` has no hash: what is there may change")
+        return LineProblem(number, f"`{bare(plain)}` has no hash: what is there may change")
     if "${" in plain:  # a variable of the controller's
         return None
-    return Line(
+    return LineProblem(
         number,
         f"`{plain}` is no requirement ({why.partition(chr(10))[0]}), so nothing can be built of "
         "this file: write `name==version`",
@@ -151,11 +153,11 @@ def _place(asked: str, one: "Requirement | None") -> str | None:
     return path if one is None and "://" not in path and ("/" in path or path == ".") else None
 
 
-def _at_place(number: int, place: str) -> Line:
+def _at_place(number: int, place: str) -> LineProblem:
     if place.startswith("/"):
         message = f"`{place}` is a place of the controller's machine: what is there may change"
-        return Line(number, message)
-    return Line(
+        return LineProblem(number, message)
+    return LineProblem(
         number,
         f"`{place}` is a place that a build does not have, as the environment is built from this "
         "file alone: `environment: {project: .}` installs the packages of a repository",

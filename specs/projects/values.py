@@ -1,10 +1,14 @@
 """A project's environment as values: what a lock at a commit stands for."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 LockKind = Literal["uv", "poetry", "pylock", "conda"]
+
+LockEntry = Mapping[str, Any]
+"""A table of a lock, such as a package."""
 
 LOCKS: dict[str, LockKind] = {
     "uv.lock": "uv",
@@ -45,7 +49,7 @@ class Project(_Value):
     """Wheels and other archives of the repository that the lock names."""
 
 
-class Trouble(NamedTuple):
+class EnvironmentProblem(NamedTuple):
     """What is wrong with the environment, and with which of its keys."""
 
     key: str

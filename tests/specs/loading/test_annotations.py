@@ -1,10 +1,12 @@
 """Workflow commands: escaped, errors first, and no more than GitHub shows."""
 
-from specs.loading.annotations import MOST, Shown, commands
+from specs.loading.annotations import MOST, WorkflowAnnotation, commands
 
 
 def test_text_and_properties_cannot_end_their_place() -> None:
-    given = Shown("error", "100% wrong\n::warning::not so", {"file": "a,b:c.py", "line": "3"})
+    given = WorkflowAnnotation(
+        "error", "100% wrong\n::warning::not so", {"file": "a,b:c.py", "line": "3"}
+    )
 
     assert commands([given], "it") == (
         "::error file=a%2Cb%3Ac.py,line=3::100%25 wrong%0A::warning::not so\n"
@@ -12,8 +14,12 @@ def test_text_and_properties_cannot_end_their_place() -> None:
 
 
 def test_of_more_than_github_shows_the_last_says_how_many_are_left() -> None:
-    warnings = [Shown("warning", f"w{number}", {"title": "t"}) for number in range(MOST)]
-    errors = [Shown("error", f"e{number}", {"title": "t"}) for number in range(MOST + 5)]
+    warnings = [
+        WorkflowAnnotation("warning", f"w{number}", {"title": "t"}) for number in range(MOST)
+    ]
+    errors = [
+        WorkflowAnnotation("error", f"e{number}", {"title": "t"}) for number in range(MOST + 5)
+    ]
 
     lines = commands([*warnings, *errors], "the log").splitlines()
 

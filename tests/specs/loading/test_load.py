@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specs.lint.check import check
-from specs.loading.load import Loaded, load
+from specs.loading.load import LoadedSpec, load
 from specs.loading.problems import Problem, render_text
 from specs.loading.tree import MOST_BYTES, parse
 from tests.specs.samples import FILES, FLIGHT_DELAY, SMALLEST, TEN_MISTAKES
@@ -254,13 +254,13 @@ def test_positions_can_be_asked_for() -> None:
 @steady
 @given(st.text())
 def test_any_text_is_loaded_without_an_exception(text: str) -> None:
-    assert isinstance(check(text, FILE, ()), Loaded)
+    assert isinstance(check(text, FILE, ()), LoadedSpec)
 
 
 @steady
 @given(st.binary())
 def test_any_bytes_are_loaded_without_an_exception(content: bytes) -> None:
-    assert isinstance(check(content, FILE, ()), Loaded)
+    assert isinstance(check(content, FILE, ()), LoadedSpec)
 
 
 YAML_PIECES = st.sampled_from([

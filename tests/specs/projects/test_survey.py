@@ -23,7 +23,7 @@ PANDAS = f'{VERSION} {{ registry = "https://index.example.org/simple" }}'
 
 def test_a_project_is_its_lock_and_the_sources_of_the_packages_that_it_installs() -> None:
     found = look(FILES)
-    assert found.troubles == ()
+    assert found.problems == ()
     assert found.project is not None
     assert (found.project.lock, found.project.kind) == ("uv.lock", "uv")
     (shared,) = found.project.packages
@@ -81,7 +81,7 @@ def test_a_member_of_a_workspace_is_found_by_the_lock_above_it() -> None:
     lock = LOCK.replace('virtual = "."', 'virtual = "apps/train"')
     files = {**FILES, **moved, "pyproject.toml": "[tool.uv.workspace]\nmembers = ['apps/*']\n"}
     found = look({**files, "uv.lock": lock}, folder="apps/train")
-    assert found.troubles == ()
+    assert found.problems == ()
     assert found.project is not None
     assert found.project.manifests == ("apps/train/pyproject.toml", "pyproject.toml")
     assert look({**files, "uv.lock": lock}, project="//apps/train").project == found.project
@@ -103,7 +103,7 @@ def test_only_what_is_chosen_is_installed() -> None:
     assert chosen.project is not None
     assert [one.folder for one in bare.project.packages] == ["libs/shared"]
     assert [one.folder for one in chosen.project.packages] == ["libs/shared", "tools"]
-    assert chosen.troubles == ()
+    assert chosen.problems == ()
 
 
 WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
@@ -259,11 +259,11 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_with_an_environment_is_told_before_it_is_built(name: str) -> None:
     files, asked, code, words = WRONG[name]
-    troubles = look(files, **asked).troubles
-    assert [one.code for one in troubles if one.is_error] == [code], troubles
-    assert words in f"{troubles[0].message} {troubles[0].nearest}"
-    assert "hush" not in str(troubles)
-    assert "t0k" not in str(troubles)
+    problems = look(files, **asked).problems
+    assert [one.code for one in problems if one.is_error] == [code], problems
+    assert words in f"{problems[0].message} {problems[0].nearest}"
+    assert "hush" not in str(problems)
+    assert "t0k" not in str(problems)
 
 
 DOUBTFUL = {
@@ -294,21 +294,21 @@ DOUBTFUL = {
 def test_what_may_differ_the_next_time_is_warned_of(name: str) -> None:
     files, words = DOUBTFUL[name]
     found = look(files)
-    assert not any(one.is_error for one in found.troubles)
-    assert words in " ".join(one.message for one in found.troubles)
+    assert not any(one.is_error for one in found.problems)
+    assert words in " ".join(one.message for one in found.problems)
     assert found.project is not None
 
 
 def test_without_a_word_of_python_it_is_the_controllers_and_only_that_can_be_wrong() -> None:
-    (one,) = look(FILES, own_python="3.9.1").troubles
+    (one,) = look(FILES, own_python="3.9.1").problems
     assert (one.code, one.is_error, one.elsewhere) == ("python", False, True)
     assert "without `environment.python`" in one.message
-    assert look(FILES, own_python="3.12.1").troubles == ()
+    assert look(FILES, own_python="3.12.1").problems == ()
 
 
 def test_a_poetry_lock_is_pinned_requirements_with_hashes_and_markers() -> None:
     lock = tomllib.loads(POETRY)
-    assert look(POETRY_FILES, project=".", groups=["train"], extras=["gpu"]).troubles == ()
+    assert look(POETRY_FILES, project=".", groups=["train"], extras=["gpu"]).problems == ()
     assert as_requirements(lock, ["train"], ["gpu"]) == (
         "iniconfig==2.3.1 --hash=sha256:aa --hash=sha256:bb\n"
         "packaging==24.2 --hash=sha256:cc\n"

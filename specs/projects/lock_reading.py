@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from specs.loading.explain import nearest, one_of
 from specs.projects.names import canonical
 from specs.projects.paths import bare, has_credentials, joined
-from specs.projects.values import Trouble
+from specs.projects.values import EnvironmentProblem
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -17,24 +17,24 @@ MOST_TOLD = 3
 
 
 @dataclass
-class Found:
+class LockReading:
     """Of a lock at `at`, a folder of the repository: what is wrong, and what it names of that."""
 
     at: str
     lock: str
     """Its path, for messages."""
-    troubles: list[Trouble] = field(default_factory=list)
+    problems: list[EnvironmentProblem] = field(default_factory=list)
     folders: dict[str, str] = field(default_factory=dict)
     """Of packages of the repository, with their names."""
     archives: list[str] = field(default_factory=list)
 
     def wrong(self, message: str, *, key: str = "project", code: str = "environment") -> None:
         """An error."""
-        self.troubles.append(Trouble(key, code, message))
+        self.problems.append(EnvironmentProblem(key, code, message))
 
     def warn(self, message: str, *, code: str = "unpinned") -> None:
         """A warning."""
-        self.troubles.append(Trouble("project", code, message, is_error=False))
+        self.problems.append(EnvironmentProblem("project", code, message, is_error=False))
 
     def stale(self, lacks: Iterable[str], mend: str) -> None:
         """The lock lacks what pyproject.toml asks for."""
@@ -56,7 +56,9 @@ class Found:
                 expected = f"; expected {one_of(has)}" if has else f", and has no {key} at all"
                 message = f"the project has no {what} `{name}`{expected}"
                 near = nearest(name, has)
-                self.troubles.append(Trouble(key, "unknown-reference", message, nearest=near))
+                self.problems.append(
+                    EnvironmentProblem(key, "unknown-reference", message, nearest=near)
+                )
 
     def local(self, name: str, path: str, *, folder: bool) -> None:
         """A package that the lock has by its path from there."""
