@@ -3,6 +3,7 @@
 `validators.model` computes every one of them. Nothing heavy is imported here.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,14 +53,20 @@ class Metric:
     meaning: str
     """How it is made, and averaged where there are classes: a line of the docs."""
     better: Better = "higher"
-    bounded: bool = True
-    """Whether every value lies within [0, 1]."""
+    lowest: float = 0.0
+    highest: float = 1.0
+    """The range of its values; infinite where there is no limit."""
     usual: tuple[Task, ...] = ()
     """The tasks of which a report shows it unasked."""
     by_class: bool = False
     """Whether a class counts as much as any other, however few rows it has."""
     aliases: tuple[str, ...] = ()
     """What it is called elsewhere; only to be helpful about a name that is not known."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its range is finite."""
+        return math.isfinite(self.highest - self.lowest)
 
     @property
     def greater_is_better(self) -> bool:
@@ -110,7 +117,7 @@ _TABLE: Final = (
         _CLASSES,
         "the mean over the rows of -ln of the probability that the true class was given",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_CLASSES,
         aliases=("neg_log_loss", "logloss", "cross_entropy", "crossentropy", "nll"),
     ),
@@ -242,7 +249,7 @@ _TABLE: Final = (
         _NUMBER,
         "the mean distance between prediction and label",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_NUMBER,
         aliases=("mae", "neg_mean_absolute_error", "l1"),
     ),
@@ -252,7 +259,7 @@ _TABLE: Final = (
         _NUMBER,
         "the root of the mean squared distance between prediction and label",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_NUMBER,
         aliases=("rmse", "neg_root_mean_squared_error", "mse", "mean_squared_error", "l2"),
     ),
@@ -262,7 +269,7 @@ _TABLE: Final = (
         _NUMBER,
         "the mean distance between prediction and label as a share of the label",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_NUMBER,
         aliases=("mape", "neg_mean_absolute_percentage_error"),
     ),
@@ -271,7 +278,7 @@ _TABLE: Final = (
         "value",
         _NUMBER,
         "1 minus the squared error as a share of that of the mean label",
-        bounded=False,
+        lowest=-math.inf,
         usual=_NUMBER,
         aliases=("r2_score", "r_squared", "rsquared", "r_2"),
     ),

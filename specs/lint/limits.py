@@ -7,15 +7,8 @@ from typing import Final
 from specs.gates import AbsoluteCheck, ModelGate
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
+from specs.metrics import METRICS
 
-_RANGES: Final = {
-    **dict.fromkeys(("roc_auc", "average_precision", "accuracy", "balanced_accuracy"), (0.0, 1.0)),
-    **dict.fromkeys(("precision", "recall", "f1", "brier_score"), (0.0, 1.0)),
-    **dict.fromkeys(("log_loss", "mean_absolute_error"), (0.0, math.inf)),
-    "root_mean_squared_error": (0.0, math.inf),
-    "r2": (-math.inf, 1.0),
-}
-"""The least and the most that a metric can be."""
 _ENDLESS: Final = 1e300
 """No metric of real data is as large: whoever writes it means that there is no limit."""
 
@@ -24,7 +17,7 @@ def lint_limits(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
     """Problems of the checks' limits."""
     for place, check in enumerate(gate.checks):
         here = ("gates", "model", "checks", place)
-        least, most = _RANGES.get(check.metric, (-math.inf, math.inf))
+        least, most = _range(check.metric)
         if not isinstance(check, AbsoluteCheck):
             if check.not_worse_than_baseline_by >= min(most - least, _ENDLESS):
                 yield _idle(loaded, here, "not_worse_than_baseline_by", check.metric)
@@ -38,6 +31,12 @@ def lint_limits(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
             yield _out(loaded, here, "at_least", f"{check.metric} is never above {_shown(most)}")
         if high is not None and (high < least or high <= -_ENDLESS):
             yield _out(loaded, here, "at_most", f"{check.metric} is never below {_shown(least)}")
+
+
+def _range(metric: str) -> tuple[float, float]:
+    """The lowest and the highest value of a metric; unlimited for a number of the team's own."""
+    known = METRICS.get(metric)
+    return (known.lowest, known.highest) if known else (-math.inf, math.inf)
 
 
 def _idle(loaded: LoadedSpec, here: tuple[str | int, ...], key: str, metric: str) -> Problem:
