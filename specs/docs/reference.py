@@ -1,6 +1,6 @@
-"""docs/spec.md: every key of ml-pipeline.yaml, made of the models.
+"""docs/spec.md: every key of ml-pipeline.yaml, generated from the models.
 
-What a key means is said where it is defined; the examples are in reference.yaml, one of each part.
+The meaning of a key is its description in the model; reference.yaml has an example of each part.
 `python -m specs.docs.reference` prints the page.
 """
 
@@ -19,15 +19,16 @@ EXAMPLES_FILE: Final = Path(__file__).with_name("reference.yaml")
 _INTRODUCTION: Final = """\
 # The spec
 
-Every key of `ml-pipeline.yaml`. This page is made of the code (`make docs`), as is the JSON Schema
-that gives editors completion, `specs/ml-pipeline.schema.json`. Unknown keys, wrong types and
+Every key of `ml-pipeline.yaml`. This page is generated from the code (`make docs`), as is the JSON
+Schema for completion in editors, `specs/ml-pipeline.schema.json`. Unknown keys, wrong types and
 missing files are errors, which `headgate validate` reports all at once.
 
-- A **duration** is written `30s`, `10m`, `2h`, `1d` or together as `1h30m`.
+- A **duration** is written `30s`, `10m`, `2h`, `1d` or combined, as in `1h30m`.
 - A **share** is a fraction: `5%` or `0.05`.
 - A **size** is in bytes, or `512Mi`, `4Gi`, `2G`.
-- A **glob** is a path in which `*` is any text within a folder and `**` any folders; `!` excludes.
-- **NAME** is yours to choose: letters, digits, `_` and `-`.
+- A **glob** is a path in which `*` matches any text within a folder, and `**` any folders; `!`
+  excludes.
+- **NAME** is any name of letters, digits, `_` and `-`.
 """
 _WORDS: Final = {
     "30s": "duration",
@@ -36,22 +37,22 @@ _WORDS: Final = {
     "500m": "processors",
     "5xx": "status",
 }
-"""What is written in a way of its own, by the first of its examples that nothing else has."""
+"""The types that have a notation of their own, each by an example that no other type has."""
 
 
 class ReferenceKey(NamedTuple):
-    """One key of a part."""
+    """A key of a part."""
 
     name: str
     type: str
     default: str
-    """As YAML; empty where there is none."""
+    """As YAML; empty if there is none."""
     required: bool
     meaning: str
 
 
 class ReferencePart(NamedTuple):
-    """One mapping of the spec: where it stands, what it is, and its keys."""
+    """A mapping of the spec: its place, its meaning, and its keys."""
 
     path: tuple[str, ...]
     """`steps`, `NAME`; an item of a list is `[]`."""
@@ -64,9 +65,8 @@ class ReferencePart(NamedTuple):
 
 
 def parts() -> tuple[ReferencePart, ...]:
-    """All parts, outer ones first, in the order of the file. A part that stands at several places
-    is told at the first of those that are least deep; alternatives at one place are parts of their
-    own."""
+    """All parts, outer ones first, in the order of the file. A part that occurs at several places
+    is described at the first of the least nested; alternatives at one place are separate parts."""
     schema = json_schema()
     places = _places(schema)
     return (_part(schema, (), places), *_below(schema, (), places))
@@ -77,13 +77,13 @@ def _title(path: tuple[str, ...]) -> str:
 
 
 Places = Mapping[str, tuple[str, ...]]
-"""Where each part is told, by its reference."""
+"""The place where each part is described, by its reference."""
 
 
 def _places(schema: Mapping[str, Any]) -> Places:
     found: dict[str, tuple[str, ...]] = {}
     waiting: list[tuple[tuple[str, ...], Mapping[str, Any]]] = [((), schema)]
-    for path, shape in waiting:  # grows meanwhile, so that what is less deep comes first
+    for path, shape in waiting:  # grows, so that less nested parts come first
         for name, inner in shape["properties"].items():
             for below, reference in _inside(inner):
                 if reference not in found:
@@ -100,7 +100,7 @@ def _shape(reference: str) -> Mapping[str, Any]:
 def _below(
     shape: Mapping[str, Any], path: tuple[str, ...], places: Places
 ) -> Iterator[ReferencePart]:
-    """The parts that are told below one, in the order of its keys."""
+    """The parts that are described below a part, in the order of its keys."""
     for name, inner in shape["properties"].items():
         for below, reference in _inside(inner):
             here = (*path, name, *below)
@@ -125,7 +125,7 @@ def _part(shape: Mapping[str, Any], path: tuple[str, ...], places: Places) -> Re
 
 
 def _inside(shape: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The parts that a value holds, with where below it."""
+    """The parts that a value contains, each with its path below the value."""
     if "$ref" in shape:
         yield (), shape["$ref"]
     for each in (*shape.get("anyOf", ()), *shape.get("oneOf", ())):
@@ -137,7 +137,7 @@ def _inside(shape: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _type(shape: Mapping[str, Any], places: Places) -> str:
-    """What may stand there, in words."""
+    """The type in words."""
     word = next((_WORDS[each] for each in shape.get("examples", ()) if each in _WORDS), None)
     if word is not None:
         return word
@@ -173,7 +173,7 @@ def _default(value: Any) -> str:
 
 @cache
 def examples() -> dict[str, str]:
-    """An example of each part as YAML from the top of the file, by the part's title."""
+    """An example of each part, as YAML from the top level of the file, by the part's title."""
     return dict(YAML(typ="safe").load(EXAMPLES_FILE.read_text(encoding="utf-8")))
 
 
@@ -188,7 +188,7 @@ def render() -> str:
 
 
 def _section(title: str, alike: list[ReferencePart]) -> str:
-    lines = [f"## {title or 'The top'}", ""]
+    lines = [f"## {title or 'Top level'}", ""]
     for part in alike:
         lines += [part.meaning, "", "| key | type | default | meaning |", "|---|---|---|---|"]
         lines += map(_row, part.keys)

@@ -1,5 +1,5 @@
-"""What a spec reads of the repository although that does not hold it: submodules, and what Git LFS
-keeps where nothing fetches it."""
+"""Files that a spec reads but the repository does not contain: submodules, and Git LFS files that
+nothing fetches."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -10,35 +10,35 @@ from specs.loading.tree import YamlPath
 from specs.model import Pipeline, place_of
 
 Absent = Mapping[str, str]
-"""Paths as the spec sees them, those of folders with `/` at the end, and what is there instead,
-with the mend."""
+"""Paths as the spec sees them, folders with a final `/`, and for each what is there instead and how
+to fix it."""
 
 
 def lint_absent(
     loaded: LoadedSpec, pipeline: Pipeline, absent: Absent, folder: str
 ) -> Iterator[Problem]:
-    """One problem for each reader, naming the first path."""
+    """One problem for each reader, which names the first path."""
     for where, who, named in _readers(pipeline) if absent else ():
         globs = [as_seen(glob, folder) for glob in named]
         found = [path for path in sorted(absent) if _is_read(globs, path)]
         if found:
             path, more = found[0].removesuffix("/"), len(found) - 1
-            among = f" (and {more:,} more like it)" if more else ""
+            among = f" (and {more:,} more)" if more else ""
             out = _way_out(where, found[0])
             message = f"{who} reads {path}{among}: {absent[found[0]]}{out}"
             yield loaded.problem("absent-file", where, message)
 
 
 def lint_pointers(loaded: LoadedSpec, pointers: Collection[str], folder: str) -> Iterator[Problem]:
-    """The suites that Git LFS keeps: what two commits say there is compared as git has it."""
+    """The suites that are in Git LFS: two commits can only be compared by what is in git itself."""
     datasets = loaded.sketch.datasets if loaded.sketch and pointers else {}
     for name, dataset in datasets.items():
         suite = dataset.expectations
         if suite is not None and as_seen(suite.removeprefix("./"), folder) in pointers:
             message = (
-                f"the suite of `{name}` is kept in Git LFS, where nobody sees which of its rules a "
-                f"commit changes: keep it in git itself (`git lfs untrack {suite}`, then add and "
-                "commit it again)"
+                f"the suite of `{name}` is in Git LFS, which hides the rules that a commit "
+                f"changes: keep it in git itself (`git lfs untrack {suite}`, then add and commit "
+                "it again)"
             )
             yield loaded.problem("pointer", ("datasets", name, "expectations"), message)
 
@@ -50,7 +50,7 @@ def below_absent(glob: str, absent: Collection[str]) -> bool:
 
 
 def _readers(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str, Sequence[str]]]:
-    """Where each is, what it is called, and what it reads."""
+    """The place of each, its name in messages, and what it reads."""
     admitted = pipeline.triggers.commits.paths
     for name, dataset in pipeline.datasets.items():
         if dataset.expectations is not None:
@@ -88,7 +88,7 @@ def _builds(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str]]:
 
 
 def _all_of(path: str) -> tuple[str, ...]:
-    """As globs: what such a path or glob is or has below it."""
+    """Globs for a path or glob and everything below it."""
     if path == ROOT:
         return (f"{ROOT}**",)
     plain = path.removeprefix("./").removesuffix("/")
@@ -96,7 +96,7 @@ def _all_of(path: str) -> tuple[str, ...]:
 
 
 def _is_read(globs: Sequence[str], path: str) -> bool:
-    """Whether these globs, or such a path, admit it or something in it."""
+    """Whether these globs admit the path or something below it."""
     folder = path.removesuffix("/")
     if folder == path:
         return admits(globs, path)
@@ -105,7 +105,7 @@ def _is_read(globs: Sequence[str], path: str) -> bool:
 
 
 def _way_out(where: YamlPath, path: str) -> str:
-    """How to do without it, where the reader reads whatever is there."""
+    """How to leave the path out, if the reader reads whatever is there."""
     match where:
         case ("steps", _) | ("datasets", _, "fetch") | ("release", "serve" | "batch"):
             return f"; or leave it out: `reads`, or `triggers.commits.paths: ['**', '!{path}']`"

@@ -1,4 +1,4 @@
-"""What is wrong with `release.batch` although the form is right."""
+"""Lint of `release.batch`."""
 
 from collections.abc import Collection, Iterator
 
@@ -25,19 +25,20 @@ def lint_batch(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
             near = nearest(reference.dataset, datasets)
             yield loaded.problem("unknown-reference", here, message, nearest=near)
         elif pipeline.datasets[reference.dataset].uri is None:
-            message = f"a batch reads objects, and `{reference.dataset}` has no `uri`"
-            fix = "a dataset with a `uri`, or a command that asks for the rows by itself"
+            message = f"a batch reads objects, but `{reference.dataset}` has no `uri`"
+            fix = "a dataset with a `uri`, or a command that gets the rows itself"
             yield loaded.problem("no-objects", here, message, expected=fix)
         elif name == "model":
             message = "an input cannot be called `model`: {model} is the model's path"
             yield loaded.problem("duplicate", here, message, at_key=True)
         elif pipeline.datasets[reference.dataset].expectations is not None:
-            message = f"the suite of `{reference.dataset}` is for runs: a batch reads what is there"
+            message = f"the suite of `{reference.dataset}` only applies to runs: a batch does not "
+            "check data"
             yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
 
 
 def known(loaded: LoadedSpec) -> set[str]:
-    """The keys of the placeholders that the command may have."""
+    """The keys of the placeholders that the command may use."""
     named = {f"{kind}.{key}" for kind in ("inputs", "outputs") for key in loaded.names(*HERE, kind)}
     return {
         "model",
@@ -49,7 +50,7 @@ def known(loaded: LoadedSpec) -> set[str]:
 
 
 def lint_command(loaded: LoadedSpec, found: Collection[Placeholder]) -> Iterator[Problem]:
-    """What the command should be told, or is offered, and does not name."""
+    """Placeholders that the command needs or is offered, and does not use."""
     path = (*HERE, "run")
     if Placeholder("model") not in found:
         message = f"`{shown(path)}` lacks {{model}}: the command is not told which model to use"
@@ -63,19 +64,19 @@ def lint_command(loaded: LoadedSpec, found: Collection[Placeholder]) -> Iterator
 
 
 _NEEDS_A_SERVER = (
-    (("staging", "smoke"), "there is no server to ask; in staging the command itself is run"),
-    (("production", "canary"), "nobody asks a batch, so that there is no traffic to share"),
-    (("production", "blue_green"), "nobody asks a batch, so that there is no traffic to switch"),
-    (("production", "strategy"), "nobody asks a batch, so that there is no traffic to share"),
+    (("staging", "smoke"), "there is no server for requests; staging runs the command itself"),
+    (("production", "canary"), "a batch has no traffic to share"),
+    (("production", "blue_green"), "a batch has no traffic to switch"),
+    (("production", "strategy"), "a batch has no traffic to share"),
 )
 
 
 def _no_server(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    """What is asked of a server that there is not."""
+    """Keys that need a server, if there is none."""
     assert pipeline.release is not None
     for path, why in _NEEDS_A_SERVER:
         part = getattr(pipeline.release, path[0])
         if path[1] in part.model_fields_set:
-            message = f"`{path[1]}` goes with `serve` and not with `batch`: {why}"
+            message = f"`{path[1]}` needs `serve`, and this release has `batch`: {why}"
             here = ("release", *path)
             yield loaded.problem("no-effect", here, message, expected="leave it out", at_key=True)

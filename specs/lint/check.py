@@ -1,4 +1,4 @@
-"""What is wrong with a spec although its form is right: references, circles, placeholders."""
+"""Lint of a spec whose form is valid: references, cycles, placeholders."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -43,9 +43,9 @@ def check(
     folder: str = "",
     top: str = "",
 ) -> LoadedSpec:
-    """Load and lint: all problems of form and of meaning, and no pipeline if one is an error.
+    """Load and lint: all problems of form and of meaning, and no pipeline if any is an error.
 
-    `pointers` are the paths that Git LFS keeps; for the rest see `lint`.
+    `pointers` are the paths of files in Git LFS; for the other arguments see `lint`.
     """
     loaded = load(content, file)
     kept = [path for path in pointers if path not in absent]
@@ -62,12 +62,12 @@ def lint(
     folder: str = "",
     top: str = "",
 ) -> tuple[Problem, ...]:
-    """The problems of meaning, in order of place; none for a file that could not be read.
+    """The problems of meaning, ordered by place; none for a file that could not be read.
 
-    `files` are the repository's as a spec in `folder` sees them (`specs.globs`); without it nothing
-    is said about missing files. `absent` are those that the repository does not hold. `top` is
-    where somebody's clone is. When the form is wrong too, warnings are left out: what looks unused
-    may be used by what is wrong.
+    `files` are the repository's files as a spec in `folder` sees them (`specs.globs`); without
+    them, missing files are not reported. `absent` are files that the repository does not contain.
+    `top` is the path of the user's clone. If the form is invalid as well, warnings are left out:
+    something that looks unused may be used by an invalid part.
     """
     pipeline = loaded.sketch
     if pipeline is None:
@@ -75,7 +75,7 @@ def lint(
     found = _until_enough(
         chain(
             _references(loaded, pipeline),
-            _circles(loaded, pipeline),
+            _cycles(loaded, pipeline),
             _steps(loaded, pipeline),
             _serve(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
@@ -94,7 +94,8 @@ def lint(
 
 
 def _until_enough(problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Stop when there are more errors than anybody reads; looking for names costs time."""
+    """Stop when there are more errors than anybody reads, because the search for similar names is
+    slow."""
     errors = 0
     for problem in problems:
         yield problem
@@ -120,14 +121,14 @@ def _references(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
             yield loaded.problem(
                 "unknown-reference",
                 path,
-                f"`{reference}` is nowhere in this file",
+                f"there is no `{reference}` in this file",
                 expected=one_of(names),
                 nearest=nearest(str(reference), names),
             )
 
 
 def _known(loaded: LoadedSpec, reference: DatasetReference | StepReference) -> list[str]:
-    """What a reference of this kind could name, parts that are wrong in other ways included."""
+    """What a reference of this kind could refer to, including parts with other problems."""
     if isinstance(reference, DatasetReference):
         return [f"datasets.{name}" for name in loaded.names("datasets")]
     return [
@@ -137,7 +138,7 @@ def _known(loaded: LoadedSpec, reference: DatasetReference | StepReference) -> l
     ]
 
 
-def _circles(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
+def _cycles(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     needs = {
         name: {ref.step for ref in step.inputs.values() if isinstance(ref, StepReference)}
         for name, step in pipeline.steps.items()
@@ -146,21 +147,21 @@ def _circles(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         try:
             TopologicalSorter(needs).prepare()
         except CycleError as error:
-            circle = _from_first(error.args[1], tuple(pipeline.steps))
-            way = " -> ".join(circle)
-            message = f"these steps wait for each other for ever: {way}"
-            yield loaded.problem("cycle", ("steps", circle[0]), message, at_key=True)
-            # Without these steps, look for the next circle.
-            needs = {name: before for name, before in needs.items() if name not in circle}
+            cycle = _from_first(error.args[1], tuple(pipeline.steps))
+            way = " -> ".join(cycle)
+            message = f"these steps depend on each other in a cycle: {way}"
+            yield loaded.problem("cycle", ("steps", cycle[0]), message, at_key=True)
+            # Look for the next cycle without these steps.
+            needs = {name: before for name, before in needs.items() if name not in cycle}
             for before in needs.values():
-                before.difference_update(circle)
+                before.difference_update(cycle)
         else:
             return
 
 
-def _from_first(circle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
-    """The circle told from the step that the file has first."""
-    ring = list(circle[:-1])
+def _from_first(cycle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
+    """The cycle, starting at the step that comes first in the file."""
+    ring = list(cycle[:-1])
     start = min(range(len(ring)), key=lambda place: order.index(ring[place]))
     turned = ring[start:] + ring[:start]
     return (*turned, turned[0])
@@ -194,14 +195,14 @@ def _steps(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         yield from _within_step(loaded, name, step)
     for key in pipeline.params:
         if key not in used and not _serve_uses(pipeline, key):
-            message = f"no command and no variable uses the parameter `{key}`"
+            message = f"no command or variable uses the parameter `{key}`"
             yield loaded.problem(
                 "unused", ("params", key), message, severity="warning", at_key=True
             )
 
 
 def _wrong_names(loaded: LoadedSpec, step: str) -> Iterator[str]:
-    """What a step names and the sketch may have lost."""
+    """The keys of a step that may be missing from the sketch."""
     for kind in ("inputs", "outputs", "params"):
         yield from (f"{kind}.{key}" for key in loaded.names("steps", step, kind))
     yield from (f"params.{key}" for key in loaded.names("params"))
@@ -219,7 +220,7 @@ def _unknown_placeholders(
             yield loaded.problem(
                 "unknown-placeholder",
                 path,
-                f"`{shown(path)}` names {each}, which is not there",
+                f"`{shown(path)}` has the unknown placeholder {each}",
                 expected=one_of([f"{{{key}}}" for key in sorted(has)]),
                 nearest=f"{{{near}}}" if near else None,
                 within=str(each),
@@ -253,7 +254,7 @@ def _within_step(loaded: LoadedSpec, name: str, step: Step) -> Iterator[Problem]
     files = Counter(step.outputs.values())
     for key, file in step.outputs.items():
         if files[file] > 1:
-            message = f"two outputs of `steps.{name}` are the same file, {file}"
+            message = f"two outputs of `steps.{name}` have the same file, {file}"
             yield loaded.problem("duplicate", ("steps", name, "outputs", key), message)
     for key in step.secrets:
         if key in step.env:
@@ -302,13 +303,13 @@ def _serve(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
             message = f"`{shown(path)}` lacks {{{needed}}}: the server is not told {why}"
             yield loaded.problem("missing-placeholder", path, message)
     if pipeline.executor_of(None) == "docker" and Placeholder("host") not in found:
-        message = f"`{shown(path)}` lacks {{host}}: in a container, the server is not told where "
-        message += "it can be reached, which is not at 127.0.0.1"
+        message = f"`{shown(path)}` lacks {{host}}: in a container, the server has to listen "
+        message += "on another address than 127.0.0.1"
         yield loaded.problem("missing-placeholder", path, message, severity="warning")
 
 
 def _batch(loaded: LoadedSpec, batch: Batch, found: Sequence[Placeholder]) -> Iterator[Problem]:
-    """The command of a batch, and its variables."""
+    """The command of a batch and its variables."""
     path, env = ("release", "batch", "run"), ("release", "batch", "env")
     yield from lint_env(loaded, env, batch.env)
     for place, names in ((path, found), *in_env(env, batch.env)):
@@ -329,17 +330,17 @@ def _unread_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem
 
 
 def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    """What is said of how a dataset is read, and says nothing or something else."""
+    """Settings for reading a dataset that have no effect or an unexpected one."""
     for name, dataset in pipeline.datasets.items():
         path = ("datasets", name)
         for key in ("types", "nulls"):
             if dataset.expectations is None and key in dataset.model_fields_set:
-                message = f"`{key}` goes for the suite, and `datasets.{name}` has no `expectations`"
+                message = f"`{key}` is for the suite, and `datasets.{name}` has no `expectations`"
                 yield loaded.problem(
                     "no-effect", (*path, key), message, severity="warning", at_key=True
                 )
         if dataset.nulls and "" not in dataset.nulls:
-            message = f'`{shown((*path, "nulls"))}` lacks "": an empty field is a text then'
+            message = f'`{shown((*path, "nulls"))}` lacks "": an empty field is then a text'
             yield loaded.problem(
                 "nulls", (*path, "nulls"), message, severity="warning", at_key=True
             )

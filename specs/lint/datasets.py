@@ -1,4 +1,4 @@
-"""What is wrong with datasets that are taken by a run, and with waiting for what never changes."""
+"""Lint of datasets that a run queries or fetches, and of triggers that can never fire."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from specs.references import (
 
 
 def lint_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    """Problems of `query` and `fetch`, of what reads them, and of what starts a run of them."""
+    """Problems with `query` and `fetch`, with steps that read them, and with their triggers."""
     for name, dataset in pipeline.datasets.items():
         if dataset.fetch is not None:
             yield from _fetch(loaded, pipeline, name, dataset.fetch)
@@ -27,7 +27,7 @@ def lint_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def fetched_params(pipeline: Pipeline) -> set[str]:
-    """The parameters that commands which fetch are given; all of them where one cannot be read."""
+    """The parameters that fetch commands use; all parameters if a command cannot be parsed."""
     found: set[str] = set()
     for fetch in (dataset.fetch for dataset in pipeline.datasets.values()):
         if fetch is None:
@@ -57,7 +57,7 @@ def _fetch(loaded: LoadedSpec, pipeline: Pipeline, name: str, fetch: Fetch) -> I
             yield loaded.problem(
                 "unknown-placeholder",
                 place,
-                f"`{shown(place)}` names {each}, which is not there",
+                f"`{shown(place)}` has the unknown placeholder {each}",
                 expected=one_of([f"{{{key}}}" for key in sorted(has)]),
                 nearest=f"{{{near}}}" if near else None,
                 within=str(each),
@@ -73,7 +73,7 @@ def _fetch(loaded: LoadedSpec, pipeline: Pipeline, name: str, fetch: Fetch) -> I
 
 
 def _addresses(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    """Of rows that a run takes there is no address but the copy's own."""
+    """Steps that ask for the URI of data that the run queries or fetches, which has none."""
     for name, step in pipeline.steps.items():
         for local, access in step.access.items():
             read = step.inputs.get(local)
@@ -81,7 +81,7 @@ def _addresses(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
                 continue
             dataset = pipeline.datasets.get(read.dataset)
             if dataset is not None and dataset.uri is None:
-                message = f"`{read}` has no address, as a run takes it: leave `access` out"
+                message = f"`{read}` has no URI because the run fetches it: leave `access` out"
                 yield loaded.problem("no-address", ("steps", name, "access", local), message)
 
 
@@ -93,12 +93,12 @@ def _trigger(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         dataset = pipeline.datasets.get(name)
         if dataset is not None and not dataset.is_versioned:
             here: YamlPath = ("triggers", "data", "datasets", place)
-            message = f"nothing tells that `{name}` has changed, so it never starts a run: "
+            message = f"a change of `{name}` cannot be noticed, so it never starts a run: "
             message += _how_to_tell(dataset)
             yield loaded.problem("no-effect", here, message, severity="warning")
     known = [pipeline.datasets[name] for name in trigger.datasets if name in pipeline.datasets]
     if trigger.marker is not None and known and all(one.uri is None for one in known):
-        message = "`marker` is for files, and none of these datasets has any: use `quiet`"
+        message = "`marker` is for files, and none of these datasets has files: use `quiet`"
         here = ("triggers", "data", "marker")
         yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
 
@@ -106,18 +106,18 @@ def _trigger(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
 def _how_to_tell(dataset: Dataset) -> str:
     if dataset.query is not None:
         return "add `version`, a cheap statement such as SELECT max(updated_at), count(*) FROM ..."
-    return "add `triggers.schedule`; each of its runs fetches it"
+    return "add `triggers.schedule`, whose runs fetch it"
 
 
 def lint_idle(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    """A schedule only starts a run where something may have changed without a commit."""
+    """A schedule for which nothing can change without a commit, so it never starts a run."""
     outside = any(_may_change(dataset) for dataset in pipeline.datasets.values())
     if outside or any(step.cache != "always" for step in pipeline.commands.values()):
         return
     message = (
-        "nothing can change under this schedule, so it would never start a run: no dataset is "
-        "outside the repository. Pull data by `query:` or `fetch:` of a dataset, or say `cache: "
-        "never` or `cache: {for: 24h}` of the step whose result may differ"
+        "this schedule never starts a run, because nothing can change without a commit: no dataset "
+        "is outside the repository. Get data by `query:` or `fetch:` of a dataset, or set `cache: "
+        "never` or `cache: {for: 24h}` for a step whose result may change"
     )
     path = ("triggers", "schedule")
     yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)

@@ -1,5 +1,5 @@
-"""What of a draft is left to do: `TODO` in a comment is a warning; where a value has to be, it is
-an error, as nothing can run with it."""
+"""Open tasks in a draft: `TODO` in a comment is a warning, `TODO` as a value is an error because
+nothing can run with it."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _LONGEST = 200
 
 
 def lint_draft(loaded: LoadedSpec) -> Iterator[Problem]:
-    """A problem for each line that a person has yet to write."""
+    """A problem for each line that a person still has to complete."""
     for number, line in enumerate(loaded.text.splitlines(), 1):
         if "TODO" not in line:
             continue
@@ -25,11 +25,11 @@ def lint_draft(loaded: LoadedSpec) -> Iterator[Problem]:
         value = _VALUE.search(plain)
         if value is not None:
             place = value.start() + value[0].index("TODO")
-            message = "`TODO` stands where a value has to be: write it"
+            message = "replace `TODO` by a value"
             yield Problem("error", CODE, message, loaded.file, number, place + 1, found="TODO")
         said = _SAID.search(comment[0]) if comment else None
         if comment is not None and said is not None:
-            what = said[1].strip()[:_LONGEST] or "it says no more"
+            what = said[1].strip()[:_LONGEST] or "see the comment"
             place = comment.start() + said.start() + 1
             message = f"left to do: {what}"
             yield Problem("warning", CODE, message, loaded.file, number, place)

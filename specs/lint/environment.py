@@ -1,4 +1,4 @@
-"""What is wrong with the environment that a spec asks for, as problems of its files."""
+"""The problems of the environment that a spec asks for, at their places in its files."""
 
 import posixpath
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from specs.projects.survey import Survey
 
 
 def with_environment(loaded: LoadedSpec, found: Survey) -> LoadedSpec:
-    """With the problems of the environment; no pipeline if one is an error."""
+    """Adds the problems of the environment; there is no pipeline if any is an error."""
     problems = in_order([*loaded.problems, *_problems(loaded, found)])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
 
 
 def requirements_file(loaded: LoadedSpec) -> str:
-    """The requirements file, as problems call it."""
+    """The path of the requirements file in problems."""
     path = (loaded.sketch.environment.requirements if loaded.sketch else None) or ""
     if path.startswith("//"):
         return path[2:]

@@ -1,4 +1,4 @@
-"""Files that a spec names and the repository does not have."""
+"""Files that a spec names but the repository does not have."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
@@ -19,10 +19,10 @@ _DATA: Final = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".gz",
 def lint_files(
     loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], absent: Absent, folder: str
 ) -> Iterator[Problem]:
-    """Problems with files; `files` are all as a spec in `folder` sees them, and `absent` is what is
-    not there as it is meant."""
+    """Problems with files. `files` are all files as a spec in `folder` sees them; `absent` are
+    those whose content is not in the repository."""
     yield from lint_absent(loaded, pipeline, absent, folder)
-    # The spec's own first: most globs are for them, and the rest of a repository may be large.
+    # The spec's own files come first: most globs match them, and the repository may be large.
     known = dict.fromkeys(sorted(files, key=lambda file: (file.startswith(ROOT), file)))
     yield from _one_file(loaded, pipeline, known, folder)
     for path, named in _named(pipeline):
@@ -31,11 +31,12 @@ def lint_files(
             yield _missing(loaded, path, named, known)
     for name, dataset in pipeline.datasets.items():
         if dataset.uri is not None and _may_be_inside(dataset.uri, folder):
-            message = f"`datasets.{name}` is, or may be, in the spec's folder: name it from there"
+            message = f"`datasets.{name}` is, or may be, in the spec's folder: write the path from "
+            "there"
             yield loaded.problem("roundabout", ("datasets", name, "uri"), message)
     paths = pipeline.triggers.commits.paths
     if not any(admits(paths, file, folder) for file in known):
-        message = "`triggers.commits.paths` admits no file: no commit starts a run"
+        message = "`triggers.commits.paths` matches no file, so no commit starts a run"
         here = ("triggers", "commits", "paths")
         yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
     for name, step in pipeline.commands.items():
@@ -49,8 +50,8 @@ def lint_files(
 
 
 def _may_be_inside(uri: str, folder: str) -> bool:
-    """Whether data is named from the root that the spec's folder holds: it would be the same data
-    by another address, and whose suite goes for which data is told by addresses."""
+    """Whether a `//` address may be in the spec's folder. It would be a second address of the same
+    data, and suites are matched to data by address."""
     if not uri.startswith(ROOT) or not folder:
         return False
     parts = uri.removeprefix(ROOT).split("/")
@@ -66,7 +67,7 @@ def _seen(globs: Sequence[str] | None, folder: str) -> tuple[str, ...]:
 def _one_file(
     loaded: LoadedSpec, pipeline: Pipeline, known: Collection[str], folder: str
 ) -> Iterator[Problem]:
-    """Datasets that are a file: what they hold is a folder's, or what a glob matches there."""
+    """Datasets that are a single file instead of a folder or a glob."""
     for name, dataset in pipeline.datasets.items():
         uri = dataset.uri or ""
         is_file = as_seen(uri.removeprefix("./"), folder) in known
@@ -79,8 +80,8 @@ def _one_file(
         yield loaded.problem(
             "one-file",
             ("datasets", name, "uri"),
-            f"`{uri}` {what} one file, and a dataset is a folder or a glob: write `{glob}`; "
-            f"the command is given the folder, so it reads {{inputs.NAME}}/{file}",
+            f"`{uri}` {what} a single file, but a dataset is a folder or a glob: write `{glob}`; "
+            f"the command gets the folder, so it reads {{inputs.NAME}}/{file}",
             severity="error" if is_file else "warning",
         )
 
@@ -103,7 +104,7 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str]]:
 
 
 def dockerfile(build: str) -> str:
-    """The Dockerfile of a folder that `build` names."""
+    """The path of the Dockerfile in the folder that `build` names."""
     if build in (".", ROOT):
         return f"{build.removeprefix('.')}Dockerfile"
     return f"{build.removesuffix('/')}/Dockerfile"
@@ -123,7 +124,7 @@ def _globs(
 ) -> Iterator[Problem]:
     for place, glob in enumerate(globs):
         plain = glob.removeprefix("!")
-        # What is behind a symbolic link is not listed: the link is.
+        # Files behind a symbolic link are not listed; only the link is.
         matched = any(sees(plain, file) or leads_through(plain, file) for file in known)
         if not matched and not below_absent(glob, absent):
             near = nearest(glob, known)
@@ -142,7 +143,7 @@ def _scripts(
         script = word[0] if len(word) == 1 and isinstance(word[0], str) else ""
         if script.startswith(("/", "-", "@")) or not script.endswith(SCRIPTS):
             continue
-        if ".." in script.split("/"):  # `lint_paths` looks where it leads
+        if ".." in script.split("/"):  # `lint_paths` checks these
             continue
         script = script.removeprefix("./")
         here = (*place_of(name), "run")
@@ -153,5 +154,5 @@ def _scripts(
             return
         elif step.reads is not None and not admits(step.reads, script):
             reads = shown((*place_of(name), "reads"))
-            message = f"`{reads}` leaves out {script}: changing it would run nothing"
+            message = f"`{reads}` leaves out {script}: a change of it would not start a run"
             yield loaded.problem("unread-script", here, message, severity="warning")

@@ -1,4 +1,4 @@
-"""What is wrong with the model gate although its form is right."""
+"""Lint of the model gate."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ _GATE = ("gates", "model")
 
 
 def lint_gate(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
-    """Problems of what judges the candidate."""
+    """Problems with the gate that judges the candidate."""
     yield from _slices(loaded, gate)
     for place, check in enumerate(gate.checks):
         here = (*_GATE, "checks", place)
@@ -27,7 +27,7 @@ def lint_gate(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterat
         else:
             yield from _measured(loaded, gate, check, here)
     if all(check.severity == "warn" for check in gate.checks):
-        message = "every check only warns: this gate cannot stop a model"
+        message = "all checks only warn, so this gate cannot stop a model"
         yield loaded.problem(
             "no-effect", (*_GATE, "checks"), message, severity="warning", at_key=True
         )
@@ -53,9 +53,9 @@ def _measured(
         near = nearest(check.slice, gate.slices)
         yield loaded.problem("unknown-reference", (*here, "slice"), message, nearest=near)
     if gate.predictions is None:
-        message = f"{check.metric} is measured on `gates.model.predictions`, which is not there"
+        message = f"{check.metric} needs `gates.model.predictions`, which is missing"
         near = f"{OWN}{check.metric}"
-        expected = f"predictions, or {OWN}NAME for a number of `gates.model.metrics`"
+        expected = f"predictions, or {OWN}NAME for a number in `gates.model.metrics`"
         yield loaded.problem(
             "missing-key", (*here, "metric"), message, expected=expected, nearest=near
         )
@@ -65,7 +65,7 @@ def _measured(
         yield loaded.problem("missing-column", (*here, "metric"), message)
     if isinstance(check, PairedCheck) and check.better is not None:
         known = check.better == metric.better
-        message = f"{check.metric} is better when {metric.better}, which need not be said"
+        message = f"{check.metric} is always better when {metric.better}: leave `better` out"
         yield loaded.problem(
             "no-effect" if known else "better",
             (*here, "better"),
@@ -74,44 +74,44 @@ def _measured(
         )
     if isinstance(check, AbsoluteCheck) and _is_reversed(check):
         better = f"{check.metric} is better when {metric.better}"
-        message = f"{better}: this limit stops good models only"
+        message = f"{better}: this limit only stops good models"
         yield loaded.problem("reversed-limit", here, message, severity="warning")
 
 
 def _own(
     loaded: LoadedSpec, gate: ModelGate, check: Check, here: tuple[YamlKey, ...]
 ) -> Iterator[Problem]:
-    """A check of a number of the team's own, of which nothing is known but what the spec says."""
+    """A check of a number that a step wrote, about which only the spec says anything."""
     if gate.metrics is None:
-        message = f"{check.metric} is a number of `gates.model.metrics`, which is not there"
+        message = f"{check.metric} is a number in `gates.model.metrics`, which is missing"
         name = check.metric.removeprefix(OWN)
         yield loaded.problem(
             "missing-key",
             (*here, "metric"),
             message,
-            expected="`metrics`, the output with the JSON file of numbers",
+            expected="`metrics`, the output that is a JSON file of numbers",
             nearest=name if name in METRICS else nearest(name, METRICS),
         )
     if check.slice is not None:
-        message = f"{check.metric} has no rows that could be sliced by `{check.slice}`"
-        expected = f"a number for each value, such as {check.metric}.VALUE, and a check of each"
+        message = f"{check.metric} is one number and cannot be sliced by `{check.slice}`"
+        expected = f"a number per value, such as {check.metric}.VALUE, with a check for each"
         yield loaded.problem("slice", (*here, "slice"), message, expected=expected, at_key=True)
     if not isinstance(check, PairedCheck):
         return
     if check.better is None:
-        message = f"nothing says which way {check.metric} is better"
+        message = f"`better` is missing: is {check.metric} better when higher or lower?"
         yield loaded.problem("better", here, message, expected="better: higher, or better: lower")
     if "confidence" in check.model_fields_set:
-        message = f"{check.metric} has no interval, so that no `confidence` goes for it"
+        message = f"{check.metric} has no interval, so `confidence` has no effect"
         path = (*here, "confidence")
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
 
 
 def _evidence(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
-    """What is named and judged by no check, or says something of what is not named."""
+    """Evidence that no check uses, and settings for evidence that is not given."""
     named = any(is_own(check.metric) for check in gate.checks)
     if gate.metrics is not None and gate.predictions is not None and not named:
-        message = f"no check names a number of `metrics`: {OWN}NAME"
+        message = f"no check uses a number of `metrics`, which would be called {OWN}NAME"
         path = (*_GATE, "metrics")
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
     if gate.predictions is not None:
@@ -119,27 +119,27 @@ def _evidence(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
     for name in ("columns", "task", "positive", "slices", "threshold", "minimum_slice_rows"):
         if name in gate.model_fields_set:
             path = (*_GATE, name)
-            message = f"`{name}` goes for `gates.model.predictions`, which is not there"
+            message = f"`{name}` applies to `gates.model.predictions`, which is missing"
             yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
 
 
 def _task(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
-    """What the gate says of the task against its metrics and columns."""
+    """Whether the task, the metrics and the columns fit each other."""
     columns = gate.columns
     if columns is None:
         return
     stated = gate.task or ("binary" if gate.positive is not None else None)
     if gate.positive is not None and stated != "binary":
-        message = f"`positive` names a class of binary classification, and the task is {stated}"
+        message = f"`positive` is for binary classification, but the task is {stated}"
         yield loaded.problem("task", (*_GATE, "positive"), message, at_key=True)
     told = columns.prediction or (stated == "multiclass" and columns.scores)
     if stated in ("multiclass", "regression") and not told:
         lacks = "`gates.model.columns.prediction`"
         either = f"{lacks} or `scores`" if stated == "multiclass" else lacks
-        message = f"{stated} needs {either}: a score is of two classes"
+        message = f"{stated} needs {either}: `score` is for two classes"
         yield loaded.problem("missing-column", (*_GATE, "task"), message)
     if stated in ("binary", "regression") and columns.scores is not None:
-        message = f"`scores` are of several classes, and the task is {stated}"
+        message = f"`scores` is for several classes, but the task is {stated}"
         yield loaded.problem("task", (*_GATE, "columns", "scores"), message, at_key=True)
         return
     fit = {at: tasks_of(c.metric, columns.named) for at, c in _asked(gate)}
@@ -154,17 +154,17 @@ def _task(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
         if stated:
             source = "the task is" if gate.task else "`positive` makes the task"
             why = f"{source} {_either([stated])}"
-        message = f"{check.metric} measures {_either(fit[place])}, and {why}"
+        message = f"{check.metric} measures {_either(fit[place])}, but {why}"
         yield loaded.problem("task", (*_GATE, "checks", place, "metric"), message)
 
 
 def _asked(gate: ModelGate) -> list[tuple[int, Check]]:
-    """The checks of what the gate measures itself, with their places."""
+    """The checks of metrics that the gate measures itself, with their places."""
     return [(at, check) for at, check in enumerate(gate.checks) if not is_own(check.metric)]
 
 
 def _either(tasks: Iterable[str]) -> str:
-    """The tasks as a person says them."""
+    """The tasks in words."""
     return " or ".join(Task(task).words for task in tasks)
 
 
@@ -175,7 +175,7 @@ def _is_reversed(check: AbsoluteCheck) -> bool:
 
 
 def _baseline(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterator[Problem]:
-    """The baseline is judged by running the steps that make the evidence on its model."""
+    """To judge the baseline, the steps that make the evidence have to be run on its model."""
     paired = [i for i, check in enumerate(gate.checks) if isinstance(check, PairedCheck)]
     if "model" not in loaded.names():
         if paired:
@@ -190,13 +190,13 @@ def _baseline(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterat
         step = pipeline.steps.get(made.step)
         inputs = loaded.names("steps", made.step, "inputs")
         if step is None or pipeline.model is None or len(inputs) > len(step.inputs):
-            continue  # what is missing is told elsewhere
+            continue  # reported elsewhere
         if pipeline.model not in step.inputs.values():
             yield loaded.problem(
                 "baseline",
                 (*_GATE, "checks", compared[0]),
-                f"`steps.{made.step}` does not read `{pipeline.model}`, so it cannot be run for "
-                "the baseline",
+                f"`steps.{made.step}` does not read `{pipeline.model}`, so it cannot be run on the "
+                "baseline",
                 expected=f"a step that makes {made} and has {pipeline.model} as an input",
             )
 
@@ -204,13 +204,13 @@ def _baseline(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterat
 def _another(
     loaded: LoadedSpec, pipeline: Pipeline, evidence: str, made: StepReference
 ) -> Iterator[Problem]:
-    """One model would be judged, and another released."""
+    """Evidence that comes from another model than the one to release."""
     model, steps = pipeline.model, [made.step]
-    for name in steps:  # it grows: all that the evidence comes from
+    for name in steps:  # grows to all steps that the evidence depends on
         step = pipeline.steps.get(name)
         inputs = loaded.names("steps", name, "inputs")
         if model is None or step is None or len(inputs) > len(step.inputs):
-            return  # what is missing is told elsewhere
+            return  # reported elsewhere
         if name == model.step or model in step.inputs.values():
             return
         read = [one.step for one in step.inputs.values() if isinstance(one, StepReference)]
@@ -218,6 +218,6 @@ def _another(
     yield loaded.problem(
         "another-model",
         (*_GATE, evidence),
-        f"`{made}` does not come from `{model}`, the model that is released",
-        expected=f"{evidence} of a step that has {model} as an input",
+        f"`{made}` does not depend on `{model}`, the model to release",
+        expected=f"{evidence} from a step that has {model} as an input",
     )

@@ -1,4 +1,4 @@
-"""Limits that no model can miss, or none can meet: a check that decides nothing."""
+"""Limits that every model meets, or none can meet."""
 
 import math
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from specs.loading.problems import Problem
 from specs.metrics import METRICS
 
 _ENDLESS: Final = 1e300
-"""No metric of real data is as large: whoever writes it means that there is no limit."""
+"""A limit this large is meant as no limit: no metric of real data reaches it."""
 
 
 def lint_limits(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
-    """Problems of the checks' limits."""
+    """Problems with the limits of checks."""
     for place, check in enumerate(gate.checks):
         here = ("gates", "model", "checks", place)
         least, most = _range(check.metric)
@@ -40,7 +40,7 @@ def _range(metric: str) -> tuple[float, float]:
 
 
 def _idle(loaded: LoadedSpec, here: tuple[str | int, ...], key: str, metric: str) -> Problem:
-    message = f"this limit stops no model, whatever its {metric}: give the value that you expect"
+    message = f"this limit stops no model, whatever its {metric}: write the value that you expect"
     return loaded.problem("no-effect", (*here, key), message, severity="warning")
 
 

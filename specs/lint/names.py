@@ -1,4 +1,4 @@
-"""Files that a command reads and whose names are not UTF-8: no run can lay them out."""
+"""Files that a command reads but no run can create, because their names are not UTF-8."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -11,13 +11,13 @@ from specs.loading.tree import YamlPath
 from specs.model import Pipeline, place_of
 
 _NO_TEXT: Final = re.compile(r"\\x[89a-f][0-9a-f]")
-"""How a byte that is none is written in the path of a commit's file."""
+"""The escape for a byte that is not UTF-8 in the path of a commit's file."""
 
 
 def lint_names(
     loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], folder: str
 ) -> Iterator[Problem]:
-    """One problem for each command that reads such a file, with the first."""
+    """One problem for each command that reads such files, which names the first of them."""
     odd = sorted(filter(_NO_TEXT.search, files))
     if not odd:
         return
@@ -32,5 +32,6 @@ def lint_names(
         read = next((file for file in odd if admits(globs, file, folder)), None)
         if read is not None:
             here = (*place, "run" if reads is None else "reads")
-            message = f"the name of `{read}` is not UTF-8: rename the file, or read others alone"
+            message = f"the name of `{read}` is not UTF-8: rename the file, or leave it out of "
+            "`reads`"
             yield loaded.problem("file-name", here, message)

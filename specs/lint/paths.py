@@ -1,7 +1,7 @@
 """Paths in `run` and `env` that lead out of the spec's folder.
 
-A command finds the files that it reads and no others: its key covers no more. So a path to what is
-not read leads nowhere when it runs, and it is better told before.
+When a command runs, only the files that it reads are there, because only those are part of its
+cache key. A path to any other file is therefore reported before the command runs.
 """
 
 import posixpath
@@ -21,24 +21,24 @@ from specs.references import TemplateError, Word, parse_run, parse_value
 from specs.release import Serve
 
 SCRIPTS: Final = (".py", ".sh", ".R", ".jl", ".js")
-"""How the names of scripts end."""
+"""The file extensions of scripts."""
 _TOP, _GIVEN = "\0", "\1"
-"""What stands for `{root}`, and for a placeholder whose value nobody knows yet."""
+"""Stand-ins for `{root}` and for placeholders whose value is not known yet."""
 _IMPORTED_FROM: Final = ("PYTHONPATH", "R_LIBS", "R_LIBS_USER", "NODE_PATH", "PERL5LIB")
-"""Variables that say where code is imported from."""
+"""Variables with the paths that code is imported from."""
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\0]*")
 _BETWEEN: Final = re.compile(r"[\s:;,=|&<>()\[\]'\"`]+")
 _OPTION: Final = re.compile(r"^(?:--?[A-Za-z]+|@)(?=[./\0])")
-"""What may stand right before a path: `-I../include`, `@../rules.json`."""
+"""Prefixes directly before a path, as in `-I../include` and `@../rules.json`."""
 _HERE: Final = re.compile(r"^\$(?:PWD|\{PWD\})/+")
-"""How a shell names the folder that it is in, which is the spec's."""
+"""A shell's name for its working folder, which is the spec's folder."""
 
 
 def lint_paths(
     loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], folder: str, top: str
 ) -> Iterator[Problem]:
-    """One problem for each such path; `files` are the repository's as a spec in `folder` sees them,
-    and `top` is where somebody's clone of it is, if that is known."""
+    """One problem for each such path. `files` are the repository's files as a spec in `folder` sees
+    them; `top` is the path of the user's clone, if known."""
     commands: list[tuple[YamlPath, Step | Serve | Batch]] = [
         (place_of(name), step) for name, step in pipeline.commands.items()
     ]
@@ -54,9 +54,9 @@ def lint_paths(
         globs = command.reads if command.reads is not None else pipeline.triggers.commits.paths
         reader = _Reader(f"{shown(where)}.reads", command.reads is not None, globs, repository)
         for place, found in _found(where, command, top):
-            told = reader.told(found)
-            if told is not None:
-                message, near = told
+            fault = reader.fault(found)
+            if fault is not None:
+                message, near = fault
                 yield loaded.problem(
                     "unread-path", place, f"`{shown(place)}` {message}", nearest=near,
                     within=found.path, severity="warning" if found.form == "below" else "error",
@@ -66,15 +66,15 @@ def lint_paths(
 def _of_the_machine(
     loaded: LoadedSpec, where: YamlPath, command: Step | Serve | Batch, top: str
 ) -> Iterator[Problem]:
-    """Places to import from that are in no commit; those in a clone are told as such."""
+    """Import paths outside the repository; those in a clone are reported elsewhere."""
     for name in (each for each in _IMPORTED_FROM if each in command.env):
         for path in command.env[name].split(":"):
             if path.startswith(ROOT) or (top and f"{path}/".startswith(f"{top}/")):
                 continue
             if path.startswith("/"):
                 here = (*where, "env", name)
-                message = f"`{shown(here)}` names {path}, a place of the machine: what changes "
-                message += "there is no part of any key, so that old results stand for new code"
+                message = f"`{shown(here)}` names {path} on the machine itself: changes there "
+                message += "are not part of any cache key, so results of old code would be reused"
                 yield loaded.problem("machine-path", here, message, severity="warning", within=path)
 
 
@@ -84,10 +84,10 @@ class _Found(NamedTuple):
     path: str
     """As it is written."""
     inside: str
-    """The path that is meant, without what only a run knows."""
+    """The path without its prefix and the parts that only a run knows."""
     form: Literal["from the root", "//", "in a clone", "upwards", "below"]
     sure: bool
-    """Whether it is no word of a text or a script, which may mean anything."""
+    """Whether it is surely a path, and not a word of a longer text or script."""
 
 
 def _found(
@@ -95,7 +95,7 @@ def _found(
 ) -> Iterator[tuple[YamlPath, _Found]]:
     try:
         words = parse_run(command.run or "")
-    except TemplateError:  # told elsewhere
+    except TemplateError:  # reported elsewhere
         words = ()
     for word in words:
         for found in _paths(word, top):
@@ -110,7 +110,7 @@ def _found(
 
 
 def _paths(word: Word, top: str) -> Iterator[_Found]:
-    """What of a word may lead out of the folder."""
+    """The paths in a word that may lead out of the folder."""
     text = "".join(
         part if isinstance(part, str) else _TOP if part.kind == "root" else _GIVEN for part in word
     )
@@ -137,7 +137,7 @@ def _paths(word: Word, top: str) -> Iterator[_Found]:
 
 
 class _Repository:
-    """What there is, as a spec in `folder` sees it."""
+    """The files of the repository, as a spec in `folder` sees them."""
 
     def __init__(self, files: Collection[str], folder: str) -> None:
         self.files = files
@@ -150,7 +150,7 @@ class _Repository:
 
 
 class _Reader:
-    """What one command reads; `reads` is where the spec says so, if it is `named` there."""
+    """The files that a command reads, by its `reads` if `named`, else by the triggers' paths."""
 
     def __init__(
         self, reads: str, named: bool, globs: Sequence[str], repository: _Repository
@@ -160,43 +160,46 @@ class _Reader:
         self._globs = globs
         self._repository = repository
 
-    def told(self, found: _Found) -> tuple[str, str | None] | None:
-        """What is wrong with a path, and what it was probably meant to be; None if nothing is."""
+    def fault(self, found: _Found) -> tuple[str, str | None] | None:
+        """What is wrong with a path, and the path that was probably meant; None if it is right."""
         written = f"{{root}}/{found.inside}".removesuffix("/")
         if found.form == "in a clone":
-            return f"names {found.path} of this clone, which no run has: write `{written}`", None
+            return (
+                f"names {found.path} in this clone, which a run does not have: write `{written}`",
+                None,
+            )
         if found.form == "//":
             if found.inside.split("/")[0] not in self._repository.places:
                 return None
-            return f"names {found.path}, which is for `reads`: write `{written}`", None
+            return f"names {found.path}, a form that is only for `reads`: write `{written}`", None
         if found.form == "below":
-            return self._told_below(found)
+            return self._fault_below(found)
         folder, rooted = self._repository.folder, found.form == "from the root"
         path = posixpath.normpath(found.inside if rooted else from_root(found.inside, folder))
         path = "" if path == "." else path
         if path.split("/")[0] == "..":
             if not found.sure:
                 return None
-            return f"leads out of the repository by {found.path}: nothing of it is there", None
+            return f"leads out of the repository by {found.path}, which a run does not have", None
         if _holds(folder, path) or (rooted and _holds(path, folder)):
             return None
-        if path in self._places_read or any(each in self._read for each in _way_to(path)):
+        if path in self._places_read or any(each in self._read for each in _folders_of(path)):
             return None
-        return self._told_unread(found, path)
+        return self._fault_unread(found, path)
 
-    def _told_below(self, found: _Found) -> tuple[str, str | None] | None:
-        """Of a file in the spec's folder, or a link there, which may lead out of it. What is no
-        path but a word is rarely called as a file is."""
+    def _fault_below(self, found: _Found) -> tuple[str, str | None] | None:
+        """The same for a file or link in the spec's folder. A word that is not a path rarely has
+        the name of a file."""
         path, files = posixpath.normpath(found.inside), self._repository.files
-        file = next((each for each in (path, *_way_to(path)) if each in files), None)
-        if file is None or file.endswith(SCRIPTS):  # `lint_files` looks for scripts
+        file = next((each for each in (path, *_folders_of(path)) if each in files), None)
+        if file is None or file.endswith(SCRIPTS):  # `lint_files` checks scripts
             return None
         if admits_link(self._globs, file, self._repository.folder):
             return None
-        mend = f"add `{file}` to `{self._reads if self._named else 'triggers.commits.paths'}`"
-        return f"names {file}, which is not read, so it is not there when it runs: {mend}", None
+        fix = f"add `{file}` to `{self._reads if self._named else 'triggers.commits.paths'}`"
+        return f"names {file}, which a run does not have because it is not read: {fix}", None
 
-    def _told_unread(self, found: _Found, path: str) -> tuple[str, str | None] | None:
+    def _fault_unread(self, found: _Found, path: str) -> tuple[str, str | None] | None:
         repository, written = self._repository, f"{{root}}/{path}".removesuffix("/")
         if path not in repository.places:
             if not found.sure:
@@ -205,19 +208,19 @@ class _Reader:
             return f"leads to //{path}, which is not in the repository", nearest(written, known)
         is_file = seen_from(repository.folder, path) in repository.files
         glob = f"//{path}" if is_file else f"//{path}/**" if path else "//**"
-        mend = f"add `{glob}` to `{self._reads}`"
+        fix = f"add `{glob}` to `{self._reads}`"
         if not self._named:
-            mend = f"add `{glob}` to `triggers.commits.paths`, or list all that it reads in "
-            mend += f"`{self._reads}`"
+            fix = f"add `{glob}` to `triggers.commits.paths`, or list all that it reads in "
+            fix += f"`{self._reads}`"
         form = "" if found.form == "from the root" else f", and write `{written}`"
         return (
-            f"leads out of the spec's folder by {found.path}, and what is there is not read, so it "
-            f"is not there when it runs: {mend}{form}"
+            f"leads out of the spec's folder by {found.path}, which a run does not have because it "
+            f"is not read: {fix}{form}"
         ), None
 
     @cached_property
     def _read(self) -> frozenset[str]:
-        """The paths in the repository of what it reads outside of the spec's folder."""
+        """The paths in the repository of the files it reads outside the spec's folder."""
         folder = self._repository.folder
         return frozenset(
             from_root(file, folder)
@@ -231,24 +234,24 @@ class _Reader:
 
 
 def _with_folders(paths: Iterable[str]) -> frozenset[str]:
-    """Paths, and the folders on their ways; with any, the top."""
+    """The paths and all folders that they are in, including the root."""
     found: set[str] = set()
     for path in paths:
         found.add(path)
-        for folder in _way_to(path):
+        for folder in _folders_of(path):
             if folder in found:
                 break
             found.add(folder)
     return frozenset(found)
 
 
-def _way_to(path: str) -> Iterator[str]:
-    """The folders that a path is in, the innermost first and the top last."""
+def _folders_of(path: str) -> Iterator[str]:
+    """The folders that a path is in, from the innermost to the root."""
     while path:
         path = path.rpartition("/")[0]
         yield path
 
 
 def _holds(folder: str, path: str) -> bool:
-    """Whether a path is that folder or file, or something in it."""
+    """Whether a path is that folder or file, or is below it."""
     return not folder or path == folder or path.startswith(f"{folder}/")

@@ -1,4 +1,4 @@
-"""What is wrong with triggers, the canary or notifications although the form is right."""
+"""Lint of triggers, gates, releases and notifications."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ from specs.values import format_duration, format_percent
 
 
 def lint_policy(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    """Problems of what starts a run, judges a model, releases it, and tells people."""
+    """Problems with triggers, the model gate, the release and notifications."""
     yield from lint_images(loaded, pipeline)
     yield from _data_trigger(loaded, pipeline)
     yield from _schedules(loaded, pipeline)
@@ -51,7 +51,7 @@ def _data_trigger(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         elif name in data.datasets[:place]:
             yield loaded.problem("duplicate", here, f"`{name}` is listed twice")
     if data.marker is not None and "quiet" in data.model_fields_set:
-        message = "`quiet` does nothing beside `marker`: the marker says when data is complete"
+        message = "`quiet` has no effect with `marker`, which says when data is complete"
         path = ("triggers", "data", "quiet")
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
 
@@ -72,7 +72,7 @@ def _schedule(
 ) -> Iterator[Problem]:
     fault = cron_fault(schedule.cron)
     if fault is not None:
-        message = f"`{schedule.cron}` is no schedule: {fault}"
+        message = f"`{schedule.cron}` is not a valid schedule: {fault}"
         yield loaded.problem("cron", (*path, "cron"), message)
     try:
         ZoneInfo(schedule.timezone)
@@ -107,11 +107,11 @@ def _release(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _strategy(loaded: LoadedSpec, production: Production) -> Iterator[Problem]:
-    """What is said of a way into production that is not taken."""
+    """Settings of a strategy that is not used."""
     path = ("release", "production")
     for key, strategy in (("canary", "canary"), ("blue_green", "blue-green")):
         if key in production.model_fields_set and production.strategy != strategy:
-            message = f"`{key}` says nothing with `strategy: {production.strategy}`"
+            message = f"`{key}` has no effect with `strategy: {production.strategy}`"
             expected = f"`strategy: {strategy}`, or no `{key}`"
             here = (*path, key)
             yield loaded.problem("no-effect", here, message, expected=expected, at_key=True)
@@ -121,14 +121,15 @@ def _canary(loaded: LoadedSpec, canary: Canary) -> Iterator[Problem]:
     path = ("release", "production", "canary")
     for place, weight in enumerate(canary.steps):
         if not 0 < weight < 1:
-            message = f"{format_percent(weight)} of the traffic is no canary"
+            message = f"a canary cannot have {format_percent(weight)} of the traffic"
             yield loaded.problem(
                 "weight", (*path, "steps", place), message, expected="more than 0%, less than 100%"
             )
     for place, (before, weight) in enumerate(pairwise(canary.steps), start=1):
         if weight <= before:
             message = (
-                f"the weights do not grow: {format_percent(weight)} after {format_percent(before)}"
+                f"the weights do not increase: {format_percent(weight)} after "
+                f"{format_percent(before)}"
             )
             yield loaded.problem("weight", (*path, "steps", place), message)
     counts = canary.signals.errors.counts if canary.signals.errors is not None else ()
@@ -137,14 +138,14 @@ def _canary(loaded: LoadedSpec, canary: Canary) -> Iterator[Problem]:
         if status in counts[:place]:
             yield loaded.problem("duplicate", here, f"`{status}` is listed twice")
         elif status[0].isdigit() and not status.endswith("xx") and f"{status[0]}xx" in counts:
-            message = f"`{status}` is one of `{status[0]}xx`, which counts as an error already"
+            message = f"`{status}` is one of `{status[0]}xx`, which already counts as an error"
             yield loaded.problem("no-effect", here, message, severity="warning")
     if canary.deadline < canary.minimum_bake:
         yield loaded.problem(
             "deadline",
             (*path, "deadline" if "deadline" in canary.model_fields_set else "minimum_bake"),
-            f"the deadline ({format_duration(canary.deadline)}) is before the end of the minimum "
-            f"bake ({format_duration(canary.minimum_bake)}): no canary could be promoted",
+            f"the deadline ({format_duration(canary.deadline)}) is shorter than the minimum bake "
+            f"({format_duration(canary.minimum_bake)}), so no canary could be promoted",
         )
 
 
@@ -156,10 +157,11 @@ def _notify(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         path = ("notify", place, "to")
         rest = SECRET.sub("", notification.to)
         if "$" in rest:
-            message = "a `$` here is not part of a secret's name"
+            message = "this `$` is not part of a secret's name"
             yield loaded.problem("secret", path, message, expected="${NAME} for a secret")
         elif _PASSWORD.search(rest):
-            message = "a password stands in the file; everybody who reads the repository has it"
+            message = "the file contains a password, which everybody who can read the repository "
+            "has"
             yield loaded.problem("secret", path, message, expected="${NAME} for a secret")
     counts = Counter(notification.to for notification in pipeline.notify)
     for place, notification in enumerate(pipeline.notify):

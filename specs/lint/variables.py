@@ -1,4 +1,4 @@
-"""What is wrong with the placeholders of variables."""
+"""Lint of placeholders in environment variables."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,7 +16,8 @@ from specs.references import (
 
 
 def lint_env(loaded: LoadedSpec, path: YamlPath, env: Mapping[str, str]) -> Iterator[Problem]:
-    """Values at `path` that cannot be filled in; what clearly means none, such as JSON, is fine."""
+    """Values at `path` that cannot be filled in; values that are clearly not templates, such as
+    JSON, are fine."""
     for name, value in env.items():
         here = (*path, name)
         try:
@@ -29,6 +30,6 @@ def lint_env(loaded: LoadedSpec, path: YamlPath, env: Mapping[str, str]) -> Iter
 def in_env(
     path: YamlPath, env: Mapping[str, str]
 ) -> Iterator[tuple[YamlPath, tuple[Placeholder, ...]]]:
-    """The placeholders of each variable, with its place."""
+    """The placeholders of each variable, with the variable's place."""
     for name, value in env.items():
         yield (*path, name), placeholders_of({name: value})

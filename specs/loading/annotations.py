@@ -1,4 +1,4 @@
-"""Workflow commands: lines by which a step of GitHub Actions has something shown beside a file.
+"""Workflow commands: lines of output that GitHub Actions shows as annotations of files.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 MOST = 10
-"""Of each level GitHub shows so many of a step, and drops the rest without a word."""
+"""The most annotations of each level that GitHub shows for a step; it drops the rest silently."""
 
 
 class WorkflowAnnotation(NamedTuple):
@@ -16,12 +16,12 @@ class WorkflowAnnotation(NamedTuple):
     level: Literal["error", "warning"]
     text: str
     properties: Mapping[str, str]
-    """`file`, `line`, `col` and `title`, as far as they are known."""
+    """`file`, `line`, `col` and `title`, as far as known."""
 
 
 def commands(shown: Sequence[WorkflowAnnotation], whole: str) -> str:
-    """The lines, errors first. Of more than GitHub shows the first are left, and the last of them
-    says how many others `whole` tells."""
+    """The lines, errors first. If there are more than GitHub shows, the last one says how many are
+    missing and that `whole` has them all."""
     return "".join(
         _line(one)
         for level in ("error", "warning")
@@ -45,7 +45,7 @@ def _line(one: WorkflowAnnotation) -> str:
     return f"::{one.level} {named}::{_data(one.text)}\n"
 
 
-# Escaped as GitHub's own toolkit does it: packages/core/src/command.ts of actions/toolkit.
+# Escaped as in GitHub's own toolkit: packages/core/src/command.ts of actions/toolkit.
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in the words of a person and at a place in the file."""
+"""Explains pydantic's errors in plain words, at their places in the file."""
 
 import difflib
 import re
@@ -38,7 +38,7 @@ _OTHER_NAMES: Final = {
     **dict.fromkeys(("datetime", "datetime64", "time", "timestamptz"), "timestamp"),
     **ALIASES,
 }
-"""What types and metrics are called elsewhere, and here."""
+"""Names that types and metrics have elsewhere, and the names they have here."""
 
 _LIMITS: Final = {"le": "at most", "lt": "less than", "ge": "at least", "gt": "more than"}
 
@@ -52,16 +52,16 @@ _PATTERNS: Final = {
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that `word` was probably meant to be, of those of about its length."""
+    """The name that was probably meant by `word`; only names of similar length are considered."""
     apart = max(3, len(word) // 3)
     similar = (name for name in names if abs(len(name) - len(word)) <= apart)
-    # A hostile file can have thousands of names and as many mistakes.
+    # A hostile file can have thousands of names and as many errors.
     found = difflib.get_close_matches(word[:100], list(islice(similar, 500)), n=1, cutoff=0.6)
     return found[0] if found else None
 
 
 def one_of(names: Sequence[str]) -> str | None:
-    """`one of a, b, c`, cut when there are many; None when there are none."""
+    """`one of a, b, c`, truncated if there are many; None if there are none."""
     if not names:
         return None
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
@@ -75,7 +75,7 @@ def shown(path: Sequence[YamlKey]) -> str:
 
 
 def settle(root: YamlNode, loc: Sequence[YamlKey]) -> YamlPath:
-    """The keys of an error's location that the document has; the rest is pydantic's bookkeeping."""
+    """The part of an error's location that is in the document; pydantic adds keys of its own."""
     path: list[YamlKey] = []
     node = root
     for key in loc:
@@ -86,7 +86,7 @@ def settle(root: YamlNode, loc: Sequence[YamlKey]) -> YamlPath:
 
 
 def locate(tree: Tree, path: Sequence[YamlKey], *, key: bool = False) -> tuple[int, int]:
-    """Line and column of the value at `path` or of its key; if missing, of what would hold it."""
+    """Line and column of the value at `path` or of its key; if missing, of its nearest parent."""
     node = tree.root
     start = node.start if node is not None else 0
     for place, step in enumerate(path):
@@ -101,9 +101,9 @@ def locate(tree: Tree, path: Sequence[YamlKey], *, key: bool = False) -> tuple[i
 def explain(
     errors: Sequence[ErrorDetails], tree: Tree, file: str, schema: dict[str, Any]
 ) -> Iterator[Problem]:
-    """One problem for each mistake: a misspelt key is not also a missing one.
+    """One problem for each error: a misspelt key is not also reported as a missing one.
 
-    `schema` is the JSON Schema of the model that was validated; it knows names and descriptions.
+    `schema` is the JSON Schema of the validated model, for names and descriptions.
     """
     if tree.root is None:
         return
@@ -123,7 +123,7 @@ def explain(
             case "missing" | "extra_forbidden":
                 pass
             case "too_short" if path in broken:
-                pass  # It has items; they are wrong, and pydantic does not count them.
+                pass  # It has items, but they are invalid, and pydantic does not count them.
             case _:
                 yield _wrong(error, tree, path, file)
 
@@ -179,7 +179,7 @@ def _wrong(error: ErrorDetails, tree: Tree, path: YamlPath, file: str) -> Proble
     expected = _expected(error, node)
     found = describe(node) if node is not None and not is_name else None
     if kind is None and node is not None and node.children:
-        found = None  # That it is a mapping is not what is wrong with it.
+        found = None  # It is right that it is a mapping.
     code, message = "wrong-value", f"wrong value for `{shown(path)}`"
     if is_name:
         code, message = "name", f"`{_short(str(path[-1]))}` cannot be a name"
@@ -192,7 +192,7 @@ def _wrong(error: ErrorDetails, tree: Tree, path: YamlPath, file: str) -> Proble
 
 
 def describe(node: YamlNode) -> str:
-    """What stands in the file, shortened."""
+    """The value in the file, shortened."""
     if node.plain is None:
         return "nothing"
     if isinstance(node.plain, dict):
@@ -246,7 +246,7 @@ def _short(text: str) -> str:
 
 
 def _parts(path: Sequence[YamlKey], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """The parts of the JSON Schema that say what may stand at `path`."""
+    """The parts of the JSON Schema that describe the value at `path`."""
     parts = list(_expand(schema, schema))
     for key in path:
         inside = [child for part in parts for child in _children(part, key)]

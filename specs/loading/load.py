@@ -1,4 +1,4 @@
-"""From the text of an ml-pipeline.yaml to a pipeline, or to all that is wrong with it at once."""
+"""From the text of an ml-pipeline.yaml to a pipeline, or to all its problems at once."""
 
 import json
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from specs.schema import json_schema
 
 _POINTER: Final = "version https://git-lfs.github.com/spec/"
 MOST_PROBLEMS: Final = 100
-"""Beyond this many, a file is not worth more words."""
+"""The most problems that are reported of a file."""
 
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """What a file says.
+    """The content of a spec file, and its problems.
 
-    `pipeline` is None when there is an error. `sketch` is then what is left of it without its
-    wrong parts: `lint` looks at it, so that mistakes of meaning are told together with mistakes
-    of form; nothing may run from it.
+    `pipeline` is None if there is an error. `sketch` is then the pipeline without its invalid
+    parts, for `lint`, so errors of meaning are reported together with errors of form. It must
+    never be run.
     """
 
     file: str
@@ -40,11 +40,11 @@ class LoadedSpec:
         return self.tree.text
 
     def position(self, path: Sequence[YamlKey]) -> tuple[int, int]:
-        """Line and column, from 1, of `("steps", "train", "run")`, or of the nearest part of it."""
+        """Line and column, from 1, of `("steps", "train", "run")`, or of its nearest parent."""
         return locate(self.tree, path)
 
     def names(self, *path: YamlKey) -> tuple[str, ...]:
-        """The keys that the document has in the mapping at `path`, wrong ones included."""
+        """The keys of the mapping at `path` in the document, including invalid ones."""
         node = self.tree.root
         for key in path:
             node = node.children.get(key) if node is not None else None
@@ -62,7 +62,7 @@ class LoadedSpec:
         at_key: bool = False,
         within: str = "",
     ) -> Problem:
-        """A problem at a place of this file: a value, its key, or some text within the value."""
+        """A problem at a place in this file: a value, its key, or some text within the value."""
         line, column = locate(self.tree, path, key=at_key)
         if within:
             line, column = self._position_within(path, within) or (line, column)
@@ -77,18 +77,18 @@ class LoadedSpec:
             node = node.children.get(key) if node is not None else None
         if node is None or text not in node.raw:
             return None
-        # What is between the start and the text may be escaped or folded, but not by much.
+        # Escapes and folding may move the text, but not by much.
         found = self.tree.text.find(text, node.start, node.start + 2 * len(node.raw) + 100)
         return self.tree.position(found) if found >= 0 else None
 
 
 def load(content: str | bytes, file: str) -> LoadedSpec:
-    """Read a spec. Never raises; `file` is the name that problems are told with."""
+    """Read a spec. Never raises; `file` is its name in problems."""
     tree, problems = mapping(content, file, f"a mapping that begins with apiVersion: {API_VERSION}")
     if tree.text.startswith(_POINTER):
         message = (
-            "this is a Git LFS pointer, and the spec is read as git has it: keep it in git itself "
-            f"(`git lfs untrack {file}`, then add and commit it again)"
+            "this is a Git LFS pointer, but the spec has to be in git itself: run `git lfs untrack "
+            f"{file}`, then add and commit it again"
         )
         return LoadedSpec(file, tree, None, None, (Problem("error", "pointer", message, file),))
     if tree.root is None or not isinstance(tree.root.plain, dict):
@@ -106,7 +106,8 @@ def load(content: str | bytes, file: str) -> LoadedSpec:
 
 
 def mapping(content: str | bytes, file: str, expected: str) -> tuple[Tree, list[Problem]]:
-    """The text as a tree, and why it cannot be read or is no mapping, as `expected` says."""
+    """The text as a tree, and the problems if it cannot be read or is not a mapping; `expected`
+    describes the mapping in words."""
     tree = parse(content)
     problems = [_fault(fault, tree, file) for fault in tree.faults]
     if not problems and (tree.root is None or not isinstance(tree.root.plain, dict)):
@@ -115,7 +116,7 @@ def mapping(content: str | bytes, file: str, expected: str) -> tuple[Tree, list[
 
 
 def shortened(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """The first of too many problems; errors before warnings, both in order of place."""
+    """At most `MOST_PROBLEMS`: if there are more, errors first, in order of place."""
     if len(problems) <= MOST_PROBLEMS:
         return problems
     return tuple(sorted(problems, key=lambda p: p.severity != "error"))[:MOST_PROBLEMS]
@@ -143,8 +144,8 @@ _FILLERS: Final = {
 
 
 def _without_wrong_parts(root: YamlNode) -> Pipeline | None:
-    """Drop what is wrong, then what is incomplete without it, until the rest is a pipeline."""
-    # Through JSON, so that what an alias shares is dropped in one place only.
+    """Drop invalid parts, then parts that are incomplete without them, until the rest is valid."""
+    # Copied through JSON, so that a part shared by an alias is dropped in one place only.
     plain = json.loads(json.dumps(root.plain))
     for _ in range(10):
         try:
@@ -159,7 +160,7 @@ def _wrong_part(root: YamlNode, error: ErrorDetails) -> YamlPath:
     if error["type"] == "missing":
         return settle(root, error["loc"][:-1])
     path = settle(root, error["loc"])
-    # A list without one of its items would move the places of the others.
+    # Dropping one item of a list would shift the places of the others.
     return path[:-1] if path and isinstance(path[-1], int) else path
 
 

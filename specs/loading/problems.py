@@ -1,4 +1,4 @@
-"""A problem in a file that a person wrote, and its forms: terminal, JSON, GitHub, SARIF."""
+"""Problems in files that people write, and renderers: terminal, JSON, GitHub, SARIF."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from specs.loading.annotations import WorkflowAnnotation, commands
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, where it is, and what would be right.
+    """One problem, where it is, and how to fix it.
 
-    `line` and `column` count from 1; `code` is a stable slug such as `unknown-key`; `path` leads
-    to the place by keys, such as `steps.train.inputs.flights`.
+    `line` and `column` count from 1; `code` is a stable slug such as `unknown-key`; `path` is the
+    place by keys, such as `steps.train.inputs.flights`.
     """
 
     severity: Literal["error", "warning"]
@@ -31,20 +31,20 @@ class Problem:
 
 
 def has_errors(problems: Sequence[Problem]) -> bool:
-    """Whether any of them is an error and not only a warning."""
+    """Whether any of them is an error."""
     return any(problem.severity == "error" for problem in problems)
 
 
 def in_order(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Sorted by place, each once."""
+    """Sorted by place, without duplicates."""
     unique = dict.fromkeys(problems)
     return tuple(sorted(unique, key=lambda p: (p.file, p.line, p.column, p.severity, p.code)))
 
 
 def render_text(problems: Sequence[Problem], sources: Mapping[str, str]) -> str:
-    """What a compiler would print: place, message, the line with a caret, and advice.
+    """Like a compiler's output: place, message, the line with a caret, and advice.
 
-    `sources` has the text of each file by its name; a file that is not in it shows no line.
+    `sources` is the text of each file by name; without it, the line is not shown.
     """
     lines = {name: text.splitlines() for name, text in sources.items()}
     blocks = [_block(problem, lines.get(problem.file, [])) for problem in problems]
@@ -59,7 +59,7 @@ def to_json(problems: Sequence[Problem]) -> str:
 
 
 def to_github(problems: Sequence[Problem]) -> str:
-    """Workflow commands that GitHub Actions shows beside the lines of a pull request."""
+    """Workflow commands, which GitHub Actions shows beside the lines of a pull request."""
     shown = [
         WorkflowAnnotation(
             p.severity,
@@ -72,7 +72,7 @@ def to_github(problems: Sequence[Problem]) -> str:
 
 
 def to_sarif(problems: Sequence[Problem]) -> str:
-    """A SARIF 2.1.0 log, as code scanning reads it."""
+    """A SARIF 2.1.0 log, for code scanning."""
     rules = sorted({problem.code for problem in problems})
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -107,13 +107,13 @@ def _sarif_result(problem: Problem) -> dict[str, Any]:
                 ),
             }
         ],
-        # Keeps an alert the same when lines move.
+        # Identifies the alert when lines move.
         "partialFingerprints": {"headgate/v1": digest(place)},
     }
 
 
 def sentence(problem: Problem) -> str:
-    """What is wrong and what would be right, in a line."""
+    """The problem and how to fix it, in one line."""
     where = f" ({problem.path})" if problem.path else ""
     return "; ".join([problem.message + where, *_advice(problem)])
 
@@ -137,14 +137,14 @@ def _block(problem: Problem, lines: Sequence[str]) -> str:
 
 
 def _window(line: str, column: int, width: int = 100) -> tuple[str, str]:
-    """The part of a line around a column, and the line with the caret below it."""
+    """The part of a line around a column, and a line with a caret below it."""
     start = max(0, column - width // 2) if len(line) > width else 0
     text = _visible(line[start : start + width])
     return text, " " * (column - 1 - start) + "^"
 
 
 def _visible(text: str) -> str:
-    """Without control characters: a spec must not be able to drive the terminal."""
+    """Without control characters, so a spec cannot control the terminal."""
     return "".join(
         c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text
     )

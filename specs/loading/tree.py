@@ -1,4 +1,4 @@
-"""YAML as a tree of values that know where they stand. The text is hostile: all is bounded."""
+"""YAML as a tree of values with their positions. The text may be hostile, so all is bounded."""
 
 import re
 from bisect import bisect_right
@@ -33,8 +33,8 @@ YamlPath = tuple[YamlKey, ...]
 class YamlNode:
     """A value of the document, and where it starts.
 
-    `plain` is its value as Python has it; `children` are the nodes inside a mapping or a list;
-    `keys` says where each key of a mapping stands; `raw` is a scalar's text as written.
+    `plain` is its Python value; `children` are the nodes of a mapping or list; `keys` are the
+    offsets of a mapping's keys; `raw` is the text of a scalar as written.
     """
 
     plain: Any
@@ -46,7 +46,7 @@ class YamlNode:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with the text, before anything is known about its meaning."""
+    """An error in the text itself, before its meaning is known."""
 
     code: str
     message: str
@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Tree:
-    """The document; `root` is None when it cannot be read at all."""
+    """The document; `root` is None if it cannot be read at all."""
 
     text: str
     root: YamlNode | None
@@ -83,11 +83,11 @@ class _StopError(Exception):
 _MARKS: Final = tuple(
     re.compile(rf"^{mark}{{7}}(?: [^\r\n]*)?\r?$", re.MULTILINE) for mark in ("<", "=", ">")
 )
-"""The lines that git puts before, between and after the sides of a conflict, in their order."""
+"""The lines that git puts before, between and after the sides of a conflict, in this order."""
 
 
 def conflict(text: str) -> tuple[int, int] | None:
-    """Where the first merge conflict begins and ends that git left in a text, if it left any."""
+    """Start and end of the first merge conflict in a text; None if there is none."""
     places: list[tuple[int, int]] = []
     for mark in _MARKS:
         found = mark.search(text, places[-1][1] if places else 0)
@@ -98,19 +98,19 @@ def conflict(text: str) -> tuple[int, int] | None:
 
 
 def conflict_message(text: str) -> str | None:
-    """What is wrong with a text in which git left a merge conflict."""
+    """The error message for a text with a merge conflict; None if there is none."""
     span = conflict(text)
     if span is None:
         return None
     first, last = (text.count("\n", 0, at) + 1 for at in span)
     return (
-        f"a merge conflict was left in lines {first} to {last}: keep what is meant of both sides, "
-        "delete the three lines of git, and commit"
+        f"there is a merge conflict in lines {first} to {last}: keep what you need of both sides, "
+        "delete git's three marker lines, and commit"
     )
 
 
 def parse(content: str | bytes) -> Tree:
-    """Read YAML 1.2 (core schema): no tags, one document, bounded in every way. Never raises."""
+    """Read YAML 1.2 (core schema): no tags, one document, bounded in all respects. Never raises."""
     try:
         text = _decode(content)
     except _StopError as stop:
@@ -176,12 +176,12 @@ class _Reader:
         except (MarkedYAMLError, ReaderError) as error:
             raise _StopError(_syntax(error, self.text)) from None
         except (YAMLError, ValueError, IndexError, AttributeError, AssertionError) as error:
-            # The parser has bugs of its own on odd text; whose fault it is does not matter here.
+            # The parser has bugs on unusual text; to the user, it is text that cannot be read.
             message = f"cannot be read as YAML: {error}"
             raise _StopError(Fault("syntax", message, 0)) from None
 
     def _node(self, event: Any, depth: int) -> YamlNode:
-        # Any: what each kind of event has, ruamel says only at run time.
+        # Any: the attributes of an event depend on its kind and are not typed.
         start = event.start_mark.index
         if isinstance(event, AliasEvent):
             return self._alias(event.anchor, start)
@@ -212,31 +212,31 @@ class _Reader:
     def _count(self, nodes: int, start: int) -> None:
         self.nodes += nodes
         if self.nodes > MOST_NODES:
-            message = f"more than {MOST_NODES} values, aliases counted as what they stand for"
+            message = f"more than {MOST_NODES} values, with aliases expanded"
             raise _StopError(Fault("too-many-values", message, start))
 
     def _alias(self, name: str, start: int) -> YamlNode:
         node, size = self.anchors.get(name, (None, 0))
         if node is None:
-            message = f"*{name} stands for nothing: there is no &{name} before it"
+            message = f"the alias *{name} has no anchor: there is no &{name} before it"
             raise _StopError(Fault("alias", message, start))
         self._count(size, start)
-        # Problems inside are shown where the text is, at the anchor.
+        # Problems inside are shown at the anchor, where the text is.
         return node
 
     def _as_text(self, value: str, start: int) -> str:
-        """The value, unless an escape in it makes what no program, file or variable can hold."""
+        """The value without characters that no program, file or variable can contain."""
         bad = _UNHELD.search(value)
         if bad is None:
             return value
-        message = f"the character U+{ord(bad[0]):04X} cannot be part of a text"
+        message = f"the character U+{ord(bad[0]):04X} is not allowed in text"
         self._fault(Fault("character", message, start))
         return _UNHELD.sub("", value)
 
     def _scalar(self, event: ScalarEvent, start: int) -> YamlNode:
         value = _resolve(event.value) if event.style is None else event.value
         if isinstance(value, float) and not abs(value) < float("inf"):
-            self._fault(Fault("not-finite", f"{event.value} is no number", start, "a number"))
+            self._fault(Fault("not-finite", f"{event.value} is not a number", start, "a number"))
             value = 0.0
         if isinstance(value, str):
             value = self._as_text(value, start)
@@ -263,7 +263,7 @@ class _Reader:
             child = self._node(next(self.events), depth + 1)
             if key in children:
                 line = self.text.count("\n", 0, keys[key]) + 1
-                message = f"the key `{key}` stands here twice; the first is in line {line}"
+                message = f"the key `{key}` appears twice; first in line {line}"
                 self._fault(Fault("duplicate-key", message, at))
                 continue
             children[key] = child
@@ -274,9 +274,9 @@ class _Reader:
 
 
 _UNHELD: Final = re.compile(r"[\0\ud800-\udfff]")
-"""What escapes can say, and neither UTF-8 nor a command line can."""
+"""Characters that escapes can express but UTF-8 or a command line cannot."""
 
-# YAML 1.2.2, section 10.3.2: the tags of the core schema. `no`, `on` and 1:30 are text.
+# YAML 1.2.2, section 10.3.2, the core schema: `no`, `on` and 1:30 are text.
 _NULL: Final = {"", "~", "null", "Null", "NULL"}
 _BOOL: Final = {
     word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
@@ -313,6 +313,6 @@ def _syntax(error: MarkedYAMLError | ReaderError, text: str) -> Fault:
     mark = error.problem_mark or error.context_mark
     start = mark.index if mark is not None else 0
     if text[start : start + 1] == "\t":
-        return Fault("tab", "a tab stands where YAML wants spaces", start, "spaces")
+        return Fault("tab", "a tab where YAML needs spaces", start, "spaces")
     reasons = [reason for reason in (error.problem, error.context) if reason]
     return Fault("syntax", "not YAML: " + ", ".join(reasons), start)

@@ -1,4 +1,4 @@
-"""PURE. What an environment.yml of conda says."""
+"""PURE. Reading an environment.yml of conda."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,19 @@ from specs.projects.lock_reading import MOST_TOLD, LockReading
 from specs.projects.paths import bare
 
 PROGRAMS: Final = ("micromamba", "mamba", "conda")
-"""What makes an environment of it; the first that is installed does."""
+"""The programs that can build an environment from it; the first installed one is used."""
 _PINNED: Final = re.compile(r"[^=<>!~\s]+\s*={1,2}\s*[^=<>!~*\s]+(=\S+)?")
 
 
 def read_conda(
     text: str, groups: Sequence[str], extras: Sequence[str], reading: LockReading
 ) -> None:
-    """Take in the file."""
+    """Read the file into `reading`."""
     tree = parse(text)
     plain = tree.root.plain if tree.root is not None else None
     asked = plain.get("dependencies") if isinstance(plain, dict) else None
     if tree.faults or not isinstance(asked, list):
-        reading.wrong(f"{reading.lock} cannot be read: a list of `dependencies` is expected")
+        reading.wrong(f"{reading.lock} cannot be read: expected a list of `dependencies`")
         return
     reading.unknown("groups", groups, ())
     reading.unknown("extras", extras, ())

@@ -1,4 +1,4 @@
-"""PURE. What a requirements file leaves open, line by line."""
+"""PURE. Problems in a requirements file, line by line."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 MOST_LINES: Final = 10
-"""That are told one by one."""
+"""The most unpinned lines that are reported individually."""
 _OPTION: Final = re.compile(r"(-[a-z]|--[a-z-]+)[ =]*(.*)")
 _INCLUDES: Final = ("-r", "--requirement", "-c", "--constraint")
 _LINKS: Final = ("-f", "--find-links")
@@ -20,7 +20,7 @@ _ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class LineProblem(NamedTuple):
-    """What is wrong with a line, from 1."""
+    """A problem in a line; numbers count from 1."""
 
     number: int
     message: str
@@ -29,7 +29,7 @@ class LineProblem(NamedTuple):
 
 
 def faults(text: str, file: str) -> Iterator[LineProblem]:
-    """What is wrong, in order: what cannot be built of this file alone, and what is not pinned."""
+    """The problems, in order: lines that need other files, and lines that are not pinned."""
     if (message := conflict_message(text)) is not None:
         start, _ = conflict(text) or (0, 0)
         yield LineProblem(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
@@ -47,7 +47,7 @@ def faults(text: str, file: str) -> Iterator[LineProblem]:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines as pip reads them, each with the number of its first."""
+    """Logical lines as pip reads them, each with the number of its first line."""
     begun, whole = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
         begun = begun or number
@@ -69,25 +69,25 @@ def _option(number: int, line: str) -> LineProblem | None:
         if "://" not in value:
             return LineProblem(
                 number,
-                f"`{line}` is a folder, and the environment is built from this file alone: "
-                "`environment: {project: .}` installs the packages of a repository",
+                f"`{line}` is a folder, but the environment is built from this file alone: use "
+                "`environment: {project: .}` to install packages of the repository",
                 is_error=not value.startswith("/"),
                 code="outside" if not value.startswith("/") else "unpinned",
             )
         return LineProblem(
-            number, f"`-e {bare(value)}` is not pinned by a hash: what is there may change"
+            number, f"`-e {bare(value)}` is not pinned by a hash: its content may change"
         )
     if name in _INCLUDES and "://" not in value and not value.startswith("/"):
-        message = f"`{line}` names another file, and the environment is built from this one alone: "
-        return LineProblem(number, message + "put its lines here", is_error=True, code="outside")
+        message = f"`{line}` names another file, but the environment is built from this one alone: "
+        return LineProblem(number, message + "copy its lines here", is_error=True, code="outside")
     if name in _LINKS and "://" not in value and not value.startswith("/"):
-        message = f"`{line}` names another place, and the environment is built from this file alone"
+        message = f"`{line}` names a path, but the environment is built from this file alone"
         return LineProblem(number, message, is_error=True, code="outside")
     if name in _INDEXES and has_credentials(value):
         return LineProblem(
             number,
-            f"the address {bare(value)} holds a password or a token in the repository: revoke it "
-            "and take it out; with UV_INDEX in the controller's own environment it opens an index",
+            f"the address {bare(value)} has a password or a token in the repository: revoke it, "
+            "remove it, and set UV_INDEX, with the new one, in the controller's environment",
             is_error=True,
             code="credentials",
         )
@@ -114,7 +114,7 @@ def _loose(number: int, line: str, file: str) -> LineProblem | None:
     if one.url is not None:
         if "#sha256=" in one.url or re.search(r"@[0-9a-f]{40}($|#)", one.url):
             return None
-        message = f"{one.name} comes from {bare(one.url)} without a hash: what is there may change"
+        message = f"{one.name} comes from {bare(one.url)} without a hash: its content may change"
         return LineProblem(number, message)
     exact = [each for each in one.specifier if each.operator in ("==", "===")]
     if any("*" not in each.version for each in exact):
@@ -122,29 +122,29 @@ def _loose(number: int, line: str, file: str) -> LineProblem | None:
     source = file.rpartition("/")[2].removesuffix(".txt")
     return LineProblem(
         number,
-        f"{one.name} is not pinned: a later build of the same file may differ; name it in "
-        f"{source}.in, and `uv pip compile {source}.in -o {source}.txt` pins it",
+        f"{one.name} is not pinned: a later build of the same file may differ; list it in "
+        f"{source}.in, and pin it with `uv pip compile {source}.in -o {source}.txt`",
     )
 
 
 def _no_requirement(number: int, plain: str, why: str) -> LineProblem | None:
-    """Of a line that is no name with a version: an address, or a slip."""
+    """The problem of a line that is not a name with a version: an address, or an error."""
     if "://" in plain:
-        return LineProblem(number, f"`{bare(plain)}` has no hash: what is there may change")
-    if "${" in plain:  # a variable of the controller's
+        return LineProblem(number, f"`{bare(plain)}` has no hash: its content may change")
+    if "${" in plain:  # a variable of the controller
         return None
     return LineProblem(
         number,
-        f"`{plain}` is no requirement ({why.partition(chr(10))[0]}), so nothing can be built of "
-        "this file: write `name==version`",
+        f"`{plain}` is not a requirement ({why.partition(chr(10))[0]}), so the file cannot be "
+        "built: write `name==version`",
         is_error=True,
         code="no-requirement",
     )
 
 
 def _place(asked: str, one: "Requirement | None") -> str | None:
-    """The folder or archive that a line names by its path; None if it names none. From a relative
-    one uv and pip begin where they are started, which is no place of the commit."""
+    """The folder or archive that a line names by its path, or None. uv and pip resolve a relative
+    path from their working folder, which has no files of the commit."""
     if one is not None and one.url is not None:
         return one.url.removeprefix("file:") if "://" not in one.url else None
     path = asked.partition(";")[0].strip()
@@ -155,12 +155,12 @@ def _place(asked: str, one: "Requirement | None") -> str | None:
 
 def _at_place(number: int, place: str) -> LineProblem:
     if place.startswith("/"):
-        message = f"`{place}` is a place of the controller's machine: what is there may change"
+        message = f"`{place}` is on the controller's machine: its content may change"
         return LineProblem(number, message)
     return LineProblem(
         number,
-        f"`{place}` is a place that a build does not have, as the environment is built from this "
-        "file alone: `environment: {project: .}` installs the packages of a repository",
+        f"a build does not have `{place}`, because the environment is built from this file alone: "
+        "use `environment: {project: .}` to install packages of the repository",
         is_error=True,
         code="outside",
     )

@@ -1,4 +1,4 @@
-"""PURE. What a poetry.lock says of a project, and that as a requirements file."""
+"""PURE. Reading a poetry.lock, and converting it to a requirements file."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from specs.projects.names import canonical
 from specs.projects.values import LockEntry
 
 READABLE: Final = re.compile(r"2\.[1-9]\d*")
-"""The versions of the format that say of each package which groups it is in."""
+"""The versions of the format that list the groups of each package."""
 _EXTRA: Final = re.compile(r"extra\s*==\s*[\"']([^\"']*)[\"']")
 _ALWAYS, _NEVER = 'python_version >= "0"', 'python_version < "0"'
 
@@ -21,7 +21,7 @@ def read_poetry(
     extras: Sequence[str],
     reading: LockReading,
 ) -> None:
-    """Take in the lock, which lies beside the pyproject.toml `manifest`."""
+    """Read the lock, which is beside the pyproject.toml `manifest`, into `reading`."""
     version = str(lock.get("metadata", {}).get("lock-version"))
     if READABLE.fullmatch(version) is None:
         reading.wrong(
@@ -44,7 +44,7 @@ def read_poetry(
 
 
 def chosen(lock: LockEntry, groups: Sequence[str]) -> Iterator[LockEntry]:
-    """The packages of the main group and of these."""
+    """The packages of the main group and of the given groups."""
     wanted = {"main", *map(canonical, groups)}
     for package in lock.get("package", []):
         if wanted & {canonical(each) for each in package.get("groups", ("main",))}:
@@ -54,8 +54,8 @@ def chosen(lock: LockEntry, groups: Sequence[str]) -> Iterator[LockEntry]:
 def as_requirements(
     lock: LockEntry, groups: Sequence[str], extras: Sequence[str], folder: str = ""
 ) -> str:
-    """Each package of the lock in one line, pinned, with its marker and hashes; without those of
-    the repository. `folder` is the address of the lock's, where archives are."""
+    """A line for each package of the lock, pinned, with its marker and hashes, except for packages
+    of the repository. `folder` is the address of the lock's folder, for archives."""
     lines: list[str] = []
     indexes: dict[str, None] = {}
     public = False
@@ -93,9 +93,9 @@ def _named(package: LockEntry, folder: str) -> str:
 
 
 def _marker(package: LockEntry, groups: set[str], extras: set[str]) -> str:
-    """When it is installed, with the extras that are wanted and not answered."""
+    """The marker for the package, with the conditions on extras replaced by true or false."""
     markers = package.get("markers", "")
-    if isinstance(markers, Mapping):  # one for each group; in one of them without, it always is
+    if isinstance(markers, Mapping):  # one for each group; a group without one always installs it
         asked = groups & {canonical(each) for each in package.get("groups", ())}
         each = [markers.get(name, "") for name in sorted(asked)]
         markers = " or ".join(f"({one})" for one in each) if all(each) else ""
@@ -107,7 +107,7 @@ def _marker(package: LockEntry, groups: set[str], extras: set[str]) -> str:
 
 
 def _lacks(lock: LockEntry, manifest: LockEntry, groups: Sequence[str]) -> Iterator[str]:
-    """What is asked for and not locked, or at no version that was asked for."""
+    """Requirements that are not locked, or are locked at a version that does not match."""
     locked: dict[str, list[LockEntry]] = {}
     for package in lock.get("package", []):
         locked.setdefault(canonical(str(package.get("name"))), []).append(package)
@@ -140,7 +140,7 @@ def _source(package: LockEntry, reading: LockReading) -> None:
             reading.remote(name, address, hashed=bool(source.get("resolved_reference")))
             reading.warn(
                 f"{name} comes from git: the controller needs git, has to reach that repository, "
-                "and builds it"
+                "and builds the package"
             )
         case "url":
             hashed = any("hash" in file for file in package.get("files", ()))

@@ -1,4 +1,4 @@
-"""PURE. What a pylock.toml (PEP 751) says."""
+"""PURE. Reading a pylock.toml (PEP 751)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -6,13 +6,13 @@ from typing import Any, Final
 from specs.projects.lock_reading import LockReading
 
 READABLE: Final = "1."
-"""How the versions of the format begin that are read."""
+"""The prefix of the versions of the format that Headgate reads."""
 
 
 def read_pylock(
     lock: Mapping[str, Any], groups: Sequence[str], extras: Sequence[str], reading: LockReading
 ) -> None:
-    """Take in the lock."""
+    """Read the lock into `reading`."""
     version = str(lock.get("lock-version"))
     if not version.startswith(READABLE):
         reading.wrong(
@@ -33,7 +33,7 @@ def read_pylock(
             reading.remote(name, address, hashed=bool(package["vcs"].get("commit-id")))
             reading.warn(
                 f"{name} comes from {package['vcs'].get('type')}: the controller has to reach that "
-                "repository, and builds it"
+                "repository, and builds the package"
             )
         files = [package.get("archive"), package.get("sdist"), *package.get("wheels", ())]
         for file in filter(None, files):

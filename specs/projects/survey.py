@@ -1,6 +1,6 @@
-"""PURE. From the files of a commit to the environment that its spec asks for, and what is wrong.
+"""PURE. From the files of a commit to the environment that its spec asks for, and its problems.
 
-The texts that it takes are asked for as it goes: `wanted` names those that are still lacking.
+The survey is repeated as texts become available: `wanted` names the files that it needs next.
 """
 
 import tomllib
@@ -22,36 +22,36 @@ from specs.projects.uv import read_uv
 from specs.projects.values import LOCKS, EnvironmentProblem, Package, Project
 
 MOST_BYTES: Final = 8 * 2**20
-"""Of one file that is read."""
+"""The largest file that is read."""
 MANIFEST: Final = "pyproject.toml"
 
 
 class SurveyRequest(NamedTuple):
-    """What is looked at. Paths begin at the repository's root."""
+    """The input of a survey. Paths are relative to the repository's root."""
 
     environment: Environment
     folder: str
-    """The spec's."""
+    """The spec's folder."""
     files: Collection[str]
     texts: Mapping[str, str | None]
-    """Those that were read; None for a file that is no text, or too long."""
+    """The files read so far; None for a file that is not text or is too large."""
     python: str
-    """The controller's own version."""
+    """The version of the controller's own Python."""
 
 
 class Survey(NamedTuple):
-    """What was found."""
+    """The result of a survey."""
 
     wanted: frozenset[str] = frozenset()
-    """Files whose texts are needed to say more; the rest is nothing before they are there."""
+    """Files that have to be read first; until then, the other fields are empty."""
     problems: tuple[EnvironmentProblem, ...] = ()
     lines: tuple[LineProblem, ...] = ()
-    """Of the requirements file."""
+    """The problems of the requirements file."""
     project: Project | None = None
 
 
 class _LackingError(Exception):
-    """Files have to be read first."""
+    """Some files have to be read first."""
 
     def __init__(self, *paths: str) -> None:
         super().__init__(*paths)
@@ -59,11 +59,11 @@ class _LackingError(Exception):
 
 
 class _WrongError(Exception):
-    """Nothing more can be said."""
+    """The project cannot be read any further."""
 
 
 def survey(request: SurveyRequest) -> Survey:
-    """Look at the environment; never raises."""
+    """Survey the environment; never raises."""
     try:
         return _survey(request)
     except _LackingError as lacking:
@@ -89,13 +89,13 @@ def _survey(request: SurveyRequest) -> Survey:
     except _WrongError as wrong:
         reading.wrong(str(wrong))
     except (AttributeError, KeyError, TypeError, ValueError):
-        reading.wrong(f"{lock} is not of the form that its version says: lock again")
+        reading.wrong(f"{lock} does not follow its format version: lock again")
     unique = tuple(dict.fromkeys((*problems, *reading.problems)))
     return Survey(problems=unique, project=project)
 
 
 def _listed(request: SurveyRequest, file: str, path: str) -> Iterator[LineProblem]:
-    """What is wrong with a requirements file, which the spec calls `path`."""
+    """The problems of a requirements file; `path` is its path in the spec."""
     text = _text(request, file)
     if text is None:
         most = f"{MOST_BYTES >> 20} MiB"
@@ -107,12 +107,13 @@ def _listed(request: SurveyRequest, file: str, path: str) -> Iterator[LineProble
 
 def _excluded(environment: Environment) -> Iterator[EnvironmentProblem]:
     if environment.project is not None and environment.requirements is not None:
-        message = "`project` and `requirements` exclude each other: the project's lock says all"
+        message = "`project` and `requirements` exclude each other: the project's lock has "
+        "everything"
         yield EnvironmentProblem("requirements", "two-environments", message)
     for key in ("groups", "extras"):
         if environment.project is None and getattr(environment, key):
             yield EnvironmentProblem(
-                key, "no-effect", f"`{key}` are those of a `project`, and there is none"
+                key, "no-effect", f"`{key}` needs a `project`, and there is none"
             )
 
 
@@ -123,8 +124,8 @@ def _within(folder: str, path: str) -> str:
 
 
 def _lock(request: SurveyRequest, place: str) -> tuple[str | None, str]:
-    """The lock of the project, and the name of such files; that of a workspace of uv may stand
-    in a folder above."""
+    """The path and the file name of the project's lock, which for a uv workspace may be in a
+    parent folder."""
     for name in LOCKS:
         if (path := below(place, name)) in request.files:
             return path, name
@@ -139,11 +140,11 @@ def _lock(request: SurveyRequest, place: str) -> tuple[str | None, str]:
 def _no_lock(request: SurveyRequest, place: str) -> EnvironmentProblem:
     manifest = below(place, MANIFEST)
     if manifest in request.files:
-        message = f"{manifest} has no lock, so every build may be another: run `uv lock` there and "
+        message = f"{manifest} has no lock, so every build may differ: run `uv lock` there and "
         return EnvironmentProblem(
-            "project", "no-lock", f"{message}commit uv.lock (poetry.lock does, too)"
+            "project", "no-lock", f"{message}commit uv.lock (or use poetry.lock)"
         )
-    where = place or "the top of the repository"
+    where = place or "the root of the repository"
     message = f"there is no {MANIFEST} with a lock, and no pylock.toml or environment.yml, in "
     near = nearest(manifest, [path for path in request.files if path.endswith(MANIFEST)])
     return EnvironmentProblem("project", "missing-file", message + where, nearest=near)
@@ -162,7 +163,7 @@ def _project(request: SurveyRequest, place: str, reading: LockReading, kind: str
         if kind == "pylock":
             read_pylock(lock, groups, extras, reading)
         elif path not in request.files:
-            raise _WrongError(f"there is no {path} beside {reading.lock}: commit it, too")
+            raise _WrongError(f"there is no {path} beside {reading.lock}: commit it as well")
         elif kind == "poetry":
             read_poetry(lock, manifest, groups, extras, reading)
         else:
@@ -185,7 +186,7 @@ def _project(request: SurveyRequest, place: str, reading: LockReading, kind: str
 
 
 def _packages(request: SurveyRequest, reading: LockReading) -> Iterator[Package]:
-    """The packages of the repository, each read as it says that it is built."""
+    """The packages of the repository, each read by its own build settings."""
     manifests = {folder: below(folder, MANIFEST) for folder in sorted(reading.folders)}
     there = [path for path in manifests.values() if path in request.files]
     if lacking := [path for path in there if path not in request.texts]:
@@ -198,15 +199,15 @@ def _packages(request: SurveyRequest, reading: LockReading) -> Iterator[Package]
             yield package_at(folder, name, {}, request.files)
         else:
             reading.wrong(
-                f"{reading.lock} names the package in {folder or 'the top of the repository'}, and "
-                f"there is no {path}: commit it, or lock again",
+                f"{reading.lock} names the package in {folder or 'the root of the repository'}, "
+                f"but there is no {path}: commit it, or lock again",
                 code="missing-file",
             )
 
 
 def _is_there(request: SurveyRequest, path: str, reading: LockReading) -> bool:
     if path not in request.files:
-        message = f"{reading.lock} names {path}, which is not there: commit it, or lock again"
+        message = f"{reading.lock} names {path}, which is missing: commit it, or lock again"
         reading.wrong(message, code="missing-file")
     return path in request.files
 
@@ -217,7 +218,7 @@ def _python(
     lock: Mapping[str, Any],
     reading: LockReading,
 ) -> None:
-    """Whether the project can be used with the Python that it is built with."""
+    """Check that the project supports the Python version of its environment."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     own = manifest.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
@@ -229,16 +230,16 @@ def _python(
     except InvalidSpecifier:
         return
     version = python or request.python
-    # 3.11 is any of its patches, and which is not known here.
+    # 3.11 may be any of its patch releases; which one is not known here.
     if any(allowed.contains(f"{version}{patch}") for patch in ("", ".0", ".99")):
         return
     if python is not None:
-        message = f"the project requires Python {wanted}, and `environment.python` is {python}"
+        message = f"the project requires Python {wanted}, but `environment.python` is {python}"
         reading.problems.append(EnvironmentProblem("python", "python", message))
         return
     message = (
-        f"the project requires Python {wanted}, and without `environment.python` it is the "
-        f'controller\'s own, which is {version} here: say which, such as `python: "3.12"`'
+        f"the project requires Python {wanted}, and without `environment.python` it gets the "
+        f'controller\'s own, which is {version} here: set it, such as `python: "3.12"`'
     )
     reading.problems.append(
         EnvironmentProblem("project", "python", message, is_error=False, elsewhere=True)
@@ -246,7 +247,7 @@ def _python(
 
 
 def _indexes(manifest: Mapping[str, Any], reading: LockReading) -> None:
-    """The addresses of indexes in the project's own settings."""
+    """Check the addresses of indexes in the project's settings."""
     tools = manifest.get("tool", {})
     uv, poetry = tools.get("uv", {}), tools.get("poetry", {})
     listed = [*uv.get("index", ()), *uv.get("extra-index-url", ()), uv.get("index-url", "")]
@@ -260,7 +261,7 @@ def _indexes(manifest: Mapping[str, Any], reading: LockReading) -> None:
 def _toml(request: SurveyRequest, path: str) -> dict[str, Any]:
     text = _text(request, path)
     if text is None:
-        raise _WrongError(f"{path} is no text, or of more than {MOST_BYTES >> 20} MiB")
+        raise _WrongError(f"{path} is not text, or is larger than {MOST_BYTES >> 20} MiB")
     if (message := conflict_message(text)) is not None:
         raise _WrongError(f"{path}: {message}")
     try:
@@ -271,7 +272,7 @@ def _toml(request: SurveyRequest, path: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> dict[str, Any]:
-    """A lock is long, and is read more than once; nobody changes what is read."""
+    """Cached because a lock is large and is read more than once; callers must not change it."""
     return tomllib.loads(text)
 
 

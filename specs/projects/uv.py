@@ -1,4 +1,4 @@
-"""PURE. What a uv.lock says of a project: its local packages, and what is wrong."""
+"""PURE. Reading a uv.lock: the project's local packages, and problems."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 READABLE: Final = 1
-"""The version of the format; its revisions only add to it."""
+"""The version of the format that Headgate reads; its revisions only add to it."""
 _SOURCED: Final = frozenset(("git", "url", "path", "directory", "editable", "virtual"))
 
 
@@ -28,7 +28,7 @@ def read_uv(
     extras: Sequence[str],
     reading: LockReading,
 ) -> None:
-    """Take in the lock. `manifest` is the pyproject.toml of the project at `place`."""
+    """Read the lock into `reading`. `manifest` is the pyproject.toml of the project at `place`."""
     if lock.get("version") != READABLE:
         reading.wrong(
             f"{reading.lock} is in format version {lock.get('version')}; Headgate reads version "
@@ -40,8 +40,8 @@ def read_uv(
     root = next((each for each in packages if _folder(each, reading.at) == place), None)
     if root is None:
         reading.wrong(
-            f"{reading.lock} knows no project at {place or 'the top of the repository'}: run "
-            "`uv lock` there and commit what it writes",
+            f"{reading.lock} has no project at {place or 'the root of the repository'}: run "
+            "`uv lock` there and commit the result",
             code="stale-lock",
         )
         return
@@ -56,7 +56,7 @@ def read_uv(
 
 
 def _lacks(root: LockEntry, manifest: LockEntry, groups: Sequence[str]) -> Iterator[str]:
-    """What the project asks for and the lock does not say that it did, or the reverse."""
+    """Requirements of the project that the lock does not have, or the reverse."""
     project, said = manifest.get("project", {}), root.get("metadata", {})
     if "dependencies" not in project.get("dynamic", ()):
         asked = list(requirements(project.get("dependencies")).values())
@@ -70,7 +70,7 @@ def _lacks(root: LockEntry, manifest: LockEntry, groups: Sequence[str]) -> Itera
 
 
 def _differing(asked: Sequence["Requirement"], locked: Sequence[LockEntry]) -> Iterator[str]:
-    # By git, url or path, the lock does not repeat what was said of the version.
+    # For git, url and path sources, the lock does not repeat the version specifier.
     free = {str(each["name"]) for each in locked if _SOURCED & each.keys()}
     wants = {_asked(each, free): str(each) for each in asked}
     has = {_locked(each): str(each["name"]) for each in locked}
@@ -99,7 +99,7 @@ def _locked(entry: LockEntry) -> _Said:
 def _reached(
     root: LockEntry, packages: Sequence[LockEntry], groups: Sequence[str], extras: Sequence[str]
 ) -> Iterator[LockEntry]:
-    """The packages that are installed on some machine: the root, and all that it needs."""
+    """The packages that may be installed: the root and all that it depends on."""
     by_name: dict[str, list[LockEntry]] = {}
     for each in packages:
         by_name.setdefault(str(each.get("name")), []).append(each)
@@ -151,7 +151,7 @@ def _source(package: LockEntry, reading: LockReading) -> None:
         reading.remote(name, str(source["git"]), hashed="#" in str(source["git"]))
         reading.warn(
             f"{name} comes from git: the controller needs git, has to reach that repository, and "
-            "builds it"
+            "builds the package"
         )
     if "url" in source:
         files = [*package.get("wheels", ()), package.get("sdist", {})]

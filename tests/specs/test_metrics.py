@@ -1,4 +1,4 @@
-"""The table of metrics, held to what specs that people have written rely on."""
+"""The table of metrics has everything that existing specs rely on."""
 
 import math
 from typing import Final, get_args
@@ -36,11 +36,11 @@ EVERY: Final = {
     "mean_absolute_percentage_error": ("lower", "value", (0, math.inf)),
     "r2": ("higher", "value", (-math.inf, 1)),
 }
-"""Which way a metric is better, what it needs, and its range. A row that is lost or changed here
-changes what a gate lets pass, so it is written down a second time."""
+"""Which way a metric is better, what it needs, and its range. A lost or changed row changes which
+models pass a gate, so the table is repeated here."""
 
 
-def test_no_metric_is_lost_or_turned_round() -> None:
+def test_no_metric_is_lost_or_reversed() -> None:
     found = {m.name: (m.better, m.needs, (m.lowest, m.highest)) for m in METRICS.values()}
     assert found == EVERY
 
@@ -58,7 +58,7 @@ def test_the_spec_names_the_tasks_of_the_table() -> None:
 
 
 @pytest.mark.parametrize(("name", "limits"), [(name, row[2]) for name, row in EVERY.items()])
-def test_a_limit_at_the_good_end_of_the_range_is_kept_and_one_beyond_it_refused(
+def test_a_limit_beyond_the_range_of_a_metric_is_an_error(
     name: str, limits: tuple[float, float]
 ) -> None:
     lower = EVERY[name][0] == "lower"

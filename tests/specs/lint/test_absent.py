@@ -1,4 +1,4 @@
-"""Who reads what the repository does not hold: a table of readers."""
+"""Readers of files that are not in the repository."""
 
 import pytest
 
@@ -28,7 +28,7 @@ POINTER = {"vendor/lib/x.bin": "a pointer"}
 
 
 def found(old: str, new: str, absent: dict[str, str]) -> list[Problem]:
-    """The problems of the spec with one change that are about what is absent."""
+    """The problems with absent files of the spec with one change."""
     assert old in SPEC
     files = {*FILES, *(path.removesuffix("/") for path in absent)}
     problems = check(SPEC.replace(old, new), "ml-pipeline.yaml", files, absent).problems
@@ -56,7 +56,9 @@ def found(old: str, new: str, absent: dict[str, str]) -> list[Problem]:
         ("smoke.json", "vendor/lib/x.bin", "release.staging.smoke[0].body"),
     ],
 )
-def test_each_reader_of_it_is_named(old: str, new: str, path: str, absent: dict[str, str]) -> None:
+def test_each_reader_of_an_absent_file_is_reported(
+    old: str, new: str, path: str, absent: dict[str, str]
+) -> None:
     problems = found(old, new, absent)
     assert path in [problem.path for problem in problems]
     assert all("reads vendor/lib" in problem.message for problem in problems)
@@ -75,7 +77,7 @@ def test_each_reader_of_it_is_named(old: str, new: str, path: str, absent: dict[
         ("s3://lake/*.csv", "s3://vendor/lib/*.bin"),
     ],
 )
-def test_what_nobody_reads_may_be_absent(old: str, new: str, absent: dict[str, str]) -> None:
+def test_files_that_nothing_reads_may_be_absent(old: str, new: str, absent: dict[str, str]) -> None:
     if "triggers" in new:
         spec = SPEC.replace(old, "").replace("steps:\n", f"{new}steps:\n")
         problems = check(spec, "ml-pipeline.yaml", FILES, absent).problems
@@ -86,16 +88,16 @@ def test_what_nobody_reads_may_be_absent(old: str, new: str, absent: dict[str, s
     assert "absent-file" not in [problem.code for problem in problems]
 
 
-def test_many_are_counted_and_the_way_out_is_said() -> None:
+def test_further_absent_files_are_counted() -> None:
     absent = {f"data/{n}.bin": "a pointer" for n in range(5)}
     (problem,) = found("    reads: [train.py]\n", "", absent)
-    assert problem.message.startswith("`steps.train` reads data/0.bin (and 4 more like it): ")
+    assert problem.message.startswith("`steps.train` reads data/0.bin (and 4 more): ")
     assert "or leave it out: `reads`, or `triggers.commits.paths: ['**', '!data/0.bin']`" in (
         problem.message
     )
 
 
-def test_what_leads_into_a_submodule_is_not_also_called_missing() -> None:
+def test_a_path_into_a_submodule_is_not_also_missing() -> None:
     spec = SPEC.replace("[train.py]", "[train.py, vendor/lib/*.py, '!vendor/lib/']")
     spec = spec.replace("suite.yaml", "vendor/lib/suite.yaml")
     problems = check(spec, "ml-pipeline.yaml", {*FILES, "vendor/lib"}, SUBMODULE).problems

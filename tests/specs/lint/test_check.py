@@ -1,4 +1,4 @@
-"""Lint: what a spec means, and what it cannot mean."""
+"""Lint of a whole spec."""
 
 import pytest
 
@@ -11,14 +11,14 @@ BESIDE = ("evaluate.py", "expectations.yaml", "serve.py", "train.py")
 
 
 def only(text: str, files: tuple[str, ...] | None = None) -> Problem:
-    """The one problem of a spec."""
+    """The only problem of a spec."""
     found = check(text, FILE, files).problems
     assert len(found) == 1, found
     return found[0]
 
 
 def edit(*changes: tuple[str, str], more: str = "") -> str:
-    """The smallest spec with some text replaced; each must be there."""
+    """The smallest spec with some texts replaced; each text must exist."""
     text = SMALLEST
     for old, new in changes:
         assert old in text
@@ -33,7 +33,7 @@ def test_a_good_spec_has_no_problem(text: str, files: tuple[str, ...]) -> None:
     assert loaded.pipeline is not None
 
 
-def test_a_file_whose_name_is_no_text_is_told_where_it_is_read() -> None:
+def test_a_file_name_that_is_not_utf_8_is_reported_at_its_reader() -> None:
     odd = ("caf\\xe9.py", "//src/b\\xe9.py")
     assert check(edit(), FILE, (*BESIDE, odd[1])).problems == ()
     found = check(edit(), FILE, (*BESIDE, *odd)).problems
@@ -41,7 +41,7 @@ def test_a_file_whose_name_is_no_text_is_told_where_it_is_read() -> None:
     assert r"`caf\xe9.py` is not UTF-8: rename the file" in found[0].message
 
 
-def test_a_circle_is_named_in_full_from_the_step_that_comes_first() -> None:
+def test_a_cycle_is_shown_in_full_from_its_first_step() -> None:
     text = """
 apiVersion: headgate.dev/v1
 kind: MLPipeline
@@ -59,7 +59,7 @@ steps:
     assert circles[1].message.endswith("d -> d")
 
 
-def test_a_long_chain_of_steps_is_no_circle() -> None:
+def test_a_long_chain_of_steps_is_not_a_cycle() -> None:
     steps = "  s0: {run: 'x {outputs.o}', outputs: {o: f}}\n" + "".join(
         f"  s{i}: {{run: 'x {{inputs.i}} {{outputs.o}}', inputs: {{i: steps.s{i - 1}.o}},"
         f" outputs: {{o: f}}}}\n"
@@ -84,7 +84,7 @@ def test_an_unknown_reference_names_the_nearest(old: str, new: str, near: str) -
     assert [p.nearest for p in found] == [near]
 
 
-def test_a_placeholder_that_is_not_there_is_pointed_at() -> None:
+def test_the_column_is_that_of_the_unknown_placeholder() -> None:
     problem = only(edit(("--data {inputs.flights} --out {outputs.model}",
                          "--data {inputs.flights} {params.dept} --out {outputs.model}"),
                         ("--out {outputs.rows}", "--out {outputs.rows} {params.depth}"),
@@ -152,8 +152,8 @@ CANARY = "  production: {{canary: {{{}}}}}\n"
         ("steps: [5%, 5%]", "weight", "5% after 5%"),
         ("steps: [0%, 5%]", "weight", "0% of the traffic"),
         ("steps: [5%, 100%]", "weight", "100% of the traffic"),
-        ("deadline: 1m", "deadline", "before the end of the minimum bake"),
-        ("minimum_bake: 3h", "deadline", "before the end of the minimum bake"),
+        ("deadline: 1m", "deadline", "shorter than the minimum bake"),
+        ("minimum_bake: 3h", "deadline", "shorter than the minimum bake"),
     ],
 )
 def test_a_canary_that_cannot_work_is_an_error(canary: str, code: str, words: str) -> None:
@@ -163,7 +163,7 @@ def test_a_canary_that_cannot_work_is_an_error(canary: str, code: str, words: st
     assert problem.line == len(SMALLEST.splitlines()) + 1
 
 
-def test_a_status_that_its_class_counts_already_is_warned_of() -> None:
+def test_a_status_that_its_class_already_counts_is_a_warning() -> None:
     problem = only(SMALLEST + CANARY.format("signals: {errors: {counts: [503, 5xx]}}"))
     assert (problem.severity, problem.code) == ("warning", "no-effect")
     assert "`503` is one of `5xx`" in problem.message
@@ -172,22 +172,22 @@ def test_a_status_that_its_class_counts_already_is_warned_of() -> None:
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        ("[5xx, 2xx]", "what a failed request ends with; 2xx is none"),
+        ("[5xx, 2xx]", "the status of a failed request, which 2xx is not"),
         ("[timeout]", "a class of statuses (3xx, 4xx, 5xx), one status such as 422, or no_answer"),
         ("[]", "at least one"),
         ("5xx", "a list"),
     ],
 )
-def test_what_cannot_count_as_an_error_is_told_with_what_can(counts: str, expected: str) -> None:
+def test_an_invalid_status_among_errors_gets_the_valid_ones(counts: str, expected: str) -> None:
     problem = only(SMALLEST + CANARY.format(f"signals: {{errors: {{counts: {counts}}}}}"))
     assert (problem.severity, problem.expected) == ("error", expected)
     assert "signals.errors.counts" in problem.message
 
 
-def test_signals_that_do_not_see_a_failing_canary_are_told_so() -> None:
+def test_signals_without_errors_and_latencies_are_an_error() -> None:
     problem = only(SMALLEST + CANARY.format("signals: {refusals: {not_worse_by: 2%}}"))
     assert problem.expected is not None
-    assert "errors or a latency" in problem.expected
+    assert "errors and the latencies" in problem.expected
 
 
 @pytest.mark.parametrize(
@@ -211,13 +211,13 @@ def test_each_mistake_around_the_steps_is_one_problem(more: str, code: str) -> N
     assert only(f"{SMALLEST}{more}\n").code == code
 
 
-def test_a_password_is_named_by_its_secret() -> None:
+def test_a_password_can_be_a_secret() -> None:
     assert (
         check(SMALLEST + "notify: [{to: 'mailto://me:${PW}@example.org'}]\n", FILE).problems == ()
     )
 
 
-def test_a_baseline_that_cannot_be_evaluated_is_told_before_the_first_run() -> None:
+def test_a_baseline_that_cannot_be_evaluated_is_an_error() -> None:
     problem = only(edit(
         ("--model {inputs.model} --data {inputs.flights} --out {outputs.rows}",
          "--data {inputs.flights} --out {outputs.rows}"),
@@ -228,7 +228,7 @@ def test_a_baseline_that_cannot_be_evaluated_is_told_before_the_first_run() -> N
     assert "does not read `steps.train.model`" in problem.message
 
 
-def test_a_release_without_a_model_or_a_gate_is_told() -> None:
+def test_a_release_without_a_model_or_a_gate_is_reported() -> None:
     head, _, rest = SMALLEST.partition("model: steps.train.model\n")
     release = rest[rest.index("release:") :]
     found = check(head + release, FILE).problems
@@ -241,24 +241,24 @@ def test_a_release_without_a_model_or_a_gate_is_told() -> None:
 SUITE = "expectations: expectations.yaml"
 
 
-def test_how_a_dataset_is_read_says_nothing_without_a_suite() -> None:
+def test_types_have_no_effect_without_a_suite() -> None:
     problem = only(edit((SUITE, "types: {zip: string}")))
     assert (problem.code, problem.severity) == ("no-effect", "warning")
     assert problem.path == "datasets.flights.types"
 
 
 @pytest.mark.parametrize("nulls", ["[NA]", "[NA, n/a]"])
-def test_other_nulls_than_the_empty_field_are_asked_about(nulls: str) -> None:
+def test_nulls_without_the_empty_field_are_a_warning(nulls: str) -> None:
     problem = only(edit((SUITE, f"{SUITE}, nulls: {nulls}")))
     assert (problem.path, problem.severity) == ("datasets.flights.nulls", "warning")
 
 
 @pytest.mark.parametrize("nulls", ["[]", "['', NA]"])
-def test_no_nulls_at_all_or_more_of_them_are_no_problem(nulls: str) -> None:
+def test_no_nulls_or_additional_nulls_are_fine(nulls: str) -> None:
     assert check(edit((SUITE, f"{SUITE}, nulls: {nulls}")), FILE).problems == ()
 
 
-def test_missing_files_are_named_with_the_nearest() -> None:
+def test_a_missing_file_gets_the_nearest_name() -> None:
     files = ("train.py", "evaluate.py", "serve.py", "expectation.yaml")
     problem = only(SMALLEST, files)
     assert (problem.code, problem.nearest) == ("missing-file", "expectation.yaml")
@@ -287,7 +287,7 @@ def test_each_mistake_with_files_is_one_problem(
     assert (problem.code, problem.severity) == (code, severity)
 
 
-def test_a_step_with_a_mistake_is_still_known_to_the_others() -> None:
+def test_a_step_with_a_mistake_can_still_be_referred_to() -> None:
     problem = only(edit(("    outputs: {model: model.joblib}", "    outputs: {model: 3}")))
     assert problem.path == "steps.train.outputs.model"
 
@@ -313,7 +313,7 @@ PINNED = "own@sha256:" + 64 * "0"
         (f"environment: {{python: '3.12', image: '{PINNED}'}}", "no-effect", "warning", "install"),
     ],
 )
-def test_what_is_wrong_with_an_image_is_said_with_its_mend(
+def test_a_problem_with_an_image_comes_with_its_fix(
     change: str, code: str, severity: str, words: str
 ) -> None:
     files = (*BESIDE, "Dockerfile")
@@ -323,13 +323,13 @@ def test_what_is_wrong_with_an_image_is_said_with_its_mend(
     assert words in problem.message
 
 
-def test_a_server_in_a_container_is_told_where_to_listen() -> None:
+def test_a_server_in_a_container_needs_its_host() -> None:
     problem = only(edit(("metadata:", f"environment: {{image: '{PINNED}'}}\nmetadata:")), BESIDE)
     assert (problem.code, problem.severity) == ("missing-placeholder", "warning")
     assert "lacks {host}" in problem.message
 
 
-def test_the_network_is_asked_for_by_containers_only() -> None:
+def test_only_containers_have_to_ask_for_the_network() -> None:
     step = "    network: true\n    run: python train.py"
     problem = only(edit(("    run: python train.py", step)), BESIDE)
     assert (problem.code, problem.severity) == ("no-effect", "warning")
@@ -339,7 +339,7 @@ def test_the_network_is_asked_for_by_containers_only() -> None:
 
 
 @pytest.mark.parametrize("key", ["image: own:1", "build: ."])
-def test_a_step_with_an_image_of_its_own_leaves_that_of_the_environment(key: str) -> None:
+def test_the_image_of_a_step_replaces_that_of_the_environment(key: str) -> None:
     text = edit(
         ("metadata:", f"environment: {{image: '{PINNED}'}}\nmetadata:"),
         ("    run: python train.py", f"    {key}\n    run: python train.py"),
@@ -353,7 +353,7 @@ def test_a_step_with_an_image_of_its_own_leaves_that_of_the_environment(key: str
     assert (pipeline.image_of(None), pipeline.executor_of(None)) == (PINNED, "docker")
 
 
-def test_asking_for_local_processes_is_right() -> None:
+def test_the_local_executor_is_fine() -> None:
     assert check(edit(more="environment: {executor: local}\n"), FILE).problems == ()
 
 
@@ -361,9 +361,7 @@ def test_asking_for_local_processes_is_right() -> None:
     ("released", "is_wrong"),
     [("steps.train.model", False), ("steps.package.model", True)],
 )
-def test_the_model_that_is_released_is_the_one_that_is_judged(
-    released: str, is_wrong: bool
-) -> None:
+def test_the_released_model_has_to_be_the_judged_one(released: str, is_wrong: bool) -> None:
     text = f"""\
 apiVersion: headgate.dev/v1
 kind: MLPipeline
@@ -396,15 +394,15 @@ gates:
     [
         (
             "prediction: p}\n    task: binary",
-            "r2 measures regression, and the task is binary classification",
+            "r2 measures regression, but the task is binary classification",
         ),
         (
             "prediction: p}\n    positive: 1",
-            "r2 measures regression, and `positive` makes the task binary classification",
+            "r2 measures regression, but `positive` makes the task binary classification",
         ),
     ],
 )
-def test_a_metric_of_another_task_is_told_with_what_sets_the_task(columns: str, words: str) -> None:
+def test_a_metric_of_another_task_names_what_sets_the_task(columns: str, words: str) -> None:
     assert only(edit(("score: p}", columns), ("roc_auc", "r2"))).message == words
 
 
@@ -419,7 +417,9 @@ def test_a_metric_of_another_task_is_told_with_what_sets_the_task(columns: str, 
         ("s3://lake/flights.parquet/*", None, ""),
     ],
 )
-def test_a_dataset_that_is_one_file_is_told(uri: str, severity: str | None, words: str) -> None:
+def test_a_dataset_that_is_a_single_file_is_reported(
+    uri: str, severity: str | None, words: str
+) -> None:
     text = edit(("data/*.parquet", uri))
     found = [
         one
@@ -431,7 +431,7 @@ def test_a_dataset_that_is_one_file_is_told(uri: str, severity: str | None, word
 
 
 @pytest.mark.parametrize("ours", ["HEAD", "Updated upstream"])
-def test_a_merge_conflict_is_one_problem_and_no_noise(ours: str) -> None:
+def test_a_merge_conflict_is_a_single_problem(ours: str) -> None:
     marks = (
         f"<<<<<<< {ours}\nparams: {{a: 1}}\n||||||| base\n=======\nparams: {{a: 2}}\n>>>>>>> x\n"
     )

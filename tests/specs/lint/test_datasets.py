@@ -1,4 +1,4 @@
-"""What is said of datasets that a run takes, and of what is to start a run of them."""
+"""Lint of datasets that a run queries or fetches, and of their triggers."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def told(dataset: str, triggers: str = "", steps: str = STEPS) -> list[tuple[str
 
 
 @pytest.mark.parametrize("dataset", [QUERY, EACH_RUN, FETCH])
-def test_a_dataset_that_a_run_takes_is_one_like_any(dataset: str) -> None:
+def test_a_queried_or_fetched_dataset_has_no_problem(dataset: str) -> None:
     assert told(dataset) == []
 
 
@@ -59,7 +59,7 @@ def test_a_dataset_that_a_run_takes_is_one_like_any(dataset: str) -> None:
         (
             '  orders: {fetch: {run: "python pull.py {output} {params.sinc}"}}\n',
             "datasets.orders.fetch.run",
-            "`datasets.orders.fetch.run` names {params.sinc}, which is not there",
+            "`datasets.orders.fetch.run` has the unknown placeholder {params.sinc}",
         ),
         (
             '  orders: {fetch: {run: "x {output}", env: {A: b}, secrets: [A]}}\n',
@@ -68,19 +68,19 @@ def test_a_dataset_that_a_run_takes_is_one_like_any(dataset: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_one_is_an_error_at_its_place(
+def test_a_mistake_in_a_query_or_fetch_is_an_error_at_its_place(
     dataset: str, path: str, message: str
 ) -> None:
     assert ("error", path, message) in told(dataset)
 
 
-def test_an_address_of_rows_that_a_run_takes_cannot_be_asked_for() -> None:
+def test_queried_rows_have_no_uri_to_ask_for() -> None:
     steps = STEPS + "    access: {orders: uri}\n"
-    message = "`datasets.orders` has no address, as a run takes it: leave `access` out"
+    message = "`datasets.orders` has no URI because the run fetches it: leave `access` out"
     assert ("error", "steps.train.access.orders", message) in told(QUERY, steps=steps)
 
 
-def test_a_parameter_that_only_a_fetch_is_given_is_used() -> None:
+def test_a_parameter_that_only_a_fetch_uses_is_used() -> None:
     steps = STEPS.replace(" {params.since}", "")
     fetch = '  orders: {fetch: {run: "python pull.py {params.since} {output}"}}\n'
     assert told(fetch, steps=steps) == []
@@ -89,19 +89,19 @@ def test_a_parameter_that_only_a_fetch_is_given_is_used() -> None:
 @pytest.mark.parametrize(
     ("dataset", "triggers", "warns"),
     [
-        (HERE, NIGHTLY, "nothing can change under this schedule"),
+        (HERE, NIGHTLY, "this schedule never starts a run"),
         (AWAY, NIGHTLY, None),
         (QUERY, NIGHTLY, None),
         (EACH_RUN, NIGHTLY, None),
         (FETCH, NIGHTLY, None),
-        (FETCH.replace('}"}', '}", cache: always}'), NIGHTLY, "nothing can change under"),
+        (FETCH.replace('}"}', '}", cache: always}'), NIGHTLY, "this schedule never starts a run"),
         (QUERY, ON_DATA, None),
         (EACH_RUN, ON_DATA, "so it never starts a run: add `version`"),
         (FETCH, ON_DATA, "so it never starts a run: add `triggers.schedule`"),
         (QUERY, MARKED, "`marker` is for files"),
     ],
 )
-def test_what_would_never_start_a_run_is_warned_of_with_the_mend(
+def test_a_trigger_that_never_starts_a_run_is_a_warning_with_the_fix(
     dataset: str, triggers: str, warns: str | None
 ) -> None:
     found = told(dataset, triggers)
@@ -110,11 +110,11 @@ def test_what_would_never_start_a_run_is_warned_of_with_the_mend(
 
 
 @pytest.mark.parametrize("cache", ["never", "{for: 24h}"])
-def test_a_schedule_may_be_for_a_step_that_is_not_always_cached(cache: str) -> None:
+def test_a_schedule_is_fine_with_a_step_that_is_not_always_cached(cache: str) -> None:
     assert told(HERE, NIGHTLY, f"{STEPS}    cache: {cache}\n") == []
 
 
-def test_files_of_a_fetch_are_looked_for() -> None:
+def test_the_files_of_a_fetch_have_to_exist() -> None:
     text = f"{HEAD}datasets:\n{FETCH}{STEPS}"
     found = check(text, "ml-pipeline.yaml", ["ml-pipeline.yaml", "train.py"]).problems
     told_ = [(one.path, one.message) for one in found]

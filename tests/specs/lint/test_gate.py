@@ -1,4 +1,4 @@
-"""What a model gate measures, on what, and what is told of it before anything runs."""
+"""Lint of the model gate: its metrics and the evidence that they need."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def problems(gate: str, *checks: str) -> list[Problem]:
         ),
     ],
 )  # fmt: skip
-def test_what_can_be_judged_has_no_problem(gate: str, checks: list[str]) -> None:
+def test_checks_with_their_evidence_have_no_problem(gate: str, checks: list[str]) -> None:
     assert problems(gate, *checks) == []
 
 
@@ -65,20 +65,20 @@ BETTER = "not_worse_than_baseline_by: 0.1"
 @pytest.mark.parametrize(
     ("gate", "check_", "words", "near"),
     [
-        (NUMBERS, f"metric: metrics.map, {BETTER}", "which way metrics.map is better", None),
+        (NUMBERS, f"metric: metrics.map, {BETTER}", "`better` is missing", None),
         (NUMBERS, f"metric: metrics.map, {BETTER}, better: lower, confidence: 0.9",
-         "no `confidence` goes for it", None),
-        (NUMBERS, "metric: metrics.map, at_least: 1, slice: lang", "no rows that could be", None),
-        (NUMBERS, "metric: roc_auc, at_least: 0.5", "`gates.model.predictions`, which is not there",
+         "so `confidence` has no effect", None),
+        (NUMBERS, "metric: metrics.map, at_least: 1, slice: lang", "sliced by `lang`", None),
+        (NUMBERS, "metric: roc_auc, at_least: 0.5", "`gates.model.predictions`, which is missing",
          "metrics.roc_auc"),
         (ROWS % "score: s", "metric: metrics.roc_auc, at_least: 0.5",
-         "`gates.model.metrics`, which is not there", "roc_auc"),
-        (ROWS % "score: s" + NUMBERS, "metric: roc_auc, at_least: 0.5", "no check names", None),
+         "`gates.model.metrics`, which is missing", "roc_auc"),
+        (ROWS % "score: s" + NUMBERS, "metric: roc_auc, at_least: 0.5", "no check uses", None),
         (NUMBERS + "    slices: [lang]\n", "metric: metrics.map, at_least: 1",
-         "`slices` goes for `gates.model.predictions`", None),
+         "`slices` applies to `gates.model.predictions`", None),
         (ROWS % "score: s", f"metric: roc_auc, {BETTER}, better: lower", "better when higher",
          None),
-        (ROWS % "score: s", f"metric: roc_auc, {BETTER}, better: higher", "need not be said", None),
+        (ROWS % "score: s", f"metric: roc_auc, {BETTER}, better: higher", "`better` out", None),
         (ROWS % "prediction: p", "metric: log_loss, at_most: 1",
          "log_loss needs `gates.model.columns.score` or `gates.model.columns.scores`", None),
         (ROWS % "scores: p_*", "metric: roc_auc, at_least: 0.5",
@@ -86,7 +86,7 @@ BETTER = "not_worse_than_baseline_by: 0.1"
         (ROWS % "score: s", "metric: roc_auc_ovr, at_least: 0.5",
          "roc_auc_ovr needs `gates.model.columns.scores`", None),
         (ROWS % "scores: p_*" + "    task: binary\n", "metric: accuracy, at_least: 0.5",
-         "`scores` are of several classes, and the task is binary", None),
+         "`scores` is for several classes, but the task is binary", None),
         (ROWS % "scores: p", "metric: accuracy, at_least: 0.5", "wrong value for", None),
         (ROWS % "score: s, scores: p_*", "metric: accuracy, at_least: 0.5", "wrong value for",
          None),
@@ -94,12 +94,12 @@ BETTER = "not_worse_than_baseline_by: 0.1"
          "wrong value for `gates.model`", None),
         ("", "metric: metrics.map, at_least: 0.5", "wrong value for `gates.model`", None),
         ("    metrics: steps.evaluate.metric\n", "metric: metrics.map, at_least: 0.5",
-         "`steps.evaluate.metric` is nowhere in this file", "steps.evaluate.metrics"),
+         "there is no `steps.evaluate.metric` in this file", "steps.evaluate.metrics"),
         (NUMBERS, "metric: metrics., at_least: 1", "wrong value for", None),
         (NUMBERS, "metric: map, at_least: 1", "wrong value for", None),
     ],
 )  # fmt: skip
-def test_what_cannot_be_judged_is_told_with_the_mend(
+def test_a_check_without_its_evidence_is_a_problem(
     gate: str, check_: str, words: str, near: str | None
 ) -> None:
     found = problems(gate, check_)
@@ -109,7 +109,7 @@ def test_what_cannot_be_judged_is_told_with_the_mend(
         assert found[0].nearest == near
 
 
-def test_numbers_of_a_step_that_is_not_given_the_model_are_those_of_another() -> None:
+def test_numbers_have_to_come_from_the_model() -> None:
     deaf = SPEC.replace("{model: steps.train.model, queries", "{queries").replace(
         "{inputs.model} {inputs.queries} {outputs.rows}", "{inputs.queries} {outputs.rows}"
     )
@@ -123,7 +123,7 @@ def test_numbers_of_a_step_that_is_not_given_the_model_are_those_of_another() ->
 
 
 @pytest.mark.parametrize("alias", ALIASES)
-def test_what_a_metric_is_called_elsewhere_leads_to_its_name(alias: str) -> None:
+def test_a_foreign_name_of_a_metric_gets_the_right_name(alias: str) -> None:
     found = problems(ROWS % "prediction: p, score: s", f"metric: {alias}, at_least: 0.5")
     assert found[0].nearest == ALIASES[alias]
     assert alias not in METRICS

@@ -1,4 +1,4 @@
-"""Limits and parameters that are numbers, and mean none."""
+"""Limits without effect, and extreme numbers as parameters."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def told(text: str) -> list[tuple[str, str, str]]:
         ),
     ],
 )
-def test_a_limit_that_decides_nothing_is_told(
+def test_a_limit_without_effect_is_reported(
     limit: str, expected: list[tuple[str, str, str]]
 ) -> None:
     assert CHECK in SMALLEST
@@ -47,12 +47,12 @@ def test_a_limit_that_decides_nothing_is_told(
 
 
 @pytest.mark.parametrize("number", ["1.0e+308", "-1.0e+308", "1.5e-320", str(2**63 - 1)])
-def test_any_number_that_a_program_can_hold_is_a_parameter(number: str) -> None:
+def test_any_representable_number_is_a_parameter(number: str) -> None:
     text = f"{SMALLEST}\nparams: {{big: {number}}}\n"
     assert [one[1] for one in told(text)] == ["unused"]
 
 
 @pytest.mark.parametrize("number", ["1e309", ".inf", str(2**63)])
-def test_what_no_program_can_hold_is_not(number: str) -> None:
+def test_a_number_that_is_not_representable_is_an_error(number: str) -> None:
     text = f"{SMALLEST}\nparams: {{big: {number}}}\n"
     assert [(one[0], one[2]) for one in told(text)][:1] in ([("error", "big")], [("error", "")])

@@ -1,4 +1,4 @@
-"""Paths of a spec in a monorepo: from the root, through links, and in commands and variables."""
+"""Paths in a monorepo: from the root, through links, and in commands and variables."""
 
 import pytest
 
@@ -40,7 +40,7 @@ FILES = (
 def problems(
     *, words: str = "", env: str = "nothing", read: str = "//src/shared/**", spec: str = SPEC
 ) -> list[Problem]:
-    """All of a spec in `teams/churn` with these words in its command and its variable."""
+    """All problems of a spec in `teams/churn` with these words in its command and variable."""
     text = spec.replace("WORDS", words).replace('"ENV"', f"'{env}'").replace("READ", f'"{read}"')
     found = check(text, "ml-pipeline.yaml", FILES, folder=FOLDER, top="/home/ada/mono").problems
     return [one for one in found if one.code not in ("no-gate", "no-release")]
@@ -96,7 +96,7 @@ FINE = [
 
 @pytest.mark.parametrize("path", LEADS_OUT)
 @pytest.mark.parametrize("where", ["words", "env"])
-def test_a_path_to_what_is_not_read_is_an_error_that_names_the_mend(where: str, path: str) -> None:
+def test_a_path_to_files_that_are_not_read_is_an_error(where: str, path: str) -> None:
     quoted = f"'{path}'" if where == "words" and " " in path else path
     read = "//src/shared/features.py" if path != "../../src" else "lib/**"
     found = problems(**{where: quoted}, read=read)
@@ -107,7 +107,7 @@ def test_a_path_to_what_is_not_read_is_an_error_that_names_the_mend(where: str, 
 
 @pytest.mark.parametrize("path", ["common", "common/deep", "lib:common", "./rules.json"])
 @pytest.mark.parametrize("where", ["words", "env"])
-def test_a_file_or_link_of_the_folder_that_is_not_read_is_warned_of(where: str, path: str) -> None:
+def test_a_file_or_link_in_the_folder_that_is_not_read_is_a_warning(where: str, path: str) -> None:
     name = "rules.json" if "rules" in path else "common"
     (found,) = problems(**{where: path})
     assert (found.severity, found.code) == ("warning", "unread-path")
@@ -117,7 +117,7 @@ def test_a_file_or_link_of_the_folder_that_is_not_read_is_warned_of(where: str, 
 
 @pytest.mark.parametrize("path", FINE)
 @pytest.mark.parametrize("where", ["words", "env"])
-def test_other_paths_and_words_are_none(where: str, path: str) -> None:
+def test_other_paths_and_words_are_fine(where: str, path: str) -> None:
     quoted = f"'{path}'" if where == "words" else path
     assert problems(**{where: quoted}) == []
 
@@ -128,13 +128,21 @@ def test_other_paths_and_words_are_none(where: str, path: str) -> None:
         ("../../src", "lib/**", "add `//src/**` to `steps.train.reads`, and write `{root}/src`"),
         ("../../src/other.py", "lib/**", "add `//src/other.py` to `steps.train.reads`, and write"),
         ("{root}/tools", "lib/**", "add `//tools/**` to `steps.train.reads`"),
-        ("//tools/train.py", "//tools/**", "which is for `reads`: write `{root}/tools/train.py`"),
-        ("/home/ada/mono/src", "//src/**", "of this clone, which no run has: write `{root}/src`"),
+        (
+            "//tools/train.py",
+            "//tools/**",
+            "a form that is only for `reads`: write `{root}/tools/train.py`",
+        ),
+        (
+            "/home/ada/mono/src",
+            "//src/**",
+            "in this clone, which a run does not have: write `{root}/src`",
+        ),
         ("../../../x", "lib/**", "leads out of the repository"),
         ("{root}/tools/trian.py", "//tools/**", "leads to //tools/trian.py, which is not in the"),
     ],
 )
-def test_the_mend_is_what_to_write(path: str, read: str, words: str) -> None:
+def test_the_message_says_what_to_write(path: str, read: str, words: str) -> None:
     (found,) = problems(env=path, read=read)
     assert words in found.message
     if "trian" in path:
@@ -151,7 +159,7 @@ def test_the_mend_is_what_to_write(path: str, read: str, words: str) -> None:
         ("lib", False),
     ],
 )
-def test_code_that_is_imported_from_the_machine_is_warned_of(value: str, told: bool) -> None:
+def test_code_imported_from_the_machine_is_a_warning(value: str, told: bool) -> None:
     spec = SPEC.replace("env: {VALUE", f'env: {{PYTHONPATH: "{value}", VALUE')
     spec = spec.replace("{root}/lib", "{root}/teams/churn/lib")
     assert [one.code for one in problems(spec=spec)] == ["machine-path"] * told
@@ -159,14 +167,14 @@ def test_code_that_is_imported_from_the_machine_is_warned_of(value: str, told: b
     assert "machine-path" not in [one.code for one in problems(spec=inside)]
 
 
-def test_the_path_itself_is_pointed_at() -> None:
+def test_the_column_is_that_of_the_path() -> None:
     (found,) = problems(env="lib:../../tools")
     line = SPEC.replace("READ", '"//src/shared/**"').splitlines()[found.line - 1]
     assert "env:" in line
     assert found.column == line.index('"ENV"') + len("'lib:") + 1
 
 
-def test_without_reads_the_triggers_have_to_admit_it() -> None:
+def test_without_reads_the_triggers_paths_have_to_match() -> None:
     without = SPEC.replace("    reads: [train.py, READ]\n", "")
     (found,) = problems(env="../../src", spec=without)
     assert "add `//src/**` to `triggers.commits.paths`, or list" in found.message
@@ -174,13 +182,13 @@ def test_without_reads_the_triggers_have_to_admit_it() -> None:
     assert problems(env="{root}/src", spec=admitted) == []
 
 
-def test_a_script_of_a_shell_is_looked_into_where_what_it_names_is_there() -> None:
+def test_paths_in_an_inline_script_are_checked_if_they_exist() -> None:
     (found,) = problems(words='-c "cd ../../tools && ./x"')
     assert "../../tools" in found.message
     assert problems(words="-c \"cd ../.cache; echo 'a/../b' ..\"") == []
 
 
-def test_a_model_server_is_held_to_the_same() -> None:
+def test_a_model_server_follows_the_same_rules() -> None:
     serve = (
         "release: {serve: {run: 'python serve.py {model} {port}', reads: [lib/**], "
         "env: {PYTHONPATH: ../../src}}}\n"
@@ -202,7 +210,7 @@ def test_a_model_server_is_held_to_the_same() -> None:
         ("READ", "lib/none.py", "steps.train.reads[1]"),
     ],
 )
-def test_files_from_the_root_have_to_be_there(old: str, new: str, path: str) -> None:
+def test_files_from_the_root_have_to_exist(old: str, new: str, path: str) -> None:
     found = problems(spec=SPEC.replace(old, new))
     assert [(one.code, one.path) for one in found] == [("missing-file", path)]
 
@@ -210,10 +218,10 @@ def test_files_from_the_root_have_to_be_there(old: str, new: str, path: str) -> 
 @pytest.mark.parametrize(
     "path", ["//", "///x", "//../x", "//a//b", "//./x", "//a\\b", "!//", "/x", "a//b"]
 )
-def test_what_is_no_path_from_the_root_is_told_so(path: str) -> None:
+def test_an_invalid_path_from_the_root_is_an_error(path: str) -> None:
     found = problems(read=path)
     assert [one.code for one in found] == ["wrong-value"]
-    assert "//path is one from the repository's root" in str(found[0])
+    assert "//path starts at the repository's root" in str(found[0])
 
 
 @pytest.mark.parametrize(
@@ -227,12 +235,12 @@ def test_what_is_no_path_from_the_root_is_told_so(path: str) -> None:
         ("//**", False),
     ],
 )
-def test_data_has_one_address_only(uri: str, fine: bool) -> None:
+def test_data_has_only_one_address(uri: str, fine: bool) -> None:
     found = problems(spec=SPEC.replace("s3://lake/*.csv", uri))
     assert [one.code for one in found] == ([] if fine else ["roundabout"])
 
 
-def test_one_path_of_the_repository_is_seen_in_one_way() -> None:
+def test_a_path_in_the_repository_has_one_form() -> None:
     for folder, path, seen in (
         ("", "src/a.py", "src/a.py"),
         ("teams/churn", "teams/churn/a.py", "a.py"),
@@ -260,7 +268,7 @@ def test_one_path_of_the_repository_is_seen_in_one_way() -> None:
         (["//src/[ab].py"], "//src/a.py", True),
     ],
 )
-def test_globs_from_the_root_and_from_the_folder_are_told_apart(
+def test_globs_from_the_root_and_from_the_folder_match_different_files(
     globs: list[str], path: str, expected: bool
 ) -> None:
     assert admits(globs, path, "teams/churn") is expected
@@ -284,13 +292,13 @@ def test_globs_from_the_root_and_from_the_folder_are_told_apart(
         (["!shared", "shared/x.py"], True),
     ],
 )
-def test_a_link_is_read_by_who_reads_it_or_anything_behind_it(
+def test_a_link_is_read_by_globs_that_match_it_or_lead_through_it(
     globs: list[str], expected: bool
 ) -> None:
     assert admits_link(globs, "shared", "teams/churn") is expected
 
 
-def test_a_file_in_the_way_leads_nowhere() -> None:
+def test_a_glob_leads_through_a_link_only_by_name() -> None:
     assert leads_through("shared/x.py", "shared")
     assert not leads_through("shared", "shared")
     assert not leads_through("**", "shared")
@@ -299,7 +307,7 @@ def test_a_file_in_the_way_leads_nowhere() -> None:
 # -- variables ------------------------------------------------------------------------------------
 
 
-def test_what_only_a_variable_uses_is_used() -> None:
+def test_a_name_that_only_a_variable_uses_is_used() -> None:
     spec = SPEC.replace(" {inputs.rows} {params.depth} {outputs.model}", "")
     found = {one.path for one in problems(spec=spec)}
     assert found == {"params.depth", "steps.train.inputs.rows", "steps.train.outputs.model"}
@@ -310,14 +318,14 @@ def test_what_only_a_variable_uses_is_used() -> None:
 @pytest.mark.parametrize(
     ("value", "code", "words"),
     [
-        ("{inputs.row}", "unknown-placeholder", "names {inputs.row}, which is not there"),
-        ("x {params.width}", "unknown-placeholder", "names {params.width}"),
-        ("{port}", "unknown-placeholder", "names {port}"),
-        ("{depth}", "env", "{depth} is no placeholder"),
+        ("{inputs.row}", "unknown-placeholder", "unknown placeholder {inputs.row}"),
+        ("x {params.width}", "unknown-placeholder", "unknown placeholder {params.width}"),
+        ("{port}", "unknown-placeholder", "unknown placeholder {port}"),
+        ("{depth}", "env", "{depth} is not a placeholder"),
         ('{"depth": "{params.depth}"}', "env", "write {{ for it"),
     ],
 )
-def test_a_wrong_placeholder_of_a_variable_is_told(value: str, code: str, words: str) -> None:
+def test_a_wrong_placeholder_in_a_variable_is_an_error(value: str, code: str, words: str) -> None:
     (found,) = problems(env=value)
     assert (found.code, found.path) == (code, "steps.train.env.MORE")
     assert words in found.message
@@ -327,5 +335,5 @@ def test_a_wrong_placeholder_of_a_variable_is_told(value: str, code: str, words:
     "value",
     ['{"a": 1}', '{"a": {"b": [1, 2]}}', "${HOME}/x", "{{x}}", "{", "a}b", "%(levelname)s {}", ""],
 )
-def test_braces_that_mean_themselves_are_left_alone(value: str) -> None:
+def test_literal_braces_are_left_alone(value: str) -> None:
     assert problems(env=value) == []

@@ -1,9 +1,9 @@
-"""Workflow commands: escaped, errors first, and no more than GitHub shows."""
+"""Workflow commands: escaped, errors first, and not more than GitHub shows."""
 
 from specs.loading.annotations import MOST, WorkflowAnnotation, commands
 
 
-def test_text_and_properties_cannot_end_their_place() -> None:
+def test_text_and_properties_cannot_break_out_of_their_place() -> None:
     given = WorkflowAnnotation(
         "error", "100% wrong\n::warning::not so", {"file": "a,b:c.py", "line": "3"}
     )
@@ -13,7 +13,7 @@ def test_text_and_properties_cannot_end_their_place() -> None:
     )
 
 
-def test_of_more_than_github_shows_the_last_says_how_many_are_left() -> None:
+def test_the_last_annotation_counts_those_that_github_would_drop() -> None:
     warnings = [
         WorkflowAnnotation("warning", f"w{number}", {"title": "t"}) for number in range(MOST)
     ]

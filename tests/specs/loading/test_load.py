@@ -1,4 +1,4 @@
-"""Loading: hostile text ends in a problem, and every mistake is told at once."""
+"""Loading: hostile text results in a problem, and all mistakes are reported at once."""
 
 from pathlib import Path
 
@@ -15,47 +15,47 @@ from tests.specs.steady import steady
 
 FILE = "ml-pipeline.yaml"
 AFTER = len(SMALLEST.splitlines()) + 1
-"""The line of what is added to the smallest spec."""
+"""The line of text that is added to the smallest spec."""
 
 GOLDEN = Path(__file__).parents[1] / "samples" / "ten-mistakes.txt"
 
 
 def only(content: str | bytes) -> Problem:
-    """The one problem of a text."""
+    """The only problem of a text."""
     loaded = load(content, FILE)
     assert loaded.pipeline is None
     assert len(loaded.problems) == 1, loaded.problems
     return loaded.problems[0]
 
 
-def test_ten_mistakes_are_told_at_once_with_line_and_column() -> None:
+def test_ten_mistakes_are_reported_at_once_with_line_and_column() -> None:
     loaded = check(TEN_MISTAKES, FILE, FILES)
     assert loaded.pipeline is None
     assert len(loaded.problems) == 10
     assert render_text(loaded.problems, {FILE: loaded.text}) == GOLDEN.read_text()
 
 
-def test_a_misspelt_key_is_told_once_although_the_right_one_is_then_missing() -> None:
+def test_a_misspelt_key_is_not_also_reported_as_missing() -> None:
     problem = only(SMALLEST.replace("    run: python train.py", "    rum: python train.py"))
     assert (problem.code, problem.line, problem.column) == ("unknown-key", 8, 5)
     assert problem.nearest == "run"
     assert problem.path == "steps.train.rum"
 
 
-def test_a_check_with_a_misspelt_margin_is_one_mistake() -> None:
+def test_a_check_with_a_misspelt_margin_is_one_problem() -> None:
     problem = only(SMALLEST.replace("not_worse_than_baseline_by", "not_worse_than_baseline"))
     assert problem.code == "unknown-key"
     assert problem.nearest == "not_worse_than_baseline_by"
 
 
-def test_a_missing_key_is_told_where_it_should_stand() -> None:
+def test_a_missing_key_is_reported_where_it_belongs() -> None:
     problem = only(SMALLEST.replace("    run: python train.py", "    env: {A: b}\n    # python"))
     assert problem.code == "missing-key"
     assert problem.message == "`steps.train` lacks `run`"
     assert (problem.line, problem.column) == (7, 3)
 
 
-def test_a_number_where_text_belongs_is_shown_with_its_quotes() -> None:
+def test_a_number_in_place_of_text_is_shown_in_quotes() -> None:
     problem = only(SMALLEST + "environment: {python: 3.10}\n")
     assert problem.expected == 'text: write "3.10" in quotes'
     assert (problem.line, problem.column) == (AFTER, 23)
@@ -68,7 +68,7 @@ def test_a_number_where_text_belongs_is_shown_with_its_quotes() -> None:
         ("[{metric: roc_auc", "[{metric: roc_au", "gates.model.checks[0].metric", "roc_auc"),
     ],
 )
-def test_the_nearest_valid_value_is_offered(old: str, new: str, path: str, advice: str) -> None:
+def test_the_nearest_valid_value_is_suggested(old: str, new: str, path: str, advice: str) -> None:
     problem = only(SMALLEST.replace(old, new))
     assert (problem.path, problem.nearest) == (path, advice)
 
@@ -84,9 +84,7 @@ def test_the_nearest_valid_value_is_offered(old: str, new: str, path: str, advic
         ("datetime", "timestamp"),
     ],
 )
-def test_a_type_of_a_column_that_is_none_gets_the_name_that_it_has_here(
-    said: str, meant: str
-) -> None:
+def test_a_foreign_name_of_a_column_type_gets_the_right_name(said: str, meant: str) -> None:
     expectations = "expectations: expectations.yaml"
     problem = only(SMALLEST.replace(expectations, f"{expectations}, types: {{zip: {said}}}"))
     assert (problem.code, problem.path) == ("wrong-value", "datasets.flights.types.zip")
@@ -94,7 +92,7 @@ def test_a_type_of_a_column_that_is_none_gets_the_name_that_it_has_here(
     assert problem.expected == "one of string, int64, double, decimal, bool, date, timestamp"
 
 
-def test_a_number_that_is_to_mean_null_is_shown_with_its_quotes() -> None:
+def test_a_number_among_nulls_is_shown_in_quotes() -> None:
     expectations = "expectations: expectations.yaml"
     problem = only(SMALLEST.replace(expectations, f"{expectations}, nulls: ['', -999]"))
     assert problem.path == "datasets.flights.nulls[1]"
@@ -136,15 +134,15 @@ def test_one_mistake_is_one_problem(more: str, path: str, expected: str) -> None
 @pytest.mark.parametrize(
     ("limit", "expected"),
     [
-        ("largest_request: 129Mi", "a size above 0 and of at most 128Mi"),
-        ("largest_request: 0", "a size above 0 and of at most 128Mi"),
+        ("largest_request: 129Mi", "a size above 0 and at most 128Mi"),
+        ("largest_request: 0", "a size above 0 and at most 128Mi"),
         ("answer_within: 2h", "at most 1 hour"),
         ("answer_within: 0s", "more than 0 seconds"),
         ("idle: 0s", "more than 0 seconds"),
         ("idle: 61m", "at most 1 hour"),
     ],
 )
-def test_the_limits_of_requests_have_bounds(limit: str, expected: str) -> None:
+def test_the_limits_of_requests_are_bounded(limit: str, expected: str) -> None:
     problem = only(SMALLEST.replace("serve: {", f"serve: {{{limit}, "))
     assert problem.path == f"release.serve.{limit.partition(':')[0]}"
     assert problem.expected == expected
@@ -171,7 +169,7 @@ def test_the_limits_of_requests_have_bounds(limit: str, expected: str) -> None:
         ("[" + "1," * 11_000 + "]", "too-many-values", (1, 20000)),
     ],
 )
-def test_text_that_is_no_spec_is_one_clear_problem(
+def test_text_that_is_not_a_spec_is_one_clear_problem(
     content: str | bytes, code: str, place: tuple[int, int]
 ) -> None:
     problem = only(content)
@@ -193,7 +191,7 @@ def test_text_that_is_no_spec_is_one_clear_problem(
         ("---\napiVersion: headgate.dev/v1", "several-documents", AFTER),
     ],
 )
-def test_yaml_that_means_too_much_is_refused(more: str, code: str, line: int) -> None:
+def test_yaml_beyond_the_plain_subset_is_rejected(more: str, code: str, line: int) -> None:
     loaded = load(f"{SMALLEST}{more}\n", FILE)
     assert loaded.pipeline is None
     assert (code, line) in [(problem.code, problem.line) for problem in loaded.problems]
@@ -206,7 +204,7 @@ def test_a_billion_laughs_are_not_laughed() -> None:
     assert only(laughs).code == "too-many-values"
 
 
-def test_an_alias_is_fine_when_it_is_small() -> None:
+def test_a_small_alias_is_fine() -> None:
     text = SMALLEST.replace("env", "env") + "environment: {resources: &r {cpu: 1}}\n"
     text = text.replace("  evaluate:\n", "  evaluate:\n    resources: &s {cpu: 2}\n")
     text = text.replace("  train:\n", "  train:\n    env: {A: &one '1', B: *one}\n")
@@ -227,20 +225,20 @@ def test_yaml_is_read_as_version_1_2() -> None:
     }  # fmt: skip
 
 
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted() -> None:
     content = b"\xef\xbb\xbf" + SMALLEST.replace("\n", "\r\n").encode()
     assert load(content, FILE).pipeline is not None
     broken = content.replace(b"steps:\r\n", b"stepz:\r\n")
     assert [(p.line, p.column, p.nearest) for p in load(broken, FILE).problems] == [(6, 1, "steps")]
 
 
-def test_a_flood_of_mistakes_is_cut() -> None:
+def test_a_flood_of_mistakes_is_truncated() -> None:
     loaded = load(SMALLEST + "params:\n" + "".join(f"  p{i}: []\n" for i in range(1000)), FILE)
     assert loaded.pipeline is None
     assert len(loaded.problems) == 100
 
 
-def test_positions_can_be_asked_for() -> None:
+def test_positions_are_line_and_column() -> None:
     loaded = load(FLIGHT_DELAY, FILE)
     lines = FLIGHT_DELAY.splitlines()
     line, column = loaded.position(("steps", "train", "timeout"))
@@ -299,7 +297,7 @@ def test_a_spec_with_random_damage_is_loaded_without_an_exception(data: st.DataO
     assert (loaded.pipeline is None) == any(p.severity == "error" for p in loaded.problems)
 
 
-def test_more_mistakes_than_anybody_reads_are_cut_and_errors_come_first() -> None:
+def test_too_many_problems_are_truncated_errors_first() -> None:
     params = "params: {" + ", ".join(f"p{i}: {i}" for i in range(200)) + "}\n"
     loaded = check(SMALLEST.replace(" --port {port}", "") + params, FILE)
     assert loaded.pipeline is None
@@ -307,7 +305,7 @@ def test_more_mistakes_than_anybody_reads_are_cut_and_errors_come_first() -> Non
     assert loaded.problems[0].severity == "error"
 
 
-def test_more_globs_than_a_repository_can_be_searched_for_are_refused() -> None:
+def test_too_many_globs_are_rejected() -> None:
     globs = ", ".join(f"'**/{i}'" for i in range(101))
     problem = only(
         SMALLEST.replace("    run: python t", f"    reads: [{globs}]\n    run: python t")

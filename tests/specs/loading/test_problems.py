@@ -1,4 +1,4 @@
-"""Problems in the forms that people and machines read."""
+"""The renderings of problems for people and machines."""
 
 import json
 
@@ -26,7 +26,7 @@ def problem(message: str = "m", *, line: int = 1, column: int = 1) -> Problem:
     return Problem("error", "code", message, FILE, line, column)
 
 
-def test_the_caret_stands_below_the_column() -> None:
+def test_the_caret_is_below_the_column() -> None:
     text = render_text([problem(line=2, column=4)], {FILE: "first\nab cd\n"})
     assert text.splitlines()[1:3] == ["  2 | ab cd", "    |    ^"]
 
@@ -38,18 +38,18 @@ def test_a_long_line_is_shown_around_the_column() -> None:
     assert source[caret.index("^")] == "X"
 
 
-def test_a_file_that_is_not_at_hand_shows_no_line() -> None:
+def test_no_line_is_shown_without_the_source() -> None:
     text = render_text([problem("all is wrong", line=7)], {})
     assert text.startswith(f"{FILE}:7:1: error: all is wrong [code]\n")
 
 
-def test_no_problem_is_no_text() -> None:
+def test_no_problems_give_no_text() -> None:
     assert render_text([], {}) == ""
 
 
 @steady
 @given(st.text())
-def test_a_spec_cannot_drive_the_terminal(text: str) -> None:
+def test_a_spec_cannot_control_the_terminal(text: str) -> None:
     shown = render_text([problem(text)], {FILE: text})
     assert all(character.isprintable() or character == "\n" for character in shown)
 
@@ -63,7 +63,7 @@ def test_json_has_every_field() -> None:
     }  # fmt: skip
 
 
-def test_github_gets_one_command_a_line() -> None:
+def test_github_gets_one_command_per_line() -> None:
     lines = to_github(PROBLEMS).splitlines()
     assert len(lines) == len(PROBLEMS)
     assert lines[0] == (
@@ -83,7 +83,7 @@ def test_a_spec_cannot_write_workflow_commands(message: str, file: str) -> None:
     assert properties.count(",") == 3
 
 
-def test_sarif_says_where_and_what() -> None:
+def test_sarif_has_place_and_message() -> None:
     log = json.loads(to_sarif(PROBLEMS))
     run = log["runs"][0]
     assert log["version"] == "2.1.0"
@@ -94,7 +94,7 @@ def test_sarif_says_where_and_what() -> None:
     assert place["region"] == {"startLine": 5, "startColumn": 3}
 
 
-def test_a_sarif_fingerprint_survives_moved_lines() -> None:
+def test_a_sarif_fingerprint_does_not_change_when_lines_move() -> None:
     def prints(text: str) -> list[str]:
         results = json.loads(to_sarif(check(text, FILE, FILES).problems))["runs"][0]["results"]
         return [result["partialFingerprints"]["headgate/v1"] for result in results]
@@ -103,7 +103,7 @@ def test_a_sarif_fingerprint_survives_moved_lines() -> None:
     assert len(set(prints(TEN_MISTAKES))) == len(PROBLEMS)
 
 
-def test_problems_are_sorted_by_place_and_told_once() -> None:
+def test_problems_are_sorted_by_place_without_duplicates() -> None:
     late, early = problem(line=2), problem(line=1)
     assert in_order([late, early, late]) == (early, late)
     assert has_errors([late])

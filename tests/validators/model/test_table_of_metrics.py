@@ -1,4 +1,4 @@
-"""What the table of metrics says of each is what its computation does."""
+"""The table of metrics agrees with how each metric is computed."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def without(rows: Outcome, *columns: str) -> Outcome:
 
 
 def predictions(task: Task, *, wrong: float) -> Outcome:
-    """Labels, and predictions of which about this share is wrong."""
+    """Labels, and predictions of which about a share `wrong` is wrong."""
     source, n = np.random.default_rng(7), 600
     if task is Task.REGRESSION:
         value = source.uniform(5, 9, n)
