@@ -236,7 +236,7 @@ class App:
             home / "checkouts",
             self.engine,
             self._reap,
-            self.deployer.ended.forget,
+            self.deployer.forget_logs,
         )
 
     async def _reap(self) -> int:

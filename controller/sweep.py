@@ -59,7 +59,7 @@ class Sweeper:
         checkouts: Path,
         engine: Engine,
         reap: Callable[[], Awaitable[int]],
-        forget_logs: Callable[[float], int],
+        forget_logs: Callable[[float], Awaitable[int]],
     ) -> None:
         """`forget_logs` deletes the logs of servers that ended before then; how many."""
         self._store = store
@@ -92,7 +92,7 @@ class Sweeper:
             "images": await self._sweep_images(names, before),
             "environments": await asyncio.to_thread(self._virtualenvs.sweep, environments, before),
             "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
-            "server_logs": await asyncio.to_thread(self._forget_logs, before),
+            "server_logs": await self._forget_logs(before),
             "datasets": await self._catalog.sweep(names, before),
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
             "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),

@@ -253,7 +253,7 @@ class DeployerContract:
         again = await converge(deployer, desired)
         back = again.server("v2")
         assert back is not None
-        assert back.detail == "started again once"
+        assert back.detail == "restarted once"
 
     async def test_a_killed_controller_leaves_all_serving_and_the_next_one_adopts_it(
         self, deployer: Deployer, target: Target

@@ -145,7 +145,7 @@ async def test_a_killed_container_is_started_again_and_that_is_told(place: Place
     await eventually(noticed)
     again = (await converge(deployer, desired)).server("v1")
     assert again is not None
-    assert again.detail == "started again once"
+    assert again.detail == "restarted once"
     assert place.containers() != [name]
     await deployer.close()
 
@@ -175,7 +175,7 @@ async def test_a_frozen_container_is_taken_away_and_started_again(
     assert status.hung
     again = (await converge(deployer, Desired(stable=server), 60)).server("v1")
     assert again is not None
-    assert again.detail == "started again once"
+    assert again.detail == "restarted once"
     assert name not in place.containers()
     await deployer.close()
 

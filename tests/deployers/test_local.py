@@ -115,9 +115,9 @@ async def test_what_a_server_wrote_outlives_it_until_its_time_is_over(
 
     await eventually(gone)
     assert "the canary was here" in log.read_text()
-    assert deployer.ended.forget(time.time() - 3600) == 0
+    assert await deployer.forget_logs(time.time() - 3600) == 0
     assert log.exists()
-    assert deployer.ended.forget(time.time() + 3600) == 1
+    assert await deployer.forget_logs(time.time() + 3600) == 1
     assert not log.exists()
 
 
@@ -320,7 +320,7 @@ async def test_a_port_that_is_taken_is_told_and_holds_up_no_rollback(
         with pytest.raises(TryAgain) as failure:
             await deployer.apply(PLACE, Desired(stable=stable, port=port))
         assert failure.value.human
-        assert f"the port {port} cannot be had, so it goes on to answer at" in str(failure.value)
+        assert f"port {port} is not available, so the router stays on port" in str(failure.value)
         now = await deployer.observe(PLACE)
         assert (now.address, now.canary) == (before.address, None)
         assert (await ask(address(now))).json()["model"] == "v1"
@@ -345,7 +345,7 @@ async def test_a_disk_without_room_holds_up_no_rollback_and_is_told(
         assert (await ask(address(seen))).json()["model"] == "v1"
     (site.folder / "v1.server.new").rmdir()
     (site.folder / "v2.server.new").rmdir()
-    with pytest.raises(TryAgain, match="cannot keep how it splits the traffic") as failure:
+    with pytest.raises(TryAgain, match="the router cannot save it") as failure:
         await deployer.apply(PLACE, Desired(stable=stable))
     assert failure.value.human
     assert str(site.folder / "router.json") in str(failure.value)

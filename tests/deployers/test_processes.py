@@ -214,7 +214,7 @@ def test_a_name_that_was_never_started_is_new_and_stopping_it_is_nothing(
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a\nb", "x" * 201])
 def test_a_name_that_could_leave_the_home_is_refused(processes: Processes, name: str) -> None:
-    with pytest.raises(ValueError, match="is no name for a process"):
+    with pytest.raises(ValueError, match="cannot name a process"):
         processes.status(name)
 
 

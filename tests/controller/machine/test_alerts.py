@@ -642,7 +642,7 @@ def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() ->
     assert env.unready_since is None
 
 
-SILENT = "nothing was answered for 16 s, and it is started again after 15 s"
+SILENT = "nothing was answered for 16 s; it is restarted after 15 s"
 
 
 def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
