@@ -27,9 +27,9 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.common import REPOSITORY, SPEC, Project, Row, until
-from controller.config.settings import Repository as RepositorySettings
+from controller.config.settings import RepositorySettings
 from controller.machine.core import Key, Message
-from controller.store.protocol import Change
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.web.server import application, listen, serve
 from tests.doubles.github import GitHub
@@ -58,7 +58,7 @@ async def server(database: Path) -> None:
     store = await SqliteStore.open(database)
 
     async def send(message: Message) -> None:
-        await store.commit(Change(send=(message,)), time.time())
+        await store.commit(Transaction(send=(message,)), time.time())
 
     listening = listen("127.0.0.1", 0, [SECRET])
     print(listening.getsockname()[1], flush=True)
@@ -116,7 +116,7 @@ async def stored(folder: Path) -> float:
         done = 0
         while time.perf_counter() < until:
             message = Message(to=FLIGHTS, id=f"github/{next(numbers)}", type="github_pull")
-            await store.commit(Change(send=(message,)), time.time())
+            await store.commit(Transaction(send=(message,)), time.time())
             done += 1
         return done
 

@@ -10,19 +10,19 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from controller.blobs.objects import Objects
+from controller.blobs.shelf import discard_all, lay, use
 from controller.buckets import manifest as manifests
 from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of
 from controller.buckets.local import LocalBucket
 from controller.buckets.manifest import StoredManifest
-from controller.buckets.protocol import Bucket, Changed, Listing
+from controller.buckets.protocol import Bucket, Listing, ObjectChanged
 from controller.buckets.remote import RemoteBucket
 from controller.buckets.roots import Roots
-from controller.buckets.stores import Refused, Stores, is_remote
-from controller.buckets.tables import Found, TableAddress, Tables, own
-from controller.machine.pipelines.objects import Moved
+from controller.buckets.stores import CredentialsRefused, Stores, is_remote
+from controller.buckets.tables import ListedTable, TableAddress, Tables, own
+from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.runs.graph import Graph, addresses_of
-from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry
 from specs.digests import digest as digest_of
 from specs.failures import NeedsHuman, TryAgain
@@ -113,11 +113,11 @@ class Catalog:
                 self._kept[asked] = _Kept(listing, time.monotonic() + stands)
             return listing
 
-    async def _list(self, uri: str, repository: Path | None, marker: str | None) -> Found:
+    async def _list(self, uri: str, repository: Path | None, marker: str | None) -> ListedTable:
         bucket = self._bucket(uri)
         table = await self._tables.at(bucket, uri, repository)
         if table is None:
-            return Found(await bucket.list(uri, repository=repository, marker=marker), None)
+            return ListedTable(await bucket.list(uri, repository=repository, marker=marker), None)
         whole = self._remote if is_remote(uri) else self._local_tables
         return await self._tables.listed(whole, table, repository=repository, marker=marker)
 
@@ -137,8 +137,8 @@ class Catalog:
 
         `uri` is the dataset's: another dataset may have held the same objects.
 
-        Raises `NeedsHuman` for a version that was never listed here, and `Changed` for one of which
-        an object, named in the message, was changed before it could be copied. Refused credentials
+        Raises `NeedsHuman` for a version that was never listed here, and `ObjectChanged` if an
+        object, named in the message, was changed before it could be copied. Refused credentials
         are `TryAgain`: whoever reads goes on with others.
         """
         known = await asyncio.to_thread(self._recall, uri, digest)
@@ -162,15 +162,15 @@ class Catalog:
             gone = await asyncio.to_thread(_first_missing, expected, listing.manifest)
             if gone is not None:
                 address = bucket.address(at, gone.key, repository=repository)
-                raise Changed(f"{address} was replaced or deleted while it was to be read")
+                raise ObjectChanged(f"{address} was replaced or deleted while it was to be read")
 
     @contextmanager
     def _reading(self, uri: str) -> Iterator[None]:
         try:
             yield
-        except Refused as failure:
+        except CredentialsRefused as failure:
             raise TryAgain(str(failure), human=True) from None
-        except Changed:
+        except ObjectChanged:
             if is_remote(uri):
                 # Or the run anew would begin with what is known to be gone.
                 self.hint(remote_place_of(uri).uri)
@@ -198,7 +198,7 @@ class Catalog:
         _, manifest, table = await asyncio.to_thread(self._recall, uri, digest)
         return own(manifest) if table else manifest
 
-    async def differ(self, uri: str, was: str, now: str) -> Moved | None:
+    async def differ(self, uri: str, was: str, now: str) -> ObjectChanges | None:
         """How the objects of two versions differ; None where one of them is forgotten. Data in a
         repository, which anybody may propose, is not opened for its rows."""
         try:
@@ -239,7 +239,7 @@ class Catalog:
     def _path(self, uri: str, digest: str) -> Path:
         return self._folder / "listed" / digest_of([uri, digest]).partition(":")[2]
 
-    def _remember(self, uri: str, repository: Path | None, found: Found) -> None:
+    def _remember(self, uri: str, repository: Path | None, found: ListedTable) -> None:
         listing, table = found
         path = self._path(uri, listing.manifest.digest)
         known = manifests.read(self._folder, listing.manifest.digest) is not None
@@ -257,10 +257,10 @@ class Catalog:
 
 async def changes(
     catalog: Catalog, graph: Graph, was: Mapping[str, str], now: Mapping[str, str]
-) -> dict[str, Moved]:
+) -> dict[str, ObjectChanges]:
     """What became of the objects of datasets that a graph reads, between the versions of two runs,
     by dataset; of those that are the same, or not known any more, nothing."""
-    found: dict[str, Moved] = {}
+    found: dict[str, ObjectChanges] = {}
     for name, uri in addresses_of(graph).items():
         if name in was and name in now and was[name] != now[name]:
             moved = await catalog.differ(uri, was[name], now[name])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controller.buckets.listing import remote_place_of
 from controller.buckets.stores import Stores, is_remote
-from controller.machine.pipelines.objects import Moved, Object, moved
+from controller.machine.pipelines.objects import Object, ObjectChanges, moved
 from specs.digests import ManifestEntry
 from specs.failures import Failure
 
@@ -27,7 +27,7 @@ def differ(
     now: Iterable[ManifestEntry],
     folder: Path | None,
     stores: Stores,
-) -> Moved:
+) -> ObjectChanges:
     """How the objects of the dataset at `uri` differ. `folder` is where they are on this machine.
     What cannot be read any more, or is neither there nor in an object store, has no rows. Blocking.
     """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from controller.buckets.local import MAGIC, is_left_out
 from controller.buckets.manifest import ManifestWriter, Sorter, StoredManifest
-from controller.buckets.protocol import Changed
+from controller.buckets.protocol import ObjectChanged
 from controller.buckets.signs import table_below
 from controller.buckets.stores import Stores, address_of, odd_key
 from specs.failures import Failure, NeedsHuman
@@ -59,7 +59,7 @@ class RemotePlace(NamedTuple):
         return f"{self.folder}/{below}" if self.folder else below
 
 
-class Found(NamedTuple):
+class ListingResult(NamedTuple):
     """What a listing found."""
 
     manifest: StoredManifest
@@ -99,7 +99,7 @@ def listed(
     stores: Stores,
     folder: Path,
     last: StoredManifest | None,
-) -> Found:
+) -> ListingResult:
     """The objects that are there, as a manifest below `folder`. `last` is what was there before.
 
     Objects of no bytes are left out: they are what tools put for folders, and hold no data.
@@ -143,7 +143,7 @@ class _UnorderedError(Exception):
 
 def _in_parts(
     place: RemotePlace, marker: str | None, stores: Stores, folder: Path, cuts: Sequence[str]
-) -> Found:
+) -> ListingResult:
     store = stores.store(place.uri)
     recent: list[tuple[datetime, str]] = []
 
@@ -163,7 +163,7 @@ def _in_parts(
         try:
             for row in sorter.rows():
                 writer.add(row)
-            return Found(writer.done(), tuple(nlargest(LOOKED_AT, recent)))
+            return ListingResult(writer.done(), tuple(nlargest(LOOKED_AT, recent)))
         except ValueError as error:
             raise NeedsHuman(
                 f"{place.uri} has keys that cannot be told apart: {error}; rename "
@@ -242,7 +242,7 @@ def _refuse_trailing_slash(place: RemotePlace, keys: Sequence[str], stores: Stor
         try:
             with stores.failing(place.root, key):
                 obstore.head(store, key)
-        except Changed:
+        except ObjectChanged:
             return False
         except Failure:
             return True
@@ -293,7 +293,7 @@ def _first_unreadable(
             try:
                 with stores.failing(place.root, meta["path"]):
                     obstore.head(store, meta["path"])
-            except Changed:
+            except ObjectChanged:
                 return meta["path"]
             return None
         if not chunk:

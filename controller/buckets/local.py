@@ -18,11 +18,11 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from controller.blobs.objects import Objects, explained
+from controller.blobs.shelf import discard_all
 from controller.buckets.pins import checked_key, is_pinned, make_pin
-from controller.buckets.protocol import Changed, Contents, Listing
+from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.roots import Roots
 from controller.buckets.signs import table_below
-from controller.shelf import discard_all
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import ROOT, matches
@@ -38,7 +38,7 @@ _TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".inprogress"
 MAGIC = "*?["
 
 
-class Place(NamedTuple):
+class DatasetPlace(NamedTuple):
     """Where a dataset is: a folder, and which paths below it belong to the dataset."""
 
     folder: Path
@@ -53,7 +53,7 @@ def looked_in(uri: str, top: Path, folder: str) -> Path:
     return top if uri.startswith(ROOT) else top / folder
 
 
-def place_of(uri: str, repository: Path | None = None) -> Place:
+def place_of(uri: str, repository: Path | None = None) -> DatasetPlace:
     """Read `file:///data/flights/**/*.parquet`, `/data/flights` or a path in the repository, which
     is looked for in that folder, `//path` too (`looked_in`).
 
@@ -80,7 +80,7 @@ def place_of(uri: str, repository: Path | None = None) -> Place:
         folder = (root / folder).resolve()
         if not folder.is_relative_to(root):
             raise NeedsHuman(f"{uri} leads out of the repository by a symbolic link")
-    return Place(folder, glob, committed)
+    return DatasetPlace(folder, glob, committed)
 
 
 class LocalBucket:
@@ -120,7 +120,7 @@ class LocalBucket:
         place = self._place(uri, repository)
         return None if place.committed else place.folder
 
-    def _place(self, uri: str, repository: Path | None) -> Place:
+    def _place(self, uri: str, repository: Path | None) -> DatasetPlace:
         """Where it is, if that may be read."""
         place = place_of(uri, repository)
         if not place.committed:
@@ -133,7 +133,7 @@ class LocalBucket:
         self._objects.sweep((), before)  # a pinned folder has its own links or copies
         return gone
 
-    def _list(self, place: Place, marker: str | None) -> Listing:
+    def _list(self, place: DatasetPlace, marker: str | None) -> Listing:
         self._cache.mkdir(parents=True, exist_ok=True)
         with explained(place.folder):
             # Before the objects are listed: what was written before the marker is listed then.
@@ -173,7 +173,7 @@ class LocalBucket:
 
     def _versions(
         self,
-        place: Place,
+        place: DatasetPlace,
         found: Mapping[str, os.stat_result],
         versions: "_Versions",
         *,
@@ -203,7 +203,7 @@ class LocalBucket:
         versions.update(place.folder, fresh, known.keys() - found.keys())
         return entries, unsettled
 
-    def _pin(self, place: Place, manifest: Contents) -> Path:
+    def _pin(self, place: DatasetPlace, manifest: Contents) -> Path:
         self._guard(place, (entry.key for entry in manifest))
         target = self._cache / "pins" / manifest.digest.rpartition(":")[2]
         if not is_pinned(target, manifest):
@@ -216,7 +216,7 @@ class LocalBucket:
                 make_pin(target, manifest, link)
         return target
 
-    def _copy(self, place: Place, entry: ManifestEntry) -> None:
+    def _copy(self, place: DatasetPlace, entry: ManifestEntry) -> None:
         """See to it that the cache holds the object as it was listed."""
         if self._objects.is_intact(entry.version, touch=True):
             return
@@ -225,11 +225,11 @@ class LocalBucket:
             with self._open(place, entry.key) as file:
                 stored = self._objects.put_open(file)
         except FileNotFoundError:
-            raise Changed(f"{path} was listed and is gone: list again") from None
+            raise ObjectChanged(f"{path} was listed and is gone: list again") from None
         if stored.digest != entry.version:
-            raise Changed(f"{path} is not any more what was listed: list again")
+            raise ObjectChanged(f"{path} is not any more what was listed: list again")
 
-    def _hashed(self, place: Place, key: str, identity: str) -> str | None:
+    def _hashed(self, place: DatasetPlace, key: str, identity: str) -> str | None:
         """The digest of the file with this identity; None if it changed meanwhile or is gone."""
         try:
             with self._open(place, key) as file:
@@ -239,7 +239,7 @@ class LocalBucket:
         except FileNotFoundError:
             return None
 
-    def _guard(self, place: Place, keys: Iterable[str]) -> None:
+    def _guard(self, place: DatasetPlace, keys: Iterable[str]) -> None:
         """Raises `Outside` for an object that is the controller's own, also if it was read when it
         was not yet: nothing of it is handed out."""
         if not place.committed and self._roots.concern(place.folder.resolve()):
@@ -247,7 +247,7 @@ class LocalBucket:
                 path = f"{place.folder}/{key}"
                 self._roots.check_file(path, os.path.realpath(path))
 
-    def _open(self, place: Place, key: str) -> FileIO:
+    def _open(self, place: DatasetPlace, key: str) -> FileIO:
         root = place.folder.resolve()
         return self._roots.open(place.folder / key, root, checked=not place.committed)
 

@@ -17,8 +17,8 @@ from heapq import merge
 from pathlib import Path
 from secrets import token_hex
 
+from controller.blobs.shelf import discard_all, lay, use
 from controller.buckets.protocol import Contents
-from controller.shelf import discard_all, lay, use
 from specs.digests import Json, ManifestEntry, canonical_json
 
 Row = tuple[str, int, str]

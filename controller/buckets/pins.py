@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from controller.blobs.shelf import mode, remove_tree, use
 from controller.buckets.protocol import Contents
-from controller.shelf import mode, remove_tree, use
 from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman
 

@@ -8,7 +8,7 @@ from specs.digests import ManifestEntry
 from specs.failures import TryAgain
 
 
-class Changed(TryAgain):
+class ObjectChanged(TryAgain):
     """An object is not any more what was listed. List again."""
 
 
@@ -60,7 +60,7 @@ class Bucket(Protocol):
         """A read-only folder with exactly the objects of `manifest`, by their keys.
 
         Made once per manifest and checked at each call. What was pinned before stays available
-        when the bucket moves on. Raises `Changed`, with the object's name, if one that is not
+        when the bucket moves on. Raises `ObjectChanged`, with the object's name, if one that is not
         yet copied is gone or has another content.
         """
         ...

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from controller.blobs.objects import Objects, explained
+from controller.blobs.shelf import discard_all, lay, use
 from controller.buckets import manifest as manifests
 from controller.buckets.listing import (
     RemotePlace,
@@ -21,9 +22,8 @@ from controller.buckets.listing import (
 )
 from controller.buckets.local import why_unmarked
 from controller.buckets.pins import is_pinned, make_pin
-from controller.buckets.protocol import Changed, Contents, Listing
+from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.stores import Stores, odd_key
-from controller.shelf import discard_all, lay, use
 from specs.digests import ManifestEntry, digest
 from specs.failures import NeedsHuman, TryAgain
 
@@ -128,7 +128,7 @@ class RemoteBucket:
             with self._stores.failing(place.root, key):
                 # Not its head alone: an answer without a body does not say why it refuses.
                 return obstore.get(self._stores.store(place.uri), key).meta["last_modified"]
-        except Changed:
+        except ObjectChanged:
             return None
 
     async def _download(self, place: RemotePlace, manifest: Contents) -> None:
@@ -150,7 +150,7 @@ class RemoteBucket:
         if entry.version.startswith("sha256:"):  # it was made here; see `tables`
             if self._objects.is_intact(entry.version, touch=True):
                 return entry.version
-            raise Changed(f"{entry.key} of {place.uri} is not at hand any more: list again")
+            raise ObjectChanged(f"{entry.key} of {place.uri} is not at hand any more: list again")
         note = self._note(place, entry)
         if use(note):
             known = note.read_text()
@@ -164,7 +164,7 @@ class RemoteBucket:
         return stored.digest
 
     def _content(self, place: RemotePlace, entry: ManifestEntry) -> Iterator[bytes]:
-        """The object's bytes. Raises `Changed` if they are not what was listed."""
+        """The object's bytes. Raises `ObjectChanged` if they are not what was listed."""
         import obstore
 
         key = place.key(entry.key)
@@ -172,13 +172,13 @@ class RemoteBucket:
         try:
             with self._stores.failing(place.root, key):
                 got = obstore.get(store, key, options=_condition(entry.version))
-        except Changed:
+        except ObjectChanged:
             if ends_with_slash(store, key, place, self._stores):
                 raise NeedsHuman(odd_key(place.root, f"{key}/")) from None
             raise
         # A store that ignores conditions still says what it hands out.
         if not _is_meant(got, entry.version):
-            raise Changed(f"{place.root}/{key} is not any more what was listed: list again")
+            raise ObjectChanged(f"{place.root}/{key} is not any more what was listed: list again")
         stream = iter(got.stream(min_chunk_size=_CHUNK))
         while True:
             with self._stores.failing(place.root, key):

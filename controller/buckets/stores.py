@@ -14,7 +14,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from controller.buckets.protocol import Changed
+from controller.buckets.protocol import ObjectChanged
 from controller.config.settings import ObjectStore as Setting
 from specs.failures import Failure, NeedsHuman, TryAgain
 
@@ -93,7 +93,7 @@ class Stores:
         try:
             with failing(uri, key):
                 yield
-        except Refused:
+        except CredentialsRefused:
             root = address_of(uri).root
             with self._turn:
                 self._open = {at: store for at, store in self._open.items() if at[0] != root}
@@ -104,7 +104,7 @@ class Stores:
         return max(fitting, key=lambda each: len(each.uri), default=None)
 
 
-class Refused(NeedsHuman):
+class CredentialsRefused(NeedsHuman):
     """The credentials are missing, wrong, or do not allow it."""
 
 
@@ -146,7 +146,7 @@ def _by_boto3(address: Address) -> Any:
     except (ValueError, BotoCoreError) as error:
         # A profile that is not there, an SSO session that has ended: boto3 names it, no secret.
         why = "no credentials" if isinstance(error, ValueError) else str(error)
-        raise Refused(f"{address.root} cannot be opened: {why}; {_MEND['s3']}") from None
+        raise CredentialsRefused(f"{address.root} cannot be opened: {why}; {_MEND['s3']}") from None
 
 
 def _client(endpoint: str | None, scheme: str) -> "ClientConfig":
@@ -196,9 +196,9 @@ def _meant(error: Exception, uri: str, key: str | None) -> Failure:
         return NeedsHuman(f"{what} cannot be listed: there is no such bucket; create it, or correct"
                           " the address")  # fmt: skip
     if isinstance(error, FileNotFoundError):
-        return Changed(f"{what} was listed and is gone: list again")
+        return ObjectChanged(f"{what} was listed and is gone: list again")
     if isinstance(error, PreconditionError):
-        return Changed(f"{what} is not any more what was listed: list again")
+        return ObjectChanged(f"{what} is not any more what was listed: list again")
     if isinstance(error, InvalidPathError | ValueError):
         return NeedsHuman(_odd_key(said, what))
     return _refused(code, said, what, address_of(uri).scheme)
@@ -219,18 +219,18 @@ def _refused(code: str, said: str, what: str, scheme: str) -> Failure:
             f"{what} refused the request{named}: this machine's clock is wrong; set it"
         )
     if code in _EXPIRED:
-        return Refused(f"{what}: the credentials have expired{named}; renew them")
+        return CredentialsRefused(f"{what}: the credentials have expired{named}; renew them")
     if code in _ELSEWHERE or "redirect without LOCATION" in said:
         return NeedsHuman(f"{what} is in another region{named}; set `region` in `stores`")
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch") or status == "401":
-        return Refused(f"{what} does not know the credentials{named}; {_MEND[scheme]}")
+        return CredentialsRefused(f"{what} does not know the credentials{named}; {_MEND[scheme]}")
     if status == "403":
-        return Refused(
+        return CredentialsRefused(
             f"{what} may not be read{named}: allow these credentials to list the bucket and to "
             "read its objects"
         )
     if "169.254.169.254" in said or "metadata.google.internal" in said:
-        return Refused(f"{what} cannot be reached without credentials; {_MEND[scheme]}")
+        return CredentialsRefused(f"{what} cannot be reached without credentials; {_MEND[scheme]}")
     if status == "429" or code in ("SlowDown", "ServerBusy", "TooManyRequests"):
         return TryAgain(f"{what} asks to slow down{named}; it is tried again", after=10.0)
     if status.startswith("4"):

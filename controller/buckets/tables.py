@@ -17,7 +17,7 @@ from controller.buckets import delta, iceberg
 from controller.buckets.local import MAGIC, place_of
 from controller.buckets.protocol import Bucket, Contents, Listing
 from controller.buckets.signs import NAMED, SIGNS, Format
-from controller.buckets.stores import Refused, is_remote
+from controller.buckets.stores import CredentialsRefused, is_remote
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import matches
@@ -27,7 +27,7 @@ MOST_LOG: Final = 2**30
 """Bytes of a log that are read at most."""
 
 
-class Table(NamedTuple):
+class LakeTable(NamedTuple):
     """A table, and which of its files are meant."""
 
     format: Format
@@ -51,7 +51,7 @@ class TableAddress(NamedTuple):
         return TableAddress(self.format, folder.as_uri(), 0)
 
 
-class Found(NamedTuple):
+class ListedTable(NamedTuple):
     """A dataset as it was listed."""
 
     listing: Listing
@@ -67,7 +67,7 @@ class Tables:
         self._plain: set[str] = set()
         self._read: dict[tuple[str, str], list[delta.Version]] = {}
 
-    async def at(self, bucket: Bucket, uri: str, repository: Path | None) -> Table | None:
+    async def at(self, bucket: Bucket, uri: str, repository: Path | None) -> LakeTable | None:
         """The table that a dataset is, or is a part of; None: its objects are files.
 
         Raises NeedsHuman for one that is within a table, and what `Bucket.list` raises.
@@ -76,8 +76,8 @@ class Tables:
         for format_ in SIGNS:
             try:
                 if await _has(bucket, folder, format_, repository):
-                    return Table(format_, folder, glob)
-            except Refused:
+                    return LakeTable(format_, folder, glob)
+            except CredentialsRefused:
                 await bucket.list(uri)  # which says it of the dataset, and not of what it may hold
                 raise
         if folder not in self._plain:
@@ -93,8 +93,8 @@ class Tables:
         return None
 
     async def listed(
-        self, bucket: Bucket, table: Table, *, repository: Path | None, marker: str | None
-    ) -> Found:
+        self, bucket: Bucket, table: LakeTable, *, repository: Path | None, marker: str | None
+    ) -> ListedTable:
         """What is in the table now. Raises what `Bucket.list` raises, and NeedsHuman for a table
         that its files alone do not tell rightly."""
         found = await self._once(bucket, table, repository, marker)
@@ -105,8 +105,8 @@ class Tables:
         return found
 
     async def _once(
-        self, bucket: Bucket, table: Table, repository: Path | None, marker: str | None
-    ) -> Found | str:
+        self, bucket: Bucket, table: LakeTable, repository: Path | None, marker: str | None
+    ) -> ListedTable | str:
         """The table; or what it lacks."""
         raw = await bucket.list(table.uri, repository=repository, marker=marker)
         entries = await asyncio.to_thread(lambda: {one.key: one for one in raw.manifest})
@@ -128,7 +128,7 @@ class Tables:
                 address = TableAddress(table.format, table.uri, version.number)
                 # Nothing of a commit is still being written: what it names is there, in its size.
                 listing = raw._replace(manifest=manifest, unsettled=(), whole=True)
-                return Found(listing, address)
+                return ListedTable(listing, address)
             lacking = (
                 f"the {NAMED[table.format]} table {table.uri} names a file in its version "
                 f"{version.number} that {manifest}: it is being copied, or is damaged"
@@ -136,7 +136,7 @@ class Tables:
         return lacking
 
     async def _versions(
-        self, table: Table, entries: Mapping[str, ManifestEntry], pin: iceberg.Pin
+        self, table: LakeTable, entries: Mapping[str, ManifestEntry], pin: iceberg.Pin
     ) -> list[delta.Version]:
         is_delta = table.format == "delta"
         keys = delta.needed(entries) if is_delta else iceberg.needed(entries)
@@ -152,7 +152,7 @@ class Tables:
         return known
 
     def _manifest(
-        self, table: Table, snapshot: Snapshot, entries: Mapping[str, ManifestEntry]
+        self, table: LakeTable, snapshot: Snapshot, entries: Mapping[str, ManifestEntry]
     ) -> Manifest | str:
         """The snapshot's files, and the log of them; or what is wrong with one."""
         meant = {
@@ -198,7 +198,7 @@ async def _may_have(bucket: Bucket, folder: str, format_: Format, repository: Pa
     nobody can say, and what is below is taken for files."""
     try:
         return await _has(bucket, folder, format_, repository)
-    except Refused:
+    except CredentialsRefused:
         return False
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.executors.ownership import WRITABLE, hand_over
 from controller.executors.workspace import Prepared
-from controller.machine.runs.attempt import Attempt, State
+from controller.machine.runs.attempt import Attempt, AttemptState
 from deployers.bounded_log import BoundedLog
 from deployers.engine import Engine, confined, owner
 from specs.failures import TryAgain
@@ -26,7 +26,7 @@ _UNKNOWN_TO_ENGINE = 255
 """What the engine says of a container that ended while the engine itself was down."""
 
 
-class Seen(NamedTuple):
+class ObservedContainer(NamedTuple):
     """A container, as the engine tells."""
 
     id: str
@@ -48,7 +48,7 @@ class Seen(NamedTuple):
         return self.begun and self.state in ("exited", "dead")
 
 
-def inspect(client: "DockerClient", name: str) -> Seen | None:
+def inspect(client: "DockerClient", name: str) -> ObservedContainer | None:
     """Look at a container; None where there is none."""
     from docker.errors import NotFound
 
@@ -56,8 +56,8 @@ def inspect(client: "DockerClient", name: str) -> Seen | None:
         found = client.containers.get(name).attrs
     except NotFound:
         return None
-    state = found["State"]
-    return Seen(
+    state = found["AttemptState"]
+    return ObservedContainer(
         id=found["Id"],
         state=state["Status"],
         exit_code=state["ExitCode"],
@@ -147,21 +147,24 @@ class Output:
         self._log.close()
 
 
-def meaning(seen: Seen, asked: str | None, unseen: bool) -> tuple[State, str]:
+def meaning(seen: ObservedContainer, asked: str | None, unseen: bool) -> tuple[AttemptState, str]:
     """What an end means, and in words. `asked`: why we ended it, if we did (`stop` fact);
     `unseen`: whether the engine itself was away while it ran. Pure."""
     if asked == "timeout":
-        return State.TIMED_OUT, "it was ended at its timeout; raise `timeout` or make it faster"
+        return (
+            AttemptState.TIMED_OUT,
+            "it was ended at its timeout; raise `timeout` or make it faster",
+        )
     if asked is not None:
-        return State.CANCELLED, "it was cancelled"
+        return AttemptState.CANCELLED, "it was cancelled"
     if seen.out_of_memory:  # also where only a child was killed, and the step went on without it
-        return State.OUT_OF_MEMORY, "it ran out of memory; raise `resources.memory`"
+        return AttemptState.OUT_OF_MEMORY, "it ran out of memory; raise `resources.memory`"
     if seen.exit_code in _KILLED or (unseen and seen.exit_code == _UNKNOWN_TO_ENGINE):
         what = f"its container was killed from outside (exit code {seen.exit_code})"
-        return State.LOST, f"{what}: the Docker Engine was stopped, or somebody ended it"
+        return AttemptState.LOST, f"{what}: the Docker Engine was stopped, or somebody ended it"
     if seen.exit_code:
-        return State.FAILED, f"it ended with exit code {seen.exit_code}"
-    return State.SUCCEEDED, ""
+        return AttemptState.FAILED, f"it ended with exit code {seen.exit_code}"
+    return AttemptState.SUCCEEDED, ""
 
 
 def note_stop(own: Path, why: str) -> None:

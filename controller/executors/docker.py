@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from controller.buckets.protocol import Changed
+from controller.buckets.protocol import ObjectChanged
 from controller.executors import ends
 from controller.executors.container import (
+    ObservedContainer,
     Output,
-    Seen,
     booted_since,
     inspect,
     launch,
@@ -24,8 +24,8 @@ from controller.executors.container import (
 )
 from controller.executors.ownership import take_back
 from controller.executors.workspace import Workspace
-from controller.machine.core import Waits
-from controller.machine.runs.attempt import Attempt, State, Status
+from controller.machine.core import Blocked
+from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from deployers.engine import Engine, owner
 from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.references import TemplateError
@@ -52,7 +52,7 @@ class _Live:
     attempt: Attempt
     asked: bool
     """Whether it is to be started where it turns out that it was not."""
-    state: State = State.PREPARING
+    state: AttemptState = AttemptState.PREPARING
     started: float | None = None
     trouble: TryAgain | None = None
     """Why nothing can be told of it now."""
@@ -95,7 +95,7 @@ class DockerExecutor:
         self._slots = slots
         self._redact = redact
         self._live: dict[str, _Live] = {}
-        self._waits: dict[str, Waits] = {}
+        self._waits: dict[str, Blocked] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._holding: set[asyncio.Task[None]] = set()
         self._tidying: set[asyncio.Task[None]] = set()
@@ -133,7 +133,7 @@ class DockerExecutor:
             return status
         live = self._live.get(attempt_id)
         if live is None:
-            return Status(state=State.UNKNOWN, waits=self._waits.get(attempt_id))
+            return Status(state=AttemptState.UNKNOWN, waits=self._waits.get(attempt_id))
         if live.trouble is not None:
             raise TryAgain(str(live.trouble), after=live.trouble.after)
         return Status(state=live.state, started=live.started, waits=self._waits.get(attempt_id))
@@ -156,7 +156,7 @@ class DockerExecutor:
             return
         # Noted before it has a container, an end is final: nobody will start it any more.
         message = "it was cancelled before it began"
-        ends.keep(own, Status(state=State.CANCELLED, message=message, ended=time.time()))
+        ends.keep(own, Status(state=AttemptState.CANCELLED, message=message, ended=time.time()))
         if live is not None and live.task is not None:
             live.task.cancel()
 
@@ -220,7 +220,7 @@ class DockerExecutor:
             _among(self._holding, self._hold(live))
         with contextlib.suppress(FileNotFoundError):
             live.started = (own / "container.started").stat().st_mtime
-            live.state = State.RUNNING
+            live.state = AttemptState.RUNNING
         self._live[live.attempt.id] = live
         live.task = asyncio.create_task(self._run(live, noted=noted))
         live.task.add_done_callback(lambda _: self._let_go(live))
@@ -243,22 +243,22 @@ class DockerExecutor:
                 live.over.set()  # of a container that never was, the slot is free
                 async with self._slots:
                     await self._launch(live)
-                    live.state, live.started = State.RUNNING, time.time()
+                    live.state, live.started = AttemptState.RUNNING, time.time()
                     await self._follow(live)
-        except Changed as change:
-            self._end(live, State.DATA_CHANGED, str(change))
+        except ObjectChanged as change:
+            self._end(live, AttemptState.DATA_CHANGED, str(change))
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=name, reason=str(failure))
-            self._waits[name] = Waits(reason=str(failure), human=failure.human)
+            self._waits[name] = Blocked(reason=str(failure), human=failure.human)
             await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
         except (Failure, TemplateError) as failure:
-            self._end(live, State.FAILED, str(failure))
+            self._end(live, AttemptState.FAILED, str(failure))
         except OSError as error:
-            self._end(live, State.FAILED, f"it cannot be prepared: {error}")
+            self._end(live, AttemptState.FAILED, f"it cannot be prepared: {error}")
         except Exception as fault:
             log.exception("an attempt cannot be followed", id=name)
             what = f"{type(fault).__name__}: {fault}"
-            self._end(live, State.FAILED, f"it failed by a fault of Headgate's own ({what})")
+            self._end(live, AttemptState.FAILED, f"it failed by a fault of Headgate's own ({what})")
 
     async def _found(self, live: _Live) -> bool:
         """Whether it has a container, or had one; else it is as if it was never noted."""
@@ -269,7 +269,7 @@ class DockerExecutor:
         (own / FACT).unlink()
         live.launching = False
         if stop_noted(own) is not None:
-            self._end(live, State.CANCELLED, "it was cancelled before it began")
+            self._end(live, AttemptState.CANCELLED, "it was cancelled before it began")
             live.asked = False
         return False
 
@@ -309,7 +309,7 @@ class DockerExecutor:
         reading: asyncio.Task[None] | None = None
         try:
             while (seen := await self._look(live)) is not None and not seen.over:
-                live.state, live.started = State.RUNNING, seen.started
+                live.state, live.started = AttemptState.RUNNING, seen.started
                 if reading is None or reading.done():
                     output.again()
                     reading = asyncio.create_task(self._read(seen.id, output, follow=True))
@@ -328,24 +328,26 @@ class DockerExecutor:
             output.close()
         await self._conclude(live, seen)
 
-    async def _conclude(self, live: _Live, seen: Seen | None) -> None:
+    async def _conclude(self, live: _Live, seen: ObservedContainer | None) -> None:
         own = self._folder(live.attempt.id)
         await asyncio.to_thread(take_back, own, owner()[0])
         if seen is None:
-            state, why = State.LOST, "its container was removed by somebody else"
+            state, why = AttemptState.LOST, "its container was removed by somebody else"
             if stop_noted(own) is not None:
-                state, why = State.CANCELLED, "it was cancelled"
+                state, why = AttemptState.CANCELLED, "it was cancelled"
             self._end(live, state, why)
             return
         unseen = live.unseen or booted_since(seen.started or 0.0)
         state, why = meaning(seen, stop_noted(own), unseen)
-        if state is not State.SUCCEEDED:
+        if state is not AttemptState.SUCCEEDED:
             why = ends.with_last_words(why, _tail(own / "log"), own, self._redact)
         self._end(live, state, why, seen)
         with contextlib.suppress(Failure):  # else it is reaped
             await self._engine.remove(seen.id)
 
-    def _end(self, live: _Live, state: State, why: str, seen: Seen | None = None) -> None:
+    def _end(
+        self, live: _Live, state: AttemptState, why: str, seen: ObservedContainer | None = None
+    ) -> None:
         self._waits.pop(live.attempt.id, None)
         own = self._folder(live.attempt.id)
         if ends.kept(own) is not None:
@@ -359,7 +361,7 @@ class DockerExecutor:
         )
         ends.keep(own, status)
 
-    async def _look(self, live: _Live) -> Seen | None:
+    async def _look(self, live: _Live) -> ObservedContainer | None:
         """Its container; an engine that is away is waited for."""
         name = self._engine.container(live.attempt.id)
         while True:
@@ -382,7 +384,7 @@ class DockerExecutor:
         with contextlib.suppress(TryAgain):  # the next look tells whether it goes on
             await self._engine.stream(opened, output.take)
 
-    def _stop_if_due(self, live: _Live, seen: Seen) -> float:
+    def _stop_if_due(self, live: _Live, seen: ObservedContainer) -> float:
         """End it if it is cancelled or late; the seconds after which to look again."""
         own, limit = self._folder(live.attempt.id), live.attempt.timeout
         if live.due is None and seen.started is not None:  # from here on by a clock nobody sets

@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from controller.blobs.objects import COPY_UP_TO
-from controller.shelf import mode
+from controller.blobs.shelf import mode
 from specs.globs import from_root, seen_from
 from specs.model import is_spec_file
 

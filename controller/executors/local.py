@@ -10,13 +10,13 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter
 
-from controller.buckets.protocol import Changed
+from controller.buckets.protocol import ObjectChanged
 from controller.executors.ends import READ, collect, keep, kept, redact_log, with_last_words
 from controller.executors.installing import CannotBuild
 from controller.executors.ownership import hand_over, take_back
 from controller.executors.workspace import Workspace
-from controller.machine.core import Waits
-from controller.machine.runs.attempt import Attempt, Building, State, Status
+from controller.machine.core import Blocked
+from controller.machine.runs.attempt import Attempt, AttemptState, Building, Status
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.processes import Exit, Processes, ProcessSpec, Reason
 from deployers.processes import State as ProcessState
@@ -34,13 +34,13 @@ LOOK = 2.0
 """Seconds between looks at a running attempt, should its end not be announced."""
 
 _STATES = {
-    Reason.SIGNALLED: State.FAILED,
-    Reason.EXITED: State.FAILED,
-    Reason.COULD_NOT_START: State.FAILED,
-    Reason.TIMEOUT: State.TIMED_OUT,
-    Reason.CANCELLED: State.CANCELLED,
-    Reason.OUT_OF_MEMORY: State.OUT_OF_MEMORY,
-    Reason.LOST: State.LOST,
+    Reason.SIGNALLED: AttemptState.FAILED,
+    Reason.EXITED: AttemptState.FAILED,
+    Reason.COULD_NOT_START: AttemptState.FAILED,
+    Reason.TIMEOUT: AttemptState.TIMED_OUT,
+    Reason.CANCELLED: AttemptState.CANCELLED,
+    Reason.OUT_OF_MEMORY: AttemptState.OUT_OF_MEMORY,
+    Reason.LOST: AttemptState.LOST,
 }
 
 
@@ -66,7 +66,7 @@ class LocalExecutor:
         self._redact = redact
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
-        self._waits: dict[str, Waits] = {}
+        self._waits: dict[str, Blocked] = {}
         self._builds: dict[str, dict[str, Building]] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,7 +88,7 @@ class LocalExecutor:
         known = self._processes.status(attempt_id)
         if known.state is ProcessState.RUNNING:
             return Status(
-                state=State.RUNNING,
+                state=AttemptState.RUNNING,
                 started=self._started(attempt_id),
                 built=self._built(attempt_id),
             )
@@ -102,11 +102,11 @@ class LocalExecutor:
             return refused
         if attempt_id in self._preparing:
             return Status(
-                state=State.PREPARING,
+                state=AttemptState.PREPARING,
                 waits=self._waits.get(attempt_id),
                 built=tuple(self._builds.get(attempt_id, {}).values()),
             )
-        return Status(state=State.UNKNOWN, waits=self._waits.get(attempt_id))
+        return Status(state=AttemptState.UNKNOWN, waits=self._waits.get(attempt_id))
 
     async def cancel(self, attempt_id: str) -> None:
         """See `Executor`."""
@@ -172,14 +172,14 @@ class LocalExecutor:
             async with self._slots:
                 await self._prepare_and_start(attempt)
                 await self._until_ended(attempt.id)
-        except Changed as change:
-            self._refuse(attempt.id, str(change), State.DATA_CHANGED)
+        except ObjectChanged as change:
+            self._refuse(attempt.id, str(change), AttemptState.DATA_CHANGED)
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=attempt.id, reason=str(failure))
-            self._waits[attempt.id] = Waits(reason=str(failure), human=failure.human)
+            self._waits[attempt.id] = Blocked(reason=str(failure), human=failure.human)
             await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
         except CannotBuild as failure:
-            self._refuse(attempt.id, str(failure), State.NO_ENVIRONMENT)
+            self._refuse(attempt.id, str(failure), AttemptState.NO_ENVIRONMENT)
         except (Failure, TemplateError) as failure:
             self._refuse(attempt.id, str(failure))
         except OSError as error:
@@ -258,7 +258,7 @@ class LocalExecutor:
         except FileNotFoundError:
             return ()
 
-    def _refuse(self, attempt_id: str, why: str, state: State = State.FAILED) -> None:
+    def _refuse(self, attempt_id: str, why: str, state: AttemptState = AttemptState.FAILED) -> None:
         """It failed before it began, for good."""
         self._waits.pop(attempt_id, None)
         built = tuple(
@@ -269,7 +269,7 @@ class LocalExecutor:
         keep(self._folder(attempt_id), status)
 
     def _ended(self, attempt_id: str, exit_: Exit) -> Status:
-        state = State.SUCCEEDED if exit_.succeeded else _STATES[exit_.reason]
+        state = AttemptState.SUCCEEDED if exit_.succeeded else _STATES[exit_.reason]
         return Status(
             state=state,
             exit_code=exit_.code,

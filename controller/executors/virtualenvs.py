@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.blobs.shelf import discard, discard_all, use
 from controller.executors.installing import CannotBuild, Installer
-from controller.executors.wanted import Locked, Packages, Requirements, Target, Wanted
+from controller.executors.wanted import BuildTarget, Locked, Packages, Requirements, Wanted
 from controller.machine.runs.attempt import Building
-from controller.shelf import discard, discard_all, use
 from deployers.confinement import UNCONFINED, Confinement
 
 LOGS = ".logs"
@@ -23,7 +23,7 @@ Told = Callable[[Building], None]
 """Is told that a build is waited for, and how it ended."""
 
 
-class Ready(NamedTuple):
+class ReadyEnvironment(NamedTuple):
     """An environment that can be used."""
 
     environment: Path
@@ -40,16 +40,16 @@ class Virtualenvs:
         self._building: dict[str, tuple[asyncio.Task[Path], Building]] = {}
         self._failed: dict[str, tuple[str, Building]] = {}
 
-    def ready(self, wanted: Requirements | Locked, python: str | None) -> Ready | None:
+    def ready(self, wanted: Requirements | Locked, python: str | None) -> ReadyEnvironment | None:
         """The environment, if it was built already."""
         environment = self._path(wanted.name, python)
         if not self._is_there(environment):
             return None
         packages = _packages(wanted, environment)
         if packages is None:
-            return Ready(environment)
+            return ReadyEnvironment(environment)
         path = self._path(packages.name, python)
-        return Ready(environment, path) if self._is_there(path) else None
+        return ReadyEnvironment(environment, path) if self._is_there(path) else None
 
     async def get(
         self,
@@ -57,7 +57,7 @@ class Virtualenvs:
         python: str | None,
         told: Told | None = None,
         by: str = "",
-    ) -> Ready:
+    ) -> ReadyEnvironment:
         """The environment, built if need be. Raises `CannotBuild`.
 
         `told` hears of what had to be built, `by` is who asks: an asker who knows that it cannot be
@@ -66,8 +66,8 @@ class Virtualenvs:
         environment = await self._get(wanted, python, told, by)
         packages = _packages(wanted, environment)
         if packages is None:
-            return Ready(environment)
-        return Ready(environment, await self._get(packages, python, told, by))
+            return ReadyEnvironment(environment)
+        return ReadyEnvironment(environment, await self._get(packages, python, told, by))
 
     def sweep(self, keep: Collection[str], before: float) -> int:
         """Delete the environments that nobody used since `before` (seconds since the epoch), but
@@ -126,7 +126,7 @@ class Virtualenvs:
         # the link that makes it known comes last.
         place = self._folder / f"{path.name}.{scratch.name.rpartition('-')[2]}"
         try:
-            target = Target(place, scratch, log, python or sys.executable)
+            target = BuildTarget(place, scratch, log, python or sys.executable)
             await wanted.make(self._installer, target)
             (scratch / "link").symlink_to(place.name)
             (scratch / "link").replace(path)

@@ -22,7 +22,7 @@ _ELSEWHERE = re.compile(r"^\s*(-e|-r|-c|--editable|--requirement|--constraint)",
 
 
 @dataclass(frozen=True)
-class Target:
+class BuildTarget:
     """Where an environment is made."""
 
     place: Path
@@ -45,7 +45,7 @@ class Requirements:
     def name(self) -> str:
         return name_of_text(self.text)
 
-    async def make(self, installer: Installer, target: Target) -> None:
+    async def make(self, installer: Installer, target: BuildTarget) -> None:
         await installer.make(target.place, target.python, target.log)
         if not self.text.strip():
             return
@@ -73,7 +73,7 @@ class Locked:
     def name(self) -> str:
         return name_of(self.recipe.digest)
 
-    async def make(self, installer: Installer, target: Target) -> None:
+    async def make(self, installer: Installer, target: BuildTarget) -> None:
         project = self.recipe.project
         try:
             if project.kind == "conda":
@@ -87,7 +87,7 @@ class Locked:
                 f"what {project.lock} says cannot be installed; mend it, or lock again. {failure}"
             ) from None
 
-    async def _listed(self, installer: Installer, target: Target) -> Path:
+    async def _listed(self, installer: Installer, target: BuildTarget) -> Path:
         """What the lock says, as a file that can be installed from."""
         project, scratch = self.recipe.project, target.scratch
         top = scratch / "project"
@@ -117,7 +117,7 @@ class Locked:
             *(f"--no-emit-package={one.name}" for one in recipe.project.packages),
         )
 
-    async def _conda(self, installer: Installer, target: Target) -> None:
+    async def _conda(self, installer: Installer, target: BuildTarget) -> None:
         program = conda_program()
         if program is None:
             raise CannotBuild(
@@ -140,7 +140,7 @@ class Packages:
     def name(self) -> str:
         return name_of_packages(self.recipe)
 
-    async def make(self, installer: Installer, target: Target) -> None:
+    async def make(self, installer: Installer, target: BuildTarget) -> None:
         top = target.scratch / "packages"
         folders = []
         for package in self.recipe.project.packages:

@@ -24,7 +24,7 @@ from controller.buckets.protocol import Contents
 from controller.config.secrets import Secrets
 from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.ownership import WRITABLE
-from controller.executors.virtualenvs import Ready, Told, Virtualenvs
+from controller.executors.virtualenvs import ReadyEnvironment, Told, Virtualenvs
 from controller.executors.wanted import Locked, Requirements
 from controller.git.single import lay_single
 from controller.machine.runs.attempt import Attempt, Recipe
@@ -197,7 +197,7 @@ class Workspace:
             shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
 
     def _environment(
-        self, attempt: Attempt, ready: Ready | None, own: Path, values: Mapping[str, str]
+        self, attempt: Attempt, ready: ReadyEnvironment | None, own: Path, values: Mapping[str, str]
     ) -> dict[str, str]:
         """The variables of a step: its own, its secrets, and as little else as possible."""
         variables = {
@@ -218,7 +218,7 @@ class Workspace:
 
     async def _virtualenv(
         self, attempt: Attempt, checkout: Path, told: Told | None
-    ) -> Ready | None:
+    ) -> ReadyEnvironment | None:
         """Where its commands are; a container's are where its image says."""
         if attempt.executor == "docker":
             return None
@@ -327,7 +327,7 @@ def wanted_by(
     return Requirements(read_requirements(checkout, folder, requirements))
 
 
-def variables_in(ready: Ready, own: Mapping[str, str]) -> dict[str, str]:
+def variables_in(ready: ReadyEnvironment, own: Mapping[str, str]) -> dict[str, str]:
     """The variables by which a process finds the programs of an environment, and its `own`."""
     environment, packages = ready
     programs = [*([packages / "bin"] if packages else []), environment / "bin"]
@@ -340,7 +340,7 @@ def variables_in(ready: Ready, own: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def packages_of(ready: Ready) -> tuple[Path, ...]:
+def packages_of(ready: ReadyEnvironment) -> tuple[Path, ...]:
     """Where the repository's own packages are, by either of its names; empty without any."""
     return (ready.packages, ready.packages.resolve()) if ready.packages else ()
 

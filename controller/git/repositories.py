@@ -10,9 +10,9 @@ from typing import Protocol
 from controller.git import Mirror
 from controller.git.lfs import is_installed
 from controller.git.pointers import absent, pointers
-from controller.git.surveys import Look
+from controller.git.surveys import FileSurvey
 from controller.machine.pipelines.code import Code
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman, TryAgain
 from specs.lint import check
 from specs.lint_images import ELSEWHERE
@@ -125,7 +125,7 @@ class Repositories:
     async def _read(self, repository: str, commit: str, path: str) -> Code:
         mirror = self.mirror(repository)
         folder, _, file = path.rpartition("/")
-        source = Source(
+        source = SourceTree(
             repository=repository,
             commit=commit,
             folder=folder,
@@ -141,7 +141,7 @@ class Repositories:
         loaded = await asyncio.to_thread(
             check, text, path, seen.keys(), missing, kept, source.folder
         )
-        look = Look(loaded, folder, source.files)
+        look = FileSurvey(loaded, folder, source.files)
         while wanted := await asyncio.to_thread(look.wanted):
             for one in wanted:
                 look.give(one, await mirror.read(commit, one))

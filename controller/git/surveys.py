@@ -22,7 +22,7 @@ _NO_CONDA: Final = Trouble(
 )
 
 
-class Look:
+class FileSurvey:
     """Asks for the files that it needs, a few at a time, until nothing is lacking.
 
     `for path in look.wanted(): look.give(path, content)`, again and again, and then `end`.
@@ -76,7 +76,7 @@ def surveyed(
     loaded: Loaded, folder: str, files: Collection[str], read: Callable[[str], bytes | None]
 ) -> tuple[Loaded, Survey]:
     """Look at the environment of a spec, reading files of the repository by `read`."""
-    look = Look(loaded, folder, files)
+    look = FileSurvey(loaded, folder, files)
     while wanted := look.wanted():
         for path in wanted:
             look.give(path, read(path))

@@ -3,10 +3,9 @@
 import time
 from pathlib import Path
 
-from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
-from controller.outbox import parsed
-from controller.store.protocol import Reading
+from controller.machine.core import Key, parsed
+from controller.machine.environments.environment import EnvironmentState
+from controller.store.protocol import StoreReader
 from deployers.pages import page
 from deployers.records import PAGE
 from deployers.site import Site
@@ -16,7 +15,7 @@ from validators.canary import Policy, begin
 from validators.canary.outlook import outlook, pace, warning
 
 
-async def canary_ahead(spec: Spec, store: Reading, home: Path) -> str | None:
+async def canary_ahead(spec: Spec, store: StoreReader, home: Path) -> str | None:
     """Why the canary of a release now would not be decided by its deadline; None where it would,
     where there is none, or where nothing is known of production's traffic. `home` is the
     controller's, whose routers know of that."""
@@ -25,7 +24,7 @@ async def canary_ahead(spec: Spec, store: Reading, home: Path) -> str | None:
         return None
     place = f"{spec.metadata.name}/production"
     record = await store.get(Key("environment", place))
-    env = parsed(Environment, record.body) if record else None
+    env = parsed(EnvironmentState, record.body) if record else None
     if env is None or env.stable is None:
         return None  # nothing serves yet: the first version needs no canary
     try:

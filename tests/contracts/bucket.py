@@ -4,7 +4,7 @@ from typing import ClassVar, Protocol
 
 import pytest
 
-from controller.buckets.protocol import Bucket, Changed, Listing
+from controller.buckets.protocol import Bucket, Listing, ObjectChanged
 from specs.failures import NeedsHuman
 
 
@@ -119,7 +119,7 @@ class BucketContract:
             scene.put("b.csv", "3")
         else:
             scene.delete("b.csv")
-        with pytest.raises(Changed, match=r"b\.csv"):
+        with pytest.raises(ObjectChanged, match=r"b\.csv"):
             await scene.bucket.pin(scene.uri(), listed)
         again = (await scene.bucket.list(scene.uri())).manifest
         assert (await scene.bucket.pin(scene.uri(), again) / "a.csv").read_text() == "1"

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller.loop import Loop
 from controller.machine.core import Key, Message
-from controller.outbox import Boundary, Ways
-from controller.queue import Backoff
+from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import Boundary, RuntimePolicy
+from controller.reconcile.workqueue import Backoff
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
-from tests.controller import toys
-from tests.controller.toys import Effect, Toy, running, tell, until
+from tests.controller.reconcile import toys
+from tests.controller.reconcile.toys import Effect, Toy, running, tell, until
 from tests.crash.harness import Story
 
 CHILDREN = 2
@@ -55,7 +55,7 @@ async def live(folder: Path, boundary: Boundary) -> None:
 
     async def complete() -> bool:
         family = await store.get(Key("family", PARENT.name))
-        return bool(family) and not await store.owed() and not await store.inbox()
+        return bool(family) and not await store.outbox() and not await store.inbox()
 
     loop = Loop(
         store,
@@ -65,7 +65,7 @@ async def live(folder: Path, boundary: Boundary) -> None:
             "counter": Toy(toys.Count, toys.counter),
         },
         {Effect: effect},
-        ways=Ways(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),
+        policy=RuntimePolicy(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),
         workers=2,
     )
     async with running(loop):
@@ -85,7 +85,7 @@ def end(folder: Path) -> object:
         }
         # In which order the children came home is chance.
         objects["parent/p"]["done"].sort()
-        left = await store.owed(), await store.inbox()
+        left = await store.outbox(), await store.inbox()
         await store.close()
         return objects, left
 

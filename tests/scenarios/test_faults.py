@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from controller.app import serve
 from controller.config.secrets import Secrets
 from controller.machine.core import Key
-from controller.store.protocol import Owed
+from controller.store.protocol import OutboxEntry
+from controller.wiring.controller import serve
 from specs.failures import NeedsHuman
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port
@@ -95,7 +95,8 @@ async def test_a_second_controller_on_one_home_is_refused_and_the_first_goes_on(
         # fcntl locks are a process's own, so the second one is another process.
         program = (
             "import asyncio, sys; from pathlib import Path\n"
-            "from controller.app import serve; from controller.config.secrets import Secrets\n"
+            "from controller.wiring.controller import serve\n"
+            "from controller.config.secrets import Secrets\n"
             "from controller.config.settings import Settings\n"
             "from specs.failures import NeedsHuman\n"
             "settings = Settings.model_validate_json(sys.argv[2])\n"
@@ -124,14 +125,14 @@ async def test_a_remote_that_is_gone_is_waited_for_and_nothing_is_lost(world: Wo
         await world.ended(2)  # data goes on, and what is to be written is owed
 
         async def owed() -> bool:
-            return any(each.attempts > 0 for each in await world.store.owed())
+            return any(each.attempts > 0 for each in await world.store.outbox())
 
         await world.until(owed, "something to be tried again")
         away.rename(world.remote)
         await world.serves(2, "staging")
 
         async def settled() -> bool:
-            return not await world.store.owed()
+            return not await world.store.outbox()
 
         await world.until(settled, "all that was owed")
     assert world.file("staging") is not None
@@ -232,9 +233,9 @@ async def test_a_target_that_is_down_is_tried_again_and_holds_up_nothing(world: 
     async with world.controller():
         await world.serves(1)
 
-        async def held_up() -> Sequence[Owed] | None:
+        async def held_up() -> Sequence[OutboxEntry] | None:
             """All that is owed, once it is notifications and one of them was tried in vain."""
-            left = await world.store.owed()
+            left = await world.store.outbox()
             only = {owed.action["type"] for owed in left} == {"send"}
             return left if only and any(owed.attempts for owed in left) else None
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 import pytest
 
-from controller.environments import BRANCH, PROPOSALS
+from controller.git.environments import BRANCH, PROPOSALS
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from tests.doubles.github import GitHub, Issue, Repository
 from tests.scenarios.world import World, git_or_none, run_git
 
@@ -43,12 +43,12 @@ async def proposed(world: World, github: GitHub, repository: Repository, number:
     return await world.until(look, f"the proposal of v{number}")
 
 
-async def ended(world: World) -> Environment:
+async def ended(world: World) -> EnvironmentState:
     """Wait until nothing is in progress in production, and nothing is owed."""
 
-    async def look() -> Environment | None:
+    async def look() -> EnvironmentState | None:
         env = await world.environment("production")
-        return env if env and env.rollout is None and not await world.store.owed() else None
+        return env if env and env.rollout is None and not await world.store.outbox() else None
 
     return await world.until(look, "the end of the rollout")
 

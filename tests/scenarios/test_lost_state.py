@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from deployers.processes import Processes, State
 from tests.scenarios.world import World
 
@@ -92,7 +92,7 @@ async def test_a_state_that_is_lost_during_a_canary_begins_it_anew_under_the_sam
         await world.serves(1)
         world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
 
-        async def canary() -> Environment | None:
+        async def canary() -> EnvironmentState | None:
             env = await world.environment("production")
             return env if env and env.rollout and env.rollout.step >= 0 else None
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from structlog.testing import capture_logs
 
-from controller.cli.snapshot import snapshot
-from controller.cli.tree import render
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.tree import render
 from controller.doctor.examine import examine
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import App
 from controller.machine.core import Key
+from controller.wiring.controller import Controller
 from specs.failures import NeedsHuman
 from tests.scenarios.world import World
 
@@ -17,7 +17,7 @@ PRODUCTION = Key("environment", "mean/production")
 
 async def swept(world: World) -> Mapping[str, int]:
     """Sweep as if it were a month from now: whatever lies there was used long ago then."""
-    app = App(world.settings, world.root, world.secrets, world.store)
+    app = Controller(world.settings, world.root, world.secrets, world.store)
     try:
         keep = world.settings.keep.total_seconds()
         return await app.sweeper.sweep(keep, time.time() + MONTH)
@@ -38,7 +38,7 @@ async def test_after_a_sweep_production_serves_and_can_still_be_rolled_back(worl
             world.drop("b.csv", [4, 5, 6])
             await world.serves(2)
     # A result that no version came of: of a run that nobody released.
-    app = App(world.settings, world.root, world.secrets, world.store)
+    app = Controller(world.settings, world.root, world.secrets, world.store)
     unused = await app.artifacts.put_bytes(b"a model that was never released")
     await app.close()
 

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from controller.cli.snapshot import snapshot
-from controller.cli.views import TroubleView
-from controller.machine.core import Key
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.views import TroubleView
+from controller.machine.core import Key, parsed
 from controller.machine.runs.run import Run
-from controller.machine.trouble import Trouble
-from controller.outbox import parsed
+from controller.machine.stall import Stall
 from tests.scenarios.test_s3 import Lake
 from tests.scenarios.world import World
 from tests.servers.faults import Faults
@@ -33,16 +32,16 @@ def given_back() -> Iterator[None]:
     take_any_credentials()
 
 
-async def told(world: World, run: str = "mean-1") -> Trouble | None:
+async def told(world: World, run: str = "mean-1") -> Stall | None:
     """The trouble of a run that somebody was told of and that is not over."""
     record = await world.store.get(Key("trouble", f"run/{run}"))
-    trouble = parsed(Trouble, record.body) if record else None
+    trouble = parsed(Stall, record.body) if record else None
     return trouble if trouble and not trouble.over else None
 
 
-async def over(world: World, run: str = "mean-1") -> Trouble | None:
+async def over(world: World, run: str = "mean-1") -> Stall | None:
     record = await world.store.get(Key("trouble", f"run/{run}"))
-    trouble = parsed(Trouble, record.body) if record else None
+    trouble = parsed(Stall, record.body) if record else None
     return trouble if trouble and trouble.over else None
 
 

@@ -13,7 +13,7 @@ BATCH = "batch"
 """What the step of an attempt is called whose command is the batch."""
 
 
-class Job(Value):
+class BatchJob(Value):
     """The facts of a job."""
 
     id: str
@@ -40,7 +40,7 @@ class Job(Value):
         return self.ended is None
 
 
-class Seen(Value):
+class ObservedJob(Value):
     """What is known of a job's attempt."""
 
     status: Status

@@ -1,12 +1,13 @@
 """PURE. What a newer commit of a branch means for the one that runs, and for those that wait."""
 
-from controller.machine.core import Key, Message
-from controller.machine.pipelines.launching import Ready, prepare, why_none
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import CancelRun
+from controller.machine.pipelines.launching import ReadyRun, prepare, why_none
 from controller.machine.pipelines.pipeline import (
     Last,
-    Observed,
-    Out,
-    Pipeline,
+    ObservedPipeline,
+    PipelineState,
     forget,
     in_line,
     line_of,
@@ -17,7 +18,9 @@ from controller.machine.runs.graph import fingerprint
 from specs.model import Pipeline as Spec
 
 
-def settle(pipeline: Pipeline, branch: str, observed: Observed, out: Out) -> Pipeline:
+def settle(
+    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: DecisionBuilder
+) -> PipelineState:
     """Of what waits on a branch only the newest stays, unless its spec lets commits wait in line;
     the others say so on their commits."""
     line = line_of(pipeline, branch)
@@ -39,7 +42,7 @@ def _queues(spec: Spec) -> bool:
     return spec.triggers.commits.supersede == "queue"
 
 
-def _tell_the_line(pipeline: Pipeline, branch: str, out: Out) -> Pipeline:
+def _tell_the_line(pipeline: PipelineState, branch: str, out: DecisionBuilder) -> PipelineState:
     """Say once on each commit in line what it waits for."""
     first, *behind = line_of(pipeline, branch)
     knows = []
@@ -53,7 +56,9 @@ def _tell_the_line(pipeline: Pipeline, branch: str, out: Out) -> Pipeline:
     return in_line(pipeline, branch, (first, *knows))
 
 
-def meet(pipeline: Pipeline, branch: str, observed: Observed, out: Out) -> Pipeline:
+def meet(
+    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: DecisionBuilder
+) -> PipelineState:
     """What waits while a run of its branch goes on: a commit that changes what that runs ends it,
     and one that does not is told that the run stands for it."""
     wanted, last = pipeline.wanted[branch], pipeline.last.get(branch)
@@ -79,7 +84,7 @@ def meet(pipeline: Pipeline, branch: str, observed: Observed, out: Out) -> Pipel
     return told(pipeline, branch, f"{last.run} to end", out)
 
 
-def _runs_the_same(ready: Ready, last: Last) -> bool:
+def _runs_the_same(ready: ReadyRun, last: Last) -> bool:
     """Whether a commit leaves all as it is in a run. Data that only grew meanwhile is not the
     commit's doing."""
     if ready.waits_for:
@@ -93,7 +98,9 @@ def _runs_the_same(ready: Ready, last: Last) -> bool:
     return fingerprint(ready.graph, as_read) == last.fingerprint
 
 
-def cancel(pipeline: Pipeline, branch: str, reason: str, out: Out) -> Pipeline:
+def cancel(
+    pipeline: PipelineState, branch: str, reason: str, out: DecisionBuilder
+) -> PipelineState:
     """End the run of a branch for what waits there now."""
     run, commit = pipeline.active[branch], pipeline.heads.get(branch, "")
     out.messages.append(cancel_message(run, reason, f"superseded/{commit}/{pipeline.runs}"))
@@ -104,8 +111,7 @@ def cancel(pipeline: Pipeline, branch: str, reason: str, out: Out) -> Pipeline:
     return pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
 
 
-def cancel_message(run: str, reason: str, id_: str) -> Message:
+def cancel_message(run: str, reason: str, id_: str) -> Envelope:
     """Asks a run to end."""
-    return Message(
-        to=Key("run", run), id=f"cancel/{run}/{id_}", type="cancel", body={"reason": reason}
-    )
+    message = CancelRun(reason=reason)
+    return Envelope(to=Key("run", run), id=f"cancel/{run}/{id_}", message=message)

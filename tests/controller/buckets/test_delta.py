@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from controller.buckets.catalog import Catalog
-from controller.buckets.protocol import Changed
+from controller.buckets.protocol import ObjectChanged
 from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
 from specs.failures import NeedsHuman
@@ -263,7 +263,7 @@ async def test_a_version_that_is_read_by_address_is_there_until_it_is_vacuumed(
     writer.table.delete("a = 1")
     await lake.catalog.expect(writer.uri, version)
     writer.table.vacuum(0, dry_run=False, enforce_retention_duration=False)
-    with pytest.raises(Changed, match="was replaced or deleted"):
+    with pytest.raises(ObjectChanged, match="was replaced or deleted"):
         await lake.catalog.expect(writer.uri, version)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.buckets.local import EMPTY_SETTLED_AFTER, SETTLED_AFTER, LocalBucket, place_of
-from controller.buckets.protocol import Changed, Listing
+from controller.buckets.protocol import Listing, ObjectChanged
 from specs.digests import digest
 from specs.failures import NeedsHuman
 
@@ -224,7 +224,7 @@ async def test_a_change_between_listing_and_pinning_is_an_error_that_names_the_o
         path.write_text("JANUARY")
     elif change == "led astray":
         path.symlink_to("/etc/passwd")
-    with pytest.raises(Changed, match=r"2013-01\.parquet"):
+    with pytest.raises(ObjectChanged, match=r"2013-01\.parquet"):
         await bucket.pin(uri, listed)
 
 

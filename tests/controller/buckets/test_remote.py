@@ -7,7 +7,7 @@ import pytest
 
 from controller.buckets import listing as listing_module
 from controller.buckets.catalog import Catalog
-from controller.buckets.protocol import Changed
+from controller.buckets.protocol import ObjectChanged
 from controller.buckets.stores import Stores, address_of
 from controller.config.settings import ObjectStore
 from specs.failures import Failure, NeedsHuman, TryAgain
@@ -273,7 +273,7 @@ async def test_an_object_that_is_replaced_between_listing_and_reading_has_change
             lake.put("a.csv", b"new")
 
     faults.before = replace
-    with pytest.raises(Changed, match=r"a\.csv"):
+    with pytest.raises(ObjectChanged, match=r"a\.csv"):
         await lake.catalog.pinned(lake.uri, digest)
     faults.before = lambda _path: None
     again = (await lake.catalog.list(lake.uri)).manifest.digest

@@ -20,7 +20,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from deployers.confinement import Kind
 from deployers.processes import Processes
 from tests.contracts.executor import SECRET, lines
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.told import ToldConfinement
 
 ROOT = Path(__file__).parents[3]

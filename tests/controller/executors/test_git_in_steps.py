@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.git.single import lay_single
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import AttemptState
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
 
@@ -44,7 +44,7 @@ async def test_git_in_a_step_finds_the_commit_that_runs(
     async with site_of_steps.open() as executor:
         status = await run(executor, attempt)
         said = (await printed(executor, attempt)).strip()
-    assert status.state is State.SUCCEEDED, said
+    assert status.state is AttemptState.SUCCEEDED, said
     assert said == told.replace("COMMIT", attempt.commit)
 
 
@@ -54,7 +54,7 @@ async def test_what_git_finds_is_beside_the_copy_and_not_in_it(site: LocalSite) 
         "sh -c 'git rev-parse --show-toplevel; ls -A $(git rev-parse --show-cdup)'"
     )
     async with site.open() as executor:
-        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
         top, *names = (await printed(executor, attempt)).split()
     assert (Path(top).name, names) == ("code", ["models"])
 
@@ -65,7 +65,7 @@ async def test_git_finds_no_clone_around_the_home_folder(site: LocalSite, tmp_pa
     attempt = site.attempt(f"sh -c 'mkdir {beside}; cd {beside}; git log'")
     async with site.open() as executor:
         status = await run(executor, attempt)
-    assert status.state is State.FAILED
+    assert status.state is AttemptState.FAILED
     assert "not a git repository" in status.message
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.executors.installing import CannotBuild
-from controller.executors.virtualenvs import LOGS, Ready, Virtualenvs
+from controller.executors.virtualenvs import LOGS, ReadyEnvironment, Virtualenvs
 from controller.executors.wanted import Locked, names_of
 from controller.executors.workspace import variables_in
 from controller.machine.runs.attempt import Building
@@ -54,7 +54,7 @@ def wanted(top: Path) -> Locked:
     return Locked(recipe(top), top)
 
 
-def says(ready: Ready, *command: str) -> str:
+def says(ready: ReadyEnvironment, *command: str) -> str:
     """What a command prints with the variables of a step."""
     return subprocess.check_output(command, text=True, env=variables_in(ready, {}))
 

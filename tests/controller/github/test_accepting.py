@@ -14,11 +14,10 @@ from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
 from controller.github.webhooks import Hint
-from controller.kinds.repository import RepositoryKind
-from controller.machine.actions import Answer, ReportCommit, ReportPolicy
-from controller.machine.core import Action, Key, Letter, Message
-from controller.machine.repositories.repository import Repository as State
-from controller.outbox import parsed
+from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
+from controller.machine.core import Action, InboxMessage, Key, Message, parsed
+from controller.machine.repositories.repository import RepositoryState as State
+from controller.observers.repository import RepositoryKind
 from specs.failures import TryAgain
 from tests.controller.github.reporting import NAMES, said
 from tests.controller.machine.kit import letter
@@ -57,7 +56,7 @@ class Room:
     messages: list[Message] = field(default_factory=list)
 
     async def look(self, *buttons: Hint) -> None:
-        inbox: list[Letter] = [
+        inbox: list[InboxMessage] = [
             letter(n, KEY, f"github_{button.kind}", button.plain())
             for n, button in enumerate(buttons, 1)
         ]
@@ -80,7 +79,7 @@ class Room:
         """The answer to a comment; empty for a nod."""
         made = self.github.comment(self.repository, pull, body, author)
         await self.look()
-        (answer,) = [a for a in self.actions if isinstance(a, Answer)]
+        (answer,) = [a for a in self.actions if isinstance(a, AnswerCommand)]
         assert (answer.comment, answer.pull) == (made.id, pull.number)
         return answer.text
 
@@ -167,7 +166,7 @@ async def test_what_was_said_of_another_commit_or_before_a_push_does_nothing(roo
     github.comment(repository, pull, f"/headgate accept {first}", "maya")
     second = github.push(repository, {"train.py": "worse\n"}, "loosen")
     await room.look()
-    (answer,) = [a for a in room.actions if isinstance(a, Answer)]
+    (answer,) = [a for a in room.actions if isinstance(a, AnswerCommand)]
     assert f"`/headgate accept {second[:12]}`" in answer.text
     assert room.accepted() == []
     # A few characters of a head that was pushed since the last look may mean another one.
@@ -187,7 +186,7 @@ async def test_a_comment_of_an_approver_that_somebody_else_edited_is_not_heeded(
     room.github.advance(2)
     room.github.edit_comment(room.repository, made, f"/headgate accept {sha}", "wren")
     await room.look()
-    (answer,) = [a for a in room.actions if isinstance(a, Answer)]
+    (answer,) = [a for a in room.actions if isinstance(a, AnswerCommand)]
     assert "was edited after it was written" in answer.text
     assert room.accepted() == []
     heeded = room.github.comment(room.repository, pull, "/headgate plan", "maya")

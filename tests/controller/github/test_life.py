@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.github.answers import Missing, Refused
+from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App
 from controller.github.client import Client
 from controller.github.transport import Transport, api_of
@@ -105,7 +105,7 @@ async def test_the_life_of_a_pull_request(tmp_path: Path) -> None:
             assert made.number == 1  # the one that is open already
             closed = await client.update_pull(REPO, 1, state="closed")
             assert (closed.state, closed.merged) == ("closed", False)
-            with pytest.raises(Missing):
+            with pytest.raises(NotFound):
                 await client.update_comment(REPO, 999_999, "gone")
             assert client.budget is not None
             assert client.budget.remaining < client.budget.limit
@@ -148,7 +148,7 @@ async def test_what_the_app_may_not_do_needs_a_human(tmp_path: Path) -> None:
         github.install(repository, permissions={"metadata": "read", "checks": "read"})
         sha = github.push(repository, {"train.py": "b"})
         async with connected(github) as (client, _):
-            with pytest.raises(Refused, match="Resource not accessible by integration"):
+            with pytest.raises(GitHubRefused, match="Resource not accessible by integration"):
                 await client.create_check(REPO, name="headgate", sha=sha, external_id="run-1")
 
 

@@ -7,16 +7,16 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
-from controller.environment_file import EnvironmentFile, Model
-from controller.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_by
 from controller.git import Mirror
+from controller.git.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_by
 from controller.github.auth import App
 from controller.github.client import Client
 from controller.github.proposals import POLL, Proposals
 from controller.github.transport import Transport, api_of
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Fact, Key
-from controller.store.protocol import Change
+from controller.machine.environments.file import EnvironmentFile, NamedModel
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
 from specs.gates import AbsoluteCheck, Columns, Gates, ModelGate
@@ -39,7 +39,7 @@ LOOK = "GET /repos/{owner}/{repo}/pulls/{pull_number}"
 
 def file(number: int) -> EnvironmentFile:
     one = version(number)
-    model = Model(version=number, digest=one.digest, run=one.run, commit="a" * 40)
+    model = NamedModel(version=number, digest=one.digest, run=one.run, commit="a" * 40)
     return EnvironmentFile(
         pipeline="mean", environment="production", model=model, verdicts={"model": Verdict.PASS}
     )
@@ -103,7 +103,7 @@ async def room(tmp_path: Path, github: GitHub) -> AsyncIterator[Room]:
     facts = [
         Fact(key=Key("model", f"mean/{n}"), body=version(n).model_dump(mode="json")) for n in (1, 2)
     ]
-    await store.commit(Change(facts=tuple(facts)), 0.0)
+    await store.commit(Transaction(facts=tuple(facts)), 0.0)
     mirror = Mirror(str(repository.git.path), tmp_path / "mirror.git")
     environments = Environments(mirror)
     await environments.write(lambda _: file(1), "production", "mean", "promote v1", "one")
@@ -284,7 +284,7 @@ async def make(room: Room, number: int, limit: float) -> None:
     source = one.source.model_copy(update={"commit": await room.mirror.tip("main")})
     body = one.model_copy(update={"spec": spec, "source": source}).model_dump(mode="json")
     fact = Fact(key=Key("model", f"mean/{number}"), body=body)
-    await room.store.commit(Change(facts=(fact,)), 0.0)
+    await room.store.commit(Transaction(facts=(fact,)), 0.0)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from controller.machine.core import Key
 from controller.notify import NotifyApplier
 from controller.notify.applier import addressed
 from controller.notify.by_apprise import AppriseNotifier
-from controller.store.protocol import Change, Put
+from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore, NeedsHuman
 from tests.contracts.notifier import INCIDENT
@@ -142,7 +142,7 @@ async def applier(tmp_path: Path, client: Client) -> AsyncIterator[NotifyApplier
     for owner, name in ((OWNER, "flights"), (ELSEWHERE, "elsewhere")):
         text = json.dumps({"repository": name})
         put = Put(key=owner, revision=0, text=text, live=False)
-        await store.commit(Change(put=put), 0.0)
+        await store.commit(Transaction(put=put), 0.0)
     issues = GitHubIssues(client, {"flights": REPO}, store)
     yield NotifyApplier(AppriseNotifier(), Secrets({}), issues.tell)
     await store.close()

@@ -6,19 +6,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.config.secrets import Secrets
-from controller.loop import Loop
 from controller.machine.actions import Incident, Notify, Send
 from controller.machine.core import Decision, Key, Message, Value
 from controller.notify import Addressed, AppriseNotifier, NotifyApplier
 from controller.notify.applier import addressed
-from controller.outbox import Ways
-from controller.queue import Backoff
+from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
 from specs.model import Notification
 from tests.contracts.notifier import INCIDENT
 from tests.controller.notify.receivers import Webhook, webhook
-from tests.controller.toys import Toy, running, tell, until
+from tests.controller.reconcile.toys import Toy, running, tell, until
 
 # Apprise's reader of PGP keys imports it, whatever service is asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -51,8 +51,8 @@ def notify(*to: str, status: str = "firing", incident: Incident = INCIDENT) -> N
 def loop_of(store: Store, everyone: Sequence[Notification] = (), **secrets: str) -> Loop:
     kind = Addressed(Toy(Alarm, alarm), everyone)
     applier = NotifyApplier(AppriseNotifier(), Secrets(secrets))
-    ways = Ways(backoff=Backoff(first=0.01, most=0.02))
-    return Loop(store, {"alarm": kind}, {Send: applier.apply}, ways=ways, listen=0.01)
+    policy = RuntimePolicy(backoff=Backoff(first=0.01, most=0.02))
+    return Loop(store, {"alarm": kind}, {Send: applier.apply}, policy=policy, listen=0.01)
 
 
 def statuses(here: Webhook) -> list[str]:
@@ -74,7 +74,7 @@ async def test_an_address_in_trouble_neither_holds_up_nor_doubles_the_others(sto
             await until(lambda: statuses(sick)[-1:] == ["resolved"])
         assert statuses(well) == ["firing", "resolved"]
         assert set(statuses(sick)[tried:-1]) == {"firing"}
-        assert await store.owed() == []
+        assert await store.outbox() == []
 
 
 async def test_the_settings_addressees_are_told_of_every_pipeline_each_once(store: Store) -> None:

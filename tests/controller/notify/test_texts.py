@@ -17,14 +17,14 @@ import click
 import pytest
 
 from controller.cli import main
-from controller.machine import trouble
-from controller.machine.actions import Background, Evidence, Incident, Moment, Notify, Origin
-from controller.machine.core import Key, Letter, Message
-from controller.machine.environments.environment import Observed
+from controller.machine import stall as trouble
+from controller.machine.actions import Background, Incident, Moment, Notify, Origin, SignalEvidence
+from controller.machine.core import InboxMessage, Key, Message
+from controller.machine.environments.environment import ObservedEnvironment
 from controller.notify import render
 from controller.notify.protocol import Status
-from controller.saving import ALERT
-from controller.saving import incident as saving
+from controller.notify.unsaved import ALERT
+from controller.notify.unsaved import incident as saving
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import Silence
 from tests.controller.machine.kit import sha, version
@@ -55,7 +55,7 @@ class Told(Site):
     proposes: bool = False
     """Whether an approval is asked for by a pull request."""
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedEnvironment:
         seen = super().observe()
         origins = {
             n: Origin(commit=sha(f"c{n}"), author="Ada Lovelace", subject="Serve by two workers")
@@ -335,7 +335,7 @@ STORIES: Mapping[str, Callable[[], Told]] = {
 
 
 def cannot_save() -> list[Notify]:
-    """The disk is full, and then is not; told past the state (`controller/saving.py`)."""
+    """The disk is full, and then is not; told past the state (`controller/notify/unsaved.py`)."""
     reason = "The state cannot be written: the disk is full. Make room on it."
     told: Sequence[tuple[Status, Incident]] = (
         ("firing", saving(reason, over=False)),
@@ -354,8 +354,8 @@ def no_way_in() -> list[Notify]:
     for number, kind in enumerate(("in_trouble", "out_of_trouble")):
         body = {"reason": "git cannot read the repository: the token was refused. Renew it."}
         message = Message(to=key, id=str(number), type=kind, body=body)
-        letter = Letter(number=number, message=message, at=float(number))
-        decision = trouble.decide(of, state, trouble.Observed(repository="team"), [letter])
+        letter = InboxMessage(number=number, message=message, at=float(number))
+        decision = trouble.decide(of, state, trouble.ObservedStall(repository="team"), [letter])
         state = decision.state
         said += [action for action in decision.actions if isinstance(action, Notify)]
     return said
@@ -453,7 +453,7 @@ def test_every_part_is_bounded_whatever_a_commit_says() -> None:
         title=long,
         what=long,
         now=long,
-        evidence=(Evidence(signal=long, observed=long, note=long),),
+        evidence=(SignalEvidence(signal=long, observed=long, note=long),),
         background=Background(
             rollout="mean-production-2",
             origin=Origin(commit=sha("c2"), author=long, subject=long),

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from controller.machine.core import Key, Message
-from controller.store.protocol import Change
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.web import server
 from controller.web.server import LARGEST, application, listen, serve
@@ -79,7 +79,7 @@ async def test_a_push_becomes_one_message_however_often_it_is_delivered(tmp_path
     store = await SqliteStore.open(tmp_path / "state.db")
 
     async def send(message: Message) -> None:
-        await store.commit(Change(send=(message,)), 0.0)
+        await store.commit(Transaction(send=(message,)), 0.0)
 
     async with serving(send) as http:
         for _ in range(3):

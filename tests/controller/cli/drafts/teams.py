@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from textwrap import dedent
 from typing import Any
 
-from controller.cli.drafts.composing import draft
-from controller.cli.drafts.lesser import valid_part
-from controller.cli.drafts.samples import Sample
-from controller.cli.drafts.values import Folder
-from controller.cli.drafts.writing import spec_text
+from controller.cli.write.drafts.composing import draft
+from controller.cli.write.drafts.lesser import valid_part
+from controller.cli.write.drafts.samples import Sample
+from controller.cli.write.drafts.values import Folder
+from controller.cli.write.drafts.writing import spec_text
 from specs.lint import check
 from specs.load import Loaded
 from specs.model import Pipeline
