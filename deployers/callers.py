@@ -18,8 +18,8 @@ class CallerConnection(asyncio.Protocol):
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
         self._parser = httptools.HttpRequestParser(self)
-        self._request = http1.Request()
-        self._waiting: deque[http1.Request] = deque()
+        self._request = http1.HttpRequest()
+        self._waiting: deque[http1.HttpRequest] = deque()
         self._header_bytes = 0
         self._largest = 0
         self._deaf = self._paused = self._busy = False
@@ -134,7 +134,7 @@ class CallerConnection(asyncio.Protocol):
         if self._deaf:
             return
         self._waiting.append(self._request)
-        self._request, self._since = http1.Request(), None
+        self._request, self._since = http1.HttpRequest(), None
         self._go_on()
         if self._waiting and not self._paused:
             self._paused = True

@@ -6,7 +6,7 @@ import time
 from deployers import http1
 from deployers.assignment import assign, pseudonym
 from deployers.proxy import Caller, Proxy
-from deployers.records import Record
+from deployers.records import RequestRecord
 from deployers.upstream import ServerConnection
 from specs.traffic import NO_ANSWER, Arm, Waiting
 
@@ -23,7 +23,7 @@ class Call:
         "_repeated", "_request", "_server", "_size", "_status", "_timer", "_unit",
     )  # fmt: skip
 
-    def __init__(self, proxy: Proxy, caller: Caller, request: http1.Request) -> None:
+    def __init__(self, proxy: Proxy, caller: Caller, request: http1.HttpRequest) -> None:
         self._proxy, self._caller, self._request = proxy, caller, request
         self._id = request.header(b"x-request-id") or proxy.request_id()
         unit = request.header(UNIT_HEADER)
@@ -240,7 +240,7 @@ class Call:
             latency = time.monotonic() - self._begun
             self._proxy.drawn.pop(self, None)
             self._proxy.ring.add(
-                Record(
+                RequestRecord(
                     self._at, self._arm, self._probability, status, latency, self._unit,
                     self._size, self._content,
                 )

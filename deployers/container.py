@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from deployers.engine import HOME, confined
-from deployers.protocol import Value
+from deployers.protocol import DeploymentValue
 from deployers.site import HOST
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SCRATCH = "size=256m,mode=1777"
 """Mount options of the container's /tmp, in memory; the rest of its file system is read-only."""
 
 
-class Order(Value):
+class Order(DeploymentValue):
     """The container to run."""
 
     host: str

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict
 
-from deployers.protocol import Bounds, Silence, Value
+from deployers.protocol import Bounds, DeploymentValue, Silence
 
 SOCKET = "router.sock"
 STATE = "router.json"
@@ -29,7 +29,7 @@ Network = Annotated[str, AfterValidator(_is_network)]
 """An address, or a network such as 10.0.0.0/8."""
 
 
-class Backend(Value):
+class Backend(DeploymentValue):
     """A model server as the router knows it."""
 
     name: str
@@ -39,7 +39,7 @@ class Backend(Value):
     bounds: Bounds = Bounds()
 
 
-class Routing(Value):
+class Routing(DeploymentValue):
     """How the router splits traffic. It keeps this in its folder and restarts with it."""
 
     stable: Backend | None = None
@@ -55,7 +55,7 @@ class Routing(Value):
     """Networks of proxies whose headers about their callers are trusted."""
 
 
-class RouterStatus(Value):
+class RouterStatus(DeploymentValue):
     """What the router does. A router of another Headgate version may report more fields."""
 
     model_config = ConfigDict(extra="ignore")

@@ -44,7 +44,7 @@ _KEPT = {"max-size": "32m", "max-file": "3"}
 default it keeps all."""
 
 
-class Found(NamedTuple):
+class EngineContainer(NamedTuple):
     """A container of this home, as the engine lists it."""
 
     id: str
@@ -102,13 +102,13 @@ class Engine:
         """The labels of a container."""
         return {HOME: self.home, KIND: kind, NAME: name}
 
-    async def containers(self, kind: Kind) -> list[Found]:
+    async def containers(self, kind: Kind) -> list[EngineContainer]:
         """All containers of this home, including those that ended."""
 
-        def listed(client: "DockerClient") -> list[Found]:
+        def listed(client: "DockerClient") -> list[EngineContainer]:
             wanted = {"label": [f"{HOME}={self.home}", f"{KIND}={kind}"]}
             return [
-                Found(each["Id"], each["Labels"][NAME], each["State"])
+                EngineContainer(each["Id"], each["Labels"][NAME], each["State"])
                 for each in client.api.containers(all=True, filters=wanted)
             ]
 

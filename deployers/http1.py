@@ -37,7 +37,7 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 @dataclass(slots=True)
-class Request:
+class HttpRequest:
     """A request, complete or still arriving."""
 
     method: bytes = b""
@@ -71,7 +71,7 @@ class Request:
         return self.method in _IDEMPOTENT or self.target.partition(b"?")[0] == predict
 
 
-def refused(request: Request, version: str) -> tuple[int, str] | None:
+def refused(request: HttpRequest, version: str) -> tuple[int, str] | None:
     """The status and reason for refusing a request because of its head, or None."""
     if version not in _VERSIONS:
         return 505, f"expected HTTP/1.1 or HTTP/1.0, not HTTP/{version}"
@@ -108,7 +108,7 @@ def _end_to_end(headers: Headers) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in dropped]
 
 
-def forwarded(request: Request, peer: bytes, request_id: bytes, *, trusted: bool) -> Payload:
+def forwarded(request: HttpRequest, peer: bytes, request_id: bytes, *, trusted: bool) -> Payload:
     """A request as it is sent to the server; `Host` is left as the caller set it.
 
     A `trusted` caller is a proxy whose headers about its own caller are kept.

@@ -24,10 +24,10 @@ from deployers.ended_logs import EndedLogs
 from deployers.engine import Engine
 from deployers.health import Health, answered, arm_of, patience_of
 from deployers.pages import page
-from deployers.processes import Processes, ProcessStatus, Reason, State
-from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
+from deployers.processes import Processes, ProcessState, ProcessStatus, Reason
+from deployers.protocol import Deployed, Desired, Server, ServerStatus, Traffic
 from deployers.routers import ROUTER_GRACE, Routers, kill
-from deployers.server_command import Commands
+from deployers.server_command import ServerCommands
 from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
 from specs.failures import Failure, TryAgain
 from specs.traffic import Arm
@@ -69,7 +69,7 @@ class LocalDeployer:
         self._home = home.absolute()
         self._redact = redact
         self._engine = engine
-        self._commands = Commands(engine, confinement)
+        self._commands = ServerCommands(engine, confinement)
         self._processes = Processes(self._home / "processes")
         self._ended = EndedLogs(self._home / ENDED)
         self._health = Health()
@@ -104,7 +104,7 @@ class LocalDeployer:
             except OSError as error:
                 raise TryAgain(f"{place}: {error.strerror or error or 'no answer'}") from error
 
-    async def observe(self, place: str) -> Observed:
+    async def observe(self, place: str) -> Deployed:
         """What runs at the place, according to the processes, the servers and the router."""
         site = self._site(place)
         router = await self._routers.look(site)
@@ -116,9 +116,9 @@ class LocalDeployer:
         if any(one.leaving is not None for one in placed.values()):
             self._retire_later(place)  # the controller that dismissed them may have been killed
         if router is None:
-            return Observed(servers=tuple(servers), hung_router=hung)
+            return Deployed(servers=tuple(servers), hung_router=hung)
         routing = router.routing
-        return Observed(
+        return Deployed(
             servers=tuple(servers),
             address=f"http://{HOST}:{routing.port}",
             stable=reached(routing.stable, placed),
@@ -152,7 +152,7 @@ class LocalDeployer:
         the engine cannot be asked."""
         gone = 0
         for each in await self._engine.containers("server") if self._engine else ():
-            if self._processes.status(each.name).state is not State.RUNNING:
+            if self._processes.status(each.name).state is not ProcessState.RUNNING:
                 assert self._engine is not None
                 await self._engine.remove(each.id)
                 gone += 1
@@ -212,9 +212,12 @@ class LocalDeployer:
         if placed.leaving is not None:
             placed = placed.model_copy(update={"leaving": None})
         site.save(placed)
-        if status.state is State.RUNNING or 0 < placed.not_before - self._clock() <= _LONGEST_PAUSE:
+        if (
+            status.state is ProcessState.RUNNING
+            or 0 < placed.not_before - self._clock() <= _LONGEST_PAUSE
+        ):
             return
-        if status.state is State.NEW and not is_free(placed.port):
+        if status.state is ProcessState.NEW and not is_free(placed.port):
             placed = placed.model_copy(update={"port": free_port()})
             site.save(placed)
         self._processes.start(process, self._commands.of(site, server, placed.port))
@@ -264,7 +267,7 @@ class LocalDeployer:
     ) -> ServerStatus:
         process = site.server(placed.name)
         status = self._processes.status(process)
-        alive, hung = status.state is State.RUNNING, False
+        alive, hung = status.state is ProcessState.RUNNING, False
         trouble = ""
         if alive:
             trouble, hung = await self._look(site, placed, router)
@@ -327,7 +330,7 @@ class LocalDeployer:
         return found
 
     def _runs(self, site: Site, name: str) -> bool:
-        return self._processes.status(site.server(name)).state is State.RUNNING
+        return self._processes.status(site.server(name)).state is ProcessState.RUNNING
 
     # Leaving
 
@@ -395,7 +398,7 @@ class LocalDeployer:
         for process in processes:
             self._processes.stop(process, grace)
         for process in processes:
-            while self._processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
+            while self._processes.status(process).state is ProcessState.RUNNING:  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.01)
             self._processes.remove(process)
 

@@ -26,7 +26,7 @@ _OWN = "/proc/self/cgroup"
 _MOUNTS = "/proc/self/mounts"
 
 
-class Group:
+class MemoryGroup:
     """A memory control group of one command. At the limit the kernel kills some of its processes;
     the supervisor notices and kills the others, as a partly killed step is worthless."""
 
@@ -62,7 +62,7 @@ class Group:
             os.rmdir(self._path)
 
 
-class Watch:
+class MemoryWatch:
     """The same without a control group: measures the memory of the supervisor's descendants."""
 
     def __init__(self, limit: int) -> None:
@@ -77,7 +77,7 @@ class Watch:
         return contextlib.nullcontext()
 
     def exceeded(self) -> str:
-        """See `Group`."""
+        """See `MemoryGroup`."""
         now = held(descendants(os.getpid()), self._limit)
         self.peak = max(self.peak, now)
         self.pause = ALERT if now > self._limit / 2 else RELAXED
@@ -89,12 +89,12 @@ class Watch:
         """Does nothing."""
 
 
-def bounds(name: str, limit: int) -> Group | Watch:
+def bounds(name: str, limit: int) -> MemoryGroup | MemoryWatch:
     """The best available way to limit a command to that many bytes of memory."""
-    return group(name, limit) or Watch(limit)
+    return group(name, limit) or MemoryWatch(limit)
 
 
-def group(name: str, limit: int) -> Group | None:
+def group(name: str, limit: int) -> MemoryGroup | None:
     """A new group with a limit in bytes; None if none can be created."""
     for place, own, version in _places():
         path = os.path.join(place, _PREFIX + name)
@@ -104,7 +104,7 @@ def group(name: str, limit: int) -> Group | None:
             continue
         try:
             _bound(path, limit, version)
-            made = Group(path, own, version, limit)
+            made = MemoryGroup(path, own, version, limit)
             with made.entered():
                 pass
         except OSError:

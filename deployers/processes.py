@@ -54,7 +54,7 @@ class Reason(StrEnum):
     """Its supervisor was killed or the machine went down, so the result is unknown."""
 
 
-class State(StrEnum):
+class ProcessState(StrEnum):
     """Where a process is in its life."""
 
     NEW = "new"
@@ -114,7 +114,7 @@ class Exit:
 class ProcessStatus:
     """What is known of a process now."""
 
-    state: State
+    state: ProcessState
     exit: Exit | None = None
     """Set once it is ENDED or LOST."""
 
@@ -137,7 +137,7 @@ class Processes:
         Raises `ValueError` for a name that cannot be a file name.
         """
         folder = self._folder(name)
-        if self.status(name).state is not State.NEW:
+        if self.status(name).state is not ProcessState.NEW:
             return
         folder.mkdir(mode=0o700, exist_ok=True)
         supervisor.reserve(str(folder / "exit.new"))
@@ -154,12 +154,14 @@ class Processes:
         if _locked(folder / "lock"):
             ended = _exit(folder)
             if ended is None:
-                return ProcessStatus(State.RUNNING)
+                return ProcessStatus(ProcessState.RUNNING)
         else:
             ended = _exit(folder) or (_bury(folder, mark) if mark else None)
             if ended is None:
-                return ProcessStatus(State.RUNNING if mark else State.NEW)
-        return ProcessStatus(State.LOST if ended.reason is Reason.LOST else State.ENDED, ended)
+                return ProcessStatus(ProcessState.RUNNING if mark else ProcessState.NEW)
+        return ProcessStatus(
+            ProcessState.LOST if ended.reason is Reason.LOST else ProcessState.ENDED, ended
+        )
 
     def stop(self, name: str, grace: float = 10.0) -> None:
         """Send the group SIGTERM now and SIGKILL after `grace` seconds; does not wait.
@@ -168,10 +170,10 @@ class Processes:
         """
         folder = self._folder(name)
         state = self.status(name).state
-        if state in {State.ENDED, State.LOST} or not folder.exists():
+        if state in {ProcessState.ENDED, ProcessState.LOST} or not folder.exists():
             return
         supervisor.save(str(folder / "stop"), {"grace": grace})
-        if state is State.NEW and _cancel_unstarted(folder):
+        if state is ProcessState.NEW and _cancel_unstarted(folder):
             return
         with contextlib.suppress(OSError):  # no reader yet: it checks for `stop` when it starts
             control = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK)
@@ -196,7 +198,7 @@ class Processes:
     def remove(self, name: str) -> None:
         """Forget a process that ended. Raises `ValueError` if it still runs."""
         folder = self._folder(name)
-        if self.status(name).state is State.RUNNING:
+        if self.status(name).state is ProcessState.RUNNING:
             raise ValueError(f"process {name} still runs; stop it first")
         # Renamed first, so that a partly deleted folder is never taken for a process.
         grave = self._home / f".{name}.removed"
@@ -209,7 +211,7 @@ class Processes:
         """Forget a process that ended, and move its output to the folder `kept`, in place of any
         earlier output there. Raises `ValueError` if it still runs."""
         folder = self._folder(name)
-        if self.status(name).state is State.RUNNING:
+        if self.status(name).state is ProcessState.RUNNING:
             raise ValueError(f"process {name} still runs; stop it first")
         if (folder / "log").exists():  # else an earlier call moved it and was interrupted
             shutil.rmtree(kept, ignore_errors=True)

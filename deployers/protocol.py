@@ -11,13 +11,13 @@ from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.traffic import Exchange, Waiting
 
 
-class Value(BaseModel):
+class DeploymentValue(BaseModel):
     """Base of the values in this package: frozen, with no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Bounds(Value):
+class Bounds(DeploymentValue):
     """The limits that the traffic router sets for one request, in seconds and bytes."""
 
     answer_within: float = ANSWER_WITHIN.total_seconds()
@@ -28,7 +28,7 @@ class Bounds(Value):
     """Size of the request body."""
 
 
-class Silence(Value):
+class Silence(DeploymentValue):
     """The router stopped sending traffic to the canary by itself, since nobody was watching it."""
 
     since: float
@@ -37,7 +37,7 @@ class Silence(Value):
     """Seconds without word from a controller after which it stops."""
 
 
-class Server(Value):
+class Server(DeploymentValue):
     """One model server as it should run.
 
     `name` is a permanent identity (it contains the model version and the rollout's attempt): two
@@ -80,7 +80,7 @@ class Server(Value):
         return self.root or self.folder
 
 
-class Desired(Value):
+class Desired(DeploymentValue):
     """What one environment of one pipeline should run.
 
     `canary_weight` is the canary's share of the traffic, 0 to 1. Without servers the router keeps
@@ -98,7 +98,7 @@ class Desired(Value):
     """Whether the router is shut down too, after the servers."""
 
 
-class ServerStatus(Value):
+class ServerStatus(DeploymentValue):
     """What is known of a server that runs, or ran."""
 
     name: str
@@ -113,7 +113,7 @@ class ServerStatus(Value):
     it. Always false for a canary, which the judge watches."""
 
 
-class Observed(Value):
+class Deployed(DeploymentValue):
     """What really runs, as opposed to what was asked for."""
 
     servers: tuple[ServerStatus, ...] = ()
@@ -138,7 +138,7 @@ class Observed(Value):
         return next((server for server in self.servers if server.name == name), None)
 
 
-class Traffic(Value):
+class Traffic(DeploymentValue):
     """A batch of the router's records, oldest first."""
 
     epoch: str
@@ -172,8 +172,8 @@ class Deployer(Protocol):
         """
         ...
 
-    async def observe(self, place: str) -> Observed:
-        """What really runs at the place; an empty `Observed` where nothing does."""
+    async def observe(self, place: str) -> Deployed:
+        """What really runs at the place; an empty `Deployed` where nothing does."""
         ...
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:

@@ -150,7 +150,7 @@ class Proxy:
         now = time.monotonic()
         return [call.waits(now) for call in itertools.islice(self.drawn, _MOST_WAITING)]
 
-    def hold(self, request: http1.Request, data: bytes) -> bool:
+    def hold(self, request: http1.HttpRequest, data: bytes) -> bool:
         """Add to the body of a request; False if there is no room for it."""
         if self.held + len(data) > self.limits.held_bytes:
             return False
@@ -158,7 +158,7 @@ class Proxy:
         request.body += data
         return True
 
-    def release(self, request: http1.Request) -> None:
+    def release(self, request: http1.HttpRequest) -> None:
         """Forget the body of a request."""
         self.held -= len(request.body)
         request.body = bytearray()

@@ -10,7 +10,7 @@ PAGE = 4096
 """Records per page."""
 
 
-class Record(NamedTuple):
+class RequestRecord(NamedTuple):
     """An `Exchange` without its number, which is its place in the ring."""
 
     at: float
@@ -27,20 +27,20 @@ class Page(NamedTuple):
     """Records from `first` on."""
 
     first: int
-    records: Sequence[Record]
+    records: Sequence[RequestRecord]
 
 
 class Ring:
     """The last `capacity` records, numbered from 0 in the order in which they were added."""
 
     def __init__(self, capacity: int = 65_536) -> None:
-        self._slots: list[Record | None] = [None] * capacity
+        self._slots: list[RequestRecord | None] = [None] * capacity
         self._capacity = capacity
         self._count = 0
         self.answers: Counter[tuple[Arm, int]] = Counter()
         """How many requests each arm answered with each status, since the router started."""
 
-    def add(self, record: Record) -> None:
+    def add(self, record: RequestRecord) -> None:
         """Append a record; drops the oldest one if the ring is full."""
         self._slots[self._count % self._capacity] = record
         self._count += 1

@@ -15,7 +15,7 @@ from deployers.arms import kept, successor
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.health import Health, Probe
 from deployers.liveness import Patience
-from deployers.processes import Processes, ProcessSpec, State
+from deployers.processes import Processes, ProcessSpec, ProcessState
 from deployers.protocol import Desired
 from deployers.site import Site
 from specs.failures import NeedsHuman, TryAgain
@@ -54,7 +54,7 @@ class Routers:
             self._health.forget(process)
             self._hung.pop(process, None)
         status = self._processes.status(process)
-        if status.state is State.RUNNING:
+        if status.state is ProcessState.RUNNING:
             return
         if status.exit is not None:
             self._processes.remove(process)
@@ -82,7 +82,7 @@ class Routers:
         status = await self.status(site)
         process = site.router
         self._hung.pop(process, None)
-        if self._processes.status(process).state is State.RUNNING:
+        if self._processes.status(process).state is ProcessState.RUNNING:
             self._health.look(process, Probe("", answered=status is not None), 0)
             if self._health.hangs(process, _PATIENCE):
                 self._hung[process] = self._health.silence(process, _PATIENCE)
@@ -174,7 +174,7 @@ async def kill(processes: Processes, process: str, grace: float) -> None:
     processes.stop(process, grace)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(grace + _KILLED):
-            while processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
+            while processes.status(process).state is ProcessState.RUNNING:  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.02)
             return
     raise TryAgain(f"{process} hangs, and SIGKILL does not end it: look at the kernel log (dmesg)")

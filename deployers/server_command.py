@@ -19,7 +19,7 @@ _SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
 _ROOT = Path(__file__).parents[1]
 
 
-class Commands:
+class ServerCommands:
     """Builds the commands of servers, given the engine and the confinement."""
 
     def __init__(self, engine: Engine | None, confinement: Confinement) -> None:

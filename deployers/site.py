@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from deployers.protocol import Bounds, Value
+from deployers.protocol import Bounds, DeploymentValue
 
 HOST = "127.0.0.1"
 ENDED = "ended"
 """The folder, beside the one of the processes, with the logs of servers that ended."""
 
 
-class Placed(Value):
+class Placed(DeploymentValue):
     """The saved state of one server: everything that a new controller needs, but no secrets."""
 
     name: str

@@ -87,7 +87,7 @@ class Supervision:
         self,
         spec: dict[str, Any],
         environment: dict[str, str],
-        bounds: memory.Group | memory.Watch | None,
+        bounds: memory.MemoryGroup | memory.MemoryWatch | None,
     ) -> None:
         self._spec = spec
         self._bounds = bounds

@@ -32,7 +32,7 @@ from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.run import Run
 from controller.store.protocol import Store
 from deployers.engine import Engine
-from deployers.processes import Processes, State
+from deployers.processes import Processes, ProcessState
 from deployers.protocol import Deployer
 from specs.failures import Failure, NeedsHuman
 
@@ -144,7 +144,7 @@ class Sweeper:
     async def _until_ended(self, attempt: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                while self._attempts.status(attempt).state is State.RUNNING:  # noqa: ASYNC110 - its end is seen in files
+                while self._attempts.status(attempt).state is ProcessState.RUNNING:  # noqa: ASYNC110 - its end is seen in files
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise NeedsHuman(
@@ -228,7 +228,7 @@ class Sweeper:
             last_used = self._attempts.log(name).parent.lstat().st_ctime
             if name.partition(".")[0] in stays.runs or last_used >= stays.before:
                 continue
-            if self._attempts.status(name).state is not State.RUNNING:
+            if self._attempts.status(name).state is not ProcessState.RUNNING:
                 await asyncio.to_thread(self._attempts.remove, name)
                 gone += 1
         return gone

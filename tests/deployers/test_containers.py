@@ -12,7 +12,7 @@ import pytest
 
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
-from deployers.protocol import Desired, Observed, Server
+from deployers.protocol import Deployed, Desired, Server
 from tests.contracts.deployer import PLACE, address, applied, converge, in_a_team
 from tests.contracts.test_local_deployer import local_server
 from tests.deployers import model_server_path
@@ -218,7 +218,7 @@ async def test_the_next_deployer_adopts_it_and_removing_leaves_nothing(place: Pl
     assert sorted(place.containers()) == there
     assert await second.reap() == 0
     await second.remove(PLACE)
-    assert await second.observe(PLACE) == Observed()
+    assert await second.observe(PLACE) == Deployed()
     assert place.containers() == []
     assert place.networks() == []
     await second.close()

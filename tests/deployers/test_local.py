@@ -14,7 +14,7 @@ import pytest
 
 from deployers.ended_logs import MOST, EndedLogs
 from deployers.local import LocalDeployer
-from deployers.processes import Processes, ProcessSpec, State
+from deployers.processes import Processes, ProcessSpec, ProcessState
 from deployers.protocol import Desired, ServerStatus
 from deployers.site import ENDED, Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
@@ -144,7 +144,7 @@ def test_only_the_servers_that_ended_last_are_remembered_for_each_place(tmp_path
         for site, number in [(other, 0), *((one, n) for n in range(MOST + 2))]:
             process = site.server(f"v{number}")
             processes.start(process, ProcessSpec(argv=("true",), cwd=str(tmp_path)))
-            while processes.status(process).state is not State.ENDED:
+            while processes.status(process).state is not ProcessState.ENDED:
                 time.sleep(0.005)
             logs.put_away(processes, site, process)
             os.utime(tmp_path / ENDED / process, (number, number))

@@ -12,8 +12,8 @@ import pytest
 from deployers import control
 from deployers.control import RouterStatus
 from deployers.local import LocalDeployer
-from deployers.processes import State
-from deployers.protocol import Desired, Observed, Silence
+from deployers.processes import ProcessState
+from deployers.protocol import Deployed, Desired, Silence
 from deployers.silence import DeadMansSwitch
 from specs.failures import TryAgain
 from specs.traffic import Arm, Exchange
@@ -148,7 +148,7 @@ async def test_a_router_that_is_started_again_waits_for_word_anew(world: World) 
     first = await silenced(world)
     router = next(line for line in living(world.folder) if "deployers.router" in line)
     os.kill(int(router.split(":")[0]), signal.SIGKILL)
-    until(lambda: world.processes.status("router").state is State.ENDED)
+    until(lambda: world.processes.status("router").state is ProcessState.ENDED)
     world.start_router("router-again")
 
     async def again() -> RouterStatus | None:
@@ -190,7 +190,7 @@ async def test_while_the_controller_is_gone_stable_serves_and_the_next_one_goes_
         seen = await converge(first, desired)
     async with controller(home, silence=0.5) as look:
 
-        async def alone() -> Observed | None:
+        async def alone() -> Deployed | None:
             seen = await look.observe(PLACE)
             return seen if seen.silence is not None else None
 

@@ -22,7 +22,7 @@ from controller.observers.environment import EnvironmentKind
 from controller.observers.past import Pasts
 from deployers.control import Routing
 from deployers.local import LocalDeployer
-from deployers.protocol import Bounds, Observed
+from deployers.protocol import Bounds, Deployed
 from deployers.site import Site
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.releases import released
@@ -114,7 +114,7 @@ async def deploy(serving: Serving) -> None:
                 return
 
 
-async def ready(serving: Serving, deployer: LocalDeployer) -> Observed:
+async def ready(serving: Serving, deployer: LocalDeployer) -> Deployed:
     """Apply until the router sends requests to a server that is ready."""
     async with asyncio.timeout(60):
         while True:

@@ -16,8 +16,7 @@ from controller.machine.environments.environment import (
     desired,
     server_name,
 )
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus
+from deployers.protocol import Deployed, ServerStatus
 from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site, running
 

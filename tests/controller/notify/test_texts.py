@@ -25,8 +25,7 @@ from controller.notify import render
 from controller.notify.protocol import Status
 from controller.notify.unsaved import ALERT
 from controller.notify.unsaved import incident as saving
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import Silence
+from deployers.protocol import Deployed, Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
 from tests.validators.canary.test_tail import slowed
