@@ -3,8 +3,6 @@
 import time
 from typing import NamedTuple
 
-import httpx
-
 from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
 from deployers.site import HOST, Placed
@@ -28,6 +26,8 @@ class Health:
     restart of the controller, every server has its full time again."""
 
     def __init__(self) -> None:
+        import httpx  # here, as commands that only look at a target do without it
+
         self._client = httpx.AsyncClient(
             timeout=PROBE,
             trust_env=False,
@@ -38,6 +38,8 @@ class Health:
 
     async def probe(self, placed: Placed) -> Probe:
         """Ask a running server whether it is ready."""
+        import httpx
+
         try:
             answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
         except httpx.TimeoutException:

@@ -28,7 +28,7 @@ from deployers.processes import Processes, ProcessState, ProcessStatus, Reason
 from deployers.protocol import Deployed, Desired, Server, ServerStatus, Traffic
 from deployers.routers import ROUTER_GRACE, Routers, kill
 from deployers.server_command import ServerCommands
-from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
+from deployers.site import ENDED, HOST, PLACES, PROCESSES, Placed, Site, free_port, is_free
 from specs.failures import Failure, TryAgain
 from specs.traffic import Arm
 
@@ -70,7 +70,7 @@ class LocalDeployer:
         self._redact = redact
         self._engine = engine
         self._commands = ServerCommands(engine, confinement)
-        self._processes = Processes(self._home / "processes")
+        self._processes = Processes(self._home / PROCESSES)
         self._ended = EndedLogs(self._home / ENDED)
         self._health = Health()
         told = {"silence": silence, "trusted": tuple(trusted)}
@@ -171,7 +171,7 @@ class LocalDeployer:
         await self._health.close()
 
     def _site(self, place: str) -> Site:
-        return Site.of(self._home / "places", place)
+        return Site.of(self._home / PLACES, place)
 
     # Servers
 

@@ -3,6 +3,8 @@
 `deployers.registry` has all implementations by name.
 """
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +37,14 @@ class Silence(DeploymentValue):
     """When it stopped, in seconds since the epoch."""
     limit: float
     """Seconds without word from a controller after which it stops."""
+
+    def why(self) -> str:
+        """What happened, in a sentence without its full stop."""
+        when = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return (
+            f"the router stopped sending traffic to the canary at {when}: no word from a "
+            f"controller that can save for {self.limit:g} s"
+        )
 
 
 class Server(DeploymentValue):
@@ -155,6 +165,31 @@ class Traffic(DeploymentValue):
     limit their number (the local router: 4,096) and leaves out the newest."""
 
 
+class Glance(DeploymentValue):
+    """What a router says of itself."""
+
+    address: str | None = None
+    """`http://host:port`; None while there is no router."""
+    silence: Silence | None = None
+    """Set while it withholds traffic from an unwatched canary."""
+
+
+class Unwatched(DeploymentValue):
+    """A canary without traffic, as nobody watched it."""
+
+    server: str
+    silence: Silence
+
+
+class ServerLog(DeploymentValue):
+    """The output of one server."""
+
+    folder: Path
+    """Its files are those of `deployers.bounded_log`."""
+    ended: bool = False
+    """Whether the server has ended since."""
+
+
 class Deployer(Protocol):
     """A target. Data plane and control plane are separate: servers and router outlive the caller.
 
@@ -206,4 +241,27 @@ class Deployer(Protocol):
 
     async def close(self) -> None:
         """Release this object's resources; servers and routers keep running."""
+        ...
+
+
+class Window(Protocol):
+    """A read-only look at a target from another process than the controller, for commands.
+
+    It changes nothing, starts nothing, and does not count as word from a controller.
+    """
+
+    async def glance(self, place: str) -> Glance:
+        """What the router says of itself, within a second; no server is asked."""
+        ...
+
+    async def unwatched(self) -> tuple[Unwatched, ...]:
+        """The canaries of all places that lost their traffic because nobody watched them."""
+        ...
+
+    async def traffic(self, place: str) -> Traffic:
+        """The oldest page of records; acknowledges nothing. Raises TryAgain without a router."""
+        ...
+
+    def logs(self, place: str, server: str) -> tuple[ServerLog, ...]:
+        """The logs of a server that exist, that of an earlier life first."""
         ...

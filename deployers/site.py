@@ -10,8 +10,9 @@ from typing import Self
 from deployers.protocol import Bounds, DeploymentValue
 
 HOST = "127.0.0.1"
-ENDED = "ended"
-"""The folder, beside the one of the processes, with the logs of servers that ended."""
+PLACES, PROCESSES, ENDED = "places", "processes", "ended"
+"""The folders of a local target's home: a folder for each place, the processes of all places, and
+the logs of servers that ended."""
 
 
 class Placed(DeploymentValue):
