@@ -80,8 +80,9 @@ from controller.wiring.sweep import Sweeper
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
-from deployers.local import LocalDeployer
 from deployers.processes import Processes
+from deployers.protocol import Deployer
+from deployers.registry import FOLDER, LOCAL, TARGETS, Means
 from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate")
@@ -151,16 +152,17 @@ class Controller:
         self.notifier, self.saving = self._telling()
         self.sweeper = self._sweeper(home, virtualenvs)
 
-    def _deployer(self, home: Path) -> LocalDeployer:
+    def _deployer(self, home: Path) -> Deployer:
         router = self.settings.router
-        return LocalDeployer(
-            home / "serving",
+        means = Means(
+            home=home / FOLDER,
             redact=self.secrets.redact,
             engine=self.engine,
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
         )
+        return TARGETS[LOCAL].deployer(means)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
@@ -239,12 +241,8 @@ class Controller:
             self.mirrors,
             home / "checkouts",
             self.engine,
-            self._reap,
-            self.deployer.ended.forget,
+            self.containers.reap,
         )
-
-    async def _reap(self) -> int:
-        return await self.containers.reap() + await self.deployer.reap()
 
     def loop(self) -> Loop:
         """The loop over all kinds of objects."""

@@ -37,7 +37,7 @@ from controller.planning.gathering import Checkout, git_folder
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import Controller, only_one
-from deployers.processes import State
+from deployers.processes import ProcessState
 from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.gates import PairedCheck
@@ -368,7 +368,7 @@ async def _tidy(app: Controller, pipeline: str) -> int:
 def _end(app: Controller, grace: float) -> list[str]:
     """Ask all that runs to end; their names."""
     names = app.processes.names()
-    running = [n for n in names if app.processes.status(n).state is State.RUNNING]
+    running = [n for n in names if app.processes.status(n).state is ProcessState.RUNNING]
     for name in running:
         app.processes.stop(name, grace)
     return running

@@ -16,8 +16,7 @@ from controller.machine.environments.environment import (
     desired,
     server_name,
 )
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus
+from deployers.protocol import Deployed, ServerStatus
 from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site, running
 
@@ -646,7 +645,7 @@ def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() ->
     assert env.unready_since is None
 
 
-SILENT = "nothing was answered for 16 s, and it is started again after 15 s"
+SILENT = "nothing was answered for 16 s; it is restarted after 15 s"
 
 
 def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:

@@ -26,8 +26,7 @@ from controller.notify import render
 from controller.notify.protocol import Status
 from controller.notify.unsaved import ALERT
 from controller.notify.unsaved import incident as saving
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import Silence
+from deployers.protocol import Deployed, Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
 from tests.validators.canary.test_tail import slowed
@@ -261,8 +260,8 @@ def hung() -> Told:
     one = running(told(), 1, 2)
     one.never_ready, one.hung = {2}, True
     one.log = (
-        "/healthz was not answered within 2 s; nothing was answered for 31 s, and it is started "
-        "again after 30 s"
+        "/healthz was not answered within 2 s; nothing was answered for 31 s; it is restarted "
+        "after 30 s"
     )
     one.run(2)
     one.never_ready = set()
@@ -272,7 +271,7 @@ def hung() -> Told:
 
 def hung_router() -> Told:
     one = running(told(), 1, 2)
-    one.hung_router = "nothing was answered for 16 s, and it is started again after 15 s"
+    one.hung_router = "nothing was answered for 16 s; it is restarted after 15 s"
     one.run(2)
     one.hung_router = ""
     one.run(2)
