@@ -420,7 +420,7 @@ def test_a_p99_that_is_within_its_limit_and_rolled_back_names_the_tail() -> None
     assert line.note.startswith("slower beyond p99.9: ")
     assert "latency_p99 (beyond p99.9)" in rollback.what
     assert rollback.background is not None
-    assert "answers of the canary took longer than" in rollback.background.hurt
+    assert "of the canary's answers took longer than" in rollback.background.hurt
 
 
 def test_markdown_has_the_same_facts_and_no_mention_or_link_of_others() -> None:
