@@ -56,7 +56,7 @@ def inspect(client: "DockerClient", name: str) -> ObservedContainer | None:
         found = client.containers.get(name).attrs
     except NotFound:
         return None
-    state = found["AttemptState"]
+    state = found["State"]
     return ObservedContainer(
         id=found["Id"],
         state=state["Status"],
