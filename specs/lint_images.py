@@ -1,16 +1,18 @@
 """Where steps run: what is wrong with executors, images and folders that images are built from."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, get_args
 
 from specs.load import Loaded
-from specs.model import Environment, Pipeline, Step, place_of
+from specs.model import Environment, ExecutorKind, Pipeline, Step, place_of
 from specs.problems import Problem
 from specs.tree import Path
 
 ELSEWHERE: Final = "elsewhere"
 """The code of problems of running where Headgate cannot yet: a warning to who writes the spec, an
 error to a controller."""
+NOT_SUPPORTED: Final = frozenset({"kubernetes"})
+"""Names of executors that specs may use and this version of Headgate does not have."""
 
 
 def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
@@ -40,8 +42,9 @@ def lint_images(loaded: Loaded, pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _part(loaded: Loaded, path: Path, part: Environment | Step, executor: str) -> Iterator[Problem]:
-    if part.executor == "kubernetes":
-        message = "this version of Headgate runs nothing on Kubernetes: use local or docker"
+    if part.executor in NOT_SUPPORTED:
+        supported = " or ".join(k for k in get_args(ExecutorKind) if k not in NOT_SUPPORTED)
+        message = f"this version of Headgate has no executor {part.executor}: use {supported}"
         here = (*path, "executor")
         yield loaded.problem(ELSEWHERE, here, message, severity="warning", at_key=True)
     if part.image is not None and part.build is not None:

@@ -14,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from controller.buckets.local import MAGIC, is_left_out
+from controller.buckets.local import MAGIC, is_excluded
 from controller.buckets.manifest import ManifestWriter, Sorter, StoredManifest
 from controller.buckets.protocol import ObjectChanged
-from controller.buckets.signs import table_below
 from controller.buckets.stores import Stores, address_of, odd_key
+from controller.buckets.table_formats import table_below
 from specs.failures import Failure, NeedsHuman
 from specs.globs import matches
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 PARTS = 8
 """Parts that are listed at the same time, at most."""
-LEAST = 20_000
+MIN_PART = 20_000
 """Keys that a part should have at least: twenty requests."""
-LOOKED_AT = 100
+CHECKED = 100
 """Of a dataset that changed, so many of the newest objects are asked for by their keys, to see that
 they can be had; what is odd of others is told when they are read."""
 _CHUNK = 1000
@@ -109,7 +109,7 @@ def listed(
     # Only below a folder is what obstore says of a key in the order of the keys: it drops a slash
     # at the begin. And Azure cannot begin in the middle.
     can_cut = place.folder and not place.root.startswith("az://")
-    cuts = last.cuts(PARTS, LEAST) if last and can_cut else []
+    cuts = last.cuts(PARTS, MIN_PART) if last and can_cut else []
     if not place.folder:
         _refuse_leading_slash(place, marker, stores)
     try:
@@ -149,12 +149,12 @@ def _in_parts(
 
     def work(after: str | None, until: str | None) -> None:
         for chunk in _chunks(store, place, after, until, stores):
-            meant = _meant(chunk, place, marker)
+            meant = _belonging(chunk, place, marker)
             sorter.add((key, meta["size"], version_of(meta)) for key, meta in meant)
             written = ((meta["last_modified"], key) for key, meta in meant)
-            recent.extend(nlargest(LOOKED_AT, written))
+            recent.extend(nlargest(CHECKED, written))
             if len(recent) > _CHUNK:
-                recent[:] = nlargest(LOOKED_AT, recent)
+                recent[:] = nlargest(CHECKED, recent)
 
     ends = list(pairwise([None, *(place.key(cut) for cut in cuts), None]))
     with closing(Sorter(folder)) as sorter:
@@ -163,7 +163,7 @@ def _in_parts(
         try:
             for row in sorter.rows():
                 writer.add(row)
-            return ListingResult(writer.done(), tuple(nlargest(LOOKED_AT, recent)))
+            return ListingResult(writer.done(), tuple(nlargest(CHECKED, recent)))
         except ValueError as error:
             raise NeedsHuman(
                 f"{place.uri} has keys that cannot be told apart: {error}; rename "
@@ -288,7 +288,7 @@ def _first_unreadable(
         with stores.failing(place.uri):
             chunk = next(stream, ())
         for meta in chunk:
-            if not _meant([meta], place, marker):
+            if not _belonging([meta], place, marker):
                 continue
             try:
                 with stores.failing(place.root, meta["path"]):
@@ -300,7 +300,7 @@ def _first_unreadable(
             return None
 
 
-def _meant(
+def _belonging(
     chunk: Iterable["ObjectMeta"], place: RemotePlace, marker: str | None
 ) -> list[tuple[str, "ObjectMeta"]]:
     """The objects of the dataset, each with its key below the folder."""
@@ -314,7 +314,7 @@ def _meant(
         if (
             meta["size"]
             and (every or matches(place.glob, key))
-            and not is_left_out(key, marker)
+            and not is_excluded(key, marker)
             and not (key[0] == "." or "/." in key)
         ):
             meant.append((key, meta))

@@ -19,10 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from controller.blobs.objects import Objects, explained
 from controller.blobs.shelf import discard_all
-from controller.buckets.pins import checked_key, is_pinned, make_pin
+from controller.buckets.pinned_folders import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.roots import Roots
-from controller.buckets.signs import table_below
+from controller.buckets.table_formats import table_below
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import ROOT, matches
@@ -47,7 +47,7 @@ class DatasetPlace(NamedTuple):
     """Whether it is in the repository."""
 
 
-def looked_in(uri: str, top: Path, folder: str) -> Path:
+def base_folder(uri: str, top: Path, folder: str) -> Path:
     """The folder that a path in the repository begins in: that of its spec or, for `//path`, the
     repository's `top`."""
     return top if uri.startswith(ROOT) else top / folder
@@ -55,7 +55,7 @@ def looked_in(uri: str, top: Path, folder: str) -> Path:
 
 def place_of(uri: str, repository: Path | None = None) -> DatasetPlace:
     """Read `file:///data/flights/**/*.parquet`, `/data/flights` or a path in the repository, which
-    is looked for in that folder, `//path` too (`looked_in`).
+    is looked for in that folder, `//path` too (`base_folder`).
 
     A folder without a glob is all that is below it. Raises NeedsHuman for another scheme, for
     `..`, and for a relative path without a repository to look in.
@@ -154,7 +154,7 @@ class LocalBucket:
             found = {
                 key: about
                 for key, about in there.items()
-                if matches(place.glob, key) and not is_left_out(key, marker)
+                if matches(place.glob, key) and not is_excluded(key, marker)
             }
             _refuse_odd(place.folder, found)
             self._guard(place, found)
@@ -168,7 +168,7 @@ class LocalBucket:
             manifest=Manifest(tuple(entries)),
             unsettled=tuple(sorted(unsettled)),
             marked=None if marker is None else is_marked,
-            unmarked=why_unmarked(marker, last if marked is not None else None, is_marked),
+            unmarked=explain_unmarked(marker, last if marked is not None else None, is_marked),
         )
 
     def _versions(
@@ -240,9 +240,9 @@ class LocalBucket:
             return None
 
     def _guard(self, place: DatasetPlace, keys: Iterable[str]) -> None:
-        """Raises `Outside` for an object that is the controller's own, also if it was read when it
+        """Raises `OutsideRoots` for an object that is the controller's own, also if it was read when it
         was not yet: nothing of it is handed out."""
-        if not place.committed and self._roots.concern(place.folder.resolve()):
+        if not place.committed and self._roots.may_contain_private(place.folder.resolve()):
             for key in keys:
                 path = f"{place.folder}/{key}"
                 self._roots.check_file(path, os.path.realpath(path))
@@ -344,7 +344,7 @@ def _written(marker: Path) -> int | None:
     return about.st_mtime_ns if stat.S_ISREG(about.st_mode) else None
 
 
-def why_unmarked(marker: str | None, newest: str | None, is_marked: bool) -> str:
+def explain_unmarked(marker: str | None, newest: str | None, is_marked: bool) -> str:
     """Why a marker does not count; `newest` is the newest object, None where no marker is there."""
     if marker is None or is_marked:
         return ""
@@ -353,7 +353,7 @@ def why_unmarked(marker: str | None, newest: str | None, is_marked: bool) -> str
     return f"its marker {marker} is older than {newest}"
 
 
-def is_left_out(key: str, marker: str | None) -> bool:
+def is_excluded(key: str, marker: str | None) -> bool:
     """Whether it is a marker, or by its name still being written or a program's own: `_temporary`
     is the folder of what Hadoop and Spark have not committed, `~$book.xlsx` Excel's lock."""
     *folders, name = key.split("/")

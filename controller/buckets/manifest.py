@@ -74,11 +74,11 @@ class Sorter:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `close` closes it
         self._runs: list[list[tuple[int, int]]] = []
         self._rows: list[Row] = []
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take some."""
-        with self._turn:
+        with self._lock:
             self._rows += rows
             if len(self._rows) >= _RUN:
                 self._spill()

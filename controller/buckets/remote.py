@@ -20,8 +20,8 @@ from controller.buckets.listing import (
     remote_place_of,
     version_of,
 )
-from controller.buckets.local import why_unmarked
-from controller.buckets.pins import is_pinned, make_pin
+from controller.buckets.local import explain_unmarked
+from controller.buckets.pinned_folders import is_pinned, make_pin
 from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.stores import Stores, odd_key
 from specs.digests import ManifestEntry, digest
@@ -50,7 +50,7 @@ class RemoteBucket:
         self._stores = stores
         self._clock = clock
         self._objects = Objects(cache / "objects")
-        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def list(
         self,
@@ -73,7 +73,7 @@ class RemoteBucket:
         place = remote_place_of(uri)
         where = digest([place.root, place.folder]).partition(":")[2]
         target = self._cache / "remote" / where[:16] / manifest.digest.rpartition(":")[2]
-        async with self._turns.setdefault(target, asyncio.Lock()):
+        async with self._locks.setdefault(target, asyncio.Lock()):
             if not await asyncio.to_thread(is_pinned, target, manifest):
                 await self._download(place, manifest)
                 await asyncio.to_thread(self._make, place, manifest, target)
@@ -115,7 +115,7 @@ class RemoteBucket:
             manifest=found.manifest,
             unsettled=(),
             marked=None if marker is None else is_marked,
-            unmarked=why_unmarked(marker, key if marked is not None else None, is_marked),
+            unmarked=explain_unmarked(marker, key if marked is not None else None, is_marked),
             at=at,
         )
 

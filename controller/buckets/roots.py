@@ -15,7 +15,7 @@ KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))
 """Folders whose files are no data but what processes and devices say."""
 
 
-class Outside(NeedsHuman):
+class OutsideRoots(NeedsHuman):
     """A file or folder that no dataset may be read from."""
 
 
@@ -47,29 +47,31 @@ class Roots:
         return cls(tuple(allowed), (home,), tuple(private))
 
     def check(self, uri: str, folder: Path) -> None:
-        """Raises `Outside` for an absolute address, whose `folder` is, that is not allowed."""
+        """Raises `OutsideRoots` for an absolute address, whose `folder` is, that is not allowed."""
         real = folder.resolve()
         if self.allowed is not None and not any(
             real.is_relative_to(root.resolve()) for root in self.allowed
         ):
-            raise Outside(
+            raise OutsideRoots(
                 f"{uri} may not be read: if it is meant, add `data_roots: [{folder}]` to "
                 "headgate.yaml; else commit the data, or name an object store"
             )
         if any(_is_within(str(real), each) for each in self._sealed):
-            raise Outside(f"{uri} may not be read: it is below a folder of the controller's own")
+            raise OutsideRoots(
+                f"{uri} may not be read: it is below a folder of the controller's own"
+            )
 
-    def concern(self, folder: Path) -> bool:
+    def may_contain_private(self, folder: Path) -> bool:
         """Whether a folder, resolved, may hold files that `check_file` refuses."""
         own = (*self._sealed, *self._beside)
         return any(_is_within(each, str(folder)) or each == str(folder) for each in own)
 
     def check_file(self, path: str, real: str) -> None:
-        """Raises `Outside` for a file that holds, or is beside, what is the controller's own."""
+        """Raises `OutsideRoots` for a file that holds, or is beside, what is the controller's own."""
         if os.path.dirname(real) in self._beside or any(  # noqa: PTH120 - one for each object
             _is_within(real, each) for each in self._sealed
         ):
-            raise Outside(
+            raise OutsideRoots(
                 f"{path} may not be read: it is beside the controller's settings or secrets, or in "
                 "its home; put the data into a folder of its own"
             )
@@ -78,7 +80,7 @@ class Roots:
         """A regular file, for reading, that is below a folder as both resolve once it is open, so
         that nobody can exchange it in between; with `checked`, none of the controller's own.
 
-        Raises `Outside`, FileNotFoundError, and OSError as the operating system does.
+        Raises `OutsideRoots`, FileNotFoundError, and OSError as the operating system does.
         """
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         file = os.fdopen(handle, "rb", buffering=0)

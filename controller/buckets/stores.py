@@ -27,7 +27,7 @@ SCHEMES = ("s3", "gs", "az")
 RETRIES = 5
 """How often a request is sent again at once, with growing pauses, before it fails for now."""
 
-_MEND = {
+_FIX = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run where there is a service account",
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and a key, a token or a managed identity",
@@ -69,7 +69,7 @@ class Stores:
     def __init__(self, settings: Sequence[Setting] = ()) -> None:
         self._settings = settings
         self._open: dict[tuple[str, Setting | None], Store] = {}
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def store(self, uri: str) -> "Store":
         """The store of the bucket that `uri` is in; keys count from the bucket's root.
@@ -78,7 +78,7 @@ class Stores:
         """
         address = address_of(uri)
         setting = self._setting(uri)
-        with self._turn:
+        with self._lock:
             known = self._open.get((address.root, setting))
             if known is None:
                 with failing(address.root):
@@ -95,7 +95,7 @@ class Stores:
                 yield
         except CredentialsRefused:
             root = address_of(uri).root
-            with self._turn:
+            with self._lock:
                 self._open = {at: store for at, store in self._open.items() if at[0] != root}
             raise
 
@@ -146,7 +146,7 @@ def _by_boto3(address: Address) -> Any:
     except (ValueError, BotoCoreError) as error:
         # A profile that is not there, an SSO session that has ended: boto3 names it, no secret.
         why = "no credentials" if isinstance(error, ValueError) else str(error)
-        raise CredentialsRefused(f"{address.root} cannot be opened: {why}; {_MEND['s3']}") from None
+        raise CredentialsRefused(f"{address.root} cannot be opened: {why}; {_FIX['s3']}") from None
 
 
 def _client(endpoint: str | None, scheme: str) -> "ClientConfig":
@@ -183,10 +183,10 @@ def failing(uri: str, key: str | None = None) -> Iterator[None]:
     try:
         yield
     except (BaseError, FileNotFoundError, ValueError) as error:
-        raise _meant(error, uri, key) from None
+        raise _failure_of(error, uri, key) from None
 
 
-def _meant(error: Exception, uri: str, key: str | None) -> Failure:
+def _failure_of(error: Exception, uri: str, key: str | None) -> Failure:
     from obstore.exceptions import InvalidPathError, PreconditionError
 
     said = str(error)
@@ -223,14 +223,14 @@ def _refused(code: str, said: str, what: str, scheme: str) -> Failure:
     if code in _ELSEWHERE or "redirect without LOCATION" in said:
         return NeedsHuman(f"{what} is in another region{named}; set `region` in `stores`")
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch") or status == "401":
-        return CredentialsRefused(f"{what} does not know the credentials{named}; {_MEND[scheme]}")
+        return CredentialsRefused(f"{what} does not know the credentials{named}; {_FIX[scheme]}")
     if status == "403":
         return CredentialsRefused(
             f"{what} may not be read{named}: allow these credentials to list the bucket and to "
             "read its objects"
         )
     if "169.254.169.254" in said or "metadata.google.internal" in said:
-        return CredentialsRefused(f"{what} cannot be reached without credentials; {_MEND[scheme]}")
+        return CredentialsRefused(f"{what} cannot be reached without credentials; {_FIX[scheme]}")
     if status == "429" or code in ("SlowDown", "ServerBusy", "TooManyRequests"):
         return TryAgain(f"{what} asks to slow down{named}; it is tried again", after=10.0)
     if status.startswith("4"):

@@ -16,14 +16,14 @@ from controller.blobs.objects import Objects
 from controller.buckets import delta, iceberg
 from controller.buckets.local import MAGIC, place_of
 from controller.buckets.protocol import Bucket, Contents, Listing
-from controller.buckets.signs import NAMED, SIGNS, Format
 from controller.buckets.stores import CredentialsRefused, is_remote
+from controller.buckets.table_formats import FORMAT_NAMES, SIGNATURES, Format
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import matches
 from specs.snapshot import DELTA_KEY, ICEBERG_KEY, SNAPSHOT_KEYS, Snapshot
 
-MOST_LOG: Final = 2**30
+MAX_LOG: Final = 2**30
 """Bytes of a log that are read at most."""
 
 
@@ -72,8 +72,8 @@ class Tables:
 
         Raises NeedsHuman for one that is within a table, and what `Bucket.list` raises.
         """
-        folder, glob = _apart(uri)
-        for format_ in SIGNS:
+        folder, glob = _split_glob(uri)
+        for format_ in SIGNATURES:
             try:
                 if await _has(bucket, folder, format_, repository):
                     return LakeTable(format_, folder, glob)
@@ -82,10 +82,10 @@ class Tables:
                 raise
         if folder not in self._plain:
             for above in _above(folder):
-                for format_ in SIGNS:
+                for format_ in SIGNATURES:
                     if await _may_have(bucket, above, format_, repository):
                         raise NeedsHuman(
-                            f"{uri} is within the {NAMED[format_]} table {above}, whose log says "
+                            f"{uri} is within the {FORMAT_NAMES[format_]} table {above}, whose log says "
                             f"which files count: name the table, or a part of it by a glob, such "
                             f"as {above}/{_below(folder, above)}*/**"
                         )
@@ -97,14 +97,14 @@ class Tables:
     ) -> ListedTable:
         """What is in the table now. Raises what `Bucket.list` raises, and NeedsHuman for a table
         that its files alone do not tell rightly."""
-        found = await self._once(bucket, table, repository, marker)
+        found = await self._list_once(bucket, table, repository, marker)
         if isinstance(found, str):  # a commit came, or went, while it was listed
-            found = await self._once(bucket, table, repository, marker)
+            found = await self._list_once(bucket, table, repository, marker)
         if isinstance(found, str):
             raise NeedsHuman(found)
         return found
 
-    async def _once(
+    async def _list_once(
         self, bucket: Bucket, table: LakeTable, repository: Path | None, marker: str | None
     ) -> ListedTable | str:
         """The table; or what it lacks."""
@@ -113,9 +113,9 @@ class Tables:
 
         async def pin(keys: list[str]) -> Path:
             log = Manifest(tuple(entries[key] for key in keys if key in entries))
-            if log.size > MOST_LOG:
+            if log.size > MAX_LOG:
                 raise NeedsHuman(
-                    f"the log of the table {table.uri} has more than {MOST_LOG >> 20} MiB: write a "
+                    f"the log of the table {table.uri} has more than {MAX_LOG >> 20} MiB: write a "
                     "checkpoint of it"
                 )
             return await bucket.pin(table.uri, log, repository=repository)
@@ -130,7 +130,7 @@ class Tables:
                 listing = raw._replace(manifest=manifest, unsettled=(), whole=True)
                 return ListedTable(listing, address)
             lacking = (
-                f"the {NAMED[table.format]} table {table.uri} names a file in its version "
+                f"the {FORMAT_NAMES[table.format]} table {table.uri} names a file in its version "
                 f"{version.number} that {manifest}: it is being copied, or is damaged"
             )
         return lacking
@@ -169,12 +169,12 @@ class Tables:
         return Manifest((log, *(entries[key] for key in meant)))
 
 
-def own(manifest: Contents) -> Manifest:
+def without_snapshot(manifest: Contents) -> Manifest:
     """The objects of a version that are the dataset's own: without the log that was made here."""
     return Manifest(tuple(entry for entry in manifest if entry.key not in SNAPSHOT_KEYS))
 
 
-def _apart(uri: str) -> tuple[str, str]:
+def _split_glob(uri: str) -> tuple[str, str]:
     """A dataset's folder and its glob; a folder without one is all that is below it."""
     parts = uri.rstrip("/").split("/")
     fixed = next((i for i, part in enumerate(parts) if set(part) & set(MAGIC)), len(parts))
@@ -207,7 +207,7 @@ async def _has(bucket: Bucket, folder: str, format_: Format, repository: Path | 
     if not is_remote(folder):
         with suppress(NeedsHuman):
             place = place_of(folder, repository).folder
-            return any(place.glob(SIGNS[format_]))
+            return any(place.glob(SIGNATURES[format_]))
         return False
-    found = await bucket.list(f"{folder}/{SIGNS[format_]}")
+    found = await bucket.list(f"{folder}/{SIGNATURES[format_]}")
     return len(found.manifest) > 0

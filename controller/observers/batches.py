@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import looked_in
-from controller.executors.collecting import AttemptCollector
+from controller.buckets.local import base_folder
+from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
 from controller.git.repositories import Repositories
 from controller.machine.actions import StartBatch
@@ -53,7 +53,7 @@ class Batches:
         status = await self._executor.poll(job.id)
         if not status.state.ended:
             return ObservedJob(status=status)
-        ending = await self._endings.of(job.attempt, status, gate=False)
+        ending = await self._endings.collect(job.attempt, status, gate=False)
         return ObservedJob(
             status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected
         )
@@ -70,7 +70,7 @@ class Batches:
         for name in {one.dataset for one in spec.release.batch.inputs.values()}:
             uri = spec.datasets[name].uri or ""  # the lint wants one
             top = await self._repositories.folder(source.repository, head or source.commit)
-            folder = looked_in(uri, top, source.folder)
+            folder = base_folder(uri, top, source.folder)
             listing = await self._catalog.list(uri, repository=folder)
             if listing.unsettled:
                 raise TryAgain(f"{uri}, which the batch reads as {name}, is being written")

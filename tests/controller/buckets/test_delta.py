@@ -261,10 +261,10 @@ async def test_a_version_that_is_read_by_address_is_there_until_it_is_vacuumed(
     writer.write(numbers(1, 2))
     version = await writer.version()
     writer.table.delete("a = 1")
-    await lake.catalog.expect(writer.uri, version)
+    await lake.catalog.verify_unchanged(writer.uri, version)
     writer.table.vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(ObjectChanged, match="was replaced or deleted"):
-        await lake.catalog.expect(writer.uri, version)
+        await lake.catalog.verify_unchanged(writer.uri, version)
 
 
 async def test_a_version_stays_readable_once_pinned_whatever_becomes_of_the_table(

@@ -165,7 +165,7 @@ async def test_a_key_that_ends_with_a_slash_is_named_by_the_listing(lake: Lake, 
 async def test_a_known_dataset_is_listed_in_parts_and_found_whole(
     lake: Lake, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing_module, "LEAST", 20)
+    monkeypatch.setattr(listing_module, "MIN_PART", 20)
     monkeypatch.setattr("controller.buckets.manifest._MEAN", 16)
     names = [f"{number % 10}/{number:03}" for number in range(150)]
     for name in names:

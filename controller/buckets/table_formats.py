@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 Format = Literal["delta", "iceberg"]
-NAMED: Final[Mapping[Format, str]] = {"delta": "Delta", "iceberg": "Iceberg"}
-SIGNS: Final[Mapping[Format, str]] = {
+FORMAT_NAMES: Final[Mapping[Format, str]] = {"delta": "Delta", "iceberg": "Iceberg"}
+SIGNATURES: Final[Mapping[Format, str]] = {
     "delta": "_delta_log/*.json",
     "iceberg": "metadata/*.metadata.json",
 }
@@ -22,6 +22,6 @@ def table_below(key: str, where: str) -> str | None:
         return None
     format_: Format = "delta" if found[2] else "iceberg"
     return (
-        f"{where} holds the {NAMED[format_]} table {found[1]}, whose log says which of its files "
+        f"{where} holds the {FORMAT_NAMES[format_]} table {found[1]}, whose log says which of its files "
         f"count: name that as the `uri`, each table as a dataset of its own"
     )
