@@ -271,7 +271,7 @@ async def changes(
 def _first_missing(
     expected: Iterable[ManifestEntry], found: Iterable[ManifestEntry]
 ) -> ManifestEntry | None:
-    """The first expected entry that was not found unchanged; both are in the order of their keys."""
+    """The first expected entry that was not found unchanged; both are sorted by their keys."""
     there = iter(found)
     for entry in expected:
         match = next((one for one in there if one.key >= entry.key), None)

@@ -70,8 +70,7 @@ def _remote(uri: str, key: str, stores: Stores) -> Read:
 
 
 def rows(read: Read, size: int) -> int | None:
-    """How many rows a Parquet file of that size says it has; None where it says nothing that can
-    be understood."""
+    """The row count in the footer of a Parquet file of that size; None if it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -195,12 +195,12 @@ class _Location:
 
 
 def _bare(address: str) -> str:
-    """An address without its scheme: writers spell one place as s3, s3a, file: and file://."""
+    """An address without its scheme, as writers use different ones (s3, s3a, file:, file://)."""
     return re.sub(r"^\w+:/*", "/", address)
 
 
 def _pinned(folder: Path, where: _Location) -> "FileIO":
-    """Reads what metadata name from the folder that has it."""
+    """File access that reads the files that metadata names from a local folder."""
     from pyiceberg.io import InputFile
     from pyiceberg.io.pyarrow import PyArrowFileIO
 

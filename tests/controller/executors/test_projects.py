@@ -200,7 +200,7 @@ async def test_a_run_is_told_again_what_cannot_be_built_and_another_tries_it_ane
     broken = wanted(top)
     heard: list[Building] = []
     for _ in range(2):
-        with pytest.raises(CannotBuild, match=r"uv\.lock says cannot be installed.*greeting"):
+        with pytest.raises(CannotBuild, match=r"uv\.lock lists cannot be installed.*greeting"):
             await virtualenvs.get(broken, None, heard.append, by="mean-1")
     begun = [one for one in heard if not one.failed]
     assert len(begun) == 1, "the second was not built"
