@@ -22,10 +22,9 @@ from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.serving import Serving
 from controller.effects.smoke import Smoker
-from controller.executors.collecting import AttemptCollector
-from controller.executors.docker import DockerExecutor
-from controller.executors.local import LocalExecutor
-from controller.executors.router import ExecutorRouter
+from controller.executors.collector import AttemptCollector
+from controller.executors.protocol import ManagedExecutor
+from controller.executors.registry import ExecutorSetup, make_executor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
@@ -131,7 +130,7 @@ class Controller:
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
-        self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
+        self.executor = self._executor(home / "attempts", virtualenvs)
         self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
@@ -182,10 +181,7 @@ class Controller:
             self.settings.run_as,
         )
 
-    def _executors(
-        self, home: Path, virtualenvs: Virtualenvs
-    ) -> tuple[DockerExecutor, ExecutorRouter]:
-        """The one of containers, and that of all steps; they share the slots."""
+    def _executor(self, home: Path, virtualenvs: Virtualenvs) -> ManagedExecutor:
         workspace = Workspace(
             home=home,
             artifacts=self.artifacts,
@@ -194,12 +190,10 @@ class Controller:
             virtualenvs=virtualenvs,
             secrets=self.secrets,
         )
-        slots, redact = asyncio.Semaphore(self.settings.slots), self.secrets.redact
-        containers = DockerExecutor(workspace, self.engine, slots=slots, redact=redact)
-        local = LocalExecutor(
-            workspace, self.processes, slots=slots, redact=redact, confinement=self.confinement
+        slots = asyncio.Semaphore(self.settings.slots)
+        return make_executor(
+            ExecutorSetup(workspace, slots, self.processes, self.confinement, self.engine)
         )
-        return containers, ExecutorRouter(local, containers)
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
         return Serving(
@@ -241,7 +235,7 @@ class Controller:
             self.mirrors,
             home / "checkouts",
             self.engine,
-            self.containers.reap,
+            self.executor.reap,
         )
 
     def loop(self) -> Loop:

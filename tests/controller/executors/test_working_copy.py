@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.executors.folders import missed, note_left_out, own_copy
+from controller.executors.working_copy import copy_files, explain_missing, record_omitted
 
 FOLDER = "teams/churn"
 FILES = {
@@ -43,7 +43,7 @@ def there(copy: Path) -> set[str]:
 
 def test_files_lie_where_they_are_in_the_repository_and_nothing_else_does(tmp_path: Path) -> None:
     top = checkout(tmp_path, {})
-    inside = own_copy(top, FOLDER, ["train.py", "//src/shared/features.py"], tmp_path / "code")
+    inside = copy_files(top, FOLDER, ["train.py", "//src/shared/features.py"], tmp_path / "code")
     assert inside == tmp_path / "code" / FOLDER
     assert there(tmp_path / "code") == {"teams/churn/train.py", "src/shared/features.py"}
     assert (inside / "../../src/shared/features.py").read_text() == "features"
@@ -81,7 +81,7 @@ def test_a_link_brings_what_it_leads_to(
 ) -> None:
     at = {p[2:] if p.startswith("//") else f"{FOLDER}/{p}": leads for p, leads in links.items()}
     top = checkout(tmp_path, at)
-    inside = own_copy(top, FOLDER, ["train.py", read], tmp_path / "code")
+    inside = copy_files(top, FOLDER, ["train.py", read], tmp_path / "code")
     assert (inside / through).is_file()
     brought = there(tmp_path / "code") - {"teams/churn/train.py"}
     expected = {"teams/churn/other.py"} if brings == {"other"} else brings
@@ -94,14 +94,20 @@ def test_a_link_that_leads_nowhere_or_out_of_the_repository_brings_nothing(
 ) -> None:
     (tmp_path / "outside").write_text("not of the repository")
     top = checkout(tmp_path, {f"{FOLDER}/link": leads})
-    inside = own_copy(top, FOLDER, ["train.py", "link"], tmp_path / "deep" / "code")
+    inside = copy_files(top, FOLDER, ["train.py", "link"], tmp_path / "deep" / "code")
     assert there(tmp_path / "deep" / "code") == {"teams/churn/train.py"}
     assert str((inside / "link").readlink()) == leads
 
 
 def test_what_is_missed_is_named_as_reads_would(tmp_path: Path) -> None:
     top = checkout(tmp_path, {f"{FOLDER}/link": "../../src/shared"})
-    note_left_out(top, FOLDER, ["train.py", "link"], tmp_path / "note")
-    assert "and //src/secret.py of the commit is not" in missed(tmp_path / "note", "no secret.py")
-    assert "and other.py of the commit is not" in missed(tmp_path / "note", "no module 'other'")
-    assert missed(tmp_path / "note", "features.py has a fault") == "", "the link brought it"
+    record_omitted(top, FOLDER, ["train.py", "link"], tmp_path / "note")
+    assert "and //src/secret.py of the commit is not" in explain_missing(
+        tmp_path / "note", "no secret.py"
+    )
+    assert "and other.py of the commit is not" in explain_missing(
+        tmp_path / "note", "no module 'other'"
+    )
+    assert explain_missing(tmp_path / "note", "features.py has a fault") == "", (
+        "the link brought it"
+    )

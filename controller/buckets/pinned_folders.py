@@ -1,4 +1,4 @@
-"""Folders that hold exactly the objects of one dataset version: made whole, or not at all."""
+"""Folders with exactly the objects of one dataset version, created atomically."""
 
 import os
 import stat
@@ -13,14 +13,14 @@ from specs.failures import NeedsHuman
 
 
 def is_pinned(target: Path, manifest: Contents) -> bool:
-    """Whether the folder is there with exactly these objects, as they were put there; if so it
-    stays for now. Blocking."""
+    """Whether the folder has exactly these objects, unmodified; if so, it is marked as used now.
+    Blocking."""
     return use(target) and _holds(target, manifest)
 
 
 def make_pin(target: Path, manifest: Contents, link: Callable[[ManifestEntry, Path], None]) -> None:
-    """Make the folder anew; `link` puts one object at a path. Blocking. Raises what `link` does,
-    OSError, and NeedsHuman for keys that cannot be files beside each other."""
+    """Create or replace the folder; `link` puts one object at a path. Blocking. Raises what `link`
+    raises, `OSError`, and `NeedsHuman` for keys that cannot coexist as files."""
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".pin-", dir=target.parent))
     try:
@@ -30,8 +30,8 @@ def make_pin(target: Path, manifest: Contents, link: Callable[[ManifestEntry, Pa
                 inside.parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 raise NeedsHuman(
-                    f"{entry.key!r} lies below another object of the dataset, as if that were a "
-                    "folder: rename one, name fewer by a glob, or read it with `access: uri`"
+                    f"{entry.key!r} is below another object of the dataset as if that were a "
+                    "folder: rename one, exclude one with a glob, or use `access: uri`"
                 ) from None
             link(entry, inside)
         _replace(scratch, target)
@@ -40,10 +40,12 @@ def make_pin(target: Path, manifest: Contents, link: Callable[[ManifestEntry, Pa
 
 
 def checked_key(key: str) -> str:
-    """Raises NeedsHuman for a key that leads elsewhere as a path."""
+    """The key, if it is a safe relative path. Raises `NeedsHuman` if not."""
     parts = key.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\0" in key:
-        raise NeedsHuman(f"the manifest names {key!r}, which is no path inside a dataset")
+        raise NeedsHuman(
+            f"the dataset has an object {key!r}, which is not a valid relative path: rename it"
+        )
     return key
 
 
@@ -69,10 +71,10 @@ def _replace(scratch: Path, target: Path) -> None:
     for folder, _, _ in os.walk(new):
         if Path(folder) != new:
             Path(folder).chmod(mode(0o555))
-    # Written after every file in it: whatever is written later shows by its time.
+    # Later than every file in it, so that a file modified later is noticed by its time.
     os.utime(new)
     if target.exists():
-        target.chmod(0o700)  # a folder that is moved is written to, unless root moves it
+        target.chmod(0o700)  # needed to move a folder, except for root
         target.rename(scratch / "old")
     try:
         new.rename(target)

@@ -1,4 +1,4 @@
-"""What every executor on this machine keeps of an attempt in its folder, once it has ended."""
+"""The files in an attempt's folder that record how it ended, for executors on this machine."""
 
 import asyncio
 import contextlib
@@ -6,43 +6,46 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from controller.executors.folders import NOTE, missed
+from controller.executors.working_copy import OMITTED, explain_missing
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt, Status
 from specs.failures import NeedsHuman
 
 TAIL = 1200
-"""Characters of the log's end that explain a failure."""
-READ = 16 * TAIL
-"""Bytes of it that are read, so that a secret is whole when it is looked for."""
+"""Characters from the end of the log that are quoted in the message of a failure."""
+TAIL_BYTES = 16 * TAIL
+"""Bytes that are read for that: more, so that a secret at the cut is still whole to be redacted."""
 
 
-def keep(folder: Path, status: Status) -> None:
-    """Note how it ended, for good."""
+def write_status(folder: Path, status: Status) -> None:
+    """Record how the attempt ended; this is final."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     scratch = folder / ".status.json"
     scratch.write_text(status.model_dump_json())
     scratch.replace(folder / "status.json")
 
 
-def kept(folder: Path) -> Status | None:
-    """How it ended, if that was noted."""
+def read_status(folder: Path) -> Status | None:
+    """How the attempt ended; None if that is not recorded."""
     try:
         return Status.model_validate_json((folder / "status.json").read_bytes())
     except FileNotFoundError:
         return None
 
 
-def with_last_words(what: str, log: str, folder: Path, redact: Callable[[str], str]) -> str:
-    """Why it failed, and the end of its log without secrets. `folder` is the attempt's: where a
-    file of the commit is named that it did not have, that may be why."""
+def explain_failure(what: str, log: str, folder: Path, redact: Callable[[str], str]) -> str:
+    """A message for a failure: what happened, and the end of the log without secrets.
+
+    `folder` is the attempt's: if the log names a file of the commit that the step was not given,
+    the message says so.
+    """
     last = redact(log).strip()[-TAIL:]
-    lacks = missed(folder / NOTE, last)
+    lacks = explain_missing(folder / OMITTED, last)
     what = f"{what}; {lacks}" if lacks else what
     return f"{what}. Its last words: {last}" if last else what
 
 
-async def collect(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
+async def collect_outputs(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
     """See `Executor.collect`."""
     folder = workspace.folder(attempt.id)
     known = folder / "outputs.json"
@@ -53,13 +56,13 @@ async def collect(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
         path = folder / "outputs" / file
         if _leads_away(path, folder):
             raise NeedsHuman(
-                f"{attempt.node} put a symbolic link in the way of its output {name}: write a file "
-                f"or a folder to {{outputs.{name}}}"
+                f"the output {name} of {attempt.node} is, or is below, a symbolic link: write a "
+                f"file or a folder to {{outputs.{name}}}"
             )
         if not path.exists():
             raise NeedsHuman(
-                f"{attempt.node} ended well but did not write its output {name}: write it to "
-                f"{{outputs.{name}}}, or take it out of `outputs`"
+                f"{attempt.node} succeeded but did not write its output {name}: write it to "
+                f"{{outputs.{name}}}, or remove it from `outputs`"
             )
         found[name] = (await workspace.artifacts.put(path)).digest
     scratch = folder / ".outputs.json"
@@ -69,28 +72,28 @@ async def collect(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
 
 
 def _leads_away(path: Path, folder: Path) -> bool:
-    """Whether a link that the attempt left leads elsewhere: what lies there is not what it made."""
+    """Whether a symbolic link makes the path lead elsewhere, to what the attempt did not write."""
     return path.resolve() != folder.resolve() / path.relative_to(folder)
 
 
 async def redact_log(folder: Path, redact: Callable[[str], str]) -> None:
-    """Once it ended, its log is kept without the secrets that it may have printed."""
-    mark, spoke = folder / "redacted", False
+    """Remove from the log of an attempt that ended the secrets that it may have printed."""
+    mark, printed = folder / "redacted", False
     if mark.exists():
         return
-    # Of an attempt that was lost with its supervisor, the pieces were never joined.
+    # If the supervisor was killed, the pieces of the log were never joined.
     for piece in (folder / "log", folder / "log.old", folder / "log.tail"):
         with contextlib.suppress(FileNotFoundError):
-            if piece.stat().st_size:  # silence holds no secret: no thread for it, and no mark
+            if piece.stat().st_size:  # most are empty: skip the thread and the mark
                 await asyncio.to_thread(_rewrite, piece, redact)
-                spoke = True
-    if spoke:
+                printed = True
+    if printed:
         mark.touch()
 
 
 def _rewrite(path: Path, change: Callable[[str], str]) -> None:
-    """Replace a text by what `change` makes of it, whole or not at all."""
-    # Bytes that are no text stay as they are.
+    """Replace a file's text by `change` of it, atomically."""
+    # Bytes that are not valid text are preserved.
     text = path.read_bytes().decode(errors="surrogateescape")
     changed = change(text)
     if changed == text:

@@ -20,7 +20,7 @@ _CONFIG: Final = (
 _SHA256: Final = "[extensions]\n\tobjectformat = sha256\n"
 
 
-def lay_single(folder: Path, sha: str, commit: bytes, branch: str) -> None:
+def write_single_commit(folder: Path, sha: str, commit: bytes, branch: str) -> None:
     """Make `.git` in `folder`, whose work tree is the folder `code` beside it. It holds the commit
     `sha`, whose raw object is `commit`: as the head of `branch`, or detached for a name that no
     branch plainly has. Complete or not there. Raises `OSError`."""

@@ -1,10 +1,10 @@
-"""Installs what an environment is to hold, by uv, or by a program of conda.
+"""Installs the content of an environment with uv, or with a program of conda.
 
-A requirements file is a proposal: it may name files of this machine, and a source distribution runs
-its own code to be built. So where processes are confined, the installer is, too, and comes to it in
-two steps. First with the cache that all installations share, and nothing is built: no code of a
-package runs. Where that does not do, with a cache of its own that goes with it, so that what is run
-then reaches no other environment. Byte code is compiled with nothing of the environment imported.
+A requirements file is untrusted: it may name files of this machine, and building a source
+distribution runs its code. So if processes are confined, the installer is, too, and works in two
+steps. The first installs wheels only, which runs no code of a package, and uses the cache that all
+installations share. If that fails, the second builds, with a temporary cache of its own, so that
+the code that runs then cannot reach another environment. Compiling to byte code imports nothing.
 """
 
 import asyncio
@@ -14,39 +14,39 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.executors.ownership import give
+from controller.executors.ownership import change_owner
 from deployers.confinement import Confinement, User, View, interpreter
 from specs.failures import Failure
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy")
-"""What the installer may see of the controller's variables: where packages come from."""
+"""The controller's variables that are passed to the installer: where packages come from."""
 
-LONGEST = 1800.0
+TIMEOUT = 1800.0
 """Seconds that one call of the installer may take."""
 
 TAIL = 1500
-"""Characters of the installer's last words that a message quotes."""
+"""Characters from the end of the installer's output that a message quotes."""
 
 READ = 64 * 1024
-"""Bytes of the installer's words that are read at once."""
+"""Bytes of the installer's output that are read at once."""
 
-MOST_LOG = 4 * 2**20
-"""Bytes of them that a log takes."""
+MAX_LOG = 4 * 2**20
+"""Bytes of the installer's output that are kept in the log."""
 
-_FAULTS = ("error", "\N{MULTIPLICATION SIGN}")
-"""What the line begins with in which uv says what is wrong."""
+_ERROR_PREFIXES = ("error", "\N{MULTIPLICATION SIGN}")
+"""The beginnings of the line in which uv reports an error."""
 _NONE: Mapping[str, str] = {}
 _UNVERSIONED = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0"}
-"""For packages whose version would come from git, which is not there when they are built."""
+"""For packages that take their version from git, which is not available when they are built."""
 
 
 class CannotBuild(Failure):
-    """The environment cannot be built; the message holds the installer's last words."""
+    """The environment cannot be built; the message quotes the end of the installer's output."""
 
 
 class _Place(NamedTuple):
-    """Where the installer works."""
+    """Where the installer may write, and as whom."""
 
     environment: Path
     scratch: Path
@@ -55,35 +55,35 @@ class _Place(NamedTuple):
 
 
 class Installer:
-    """Makes environments below a folder, confined as the controller's processes are."""
+    """Creates environments below a folder, confined like the controller's other processes."""
 
     def __init__(self, folder: Path, confinement: Confinement) -> None:
         self._folder = folder
         self._confinement = confinement
 
     async def make(self, environment: Path, python: str, log: Path) -> None:
-        """An empty environment of that Python: a version, or a path. Raises `CannotBuild`."""
+        """Create an empty environment; `python` is a version or a path. Raises `CannotBuild`."""
         command = (_uv(), "venv", "-q", "--python", python, str(environment))
         await _run(command, _variables(), log)
 
     async def install(
-        self, environment: Path, listed: Path, scratch: Path, log: Path, *, built: bool = False
+        self, environment: Path, listed: Path, scratch: Path, log: Path, *, builds: bool = False
     ) -> None:
-        """Install what a file in the folder `scratch` lists; with `built`, some of it is built in
-        any case. Raises `CannotBuild`."""
+        """Install what the file `listed`, below `scratch`, lists. `builds` says that some of it
+        has to be built in any case. Raises `CannotBuild`."""
         into = ("--python", str(environment / "bin" / "python"), "-r", str(listed))
         command = (_uv(), "pip", "install", *into)
         if not self._confinement.works:
             await _run((*command, "--compile-bytecode"), _variables(), log)
             return
-        if built or not await self._unbuilt(command, environment, scratch, log):
-            await self._built(command, environment, scratch, log)
+        if builds or not await self._install_wheels(command, environment, scratch, log):
+            await self._install_and_build(command, environment, scratch, log)
 
     async def export(
         self, project: Path, chosen: Sequence[str], target: Path, scratch: Path, log: Path
     ) -> None:
-        """Write what a uv.lock says of the project laid out at `project`, below `scratch`, as a
-        pylock.toml. Raises `CannotBuild`."""
+        """Convert the uv.lock of the project at `project`, below `scratch`, to a pylock.toml at
+        `target`. Raises `CannotBuild`."""
         command = (
             *(_uv(), "export", "-q", "--frozen", "--no-config", "--offline", "--no-header"),
             *("--no-default-groups", "--no-emit-workspace", "--format", "pylock.toml", *chosen),
@@ -98,8 +98,8 @@ class Installer:
     async def add(
         self, python: Path, folders: Sequence[Path], target: Path, scratch: Path, log: Path
     ) -> None:
-        """Build the packages in `folders`, below `scratch`, and install these alone into `target`
-        for that Python. Raises `CannotBuild`."""
+        """Build the packages in `folders`, below `scratch`, and install them without dependencies
+        into `target` for that Python. Raises `CannotBuild`."""
         command = (
             *(_uv(), "pip", "install", "--no-config", "--no-sources", "--no-deps"),
             *("--python", str(python), "--target", str(target), *map(str, folders)),
@@ -113,8 +113,8 @@ class Installer:
         await self._confined(command, place, log, reads=reads, variables=_UNVERSIONED)
 
     async def conda(self, program: Path, environment: Path, listed: Path, log: Path) -> None:
-        """Make an environment of what an environment.yml says. `listed` is that, in a folder of
-        its own. Raises `CannotBuild`."""
+        """Create an environment from the environment.yml `listed`, which is in a folder of its own.
+        Raises `CannotBuild`."""
         scratch = listed.parent
         verb = ("create", "-y") if program.name == "micromamba" else ("env", "create", "-y")
         command = (str(program), *verb, "-p", str(environment), "-f", str(listed))
@@ -125,33 +125,33 @@ class Installer:
         user = self._confinement.user("builder", environment.name)
         place = _Place(environment, scratch, scratch / "cache", user)
         environment.mkdir()  # noqa: ASYNC240 - one folder
-        await self._confined(command, place, log, reads=_made_of(program), variables=own)
+        await self._confined(command, place, log, reads=_files_of(program), variables=own)
 
-    async def _unbuilt(
+    async def _install_wheels(
         self, command: Sequence[str], environment: Path, scratch: Path, log: Path
     ) -> bool:
-        """Install wheels alone; whether that did."""
+        """Install without building anything; whether that succeeded."""
         user = self._confinement.user("installer")
         cache = _shared_cache() if user is None else self._folder / ".cache"
         try:
             place = _Place(environment, scratch, cache, user)
-            await self._installed((*command, "--no-build"), place, log)
+            await self._install((*command, "--no-build"), place, log)
         except CannotBuild:
             return False
         return True
 
-    async def _built(
+    async def _install_and_build(
         self, command: Sequence[str], environment: Path, scratch: Path, log: Path
     ) -> None:
-        """Install by whatever it takes."""
+        """Install, and build what needs to be built."""
         user = self._confinement.user("builder", environment.name)
         place = _Place(environment, scratch, scratch / "cache", user)
-        await self._installed(command, place, log)
+        await self._install(command, place, log)
 
-    async def _installed(self, command: Sequence[str], place: _Place, log: Path) -> None:
-        # Across mounts there are no hard links, so uv would say that it copies.
+    async def _install(self, command: Sequence[str], place: _Place, log: Path) -> None:
+        # Hard links do not work across mounts, and uv would warn that it copies instead.
         await self._confined((*command, "--link-mode=copy"), place, log)
-        with suppress(CannotBuild):  # some packages hold files of another Python
+        with suppress(CannotBuild):  # some packages contain files for another Python version
             await self._confined(_compile(place.environment), place, None)
 
     async def _confined(
@@ -163,7 +163,7 @@ class Installer:
         reads: Sequence[Path] = (),
         variables: Mapping[str, str] = _NONE,
     ) -> None:
-        await asyncio.to_thread(_lay_out, place)
+        await asyncio.to_thread(_hand_over, place)
         own = {"HOME": str(place.scratch), "TMPDIR": str(place.scratch)}
         own |= {"UV_CACHE_DIR": str(place.cache), "XDG_CONFIG_HOME": str(_settings().parent)}
         reads = (Path(_uv()), _settings(), *_certificates(), *reads)
@@ -187,18 +187,18 @@ def _uv() -> str:
 
 def _variables() -> dict[str, str]:
     passed = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PREFIXES)}
-    return {"UV_PREVIEW_FEATURES": "pylock", **passed}  # else it warns of what is known here
+    return {"UV_PREVIEW_FEATURES": "pylock", **passed}  # else uv warns that this is experimental
 
 
 def _shared_cache() -> Path:
-    """The cache of whoever the controller runs as; see `uv cache dir`."""
+    """uv's cache of the controller's user; see `uv cache dir`."""
     given = os.environ.get("UV_CACHE_DIR")
     base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     return Path(given) if given else base / "uv"
 
 
 def _compile(environment: Path) -> tuple[str, ...]:
-    """Isolated and without `site`, so that no .pth file of a package is executed."""
+    """The command that compiles to byte code; -I and -S keep .pth files from being executed."""
     python = (str(environment / "bin" / "python"), "-I", "-S")
     return (*python, "-m", "compileall", "-q", "-j", "0", str(environment / "lib"))
 
@@ -214,28 +214,28 @@ def _certificates() -> Iterator[Path]:
             yield Path(os.environ[name])
 
 
-def _made_of(program: Path) -> tuple[Path, ...]:
-    """What has to be seen for a program of conda to run: it, or all that it is installed with."""
+def _files_of(program: Path) -> tuple[Path, ...]:
+    """The files that a program of conda needs to run: itself, or the environment that it is in."""
     real = program.resolve()
     home = real.parent.parent
     return (program, home if (home / "conda-meta").is_dir() else real)
 
 
-def _lay_out(place: _Place) -> None:
-    """Give all that it writes to the user that installs."""
+def _hand_over(place: _Place) -> None:
+    """Give the folders that the installer writes to the user that it runs as."""
     place.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place.user is not None:
-        place.scratch.chmod(0o755)  # entered before anybody becomes that user
+        place.scratch.chmod(0o755)  # it is entered before the process switches to that user
         for tree in (place.environment, place.scratch):
-            give(tree, os.getuid(), (place.user.uid, place.user.gid))
+            change_owner(tree, os.getuid(), (place.user.uid, place.user.gid))
         os.chown(place.cache, place.user.uid, place.user.gid)
 
 
 def _take_back(place: _Place) -> None:
-    """No step's user may write there, nor whoever installs next."""
+    """Give the folders back, so that no step and no later installer can write there."""
     if place.user is not None:
         for tree in (place.environment, place.scratch):
-            give(tree, place.user.uid, (os.getuid(), os.getgid()))
+            change_owner(tree, place.user.uid, (os.getuid(), os.getgid()))
 
 
 async def _run(command: Sequence[str], environment: Mapping[str, str], log: Path | None) -> None:
@@ -248,39 +248,35 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], log: Path
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(LONGEST):
-            output = await _followed(process.stdout, log)
+        async with asyncio.timeout(TIMEOUT):
+            output = await _read_output(process.stdout, log)
             await process.wait()
     except TimeoutError:
         raise CannotBuild(
-            f"building the environment took longer than {LONGEST:g} s; is the package index "
-            "within reach?"
+            f"building the environment took longer than {TIMEOUT:g} s; check that the package "
+            "index is reachable"
         ) from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise CannotBuild(f"The installer said: {_last_words(output.decode(errors='replace'))}")
+        raise CannotBuild(f"The installer said: {_error_text(output.decode(errors='replace'))}")
 
 
-def _last_words(said: str) -> str:
-    """What it says of its failure, without what went well before."""
-    lines = said.strip().splitlines()
-    begins = (
-        n
-        for n, line in enumerate(lines)
-        if line.lstrip().startswith(("error", "\N{MULTIPLICATION SIGN}"))
-    )
-    return "\n".join(lines[next(begins, 0) :]).strip()[-TAIL:]
+def _error_text(output: str) -> str:
+    """The end of the output, from the line on that reports the error."""
+    lines = output.strip().splitlines()
+    errors = (n for n, line in enumerate(lines) if line.lstrip().startswith(_ERROR_PREFIXES))
+    return "\n".join(lines[next(errors, 0) :]).strip()[-TAIL:]
 
 
-async def _followed(stream: asyncio.StreamReader, log: Path | None) -> bytes:
-    """The end of what the installer says, which goes to the log as it comes."""
+async def _read_output(stream: asyncio.StreamReader, log: Path | None) -> bytes:
+    """Copy the output to the log as it comes; returns the end of it."""
     end = b""
     with log.open("ab", buffering=0) if log is not None else nullcontext() as file:
         while piece := await stream.read(READ):
             end = (end + piece)[-READ:]
-            if file is not None and file.tell() < MOST_LOG:
+            if file is not None and file.tell() < MAX_LOG:
                 file.write(piece)
     return end

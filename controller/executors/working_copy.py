@@ -1,7 +1,6 @@
-"""A copy of files of a commit for one reader: what it writes there, nobody else will ever read.
+"""A private copy of files of a commit for one step or server, which may write to it.
 
-Permissions alone do not keep a shared checkout as it was committed: its owner and root may write
-whatever they say.
+Permissions alone cannot protect a shared checkout: its owner and root can write to it regardless.
 """
 
 import json
@@ -17,19 +16,19 @@ from controller.blobs.shelf import mode
 from specs.globs import from_root, seen_from
 from specs.model import is_spec_file
 
-NOTE = "left-out.json"
-"""The file of an attempt that names what its copy is without."""
-MOST_LEFT_OUT = 2000
-"""Names that it holds at most."""
+OMITTED = "left-out.json"
+"""The file of an attempt that lists the files of the commit that its copy lacks."""
+MAX_OMITTED = 2000
+"""How many it lists at most."""
 
 
-def own_copy(checkout: Path, folder: str, files: Collection[str], target: Path) -> Path:
-    """Lay out these files of a commit at `target` once, each at its place in the repository, and
-    return where the spec's folder is there. They are named as the spec in that folder sees them.
+def copy_files(checkout: Path, folder: str, files: Collection[str], target: Path) -> Path:
+    """Copy these files of a commit to `target` unless it exists; where the spec's folder is there.
 
-    A symbolic link comes with what it leads to. Nothing else of the commit is there, and no way to
-    it: what a step could read beside its files, its cache key would not cover. Files above
-    `COPY_UP_TO` bytes are hard links and stay read-only, so a copy stays cheap. Raises `OSError`.
+    `files` are named relative to `folder`, as in the spec, and keep their place in the repository.
+    The targets of symbolic links are copied, too. The step must not be able to read any other file
+    of the commit, as its cache key would not cover that. Files above `COPY_UP_TO` bytes are
+    read-only hard links, to keep a copy cheap. Raises `OSError`.
     """
     inside = target / folder
     if target.exists():
@@ -39,16 +38,16 @@ def own_copy(checkout: Path, folder: str, files: Collection[str], target: Path) 
     try:
         made = {f"{scratch / folder}"}
         (scratch / folder).mkdir(parents=True)
-        for path, end in laid_out(f"{checkout}", folder, files).items():
-            copy = f"{scratch}/{path}"  # text all the way: this is on the way of every step
+        for path, end in resolve_files(f"{checkout}", folder, files).items():
+            copy = f"{scratch}/{path}"  # strings, not Paths, for speed: every step waits for this
             parent = copy.rpartition("/")[0]
             if parent not in made:
                 os.makedirs(parent, exist_ok=True)  # noqa: PTH103 - as above
                 made.add(parent)
             if end is not None:
-                # Straight to the end: links on the way need not be there.
-                way = os.path.relpath(f"/{end}", f"/{path}/..")
-                os.symlink(way, copy)  # noqa: PTH211 - as above
+                # Link to the final target: intermediate links need not be copied.
+                relative = os.path.relpath(f"/{end}", f"/{path}/..")
+                os.symlink(relative, copy)  # noqa: PTH211 - as above
             else:
                 _copy(f"{checkout}/{path}", copy)
         try:
@@ -61,9 +60,11 @@ def own_copy(checkout: Path, folder: str, files: Collection[str], target: Path) 
     return inside
 
 
-def laid_out(checkout: str, folder: str, files: Collection[str]) -> dict[str, str | None]:
-    """The paths in the repository of these files and of all that links among them lead to; of each
-    link where it ends, in the repository, too. None: it is no link, or one that leads nowhere."""
+def resolve_files(checkout: str, folder: str, files: Collection[str]) -> dict[str, str | None]:
+    """The paths in the repository of these files and of the targets of links among them.
+
+    Each link is mapped to its final target in the repository. None: not a link, or a broken link.
+    """
     found: dict[str, str | None] = {}
     top = os.path.realpath(checkout)
     waiting = [from_root(path, folder) for path in reversed([*files])]
@@ -82,7 +83,7 @@ def laid_out(checkout: str, folder: str, files: Collection[str]) -> dict[str, st
 
 
 def _below(place: str) -> Iterator[str]:
-    """A file, or all that is below a folder."""
+    """The file, or everything below the folder."""
     if not os.path.isdir(place):  # noqa: PTH112 - as above
         yield place
     for where, folders, names in os.walk(place):
@@ -96,7 +97,7 @@ def _copy(source: str, target: str) -> None:
     about = os.lstat(source)
     if os.path.islink(source):  # noqa: PTH114 - as above
         os.symlink(os.readlink(source), target)  # noqa: PTH211, PTH115 - as above
-    elif os.path.isdir(source):  # noqa: PTH112 - a submodule: git leaves an empty folder
+    elif os.path.isdir(source):  # noqa: PTH112 - the empty folder of a submodule
         os.mkdir(target)  # noqa: PTH102 - as above
     elif about.st_size > COPY_UP_TO:
         try:
@@ -106,31 +107,31 @@ def _copy(source: str, target: str) -> None:
     else:
         shutil.copyfile(source, target)
         if about.st_mode & 0o100:
-            os.chmod(target, mode(0o755))  # noqa: PTH101 - as above; a program stays one
+            os.chmod(target, mode(0o755))  # noqa: PTH101 - as above; stays executable
 
 
-def note_left_out(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
-    """Write down what of the commit such a copy is without, should the reader miss it."""
-    there = laid_out(f"{checkout}", folder, files)
+def record_omitted(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
+    """List in the file `note` the files of the commit that such a copy lacks, to explain a later
+    failure (see `explain_missing`)."""
+    there = resolve_files(f"{checkout}", folder, files)
     own = f"{folder}/" if folder else ""
     found: list[str] = []
     for where, _, names in os.walk(checkout):
         below = os.path.relpath(where, checkout)
         inside = "" if below == "." else f"{below}/"
-        # A spec of the folder is nothing that `reads` could admit.
+        # A spec in that folder is never admitted by `reads`.
         seen = (name for name in names if inside != own or not is_spec_file(name))
         found += (f"{inside}{name}" for name in seen if f"{inside}{name}" not in there)
-        if len(found) >= MOST_LEFT_OUT:
+        if len(found) >= MAX_OMITTED:
             break
     if found:
-        seen = (seen_from(folder, path) for path in found[:MOST_LEFT_OUT])
+        seen = (seen_from(folder, path) for path in found[:MAX_OMITTED])
         note.write_text(json.dumps([*seen]))
 
 
-def missed(note: Path, words: str) -> str:
-    """A sentence on the first file that was left out and is named in the last words of a reader:
-    by its name, or as a module or its package; as `reads` would name it. Empty where there is none.
-    """
+def explain_missing(note: Path, words: str) -> str:
+    """A sentence about the first omitted file that a step's last output names, by file name or as
+    a Python module or package; empty if there is none."""
     try:
         left_out = json.loads(note.read_text())
     except FileNotFoundError:
@@ -141,7 +142,7 @@ def missed(note: Path, words: str) -> str:
         package = re.escape(folder.rpartition("/")[2] or name)
         if re.search(rf"(?<![\w-])({names})(?![\w-])|module named '{package}[.']", words):
             return (
-                f"it sees only the files that its `reads` admits, and {path} of the commit is not "
+                f"it is given only the files that `reads` admits, and {path} of the commit is not "
                 "one of them"
             )
     return ""

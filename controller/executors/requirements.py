@@ -1,4 +1,4 @@
-"""What an environment is to hold, and how that comes into it."""
+"""What an environment must contain, and how each kind of that is installed."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.executors.installing import CannotBuild, Installer
+from controller.executors.installer import CannotBuild, Installer
 from controller.git.surveys import conda_program
 from controller.machine.runs.attempt import Recipe
 from specs.digests import digest
@@ -17,27 +17,27 @@ from specs.projects.packages import readmes
 from specs.projects.paths import below
 from specs.projects.poetry import as_requirements
 
-_ELSEWHERE = re.compile(r"^\s*(-e|-r|-c|--editable|--requirement|--constraint)", re.MULTILINE)
-"""Lines of requirements by which more is read, or built whatever was asked for."""
+_BUILDS = re.compile(r"^\s*(-e|-r|-c|--editable|--requirement|--constraint)", re.MULTILINE)
+"""Lines of requirements that include other files, or that are built even without being asked to."""
 
 
 @dataclass(frozen=True)
 class BuildTarget:
-    """Where an environment is made."""
+    """Where an environment is built."""
 
     place: Path
-    """Its folder, which is not there yet."""
+    """Its folder, which does not exist yet."""
     scratch: Path
-    """An empty folder for whatever it takes."""
+    """An empty folder for temporary files."""
     log: Path
-    """What is said meanwhile is added to it."""
+    """The file that the installer's output is appended to."""
     python: str
-    """The wished version, or the path of the controller's own."""
+    """The requested version, or the path of the controller's own."""
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a requirements file lists."""
+    """The content of a requirements file."""
 
     text: str
 
@@ -51,19 +51,19 @@ class Requirements:
             return
         listed = target.scratch / "requirements.txt"
         listed.write_text(self.text)
-        alone = _ELSEWHERE.search(self.text) is not None
+        builds = _BUILDS.search(self.text) is not None
         try:
-            await installer.install(target.place, listed, target.scratch, target.log, built=alone)
+            await installer.install(target.place, listed, target.scratch, target.log, builds=builds)
         except CannotBuild as failure:
             raise CannotBuild(
-                "the requirements cannot be installed; mend the file that "
+                "the requirements cannot be installed; fix the file that "
                 f"`environment.requirements` names. {failure}"
             ) from None
 
 
 @dataclass(frozen=True)
 class Locked:
-    """What the lock of a project says."""
+    """The content of a project's lock file."""
 
     recipe: Recipe
     checkout: Path
@@ -84,11 +84,11 @@ class Locked:
             await installer.install(target.place, listed, target.scratch, target.log)
         except CannotBuild as failure:
             raise CannotBuild(
-                f"what {project.lock} says cannot be installed; mend it, or lock again. {failure}"
+                f"what {project.lock} lists cannot be installed; fix it, or lock again. {failure}"
             ) from None
 
     async def _listed(self, installer: Installer, target: BuildTarget) -> Path:
-        """What the lock says, as a file that can be installed from."""
+        """The content of the lock, as a file that the installer can read."""
         project, scratch = self.recipe.project, target.scratch
         top = scratch / "project"
         _lay_out(self.checkout, top, (project.lock, *project.manifests, *project.archives))
@@ -102,14 +102,14 @@ class Locked:
             return listed
         if project.kind == "pylock":
             return lock
-        # Beside the lock, as it names archives by their way from there.
+        # Beside the lock, as archives are named relative to it.
         listed = lock.with_name("pylock.toml")
         await installer.export(top / project.folder, self.chosen, listed, scratch, target.log)
         return listed
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The groups and extras, without what comes from the repository, as uv is told them."""
+        """uv's options for the groups and extras, without the repository's own packages."""
         recipe = self.recipe
         return (
             *(f"--group={name}" for name in recipe.groups),
@@ -121,7 +121,7 @@ class Locked:
         program = conda_program()
         if program is None:
             raise CannotBuild(
-                f"none of {', '.join(PROGRAMS)} is on the controller's PATH: install micromamba"
+                f"none of {', '.join(PROGRAMS)} is on the controller's PATH; install micromamba"
             )
         lock = self.recipe.project.lock
         _lay_out(self.checkout, target.scratch / "project", (lock,))
@@ -155,12 +155,12 @@ class Packages:
         except CannotBuild as failure:
             names = ", ".join(one.folder or "." for one in self.recipe.project.packages)
             raise CannotBuild(
-                f"the packages of the repository cannot be built ({names}): of each there is its "
-                f"pyproject.toml and its sources, and nothing else. {failure}"
+                f"the packages of the repository cannot be built ({names}); a build sees only the "
+                f"package's pyproject.toml and sources. {failure}"
             ) from None
 
 
-Wanted = Requirements | Locked | Packages
+EnvironmentSpec = Requirements | Locked | Packages
 
 
 def name_of(full: str) -> str:
@@ -169,23 +169,23 @@ def name_of(full: str) -> str:
 
 
 def name_of_text(requirements: str) -> str:
-    """The name of an environment of requirements."""
+    """The name of the environment for the text of a requirements file."""
     return name_of(digest({"requirements": requirements}))
 
 
 def name_of_packages(recipe: Recipe) -> str:
-    """The name of what the packages of a project are installed in."""
+    """The name of the folder that a project's own packages are installed in."""
     return name_of(digest([recipe.digest, recipe.packages]))
 
 
 def names_of(recipe: Recipe) -> Collection[str]:
-    """The names of all that is built for a project."""
+    """The names of everything that is built for a project."""
     return (name_of(recipe.digest), name_of_packages(recipe))
 
 
 def _lay_out(checkout: Path, top: Path, files: Iterable[str]) -> None:
-    """Copy these, where they are: nothing else of the commit is there to be read. A link is what
-    it leads to, as in its digest, and nothing if that is outside."""
+    """Copy these files and nothing else of the commit, each at its place in the repository. A link
+    is replaced by its target, as in the digest, or left out if that is outside the checkout."""
     whole = checkout.resolve()
     for file in files:
         source, copy = (checkout / file).resolve(), top / file
@@ -195,13 +195,13 @@ def _lay_out(checkout: Path, top: Path, files: Iterable[str]) -> None:
         if source.is_dir():
             shutil.copytree(source, copy, symlinks=True)
             for folder, _, _ in os.walk(copy):
-                Path(folder).chmod(0o755)  # a build may write beside the sources
+                Path(folder).chmod(0o755)  # a build may write next to the sources
         elif source.is_file():
             copy.write_bytes(source.read_bytes())
 
 
 def _describe(folder: Path) -> None:
-    """Give a package the files with its description, empty: what it installs is the same."""
+    """Create the package's readme files, empty: the build needs them, and installs the same."""
     manifest = folder / "pyproject.toml"
     named = (
         readmes(tomllib.loads(manifest.read_text(encoding="utf-8"))) if manifest.exists() else ()
