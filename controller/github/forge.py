@@ -6,7 +6,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
-from controller.github.comment import Sticky, cut
+from controller.github.comment import StickyComment, cut
 from controller.github.marks import mark_of
 from controller.github.values import CheckRun
 from controller.reports.protocol import Annotation, CommitReport, name_of
@@ -53,7 +53,7 @@ class GitHubForge:
     def __init__(self, client: Client, names: Mapping[str, str]) -> None:
         self._client = client
         self._names = names
-        self._sticky = Sticky(client)
+        self._comment = StickyComment(client)
         self._open: dict[tuple[str, str], CheckRun] = {}
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -65,12 +65,12 @@ class GitHubForge:
         # A pipeline and its run may both have something to say at one time.
         turn = self._turns.setdefault((at, mark_of(report).prefix), asyncio.Lock())
         async with turn:
-            if self._client.can_check:
+            if self._client.can_create_checks:
                 await self._check(at, report)
             else:
                 await self._status(at, report)
             if report.pull is not None and report.step is None and report.kind == "gates":
-                await self._sticky.say(at, report.pull, report)
+                await self._comment.say(at, report.pull, report)
 
     async def _check(self, at: str, report: CommitReport) -> None:
         mark = mark_of(report)

@@ -17,7 +17,7 @@ from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.planning.plans import loosened_since
-from controller.reports.card import Card, render
+from controller.reports.model_card import ModelCard, render
 from controller.store.protocol import Store
 from controller.store.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain
@@ -148,7 +148,7 @@ class Proposals:
         baseline = await self._versions.get(pipeline, number) if number is not None else None
         hide = self._secrets.redacted
         changed = action.file.changed
-        card = Card(
+        card = ModelCard(
             version=hide(version),
             baseline=baseline,
             held_against=await self._held_against(version),

@@ -11,8 +11,8 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, Message
 from controller.machine.runs.ended import report_end
 from controller.machine.runs.run import Run
-from controller.reports.build import Beside, Worse, build, is_worse
-from controller.reports.changed import PreviousRun
+from controller.reports.build import ReportContext, WorseSibling, build, is_worse
+from controller.reports.changes import PreviousRun
 from controller.reports.gathering import FactSources, Gathering
 from controller.reports.links import NOWHERE, Links
 from controller.reports.protocol import CommitReport, Conclusion, Forge
@@ -91,7 +91,7 @@ class ReportApplier:
             hide(graph) if graph else None,
             {name: hide(each) for name, each in reports.items()},
             hide(plan) if plan else None,
-            beside=Beside(
+            context=ReportContext(
                 links=self._links.get(action.repository, NOWHERE),
                 base=redact(await self._base(action)),
                 past=await gathering.past(run) if run and "gate.model" in reports else (),
@@ -110,7 +110,7 @@ class ReportApplier:
         return pull.base if pull else ""
 
 
-def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> Worse | None:
+def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> WorseSibling | None:
     """The sibling that ended worse than this run, if this is over; or one that goes on, where
     this has nothing bad to say: until that is over, too, the check of both says nothing."""
     if run is None or run.live or action.state == "running":
@@ -120,7 +120,7 @@ def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> Wo
     for each in siblings:
         conclusion = _ENDED[each.outcome]
         if each.pull is not None and is_worse(conclusion, least):
-            found, least = Worse(each.pull, each.id, _did(each), conclusion), conclusion
+            found, least = WorseSibling(each.pull, each.id, _did(each), conclusion), conclusion
     return found
 
 

@@ -9,19 +9,19 @@ from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from controller.machine.words import fit
 from controller.reports import headline
-from controller.reports.about import Since, about, inputs
 from controller.reports.annotations import of_gates, of_problems
-from controller.reports.changed import PreviousRun, changed
-from controller.reports.gates import gates, loose_ends
-from controller.reports.judges import exam, judged_by
+from controller.reports.changes import PreviousRun, what_changed
+from controller.reports.gates import gates, not_judged
 from controller.reports.links import NOWHERE, Links
+from controller.reports.next_steps import failed_step, next_steps
 from controller.reports.plan import policy, steps_of
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion, name_of
 from controller.reports.quoted import fenced
 from controller.reports.rules import count
+from controller.reports.rules_in_force import exam_change, rules_in_force
+from controller.reports.run_summary import DataSince, made_from, run_summary
 from controller.reports.steps import steps
 from controller.reports.trend import PastMeasurement, trend
-from controller.reports.ways import broken, ways
 from validators.figures import clip
 from validators.render.markdown import code, escape, prose
 from validators.report import Report
@@ -40,7 +40,7 @@ _ICONS: Mapping[Conclusion | None, str] = {
 _WORST_FIRST: Sequence[Conclusion | None] = ("failure", "action_required", "cancelled", None)
 
 
-class Worse(NamedTuple):
+class WorseSibling(NamedTuple):
     """Another open pull request with the same head and base, whose latest run ended worse, or goes
     on while there is nothing bad to say yet."""
 
@@ -52,7 +52,7 @@ class Worse(NamedTuple):
     """None: that is not known yet."""
 
 
-class Beside(NamedTuple):
+class ReportContext(NamedTuple):
     """What is known beside a run: where its repository is looked at, and what came before."""
 
     links: Links = NOWHERE
@@ -62,8 +62,8 @@ class Beside(NamedTuple):
     """What the gate measured on the last versions, the oldest first."""
     before: PreviousRun = PreviousRun()
     """What the run had that the plan is compared with."""
-    worse: Worse | None = None
-    since: Since | None = None
+    worse: WorseSibling | None = None
+    since: DataSince | None = None
     """What became of the data of a run that no pull request is told of."""
 
 
@@ -74,7 +74,7 @@ def build(
     reports: Mapping[str, Report],
     plan: Plan | None = None,
     again: str | None = None,
-    beside: Beside = Beside(),  # noqa: B008 - a constant value
+    context: ReportContext = ReportContext(),  # noqa: B008 - a constant value
 ) -> CommitReport:
     """The report that `action` asks for; `run`, `graph` and `reports`, by gate, are those of its
     run, and so is `plan`, which a pull request's has: also one that is held, and has no run yet.
@@ -87,27 +87,27 @@ def build(
     ours = run if run is not None and run.commit == action.commit else None
     conclusion = _conclusion(action, run)
     title = _title(action, ours, reports, plan, again)
-    if beside.worse is not None:
-        conclusion = beside.worse.conclusion
-        title = f"#{beside.worse.pull} with the same head {beside.worse.outcome}; here: {title}"
+    if context.worse is not None:
+        conclusion = context.worse.conclusion
+        title = f"#{context.worse.pull} with the same head {context.worse.outcome}; here: {title}"
     title = clip(title.partition("\n")[0], LONGEST_TITLE)
     head = [f"## {_ICONS[conclusion]} {escape(title)}"]
-    head += _worse(beside.worse, action)
+    head += _worse(context.worse, action)
     head += _words(action)
     tail: list[str] = []
     if ours is not None:
-        head.append(about(ours, here=again is not None, since=beside.since))
-        head += [*_judged(ours, reports, plan, beside), *_failures(ours)]
-        head += loose_ends(ours, graph, reports) if not ours.live else ()
-        tail = list(_tail(ours, graph, reports, plan, beside))
+        head.append(run_summary(ours, here=again is not None, since=context.since))
+        head += [*_judged(ours, reports, plan, context), *_failures(ours)]
+        head += not_judged(ours, graph, reports) if not ours.live else ()
+        tail = list(_tail(ours, graph, reports, plan, context))
     elif plan is not None and action.state == "held":
         check = name_of(action.pipeline, "policy", action.scope)
         head += policy(plan, check=check if action.pull is not None else "")
         tail = [steps_of(plan)]
-    head += ways(action, run, again)
+    head += next_steps(action, run, again)
     room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
     whole = again or f"headgate show {action.run}"
-    shown = gates(reports, graph, beside.links, whole, room)
+    shown = gates(reports, graph, context.links, whole, room)
     text = "\n\n".join(part for part in (*head, *shown, *tail) if part) + "\n"
     return CommitReport(
         repository=action.repository,
@@ -146,7 +146,7 @@ def _title(
             return headline.passed(run, reports, plan, compared=again is None)
         case "stopped":
             return headline.stopped(run, reports) or action.title
-        case "failed" if name := broken(run):
+        case "failed" if name := failed_step(run):
             return f"{run.id} failed: {name}: {fit(_said(run, name))}"
         case _:
             return action.title
@@ -182,7 +182,7 @@ def is_worse(one: Conclusion | None, other: Conclusion | None) -> bool:
     return place(one) > place(other)
 
 
-def _worse(worse: Worse | None, action: ReportCommit) -> Iterator[str]:
+def _worse(worse: WorseSibling | None, action: ReportCommit) -> Iterator[str]:
     if worse is not None:
         decided = worse.conclusion is not None
         counts = "the worse of the two counts" if decided else "it waits until both are over"
@@ -206,15 +206,15 @@ def _judged(
     run: Run,
     reports: Mapping[str, Report],
     plan: Plan | None,
-    beside: Beside,
+    context: ReportContext,
 ) -> Iterator[str]:
     """By whose rules and exam it is judged, how its metrics went before, and what it loosens."""
-    yield from judged_by(run, plan, beside.base, beside.links)
+    yield from rules_in_force(run, plan, context.base, context.links)
     model = headline.trusted(reports)
     if not run.live and model is not None:
-        yield from trend(model, beside.past)
-    yield from exam(run, plan, reports)
-    yield from policy(plan, run, links=beside.links) if plan else ()
+        yield from trend(model, context.past)
+    yield from exam_change(run, plan, reports)
+    yield from policy(plan, run, links=context.links) if plan else ()
 
 
 def _failures(run: Run) -> Iterator[str]:
@@ -241,18 +241,18 @@ def _tail(
     graph: Graph | None,
     reports: Mapping[str, Report],
     plan: Plan | None,
-    beside: Beside,
+    context: ReportContext,
 ) -> Iterator[str]:
     """What is read last: what changed, the steps, the inputs."""
     if plan is not None and run.live:
         yield steps_of(plan, run)  # it names the inputs, too
         return
-    moved = [*changed(plan, reports, beside.before, beside.links, run.base)] if plan else []
+    moved = [*what_changed(plan, reports, context.before, context.links, run.base)] if plan else []
     yield from moved
     nodes = plan.nodes if plan else ()
     why = {node.name: node.why for node in nodes if node.what == "run"}
-    made_from = inputs(run, graph, beside.links, compared=bool(moved))
-    story = [*steps(run, graph, planned=run.live, why=why), *made_from]
+    sources = made_from(run, graph, context.links, compared=bool(moved))
+    story = [*steps(run, graph, planned=run.live, why=why), *sources]
     if run.outcome in ("passed", "stopped"):
         inner = "\n\n".join(story)
         name = "Steps, and what it was made from"

@@ -71,7 +71,7 @@ def _places(reports: Mapping[str, Report], graph: Graph | None, links: Links) ->
 _FINE = (Verdict.PASS, Verdict.SKIPPED)
 
 
-def loose_ends(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> Iterator[str]:
+def not_judged(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> Iterator[str]:
     """Gates that did not judge, so that nobody takes those that did for all; and lost reports."""
     for gate, progress in _unreported(run, graph, reports):
         if progress.verdict is None:

@@ -16,8 +16,8 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.machine.runs.run import Run, passed_before
 from controller.planning.plans import Cache, plan_of_pull, plan_of_run
-from controller.reports.about import Since
-from controller.reports.changed import PreviousRun, rows
+from controller.reports.changes import PreviousRun, rows_read
+from controller.reports.run_summary import DataSince
 from controller.reports.trend import VERSIONS, PastMeasurement, past
 from controller.store.protocol import Store
 from controller.store.versions import Versions
@@ -164,7 +164,7 @@ class Gathering:
     async def before(self, plan: Plan) -> PreviousRun:
         """What the run had that a plan is compared with: rows, and objects of data that changed."""
         run = await self.run(plan.compared_with or "")
-        read = rows(await self.reports(run, await self.graph(run))) if run else {}
+        read = rows_read(await self.reports(run, await self.graph(run))) if run else {}
         found = {data.name: await self._moved(data) for data in plan.datasets}
         return PreviousRun(read, {name: one for name, one in found.items() if one is not None})
 
@@ -174,7 +174,7 @@ class Gathering:
             return None
         return await self._datasets.differ(data.uri, data.was, data.version)
 
-    async def since(self, run: Run, graph: Graph | None) -> Since | None:
+    async def since(self, run: Run, graph: Graph | None) -> DataSince | None:
         """What became of the data of a run since the last one that passed."""
         if self._datasets is None or graph is None:
             return None
@@ -183,7 +183,7 @@ class Gathering:
         if before is None:
             return None
         found = await changes(self._datasets, graph, before.datasets, run.datasets)
-        return Since(before.id, found) if found else None
+        return DataSince(before.id, found) if found else None
 
     async def past(self, run: Run) -> tuple[PastMeasurement, ...]:
         """What the model gate measured on the last versions before the run's own, if it made one;

@@ -23,8 +23,8 @@ from controller.machine.core import InboxMessage, Key, Message
 from controller.machine.environments.environment import ObservedEnvironment
 from controller.notify import render
 from controller.notify.protocol import Status
-from controller.notify.unsaved import ALERT
-from controller.notify.unsaved import incident as saving
+from controller.notify.save_monitor import ALERT
+from controller.notify.save_monitor import incident as saving
 from deployers.protocol import Observed as Deployed
 from deployers.protocol import Silence
 from tests.controller.machine.kit import sha, version
@@ -335,7 +335,7 @@ STORIES: Mapping[str, Callable[[], Told]] = {
 
 
 def cannot_save() -> list[Notify]:
-    """The disk is full, and then is not; told past the state (`controller/notify/unsaved.py`)."""
+    """The disk is full, and then is not; told past the state by `SaveMonitor`."""
     reason = "The state cannot be written: the disk is full. Make room on it."
     told: Sequence[tuple[Status, Incident]] = (
         ("firing", saving(reason, over=False)),

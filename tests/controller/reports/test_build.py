@@ -9,20 +9,20 @@ from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import Object, ObjectChanges
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import Progress, Trigger
-from controller.reports.about import Since
-from controller.reports.build import Beside, build
-from controller.reports.changed import PreviousRun
+from controller.reports.build import ReportContext, build
+from controller.reports.changes import PreviousRun
 from controller.reports.links import Links
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
 from controller.reports.quoted import fenced
+from controller.reports.run_summary import DataSince
 from specs.digests import digest, short
 from tests.controller.reports.stories import (
     FLIGHTS,
-    broken,
     cached,
     data_report,
     done,
+    failed_step,
     graph,
     model_report,
     run,
@@ -115,8 +115,8 @@ def test_a_failed_step_is_quoted_in_its_own_words_with_the_commands() -> None:
     failed = run(
         SHA,
         {
-            "baseline.evaluate": broken("no"),
-            "train": broken(last_words),
+            "baseline.evaluate": failed_step("no"),
+            "train": failed_step(last_words),
             "evaluate": Progress(skipped="train did not succeed"),
         },
     )
@@ -157,7 +157,7 @@ def test_a_skipped_commit_says_why_and_which_run_still_holds() -> None:
 
 
 def test_a_flood_of_checks_and_words_stays_within_the_limit_and_keeps_the_failure() -> None:
-    noisy = run(SHA, {**STOPPED.nodes, "train": broken("word " * 10_000)})
+    noisy = run(SHA, {**STOPPED.nodes, "train": failed_step("word " * 10_000)})
     reports = {"gate.model": model_report(Verdict.FAIL, 300)}
     report = build(action("stopped", "stopped"), noisy, GRAPH, reports)
     assert len(report.text) <= LONGEST
@@ -218,12 +218,12 @@ def planned(name: str, *why: str) -> Planned:
 def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
     passed = run(SHA, {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}, **PULL)
     reports = {"gate.data.flights": data_report(), "gate.model": model_report(Verdict.PASS)}
-    beside = Beside(
+    context = ReportContext(
         links=HUB,
         base="main",
         before=PreviousRun({"flights": 110_000}, {"flights": CAME}),
     )
-    text = build(action("passed", "x"), passed, GRAPH, reports, plan(), beside=beside).text
+    text = build(action("passed", "x"), passed, GRAPH, reports, plan(), context=context).text
     changed = text.partition("### What changed")[2].partition("<details>")[0]
     assert in_order(
         changed,
@@ -247,8 +247,10 @@ def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
             Object(key="2012`|.csv", happened="gone"),
         ),
     )
-    since = Since("flight-delay-11", {"flights": came})
-    text = build(action("stopped", "x"), STOPPED, GRAPH, {}, beside=Beside(since=since)).text
+    since = DataSince("flight-delay-11", {"flights": came})
+    text = build(
+        action("stopped", "x"), STOPPED, GRAPH, {}, context=ReportContext(since=since)
+    ).text
     assert in_order(
         text,
         "Why it ran: ",
@@ -259,12 +261,12 @@ def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
 
 def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own() -> None:
     ours = run(SHA, STOPPED.nodes, **PULL)
-    beside = Beside(links=HUB, base="main")
-    text = build(action("stopped", "x"), ours, GRAPH, {}, plan(), beside=beside).text
+    context = ReportContext(links=HUB, base="main")
+    text = build(action("stopped", "x"), ours, GRAPH, {}, plan(), context=context).text
     link = f"[`{'b' * 12}`](https://github.com/octo/flights/commit/{'b' * 40})"
     assert f"Judged by the gates of `main` ({link})" in text
     accepted = ours.model_copy(update={"accepted": "grace"})
-    text = build(action("stopped", "x"), accepted, GRAPH, {}, plan(), beside=beside).text
+    text = build(action("stopped", "x"), accepted, GRAPH, {}, plan(), context=context).text
     assert "**Judged by its own rules, accepted by @&#8203;grace for this commit.**" in text
     assert "Judged by the gates of" not in text
 
@@ -304,8 +306,8 @@ def test_what_did_not_pass_is_linked_to_the_line_that_asks_for_it_at_the_commit_
     None
 ):
     reports = {"gate.model": model_report(Verdict.FAIL)}
-    beside = Beside(links=HUB)
-    text = build(action("stopped", "x"), STOPPED, GRAPH, reports, beside=beside).text
+    context = ReportContext(links=HUB)
+    text = build(action("stopped", "x"), STOPPED, GRAPH, reports, context=context).text
     assert f"(https://github.com/octo/flights/blob/{SHA}/ml-pipeline.yaml#L20)" in text
     assert "https://" not in build(action("stopped", "x"), STOPPED, GRAPH, reports).text
 

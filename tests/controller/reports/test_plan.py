@@ -18,7 +18,7 @@ from controller.machine.runs.graph import Graph, Rules, key_of, resolve
 from controller.machine.runs.run import CachedResult, Progress, Run
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier
-from controller.reports.by_notes import NotesForge
+from controller.reports.notes_forge import NotesForge
 from controller.reports.plan import render_plan
 from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli.conftest import silent_router

@@ -10,13 +10,13 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key
-from controller.reports.by_notes import NotesForge
 from controller.reports.links import Links
-from controller.reports.policies import PolicyApplier
+from controller.reports.notes_forge import NotesForge
+from controller.reports.policy_applier import PolicyApplier
 from controller.reports.protocol import CommitReport
 from specs.failures import Ignore
 from tests.controller.git.git_server import Person, run_git
-from tests.controller.reports.shown import Shown
+from tests.controller.reports.recording_forge import RecordingForge
 from tests.controller.reports.stories import SPEC
 from tests.controller.reports.test_plan import FILES, LOOSENED
 
@@ -30,7 +30,7 @@ class Desk:
     def __init__(self, tmp_path: Path) -> None:
         self.ada = Person(tmp_path / "ada")
         self.mirror = Mirror(str(self.ada.remote), tmp_path / "mirror.git")
-        self.shown = Shown()
+        self.shown = RecordingForge()
         self.repositories = Repositories({"flights": self.mirror}, tmp_path / "checkouts")
         self.base = self.ada.push(FILES)
 

@@ -22,7 +22,7 @@ from controller.store.protocol import Put, Store, Transaction
 from specs.digests import digest
 from specs.load import load
 from tests.controller.git.git_server import Person
-from tests.controller.reports.shown import Shown
+from tests.controller.reports.recording_forge import RecordingForge
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, model_report, run
 from tests.controller.reports.test_applier import keep, said
 from tests.controller.reports.test_plan import FILES, LOOSENED
@@ -36,7 +36,7 @@ class Desk:
 
     def __init__(self, tmp_path: Path, store: Store) -> None:
         self.store = store
-        self.shown = Shown()
+        self.shown = RecordingForge()
         self.artifacts = Artifacts(tmp_path / "artifacts")
         self.ada = Person(tmp_path / "ada")
         self.base = self.ada.push(FILES)

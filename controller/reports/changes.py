@@ -34,7 +34,7 @@ class PreviousRun(NamedTuple):
     """What became of its objects since."""
 
 
-def changed(
+def what_changed(
     plan: Plan,
     reports: Mapping[str, Report],
     before: PreviousRun,
@@ -92,7 +92,7 @@ def _data(data: PlannedData, reports: Mapping[str, Report], before: PreviousRun)
     name = f"- data {code(data.name)}"
     if data.version is None:
         return f"{name}: {escape(data.problem or 'its version is not known')}"
-    now, then = rows(reports).get(data.name), before.rows.get(data.name)
+    now, then = rows_read(reports).get(data.name), before.rows.get(data.name)
     if data.was == data.version:
         return f"{name}: the same" + (f", {now:,} rows" if now is not None else "")
     said = []
@@ -106,7 +106,7 @@ def _data(data: PlannedData, reports: Mapping[str, Report], before: PreviousRun)
     return f"{name}: {'; '.join([*said, f'version {was} → {code(short(data.version))}'])}"
 
 
-def rows(reports: Mapping[str, Report]) -> dict[str, int]:
+def rows_read(reports: Mapping[str, Report]) -> dict[str, int]:
     """How many rows the data gates have read, by dataset."""
     said = (
         (report.subject, found)

@@ -9,7 +9,7 @@ LARGEST_SUMMARY = 1_000_000
 """Bytes of a step's summary: GitHub drops one of more than 1 MiB."""
 
 
-def annotations(given: Sequence[Annotation]) -> str:
+def annotation_commands(given: Sequence[Annotation]) -> str:
     """Workflow commands for what GitHub shows of a step; it is given the worst first."""
     shown = [
         Shown(
@@ -22,7 +22,7 @@ def annotations(given: Sequence[Annotation]) -> str:
     return commands(shown, "the summary of the job")
 
 
-def summary(text: str, largest: int = LARGEST_SUMMARY) -> str:
+def job_summary(text: str, largest: int = LARGEST_SUMMARY) -> str:
     """The text with as many of its first lines as GitHub takes."""
     content = text.encode()
     if len(content) <= largest:

@@ -23,7 +23,7 @@ MOST_ROWS = 30
 """Of one table, and of one list."""
 
 
-class Card(NamedTuple):
+class ModelCard(NamedTuple):
     """Everything that is known of a version that may come into an environment."""
 
     version: ModelVersion
@@ -41,7 +41,7 @@ class Card(NamedTuple):
     cannot be compared any more."""
 
 
-def render(card: Card) -> str:
+def render(card: ModelCard) -> str:
     """The text of the pull request, at most 65,535 characters: of the evidence, passing checks
     are cut first."""
     rest = "\n\n".join(_after_the_evidence(card)) + "\n"
@@ -52,7 +52,7 @@ def render(card: Card) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 2] + "…\n"
 
 
-def _before_the_evidence(card: Card) -> Iterator[str]:
+def _before_the_evidence(card: ModelCard) -> Iterator[str]:
     """The verdict with its number, and what its gates do not ask any more."""
     version = card.version
     verdict = worst(version.verdicts.values()) if version.verdicts else None
@@ -83,7 +83,7 @@ def _before_the_evidence(card: Card) -> Iterator[str]:
         yield from rules(card.loosened or (), f"v{old.number}", f"v{version.number}")
 
 
-def _shown(card: Card) -> str:
+def _shown(card: ModelCard) -> str:
     report = card.reports.get("model")
     if report is not None:
         return "; ".join(judged(report, card.held_against))
@@ -91,7 +91,7 @@ def _shown(card: Card) -> str:
     return verdicts or "it has no gate, so nothing was judged"
 
 
-def _after_the_evidence(card: Card) -> Iterator[str]:
+def _after_the_evidence(card: ModelCard) -> Iterator[str]:
     yield "## Model card"
     yield table(["", ""], _facts(card))
     yield from _metrics(card)
@@ -100,7 +100,7 @@ def _after_the_evidence(card: Card) -> Iterator[str]:
     yield "\n".join(_next(card))
 
 
-def _facts(card: Card) -> list[list[str]]:
+def _facts(card: ModelCard) -> list[list[str]]:
     version, old = card.version, card.baseline
     spec, source = version.spec, version.source
     rows = [
@@ -125,7 +125,7 @@ def _facts(card: Card) -> list[list[str]]:
     ]
 
 
-def _metrics(card: Card) -> Iterator[str]:
+def _metrics(card: ModelCard) -> Iterator[str]:
     """What both models measured on the same rows, with the intervals of the differences."""
     report = card.reports.get("model")
     if report is None or not report.metrics:
@@ -148,7 +148,7 @@ def _metrics(card: Card) -> Iterator[str]:
     yield "\n".join(notes[:MOST_ROWS])
 
 
-def _slices(card: Card) -> Iterator[str]:
+def _slices(card: ModelCard) -> Iterator[str]:
     report = card.reports.get("model")
     found = [check for check in report.checks if check.subject is not None] if report else []
     if not found:
@@ -196,7 +196,7 @@ def _difference(one: Measured) -> list[str]:
     return [f"{signed(one.difference)} {mark}".rstrip(), interval]
 
 
-def _next(card: Card) -> Iterator[str]:
+def _next(card: ModelCard) -> Iterator[str]:
     version = card.version
     assert version.spec.release is not None, "only such a version is proposed"
     canary = version.spec.release.production.canary

@@ -15,7 +15,7 @@ from validators.report import Report
 MOST = 5
 
 
-def judged_by(run: Run, plan: Plan | None, base: str, links: Links) -> Iterator[str]:
+def rules_in_force(run: Run, plan: Plan | None, base: str, links: Links) -> Iterator[str]:
     """Whose gates these are, and where they were found if not where one would look. `base` is the
     name of the pull request's base branch, if it is known; nothing for a run that is of no pull
     request."""
@@ -42,7 +42,7 @@ def _elsewhere(run: Run, plan: Plan, links: Links) -> str:
     return f"there its spec is {code(plan.policy_spec)}, found by the pipeline's name"
 
 
-def exam(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator[str]:
+def exam_change(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator[str]:
     """That what evaluates changed, what both evaluations say, and the way out where the base's
     does not pass."""
     rules = [change.rule for change in plan.policy] if plan else []

@@ -32,17 +32,17 @@ AGAIN = 15.0
 ALERT = "stuck/controller"
 _SELF = Key("controller", "state")
 
-log = structlog.get_logger("headgate.saving")
+log = structlog.get_logger("headgate.save_monitor")
 
 
-class Told(NamedTuple):
+class Recipient(NamedTuple):
     """An address, with an object by which an issue finds its repository."""
 
     owner: Key
     to: str | None
 
 
-class Saving:
+class SaveMonitor:
     """Whether what is decided can be kept. What people know is remembered in memory alone, so
     they may hear of it again after a restart, under the same alert."""
 
@@ -60,10 +60,10 @@ class Saving:
         self._since: float | None = None
         self._failed = self._tried = 0.0
         self._deliver_at = 0.0
-        self._whom: tuple[Told, ...] = ()
-        self._know: set[Told] = set()
+        self._whom: tuple[Recipient, ...] = ()
+        self._know: set[Recipient] = set()
         self._reason = ""
-        self.trouble = ""
+        self.problem = ""
         """What keeps it from saving, and the mend; empty while it can."""
 
     async def watch(self) -> None:
@@ -85,35 +85,35 @@ class Saving:
                 await self._store.touch()
         failure = self._store.unsaved
         if failure is None:
-            if self.trouble and now - self._failed >= self._calm:
+            if self.problem and now - self._failed >= self._calm:
                 self._pass(now)
-            self._since = self._since if self.trouble else None
+            self._since = self._since if self.problem else None
             return
         self._failed = now
         self._since = now if self._since is None else self._since
         lasts = isinstance(failure, NeedsHuman) or now - self._since >= BEARS
-        if lasts and not self.trouble:
+        if lasts and not self.problem:
             log.error("nothing can be saved, so nothing is decided", reason=str(failure))
-            self.trouble = self._reason = str(failure)
+            self.problem = self._reason = str(failure)
             self._whom = await self._addresses()
             self._deliver_at = now
 
     def _pass(self, now: float) -> None:
         log.info("what is decided can be saved again")
-        self.trouble, self._since, self._whom = "", None, ()
+        self.problem, self._since, self._whom = "", None, ()
         self._deliver_at = now
 
     async def deliver(self) -> None:
         """Let everybody know how it is: those who do not yet while it lasts, then those who do."""
-        if self.trouble:
+        if self.problem:
             whom = [one for one in self._whom if one not in self._know]
         else:
             whom = list(self._know)
         await asyncio.gather(*map(self._say, whom))
 
-    async def _say(self, one: Told) -> None:
-        status: Literal["firing", "resolved"] = "firing" if self.trouble else "resolved"
-        about = incident(self._reason, over=not self.trouble)
+    async def _say(self, one: Recipient) -> None:
+        status: Literal["firing", "resolved"] = "firing" if self.problem else "resolved"
+        about = incident(self._reason, over=not self.problem)
         send = Send(event="stuck", status=status, alert=ALERT, to=one.to, incident=about)
         try:
             async with within(60.0, "A notification"):
@@ -128,18 +128,18 @@ class Saving:
             return
         (self._know.add if status == "firing" else self._know.discard)(one)
 
-    async def _addresses(self) -> tuple[Told, ...]:
+    async def _addresses(self) -> tuple[Recipient, ...]:
         """Whom the settings and the newest specs name, as far as the store can be read."""
-        found: dict[tuple[str, str], Told] = {}
+        found: dict[tuple[str, str], Recipient] = {}
         with suppress(Failure):
             for pipeline in await self._store.list("pipeline"):
                 for to in (*await named(self._store, pipeline), *self._everyone):
                     where = str(pipeline.body["repository"]) if to == GITHUB_ISSUE else ""
-                    found.setdefault((to, where), Told(pipeline.key, to))
+                    found.setdefault((to, where), Recipient(pipeline.key, to))
         for to in self._everyone:
             if to != GITHUB_ISSUE:
-                found.setdefault((to, ""), Told(_SELF, to))
-        return tuple(found.values()) or (Told(_SELF, None),)
+                found.setdefault((to, ""), Recipient(_SELF, to))
+        return tuple(found.values()) or (Recipient(_SELF, None),)
 
 
 def incident(reason: str, *, over: bool) -> Incident:

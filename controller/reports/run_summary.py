@@ -18,7 +18,7 @@ MOST_MOVED = 5
 """Datasets of which it is said which objects came and went."""
 
 
-class Since(NamedTuple):
+class DataSince(NamedTuple):
     """What became of the data of a run."""
 
     run: str
@@ -27,7 +27,7 @@ class Since(NamedTuple):
     """By dataset."""
 
 
-def about(run: Run, *, here: bool, since: Since | None = None) -> str:
+def run_summary(run: Run, *, here: bool, since: DataSince | None = None) -> str:
     """Why there is a run, how long it took, and what its outcome is good for."""
     parts = []
     if run.finished is not None:  # while it runs, its title says why
@@ -57,7 +57,7 @@ def about(run: Run, *, here: bool, since: Since | None = None) -> str:
     return " ".join(parts)
 
 
-def _moved(since: Since) -> Iterator[str]:
+def _moved(since: DataSince) -> Iterator[str]:
     for name, moved in list(since.moved.items())[:MOST_MOVED]:
         yield f"{code(name)} {', '.join(in_words(moved, lambda key: code(clip(key, 80))))}"
     if len(since.moved) > MOST_MOVED:
@@ -68,7 +68,9 @@ def _why(run: Run) -> str:
     return prose(run.trigger.why.strip().removesuffix("."))
 
 
-def inputs(run: Run, graph: Graph | None, links: Links, *, compared: bool = False) -> Iterator[str]:
+def made_from(
+    run: Run, graph: Graph | None, links: Links, *, compared: bool = False
+) -> Iterator[str]:
     """What the run is of: code, data, baseline, and the model that came out. What a pull request
     changes is linked unless it is `compared` elsewhere."""
     lines = [f"- commit {links.commit(run.commit)} {_of(run)}"]

@@ -1,6 +1,6 @@
 """What a person reads who decides on a release."""
 
-from controller.reports.card import Card, render
+from controller.reports.model_card import ModelCard, render
 from controller.reports.protocol import LONGEST
 from tests.controller.machine.kit import version
 from validators.report import Check, Interval, Measured, Report
@@ -37,11 +37,11 @@ def gate(*checks: Check) -> Report:
 
 def card(
     *checks: Check, baseline: bool = True, why: str = "new data", held_against: int = 1
-) -> Card:
+) -> ModelCard:
     old = version(1) if baseline else None
     reports = {"model": gate(*checks)} if checks else {}
     held = held_against if baseline else None
-    return Card(version(2), old, held, reports, "production", "headgate", why)
+    return ModelCard(version(2), old, held, reports, "production", "headgate", why)
 
 
 def test_the_verdict_comes_first_then_the_card_then_what_merging_does() -> None:

@@ -9,7 +9,7 @@ from validators.render.markdown import code
 from validators.verdict import Verdict
 
 
-def ways(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
+def next_steps(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
     """The commands. `again` repeats a run that no controller knows, and is named in their place."""
     if again is not None:
         if action.state != "passed":
@@ -44,7 +44,7 @@ def _is_worse(run: Run) -> bool:
     return any(verdict is Verdict.FAIL for verdict in run.verdicts.values())
 
 
-def broken(run: Run | None) -> str:
+def failed_step(run: Run | None) -> str:
     """The step whose log to read first; `environment` where that could not be built."""
     nodes = run.nodes.items() if run else ()
     found = ((name, node) for name, node in nodes if node.failed and not is_evidence(name))
@@ -65,7 +65,7 @@ def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
             yield f"headgate explain {action.run}"
             yield f"headgate show {action.run}"
         case "failed":
-            yield f"headgate logs {action.run} {broken(run)}".rstrip()
+            yield f"headgate logs {action.run} {failed_step(run)}".rstrip()
             yield f"headgate retry {action.run}"
         case "cancelled" if action.run:
             yield f"headgate retry {action.run}"

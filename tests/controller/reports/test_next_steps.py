@@ -6,7 +6,7 @@ from controller.machine.pipelines.change import RuleChange
 from controller.machine.repositories import telling
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.plan import Plan
-from controller.reports.build import Beside, build
+from controller.reports.build import ReportContext, build
 from controller.reports.rules import said
 from tests.controller.reports.stories import done, graph, model_report, run
 from tests.controller.reports.test_build import HUB, PULL, SHA, STOPPED, action, in_order, planned
@@ -24,10 +24,10 @@ EXAM = RuleChange(rule="exam: evaluate.py", was="c30592a06950", now="b41e3eea2e4
 def told(plan: Plan, state: str = "passed", **facts: object) -> str:
     """The text on a pull request whose run passed."""
     said = action(state, "x").model_copy(update={"pull": 12})
-    beside = Beside(links=HUB, base="main")
+    context = ReportContext(links=HUB, base="main")
     reports = {"gate.model": model_report(Verdict.PASS)}
     return build(
-        said, run(SHA, NODES, **{**PULL, **facts}), GRAPH, reports, plan, None, beside
+        said, run(SHA, NODES, **{**PULL, **facts}), GRAPH, reports, plan, None, context
     ).text
 
 
