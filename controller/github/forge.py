@@ -10,6 +10,7 @@ from controller.github.comment import StickyComment, cut
 from controller.github.marks import mark_of
 from controller.github.values import CheckRun
 from controller.reports.protocol import Annotation, CommitReport, name_of
+from controller.reports.protocol import Conclusion as ReportConclusion
 from specs.failures import NeedsHuman
 
 LONGEST_TITLE = 255
@@ -27,14 +28,18 @@ BUTTONS: Mapping[str, Mapping[str, str]] = {
 }
 """What a report may ask for. A run again is GitHub's own button."""
 
-_STATUSES: Mapping[str | None, StatusState] = {
-    None: "pending",
-    "success": "success",
-    "neutral": "success",
-    "failure": "failure",
-    "cancelled": "error",
-    "action_required": "pending",
-}
+
+def _status_of(conclusion: ReportConclusion | None) -> StatusState:
+    """The commit status that says the same as a check's conclusion."""
+    match conclusion:
+        case None | "action_required":
+            return "pending"
+        case "success" | "neutral":
+            return "success"
+        case "failure":
+            return "failure"
+        case "cancelled":
+            return "error"
 
 
 class GitHubForge:
@@ -108,7 +113,7 @@ class GitHubForge:
         await self._client.create_status(
             at,
             report.commit,
-            state=_STATUSES[report.conclusion],
+            state=_status_of(report.conclusion),
             context=name_of(report.pipeline, report.kind, report.scope),
             description=report.title,
         )

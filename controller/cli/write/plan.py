@@ -178,7 +178,9 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
         )
     if node.what == "unneeded":
         forced = "; ".join(one_line(reason) for reason in node.why)
-        return Text.assemble(("· ", "dim"), node.name), Text(f"not now; forced: {forced}", "dim")
+        return Text.assemble(("· ", "dim"), node.name), Text(
+            f"not needed; if forced: {forced}", "dim"
+        )
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:
         why.append(f"  about {lasting(node.seconds)}", "dim")

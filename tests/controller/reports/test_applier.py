@@ -112,7 +112,7 @@ async def test_that_it_runs_is_not_said_after_its_end(
     over = run(commit, {"train": done(1, model="m")})
     await keep(store, over)
     await applier.apply(OWNER, said(over, "passed", "passed"))
-    with pytest.raises(Ignore, match="is over"):
+    with pytest.raises(Ignore, match="has ended"):
         await applier.apply(OWNER, said(going, "running", "runs"))
     assert "flight-delay-12 passed" in note(ada, commit)
 

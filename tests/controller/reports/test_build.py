@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import Object, ObjectChanges
 from controller.machine.runs.plan import Plan, Planned, PlannedData
-from controller.machine.runs.run import Progress, Trigger
+from controller.machine.runs.run import NodePhase, Progress, Trigger
 from controller.reports.build import ReportContext, build
 from controller.reports.changes import PreviousRun
 from controller.reports.links import Links
@@ -16,6 +16,7 @@ from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
 from controller.reports.quoted import fenced
 from controller.reports.run_summary import DataSince
+from controller.reports.steps import ICONS
 from specs.digests import digest, short
 from tests.controller.reports.stories import (
     FLIGHTS,
@@ -83,7 +84,7 @@ def test_while_it_runs_the_plan_says_what_runs_what_is_cached_and_why() -> None:
         "`gate.data.flights`",
         "PASS; cached from flight-delay-11",
         "`train`",
-        "runs: nothing made before is of the same",
+        "runs: there is no cached result",
         "`gate.model`",
         "waits for train, evaluate",
         f"dataset `flights` `{short(FLIGHTS)}`",
@@ -135,7 +136,9 @@ def test_a_passed_run_says_what_comes_next_only_where_it_releases() -> None:
     reports = {"gate.model": model_report(Verdict.PASS)}
     assert "goes to staging" in build(said, ours, GRAPH, reports).text
     assert "`headgate releases flight-delay`" in build(said, ours, GRAPH, reports).text
-    assert "It only reports: `feature` does not release." in build(said, theirs, GRAPH, {}).text
+    assert (
+        "Report only: `feature` is not the release branch." in build(said, theirs, GRAPH, {}).text
+    )
     assert "headgate releases" not in build(said, theirs, GRAPH, reports).text
 
 
@@ -163,11 +166,15 @@ def test_a_flood_of_checks_and_words_stays_within_the_limit_and_keeps_the_failur
     assert len(report.text) <= LONGEST
     assert "roc_auc is 0.512" in report.text
     assert "The whole report: `headgate show flight-delay-12`" in report.text
-    assert "characters are left out" in report.text
+    assert "characters omitted" in report.text
 
 
 def test_a_quote_shows_no_control_characters() -> None:
     assert "\x1b" not in fenced("red \x1b[31m")
+
+
+def test_every_phase_of_a_node_has_an_icon() -> None:
+    assert set(ICONS) == {*get_args(NodePhase)}
 
 
 def test_the_baseline_is_named_by_its_version() -> None:
@@ -283,21 +290,21 @@ def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_ou
     said = action("stopped", "x").model_copy(update={"pull": 12})
     report = build(said, run(SHA, nodes, **PULL), GRAPH, reports, plan(leaks))
     assert report.conclusion == "failure"
-    assert report.title.startswith("stopped: by the evaluation of the base branch, roc_auc 0.752")
+    assert report.title.startswith("stopped: by the base branch's evaluation, roc_auc 0.752")
     assert in_order(
         report.text,
         "### ⚠️ The exam changed: `evaluate.py`",
-        "**The candidate was also scored by the evaluation of the base branch.**",
-        "| ✅ | the evaluation of this commit | roc_auc 0.8679 | PASS |",
-        "| ❌ | the evaluation of the base | roc_auc 0.512 | FAIL |",
-        "has read the change and accepted it",
+        "**The candidate is also scored by the base branch's evaluation.**",
+        "| ✅ | this commit's evaluation | roc_auc 0.8679 | PASS |",
+        "| ❌ | the base branch's evaluation | roc_auc 0.512 | FAIL |",
+        "has reviewed and accepted it",
         "This loosens a rule",
         f"comments `/headgate accept {SHA[:12]}`",
         "**exam: evaluate.py**",
         "Next: ",
         "2 gates, 2 checks: 1 failed, 1 passed.",
-        "❌ model gate: flight-delay, judged by the evaluation of the base branch",
-        "✅ model gate: flight-delay, judged by the evaluation of this commit",
+        "❌ model gate: flight-delay, judged by the base branch's evaluation",
+        "✅ model gate: flight-delay, judged by this commit's evaluation",
     )
     assert report.text.count("/headgate accept") == 1
 

@@ -10,6 +10,6 @@ def test_a_summary_is_cut_at_a_line_and_says_so() -> None:
 
     assert len(cut.encode()) <= 500
     assert cut.splitlines()[0] == "line 0 ✓"
-    assert cut.endswith("_The rest is left out: GitHub takes 1 MiB._\n")
+    assert cut.endswith("_The rest is omitted: GitHub shows at most 1 MiB._\n")
     assert set(cut.splitlines()[:-3]) <= set(text.splitlines())
     assert job_summary("short") == "short"

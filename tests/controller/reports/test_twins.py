@@ -143,8 +143,10 @@ async def test_no_success_is_shown_while_the_twin_still_runs_and_it_is_once_that
     going = await desk.ran(13, 13, Verdict.PASS, finished=None, nodes={})
     await desk.say(await desk.ran(12, 12, Verdict.PASS))
     assert desk.shown.last.conclusion is None
-    assert desk.shown.last.title.startswith("#13 with the same head still runs; here: roc_auc")
-    assert "so it waits until both are over" in desk.shown.last.text
+    assert desk.shown.last.title.startswith(
+        "#13 with the same head is still running; here: roc_auc"
+    )
+    assert "so it stays open until both have ended" in desk.shown.last.text
     await desk.say(await desk.ran(going.number, 13, Verdict.PASS))
     assert [(one.pull, one.conclusion) for one in desk.shown.reports[-2:]] == [
         (13, "success"),
