@@ -151,7 +151,7 @@ class Proposals:
         card = ModelCard(
             version=hide(version),
             baseline=baseline,
-            held_against=await self._held_against(version),
+            compared_with=await self._compared_with(version),
             reports={name: hide(one) for name, one in (await self._reports(version)).items()},
             environment=action.file.environment,
             by=changed.by if changed else "",
@@ -160,7 +160,7 @@ class Proposals:
         )
         return self._secrets.redact(render(card))
 
-    async def _held_against(self, version: ModelVersion) -> int | None:
+    async def _compared_with(self, version: ModelVersion) -> int | None:
         """The baseline of its run; None where that is forgotten or there was none."""
         record = await self._store.get(Key("run", version.run))
         return parsed(Run, record.body).baseline if record else None

@@ -1,6 +1,7 @@
-"""Sees whether the controller can save, and tells people past the store where it cannot.
+"""Watches whether the controller can save its state, and notifies people directly if it cannot.
 
-Whatever else is told is owed in the store first; a store that takes nothing would say nothing.
+All other notifications go through the outbox in the store, which does not work when the store
+cannot be written.
 """
 
 import asyncio
@@ -20,15 +21,15 @@ from specs.failures import Failure, NeedsHuman
 from specs.model import Notification
 
 EVERY = 10.0
-"""Seconds between tries to save something, should nobody else save."""
+"""Seconds between attempts to save something, in case nothing else is being saved."""
 LOOK = 0.5
-"""Seconds between looks at whether others could."""
+"""Seconds between checks of whether other writes succeeded."""
 CALM = 15.0
-"""Seconds without a failure after which it is over."""
-BEARS = 60.0
-"""Seconds for which what may mend itself, as a lock that another process holds, is not told."""
-AGAIN = 15.0
-"""Seconds until those who could not be told are tried again."""
+"""Seconds without a failure after which the problem counts as resolved."""
+GRACE = 60.0
+"""Seconds before a transient failure, such as a lock held by another process, is reported."""
+RETRY = 15.0
+"""Seconds until another attempt to notify those who could not be reached."""
 ALERT = "stuck/controller"
 _SELF = Key("controller", "state")
 
@@ -36,15 +37,15 @@ log = structlog.get_logger("headgate.save_monitor")
 
 
 class Recipient(NamedTuple):
-    """An address, with an object by which an issue finds its repository."""
+    """An address, and the object whose repository gets an issue."""
 
     owner: Key
     to: str | None
 
 
 class SaveMonitor:
-    """Whether what is decided can be kept. What people know is remembered in memory alone, so
-    they may hear of it again after a restart, under the same alert."""
+    """Knows whether the state can be saved. Who was notified is kept in memory only, so people may
+    be notified again after a restart, under the same alert."""
 
     def __init__(
         self,
@@ -60,58 +61,58 @@ class SaveMonitor:
         self._since: float | None = None
         self._failed = self._tried = 0.0
         self._deliver_at = 0.0
-        self._whom: tuple[Recipient, ...] = ()
+        self._recipients: tuple[Recipient, ...] = ()
         self._know: set[Recipient] = set()
         self._reason = ""
         self.problem = ""
-        """What keeps it from saving, and the mend; empty while it can."""
+        """What prevents saving, and the fix; empty while saving works."""
 
     async def watch(self) -> None:
-        """Look, and tell, until cancelled."""
+        """Check and notify until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             now = clock()
             await self.look(now)
             if now >= self._deliver_at:
                 await self.deliver()
-                self._deliver_at = clock() + AGAIN
+                self._deliver_at = clock() + RETRY
             await asyncio.sleep(LOOK)
 
     async def look(self, now: float) -> None:
-        """See how it is; `now` is in seconds of a clock that nobody sets."""
+        """Check whether saving works; `now` is in seconds of a monotonic clock."""
         if now - self._tried >= EVERY:
             self._tried = now
-            with suppress(Failure):  # the store remembers it
+            with suppress(Failure):  # the store keeps it in `unsaved`
                 await self._store.touch()
         failure = self._store.unsaved
         if failure is None:
             if self.problem and now - self._failed >= self._calm:
-                self._pass(now)
+                self._resolve(now)
             self._since = self._since if self.problem else None
             return
         self._failed = now
         self._since = now if self._since is None else self._since
-        lasts = isinstance(failure, NeedsHuman) or now - self._since >= BEARS
+        lasts = isinstance(failure, NeedsHuman) or now - self._since >= GRACE
         if lasts and not self.problem:
-            log.error("nothing can be saved, so nothing is decided", reason=str(failure))
+            log.error("the state cannot be saved, so nothing is decided", reason=str(failure))
             self.problem = self._reason = str(failure)
-            self._whom = await self._addresses()
+            self._recipients = await self._addresses()
             self._deliver_at = now
 
-    def _pass(self, now: float) -> None:
-        log.info("what is decided can be saved again")
-        self.problem, self._since, self._whom = "", None, ()
+    def _resolve(self, now: float) -> None:
+        log.info("the state can be saved again")
+        self.problem, self._since, self._recipients = "", None, ()
         self._deliver_at = now
 
     async def deliver(self) -> None:
-        """Let everybody know how it is: those who do not yet while it lasts, then those who do."""
+        """Notify everybody who does not know yet or, once it is resolved, everybody who does."""
         if self.problem:
-            whom = [one for one in self._whom if one not in self._know]
+            recipients = [one for one in self._recipients if one not in self._know]
         else:
-            whom = list(self._know)
-        await asyncio.gather(*map(self._say, whom))
+            recipients = list(self._know)
+        await asyncio.gather(*map(self._notify, recipients))
 
-    async def _say(self, one: Recipient) -> None:
+    async def _notify(self, one: Recipient) -> None:
         status: Literal["firing", "resolved"] = "firing" if self.problem else "resolved"
         about = incident(self._reason, over=not self.problem)
         send = Send(event="stuck", status=status, alert=ALERT, to=one.to, incident=about)
@@ -119,17 +120,17 @@ class SaveMonitor:
             async with within(60.0, "A notification"):
                 await self._tell(one.owner, send)
         except NeedsHuman as failure:  # the same call would fail again
-            log.error("somebody cannot be told", reason=str(failure))  # noqa: TRY400 - the reason is the user's, and no traceback
+            log.error("somebody cannot be notified", reason=str(failure))  # noqa: TRY400 - a user's mistake needs no traceback
         except Failure as failure:
-            log.warning("somebody could not be told yet", reason=str(failure))
+            log.warning("somebody could not be notified yet", reason=str(failure))
             return
         except Exception:
-            log.exception("somebody could not be told by a fault of Headgate's own")
+            log.exception("internal error: somebody could not be notified")
             return
         (self._know.add if status == "firing" else self._know.discard)(one)
 
     async def _addresses(self) -> tuple[Recipient, ...]:
-        """Whom the settings and the newest specs name, as far as the store can be read."""
+        """The addresses in the settings and the newest specs, as far as the store can be read."""
         found: dict[tuple[str, str], Recipient] = {}
         with suppress(Failure):
             for pipeline in await self._store.list("pipeline"):
@@ -143,16 +144,16 @@ class SaveMonitor:
 
 
 def incident(reason: str, *, over: bool) -> Incident:
-    """What is told of it."""
+    """What people are told."""
     if over:
-        what = "What it decides is saved, and it goes on with everything."
-        title = "the controller can save again"
+        what = "Its state is saved again, and it has resumed work."
+        title = "the controller can save its state again"
         return Incident(
             pipeline="controller", title=title, what=what, commands=("headgate status",)
         )
     return Incident(
         pipeline="controller",
-        title="the controller cannot save, so it does nothing",
+        title="the controller cannot save its state and has stopped",
         what=f"{reason} Nothing is released, promoted or rolled back until it can save again, and "
         "the routers soon take a canary's traffic away.",
         now="what served before; models and routers run without the controller",

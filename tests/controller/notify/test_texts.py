@@ -440,7 +440,7 @@ def test_markdown_has_the_same_facts_and_no_mention_or_link_of_others() -> None:
         controller=hostile,
     )
     said = render.markdown(incident, "firing", "a")
-    assert "**Callers hurt:** 14 of 412 requests failed" in said
+    assert "**Impact:** 14 of 412 requests failed" in said
     assert "canary began 1970-01-01 00:00:00 UTC, rolled back 1970-01-02 00:00:00" in said
     for dangerous in ("@everyone", "<http", "](y)", "`rm"):
         assert dangerous not in said

@@ -36,11 +36,11 @@ def gate(*checks: Check) -> Report:
 
 
 def card(
-    *checks: Check, baseline: bool = True, why: str = "new data", held_against: int = 1
+    *checks: Check, baseline: bool = True, why: str = "new data", compared_with: int = 1
 ) -> ModelCard:
     old = version(1) if baseline else None
     reports = {"model": gate(*checks)} if checks else {}
-    held = held_against if baseline else None
+    held = compared_with if baseline else None
     return ModelCard(version(2), old, held, reports, "production", "headgate", why)
 
 
@@ -66,17 +66,17 @@ def test_metrics_have_their_interval_against_the_baseline_and_slices_are_told() 
 
 
 def test_metrics_against_a_version_that_does_not_serve_any_more_say_so() -> None:
-    assert "does not serve any more" not in render(card(check()))
-    text = render(card(check(), held_against=7))
+    assert "no longer serves" not in render(card(check()))
+    text = render(card(check(), compared_with=7))
     assert "### Metrics, baseline v7" in text
-    assert "v7 does not serve any more" in text
+    assert "v7 no longer serves" in text
 
 
 def test_what_follows_a_merge_is_the_canary_of_that_version() -> None:
     text = render(card(check()))
     following = text.partition("## What happens next")[2]
     assert "canary beside v1: 50 % of the traffic" in following
-    assert "`errors`: at most 30 more requests in a hundred may fail" in following
+    assert "`errors`: at most 30 more requests per hundred may fail" in following
     for command in ("approve", "abort", "retry"):
         assert f"`headgate {command} mean/production`" in following
 
@@ -90,7 +90,7 @@ def test_a_report_of_a_thousand_checks_is_cut_and_the_card_is_whole() -> None:
     many = [check(f"{n} " + "x" * 200, subject=f"carrier={n}") for n in range(1000)]
     text = render(card(*many))
     assert len(text) <= LONGEST
-    assert text.rstrip().endswith("decides what merging it asks for.")
+    assert text.rstrip().endswith("changes what merging releases.")
     assert "not shown here, for length" in text
 
 
