@@ -51,6 +51,7 @@ from controller.machine.messages import (
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.words import fit
 from deployers.protocol import Silence
+from specs.failures import Ignore
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
 
@@ -120,10 +121,12 @@ def decide(
 
 
 def _begin(inbox: Sequence[InboxMessage]) -> EnvironmentState:
-    first = next(x for x in inbox if isinstance(x.message, (Release, BranchMoved)))
-    assert isinstance(first.message, (Release, BranchMoved))
-    pipeline, name = first.to.name.rsplit("/", 1)
-    return EnvironmentState(pipeline=pipeline, name=name, repository=first.message.repository)
+    for each in inbox:
+        if isinstance(each.message, (Release, BranchMoved)):
+            pipeline, name = each.to.name.rsplit("/", 1)
+            repository = each.message.repository
+            return EnvironmentState(pipeline=pipeline, name=name, repository=repository)
+    raise Ignore("nothing was released there yet")
 
 
 def _take_up(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentState:
