@@ -1,4 +1,4 @@
-"""What commands that change something share: the store that they leave their messages in."""
+"""What the commands in this folder share: a store that they can write messages to."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def with_store(ctx: click.Context, act: Callable[[Store, Reach], Awaitable[T]]) -> T:
-    """What `act` does with the store. Raises `Unreachable` where there is none."""
+    """Open the store for `act` and return its result. Raises `Unreachable` if there is none."""
     here = reach(ctx)
 
     async def run() -> T:

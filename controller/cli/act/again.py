@@ -21,20 +21,26 @@ from controller.store.protocol import Store
 what_argument = click.argument("what", metavar="RUN|PIPELINE[/ENVIRONMENT]")
 
 
-@click.command(short_help="Try a run or a rollout again.")
+@click.command(short_help="Retry a run or a rollout.")
 @what_argument
-@click.option("--version", "number", metavar="N", type=click.IntRange(1), help="Of a place: which.")
+@click.option(
+    "--version",
+    "number",
+    metavar="N",
+    type=click.IntRange(1),
+    help="The version to retry.",
+)
 @reason_option
 @no_wait_option
 @click.pass_context
 def retry(
     ctx: click.Context, what: str, number: int | None, reason: str | None, no_wait: bool
 ) -> None:
-    """Try again: a new run at the head of a run's branch, or what was stopped or left last; the
-    command of a batch release is run once more.
+    """Retry RUN with a new run at the head of its branch, or the last rollout in an environment
+    that was stopped or rolled back. The command of a batch release is run again.
 
-    Steps that succeeded come from the cache. Trying a version again lifts its quarantine, and the
-    environments branch says who wanted it and why; in production it is judged as a canary again.
+    Steps that succeeded come from the cache. Retrying a version lifts its quarantine, and the
+    environments branch records who did so and why; in production it has to pass a canary again.
 
     \b
     Example:
@@ -50,11 +56,11 @@ def retry(
             if number is not None:
                 pipeline = what.partition("/")[0]
                 await known(store, "model", f"{pipeline}/{number}", ModelVersion, "model version")
-            objection = partial(_nothing_stopped, number=number)
+            objection = partial(_no_retry, number=number)
             await steer(store, here, what, "retry", objection, wait=not no_wait, **said)
             return
         if number is not None:
-            raise click.UsageError("--version is for a place; a run has none yet.")
+            raise click.UsageError("--version applies only to PIPELINE/ENVIRONMENT.")
         why = reason or f"{found.id} is tried again by {who()}"
         before = await known(store, "pipeline", found.pipeline, PipelineState, "pipeline")
         wait = not no_wait
@@ -69,7 +75,7 @@ def retry(
 @no_wait_option
 @click.pass_context
 def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> None:
-    """Stop a run with all its steps, or the rollout in progress. It stays stopped.
+    """Stop a run with all its steps, or the rollout in progress. It is not started again.
 
     \b
     Example:
@@ -80,22 +86,20 @@ def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> N
     async def run(store: Store, here: Reach) -> None:
         found = await _run(store, what)
         if found is None:
-            await steer(
-                store, here, what, "abort", _nothing_goes_on, wait=not no_wait, reason=reason
-            )
+            await steer(store, here, what, "abort", _no_abort, wait=not no_wait, reason=reason)
             return
         if not found.live:
-            raise Failed(f"{found.id} has ended already: it {found.outcome}.")
+            raise Failed(f"{found.id} has already ended ({found.outcome}).")
         why = f"aborted by {who()}" + (f": {reason}" if reason else "")
         key = Key("run", found.id)  # its pipeline may be listing a dataset, or waiting for one
         if await ask(store, here.home, key, "cancel", {"reason": why}, wait=not no_wait):
-            click.echo(f"{found.id} is being stopped; `headgate show {found.id}` shows it.")
+            click.echo(f"{found.id} is being stopped; see `headgate show {found.id}`.")
 
     with_store(ctx, run)
 
 
 async def _run(store: Store, what: str) -> Run | None:
-    """The run of that name; None for something that can name a place. Raises `Failed`."""
+    """The run of that name; None if it names a pipeline instead. Raises `Failed` if neither."""
     record = await store.get(Key("run", what))
     if record is not None:
         return parsed(Run, record.body)
@@ -107,27 +111,27 @@ async def _run(store: Store, what: str) -> Run | None:
     return None
 
 
-def _nothing_stopped(env: EnvironmentState, number: int | None = None) -> str | None:
+def _no_retry(env: EnvironmentState, number: int | None = None) -> str | None:
     if env.write is not None or env.unknown is not None:
         return None
     if env.rollout is None and has_ended(env, number):
         return None
     if env.rollout is None and env.job is not None and env.job.open:
-        return "its batch command is running; `headgate status` says when it has ended."
+        return "its batch command is still running; see `headgate status`."
     if env.rollout is not None:
-        return "a rollout is in progress; `abort` it first."
+        return "a rollout is in progress; stop it first with `headgate abort`."
     if number is not None:
         serves = env.stable is not None and env.stable.version == number
-        return f"v{number} is what it serves." if serves else None
+        return f"it already serves v{number}." if serves else None
     if env.stopped is None and env.quarantine:
-        return "name what is to be tried again: --version " + _one_of(env)
-    return None if env.stopped else "no rollout was stopped here that could be tried again."
+        return "name the version to retry: --version " + _quarantined(env)
+    return None if env.stopped else "there is no stopped rollout to retry."
 
 
-def _one_of(env: EnvironmentState) -> str:
-    """The numbers of what is quarantined, the newest first."""
+def _quarantined(env: EnvironmentState) -> str:
+    """The quarantined versions, the newest first."""
     return " or ".join(str(q.version) for q in reversed(env.quarantine)) + "."
 
 
-def _nothing_goes_on(env: EnvironmentState) -> str | None:
+def _no_abort(env: EnvironmentState) -> str | None:
     return None if env.rollout else "there is no rollout in progress to abort."

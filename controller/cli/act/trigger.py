@@ -10,12 +10,12 @@ from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import Store
 
 
-@click.command(short_help="Ask for a run.")
+@click.command(short_help="Request a run.")
 @click.argument("pipeline")
-@click.option("--branch", metavar="NAME", help="The branch; without it, the default one.")
+@click.option("--branch", metavar="NAME", help="The branch to run; by default the default branch.")
 @click.option("--force", is_flag=True, help="Run even if nothing changed since the last run.")
-@click.option("--no-cache", is_flag=True, help="Run everything anew, whatever the cache has.")
-@click.option("--reason", metavar="TEXT", help="Why; shown wherever the run is.")
+@click.option("--no-cache", is_flag=True, help="Run every step, without the cache.")
+@click.option("--reason", metavar="TEXT", help="Why; shown with the run.")
 @no_wait_option
 @click.pass_context
 def trigger(
@@ -27,10 +27,10 @@ def trigger(
     reason: str | None,
     no_wait: bool,
 ) -> None:
-    """Ask for a run of PIPELINE at the head of a branch.
+    """Request a run of PIPELINE at the head of a branch.
 
-    If nothing at all changed there is no run, unless it is forced. A run takes from the cache what
-    ran before, a forced one too; with --no-cache it runs everything anew.
+    If nothing changed since the last run, there is none unless --force is given. Steps that ran
+    before come from the cache, even with --force; --no-cache runs them all again.
 
     \b
     Example:
@@ -60,7 +60,7 @@ async def request(
     wait: bool,
     fresh: bool = False,
 ) -> None:
-    """Ask a pipeline for a run, and say what came of it."""
+    """Request a run of a pipeline, and print what happened."""
     target = branch or before.default_branch
     if target not in before.heads:
         raise no_such("watched branch", target, list(before.heads))
@@ -73,11 +73,11 @@ async def request(
 
 
 def outcome(before: PipelineState, after: PipelineState, branch: str) -> str:
-    """What became of a run that was asked for."""
+    """What happened to a requested run."""
     last, active = after.last.get(branch), after.active.get(branch)
     if last and (branch not in before.last or last.run != before.last[branch].run):
-        return f"{last.run} runs; `headgate show {last.run}` shows it."
+        return f"{last.run} has started; see `headgate show {last.run}`."
     if branch in after.wanted:
-        return f"A run is asked for; it waits for {active or after.waits_for or 'its turn'}."
+        return f"The run is waiting for {active or after.waits_for or 'the controller'}."
     same = f" since {last.run}" if last else ""
-    return f"Nothing to run: nothing changed{same}. `--no-cache` runs everything all the same."
+    return f"Nothing to run: nothing changed{same}. `--no-cache` runs everything again."

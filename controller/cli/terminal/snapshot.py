@@ -1,4 +1,4 @@
-"""Reads from the store what `status` shows."""
+"""Reads what `status` shows from the store."""
 
 import json
 import time
@@ -12,13 +12,13 @@ from controller.cli.terminal.views import (
     PipelineView,
     RunView,
     ScheduleView,
+    StallView,
     StatusSnapshot,
-    TroubleView,
     environment_view,
-    owed_view,
+    failing_action_view,
     pipeline_view,
     run_view,
-    trouble_view,
+    stall_view,
 )
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
@@ -38,14 +38,15 @@ from deployers.silences import silences
 from deployers.site import HOST, Site
 
 HISTORY = 50
-"""How many ended rollouts of an environment are looked through for the one that serves."""
+"""How many past rollouts of an environment are searched for the one that it serves."""
 
 
 async def snapshot(
     store: StoreReader, home: Path | None = None, names: Sequence[str] | None = None
 ) -> StatusSnapshot:
-    """The state at this moment. `home` lets it say whether a controller runs, and addresses;
-    `names`, of the repositories in the settings, which pipelines rest."""
+    """The state at this moment. With `home`, it says whether a controller runs and where
+    environments serve; with the `names` of the repositories in the settings, which pipelines are
+    no longer managed."""
     pipelines = sorted(values(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
     versions = Versions(store)
     addresses = _addresses(home, pipelines) if home else {}
@@ -55,16 +56,16 @@ async def snapshot(
         pipelines=tuple(
             [await _pipeline(store, versions, p, addresses, silent) for p in pipelines]
         ),
-        failing=tuple(owed_view(owed) for owed in await store.outbox() if owed.error),
-        troubles=tuple(await _troubles(store)),
+        failing=tuple(failing_action_view(entry) for entry in await store.outbox() if entry.error),
+        stalls=tuple(await _stalls(store)),
         controller=controller_pid(home) if home else None,
         resting=await resting(store, names) if names is not None else (),
     )
 
 
-async def _troubles(store: StoreReader) -> list[TroubleView]:
+async def _stalls(store: StoreReader) -> list[StallView]:
     found = values(await store.list("trouble", live=True), Stall)
-    views = [trouble_view(trouble) for trouble in found if not trouble.over]
+    views = [stall_view(stall) for stall in found if not stall.over]
     return sorted(views, key=lambda view: view.since or 0.0)
 
 
@@ -84,12 +85,12 @@ async def _pipeline(
             environments.append(view)
     names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
     runs = [await _run(store, name) for name in dict.fromkeys(names)]
-    shown = _worth_showing([r for r in runs if r])
+    shown = _current([r for r in runs if r])
     return pipeline_view(pipeline, environments, shown, _schedule(pipeline))
 
 
 def _schedule(pipeline: PipelineState) -> ScheduleView | None:
-    """When it runs next by the clock; a time that was missed is made up for at once."""
+    """When its schedule is next due. A missed time is made up for at once."""
     asked = pipeline.schedule
     if asked is None or pipeline.gone is not None:
         return None
@@ -98,8 +99,8 @@ def _schedule(pipeline: PipelineState) -> ScheduleView | None:
     return ScheduleView(cron=asked.cron, timezone=asked.timezone, next=moment)
 
 
-def _worth_showing(runs: list[RunView]) -> list[RunView]:
-    """Those in progress, and before them the newest that ended."""
+def _current(runs: list[RunView]) -> list[RunView]:
+    """The runs in progress, and the last one that ended."""
     newest = sorted(runs, key=lambda run: -run.created)
     live = [run for run in newest if run.outcome == "running"]
     return live + [run for run in newest if run.outcome != "running"][:1]
@@ -135,7 +136,7 @@ async def _environment(
 
 
 async def _silent(home: Path, pipelines: list[PipelineState]) -> dict[str, Silence]:
-    """The places whose canary lost its traffic, as nobody watched it."""
+    """The environments whose router took the traffic from the canary, as no controller reported."""
     found = await silences(home)
     places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
     keys = {place: Site.of(home, place).key for place in places}
@@ -143,7 +144,7 @@ async def _silent(home: Path, pipelines: list[PipelineState]) -> dict[str, Silen
 
 
 def _addresses(home: Path, pipelines: list[PipelineState]) -> dict[str, str]:
-    """Where environments of this machine answer, as their routers wrote it down."""
+    """The addresses of environments on this machine, from the state files of their routers."""
     found = {}
     for pipeline in pipelines:
         for name in ENVIRONMENTS:
@@ -151,7 +152,7 @@ def _addresses(home: Path, pipelines: list[PipelineState]) -> dict[str, str]:
             folder = Site.of(home / "serving" / "places", place).folder
             state = folder / control.STATE
             if not (folder / control.SOCKET).exists():
-                continue  # `headgate down` ended it
+                continue  # `headgate down` stopped it
             try:
                 port = json.loads(state.read_text()).get("port")
             except (OSError, ValueError):

@@ -165,13 +165,13 @@ def test_asking_twice_is_two_requests(told: Desk) -> None:
     [
         (["trigger", "tyo"], "Did you mean toy?"),
         (["trigger", "toy", "--branch", "mian"], "Did you mean main?"),
-        (["approve", "toy"], "nothing waits for an approval"),
+        (["approve", "toy"], "no rollout is awaiting approval"),
         (["resume", "toy"], "it is not paused"),
         (["retry", "toy"], "a rollout is in progress"),
         (["rollback", "toy", "--to", "9"], "there is no model version 'toy/9'"),
         (["rollback", "toy", "--from", "9"], "v9 does not serve any more; v1 does"),
         (["pause", "toy/prodution"], "Did you mean production?"),
-        (["pause", "toy/staging"], "nothing was released to toy/staging yet"),
+        (["pause", "toy/staging"], "nothing has been released to toy/staging yet"),
         (["abort", "toy-2"], "there is no run or pipeline"),
     ],
 )
@@ -269,9 +269,9 @@ def test_a_real_controller_heeds_what_is_asked_and_ends_at_a_signal(
     idle = desk.do("trigger", "toy")
     assert (idle.exit_code, idle.stdout) == (
         0,
-        "Nothing to run: nothing changed since toy-1. `--no-cache` runs everything all the same.\n",
+        "Nothing to run: nothing changed since toy-1. `--no-cache` runs everything again.\n",
     )
-    assert desk.do("trigger", "toy", "--force").stdout.startswith("toy-2 runs")
+    assert desk.do("trigger", "toy", "--force").stdout.startswith("toy-2 has started")
     until(lambda: outcome_of("toy-2"))
     plan = desk.do("plan", str(desk.person.clone), "--json")
     assert json.loads(plan.stdout)["nothing_to_do"], plan.stdout

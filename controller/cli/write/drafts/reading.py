@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from controller.cli.folders import below
+from controller.cli.folders import files_below
 from controller.cli.write.drafts.samples import Sample, sample_of
 from controller.cli.write.drafts.values import Data, Folder
 from specs.load import load
@@ -19,7 +19,7 @@ _FILES = 8
 
 def folder_at(path: Path, name: str) -> Folder:
     """The folder, called so, without what belongs to the pipelines of folders in it."""
-    own = _without(list(below(path)), own_spec=True)
+    own = _without(list(files_below(path)), own_spec=True)
     specs = [file for file in own if "/" not in file and is_spec_file(file)]
     read = _reader(path)
     beside = load(read(specs[0]) or "", specs[0]).pipeline if specs else None
