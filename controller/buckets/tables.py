@@ -21,7 +21,7 @@ from controller.buckets.stores import CredentialsRefused, is_remote
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import matches
-from specs.snapshot import DELTA_KEY, ICEBERG_KEY, SNAPSHOT_KEYS, Snapshot
+from specs.snapshot import DELTA_KEY, ICEBERG_KEY, SNAPSHOT_KEYS, TableSnapshot
 
 MOST_LOG: Final = 2**30
 """Bytes of a log that are read at most."""
@@ -152,7 +152,7 @@ class Tables:
         return known
 
     def _manifest(
-        self, table: LakeTable, snapshot: Snapshot, entries: Mapping[str, ManifestEntry]
+        self, table: LakeTable, snapshot: TableSnapshot, entries: Mapping[str, ManifestEntry]
     ) -> Manifest | str:
         """The snapshot's files, and the log of them; or what is wrong with one."""
         meant = {

@@ -18,7 +18,7 @@ from controller.executors.workspace import (
     wanted_by,
 )
 from controller.machine.actions import Deploy
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
@@ -62,7 +62,7 @@ class Serving:
         self._fetching: dict[str, asyncio.Task[str]] = {}
         self._building: dict[str, asyncio.Task[ReadyEnvironment]] = {}
 
-    async def deploy(self, _owner: Key, action: Deploy) -> Sequence[Message]:
+    async def deploy(self, _owner: Key, action: Deploy) -> Sequence[Envelope]:
         """Converge the environment on the action's versions."""
         place = f"{action.pipeline}/{action.environment}"
         await self._deployer.apply(

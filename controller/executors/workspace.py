@@ -34,7 +34,7 @@ from controller.queries.database import files_of
 from deployers.confinement import View, interpreter
 from specs.failures import NeedsHuman
 from specs.globs import from_root
-from specs.load import load
+from specs.loading.load import load
 from specs.references import render, render_env
 from validators.model.request import Request as ModelRequest
 

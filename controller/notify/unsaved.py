@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import structlog
 
-from controller.machine.actions import Incident, Send
+from controller.machine.actions import Incident, Notify
 from controller.machine.core import Key
 from controller.notify.subscribers import named
 from controller.reconcile.outbox import within
@@ -49,7 +49,7 @@ class Saving:
     def __init__(
         self,
         store: SqliteStore,
-        tell: Callable[[Key, Send], Awaitable[object]],
+        tell: Callable[[Key, Notify], Awaitable[object]],
         everyone: Sequence[Notification],
         calm: float = CALM,
     ) -> None:
@@ -114,10 +114,10 @@ class Saving:
     async def _say(self, one: Told) -> None:
         status: Literal["firing", "resolved"] = "firing" if self.trouble else "resolved"
         about = incident(self._reason, over=not self.trouble)
-        send = Send(event="stuck", status=status, alert=ALERT, to=one.to, incident=about)
+        notify = Notify(event="stuck", status=status, alert=ALERT, to=one.to, incident=about)
         try:
             async with within(60.0, "A notification"):
-                await self._tell(one.owner, send)
+                await self._tell(one.owner, notify)
         except NeedsHuman as failure:  # the same call would fail again
             log.error("somebody cannot be told", reason=str(failure))  # noqa: TRY400 - the reason is the user's, and no traceback
         except Failure as failure:

@@ -18,6 +18,8 @@ from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
 from controller.config.secrets import Secrets
 from controller.config.settings import RepositorySettings, Settings
+from controller.effects.batches import BatchApplier
+from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.serving import Serving
 from controller.effects.smoke import Smoker
 from controller.executors.collecting import AttemptCollector
@@ -34,29 +36,29 @@ from controller.github.sweep import HOUR
 from controller.machine.actions import (
     CancelAttempt,
     Deploy,
+    Notify,
     ReportCommit,
     ReportPolicy,
     RunSmoke,
-    Send,
     StartAttempt,
     StartBatch,
     WriteEnvironment,
 )
-from controller.machine.core import Action, Key, Message
+from controller.machine.core import Action, Envelope, Key
 from controller.machine.environments.job import owner_of
-from controller.notify import Addressed, AppriseNotifier, NotifyApplier
+from controller.notify import AppriseNotifier, NotifyApplier
 from controller.notify.unsaved import Saving
-from controller.observers.batches import Batches
-from controller.observers.environment import EnvironmentKind
+from controller.observers.batches import BatchObserver
+from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
-from controller.observers.pipeline import PipelineKind
-from controller.observers.repository import RepositoryKind
-from controller.observers.run import RunKind
-from controller.observers.stall import TroubleKind
+from controller.observers.pipeline import PipelineObserver
+from controller.observers.repository import RepositoryObserver
+from controller.observers.run import RunObserver
+from controller.observers.stall import StallObserver
 from controller.queries.asking import QueryVersions as Questions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
-from controller.reconcile.resting import Watched, heed_names
+from controller.reconcile.resting import heed_names
 from controller.reconcile.stalls import KIND as TROUBLE
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
@@ -72,6 +74,7 @@ from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.store.versions import Versions
 from controller.web import server
+from controller.wiring import reconcilers
 from controller.wiring.github import NOWHERE, GitHubReads, OnGitHub
 from controller.wiring.sweep import Sweeper
 from deployers.clock import Steady
@@ -128,7 +131,7 @@ class Controller:
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
-        self.endings = AttemptCollector(self.executor, self.artifacts, self.catalog)
+        self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
         forge = self._forge()
@@ -142,9 +145,8 @@ class Controller:
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, policy
         )
-        self.batches = Batches(
-            self.versions, self.catalog, self.repositories, self.executor, self.endings
-        )
+        self.environment_files = EnvironmentFileApplier(self.repositories, self.branches)
+        self.batches = BatchApplier(self.versions, self.catalog, self.repositories, self.executor)
         self.serving = self._serving(home, virtualenvs)
         self.notifier, self.saving = self._telling()
         self.sweeper = self._sweeper(home, virtualenvs)
@@ -247,7 +249,7 @@ class Controller:
     def loop(self) -> Loop:
         """The loop over all kinds of objects."""
         everyone = self.settings.notify
-        environments = EnvironmentKind(
+        environments = EnvironmentObserver(
             self.versions,
             self.deployer,
             self.repositories,
@@ -256,11 +258,12 @@ class Controller:
             Pasts(self.repositories, self.branches, self.versions, self.artifacts),
             self.settings.ports,
             self.policy.clock,
-            self.batches,
+            BatchObserver(self.executor, self.collector),
             self.github.proposals if self.github else None,
+            everyone,
         )
         pulls = self.github.pulls if self.github else None
-        pipelines = PipelineKind(
+        pipelines = PipelineObserver(
             self.store,
             self.repositories,
             self.catalog,
@@ -270,21 +273,17 @@ class Controller:
             self.branches,
             self.questions,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
+            everyone=everyone,
         )
-        runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
-        names = [*self.mirrors]
-        return Loop(
-            self.store,
-            {
-                "repository": Watched(RepositoryKind(self.repositories, pulls), names),
-                "pipeline": Watched(Addressed(pipelines, everyone), names),
-                "run": Watched(runs, names),
-                "environment": Watched(Addressed(environments, everyone), names),
-                "trouble": Addressed(TroubleKind(self.store), everyone),
-            },
-            self._appliers(environments),
-            policy=self.policy,
+        kinds = reconcilers.everything(
+            RepositoryObserver(self.repositories, pulls),
+            pipelines,
+            RunObserver(self.store, self.executor, self.artifacts, self.collector),
+            environments,
+            StallObserver(self.store, everyone),
+            [*self.mirrors],
         )
+        return Loop(self.store, kinds, self._appliers(), policy=self.policy)
 
     def runs(self, report: Applier) -> Loop:
         """The loop over runs alone, whose reports `report` takes: nothing else is looked at."""
@@ -293,20 +292,20 @@ class Controller:
             CancelAttempt: self._cancel,
             ReportCommit: report,
         }
-        runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
-        return Loop(self.store, {"run": runs}, appliers)
+        observer = RunObserver(self.store, self.executor, self.artifacts, self.collector)
+        return Loop(self.store, {"run": reconcilers.runs(observer)}, appliers)
 
-    def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
+    def _appliers(self) -> dict[type[Action], Applier]:
         return {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
             Deploy: self.serving.deploy,
-            StartBatch: self.batches.start,
+            StartBatch: self.batches.apply,
             RunSmoke: self.smoker.smoke,
-            WriteEnvironment: environments.write,
+            WriteEnvironment: self.environment_files.apply,
             ReportCommit: self.reports.apply,
             ReportPolicy: self.policies.apply,
-            Send: self.notifier.apply,
+            Notify: self.notifier.apply,
             **(self.github.appliers() if self.github else NOWHERE),
         }
 
@@ -330,15 +329,15 @@ class Controller:
             look = partial(self.github.pulls.now, name)
             self.watch.add("pulls", name, Polling(name, look, interval))
 
-    async def send(self, message: Message) -> None:
+    async def send(self, envelope: Envelope) -> None:
         """Deliver a message from outside the machines."""
-        await self.store.commit(Transaction(send=(message,)), self.policy.clock())
+        await self.store.commit(Transaction(send=(envelope,)), self.policy.clock())
 
-    async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Message, ...]:
+    async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Envelope, ...]:
         await self.executor.start(action.attempt)
         return ()
 
-    async def _cancel(self, _owner: Key, action: CancelAttempt) -> tuple[Message, ...]:
+    async def _cancel(self, _owner: Key, action: CancelAttempt) -> tuple[Envelope, ...]:
         await self.executor.cancel(action.attempt)
         return ()
 
@@ -362,9 +361,9 @@ class Controller:
         if webhook.secret is None or self.github is None:
             return
 
-        async def send(message: Message) -> None:
-            await self.send(message)
-            loop.wake(message.to)
+        async def send(envelope: Envelope) -> None:
+            await self.send(envelope)
+            loop.wake(envelope.to)
 
         secret = self.secrets.expand(f"${{{webhook.secret}}}")
         listening = server.listen(webhook.host, webhook.port, [secret])
@@ -393,7 +392,7 @@ class Controller:
             await self.github.close()
         await self.watch.close()
         await self.smoker.close()
-        await self.endings.close()
+        await self.collector.close()
         await self.executor.close()
         await self.engine.close()
         self.processes.close()

@@ -17,7 +17,8 @@ from controller.buckets.roots import Roots
 from controller.config.settings import ObjectStore, RepositorySettings, Settings
 from controller.config.settings_file import load_secrets
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Fact, Key, Message, parsed
+from controller.machine.core import Envelope, Fact, Key, parsed
+from controller.machine.messages import CancelRun, StartRun
 from controller.machine.pipelines.data import versioned
 from controller.machine.pipelines.untrusted import (
     RunTerms,
@@ -179,7 +180,7 @@ async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: 
     """Run it to its end, or until a person stops it."""
     told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
 
-    async def tell(_owner: Key, action: ReportCommit) -> tuple[Message, ...]:
+    async def tell(_owner: Key, action: ReportCommit) -> tuple[Envelope, ...]:
         if action.run == run.id and action.state != "running" and not told.done():
             told.set_result(action)
         return ()
@@ -257,19 +258,14 @@ async def _run_of(
 
 def _start(run: Run, graph: Graph) -> Transaction:
     """As the machine of a pipeline starts a run."""
-    start = Message(
-        to=Key("run", run.id),
-        id=f"start/{run.id}",
-        type="start",
-        body=run.model_dump(mode="json"),
-    )
+    start = Envelope(to=Key("run", run.id), id=f"start/{run.id}", message=StartRun(run=run))
     fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
     return Transaction(facts=(fact,), send=(start,))
 
 
-def _cancel(run: str, reason: str) -> Message:
-    to = Key("run", run)
-    return Message(to=to, id=f"cancel/{run}/here", type="cancel", body={"reason": reason})
+def _cancel(run: str, reason: str) -> Envelope:
+    message = CancelRun(reason=reason)
+    return Envelope(to=Key("run", run), id=f"cancel/{run}/here", message=message)
 
 
 async def _until(
@@ -361,7 +357,7 @@ async def _tidy(app: Controller, pipeline: str) -> int:
     here reads; the number of the last run."""
     for record in await app.store.list("run", live=True):
         await app.send(_cancel(record.key.name, "its command was killed"))
-    unread = [one.number for one in await app.store.inbox() if one.message.to.kind != "run"]
+    unread = [one.number for one in await app.store.inbox() if one.to.kind != "run"]
     await app.store.commit(Transaction(consume=tuple(unread)), time.time())
     records = await app.store.list("run", f"{pipeline}-")
     return max(

@@ -155,7 +155,7 @@ class Sweeper:
     async def _stored(self) -> StoredReferences:
         runs = {each.key.name: each for each in await self._store.list("run", live=True)}
         owed, letters = await self._store.outbox(), await self._store.inbox()
-        pending = [each.action for each in owed] + [each.message.body for each in letters]
+        pending = [each.action for each in owed] + [each.body for each in letters]
         for name in sorted(runs_of(pending) - runs.keys()):
             record = await self._store.get(Key("run", name))
             runs |= {name: record} if record else {}

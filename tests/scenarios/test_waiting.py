@@ -8,6 +8,7 @@ import pytest
 from controller.cli.terminal.snapshot import snapshot
 from controller.cli.terminal.views import StallView
 from controller.machine.core import Key, parsed
+from controller.machine.messages import CancelRun
 from controller.machine.runs.run import Run
 from controller.machine.stall import Stall
 from tests.scenarios.test_s3 import Lake
@@ -103,7 +104,7 @@ async def test_a_run_that_waits_for_a_store_is_aborted_at_once(
     own_moto.stop()
     async with world.controller():
         await world.until(lambda: waits(world), "the run to wait for the store")
-        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        await world.say(Key("run", "mean-1"), CancelRun(reason="aborted by Ada"))
         run = await world.ended(1)
     assert run.outcome == "cancelled"
     assert run.waits_for is None
@@ -116,7 +117,7 @@ async def test_a_run_that_waits_for_its_data_is_aborted_at_once(
     proxy.before = lambda path: vanish(proxy) if path.endswith("/lake/a.csv") else None
     async with world.controller():
         await world.until(lambda: waits(world), "the run to wait for the store")
-        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        await world.say(Key("run", "mean-1"), CancelRun(reason="aborted by Ada"))
         run = await world.ended(1)
     assert run.outcome == "cancelled"
 

@@ -8,7 +8,7 @@ import pytest
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding
 from controller.doctor.specs import examine_specs
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
 from tests.controller.cli.conftest import Desk, desk  # noqa: F401 - a fixture
 from tests.servers.moto import Moto, demand_credentials, take_any_credentials

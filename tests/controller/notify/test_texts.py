@@ -17,10 +17,11 @@ import click
 import pytest
 
 from controller.cli import main
-from controller.machine import stall as trouble
+from controller.machine import stall
 from controller.machine.actions import Background, Incident, Moment, Notify, Origin, SignalEvidence
-from controller.machine.core import InboxMessage, Key, Message
+from controller.machine.core import InboxMessage, Key
 from controller.machine.environments.environment import ObservedEnvironment
+from controller.machine.messages import Recovered, Stalled
 from controller.notify import render
 from controller.notify.protocol import Status
 from controller.notify.unsaved import ALERT
@@ -342,20 +343,21 @@ def cannot_save() -> list[Notify]:
         ("resolved", saving(reason, over=True)),
     )
     return [
-        Notify(event="stuck", status=status, alert=ALERT, to=(), incident=incident)
+        Notify(event="stuck", status=status, alert=ALERT, to=None, incident=incident)
         for status, incident in told
     ]
 
 
 def no_way_in() -> list[Notify]:
     """A repository that cannot be read, and then can."""
-    of, key = "repository/team", Key("trouble", "repository/team")
+    of, key = "repository/team", Key("stall", "repository/team")
     state, said = None, []
-    for number, kind in enumerate(("in_trouble", "out_of_trouble")):
-        body = {"reason": "git cannot read the repository: the token was refused. Renew it."}
-        message = Message(to=key, id=str(number), type=kind, body=body)
-        letter = InboxMessage(number=number, message=message, at=float(number))
-        decision = trouble.decide(of, state, trouble.ObservedStall(repository="team"), [letter])
+    reason = "git cannot read the repository: the token was refused. Renew it."
+    for number, message in enumerate((Stalled(reason=reason, since=0.0), Recovered())):
+        told = InboxMessage(
+            number=number, to=key, id=str(number), message=message, at=float(number)
+        )
+        decision = stall.decide(of, state, stall.ObservedStall(repository="team"), [told])
         state = decision.state
         said += [action for action in decision.actions if isinstance(action, Notify)]
     return said
