@@ -19,6 +19,7 @@ from controller.config.settings_lint import doubts
 from controller.doctor.batches import batches
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
+from controller.doctor.messages import messages_set_aside
 from controller.doctor.on_github import examine_github
 from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
 from controller.doctor.stores import examine_stores
@@ -58,7 +59,11 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in home_folder(home):
         yield finding
     yield await state(home)
-    for finding in (*await unwatched(home), *await batches(home)):
+    for finding in (
+        *await messages_set_aside(home),
+        *await unwatched(home),
+        *await batches(home),
+    ):
         yield finding
     async for finding in unlisted(settings, home):
         yield finding

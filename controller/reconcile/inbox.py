@@ -15,6 +15,11 @@ from controller.store.protocol import Delivered, SetAside
 
 log = structlog.get_logger("headgate.loop")
 
+SET_ASIDE_FIX = (
+    "repeat the request if it is still needed; if no person made it, please report the bug"
+)
+"""What users can do about a message that was set aside."""
+
 
 class Inbox(NamedTuple):
     """The messages of one object."""

@@ -4,8 +4,7 @@ from functools import partial
 
 import click
 
-from controller.cli.act.acting import with_store
-from controller.cli.act.mail import ask, no_wait_option, who
+from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.act.steer import reason_option, steer
 from controller.cli.act.trigger import request
 from controller.cli.failures import Failed
@@ -57,12 +56,12 @@ def retry(
                 pipeline = what.partition("/")[0]
                 await known(store, "model", f"{pipeline}/{number}", ModelVersion, "model version")
             objection = partial(_no_retry, number=number)
-            verb = Retry(by=who(), reason=reason, version=number)
+            verb = Retry(by=user_name(), reason=reason, version=number)
             await steer(store, here, what, verb, objection, wait=not no_wait)
             return
         if number is not None:
             raise click.UsageError("--version applies only to PIPELINE/ENVIRONMENT.")
-        why = reason or f"{found.id} is tried again by {who()}"
+        why = reason or f"{found.id} is retried by {user_name()}"
         before = await known(store, "pipeline", found.pipeline, PipelineState, "pipeline")
         wait = not no_wait
         await request(store, here, before, "retry", found.branch, why, force=True, wait=wait)
@@ -87,14 +86,15 @@ def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> N
     async def run(store: Store, here: Reach) -> None:
         found = await _run(store, what)
         if found is None:
-            verb = Abort(by=who(), reason=reason)
+            verb = Abort(by=user_name(), reason=reason)
             await steer(store, here, what, verb, _no_abort, wait=not no_wait)
             return
         if not found.live:
             raise Failed(f"{found.id} has already ended ({found.outcome}).")
-        why = f"aborted by {who()}" + (f": {reason}" if reason else "")
-        key = Key("run", found.id)  # its pipeline may be listing a dataset, or waiting for one
-        if await ask(store, here.home, key, CancelRun(by=who(), reason=why), wait=not no_wait):
+        why = f"aborted by {user_name()}" + (f": {reason}" if reason else "")
+        key = Key("run", found.id)  # not the pipeline, which may be busy with a dataset
+        cancel = CancelRun(by=user_name(), reason=why)
+        if await send_and_wait(store, here.home, key, cancel, wait=not no_wait):
             click.echo(f"{found.id} is being stopped; see `headgate show {found.id}`.")
 
     with_store(ctx, run)

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import click
 
-from controller.cli.act.acting import with_store
-from controller.cli.act.mail import ask, no_wait_option, who
+from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.failures import Failed
 from controller.cli.places import find_environment, place_argument
 from controller.cli.reach import Reach, known
@@ -38,7 +37,7 @@ async def steer(
     if why_not:
         raise Failed(f"{env.place}: {why_not}")
     key = Key("environment", env.place)
-    if await ask(store, here.home, key, verb, wait=wait):
+    if await send_and_wait(store, here.home, key, verb, wait=wait):
         after = await known(store, "environment", env.place, EnvironmentState, "environment")
         click.echo(describe(after))
 
@@ -82,7 +81,7 @@ def approve(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
 
     async def run(store: Store, here: Reach) -> None:
         await steer(
-            store, here, place, Approve(by=who(), reason=reason), objection, wait=not no_wait
+            store, here, place, Approve(by=user_name(), reason=reason), objection, wait=not no_wait
         )
 
     with_store(ctx, run)
@@ -110,7 +109,7 @@ def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
 
     async def run(store: Store, here: Reach) -> None:
         await steer(
-            store, here, place, Promote(by=who(), reason=reason), objection, wait=not no_wait
+            store, here, place, Promote(by=user_name(), reason=reason), objection, wait=not no_wait
         )
 
     with_store(ctx, run)
@@ -166,7 +165,7 @@ def rollback(
         if leave is not None and leave not in [r.version for r in (env.stable, seen) if r]:
             raise Failed(f"{env.place}: {not_serving(env, leave)}.")
         left = leave or (seen.version if seen else None)
-        verb = Rollback(by=who(), reason=reason, to=to, leave=left)
+        verb = Rollback(by=user_name(), reason=reason, to=to, leave=left)
         await steer(store, here, place, verb, objection, wait=not no_wait)
 
     with_store(ctx, run)
@@ -206,7 +205,9 @@ def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> 
         return f"it is already paused, by {env.paused}." if env.paused else None
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, Pause(by=who(), reason=reason), objection, wait=not no_wait)
+        await steer(
+            store, here, place, Pause(by=user_name(), reason=reason), objection, wait=not no_wait
+        )
 
     with_store(ctx, run)
 
@@ -229,6 +230,6 @@ def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
         return None if env.paused or env.unknown else "it is not paused."
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, Resume(by=who()), objection, wait=not no_wait)
+        await steer(store, here, place, Resume(by=user_name()), objection, wait=not no_wait)
 
     with_store(ctx, run)

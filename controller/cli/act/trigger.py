@@ -4,8 +4,7 @@ from typing import Literal
 
 import click
 
-from controller.cli.act.acting import with_store
-from controller.cli.act.mail import ask, no_wait_option, who
+from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key
 from controller.machine.messages import RunRequested
@@ -39,7 +38,7 @@ def trigger(
     Example:
       headgate trigger flight-delay --reason "after the schema change"
     """
-    why = reason or f"asked for by {who()}"
+    why = reason or f"requested by {user_name()}"
 
     async def run(store: Store, here: Reach) -> None:
         before = await known(store, "pipeline", pipeline, PipelineState, "pipeline")
@@ -68,8 +67,10 @@ async def request(
     if target not in before.heads:
         raise no_such("watched branch", target, list(before.heads))
     key = Key("pipeline", before.name)
-    message = RunRequested(kind=kind, why=why, by=who(), branch=target, force=force, fresh=fresh)
-    if not await ask(store, here.home, key, message, wait=wait):
+    message = RunRequested(
+        kind=kind, why=why, by=user_name(), branch=target, force=force, fresh=fresh
+    )
+    if not await send_and_wait(store, here.home, key, message, wait=wait):
         return
     after = await known(store, "pipeline", before.name, PipelineState, "pipeline")
     click.echo(outcome(before, after, target))

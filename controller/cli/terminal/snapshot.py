@@ -18,6 +18,7 @@ from controller.cli.terminal.views import (
     failing_action_view,
     pipeline_view,
     run_view,
+    set_aside_view,
     stall_view,
 )
 from controller.machine.core import Key, parsed
@@ -29,6 +30,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
 from controller.machine.stall import Stall
 from controller.reconcile.resting import resting
+from controller.reconcile.stalls import KIND as STALL
 from controller.sources.crontab import Crontab
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
@@ -58,13 +60,14 @@ async def snapshot(
         ),
         failing=tuple(failing_action_view(entry) for entry in await store.outbox() if entry.error),
         stalls=tuple(await _stalls(store)),
+        set_aside=tuple(set_aside_view(message) for message in await store.set_aside()),
         controller=controller_pid(home) if home else None,
         resting=await resting(store, names) if names is not None else (),
     )
 
 
 async def _stalls(store: StoreReader) -> list[StallView]:
-    found = values(await store.list("trouble", live=True), Stall)
+    found = values(await store.list(STALL, live=True), Stall)
     views = [stall_view(stall) for stall in found if not stall.over]
     return sorted(views, key=lambda view: view.since or 0.0)
 

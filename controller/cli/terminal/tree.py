@@ -14,6 +14,7 @@ from controller.cli.terminal.views import (
     RolloutView,
     RunView,
     ScheduleView,
+    SetAsideView,
     SignalView,
     StallView,
     StatusSnapshot,
@@ -63,6 +64,8 @@ PHASES: Final[Mapping[Phase, str]] = {
     "canary": "canary",
     "promoting": "being promoted",
 }
+MOST_SET_ASIDE = 5
+"""How many messages that were set aside are shown, the newest ones."""
 KINDS: Final[Mapping[Kind, str]] = {
     "release": "",
     "wish": "set on the environments branch, ",
@@ -71,7 +74,7 @@ KINDS: Final[Mapping[Kind, str]] = {
 
 
 def render(view: StatusSnapshot) -> "RenderableType":
-    """The tree of all pipelines, then the stalls, then the actions that keep failing."""
+    """The tree of all pipelines; then stalls, failing actions, and messages that were set aside."""
     from rich.console import Group
     from rich.text import Text
 
@@ -86,6 +89,10 @@ def render(view: StatusSnapshot) -> "RenderableType":
         parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
     parts += [_stall(stall, view.at) for stall in view.stalls]
     parts += [_failing(action, view.at) for action in view.failing]
+    parts += [_set_aside(message, view.at) for message in view.set_aside[-MOST_SET_ASIDE:]]
+    if len(view.set_aside) > MOST_SET_ASIDE:
+        more = len(view.set_aside) - MOST_SET_ASIDE
+        parts.append(Text(f"and {more} more messages set aside: headgate status --json", "dim"))
     return Group(*parts)
 
 
@@ -98,6 +105,21 @@ def _failing(view: FailingActionView, now: float) -> "Text":
         (f"{view.owner} {view.action}", "bold"),
         (f" failed {times}, next attempt {_when(view.next_try, now)}", "dim"),
         f"\n  {one_line(view.error)}",
+    )
+
+
+def _set_aside(view: SetAsideView, now: float) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(
+        ("! ", "bold yellow"),
+        (view.to, "bold"),
+        (
+            f" set aside a message of type {one_line(view.type, 60)} {ago(view.since, now)}",
+            "yellow",
+        ),
+        f"\n  {one_line(view.reason, 400)}",
+        (f"\n  {view.fix}", "dim"),
     )
 
 

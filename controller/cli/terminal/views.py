@@ -19,7 +19,8 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import NodePhase, Outcome, Progress, Run, why_ended
 from controller.machine.stall import Stall
 from controller.machine.words import fit
-from controller.store.protocol import OutboxEntry
+from controller.reconcile.inbox import SET_ASIDE_FIX
+from controller.store.protocol import Delivered, OutboxEntry
 from deployers.protocol import Silence
 from validators.canary import Decision
 from validators.canary.evidence import headline, report
@@ -217,6 +218,22 @@ class StallView(Value):
     """In seconds since the epoch."""
 
 
+class SetAsideView(Value):
+    """A message that was set aside because it could not be read or handled."""
+
+    to: str
+    """The object that it was sent to: `environment/flights/production`."""
+    type: str
+    text: str
+    """The message, as JSON."""
+    sent: float
+    """In seconds since the epoch."""
+    since: float
+    """When it was set aside, in seconds since the epoch."""
+    reason: str
+    fix: str
+
+
 class StatusSnapshot(Value):
     """Everything that `status` shows, at one moment."""
 
@@ -225,6 +242,8 @@ class StatusSnapshot(Value):
     failing: tuple[FailingActionView, ...] = ()
     stalls: tuple[StallView, ...] = ()
     """Those that are not over, the oldest first."""
+    set_aside: tuple[SetAsideView, ...] = ()
+    """The oldest first."""
     controller: int | None = None
     """The controller's process, if one runs."""
     resting: tuple[str, ...] = ()
@@ -438,6 +457,19 @@ def pipeline_view(
 def stall_view(stall: Stall) -> StallView:
     """The view of a stall."""
     return StallView(of=stall.of, reason=stall.reason, since=stall.since)
+
+
+def set_aside_view(message: Delivered) -> SetAsideView:
+    """The view of a message that was set aside."""
+    return SetAsideView(
+        to=str(message.to),
+        type=message.type,
+        text=message.text,
+        sent=message.at,
+        since=message.set_aside or message.at,
+        reason=message.reason or "",
+        fix=SET_ASIDE_FIX,
+    )
 
 
 def failing_action_view(entry: OutboxEntry) -> FailingActionView:

@@ -27,6 +27,7 @@ from controller.machine.pipelines.version import Quarantined
 from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.run import Progress, Trigger
 from controller.machine.stall import Stall
+from controller.reconcile.stalls import KIND
 from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
 from deployers import control
 from deployers.site import ENDED, Site
@@ -184,7 +185,7 @@ def test_status_shows_stalls_since_when_and_how_to_fix_them(told: Desk) -> None:
     )
     gone = Stall(of="run/toy-2", reason="over and done", since=1.0)
     puts = [
-        Put(key=Key("trouble", one.of), revision=0, text=one.model_dump_json(), live=not one.over)
+        Put(key=Key(KIND, one.of), revision=0, text=one.model_dump_json(), live=not one.over)
         for one in (stall, gone)
     ]
     told.keep(*(Transaction(put=put) for put in puts))
