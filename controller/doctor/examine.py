@@ -33,7 +33,7 @@ from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
-from deployers.silences import silences, why
+from deployers.registry import FOLDER, LOCAL, TARGETS
 from specs.failures import Failure
 from specs.model import Pipeline
 
@@ -250,8 +250,8 @@ async def unwatched(home: Path) -> list[Finding]:
     """The canaries that get no traffic because no controller watches them."""
     fix = "start `headgate up`; if it is running, its log says what it cannot save"
     return [
-        bad(f"canary {silent.server}", why(silent.silence), fix)
-        for silent in (await silences(home)).values()
+        bad(f"canary {each.server}", each.silence.why(), fix)
+        for each in await TARGETS[LOCAL].window(home / FOLDER).unwatched()
     ]
 
 

@@ -12,10 +12,9 @@ from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.config.settings_file import load_secrets
 from controller.doctor.findings import Finding, bad, ok, warn
-from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App
 from controller.github.connect import Connection, connect
-from controller.github.needs import (
+from controller.github.permissions import (
     HOOK,
     PERMISSIONS,
     Need,
@@ -28,6 +27,7 @@ from controller.github.needs import (
     sees_teams,
 )
 from controller.github.pulls import RESERVE
+from controller.github.responses import GitHubRefused, NotFound
 from controller.github.transport import Token
 from controller.github.values import Access, AppItself, HookConfig, Installation, Person, read
 from controller.web.server import listen
@@ -100,7 +100,8 @@ async def _self(
         return bad("github", said, "correct `github.url`, the URL of GitHub in a browser")
     except GitHubRefused as failure:
         fix = "correct `github.app` in the settings, or the secret"
-        return bad("github", str(failure), fix if there.client.can_check else "set another token")
+        app = there.client.can_create_checks
+        return bad("github", str(failure), fix if app else "set another token")
     except (Failure, TimeoutError) as failure:
         said = str(failure) or f"{there.transport.api} did not answer within {PATIENCE:g} s"
         fix = f"check `github.url` ({settings.github.url}), the network, and GitHub's status page"

@@ -1,16 +1,18 @@
 """Lint of executors, images and the folders that images are built from."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, get_args
 
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.loading.tree import YamlPath
-from specs.model import Environment, Pipeline, Step, place_of
+from specs.model import Environment, ExecutorKind, Pipeline, Step, place_of
 
 ELSEWHERE: Final = "elsewhere"
 """The code of problems that depend on the machine or on this version: a warning for the author of a
 spec, an error on a controller."""
+NOT_SUPPORTED: Final = frozenset({"kubernetes"})
+"""Names of executors that specs may use and this version of Headgate does not have."""
 
 
 def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
@@ -42,8 +44,9 @@ def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
 def _part(
     loaded: LoadedSpec, path: YamlPath, part: Environment | Step, executor: str
 ) -> Iterator[Problem]:
-    if part.executor == "kubernetes":
-        message = "this version of Headgate cannot run on Kubernetes: use local or docker"
+    if part.executor in NOT_SUPPORTED:
+        supported = " or ".join(k for k in get_args(ExecutorKind) if k not in NOT_SUPPORTED)
+        message = f"this version of Headgate has no executor {part.executor}: use {supported}"
         here = (*path, "executor")
         yield loaded.problem(ELSEWHERE, here, message, severity="warning", at_key=True)
     if part.image is not None and part.build is not None:

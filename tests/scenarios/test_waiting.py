@@ -64,7 +64,7 @@ async def test_a_run_whose_data_credentials_are_revoked_waits_tells_and_goes_on(
         take_any_credentials()
         run = await world.ended(1)
         await world.until(lambda: over(world), "somebody to be told of the end")
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv does not know the credentials")
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv rejected the credentials")
     assert "set AWS_ACCESS_KEY_ID" in trouble.reason
     assert waiting
     assert waiting.waits_for == trouble.reason
@@ -238,7 +238,7 @@ async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
 
         await world.until(none, "status to tell of no trouble")
     assert trouble.of == "pipeline/mean"
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake does not know the credentials")
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake rejected the credentials")
     assert trouble.since is not None
     assert (run.trigger.kind, run.outcome) == ("data", "passed")
 

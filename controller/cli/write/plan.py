@@ -20,7 +20,7 @@ from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
-from controller.planning.choosing import meant
+from controller.planning.choosing import spec_argument
 from controller.planning.gathering import WORK_TREE, Gathered, gather
 from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
@@ -73,7 +73,7 @@ def plan(
     Example:
       headgate plan --base origin/main
     """
-    gathered = gather(meant(path, spec_file, "headgate plan"), commit, base)
+    gathered = gather(spec_argument(path, spec_file, "headgate plan"), commit, base)
     loaded = gathered.loaded
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)

@@ -113,7 +113,7 @@ def test_a_canary_that_nobody_watches_is_an_error_with_its_fix(desk: Desk) -> No
     with silent_router(desk.home, "toy/production"):
         (error,) = findings(desk, 1)["error"]
     assert error["what"] == "canary toy-production-v2"
-    assert error["message"].startswith("the router took the canary's traffic away at ")
+    assert error["message"].startswith("the router stopped sending traffic to the canary at ")
     assert "headgate up" in error["fix"]
 
 

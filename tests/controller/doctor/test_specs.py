@@ -68,7 +68,7 @@ async def test_a_dataset_whose_credentials_are_refused_is_an_error_with_its_fix(
     finally:
         take_any_credentials()
     assert finding.state == "error"
-    assert "does not know the credentials" in finding.message
+    assert "rejected the credentials" in finding.message
     assert "AWS_ACCESS_KEY_ID" in finding.message
 
 

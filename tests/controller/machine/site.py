@@ -33,8 +33,7 @@ from controller.machine.messages import (
     SmokeDone,
 )
 from controller.machine.pipelines.version import ModelVersion, Ref
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus, Silence, Traffic
+from deployers.protocol import Deployed, ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
 from tests.controller.machine.kit import fields, report, sha
 from validators.verdict import Verdict
