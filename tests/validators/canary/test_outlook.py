@@ -102,3 +102,30 @@ def test_the_pace_is_that_of_the_last_hour_or_else_of_the_last_day(
 def test_a_pace_of_long_ago_is_none() -> None:
     assert pace([exchange(at=NOON - 3 * 86_400.0)], NOON) == 0.0
     assert pace([], NOON) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (0.5, "30 requests a minute"),
+        (1 / 60, "1 request a minute"),
+        (0.9 / 60, "54 requests an hour"),
+        (1 / 3600, "1 request an hour"),
+        (0.5 / 3600, "12 requests a day"),
+        (0.5 / 86_400, "0.5 requests a day"),
+        (2.0, "2 requests a second"),
+    ],
+)
+def test_a_pace_is_told_in_the_unit_that_has_one_request_or_more(rate: float, words: str) -> None:
+    found = Outlook(rate=rate, comes=1, reach=1, needed=None, takes=None, deadline=7200)
+    assert f"At {words} this canary sees" in (warning(found, NOON, "hold") or "")
+
+
+@pytest.mark.parametrize(
+    ("comes", "words"), [(0.54, "about 0.54 requests"), (10.4, "10 requests"), (1234.5, "1,234")]
+)
+def test_a_number_of_requests_is_told_to_the_digits_that_mean_something(
+    comes: float, words: str
+) -> None:
+    found = Outlook(rate=1, comes=comes, reach=1, needed=10**6, takes=1e6, deadline=7200)
+    assert words in (warning(found, NOON, "hold") or "")

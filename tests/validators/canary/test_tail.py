@@ -20,7 +20,7 @@ from validators.canary import (
     update,
 )
 from validators.canary.harm import harm
-from validators.canary.tail import Tail, tail_of
+from validators.canary.tail import Share, Tail, tail_of
 from validators.figures import milliseconds, relative
 
 P99 = Policy(latencies=(Latency(statistic="p99", margin=0.2),))
@@ -136,3 +136,7 @@ def test_callers_that_were_refused_are_counted_as_that() -> None:
 def test_a_state_that_was_stored_before_it_counted_all_this_has_no_tail() -> None:
     _, state = convicted(slowed(0.2, 3.0))
     assert tail_of(state.model_copy(update={"format": 1}), "latency_p99") is None
+
+
+def test_of_no_answers_none_is_slow() -> None:
+    assert Share(0, 0).share == 0
