@@ -14,7 +14,7 @@ from validators.canary import Decision, Judgement, Latency, Policy, begin, judge
 from validators.canary.answers import Answer, learn
 from validators.canary.bets import TOLERATED, Outcome
 from validators.canary.evidence import headline
-from validators.canary.families import next_request, safety, safety_prior
+from validators.canary.families import counted, next_request, safety, safety_prior
 from validators.canary.record import TOLD
 from validators.figures import percent
 from validators.verdict import Verdict
@@ -318,3 +318,18 @@ def test_what_stable_refuses_is_expected_to_be_refused_again() -> None:
         assert expected == pytest.approx(
             {"errors": 0.1, "refusals": 0.2, "other_statuses": 0}, abs=0.05
         )
+
+
+def test_any_kind_that_is_usual_of_stable_is_usual_of_the_canary() -> None:
+    known = [each._replace(content="text/csv") if each.seq % 2 else each for each in HISTORY]
+    state = begin(ERRORS, known, 0.0)
+    assert state.usual is not None
+    assert set(state.usual.kinds) == {"text/csv", "application/json"}
+    for content, unusual in (("text/csv", 0), ("application/json", 0), ("text/html", 1)):
+        (stratum,) = update(state, [exchange(canary=True, content=content)]).strata
+        assert counted("content", stratum.canary) == (unusual, 1)
+
+
+def test_an_answer_is_told_of_once() -> None:
+    seen = judged([exchange(canary=True, size=70)] * 3, 20.0).canary.seen
+    assert (seen.answers, seen.size, seen.kinds) == (3, 210, {"application/json": 3})

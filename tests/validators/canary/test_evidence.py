@@ -47,6 +47,8 @@ def test_without_a_request_the_report_says_so_and_where_to_look() -> None:
     assert "reaches the router" in fresh.next_step
     assert (fresh.observed, fresh.limit, fresh.window) == (None, "<= 60 s", 1800)
     assert {check.difference for check in told.checks} == {None}
+    baked = next(check for check in told.checks if check.name == "minimum bake")
+    assert (baked.observed, baked.limit, baked.window) == (1800, ">= 60 s", 1800)
 
 
 def test_after_the_deadline_the_report_names_the_commands() -> None:

@@ -56,6 +56,23 @@ def test_what_nobody_will_see_is_held_also_where_the_undecided_is_promoted() -> 
     assert "it will be held" in said(3 / 3600, on_inconclusive="promote")
 
 
+def test_what_a_single_caller_will_see_is_promoted_as_the_spec_says() -> None:
+    seen = Outlook(rate=1, comes=9, reach=1.0, needed=10, takes=1e6, deadline=7200)
+    assert "promoted without a decision" in (warning(seen, NOON, "promote") or "")
+    unseen = seen.model_copy(update={"reach": 0.9})
+    assert "it will be held" in (warning(unseen, NOON, "promote") or "")
+
+
+def test_what_comes_at_the_smaller_shares_counts_too() -> None:
+    ramp = ahead(10.0, steps=["5%", "25%", "50%"], minimum_bake="5m", deadline="2h")
+    direct = ahead(10.0, steps=["50%"], minimum_bake="5m", deadline="2h")
+    assert ramp.needed is not None
+    assert direct.needed is not None
+    assert ramp.needed >= 2 * 100 * 10 + 1  # a third of the bake at each share but the last
+    assert ramp.comes == direct.comes == 72_000
+    assert ramp.reach < direct.reach == 36_000
+
+
 def test_a_deadline_on_another_day_is_told_with_its_day() -> None:
     assert "2025-11-30 12:00 UTC" in said(3 / 3600, deadline="1d")
 

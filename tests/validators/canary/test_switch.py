@@ -105,3 +105,8 @@ def test_before_the_first_request_the_report_knows_only_the_limit() -> None:
     (check,) = switch.report(watched([], []), "mean-production-2", "v1").checks
     assert (check.observed, check.baseline, check.limit) == (None, None, None)
     assert check.message.endswith(", limit 0.")
+
+
+def test_where_failures_are_not_to_be_watched_nothing_is_judged() -> None:
+    seen = watched([200] * 1000, [500] * 50, errors=None)
+    assert (seen.level, seen.worse, seen.before.requests) == (None, False, 1000)

@@ -92,11 +92,21 @@ def test_a_p99_within_its_limit_that_is_rolled_back_is_no_contradiction() -> Non
 
 
 def test_a_canary_that_became_slow_under_way_is_said_to_have() -> None:
-    _, state = convicted(slowed(0.3, 3.0, after=600.0))
-    assert tail(state).late
-    assert "it became so while the canary ran" in str(tail(state))
-    _, state = convicted(slowed(0.3, 3.0))
+    good = update(begin(P99, history(), 0.0), slowed(0.0, 1.0, seconds=240.0))
+    bad = [each._replace(at=240.0 + each.at) for each in slowed(0.3, 3.0, seconds=20.0)]
+    late = tail(update(good, bad))
+    assert late.late
+    assert str(late).endswith("; it became so while the canary ran")
+    early = tail(update(begin(P99, history(), 0.0), slowed(0.3, 3.0, seconds=240.0)))
+    assert not early.late
+    assert "it became so" not in str(early)
+
+
+def test_a_canary_that_is_looked_at_in_its_first_minute_has_not_become_slow() -> None:
+    state = update(begin(P99, history(), 0.0), slowed(0.3, 3.0, seconds=50.0))
     assert not tail(state).late
+    brief = P99.model_copy(update={"deadline": 50.0})
+    assert not tail(update(begin(brief, history(), 0.0), slowed(0.3, 3.0, seconds=50.0))).late
 
 
 def test_a_signal_without_bins_or_latency_has_no_tail() -> None:
