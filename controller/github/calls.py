@@ -6,9 +6,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from controller.github.answers import Refused, Reply, Unsure
 from controller.github.auth import Auth
 from controller.github.by_github3 import through
+from controller.github.responses import GitHubRefused, OutcomeUnknown, Reply
 from controller.github.transport import Token, Transport
 from specs.failures import NeedsHuman, TryAgain
 
@@ -116,7 +116,9 @@ class Calls:
         token = await self.auth.token(repository)
         try:
             return await once(token)
-        except Refused as error:  # a 401 was not carried out, so even a POST may be sent again
+        except (
+            GitHubRefused
+        ) as error:  # a 401 was not carried out, so even a POST may be sent again
             if error.status != 401 or not self.auth.forget(token):
                 raise
         return await once(await self.auth.token(repository))
@@ -130,7 +132,7 @@ async def created(create: Callable[[], Awaitable[T]], find: Callable[[], Awaitab
     """
     try:
         return await create()
-    except Unsure:
+    except OutcomeUnknown:
         found = await find()
         return found if found is not None else await create()
 

@@ -1,9 +1,9 @@
 """The verdict in a line: the number that decided, what warned, and whether a rule was loosened."""
 
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.runs.plan import Plan
 from controller.reports import headline
-from controller.reports.trend import Past, trend
+from controller.reports.trend import PastMeasurement, trend
 from tests.controller.reports.stories import data_report, done, model_report, run
 from tests.controller.reports.test_build import SHA, STOPPED
 from tests.validators.render.test_own_numbers import OWN
@@ -12,10 +12,12 @@ from validators.verdict import Verdict
 
 NODES = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
 RUN = run(SHA, NODES, baseline=1)
-LOOSER = Change(rule="gates.model: roc_auc", was="at least 0.6", now="at least 0.5", loosens=True)
+LOOSER = RuleChange(
+    rule="gates.model: roc_auc", was="at least 0.6", now="at least 0.5", loosens=True
+)
 
 
-def plan(*changes: Change) -> Plan:
+def plan(*changes: RuleChange) -> Plan:
     return Plan(
         pipeline="flight-delay",
         commit=SHA,
@@ -53,7 +55,7 @@ def test_without_a_model_gate_it_says_what_was_checked() -> None:
     assert said == "flights passed 1 check; no model gate"
     bare = run(SHA, {"train": done(1, model="m")})
     said = headline.passed(bare, {}, None)
-    assert said == "all steps ran; it has no gate, so nothing was judged"
+    assert said == "all steps ran; there is no gate, so nothing was judged"
 
 
 def test_a_stopped_run_says_the_number_that_failed_its_limit_and_what_it_is_held_against() -> None:
@@ -70,7 +72,7 @@ def test_what_the_base_branch_s_own_evaluation_found_is_said_to_be_its() -> None
         "gate.model": model_report(Verdict.PASS),
         "gate.model.base": model_report(Verdict.FAIL),
     }
-    said = "stopped: by the evaluation of the base branch, roc_auc 0.512, limit >= 0.6"
+    said = "stopped: by the base branch's evaluation, roc_auc 0.512, limit >= 0.6"
     assert headline.stopped(STOPPED, reports) == said
 
 
@@ -82,11 +84,11 @@ def test_data_that_was_stopped_says_how_much_of_it_and_a_gate_that_could_not_jud
         return Report(gate="data", subject="flights", checks=(check, check))
 
     bad = {"gate.data.flights": gate(Verdict.FAIL, "`late`: 41 of 120,000 values are not in 0, 1")}
-    said = "stopped: flights: late: 41 of 120,000 values are not in 0, 1; 1 more check not passed"
+    said = "stopped: flights: late: 41 of 120,000 values are not in 0, 1; 1 more check did not pass"
     assert headline.stopped(STOPPED, bad) == said
     unread = {"gate.data.flights": gate(Verdict.ERROR, "the suite does not exist")}
     why = headline.stopped(STOPPED, unread) or ""
-    assert why.startswith("stopped, as it cannot be judged: flights: the suite does not exist")
+    assert why.startswith("stopped, the gate could not judge: flights: the suite does not exist")
 
 
 def test_model_gates_come_before_those_of_the_data_but_what_stops_comes_first() -> None:
@@ -114,7 +116,9 @@ def test_a_number_beside_its_limit_reads_on_the_side_on_which_it_is() -> None:
 
 def test_the_trend_is_a_line_for_each_metric_that_the_gate_asks_for() -> None:
     values = ((1, 0.7), (2, 0.741), (3, 0.744), (4, 0.752), (5, 0.7513), (6, 0.75))
-    past = [Past(number, {"roc_auc": value, "log_loss": 0.5}) for number, value in values]
+    past = [
+        PastMeasurement(number, {"roc_auc": value, "log_loss": 0.5}) for number, value in values
+    ]
     (line,) = trend(model_report(Verdict.PASS), past)
     assert line == (
         "roc_auc over the last five versions, then here: "
@@ -139,9 +143,9 @@ def test_where_the_exam_changed_the_number_is_that_of_the_base_branch_s_exam() -
     reports = {"gate.model": leaks, "gate.model.base": model_report(Verdict.PASS, baseline=0.752)}
     assert headline.passed(RUN, reports, None) == (
         "roc_auc 0.752 → 0.8679 (+0.1159) against v1; "
-        "the exam changed, and this is by that of the base branch"
+        "the exam changed; this score is by the base branch's exam"
     )
-    (line,) = trend(headline.trusted(reports) or leaks, [Past(1, {"roc_auc": 0.7})])
+    (line,) = trend(headline.trusted(reports) or leaks, [PastMeasurement(1, {"roc_auc": 0.7})])
     assert line.endswith("**0.8679**")
 
 
@@ -150,5 +154,5 @@ def test_a_number_of_the_teams_own_leads_and_has_a_trend_though_its_name_has_spa
     said = headline.stopped(RUN, {"gate.model": report})
     assert said is not None
     assert "metrics.weighted avg.f1 0.5125 → 0.4125 (-0.1)" in said
-    (line,) = trend(report, [Past(1, {"metrics.weighted avg.f1": 0.7})])
+    (line,) = trend(report, [PastMeasurement(1, {"metrics.weighted avg.f1": 0.7})])
     assert line.startswith("metrics.weighted avg.f1 over the version before, then here: 0.7")
