@@ -1,4 +1,4 @@
-"""What is open on GitHub, and what people ask for there."""
+"""Reads open pull requests on GitHub, and the commands that people give there."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,8 +23,8 @@ from controller.machine.repositories.pull import (
 )
 
 RESERVE = 500
-"""Calls of an hour that polls leave to reports."""
-MAY = ("admin", "write")
+"""Requests per hour that polls leave for reports."""
+MAY_COMMAND = ("admin", "write")
 
 log = structlog.get_logger("headgate.github")
 
@@ -37,7 +37,7 @@ class Pulls:
         self._names = names
 
     def on_github(self, repository: str) -> bool:
-        """Whether there is anything to read."""
+        """Whether the repository is on GitHub."""
         return repository in self._names
 
     async def open(self, repository: str) -> dict[int, Pull]:
@@ -46,8 +46,8 @@ class Pulls:
         return {each.number: _pull(each) for each in sorted(pulls, key=lambda each: each.number)}
 
     async def now(self, repository: str) -> object:
-        """What is equal as long as nothing has happened; costs nothing then. Raises what `Client`
-        raises."""
+        """A value that stays equal as long as nothing happens, and is then free of the rate limit.
+        Raises what `Client` raises."""
         last = await self._client.last_comment(self._names[repository], reserve=RESERVE)
         return await self.open(repository), last.id if last else 0
 
@@ -61,12 +61,15 @@ class Pulls:
             last = await self._client.last_comment(at, reserve=RESERVE)
             heeded = Heeded(comment=last.id if last else 0, at=last.created if last else _EVER)
         found = await self._client.comments_since(at, heeded.at, reserve=RESERVE)
-        since, known = heeded.at, heeded.comment  # an old one that was edited is found, too
+        since, known = (
+            heeded.at,
+            heeded.comment,
+        )  # the answer includes older comments that were edited
         news = [one for one in found if one.id > known and one.created >= since]
         spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]
         pressed = [Hint.model_validate(body) for body in buttons]
         people = {*(one.author for one in spoken), *(hint.author for hint in pressed)} - {""}
-        may = {who: await self._client.permission(at, who) in MAY for who in sorted(people)}
+        may = {who: await self._client.permission(at, who) in MAY_COMMAND for who in sorted(people)}
         if news:
             heeded = Heeded(comment=news[-1].id, at=news[-1].created)
         commands = (
@@ -76,8 +79,8 @@ class Pulls:
         return commands, heeded
 
     async def right(self, repository: str, who: str, approvers: Sequence[str]) -> Right:
-        """Whether a person is one of `approvers`, `@person` or `@organisation/team`; without any,
-        whether that person administers the repository. Raises what `Client` raises."""
+        """Whether a person is one of `approvers` (`@person` or `@organisation/team`) or, without
+        any, an administrator of the repository. Raises what `Client` raises."""
         at = self._names[repository]
         if not approvers:
             return Right(may=await self._client.permission(at, who) == "admin")
@@ -93,9 +96,9 @@ class Pulls:
             except GitHubRefused as refusal:
                 log.warning("the members of a team cannot be read", reason=str(refusal))
                 unseen = (
-                    f"Who is in `@{organisation}/{team}` cannot be seen: grant Headgate's app "
-                    "`members: read` on that organisation (a classic token: `read:org`), or name "
-                    "people."
+                    f"The members of `@{organisation}/{team}` cannot be read: grant Headgate's app "
+                    "`members: read` on that organisation (a classic token: `read:org`), or list "
+                    "people instead."
                 )
         return Right(who=who_may, unseen=unseen)
 
@@ -135,7 +138,7 @@ def _said(comment: Comment, may: bool) -> Command:
 
 
 _ACTIONS: Mapping[str, Verb] = {"approve": "approve", "accept": "accept"}
-"""By the identifier of a button of ours."""
+"""By the identifier of our buttons."""
 
 
 def _pressed(hint: Hint, may: bool) -> Command | None:
@@ -145,7 +148,7 @@ def _pressed(hint: Hint, may: bool) -> Command | None:
         return None
     mark = parse_mark(hint.external_id)
     return Command(
-        # Only the body is signed, so a delivery sent twice is one press of this very check.
+        # Only the body is signed, so a repeated delivery counts as the same press of this check.
         id=f"button/{hint.check or hint.sha}/{hint.external_id}/{verb}",
         verb=verb,
         by=hint.author,

@@ -216,8 +216,8 @@ def _next(card: ModelCard) -> Iterator[str]:
         yield (
             f"- **Merging** starts its canary beside v{card.baseline.number}: {shares} of the "
             f"traffic, for at least {duration(canary.minimum_bake.total_seconds())}, decided "
-            f"within {duration(canary.deadline.total_seconds())}. If it is worse, it is rolled back and "
-            "this file is restored."
+            f"within {duration(canary.deadline.total_seconds())}. If it is worse, it is rolled "
+            "back and this file is restored."
         )
         limits = {
             **{name: signal.not_worse_by for name, signal in canary.signals.named().items()},

@@ -11,7 +11,7 @@ import pytest
 
 from controller.machine.actions import Send
 from controller.machine.core import Key, Message
-from controller.notify.save_monitor import BEARS, CALM, EVERY, SaveMonitor
+from controller.notify.save_monitor import CALM, EVERY, GRACE, SaveMonitor
 from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
@@ -92,7 +92,7 @@ async def test_without_an_address_the_log_is_told(tmp_path: Path) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize(("lasts", "told"), [(BEARS - 1, False), (BEARS + 2, True)])
+@pytest.mark.parametrize(("lasts", "told"), [(GRACE - 1, False), (GRACE + 2, True)])
 async def test_a_lock_that_another_process_holds_is_told_if_it_lasts(
     tmp_path: Path, lasts: float, told: bool
 ) -> None:
