@@ -32,7 +32,7 @@ from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
-from deployers.silences import silences, why
+from deployers.registry import FOLDER, LOCAL, TARGETS
 from specs.failures import Failure
 from specs.model import Pipeline
 
@@ -242,8 +242,8 @@ async def unwatched(home: Path) -> list[Finding]:
     """The canaries that have no traffic, as no controller watches them."""
     mend = "start `headgate up`; if it runs, its log names what it cannot save"
     return [
-        bad(f"canary {silent.server}", why(silent.silence), mend)
-        for silent in (await silences(home)).values()
+        bad(f"canary {each.server}", each.silence.why(), mend)
+        for each in await TARGETS[LOCAL].window(home / FOLDER).unwatched()
     ]
 
 

@@ -10,7 +10,8 @@ import httpx
 
 from controller.executors.workspace import Checkouts
 from controller.machine.actions import RunSmoke
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import SmokeDone
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Baseline, SourceTree
 from controller.store.versions import Versions
@@ -38,7 +39,7 @@ class Smoker:
         self._checkouts = checkouts
         self._asking: dict[str, asyncio.Task[Report]] = {}
 
-    async def smoke(self, owner: Key, action: RunSmoke) -> Sequence[Message]:
+    async def smoke(self, owner: Key, action: RunSmoke) -> Sequence[Envelope]:
         """Ask all requests, in order, and report on each."""
         task = self._asking.get(action.rollout)
         if task is None:
@@ -48,8 +49,8 @@ class Smoker:
         if not done:
             raise TryAgain("the smoke requests are not all answered yet", after=1.0)
         del self._asking[action.rollout]
-        body = {"rollout": action.rollout, "report": task.result().model_dump(mode="json")}
-        return (Message(to=owner, id=f"smoke/{action.rollout}", type="smoke_done", body=body),)
+        message = SmokeDone(rollout=action.rollout, report=task.result())
+        return (Envelope(to=owner, id=f"smoke/{action.rollout}", message=message),)
 
     async def close(self) -> None:
         """Let go of what is being asked."""

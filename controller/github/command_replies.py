@@ -7,7 +7,7 @@ from controller.git.repositories import Repositories
 from controller.github.client import LONGEST, Client
 from controller.github.comment import cut
 from controller.machine.actions import AnswerCommand
-from controller.machine.core import Key, Message, parsed
+from controller.machine.core import Envelope, Key, parsed
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.repositories.pull import line
 from controller.machine.repositories.repository import RepositoryState
@@ -35,7 +35,7 @@ class CommandReplies:
         self._repositories = repositories
         self._secrets = secrets
 
-    async def apply(self, _owner: Key, action: AnswerCommand) -> Sequence[Message]:
+    async def apply(self, _owner: Key, action: AnswerCommand) -> Sequence[Envelope]:
         """Reply once. Raises what `Client` raises."""
         at = self._names[action.repository]
         text = await self._plans(action) if action.plan else action.text

@@ -11,8 +11,9 @@ from controller.git import Mirror
 from controller.git.environments import BRANCH, PROPOSALS, Environments
 from controller.github.client import Client
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.core import Key, Message, parsed
+from controller.machine.core import Envelope, Key, parsed
 from controller.machine.environments.environment import Proposed
+from controller.machine.messages import ReleaseProposed
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
@@ -62,7 +63,7 @@ class Proposals:
         """The repository's `owner/name`; None if nothing can be proposed there."""
         return self._names.get(repository)
 
-    async def propose(self, owner: Key, action: Propose) -> Sequence[Message]:
+    async def propose(self, owner: Key, action: Propose) -> Sequence[Envelope]:
         """Create the branch and its pull request, unless they exist. Raises what those raise.
 
         A pull request that somebody has closed or merged is not opened again.
@@ -84,10 +85,10 @@ class Proposals:
                 )
             elif pull.body.replace("\r\n", "\n") != body:
                 pull = await self._client.update_pull(at, pull.number, body=body)
-        said = {"proposal": action.proposal, "pull": pull.number, "url": pull.url}
-        return (Message(to=owner, id=f"proposed/{pull.number}", type="proposed", body=said),)
+        message = ReleaseProposed(proposal=action.proposal, pull=pull.number, url=pull.url)
+        return (Envelope(to=owner, id=f"proposed/{pull.number}", message=message),)
 
-    async def withdraw(self, _owner: Key, action: WithdrawProposal) -> Sequence[Message]:
+    async def withdraw(self, _owner: Key, action: WithdrawProposal) -> Sequence[Envelope]:
         """Comment the reason on the pull request, close it, and delete its branch. Idempotent."""
         at = self._names.get(action.repository)
         if at is None:

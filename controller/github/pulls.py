@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
@@ -11,10 +10,10 @@ from controller.github.marks import parse as parse_mark
 from controller.github.responses import GitHubRefused
 from controller.github.values import Comment
 from controller.github.values import PullRequest as Theirs
-from controller.github.webhooks import Hint
+from controller.machine.messages import ButtonPressed
 from controller.machine.repositories.pull import (
     Command,
-    Heeded,
+    LastComment,
     Pull,
     Right,
     Verb,
@@ -52,31 +51,28 @@ class Pulls:
         return await self.open(repository), last.id if last else 0
 
     async def asked(
-        self, repository: str, heeded: Heeded | None, buttons: Sequence[Mapping[str, Any]]
-    ) -> tuple[tuple[Command, ...], Heeded]:
-        """Commands in comments after `heeded`, and by buttons, each the body of a `Hint`; and the
-        last comment now. What was said before Headgate came is not for it."""
+        self, repository: str, seen: LastComment | None, pressed: Sequence[ButtonPressed]
+    ) -> tuple[tuple[Command, ...], LastComment]:
+        """The commands in comments after `seen` and by `pressed` buttons, and the newest comment.
+        Without `seen`, comments from before Headgate was installed are ignored."""
         at = self._names[repository]
-        if heeded is None:
+        if seen is None:
             last = await self._client.last_comment(at, reserve=RESERVE)
-            heeded = Heeded(comment=last.id if last else 0, at=last.created if last else _EVER)
-        found = await self._client.comments_since(at, heeded.at, reserve=RESERVE)
-        since, known = (
-            heeded.at,
-            heeded.comment,
-        )  # the answer includes older comments that were edited
+            seen = LastComment(comment=last.id if last else 0, at=last.created if last else _EVER)
+        found = await self._client.comments_since(at, seen.at, reserve=RESERVE)
+        since, known = seen.at, seen.comment
+        # The answer includes older comments that were edited.
         news = [one for one in found if one.id > known and one.created >= since]
         spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]
-        pressed = [Hint.model_validate(body) for body in buttons]
-        people = {*(one.author for one in spoken), *(hint.author for hint in pressed)} - {""}
+        people = {*(one.author for one in spoken), *(one.author for one in pressed)} - {""}
         may = {who: await self._client.permission(at, who) in MAY_COMMAND for who in sorted(people)}
         if news:
-            heeded = Heeded(comment=news[-1].id, at=news[-1].created)
+            seen = LastComment(comment=news[-1].id, at=news[-1].created)
         commands = (
             *(_said(one, may.get(one.author, False)) for one in spoken),
-            *(one for hint in pressed if (one := _pressed(hint, may.get(hint.author, False)))),
+            *(one for each in pressed if (one := _pressed(each, may.get(each.author, False)))),
         )
-        return commands, heeded
+        return commands, seen
 
     async def right(self, repository: str, who: str, approvers: Sequence[str]) -> Right:
         """Whether a person is one of `approvers` (`@person` or `@organisation/team`) or, without
@@ -103,9 +99,9 @@ class Pulls:
         return Right(who=who_may, unseen=unseen)
 
 
-def begin(moment: float) -> Heeded:
-    """Heed what is said from that moment on, in seconds since the epoch."""
-    return Heeded(comment=0, at=f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}")
+def begin(moment: float) -> LastComment:
+    """Makes `asked` read comments from that moment on, in seconds since the epoch."""
+    return LastComment(comment=0, at=f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
 _EVER = "1970-01-01T00:00:00Z"
@@ -141,20 +137,20 @@ _ACTIONS: Mapping[str, Verb] = {"approve": "approve", "accept": "accept"}
 """By the identifier of our buttons."""
 
 
-def _pressed(hint: Hint, may: bool) -> Command | None:
+def _pressed(button: ButtonPressed, may: bool) -> Command | None:
     """A button: GitHub's own for a re-run, or ours."""
-    verb = _ACTIONS.get(hint.action) if hint.kind == "action" else "run"
+    verb = _ACTIONS.get(button.action) if not button.rerun else "run"
     if verb is None:
         return None
-    mark = parse_mark(hint.external_id)
+    mark = parse_mark(button.external_id)
     return Command(
         # Only the body is signed, so a repeated delivery counts as the same press of this check.
-        id=f"button/{hint.check or hint.sha}/{hint.external_id}/{verb}",
+        id=f"button/{button.check or button.sha}/{button.external_id}/{verb}",
         verb=verb,
-        by=hint.author,
+        by=button.author,
         may=may,
-        commit=hint.sha,
-        check=mark.kind if hint.external_id else "",
+        commit=button.sha,
+        check=mark.kind if button.external_id else "",
         pipeline=mark.pipeline,
         scope=mark.scope,
     )

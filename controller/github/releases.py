@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from controller.git.environments import BRANCH
 from controller.github.client import LONGEST_DESCRIPTION, Client
 from controller.machine.actions import ReportDeployment, ReportRelease
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.environments.file import path_of
 from controller.reports.protocol import name_of
 from specs.failures import Ignore
@@ -29,7 +29,7 @@ class GitHubReleases:
         self._found: dict[tuple[str, str, str], int] = {}
         """Numbers of deployments by repository, commit and mark."""
 
-    async def deployment(self, _owner: Key, action: ReportDeployment) -> Sequence[Message]:
+    async def deployment(self, _owner: Key, action: ReportDeployment) -> Sequence[Envelope]:
         """Report the progress of a rollout. Raises `Ignore`, and what `Client` raises."""
         at = self._at(action)
         number = await self._deployment(at, action)
@@ -44,7 +44,7 @@ class GitHubReleases:
         )
         return ()
 
-    async def release(self, _owner: Key, action: ReportRelease) -> Sequence[Message]:
+    async def release(self, _owner: Key, action: ReportRelease) -> Sequence[Envelope]:
         """Set the commit's status. Raises `Ignore`, and what `Client` raises."""
         at = self._at(action)
         await self._client.create_status(

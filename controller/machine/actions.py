@@ -1,4 +1,4 @@
-"""PURE. Every effect that a machine can owe. `app.py` says who applies which."""
+"""PURE. Every action that a machine can ask for; `wiring/controller.py` says who applies which."""
 
 from typing import ClassVar, Literal
 
@@ -6,8 +6,8 @@ from controller.machine.core import Action, Value
 from controller.machine.environments.file import EnvironmentFile
 from controller.machine.runs.attempt import Attempt
 from specs.digests import digest
+from specs.loading.problems import Problem
 from specs.model import NotifyEvent
-from specs.problems import Problem
 
 
 class StartAttempt(Action):
@@ -214,34 +214,28 @@ class Incident(Value):
     """Which controller tells; filled in where it is sent."""
 
 
+NotifyStatus = Literal["firing", "resolved", "info"]
+
+
 class Notify(Action):
-    """Tell people once. `alert` pairs a firing with its resolve, and de-duplicates both."""
+    """Tell one address once. `alert` pairs a firing with its resolve, and de-duplicates both.
+
+    Each address has an action of its own: one that is out of reach is tried again by itself, and
+    the others are not told twice.
+    """
 
     type: Literal["notify"] = "notify"
-    lane: ClassVar[str] = "notify"
     event: NotifyEvent
-    status: Literal["firing", "resolved", "info"]
-    alert: str
-    to: tuple[str, ...]
-    """Apprise URLs, with `${NAME}` for secrets, or `github-issue`."""
-    incident: Incident
-
-
-class Send(Action):
-    """One notification to one address: what a `Notify` is owed as, once per address."""
-
-    type: Literal["send"] = "send"
-    event: NotifyEvent
-    status: Literal["firing", "resolved", "info"]
+    status: NotifyStatus
     alert: str
     to: str | None
-    """An Apprise URL or `github-issue`; None where nobody is to be told, and the log is."""
+    """An Apprise URL, with `${NAME}` for secrets, or `github-issue`; None: only the log."""
     incident: Incident
 
     @property
     def lane(self) -> str:
         """The address's own: what fires there comes before what is resolved there."""
-        return f"send {digest(self.to)}"
+        return f"notify {digest(self.to)}"
 
 
 class Deploy(Action):

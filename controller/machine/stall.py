@@ -1,10 +1,13 @@
 """PURE. An object that does not get on without a person: somebody is told once, and of its end."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
-from controller.machine.actions import Incident, Notify
-from controller.machine.core import Decision, InboxMessage, Value
+from controller.machine.actions import Incident
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Decision, InboxMessage, Message, Value
+from controller.machine.messages import Recovered, Stalled
+from specs.model import Notification
 
 LOOK = 3600.0
 """Seconds between looks at what goes on; a restart finds it by them."""
@@ -31,42 +34,67 @@ class ObservedStall(Value):
     repository: str = ""
     pipeline: str = ""
     to: tuple[str, ...] = ()
+    everyone: tuple[Notification, ...] = ()
+    """The settings' entries."""
 
 
 def decide(
     name: str, state: Stall | None, observed: ObservedStall, inbox: Sequence[InboxMessage]
 ) -> Decision[Stall]:
-    """Tell of the first trouble, and of its end; a reason that changes meanwhile is no news."""
-    trouble = state or Stall(of=name)
-    told = []
-    for letter in inbox:
-        if letter.message.type == "in_trouble" and trouble.over:
-            trouble = Stall(
-                of=name,
-                repository=observed.repository,
-                to=observed.to,
-                reason=letter.message.body["reason"],
-                since=letter.message.body.get("since", letter.at),
-                over=False,
-            )
-            told.append(_notify(trouble, observed.pipeline or name, "firing"))
-        elif letter.message.type == "out_of_trouble" and not trouble.over:
-            trouble = trouble.model_copy(update={"over": True})
-            told.append(_notify(trouble, observed.pipeline or name, "resolved"))
+    """Tell of the stall once, and of its end; a reason that changes meanwhile is no news."""
+    stall = state or Stall(of=name)
+    out = DecisionBuilder(observed.everyone)
+    for each in inbox:
+        stall = HANDLERS[type(each.message)](stall, each.message, observed, out)
     return Decision(
-        state=trouble, actions=tuple(told), requeue_after=None if trouble.over else LOOK
+        state=stall, actions=tuple(out.actions), requeue_after=None if stall.over else LOOK
     )
 
 
-def _notify(trouble: Stall, pipeline: str, status: Literal["firing", "resolved"]) -> Notify:
-    goes_on = status == "resolved"
+def _stalled(
+    stall: Stall, message: Stalled, observed: ObservedStall, out: DecisionBuilder
+) -> Stall:
+    if not stall.over:
+        return stall
+    stall = Stall(
+        of=stall.of,
+        repository=observed.repository,
+        to=observed.to,
+        reason=message.reason,
+        since=message.since,
+        over=False,
+    )
+    _notify(stall, observed.pipeline or stall.of, "firing", out)
+    return stall
+
+
+def _recovered(
+    stall: Stall, _message: Recovered, observed: ObservedStall, out: DecisionBuilder
+) -> Stall:
+    if stall.over:
+        return stall
+    stall = stall.model_copy(update={"over": True})
+    _notify(stall, observed.pipeline or stall.of, "resolved", out)
+    return stall
+
+
+HANDLERS: Mapping[type[Message], Callable[[Stall, Any, ObservedStall, DecisionBuilder], Stall]] = {
+    Stalled: _stalled,
+    Recovered: _recovered,
+}
+"""Every class of messages that a stall handles."""
+
+
+def _notify(
+    stall: Stall, pipeline: str, status: Literal["firing", "resolved"], out: DecisionBuilder
+) -> None:
+    over = status == "resolved"
     incident = Incident(
         pipeline=pipeline,
-        title=f"{trouble.of} {'goes on' if goes_on else 'is stuck'}",
-        what="What kept it from going on is over." if goes_on else trouble.reason,
-        now="" if goes_on else "what served before; models that run are not touched",
-        needs_human=not goes_on,
-        commands=("headgate status",) if goes_on else ("headgate doctor", "headgate status"),
+        title=f"{stall.of} {'makes progress again' if over else 'is stuck'}",
+        what="What kept it from going on is over." if over else stall.reason,
+        now="" if over else "what served before; models that run are not touched",
+        needs_human=not over,
+        commands=("headgate status",) if over else ("headgate doctor", "headgate status"),
     )
-    alert = f"stuck/{trouble.of}"
-    return Notify(event="stuck", status=status, alert=alert, to=trouble.to, incident=incident)
+    out.notify("stuck", status, f"stuck/{stall.of}", stall.to, incident)

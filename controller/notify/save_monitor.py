@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import structlog
 
-from controller.machine.actions import Incident, Send
+from controller.machine.actions import Incident, Notify
 from controller.machine.core import Key
 from controller.notify.subscribers import named
 from controller.reconcile.outbox import within
@@ -50,7 +50,7 @@ class SaveMonitor:
     def __init__(
         self,
         store: SqliteStore,
-        tell: Callable[[Key, Send], Awaitable[object]],
+        tell: Callable[[Key, Notify], Awaitable[object]],
         everyone: Sequence[Notification],
         calm: float = CALM,
     ) -> None:
@@ -115,10 +115,10 @@ class SaveMonitor:
     async def _notify(self, one: Recipient) -> None:
         status: Literal["firing", "resolved"] = "firing" if self.problem else "resolved"
         about = incident(self._reason, over=not self.problem)
-        send = Send(event="stuck", status=status, alert=ALERT, to=one.to, incident=about)
+        notify = Notify(event="stuck", status=status, alert=ALERT, to=one.to, incident=about)
         try:
             async with within(60.0, "A notification"):
-                await self._tell(one.owner, send)
+                await self._tell(one.owner, notify)
         except NeedsHuman as failure:  # the same call would fail again
             log.error("somebody cannot be notified", reason=str(failure))  # noqa: TRY400 - a user's mistake needs no traceback
         except Failure as failure:

@@ -8,9 +8,8 @@ from controller.git.environment_file import Invalid
 from controller.git.environments import BRANCH, Environments, is_ours, proposed_by, rollout_of
 from controller.git.repositories import Repositories
 from controller.github.proposals import Proposals
-from controller.machine.actions import Origin, WriteEnvironment
-from controller.machine.core import Decision, InboxMessage, Key, Message
-from controller.machine.environments import promotion
+from controller.machine.actions import Origin
+from controller.machine.core import InboxMessage, Key
 from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
@@ -19,16 +18,17 @@ from controller.machine.environments.environment import (
     ObservedEnvironment,
     Proposed,
 )
-from controller.machine.environments.file import EnvironmentFile, path_of
+from controller.machine.environments.file import path_of
 from controller.machine.environments.job import ObservedJob
 from controller.machine.environments.warm import reads_traffic
+from controller.machine.messages import BranchMoved, Release, Retry, Rollback
 from controller.machine.pipelines.version import ModelVersion
-from controller.observers.batches import Batches, due
+from controller.observers.batches import BatchObserver, due
 from controller.observers.past import Pasts
 from controller.store.versions import Versions
-from deployers.protocol import Deployer, Traffic
-from deployers.protocol import Observed as Deployed
+from deployers.protocol import Deployed, Deployer, Traffic
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+from specs.model import Notification
 from validators.figures import clip
 
 ASKED = 5.0
@@ -43,10 +43,8 @@ SAME = 2.0
 """Seconds by which the router's clock may seem to differ because an answer takes a while."""
 
 
-class EnvironmentKind:
+class EnvironmentObserver:
     """A `Kind`: asks the deployer, the router and git."""
-
-    state = EnvironmentState
 
     def __init__(
         self,
@@ -58,8 +56,9 @@ class EnvironmentKind:
         pasts: Pasts,
         ports: Mapping[str, int],
         clock: Callable[[], float],
-        batches: Batches | None = None,
+        batches: BatchObserver | None = None,
         proposals: Proposals | None = None,
+        everyone: Sequence[Notification] = (),
     ) -> None:
         self._batches = batches
         self._versions = versions
@@ -71,6 +70,7 @@ class EnvironmentKind:
         self._ports = ports
         self._clock = clock
         self._proposals = proposals
+        self._everyone = tuple(everyone)
         self._origins: dict[tuple[str, str], Origin] = {}
         """By repository and commit: commits never change."""
 
@@ -101,40 +101,8 @@ class EnvironmentKind:
             job=await self._job(state),
             due=self._due(state, known),
             origins=await self._origins_of(state, found),
+            everyone=self._everyone,
         )
-
-    def decide(
-        self,
-        key: Key,  # noqa: ARG002 - an environment knows its own name
-        state: EnvironmentState | None,
-        observed: ObservedEnvironment,
-        inbox: Sequence[InboxMessage],
-        now: float,
-    ) -> Decision[EnvironmentState]:
-        return promotion.decide(state, observed, inbox, now)
-
-    async def write(self, owner: Key, action: WriteEnvironment) -> Sequence[Message]:
-        """Apply `WriteEnvironment`."""
-        file = action.file
-        self._repositories.mirror(action.repository)  # that there is one; its branch is beside it
-        branch = self._branches[action.repository]
-        place = (file.environment, file.pipeline)
-        before = await branch.present(*place, at=action.seen) if action.seen else None
-
-        def change(present: EnvironmentFile | Invalid | None) -> EnvironmentFile:
-            broken = isinstance(present, Invalid) and isinstance(before, Invalid)
-            if str(present) != str(before) if broken else present != before:
-                raise _Moved
-            return file
-
-        try:
-            commit = await branch.write(change, *place, action.subject, action.write)
-        except _Moved:
-            head = await branch.head()
-            body = {"write": action.write}
-            return (Message(to=owner, id=f"moved/{head}", type="environment_moved", body=body),)
-        body = {"write": action.write, "commit": commit}
-        return (Message(to=owner, id=f"written/{commit}", type="environment_written", body=body),)
 
     async def _job(self, state: EnvironmentState | None) -> ObservedJob | None:
         """How the batch fares; what it wrote becomes a reason in the store, so no secret of ours
@@ -192,7 +160,7 @@ class EnvironmentKind:
         is not on the branch any more."""
         mirror = self._repositories.mirror(repository)
         tip = await mirror.resolve(BRANCH)  # the repository's own turn fetches it
-        heeded = state.heeded if state else None
+        heeded = state.acted_on if state else None
         if state is None or heeded is None:
             return (await self._last(repository, pipeline, name, state, tip) if tip else None), None
         if tip is not None and await _follows(mirror, tip, heeded):
@@ -243,7 +211,7 @@ class EnvironmentKind:
             subject=last.subject[:LONGEST_SUBJECT],
             proposal=proposed_by(last),
         )
-        if state is not None and state.heeded == last.sha:
+        if state is not None and state.acted_on == last.sha:
             return seen
         try:
             file = await self._branches[repository].read(name, pipeline, at=last.sha)
@@ -260,11 +228,11 @@ class EnvironmentKind:
     ) -> Proposed | None:
         """The pull request of a rollout that waits: now and then, and when there is a hint."""
         rollout = state.rollout if state else None
-        proposal = rollout.proposal if rollout and rollout.waits else None
+        proposal = rollout.proposal if rollout and rollout.awaiting_approval else None
         if self._proposals is None or state is None or proposal is None or proposal.pull is None:
             return None
-        moved = branch is not None and branch.commit != state.heeded
-        hinted = moved or any(letter.message.type == "look" for letter in inbox)
+        moved = branch is not None and branch.commit != state.acted_on
+        hinted = moved or any(isinstance(x.message, BranchMoved) for x in inbox)
         return await self._proposals.look(state.repository, proposal.pull, tip, at_once=hinted)
 
     async def _traffic(self, place: str, state: EnvironmentState | None) -> Traffic | None:
@@ -292,10 +260,6 @@ class EnvironmentKind:
         return page.model_copy(update={"exchanges": tuple(exchanges)})
 
 
-class _Moved(Exception):  # noqa: N818 - the name says what happened
-    """Somebody else changed the file since it was looked at."""
-
-
 async def _follows(mirror: Mirror, tip: str, heeded: str) -> bool:
     """Whether the branch is where it was heeded, or went on from there."""
     return tip == heeded or (await mirror.has(heeded) and await mirror.is_ancestor(heeded, tip))
@@ -320,7 +284,7 @@ def _asks_the_past(
         return True
     if state is None or state.unknown is None:
         return state is None or is_new(state)
-    return any(letter.message.type in ("retry", "look") for letter in inbox)
+    return any(isinstance(x.message, (Retry, BranchMoved)) for x in inbox)
 
 
 def by_clock(traffic: Traffic, now: float) -> Traffic:
@@ -334,9 +298,9 @@ def by_clock(traffic: Traffic, now: float) -> Traffic:
 
 
 def _repository(inbox: Sequence[InboxMessage]) -> str:
-    for letter in inbox:
-        if "repository" in letter.message.body:
-            return str(letter.message.body["repository"])
+    for each in inbox:
+        if isinstance(each.message, (Release, BranchMoved)):
+            return each.message.repository
     raise Ignore("nothing was released there yet")
 
 
@@ -344,8 +308,13 @@ def _numbers(
     state: EnvironmentState | None, inbox: Sequence[InboxMessage], branch: Branch | None
 ) -> set[int]:
     """The versions that a decision may need."""
-    numbers = {letter.message.body.get("version") for letter in inbox}
-    numbers |= {letter.message.body.get("to") for letter in inbox}
+    numbers: set[int | None] = set()
+    for each in inbox:
+        match each.message:
+            case Release() | Retry():
+                numbers.add(each.message.version)
+            case Rollback():
+                numbers.add(each.message.to)
     if branch and branch.file and branch.file.model:
         numbers.add(branch.file.model.version)
     if state is not None:

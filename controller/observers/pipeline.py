@@ -6,13 +6,20 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import looked_in, place_of
+from controller.buckets.local import base_folder, place_of
 from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
-from controller.machine.core import Blocked, Decision, InboxMessage, Key, parsed
-from controller.machine.pipelines import triggering as machine
-from controller.machine.pipelines.code import Code, spec_of
+from controller.machine.core import Blocked, InboxMessage, Key, parsed
+from controller.machine.messages import (
+    CommitSeen,
+    RulesAccepted,
+    RunEnded,
+    RunRequested,
+    ScheduleDue,
+    SpecGone,
+)
+from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing, place, versioned
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
 from controller.machine.pipelines.untrusted import RunTerms, marked, rules_of, unasked
@@ -26,13 +33,12 @@ from controller.store.protocol import Store
 from controller.store.versions import Versions
 from specs.datasets import Query
 from specs.failures import NeedsHuman, TryAgain
+from specs.model import Notification
 from validators.report import Report
 
 
-class PipelineKind:
+class PipelineObserver:
     """A `Kind`: looks at what letters and the state name, and lists the datasets."""
-
-    state = PipelineState
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class PipelineKind:
         questions: Questions,
         *,
         confined: bool = True,
+        everyone: Sequence[Notification] = (),
     ) -> None:
         self._store = store
         self._repositories = repositories
@@ -56,12 +63,13 @@ class PipelineKind:
         self._branches = branches
         self._questions = questions
         self._confined = confined
+        self._everyone = tuple(everyone)
 
     async def observe(
         self, key: Key, state: PipelineState | None, inbox: Sequence[InboxMessage]
     ) -> ObservedPipeline:
         pipeline = state or begin(inbox)
-        if any(letter.message.type in ("trigger", "schedule_due") for letter in inbox):
+        if any(isinstance(x.message, (RunRequested, ScheduleDue)) for x in inbox):
             self._questions.forget()
         await self._look_first(pipeline, inbox)
         ended = await self._ended(inbox)
@@ -88,25 +96,16 @@ class PipelineKind:
             listings=listings,
             baseline=await self._versions.baseline(key.name),
             ended=ended,
-            reports={id_: await self._reports(letter) for id_, letter in _ends(inbox).items()},
+            reports={run: await self._reports(end) for run, end in _ends(inbox).items()},
             known=await self._known(key.name, inbox),
             numbered=await self._numbered(pipeline, inbox),
+            everyone=self._everyone,
         )
-
-    def decide(
-        self,
-        key: Key,  # noqa: ARG002 - a pipeline knows its own name
-        state: PipelineState | None,
-        observed: ObservedPipeline,
-        inbox: Sequence[InboxMessage],
-        now: float,
-    ) -> Decision[PipelineState]:
-        return machine.decide(state, observed, inbox, now)
 
     async def _look_first(self, pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> None:
         """Wait until the environments have heard what the branch says of them: a candidate is held
         against what is in production. Raises TryAgain until then."""
-        seen = {x.message.body.get("branch") for x in inbox if x.message.type == "commit_seen"}
+        seen = {x.message.branch for x in inbox if isinstance(x.message, CommitSeen)}
         if pipeline.default_branch not in {*pipeline.heads, *seen}:
             return
         branch = self._branches[pipeline.repository]
@@ -119,7 +118,7 @@ class PipelineKind:
     async def _numbered(self, pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> int:
         """The highest number that was ever given, as the environments branch knows it; looked up
         when one is to be given."""
-        if not any(letter.message.body["package"] for letter in _ends(inbox).values()):
+        if not any(end.package for end in _ends(inbox).values()):
             return 0
         branch = self._branches[pipeline.repository]
         return max([await branch.highest(name, pipeline.name) for name in ENVIRONMENTS])
@@ -160,7 +159,7 @@ class PipelineKind:
         folders = []
         for uri in uris:
             with suppress(NeedsHuman):
-                root = looked_in(uri, top, head.source.folder)
+                root = base_folder(uri, top, head.source.folder)
                 folders.append(place_of(uri, root).folder)
         asked = any(dataset.query is not None for dataset in watched)
         wish = Wish(tuple(folders), remote, head.spec.triggers.schedule, asked)
@@ -207,7 +206,7 @@ class PipelineKind:
     async def _listing(self, head: Code, uri: str, marker: str | None) -> DatasetListing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
         try:
-            folder = looked_in(uri, await self._top(head), head.source.folder)
+            folder = base_folder(uri, await self._top(head), head.source.folder)
             listing = await self._catalog.list(uri, repository=folder, marker=marker)
         except (NeedsHuman, TryAgain) as failure:
             away = is_remote(uri) and isinstance(failure, TryAgain | CredentialsRefused)
@@ -229,10 +228,10 @@ class PipelineKind:
             whole=listing.whole,
         )
 
-    async def _reports(self, letter: InboxMessage) -> tuple[Report, ...]:
+    async def _reports(self, end: RunEnded) -> tuple[Report, ...]:
         """The gates' reports; one that is lost is left out, as its verdict is in the run."""
         found = []
-        for digest in letter.message.body["reports"].values():
+        for digest in end.reports.values():
             try:
                 content = await self._artifacts.read_bytes(digest)
             except NeedsHuman:
@@ -242,43 +241,43 @@ class PipelineKind:
 
     async def _known(self, pipeline: str, inbox: Sequence[InboxMessage]) -> dict[str, int]:
         known = {}
-        for letter in _ends(inbox).values():
-            package = letter.message.body["package"]
+        for end in _ends(inbox).values():
+            package = end.package
             record = await self._store.get(Key("package", f"{pipeline}/{package}"))
             if package and record:
                 known[package] = record.body["number"]
         return known
 
 
-def _ends(inbox: Sequence[InboxMessage]) -> dict[str, InboxMessage]:
-    """The letters that say that a run ended, by the run."""
-    return {x.message.body["run"]: x for x in inbox if x.message.type == "run_ended"}
+def _ends(inbox: Sequence[InboxMessage]) -> dict[str, RunEnded]:
+    """The messages that say that a run ended, by the run."""
+    return {x.message.run: x.message for x in inbox if isinstance(x.message, RunEnded)}
 
 
 def _commits(
     pipeline: PipelineState, inbox: Sequence[InboxMessage]
 ) -> tuple[Mapping[str, str], dict[str, str], dict[str, Pull]]:
-    """The heads by branch as the letters leave them; the commits that the machine will ask about,
+    """The heads by branch as the messages leave them; the commits that the machine will ask about,
     with the path of the spec in each; and the pull requests among the branches asked about."""
     heads, specs = dict(pipeline.heads), dict(pipeline.specs)
     pulls = dict(pipeline.pulls)
     asked = {pipeline.default_branch, *pipeline.wanted}
-    for letter in inbox:
-        body = letter.message.body
-        match letter.message.type:
-            case "commit_seen":
-                heads[body["branch"]], specs[body["branch"]] = body["commit"], spec_of(body)
-                if body.get("pull"):
-                    pulls[body["branch"]] = Pull.model_validate(body["pull"])
-                asked |= {body["branch"], body["default_branch"]}
-            case "run_ended" if body.get("stale"):
-                asked.add(body["branch"])
-            case "spec_gone":
-                heads.pop(body["branch"], None)
-            case "trigger" | "accepted":
-                asked.add(body.get("branch") or pipeline.default_branch)
-                if body.get("pull"):
-                    pulls[body["branch"]] = Pull.model_validate(body["pull"])
+    for each in inbox:
+        message = each.message
+        match message:
+            case CommitSeen():
+                heads[message.branch], specs[message.branch] = message.commit, message.spec
+                if message.pull is not None:
+                    pulls[message.branch] = message.pull
+                asked |= {message.branch, message.default_branch}
+            case RunEnded() if message.stale:
+                asked.add(message.branch)
+            case SpecGone():
+                heads.pop(message.branch, None)
+            case RunRequested() | RulesAccepted():
+                asked.add(message.branch or pipeline.default_branch)
+                if message.pull is not None:
+                    pulls[message.branch] = message.pull
     commits = {heads[branch]: specs[branch] for branch in sorted(asked & heads.keys())}
     for branch, one in pipeline.wanted.items():
         commits.setdefault(one.commit, one.spec or pipeline.specs[branch])
@@ -291,8 +290,8 @@ def _commits(
 
 def _behind(pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> dict[str, str]:
     """The commits that wait in line, or may from now on, with the paths of their specs."""
-    letters = (x.message.body for x in inbox if x.message.type == "commit_seen")
-    seen = {body["commit"]: spec_of(body) for body in letters}
+    messages = (x.message for x in inbox if isinstance(x.message, CommitSeen))
+    seen = {message.commit: message.spec for message in messages}
     waiting = (one for line in pipeline.behind.values() for one in line)
     return {**seen, **{one.commit: one.spec for one in waiting}}
 

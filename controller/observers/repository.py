@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
 from controller.git.environments import BRANCH
 from controller.git.repositories import Repositories
 from controller.github.pulls import Pulls, begin
-from controller.machine.core import Decision, InboxMessage, Key
+from controller.machine.core import InboxMessage, Key
+from controller.machine.messages import ButtonPressed, ForgeMoved
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import touches
-from controller.machine.repositories import repository
 from controller.machine.repositories.pull import (
     Command,
-    Heeded,
+    LastComment,
     Pull,
     Right,
     accepts,
@@ -39,16 +39,13 @@ AT_ONCE = 25
 """New heads of pull requests that one look reads."""
 BESIDE = 20
 """Commits that were pushed together with the new head of a branch, and are told so."""
-BUTTONS = ("github_rerun", "github_action")
 
 log = structlog.get_logger("headgate.repository")
 
 
-class RepositoryKind:
+class RepositoryObserver:
     """A `Kind`: asks the remote for its branches and GitHub for pull requests, and what is new on
     them for its pipelines. `pulls` is None without GitHub."""
-
-    state = RepositoryState
 
     def __init__(self, repositories: Repositories, pulls: Pulls | None = None) -> None:
         self._repositories = repositories
@@ -98,22 +95,12 @@ class RepositoryKind:
             environments=heads.get(BRANCH),
             pulls=pulls,
             asked=asked,
-            heeded=talk.heeded,
+            last_comment=talk.last_comment,
             pressed=talk.pressed,
             unheard=talk.unheard,
             more=len(fresh) > AT_ONCE,
-            nudged=any(letter.message.type == "github_pull" for letter in inbox),
+            nudged=any(isinstance(x.message, ForgeMoved) and x.message.pull for x in inbox),
         )
-
-    def decide(
-        self,
-        key: Key,
-        state: RepositoryState | None,
-        observed: ObservedRepository,
-        _inbox: Sequence[InboxMessage],
-        _now: float,
-    ) -> Decision[RepositoryState]:
-        return repository.decide(key.name, state, observed)
 
     async def _talk(
         self,
@@ -126,14 +113,14 @@ class RepositoryKind:
         buttons that were pressed are kept, as nobody would tell of them again."""
         if self._pulls is None or not self._pulls.on_github(before.name):
             return _Talk({}, (), None)
-        told = (x.message.body for x in inbox if x.message.type in BUTTONS)
+        told = (x.message for x in inbox if isinstance(x.message, ButtonPressed))
         pressed = (*before.pressed, *told)
         try:
             pulls = await self._pulls.open(before.name)
-            asked, heeded = await self._pulls.asked(before.name, before.heeded, pressed)
+            asked, heeded = await self._pulls.asked(before.name, before.last_comment, pressed)
         except (TryAgain, NeedsHuman) as failure:
             log.warning("pull requests cannot be looked at", reason=str(failure))
-            heeded = before.heeded or begin(time.time())
+            heeded = before.last_comment or begin(time.time())
             return _Talk(before.pulls, (), heeded, pressed, unheard=True)
         ours = {
             number: pull.model_copy(update={"base_commit": heads[pull.base]})
@@ -320,8 +307,8 @@ class _Talk(NamedTuple):
 
     pulls: Mapping[int, Pull]
     asked: tuple[Command, ...]
-    heeded: Heeded | None
-    pressed: tuple[Mapping[str, Any], ...] = ()
+    last_comment: LastComment | None
+    pressed: tuple[ButtonPressed, ...] = ()
     """Buttons that have to be kept, as it could not be asked."""
     unheard: bool = False
 

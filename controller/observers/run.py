@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
 from controller.artifacts.cached_results import look_up
-from controller.executors.collecting import AttemptCollector
+from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
-from controller.machine.core import Decision, InboxMessage, Key, parsed
+from controller.machine.core import InboxMessage, Key, parsed
+from controller.machine.messages import CancelRun
 from controller.machine.runs import execution as machine
 from controller.machine.runs.absorb import absorb, inputs_of, wanted_keys
 from controller.machine.runs.attempt import Status
@@ -20,10 +21,8 @@ REMEMBERED = 64
 """Graphs kept in memory; a run's graph never changes."""
 
 
-class RunKind:
-    """A `Kind`: polls the open attempts and collects what they wrote."""
-
-    state = Run
+class RunObserver:
+    """An `Observer`: polls the open attempts and collects what they wrote."""
 
     def __init__(
         self, store: Store, executor: Executor, artifacts: Artifacts, endings: AttemptCollector
@@ -39,7 +38,7 @@ class RunKind:
     ) -> ObservedRun:
         graph = await self.graph(key.name)
         run = state or machine.begin(inbox)
-        if run.cancelled is not None or any(x.message.type == "cancel" for x in inbox):
+        if run.cancelled is not None or any(isinstance(x.message, CancelRun) for x in inbox):
             # Nothing that may be away is asked: it ends at once, whatever it waits for.
             self._endings.forget(run.id)
             return ObservedRun(graph=graph)
@@ -50,16 +49,6 @@ class RunKind:
             hits = {key: await look_up(self._store, self._artifacts, key) for key in keys}
             observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
         return observed
-
-    def decide(
-        self,
-        key: Key,  # noqa: ARG002 - a run knows its own name
-        state: Run | None,
-        observed: ObservedRun,
-        inbox: Sequence[InboxMessage],
-        now: float,
-    ) -> Decision[Run]:
-        return machine.decide(state, observed, inbox, now)
 
     async def graph(self, run: str) -> Graph:
         """The run's graph, as it was when the run began."""
@@ -85,7 +74,9 @@ class RunKind:
             if status.state.ended:
                 node, digests = inputs_of(run, observed.graph.by_name[name], run.nodes)
                 attempt = attempt_of(node, tried.id, digests)
-                ending = await self._endings.of(attempt, status, gate=node.kind.endswith("gate"))
+                ending = await self._endings.collect(
+                    attempt, status, gate=node.kind.endswith("gate")
+                )
                 status = ending.status
                 if ending.outputs is not None:
                     outputs[tried.id] = ending.outputs

@@ -6,9 +6,8 @@ from pathlib import Path
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.store.protocol import StoreReader
-from deployers.pages import page
 from deployers.records import PAGE
-from deployers.site import Site
+from deployers.registry import FOLDER, LOCAL, TARGETS
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from validators.canary import Policy, begin
@@ -30,7 +29,7 @@ async def canary_warning(spec: Spec, store: StoreReader, home: Path) -> str | No
     try:
         # The oldest page, which acknowledges nothing: it is for the controller to say that it
         # watches. Where there is more, `now` is not what its traffic ended at.
-        seen = await page(Site.of(home / "serving" / "places", place), place, None, 0)
+        seen = await TARGETS[LOCAL].window(home / FOLDER).traffic(place)
     except TryAgain:
         return None
     now, canary = seen.now or time.time(), release.production.canary

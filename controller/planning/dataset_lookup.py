@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.changes import differ
-from controller.buckets.local import looked_in, place_of
+from controller.buckets.local import base_folder, place_of
 from controller.buckets.stores import Stores, is_remote
 from controller.machine.pipelines.data import place
 from controller.machine.pipelines.objects import ObjectChanges
@@ -63,7 +63,7 @@ class DatasetLookup(NamedTuple):
         return FoundDataset(None, problem)
 
     async def _listed(self, name: str, uri: str, source: SourceTree) -> FoundDataset | None:
-        root = looked_in(uri, self.top, source.folder)
+        root = base_folder(uri, self.top, source.folder)
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
             catalog = Catalog(Path(scratch), self.stores, wall=lambda: 0.0)

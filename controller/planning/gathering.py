@@ -41,11 +41,11 @@ from controller.planning.plans import Cache, History, PolicyChange, history_of, 
 from controller.queries.asking import QueryVersions
 from controller.store.versions import Versions
 from specs.failures import NeedsHuman
-from specs.lint import check
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.loading.load import LoadedSpec
+from specs.loading.problems import has_errors
 from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors
 
 WORK_TREE = "the work tree"
 _LIST = ("ls-tree", "-r", "-z", "--full-tree")
@@ -179,7 +179,7 @@ def default_base(checkout: Checkout) -> str | None:
         return None
 
 
-def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded | None:
+def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> LoadedSpec | None:
     """The spec at a commit, checked; None where there is none."""
     source = source_of(checkout, "", commit, files)
     if source.path not in files:
@@ -216,8 +216,8 @@ def specs_of(checkout: Checkout, files: Iterable[str]) -> list[str]:
 
 
 def with_project(
-    checkout: Checkout, loaded: Loaded, source: SourceTree
-) -> tuple[Loaded, SourceTree]:
+    checkout: Checkout, loaded: LoadedSpec, source: SourceTree
+) -> tuple[LoadedSpec, SourceTree]:
     """The spec and its source with what its environment is at that commit, or in the work tree."""
 
     def read(path: str) -> bytes | None:
@@ -253,7 +253,7 @@ def check_at(
     source: SourceTree,
     files: Collection[str] | None = None,
     top: Path | None = None,
-) -> Loaded:
+) -> LoadedSpec:
     """A spec, checked against what git has, and against the `files` that are there as the spec
     sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
@@ -380,7 +380,7 @@ class Gathered(NamedTuple):
 
     checkout: Checkout
     source: SourceTree
-    loaded: Loaded
+    loaded: LoadedSpec
     policy: PolicyChange
     rules: Rules | None
     """Of the base; None without one, or if nothing differs from it."""

@@ -9,14 +9,17 @@ point the store says what is still owed, and actions are safe to apply twice.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars
 
-from controller.machine.core import Action, Blocked, Decision, InboxMessage, Key, Message, State
+from controller.machine.core import Action, Blocked, Decision, Envelope, InboxMessage, Key
+from controller.reconcile import inbox as inboxes
+from controller.reconcile.inbox import Inbox
 from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
+from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
 from controller.reconcile.workqueue import WorkQueue
 from controller.store.protocol import (
@@ -30,37 +33,12 @@ from controller.store.protocol import (
 )
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 
-Observed = TypeVar("Observed")
-
 log = structlog.get_logger("headgate.loop")
 
 _UNREADABLE = (
     "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
     "version of Headgate wrote it; `headgate doctor` names the mend."
 )
-
-
-class Reconciler(Protocol[State, Observed]):
-    """What the loop must know of one kind of object."""
-
-    state: type[State]
-
-    async def observe(
-        self, key: Key, state: State | None, inbox: Sequence[InboxMessage]
-    ) -> Observed:
-        """Look at the world as far as `decide` will want to know it, and change nothing."""
-        ...
-
-    def decide(
-        self,
-        key: Key,
-        state: State | None,
-        observed: Observed,
-        inbox: Sequence[InboxMessage],
-        now: float,
-    ) -> Decision[State]:
-        """The machine. It heeds all of `inbox`; `now` is in seconds since the epoch."""
-        ...
 
 
 class Loop:
@@ -73,7 +51,7 @@ class Loop:
     def __init__(
         self,
         store: Store,
-        kinds: Mapping[str, Reconciler[Any, Any]],
+        reconcilers: Mapping[str, Reconciler[Any, Any]],
         appliers: Mapping[type[Action], Applier],
         *,
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
@@ -81,22 +59,22 @@ class Loop:
         listen: float = 0.2,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        """Since the start: `turns`, `saves`, `conflicts`; of actions `settled`, `postponed` and
-        `failed`; `faults`, which are our own."""
+        """Since the start: `reconciled`, `saves`, `conflicts`; `acknowledged`, `postponed`
+        and `failed` of actions; `faults`, which are internal errors."""
         self.parked: dict[Key, int] = {}
         """Keys whose state cannot be read, with the revision that could not."""
         self._store = store
-        self._kinds = kinds
+        self._reconcilers = reconcilers
         self._policy = policy
         self._workers = workers
         self._listen = listen
-        self._troubles = Stalls()
+        self._stalls = Stalls()
         self._queue: WorkQueue[Key] = WorkQueue(policy.backoff, policy.jitter)
         self._outbox = Outbox(store, appliers, self.wake, self.counts, policy)
 
     def wake(self, key: Key) -> None:
         """Look at `key` soon. For the event loop's own thread."""
-        if key.kind in self._kinds:
+        if key.kind in self._reconcilers:
             self._queue.add(key)
         else:
             log.warning("nothing here is of the kind that was woken", woken=str(key))
@@ -110,7 +88,7 @@ class Loop:
         try:
             while True:
                 await free.acquire()
-                turn = asyncio.create_task(self._handle(await self._queue.get()))
+                turn = asyncio.create_task(self._work_on(await self._queue.get()))
                 turns.add(turn)
                 turn.add_done_callback(turns.discard)
                 turn.add_done_callback(lambda _: free.release())
@@ -124,18 +102,18 @@ class Loop:
             await asyncio.gather(listener, *turns, return_exceptions=True)
 
     async def _wake_stored(self) -> None:
-        for kind in self._kinds:
+        for kind in self._reconcilers:
             for record in await self._store.list(kind, live=True):
                 self.wake(record.key)
                 if kind == KIND:
-                    self._troubles.restore(record.key)
+                    self._stalls.restore(record.key)
         for owed in await self._store.outbox():
             self.wake(owed.owner)
         await self._wake_addressees()
 
     async def _wake_addressees(self) -> None:
-        for letter in await self._store.inbox():
-            self.wake(letter.message.to)
+        for delivered in await self._store.inbox():
+            self.wake(delivered.to)
 
     async def _hear_others(self) -> None:
         while True:
@@ -149,12 +127,14 @@ class Loop:
                 self.counts["faults"] += 1
                 log.exception("could not look for messages")
 
-    async def _handle(self, key: Key) -> None:
+    async def _work_on(self, key: Key) -> None:
         """One turn, and what follows from how it ended."""
-        self.counts["turns"] += 1
-        bind_contextvars(key=str(key), turn=self.counts["turns"])  # the task's own context
+        self.counts["reconciled"] += 1
+        bind_contextvars(
+            key=str(key), reconcile=self.counts["reconciled"]
+        )  # the task's own context
         try:
-            waits = await self._turn(key)
+            waits = await self._reconcile(key)
             self._queue.forget(key)
             await self._got_on(key, waits)
         except Conflict:
@@ -185,32 +165,32 @@ class Loop:
         if key in self.parked:
             await self._failed(key, _UNREADABLE, 0.0)
         elif waits is not None:
-            if self._troubles.since(key) is None:
+            if self._stalls.since(key) is None:
                 log.warning("it waits", reason=waits.reason, human=waits.human)
             await self._failed(key, waits.reason, REFUSED if waits.human else OTHERS)
         else:
-            await self._say(key, self._troubles.passed(key, self._policy.clock()))
+            await self._say(key, self._stalls.passed(key, self._policy.clock()))
 
     async def _failed(self, key: Key, reason: str, patience: float) -> None:
         patience = min(patience, self._policy.bears)
         now = self._policy.clock()
-        await self._say(key, self._troubles.failed(key, reason, now, patience))
+        await self._say(key, self._stalls.failed(key, reason, now, patience))
 
-    async def _say(self, key: Key, message: Message | None) -> None:
+    async def _say(self, key: Key, envelope: Envelope | None) -> None:
         """Tell of a trouble, or its end; where the store takes nothing, after the next turn."""
-        if message is None or KIND not in self._kinds:
+        if envelope is None or KIND not in self._reconcilers:
             return
         try:
-            await self._store.commit(Transaction(send=(message,)), self._policy.clock())
+            await self._store.commit(Transaction(send=(envelope,)), self._policy.clock())
         except Failure as failure:
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
                 "nobody could be told of a trouble yet", reason=str(failure)
             )
             return
-        self._troubles.sent(key, message)
-        self.wake(message.to)
+        self._stalls.sent(key, envelope)
+        self.wake(envelope.to)
 
-    async def _turn(self, key: Key) -> Blocked | None:
+    async def _reconcile(self, key: Key) -> Blocked | None:
         look = await self._store.load(key)
         try:
             owed, waits = await self._decide(key, look)
@@ -230,21 +210,40 @@ class Loop:
         self, key: Key, look: StoredObject
     ) -> tuple[Sequence[OutboxEntry], Blocked | None]:
         """Decide and save; what is owed then, and what is waited for."""
-        kind = self._kinds[key.kind]
-        record, inbox = look.record, look.inbox
+        reconciler = self._reconcilers[key.kind]
+        record = look.record
         bind_contextvars(revision=record.revision if record else 0)
         try:
-            state = None if record is None else kind.state.model_validate_json(record.text)
+            state = None if record is None else reconciler.state.model_validate_json(record.text)
         except ValidationError as error:
             self._park(key, record, error)
             return look.outbox, None
         self.parked.pop(key, None)
+        inbox = inboxes.read(look.inbox, reconciler)
         async with within(self._policy.patience, "Observing"):
-            observed = await kind.observe(key, state, inbox)
-        decision = kind.decide(key, state, observed, inbox, self._policy.clock())
+            observed = await reconciler.observer.observe(key, state, inbox.messages)
+        now = self._policy.clock()
+
+        def decide(messages: Sequence[InboxMessage]) -> Decision[Any]:
+            return reconciler.decide(key, state, observed, messages, now)
+
+        decision: Decision[Any] | None
+        try:
+            decision = decide(inbox.messages)
+        except Failure:
+            raise
+        except Exception:
+            if not inbox.messages:
+                raise
+            found = inboxes.isolate(inbox.messages, decide, exists=state is not None)
+            decision = found.decision
+            inbox = Inbox(found.messages, (*inbox.set_aside, *found.set_aside))
+        if decision is None:
+            await self._store.commit(Transaction(set_aside=inbox.set_aside), now)
+            return look.outbox, None
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
-        return await self._save(key, look, decision), decision.waits
+        return await self._save(key, look, inbox, decision), decision.waits
 
     def _park(self, key: Key, record: Record | None, error: ValidationError) -> None:
         revision = record.revision if record else 0
@@ -257,7 +256,7 @@ class Loop:
             )
 
     async def _save(
-        self, key: Key, look: StoredObject, decision: Decision[Any]
+        self, key: Key, look: StoredObject, inbox: Inbox, decision: Decision[Any]
     ) -> Sequence[OutboxEntry]:
         record = look.record
         put = Put(
@@ -272,7 +271,8 @@ class Loop:
             enqueue=tuple(outbox_entry(key, action) for action in decision.actions),
             acknowledge=tuple(owed.id for owed in look.outbox if owed.lane in decision.withdraw),
             send=decision.messages,
-            consume=tuple(letter.number for letter in look.inbox),
+            consume=tuple(each.number for each in inbox.messages),
+            set_aside=inbox.set_aside,
         )
         same = record is not None and (record.text, record.live) == (put.text, put.live)
         if same and change == Transaction(put=put):
@@ -281,6 +281,6 @@ class Loop:
         owed = await self._store.commit(change, self._policy.clock())
         self._policy.boundary("after save", key)
         self.counts["saves"] += 1
-        for message in change.send:
-            self.wake(message.to)
+        for envelope in change.send:
+            self.wake(envelope.to)
         return owed

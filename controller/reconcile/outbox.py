@@ -12,23 +12,20 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from controller.machine.core import Action, Blocked, Key, Message, parsed
+from controller.machine.core import Action, Blocked, Envelope, Key, parsed
+from controller.machine.messages import ActionFailed
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import OutboxEntry, Postponed, Store, Transaction
 from deployers.clock import Steady
 from specs.failures import Ignore, NeedsHuman, TryAgain
 
-Applier = Callable[[Key, Any], Awaitable[Sequence[Message]]]
+Applier = Callable[[Key, Any], Awaitable[Sequence[Envelope]]]
 """Applies an action for its owner. What came of it is returned as messages, to the owner or to
 others, and they are sent in the transaction that settles the action. Raises `TryAgain`,
 `NeedsHuman`, or `Ignore` where nothing is to be said. It starts long work and does not await it."""
 
 Boundary = Callable[[str, Key], None]
 """Called with `before save`, `after save`, and so on for `apply` and `settle`."""
-
-ACTION_FAILED = "action_failed"
-"""The type of the message that tells an owner that its action needs a human. Its body has the
-`action` and the `reason`."""
 
 
 class RuntimePolicy(NamedTuple):
@@ -69,7 +66,7 @@ class Outbox:
         self._waits: dict[str, Blocked] = {}
         self._due: dict[int, float] = {}
         """When what was put off is due, by the number of its owing."""
-        self._came: dict[int, Sequence[Message]] = {}
+        self._came: dict[int, Sequence[Envelope]] = {}
         """What came of an action that was applied and could not be settled, by that number."""
 
     def waits(self, owed: Sequence[OutboxEntry]) -> Blocked | None:
@@ -140,7 +137,7 @@ class Outbox:
         await self._settle(owed, outcome)
         return None
 
-    async def _effect(self, owed: OutboxEntry) -> Sequence[Message]:
+    async def _effect(self, owed: OutboxEntry) -> Sequence[Envelope]:
         name = owed.action.get("type")
         if name not in self._appliers:
             # Perhaps another version of Headgate left it: it stays owed until that one is back.
@@ -162,7 +159,7 @@ class Outbox:
         self._counts["postponed"] += 1
         return wait
 
-    async def _settle(self, owed: OutboxEntry, outcome: Sequence[Message]) -> None:
+    async def _settle(self, owed: OutboxEntry, outcome: Sequence[Envelope]) -> None:
         self._waits.pop(owed.id, None)
         self._due.pop(owed.number, None)
         self._came[owed.number] = outcome  # a store that takes nothing would have people told again
@@ -180,7 +177,7 @@ class Outbox:
         )
         del self._came[owed.number]
         self._policy.boundary("after settle", owed.owner)
-        self._counts["settled"] += 1
+        self._counts["acknowledged"] += 1
         for message in send:
             self._wake(message.to)
 
@@ -214,9 +211,10 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         ) from error
 
 
-def _failed(owed: OutboxEntry, reason: str) -> Message:
-    body = {"action": owed.action, "reason": reason}
-    return Message(to=owed.owner, id=f"{ACTION_FAILED}:{owed.id}", type=ACTION_FAILED, body=body)
+def _failed(owed: OutboxEntry, reason: str) -> Envelope:
+    known = Action.by_type()[owed.action["type"]]
+    message = ActionFailed(action=parsed(known, owed.action), reason=reason)
+    return Envelope(to=owed.owner, id=f"{message.type}:{owed.id}", message=message)
 
 
 def _type_of(action: type[Action]) -> str:

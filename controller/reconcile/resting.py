@@ -10,8 +10,8 @@ from typing import Generic
 
 import structlog
 
-from controller.machine.core import Decision, Fact, InboxMessage, Key, State
-from controller.reconcile.loop import Observed, Reconciler
+from controller.machine.core import Fact, InboxMessage, Key, State
+from controller.reconcile.reconciler import Observed, Observer
 from controller.store.protocol import StoreReader, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore
@@ -62,30 +62,18 @@ async def heed_names(
         await store.commit(Transaction(facts=tuple(facts)), now)
 
 
-class Watched(Generic[State, Observed]):
-    """A `Reconciler` whose objects rest while the settings do not name their repository."""
+class WatchedOnly(Generic[State, Observed]):
+    """An `Observer` of objects that rest while the settings do not name their repository."""
 
-    def __init__(self, kind: Reconciler[State, Observed], names: Sequence[str]) -> None:
-        self.state = kind.state
-        self._kind = kind
+    def __init__(self, observer: Observer[State, Observed], names: Sequence[str]) -> None:
+        self._observer = observer
         self._names = frozenset(names)
 
     async def observe(
         self, key: Key, state: State | None, inbox: Sequence[InboxMessage]
     ) -> Observed:
-        """As the kind does; raises `Ignore` for an object that rests. Its letters wait."""
+        """As the observer does; raises `Ignore` for an object that rests. Its messages wait."""
         name = key.name if key.kind == "repository" else getattr(state, "repository", None)
         if name is not None and name not in self._names:
             raise Ignore(f"its repository {name} is not in the settings")
-        return await self._kind.observe(key, state, inbox)
-
-    def decide(
-        self,
-        key: Key,
-        state: State | None,
-        observed: Observed,
-        inbox: Sequence[InboxMessage],
-        now: float,
-    ) -> Decision[State]:
-        """As the kind does."""
-        return self._kind.decide(key, state, observed, inbox, now)
+        return await self._observer.observe(key, state, inbox)

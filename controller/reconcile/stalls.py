@@ -1,8 +1,9 @@
 """Remembers which objects keep failing, so that somebody is told once, and once of the end."""
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import Recovered, Stalled
 
-KIND = "trouble"
+KIND = "stall"
 HUMAN = 60.0
 """Seconds for which what only a person can mend may fail before somebody is told."""
 REFUSED = 5.0
@@ -19,34 +20,34 @@ class Stalls:
         self._since: dict[Key, float] = {}
         self._told: dict[Key, Key] = {}
 
-    def restore(self, trouble: Key) -> None:
+    def restore(self, stall: Key) -> None:
         """Remember one that was told of before a restart."""
-        kind, _, name = trouble.name.partition("/")
-        self._told[Key(kind, name)] = trouble
+        kind, _, name = stall.name.partition("/")
+        self._told[Key(kind, name)] = stall
 
     def since(self, of: Key) -> float | None:
         """Since when it fails; None if it does not."""
         return self._since.get(of)
 
-    def failed(self, of: Key, reason: str, now: float, patience: float) -> Message | None:
+    def failed(self, of: Key, reason: str, now: float, patience: float) -> Envelope | None:
         """What is to be sent because the object failed again."""
         since = self._since.setdefault(of, now)
         if of.kind == KIND or of in self._told or now - since < patience:
             return None
-        return _message(of, "in_trouble", now, {"reason": reason, "since": since})
+        return _envelope(of, Stalled(reason=reason, since=since), now)
 
-    def passed(self, of: Key, now: float) -> Message | None:
-        """What is to be sent because the object got on."""
+    def passed(self, of: Key, now: float) -> Envelope | None:
+        """What is to be sent because the object makes progress."""
         self._since.pop(of, None)
-        return _message(of, "out_of_trouble", now, {}) if of in self._told else None
+        return _envelope(of, Recovered(), now) if of in self._told else None
 
-    def sent(self, of: Key, message: Message) -> None:
+    def sent(self, of: Key, envelope: Envelope) -> None:
         """The message is in the store."""
-        if message.type == "in_trouble":
-            self._told[of] = message.to
+        if isinstance(envelope.message, Stalled):
+            self._told[of] = envelope.to
         else:
             self._told.pop(of, None)
 
 
-def _message(of: Key, type_: str, now: float, body: dict[str, str | float]) -> Message:
-    return Message(to=Key(KIND, str(of)), id=f"{type_}:{now}", type=type_, body=body)
+def _envelope(of: Key, message: Stalled | Recovered, now: float) -> Envelope:
+    return Envelope(to=Key(KIND, str(of)), id=f"{message.type}:{now}", message=message)

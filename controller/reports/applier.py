@@ -8,7 +8,7 @@ from controller.buckets.catalog import Catalog
 from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.runs.ended import report_end
 from controller.machine.runs.run import Outcome, Run
 from controller.reports.build import ReportContext, WorseSibling, build, is_worse
@@ -40,7 +40,7 @@ class ReportApplier:
         self._secrets = secrets
         self._links = links or {}
 
-    async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Message]:
+    async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Envelope]:
         """Report it. Raises `Ignore` where a newer run or result makes the report obsolete, and
         whatever the forge raises.
 

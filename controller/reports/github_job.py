@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from controller.reports.protocol import Annotation
-from specs.workflow import Shown, commands
+from specs.loading.annotations import WorkflowAnnotation, commands
 
 LARGEST_SUMMARY = 1_000_000
 """Bytes; GitHub drops a step summary of more than 1 MiB."""
@@ -13,7 +13,7 @@ def annotation_commands(given: Sequence[Annotation]) -> str:
     """Workflow commands that make GitHub show the annotations, of which `given` has the worst
     first. GitHub shows only the first few of a step."""
     shown = [
-        Shown(
+        WorkflowAnnotation(
             "error" if each.level == "failure" else "warning",
             each.message,
             {"file": each.file, "line": str(each.line), "title": each.title},

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.pipelines.code import Code
 from controller.planning.plans import PolicyChange, compare
 from controller.reports.links import NOWHERE, Links
@@ -29,7 +29,7 @@ class PolicyApplier:
         self._secrets = secrets
         self._links = links or {}
 
-    async def apply(self, _owner: Key, action: ReportPolicy) -> Sequence[Message]:
+    async def apply(self, _owner: Key, action: ReportPolicy) -> Sequence[Envelope]:
         """Report it. Raises `Ignore` for a pipeline that neither commit has, what reading a commit
         raises, and what the forge raises."""
         repository, pipeline = action.repository, action.pipeline

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, Stalls
 from controller.sources.sqs import QueueSource, SqsQueue
@@ -27,7 +27,7 @@ class Queues:
         store: Store,
         watch: Watcher,
         hint: Callable[[str], None],
-        send: Callable[[Message], Awaitable[None]],
+        send: Callable[[Envelope], Awaitable[None]],
         policy: RuntimePolicy,
     ) -> None:
         self._queues = queues

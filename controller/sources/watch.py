@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import structlog
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.stalls import HUMAN, Stalls
 from controller.sources.bucket import BucketSource
@@ -47,7 +47,7 @@ class Watcher:
     """One task for each source, and one queue for the hints of all."""
 
     def __init__(
-        self, send: Callable[[Message], Awaitable[None]], bucket_poll: float, policy: RuntimePolicy
+        self, send: Callable[[Envelope], Awaitable[None]], bucket_poll: float, policy: RuntimePolicy
     ) -> None:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send

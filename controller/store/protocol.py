@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from controller.machine.core import Fact, InboxMessage, Key, Message, Value
+from controller.machine.core import Envelope, Fact, Key, Value
 
 
 class Record(Value):
@@ -41,6 +41,37 @@ class OutboxEntry(Value):
     """Why the last attempt failed, for `status` and `doctor`."""
 
 
+class Delivered(Value):
+    """A message in an inbox, as it is stored: its reader knows the classes."""
+
+    number: int
+    """Orders the messages of an inbox."""
+    to: Key
+    id: str
+    type: str
+    text: str
+    """Its JSON."""
+    at: float
+    """When it was sent, in seconds since the epoch."""
+    set_aside: float | None = None
+    """Since when, if it could not be read or handled."""
+    reason: str | None = None
+    """Why it was set aside."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON as dicts and lists."""
+        body: dict[str, Any] = json.loads(self.text)
+        return body
+
+
+class SetAside(Value):
+    """A message that is not handled, and must not keep others from being handled."""
+
+    number: int
+    reason: str
+
+
 class Put(Value):
     """The new state of an object; `revision` is the one that was read, 0 for a new object."""
 
@@ -61,29 +92,32 @@ class Postponed(Value):
 
 
 class Transaction(Value):
-    """Everything that one turn saves; all of it or nothing. Settled before owed."""
+    """Everything that one reconcile saves; all of it or nothing. What is acknowledged goes before
+    what is enqueued."""
 
     put: Put | None = None
     facts: tuple[Fact, ...] = ()
     enqueue: tuple[OutboxEntry, ...] = ()
-    """An id that is owed already stays as it is; one that was settled is owed again."""
+    """An id that is in the outbox stays as it is; one that was acknowledged may come again."""
     acknowledge: tuple[str, ...] = ()
-    """Ids that are owed no longer: applied, failed for good, or withdrawn. Settled is forgotten."""
+    """Ids of entries that leave the outbox: applied, failed for good, or withdrawn."""
     postpone: tuple[Postponed, ...] = ()
-    send: tuple[Message, ...] = ()
-    """A message whose (to, id) was ever delivered is dropped, also after it was heeded."""
+    send: tuple[Envelope, ...] = ()
+    """A message whose (to, id) was ever delivered is dropped, also after it was consumed."""
     consume: tuple[int, ...] = ()
-    """The numbers of the letters that this change took in."""
+    """The numbers of the messages that this transaction took in."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Messages that leave the inbox without having been handled; they are kept."""
 
 
 class StoredObject(Value):
     """All that the store has of one object, as of one moment."""
 
     record: Record | None
-    inbox: tuple[InboxMessage, ...]
+    inbox: tuple[Delivered, ...]
     """As `Store.inbox` gives it."""
     outbox: tuple[OutboxEntry, ...]
-    """As `Store.owed` gives it."""
+    """As `Store.outbox` gives it."""
 
 
 class Conflict(Exception):  # noqa: N818 - the name says what happened
@@ -110,8 +144,12 @@ class StoreReader(Protocol):
         """The outbox, oldest first; of one object, or of all."""
         ...
 
-    async def inbox(self, to: Key | None = None) -> Sequence[InboxMessage]:
-        """Letters nobody heeded yet, oldest first; of one object, or of all."""
+    async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
+        """Messages that nobody consumed yet, oldest first; of one object, or of all."""
+        ...
+
+    async def set_aside(self) -> Sequence[Delivered]:
+        """The messages that were set aside, oldest first."""
         ...
 
     async def changed(self) -> bool:

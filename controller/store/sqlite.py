@@ -20,11 +20,19 @@ from sqlalchemy import URL, Connection, Select, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from controller.machine.core import InboxMessage, Key
+from controller.machine.core import Key
 from controller.store import rows, statements
 from controller.store.faults import explained, newer
 from controller.store.migrations import HEAD, NewerSchema, migrate
-from controller.store.protocol import Conflict, OutboxEntry, Put, Record, StoredObject, Transaction
+from controller.store.protocol import (
+    Conflict,
+    Delivered,
+    OutboxEntry,
+    Put,
+    Record,
+    StoredObject,
+    Transaction,
+)
 from controller.store.renaming import rename
 from specs.failures import Failure
 
@@ -101,18 +109,22 @@ class SqliteStore:
     async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         if owner is None:
-            found = await self._select(statements.OWED, {})
+            found = await self._select(statements.OUTBOX, {})
         else:
-            found = await self._select(statements.OWED_BY, rows.which(owner))
-        return [rows.owed(row) for row in found]
+            found = await self._select(statements.OUTBOX_OF, rows.which(owner))
+        return [rows.outbox_entry(row) for row in found]
 
-    async def inbox(self, to: Key | None = None) -> Sequence[InboxMessage]:
-        """Letters nobody heeded yet, oldest first; of one object, or of all."""
+    async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
+        """Messages that nobody consumed yet, oldest first; of one object, or of all."""
         if to is None:
             found = await self._select(statements.INBOX, {})
         else:
             found = await self._select(statements.INBOX_OF, rows.which(to))
-        return [rows.letter(row) for row in found]
+        return [rows.delivered(row) for row in found]
+
+    async def set_aside(self) -> Sequence[Delivered]:
+        """The messages that were set aside, oldest first."""
+        return [rows.delivered(row) for row in await self._select(statements.ASIDE, {})]
 
     async def changed(self) -> bool:
         """True if another process has committed since the last call; cheap enough to poll."""
@@ -124,9 +136,9 @@ class SqliteStore:
         return float(found[0] or 0.0)
 
     async def prune(self, before: float) -> int:
-        """Forget letters heeded before that time, and say how many they were.
+        """Forget messages consumed or set aside before that time; how many they were.
 
-        With a letter goes the memory that its id was delivered: keep them for as long as a
+        With a message goes the memory that its id was delivered: keep them for as long as a
         sender may repeat itself.
         """
         return await self._run(self._prune, before)
@@ -211,14 +223,14 @@ class SqliteStore:
         self._connection.exec_driver_sql("BEGIN")  # so that all are of one moment
         try:
             record = ask(statements.GET, which).first()
-            letters = ask(statements.INBOX_OF, which).all()
-            owed = ask(statements.OWED_BY, which).all()
+            messages = ask(statements.INBOX_OF, which).all()
+            owed = ask(statements.OUTBOX_OF, which).all()
         finally:
             self._connection.rollback()
         return StoredObject(
             record=rows.record(record) if record else None,
-            inbox=tuple(rows.letter(row) for row in letters),
-            outbox=tuple(rows.owed(row) for row in owed),
+            inbox=tuple(rows.delivered(row) for row in messages),
+            outbox=tuple(rows.outbox_entry(row) for row in owed),
         )
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
@@ -228,19 +240,20 @@ class SqliteStore:
                 _put(connection, change.put, now)
             # Settled before owed: what is withdrawn and wanted again is owed anew.
             for statement, parameters in (
-                (statements.SETTLE, [{"p_id": settled} for settled in change.acknowledge]),
+                (statements.ACKNOWLEDGE, [{"p_id": settled} for settled in change.acknowledge]),
                 (statements.POSTPONE, [rows.postponed(each) for each in change.postpone]),
                 (statements.FACT, [rows.fact_row(fact, now) for fact in change.facts]),
-                (statements.OWE, [rows.outbox_row(owed) for owed in change.enqueue]),
-                (statements.SEND, [rows.letter_row(message, now) for message in change.send]),
-                (statements.HEED, [{"p_number": n, "p_heeded": now} for n in change.consume]),
+                (statements.ENQUEUE, [rows.outbox_row(owed) for owed in change.enqueue]),
+                (statements.SEND, [rows.message_row(each, now) for each in change.send]),
+                (statements.CONSUME, [{"p_number": n, "p_now": now} for n in change.consume]),
+                (statements.SET_ASIDE, [rows.set_aside(one, now) for one in change.set_aside]),
             ):
                 if parameters:
                     connection.execute(statement, parameters)
             if change.put is None:
                 return ()
-            owing = connection.execute(statements.OWED_BY, rows.which(change.put.key)).all()
-        return tuple(rows.owed(row) for row in owing)
+            owing = connection.execute(statements.OUTBOX_OF, rows.which(change.put.key)).all()
+        return tuple(rows.outbox_entry(row) for row in owing)
 
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:

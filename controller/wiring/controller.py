@@ -18,12 +18,13 @@ from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
 from controller.config.secrets import Secrets
 from controller.config.settings import RepositorySettings, Settings
+from controller.effects.batches import BatchApplier
+from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.serving import Serving
 from controller.effects.smoke import Smoker
-from controller.executors.collecting import AttemptCollector
-from controller.executors.docker import DockerExecutor
-from controller.executors.local import LocalExecutor
-from controller.executors.router import ExecutorRouter
+from controller.executors.collector import AttemptCollector
+from controller.executors.protocol import ManagedExecutor
+from controller.executors.registry import ExecutorSetup, make_executor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
@@ -34,29 +35,29 @@ from controller.github.sweep import HOUR
 from controller.machine.actions import (
     CancelAttempt,
     Deploy,
+    Notify,
     ReportCommit,
     ReportPolicy,
     RunSmoke,
-    Send,
     StartAttempt,
     StartBatch,
     WriteEnvironment,
 )
-from controller.machine.core import Action, Key, Message
+from controller.machine.core import Action, Envelope, Key
 from controller.machine.environments.job import owner_of
-from controller.notify import Addressed, AppriseNotifier, NotifyApplier
+from controller.notify import AppriseNotifier, NotifyApplier
 from controller.notify.save_monitor import SaveMonitor
-from controller.observers.batches import Batches
-from controller.observers.environment import EnvironmentKind
+from controller.observers.batches import BatchObserver
+from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
-from controller.observers.pipeline import PipelineKind
-from controller.observers.repository import RepositoryKind
-from controller.observers.run import RunKind
-from controller.observers.stall import TroubleKind
+from controller.observers.pipeline import PipelineObserver
+from controller.observers.repository import RepositoryObserver
+from controller.observers.run import RunObserver
+from controller.observers.stall import StallObserver
 from controller.queries.asking import QueryVersions as Questions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
-from controller.reconcile.resting import Watched, heed_names
+from controller.reconcile.resting import heed_names
 from controller.reconcile.stalls import KIND as TROUBLE
 from controller.reports.applier import ReportApplier
 from controller.reports.forge_by_repository import ForgeByRepository
@@ -72,13 +73,15 @@ from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.store.versions import Versions
 from controller.web import server
+from controller.wiring import reconcilers
 from controller.wiring.github import NOWHERE, GitHubReads, OnGitHub
 from controller.wiring.sweep import Sweeper
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
-from deployers.local import LocalDeployer
 from deployers.processes import Processes
+from deployers.protocol import Deployer
+from deployers.registry import FOLDER, LOCAL, TARGETS, Means
 from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate")
@@ -127,8 +130,8 @@ class Controller:
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
-        self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
-        self.endings = AttemptCollector(self.executor, self.artifacts, self.catalog)
+        self.executor = self._executor(home / "attempts", virtualenvs)
+        self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
         forge = self._forge()
@@ -142,23 +145,23 @@ class Controller:
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, policy
         )
-        self.batches = Batches(
-            self.versions, self.catalog, self.repositories, self.executor, self.endings
-        )
+        self.environment_files = EnvironmentFileApplier(self.repositories, self.branches)
+        self.batches = BatchApplier(self.versions, self.catalog, self.repositories, self.executor)
         self.serving = self._serving(home, virtualenvs)
         self.notifier, self.save_monitor = self._telling()
         self.sweeper = self._sweeper(home, virtualenvs)
 
-    def _deployer(self, home: Path) -> LocalDeployer:
+    def _deployer(self, home: Path) -> Deployer:
         router = self.settings.router
-        return LocalDeployer(
-            home / "serving",
+        means = Means(
+            home=home / FOLDER,
             redact=self.secrets.redact,
             engine=self.engine,
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
         )
+        return TARGETS[LOCAL].deployer(means)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
@@ -178,10 +181,7 @@ class Controller:
             self.settings.run_as,
         )
 
-    def _executors(
-        self, home: Path, virtualenvs: Virtualenvs
-    ) -> tuple[DockerExecutor, ExecutorRouter]:
-        """The one of containers, and that of all steps; they share the slots."""
+    def _executor(self, home: Path, virtualenvs: Virtualenvs) -> ManagedExecutor:
         workspace = Workspace(
             home=home,
             artifacts=self.artifacts,
@@ -190,12 +190,10 @@ class Controller:
             virtualenvs=virtualenvs,
             secrets=self.secrets,
         )
-        slots, redact = asyncio.Semaphore(self.settings.slots), self.secrets.redact
-        containers = DockerExecutor(workspace, self.engine, slots=slots, redact=redact)
-        local = LocalExecutor(
-            workspace, self.processes, slots=slots, redact=redact, confinement=self.confinement
+        slots = asyncio.Semaphore(self.settings.slots)
+        return make_executor(
+            ExecutorSetup(workspace, slots, self.processes, self.confinement, self.engine)
         )
-        return containers, ExecutorRouter(local, containers)
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
         return Serving(
@@ -237,17 +235,13 @@ class Controller:
             self.mirrors,
             home / "checkouts",
             self.engine,
-            self._reap,
-            self.deployer.ended.forget,
+            self.executor.reap,
         )
-
-    async def _reap(self) -> int:
-        return await self.containers.reap() + await self.deployer.reap()
 
     def loop(self) -> Loop:
         """The loop over all kinds of objects."""
         everyone = self.settings.notify
-        environments = EnvironmentKind(
+        environments = EnvironmentObserver(
             self.versions,
             self.deployer,
             self.repositories,
@@ -256,11 +250,12 @@ class Controller:
             Pasts(self.repositories, self.branches, self.versions, self.artifacts),
             self.settings.ports,
             self.policy.clock,
-            self.batches,
+            BatchObserver(self.executor, self.collector),
             self.github.proposals if self.github else None,
+            everyone,
         )
         pulls = self.github.pulls if self.github else None
-        pipelines = PipelineKind(
+        pipelines = PipelineObserver(
             self.store,
             self.repositories,
             self.catalog,
@@ -270,21 +265,17 @@ class Controller:
             self.branches,
             self.questions,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
+            everyone=everyone,
         )
-        runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
-        names = [*self.mirrors]
-        return Loop(
-            self.store,
-            {
-                "repository": Watched(RepositoryKind(self.repositories, pulls), names),
-                "pipeline": Watched(Addressed(pipelines, everyone), names),
-                "run": Watched(runs, names),
-                "environment": Watched(Addressed(environments, everyone), names),
-                "trouble": Addressed(TroubleKind(self.store), everyone),
-            },
-            self._appliers(environments),
-            policy=self.policy,
+        kinds = reconcilers.everything(
+            RepositoryObserver(self.repositories, pulls),
+            pipelines,
+            RunObserver(self.store, self.executor, self.artifacts, self.collector),
+            environments,
+            StallObserver(self.store, everyone),
+            [*self.mirrors],
         )
+        return Loop(self.store, kinds, self._appliers(), policy=self.policy)
 
     def runs(self, report: Applier) -> Loop:
         """The loop over runs alone, whose reports `report` takes: nothing else is looked at."""
@@ -293,20 +284,20 @@ class Controller:
             CancelAttempt: self._cancel,
             ReportCommit: report,
         }
-        runs = RunKind(self.store, self.executor, self.artifacts, self.endings)
-        return Loop(self.store, {"run": runs}, appliers)
+        observer = RunObserver(self.store, self.executor, self.artifacts, self.collector)
+        return Loop(self.store, {"run": reconcilers.runs(observer)}, appliers)
 
-    def _appliers(self, environments: EnvironmentKind) -> dict[type[Action], Applier]:
+    def _appliers(self) -> dict[type[Action], Applier]:
         return {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
             Deploy: self.serving.deploy,
-            StartBatch: self.batches.start,
+            StartBatch: self.batches.apply,
             RunSmoke: self.smoker.smoke,
-            WriteEnvironment: environments.write,
+            WriteEnvironment: self.environment_files.apply,
             ReportCommit: self.reports.apply,
             ReportPolicy: self.policies.apply,
-            Send: self.notifier.apply,
+            Notify: self.notifier.apply,
             **(self.github.appliers() if self.github else NOWHERE),
         }
 
@@ -330,15 +321,15 @@ class Controller:
             look = partial(self.github.pulls.now, name)
             self.watch.add("pulls", name, Polling(name, look, interval))
 
-    async def send(self, message: Message) -> None:
+    async def send(self, envelope: Envelope) -> None:
         """Deliver a message from outside the machines."""
-        await self.store.commit(Transaction(send=(message,)), self.policy.clock())
+        await self.store.commit(Transaction(send=(envelope,)), self.policy.clock())
 
-    async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Message, ...]:
+    async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Envelope, ...]:
         await self.executor.start(action.attempt)
         return ()
 
-    async def _cancel(self, _owner: Key, action: CancelAttempt) -> tuple[Message, ...]:
+    async def _cancel(self, _owner: Key, action: CancelAttempt) -> tuple[Envelope, ...]:
         await self.executor.cancel(action.attempt)
         return ()
 
@@ -362,9 +353,9 @@ class Controller:
         if webhook.secret is None or self.github is None:
             return
 
-        async def send(message: Message) -> None:
-            await self.send(message)
-            loop.wake(message.to)
+        async def send(envelope: Envelope) -> None:
+            await self.send(envelope)
+            loop.wake(envelope.to)
 
         secret = self.secrets.expand(f"${{{webhook.secret}}}")
         listening = server.listen(webhook.host, webhook.port, [secret])
@@ -396,7 +387,7 @@ class Controller:
             await self.github.close()
         await self.watch.close()
         await self.smoker.close()
-        await self.endings.close()
+        await self.collector.close()
         await self.executor.close()
         await self.engine.close()
         self.processes.close()

@@ -24,7 +24,7 @@ from controller.machine.actions import (
     ReportRelease,
     WithdrawProposal,
 )
-from controller.machine.core import Action, Key, Message
+from controller.machine.core import Action, Envelope, Key
 from controller.planning.plans import Cache
 from controller.reconcile.outbox import Applier
 from controller.store.protocol import Store
@@ -82,7 +82,7 @@ class OnGitHub:
         await self._connection.transport.close()
 
 
-async def _nothing(_owner: Key, _action: Action) -> tuple[Message, ...]:
+async def _nothing(_owner: Key, _action: Action) -> tuple[Envelope, ...]:
     return ()
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
-from deployers.processes import Processes
-from deployers.processes import State as Going
+from controller.machine.messages import Retry
+from deployers.processes import Processes, ProcessState
 from tests.scenarios.world import World
 
 SERVED = "release:\n"
@@ -72,7 +72,7 @@ def routers(world: World) -> list[str]:
     processes = Processes(world.root / "home" / "serving" / "processes")
     try:
         names = [name for name in processes.names() if name.endswith(".router")]
-        return [name for name in names if processes.status(name).state is Going.RUNNING]
+        return [name for name in names if processes.status(name).state is ProcessState.RUNNING]
     finally:
         processes.close()
 
@@ -171,7 +171,7 @@ async def test_a_batch_that_failed_for_its_data_is_run_again_on_what_was_pushed_
             return pipeline is not None and pipeline.heads.get("main") == commit
 
         await world.until(seen, "the commit")
-        await world.say(Key("environment", "mean/production"), "retry", by="ada")
+        await world.say(Key("environment", "mean/production"), Retry(by="ada"))
 
         async def again() -> EnvironmentState | None:
             env = await world.environment("production")

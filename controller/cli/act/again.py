@@ -13,6 +13,7 @@ from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key, parsed
 from controller.machine.environments.batch import has_ended
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Abort, CancelRun, Retry
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
@@ -46,12 +47,12 @@ def retry(
     async def run(store: Store, here: Reach) -> None:
         found = await _run(store, what)
         if found is None:
-            said = {"version": number, "reason": reason}
             if number is not None:
                 pipeline = what.partition("/")[0]
                 await known(store, "model", f"{pipeline}/{number}", ModelVersion, "model version")
             objection = partial(_nothing_stopped, number=number)
-            await steer(store, here, what, "retry", objection, wait=not no_wait, **said)
+            verb = Retry(by=who(), reason=reason, version=number)
+            await steer(store, here, what, verb, objection, wait=not no_wait)
             return
         if number is not None:
             raise click.UsageError("--version is for a place; a run has none yet.")
@@ -80,15 +81,14 @@ def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> N
     async def run(store: Store, here: Reach) -> None:
         found = await _run(store, what)
         if found is None:
-            await steer(
-                store, here, what, "abort", _nothing_goes_on, wait=not no_wait, reason=reason
-            )
+            verb = Abort(by=who(), reason=reason)
+            await steer(store, here, what, verb, _nothing_goes_on, wait=not no_wait)
             return
         if not found.live:
             raise Failed(f"{found.id} has ended already: it {found.outcome}.")
         why = f"aborted by {who()}" + (f": {reason}" if reason else "")
         key = Key("run", found.id)  # its pipeline may be listing a dataset, or waiting for one
-        if await ask(store, here.home, key, "cancel", {"reason": why}, wait=not no_wait):
+        if await ask(store, here.home, key, CancelRun(by=who(), reason=why), wait=not no_wait):
             click.echo(f"{found.id} is being stopped; `headgate show {found.id}` shows it.")
 
     with_store(ctx, run)

@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +11,7 @@ from uuid import uuid4
 import click
 
 from controller.cli.reach import controller_pid
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key, Message
 from controller.store.protocol import Store, Transaction
 
 PATIENCE = 5.0
@@ -36,30 +36,28 @@ def no_wait_option(command: F) -> F:
     )(command)
 
 
-async def send(store: Store, to: Key, type_: str, body: Mapping[str, Any]) -> str:
+async def send(store: Store, to: Key, message: Message) -> str:
     """Send a message with an id of its own, which is returned."""
     id_ = f"cli/{uuid4()}"
-    message = Message(to=to, id=id_, type=type_, body={"by": who(), **body})
-    await store.commit(Transaction(send=(message,)), time.time())
+    envelope = Envelope(to=to, id=id_, message=message)
+    await store.commit(Transaction(send=(envelope,)), time.time())
     return id_
 
 
 async def heeded(store: Store, to: Key, id_: str, patience: float = PATIENCE) -> bool:
     """Wait until the controller took the message in; False if it did not in time."""
     deadline = time.monotonic() + patience
-    while any(letter.message.id == id_ for letter in await store.inbox(to)):
+    while any(each.id == id_ for each in await store.inbox(to)):
         if time.monotonic() >= deadline:
             return False
         await asyncio.sleep(_LOOK)
     return True
 
 
-async def ask(
-    store: Store, home: Path, to: Key, type_: str, body: Mapping[str, Any], *, wait: bool
-) -> bool:
+async def ask(store: Store, home: Path, to: Key, message: Message, *, wait: bool) -> bool:
     """Send, wait, and say so when nobody heeds it yet; whether it was heeded."""
     pid = controller_pid(home)
-    id_ = await send(store, to, type_, body)
+    id_ = await send(store, to, message)
     if pid is None:
         click.echo(
             "Noted. No controller runs here now; it is done when one does (`headgate up`).",

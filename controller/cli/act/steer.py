@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from controller.cli.act.acting import with_store
-from controller.cli.act.mail import ask, no_wait_option
+from controller.cli.act.mail import ask, no_wait_option, who
 from controller.cli.failures import Failed
 from controller.cli.places import environment, place_argument
 from controller.cli.reach import Reach, known
@@ -13,6 +13,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout
 from controller.machine.environments.starting import not_serving
+from controller.machine.messages import Approve, Pause, Promote, Resume, Rollback, Verb
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.store.protocol import Store
 
@@ -26,20 +27,18 @@ async def steer(
     store: Store,
     here: Reach,
     place: str,
-    verb: str,
+    verb: Verb,
     objection: Objection,
     *,
     wait: bool,
-    **body: object,
 ) -> None:
     """Send a verb to an environment, and say what came of it."""
     env = await environment(store, place)
     why_not = objection(env)
     if why_not:
         raise Failed(f"{env.place}: {why_not}")
-    said = {name: value for name, value in body.items() if value is not None}
     key = Key("environment", env.place)
-    if await ask(store, here.home, key, verb, said, wait=wait):
+    if await ask(store, here.home, key, verb, wait=wait):
         after = await known(store, "environment", env.place, EnvironmentState, "environment")
         click.echo(describe(after))
 
@@ -82,7 +81,9 @@ def approve(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
         return None if waits else "nothing waits for an approval here."
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, "approve", objection, wait=not no_wait, reason=reason)
+        await steer(
+            store, here, place, Approve(by=who(), reason=reason), objection, wait=not no_wait
+        )
 
     with_store(ctx, run)
 
@@ -108,7 +109,9 @@ def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
         return env.rollout.not_yet()
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, "promote", objection, wait=not no_wait, reason=reason)
+        await steer(
+            store, here, place, Promote(by=who(), reason=reason), objection, wait=not no_wait
+        )
 
     with_store(ctx, run)
 
@@ -162,8 +165,9 @@ def rollback(
         seen = seen or env.stable
         if leave is not None and leave not in [r.version for r in (env.stable, seen) if r]:
             raise Failed(f"{env.place}: {not_serving(env, leave)}.")
-        said = {"to": to, "leave": leave or (seen.version if seen else None), "reason": reason}
-        await steer(store, here, place, "rollback", objection, wait=not no_wait, **said)
+        left = leave or (seen.version if seen else None)
+        verb = Rollback(by=who(), reason=reason, to=to, leave=left)
+        await steer(store, here, place, verb, objection, wait=not no_wait)
 
     with_store(ctx, run)
 
@@ -202,7 +206,7 @@ def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> 
         return f"it is paused already, by {env.paused}." if env.paused else None
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, "pause", objection, wait=not no_wait, reason=reason)
+        await steer(store, here, place, Pause(by=who(), reason=reason), objection, wait=not no_wait)
 
     with_store(ctx, run)
 
@@ -225,6 +229,6 @@ def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
         return None if env.paused or env.unknown else "it is not paused."
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, "resume", objection, wait=not no_wait)
+        await steer(store, here, place, Resume(by=who()), objection, wait=not no_wait)
 
     with_store(ctx, run)

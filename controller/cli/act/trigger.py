@@ -1,11 +1,14 @@
 """`headgate trigger`."""
 
+from typing import Literal
+
 import click
 
 from controller.cli.act.acting import with_store
 from controller.cli.act.mail import ask, no_wait_option, who
 from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key
+from controller.machine.messages import RunRequested
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import Store
 
@@ -52,7 +55,7 @@ async def request(
     store: Store,
     here: Reach,
     before: PipelineState,
-    kind: str,
+    kind: Literal["manual", "retry"],
     branch: str | None,
     why: str,
     *,
@@ -65,8 +68,8 @@ async def request(
     if target not in before.heads:
         raise no_such("watched branch", target, list(before.heads))
     key = Key("pipeline", before.name)
-    body = {"kind": kind, "why": why, "branch": target, "force": force, "fresh": fresh}
-    if not await ask(store, here.home, key, "trigger", body, wait=wait):
+    message = RunRequested(kind=kind, why=why, by=who(), branch=target, force=force, fresh=fresh)
+    if not await ask(store, here.home, key, message, wait=wait):
         return
     after = await known(store, "pipeline", before.name, PipelineState, "pipeline")
     click.echo(outcome(before, after, target))

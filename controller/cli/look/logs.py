@@ -20,7 +20,7 @@ from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
-from deployers.site import ENDED, Site
+from deployers.registry import FOLDER, LOCAL, TARGETS
 
 ENVIRONMENT = "environment"
 """In the place of a step: what was said while the run's environments were built."""
@@ -137,8 +137,7 @@ async def _of_environment(
     store: StoreReader, home: Path, what: str, version: int | None
 ) -> list[LogFile]:
     env = await environment(store, what)
-    serving = home / "serving"
-    site = Site.of(serving / "places", env.place)
+    window = TARGETS[LOCAL].window(home / FOLDER)
     job = env.job
     if job is not None and version in (None, job.version.version):
         return [LogFile(job.id, home / "attempts" / job.id)]
@@ -149,9 +148,7 @@ async def _of_environment(
     found = []
     for ref in refs:
         name = server_name(env.place, ref)
-        before = LogFile(name, serving / ENDED / site.server(name), ended=True)
-        now = LogFile(name, serving / "processes" / site.server(name))
-        found += [log for log in (before, now) if log.folder.is_dir()]
+        found += [LogFile(name, log.folder, log.ended) for log in window.logs(env.place, name)]
     if found:
         return found
     if version is not None:

@@ -16,7 +16,7 @@ from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
 from controller.wiring.controller import only_one
 from deployers.engine import Engine
-from deployers.local import LocalDeployer
+from deployers.registry import FOLDER, LOCAL, TARGETS, Means
 
 
 class StoppedView(Value):
@@ -76,7 +76,8 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
 
 async def _stop(here: Reach, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
-    deployer = LocalDeployer(here.home / "serving", redact=str, engine=engine)
+    means = Means(home=here.home / FOLDER, redact=str, engine=engine)
+    deployer = TARGETS[LOCAL].deployer(means)
     try:
         stopped = []
         for place in places:

@@ -43,8 +43,8 @@ from controller.planning.gathering import (
 )
 from controller.reports.build import build
 from controller.wiring import local_run as here
+from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors, render_text
 
 HOME = "headgate"
 """The folder of results in the clone's git folder: nothing of it is ever committed."""

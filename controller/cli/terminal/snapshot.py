@@ -1,6 +1,6 @@
 """Reads from the store what `status` shows."""
 
-import json
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,10 +32,8 @@ from controller.reconcile.resting import resting
 from controller.sources.crontab import Crontab
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
-from deployers import control
-from deployers.protocol import Silence
-from deployers.silences import silences
-from deployers.site import HOST, Site
+from deployers.protocol import Glance
+from deployers.registry import FOLDER, LOCAL, TARGETS
 
 HISTORY = 50
 """How many ended rollouts of an environment are looked through for the one that serves."""
@@ -48,13 +46,10 @@ async def snapshot(
     `names`, of the repositories in the settings, which pipelines rest."""
     pipelines = sorted(values(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
     versions = Versions(store)
-    addresses = _addresses(home, pipelines) if home else {}
-    silent = await _silent(home, pipelines) if home else {}
+    glances = await _glances(home, pipelines) if home else {}
     return StatusSnapshot(
         at=time.time(),
-        pipelines=tuple(
-            [await _pipeline(store, versions, p, addresses, silent) for p in pipelines]
-        ),
+        pipelines=tuple([await _pipeline(store, versions, p, glances) for p in pipelines]),
         failing=tuple(owed_view(owed) for owed in await store.outbox() if owed.error),
         troubles=tuple(await _troubles(store)),
         controller=controller_pid(home) if home else None,
@@ -72,15 +67,14 @@ async def _pipeline(
     store: StoreReader,
     versions: Versions,
     pipeline: PipelineState,
-    addresses: Mapping[str, str],
-    silent: Mapping[str, Silence],
+    glances: Mapping[str, Glance],
 ) -> PipelineView:
     environments = []
     for name in reversed(ENVIRONMENTS):
         record = await store.get(Key("environment", f"{pipeline.name}/{name}"))
         if record is not None:
             env = parsed(EnvironmentState, record.body)
-            view = await _environment(store, versions, env, addresses, silent)
+            view = await _environment(store, versions, env, glances)
             environments.append(view)
     names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
     runs = [await _run(store, name) for name in dict.fromkeys(names)]
@@ -118,8 +112,7 @@ async def _environment(
     store: StoreReader,
     versions: Versions,
     env: EnvironmentState,
-    addresses: Mapping[str, str],
-    silent: Mapping[str, Silence],
+    glances: Mapping[str, Glance],
 ) -> EnvironmentView:
     version = None
     if env.rollout is not None:
@@ -131,31 +124,12 @@ async def _environment(
         if (one.pipeline, one.environment) == (env.pipeline, env.name)
     ]
     ended.sort(key=lambda one: -one.at)
-    return environment_view(env, version, ended, addresses.get(env.place), silent.get(env.place))
+    seen = glances.get(env.place, Glance())
+    return environment_view(env, version, ended, seen.address, seen.silence)
 
 
-async def _silent(home: Path, pipelines: list[PipelineState]) -> dict[str, Silence]:
-    """The places whose canary lost its traffic, as nobody watched it."""
-    found = await silences(home)
+async def _glances(home: Path, pipelines: list[PipelineState]) -> dict[str, Glance]:
+    """Where environments answer, and which canaries lost their traffic, by place."""
+    window = TARGETS[LOCAL].window(home / FOLDER)
     places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
-    keys = {place: Site.of(home, place).key for place in places}
-    return {place: found[key].silence for place, key in keys.items() if key in found}
-
-
-def _addresses(home: Path, pipelines: list[PipelineState]) -> dict[str, str]:
-    """Where environments of this machine answer, as their routers wrote it down."""
-    found = {}
-    for pipeline in pipelines:
-        for name in ENVIRONMENTS:
-            place = f"{pipeline.name}/{name}"
-            folder = Site.of(home / "serving" / "places", place).folder
-            state = folder / control.STATE
-            if not (folder / control.SOCKET).exists():
-                continue  # `headgate down` ended it
-            try:
-                port = json.loads(state.read_text()).get("port")
-            except (OSError, ValueError):
-                continue
-            if port:
-                found[place] = f"http://{HOST}:{port}"
-    return found
+    return dict(zip(places, await asyncio.gather(*map(window.glance, places)), strict=True))

@@ -24,7 +24,6 @@ from controller.cli.terminal.views import (
 )
 from controller.cli.terminal.words import ago, bar, lasting, one_line, short
 from controller.reconcile.resting import RESTS
-from deployers.silences import why
 from validators.canary.figures import figure
 from validators.figures import percent
 from validators.verdict import Verdict
@@ -203,7 +202,7 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
     if view.lost:
         yield Text(one_line(view.lost, 400), "yellow")
     if view.silence is not None:
-        yield Text(f"{why(view.silence)}; stable serves all", "red")
+        yield Text(f"{view.silence.why()}; stable serves all", "red")
     if view.job is not None:
         yield _job_line(view.job, now)
     if view.warm is not None:

@@ -26,8 +26,8 @@ from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
 from controller.queries.asking import QueryVersions as Questions
 from controller.reports.plan import render_plan
+from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors, render_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from controller.machine.actions import Deploy, Origin, WriteEnvironment
-from controller.machine.core import Action, Fact, Key, Message, Value
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Fact, Key, Value
 from controller.machine.environments.file import EnvironmentFile, LastChange, NamedModel
 from controller.machine.environments.file import QuarantineEntry as QuarantinedDigest
 from controller.machine.environments.job import BatchJob, ObservedJob
 from controller.machine.environments.rollout import EndedRollout, Rollout, Warm, weights
+from controller.machine.messages import Release
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import Traffic
+from deployers.protocol import Deployed, Traffic
 from specs.digests import short
+from specs.model import Notification
 from validators.verdict import Verdict
 
 REMEMBERED = 20
@@ -45,12 +47,12 @@ class EnvironmentState(Value):
     quarantine: tuple[Quarantined, ...] = ()
     pinned: str | None = None
     """By which commit a human keeps what runs; releases are refused meanwhile."""
-    heeded: str | None = None
+    acted_on: str | None = None
     """The last commit of the environment's file that was acted on."""
     says: Ref | None = None
-    """What the file names, as of `heeded`."""
+    """What the file names, as of `acted_on`."""
     listed: tuple[str, ...] = ()
-    """The digests that the file lists as quarantined, as of `heeded`."""
+    """The digests that the file lists as quarantined, as of `acted_on`."""
     write: WriteEnvironment | None = None
     """What the branch does not say yet."""
     owed_since: float | None = None
@@ -62,7 +64,7 @@ class EnvironmentState(Value):
     takes its place, is ready."""
     lost: str | None = None
     """What became of the branch when somebody pushed over it or deleted it, and it was told."""
-    waiting: Mapping[str, Any] | None = None
+    deferred_release: Release | None = None
     """The newest release that came while a person's word forbade it."""
     deploy: Deploy | None = None
     """The deployment that was asked for last."""
@@ -117,11 +119,11 @@ class Proposed(Value):
     by: str = ""
     """Who closed or merged it, where that is known."""
     landed: bool = False
-    """Whether `Branch`, or a commit that was heeded, comes after the merge."""
+    """Whether `Branch`, or a commit that was acted on, comes after the merge."""
 
 
 class LostHistory(Value):
-    """The last commit that was heeded is not on the branch any more."""
+    """The last commit that was acted on is not on the branch any more."""
 
     was: str
     now: str | None
@@ -129,7 +131,7 @@ class LostHistory(Value):
     left_out: tuple[str, ...] = ()
     """The commits of the environment's file that are gone with it: id, author and subject."""
     news: bool = False
-    """Whether the file's last commit there is a person's, and was never heeded."""
+    """Whether the file's last commit there is a person's, and was never acted on."""
 
 
 class PastReleases(Value):
@@ -153,7 +155,7 @@ class ObservedEnvironment(Value):
     """What the world says of an environment."""
 
     versions: Mapping[int, ModelVersion] = {}
-    """Every version that the state, a letter or the branch names, where it exists."""
+    """Every version that the state, a message or the branch names, where it exists."""
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
     branch: Branch | None = None
@@ -171,15 +173,15 @@ class ObservedEnvironment(Value):
     """When the schedule of stable's batch last came, if it did since the last job."""
     origins: Mapping[int, Origin] = {}
     """The commit of the version that is on its way, where it can be read."""
+    everyone: tuple[Notification, ...] = ()
+    """The settings' entries, who are told of every pipeline."""
 
 
-class DecisionBuilder:
-    """What one decision gathers on its way."""
+class RolloutDecisionBuilder(DecisionBuilder):
+    """Gathers also how rollouts ended."""
 
-    def __init__(self) -> None:
-        self.actions: list[Action] = []
-        self.messages: list[Message] = []
-        self.facts: list[Fact] = []
+    def __init__(self, everyone: Sequence[Notification] = ()) -> None:
+        super().__init__(everyone)
         self.ended: list[EndedRollout] = []
 
     def end(self, ended: EndedRollout) -> None:
@@ -187,6 +189,15 @@ class DecisionBuilder:
         self.ended.append(ended)
         body = ended.model_dump(mode="json")
         self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
+
+
+class EnvironmentContext(NamedTuple):
+    """What one reconcile of an environment carries."""
+
+    observed: ObservedEnvironment
+    out: RolloutDecisionBuilder
+    now: float
+    """In seconds since the epoch."""
 
 
 def server_name(place: str, version: Ref) -> str:

@@ -127,7 +127,7 @@ class Rollout(Value):
         return self.deployed is not None and not self.points
 
     @property
-    def waits(self) -> bool:
+    def awaiting_approval(self) -> bool:
         """Whether it waits for an approval."""
         return self.approval and self.approved is None
 
@@ -136,7 +136,7 @@ class Rollout(Value):
         the spec has not another strategy."""
         if self.decided is not None:
             return "promoting"
-        if self.waits:
+        if self.awaiting_approval:
             return "approval"
         if self.ready is None:
             return "starting"
@@ -149,7 +149,7 @@ class Rollout(Value):
 
     def not_yet(self) -> str | None:
         """Why nobody can promote it now, in a sentence; None when somebody can."""
-        if self.waits:
+        if self.awaiting_approval:
             url = self.proposal.url if self.proposal else ""
             merge = f", and so does merging {url}" if url else ""
             number = self.version.version

@@ -1,13 +1,10 @@
 """PURE. A commit as the machines see it: its files, and a spec of it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from controller.machine.core import Value
 from controller.machine.runs.graph import SourceTree
+from specs.loading.problems import Problem
 from specs.model import SPEC_FILE, is_spec_file
 from specs.model import Pipeline as Spec
-from specs.problems import Problem
 
 
 def spec_at(place: str) -> str:
@@ -16,11 +13,6 @@ def spec_at(place: str) -> str:
     if is_spec_file(place.rpartition("/")[2]):
         return place
     return f"{place}/{SPEC_FILE}" if place else SPEC_FILE
-
-
-def spec_of(seen: Mapping[str, Any]) -> str:
-    """The path of the spec that a letter about a commit tells of."""
-    return seen.get("spec") or spec_at(seen["folder"])
 
 
 class Code(Value):

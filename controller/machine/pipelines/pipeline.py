@@ -8,17 +8,20 @@ what a newer commit means for those before it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import model_validator
 
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Action, Fact, InboxMessage, Message, Value
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import InboxMessage, Value
+from controller.machine.messages import CommitSeen
 from controller.machine.pipelines.code import Code, spec_at
 from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
+from specs.model import Notification
 from specs.schedule import ScheduleTrigger
 from validators.report import Report
 
@@ -133,31 +136,33 @@ class ObservedPipeline(Value):
     those of the rules, by their commit."""
     baseline: Baseline | None = None
     ended: Mapping[str, Run] = {}
-    """The runs that letters say have ended, by id."""
+    """The runs that messages say have ended, by id."""
     reports: Mapping[str, tuple[Report, ...]] = {}
     """The gates' reports of those runs."""
     known: Mapping[str, int] = {}
     """Numbers of versions that exist already, by package digest."""
     numbered: int = 0
     """The highest number of a version that the environments branch ever named."""
+    everyone: tuple[Notification, ...] = ()
+    """The settings' entries, who are told of every pipeline."""
 
 
-class PipelineDecisionBuilder:
-    """What one decision gathers on its way."""
+class PipelineContext(NamedTuple):
+    """What one reconcile of a pipeline carries."""
 
-    def __init__(self) -> None:
-        self.actions: list[Action] = []
-        self.messages: list[Message] = []
-        self.facts: list[Fact] = []
+    observed: ObservedPipeline
+    out: DecisionBuilder
+    now: float
+    """In seconds since the epoch."""
 
 
 def begin(inbox: Sequence[InboxMessage]) -> PipelineState:
     """A pipeline that was seen for the first time."""
-    body = next(x.message.body for x in inbox if x.message.type == "commit_seen")
+    first = next(x.message for x in inbox if isinstance(x.message, CommitSeen))
     return PipelineState(
-        name=body["pipeline"],
-        repository=body["repository"],
-        default_branch=body["default_branch"],
+        name=first.pipeline,
+        repository=first.repository,
+        default_branch=first.default_branch,
     )
 
 
@@ -211,7 +216,7 @@ def forget(pipeline: PipelineState, branch: str) -> PipelineState:
 
 
 def told(
-    pipeline: PipelineState, branch: str, waits_for: str, out: PipelineDecisionBuilder
+    pipeline: PipelineState, branch: str, waits_for: str, out: DecisionBuilder
 ) -> PipelineState:
     """Say once on the wanted commit what its run waits for."""
     wanted = pipeline.wanted[branch]

@@ -7,7 +7,7 @@ cannot be told apart, pull requests with one head and one base, is accepted toge
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.core import Action, Message
+from controller.machine.core import Action, Envelope
 from controller.machine.repositories import telling
 from controller.machine.repositories.pull import Acceptance, Command, Pull, Right, accepts
 from controller.machine.repositories.telling import ReportPlace
@@ -97,7 +97,7 @@ def accept(
 
 def told(
     repository: str, new: Mapping[Acceptance, str], targets: Iterable[CommandTarget]
-) -> Iterator[Action | Message]:
+) -> Iterator[Action | Envelope]:
     """What follows from acceptances on each pull request that has them."""
     for target in targets:
         pull = target.pull

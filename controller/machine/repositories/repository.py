@@ -4,13 +4,14 @@ that concerns.
 A pull request is told to its pipelines as one more branch, `pull request 12`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import field_validator
 
 from controller.machine.actions import ReportCommit, ReportPolicy
-from controller.machine.core import Action, Decision, Key, Message, Value
+from controller.machine.core import Action, Decision, Envelope, Key, Message, Value
+from controller.machine.messages import BranchMoved, ButtonPressed, CommitSeen, ForgeMoved, SpecGone
 from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import accepting, telling
 from controller.machine.repositories.accepting import CommandTarget
@@ -18,7 +19,7 @@ from controller.machine.repositories.asking import heed
 from controller.machine.repositories.pull import (
     Acceptance,
     Command,
-    Heeded,
+    LastComment,
     Pull,
     approvals,
     is_pull,
@@ -30,6 +31,7 @@ from controller.machine.repositories.telling import ReportPlace
 from specs.model import spec_order
 
 ENVIRONMENTS = ("staging", "production")
+
 LOOK = 300.0
 """Seconds after which it is looked at, should its source have gone silent."""
 SOON = 10.0
@@ -97,8 +99,8 @@ class RepositoryState(Value):
     """Pull requests whose head waits for that."""
     accepted: tuple[Acceptance, ...] = ()
     """What open pull requests do to rules with the word of somebody who has the right."""
-    heeded: Heeded | None = None
-    pressed: tuple[Mapping[str, Any], ...] = ()
+    last_comment: LastComment | None = None
+    pressed: tuple[ButtonPressed, ...] = ()
     """Buttons, as the webhook told of them once, that wait for the forge to say who may."""
     moves: int = 0
     """How often something was seen to move; a branch may come back to a commit it left."""
@@ -126,8 +128,8 @@ class ObservedRepository(Value):
     """The open ones that count, by number; each has its head above."""
     asked: tuple[Command, ...] = ()
     """What people asked for since the last look."""
-    heeded: Heeded | None = None
-    pressed: tuple[Mapping[str, Any], ...] = ()
+    last_comment: LastComment | None = None
+    pressed: tuple[ButtonPressed, ...] = ()
     """Buttons that could not be heeded, as the forge could not be asked."""
     unheard: bool = False
     """Whether the forge could not be asked; pull requests are as they were then."""
@@ -179,7 +181,7 @@ def decide(
     new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
     accepted = (*accepted, *new)
     for said in accepting.told(name, new, targets):
-        look.messages += [said] if isinstance(said, Message) else []
+        look.messages += [said] if isinstance(said, Envelope) else []
         look.actions += [said] if isinstance(said, Action) else []
     by = {line(n): accepting.by_whom(accepted, pull) for n, pull in observed.pulls.items()}
     heard = heed(name, observed.asked, targets, by)
@@ -199,7 +201,7 @@ def decide(
             approved=approved,
             held=tuple(held),
             accepted=accepted,
-            heeded=observed.heeded,
+            last_comment=observed.last_comment,
             pressed=observed.pressed[-MOST_PRESSED:],
             moves=look.moves if look.messages or look.actions else before.moves,
         ),
@@ -208,6 +210,18 @@ def decide(
         withdraw=_overtaken(look.actions),
         requeue_after=0.0 if observed.more else SOON if observed.unheard else LOOK,
     )
+
+
+def _look(state: RepositoryState, _hint: ForgeMoved | ButtonPressed) -> RepositoryState:
+    """A hint: its observer asks git and the forge."""
+    return state
+
+
+HANDLERS: Mapping[type[Message], Callable[[RepositoryState, Any], RepositoryState]] = {
+    ForgeMoved: _look,
+    ButtonPressed: _look,
+}
+"""Every class of messages that a repository handles."""
 
 
 def _unwatched(before: RepositoryState, observed: ObservedRepository) -> Iterator[ReportCommit]:
@@ -253,7 +267,7 @@ class _Look:
         self.accepted = accepted
         self.approved = approved
         self.moves = before.moves + 1
-        self.messages: list[Message] = []
+        self.messages: list[Envelope] = []
         self.actions: list[Action] = []
         self.heads: dict[str, str] = {}
         self.pipelines: dict[str, Mapping[str, str]] = {}
@@ -368,26 +382,23 @@ def _seen(
     commit: Commit,
     default_branch: str,
     moves: int,
-) -> Message:
-    return Message(
-        to=Key("pipeline", pipeline),
-        id=f"commit/{branch}/{commit.sha}/{moves}",
-        type="commit_seen",
-        body={
-            "pipeline": pipeline,
-            "repository": name,
-            "spec": spec,
-            "branch": branch,
-            "commit": commit.sha,
-            "default_branch": default_branch,
-            "subject": commit.subject,
-            "author": commit.author,
-            "pull": commit.pull.plain() if commit.pull else None,
-        },
+) -> Envelope:
+    message = CommitSeen(
+        pipeline=pipeline,
+        repository=name,
+        spec=spec,
+        branch=branch,
+        commit=commit.sha,
+        default_branch=default_branch,
+        subject=commit.subject,
+        author=commit.author,
+        pull=commit.pull,
     )
+    id_ = f"commit/{branch}/{commit.sha}/{moves}"
+    return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)
 
 
-def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Message:
+def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Envelope:
     """`head` is the branch's, which has no such spec; None for a branch that is gone."""
     why, commit = f"its spec is not on {branch} any more", head.sha if head else None
     if head is not None and head.pull is not None:
@@ -396,12 +407,8 @@ def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int
         why = f"the {branch} was closed"
     elif head is None and merge_group(branch):
         why = "the merge group left the queue"
-    return Message(
-        to=Key("pipeline", pipeline),
-        id=f"gone/{branch}/{moves}",
-        type="spec_gone",
-        body={"repository": name, "branch": branch, "commit": commit, "why": why},
-    )
+    message = SpecGone(repository=name, branch=branch, commit=commit, why=why)
+    return Envelope(to=Key("pipeline", pipeline), id=f"gone/{branch}/{moves}", message=message)
 
 
 def _left(
@@ -409,7 +416,7 @@ def _left(
     observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
-) -> Iterator[Message]:
+) -> Iterator[Envelope]:
     """Tell pipelines that were told of a branch before, and are not any more."""
     for branch, names in before.pipelines.items():
         left = set(names.values()) - set(pipelines.get(branch, {}).values())
@@ -422,7 +429,7 @@ def _moved(
     observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
-) -> Iterator[Message]:
+) -> Iterator[Envelope]:
     """Let environments look at their files, or at the pull requests of their releases; those of a
     pipeline that is new there in any case, as the branch may know more of it than the state."""
     commit = observed.environments
@@ -433,9 +440,8 @@ def _moved(
         concerned -= set(before.pipelines.get(observed.default_branch, {}).values())
     for pipeline in sorted(concerned):
         for environment in ENVIRONMENTS:
-            yield Message(
+            yield Envelope(
                 to=Key("environment", f"{pipeline}/{environment}"),
                 id=f"branch/{commit}/{moves}",
-                type="look",
-                body={"repository": before.name},
+                message=BranchMoved(repository=before.name),
             )

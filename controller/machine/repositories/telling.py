@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from controller.machine.actions import ReportCommit, ReportPolicy
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import RulesAccepted
 from controller.machine.repositories.pull import Pull
 
 
@@ -153,17 +154,7 @@ def policy(place: ReportPlace, pull: Pull, pipeline: str, by: str) -> ReportPoli
 
 def accepted(
     id_: str, place: ReportPlace, branch: str, pull: Pull, pipeline: str, by: str
-) -> Message:
+) -> Envelope:
     """Tells a pipeline that its run of a pull request may be judged by the commit's own rules."""
-    return Message(
-        to=Key("pipeline", pipeline),
-        id=id_,
-        type="accepted",
-        body={
-            "repository": place.repository,
-            "branch": branch,
-            "commit": place.commit,
-            "by": by,
-            "pull": pull.plain(),
-        },
-    )
+    message = RulesAccepted(branch=branch, commit=place.commit, by=by, pull=pull)
+    return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)

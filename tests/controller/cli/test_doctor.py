@@ -113,7 +113,7 @@ def test_a_canary_that_nobody_watches_is_an_error_with_its_mend(desk: Desk) -> N
     with silent_router(desk.home, "toy/production"):
         (error,) = findings(desk, 1)["error"]
     assert error["what"] == "canary toy-production-v2"
-    assert error["message"].startswith("the router took the canary's traffic away at ")
+    assert error["message"].startswith("the router stopped sending traffic to the canary at ")
     assert "headgate up" in error["mend"]
 
 

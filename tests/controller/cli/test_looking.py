@@ -230,7 +230,7 @@ def test_status_says_that_a_canary_has_no_traffic_as_nobody_watches_it(told: Des
     with silent_router(told.home, "toy/production"):
         text = " ".join(text_of(told, "status").replace("│", " ").split())
         [pipeline] = StatusSnapshot.model_validate_json(text_of(told, "status", "--json")).pipelines
-    assert "the router took the canary's traffic away at " in text
+    assert "the router stopped sending traffic to the canary at " in text
     assert "no word from a controller that can save for 0.1 s; stable serves all" in text
     production = next(one for one in pipeline.environments if one.name == "production")
     assert production.silence is not None

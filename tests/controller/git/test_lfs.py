@@ -12,7 +12,7 @@ from controller.git.repositories import Repositories
 from controller.planning.choosing import spec_argument
 from controller.planning.gathering import check_at, gather, tracked_from
 from specs.failures import NeedsHuman, TryAgain
-from specs.problems import has_errors
+from specs.loading.problems import has_errors
 from tests.controller.git.git_server import Person, run_git
 
 needs_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")

@@ -383,7 +383,11 @@ async def test_changes_of_one_owner_go_one_after_the_other_and_reading_goes_on()
             GitHubRefused,
             "one of the scopes repo",
         ),
-        (Says(401, {"message": "Bad credentials"}), GitHubRefused, "Bad credentials.*Use a valid token"),
+        (
+            Says(401, {"message": "Bad credentials"}),
+            GitHubRefused,
+            "Bad credentials.*Use a valid token",
+        ),
         (Says(404, {"message": "Not Found"}), NotFound, "Not Found.*app is installed"),
         (Says(410, {"message": "Issues are disabled"}), NotFound, "Issues are disabled"),
         (

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from controller.machine.actions import Send
-from controller.machine.core import Key, Message
+from controller.machine.actions import Notify
+from controller.machine.core import Envelope, Key
 from controller.notify.save_monitor import CALM, EVERY, GRACE, SaveMonitor
 from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
 from specs.model import Notification
-from tests.controller.reconcile.toys import Work
+from tests.controller.reconcile.toys import Done, Work
 
 
 class People:
@@ -27,11 +27,11 @@ class People:
         self.heard: list[tuple[str | None, str]] = []
         self._out = out_of_reach
 
-    async def tell(self, _owner: Key, send: Send) -> None:
+    async def tell(self, _owner: Key, notify: Notify) -> None:
         if self._out:
             self._out -= 1
             raise TryAgain("nobody answers")
-        self.heard.append((send.to, send.status))
+        self.heard.append((notify.to, notify.status))
 
 
 @contextmanager
@@ -110,9 +110,9 @@ async def test_what_was_done_and_could_not_be_settled_is_not_done_again(tmp_path
     store, done = await SqliteStore.open(tmp_path / "state.db"), list[str]()
     worker = Key("worker", "w")
 
-    async def work(_owner: Key, action: Work) -> Sequence[Message]:
+    async def work(_owner: Key, action: Work) -> Sequence[Envelope]:
         done.append(action.how)
-        return (Message(to=worker, id="came", type="came", body={}),)
+        return (Envelope(to=worker, id="came", message=Done(how=action.how)),)
 
     box = Outbox(store, {Work: work}, lambda _: None, Counter(), RuntimePolicy())
     put = Put(key=worker, revision=0, text="{}", live=True)
@@ -126,5 +126,5 @@ async def test_what_was_done_and_could_not_be_settled_is_not_done_again(tmp_path
     assert await box.apply(await store.outbox()) is None
     assert done == ["tell them"]
     assert await store.outbox() == []
-    assert [letter.message.type for letter in await store.inbox()] == ["came"]
+    assert [each.type for each in await store.inbox()] == ["done"]
     await store.close()

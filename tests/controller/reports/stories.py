@@ -7,7 +7,7 @@ from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph, SourceTree
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
-from specs.load import load
+from specs.loading.load import load
 from validators.report import Check, Location, Measured, Report
 from validators.verdict import Verdict
 

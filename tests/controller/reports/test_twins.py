@@ -20,7 +20,7 @@ from controller.machine.runs.run import Run
 from controller.reports.applier import ReportApplier
 from controller.store.protocol import Put, Store, Transaction
 from specs.digests import digest
-from specs.load import load
+from specs.loading.load import load
 from tests.controller.git.git_server import Person
 from tests.controller.reports.recording_forge import RecordingForge
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, model_report, run
