@@ -15,7 +15,7 @@ from pathlib import Path
 from controller.config.github_names import names_of
 from controller.config.settings import RepositorySettings, Settings
 from controller.config.settings_file import exposed, load_secrets, unknown_variables
-from controller.config.settings_lint import doubts
+from controller.config.settings_lint import suspicious_settings
 from controller.doctor.batches import batches
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
@@ -54,8 +54,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in (*python(), *packages(), *variables(os.environ), *_secrets(settings, base)):
         yield finding
     yield confined(settings)
-    for doubt in doubts(settings, names_of(settings)):
-        yield warn("settings", doubt.message, f"expected {doubt.mend}")
+    for warning in suspicious_settings(settings, names_of(settings)):
+        yield warn("settings", warning.message, f"expected {warning.fix}")
     for finding in home_folder(home):
         yield finding
     yield await state(home)

@@ -54,7 +54,7 @@ from controller.observers.pipeline import PipelineObserver
 from controller.observers.repository import RepositoryObserver
 from controller.observers.run import RunObserver
 from controller.observers.stall import StallObserver
-from controller.queries.asking import QueryVersions as Questions
+from controller.queries.polling import QueryVersions as Questions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
 from controller.reconcile.resting import heed_names
