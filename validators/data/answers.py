@@ -1,10 +1,9 @@
-"""The answer to each expectation: from Arrow where a value's type decides, else from Great
-Expectations.
+"""The outcome of each expectation: from Arrow where types matter, or from Great Expectations.
 
-Great Expectations 1.24 over pandas compares texts with days, rounds limits to floats, and fails on
-decimals and zones; docs/data-gate.md lists what was seen. So what depends on how a value meets a
-member or a limit is answered here, and Great Expectations is asked for the rest (patterns, lengths,
-formats, distributions), one column at a time, without its nulls.
+Great Expectations 1.24 on pandas compares text with dates, rounds limits to floats, and fails on
+decimals and zones; docs/data-gate.md lists the cases. So expectations that compare values with
+members or limits are evaluated here, and Great Expectations evaluates the others (patterns,
+lengths, formats, distributions), one column at a time and without nulls.
 """
 
 import dataclasses
@@ -45,7 +44,7 @@ _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_value_z_scores_to_be_less_than": of_statistics.z_scores,
     "expect_column_values_to_not_be_outliers": of_statistics.no_outliers,
 }
-"""About the values of one column that are not null."""
+"""On the values of one column that are not null."""
 _OF_ROWS: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_be_null": of_columns.null,
     "expect_column_values_to_not_be_null": of_columns.not_null,
@@ -54,7 +53,7 @@ _OF_ROWS: Final[Mapping[str, _Answer]] = {
     "expect_column_type_to_be": of_columns.of_type,
     "expect_column_values_to_be_in_type_list": of_columns.in_type_list,
 }
-"""About one column, its nulls included."""
+"""On one column, nulls included."""
 _OF_PAIRS: Final[Mapping[str, _Answer]] = {
     "expect_column_pair_values_to_be_equal": of_records.equal_pair,
     "expect_column_pair_values_a_to_be_greater_than_b": of_records.greater_pair,
@@ -78,7 +77,7 @@ _OF_TABLE: Final[Mapping[str, _Answer]] = {
 
 
 class _Asked(NamedTuple):
-    """What Great Expectations is asked about at once."""
+    """Expectations that Great Expectations evaluates together."""
 
     condition: Condition | None
     columns: tuple[str, ...]
@@ -89,7 +88,7 @@ def answers(
 ) -> Iterator[Outcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
-    `names` are all columns of the dataset; `table` has those that were read.
+    `names` are all columns of the dataset; `table` has the ones that were read.
     """
     every = Rows(settled(table), names, {field.name: field.type for field in table.schema})
     left: dict[Condition | None, Rows] = {None: every}
@@ -103,7 +102,7 @@ def answers(
             outcome = _outcome(left[condition], one)
         except Unfit as error:
             outcome = Outcome(place, success=False, refused=str(error))
-        except Exception as error:  # of any kind: its message quotes the data
+        except Exception as error:  # of any kind: its message may quote the data
             outcome = Outcome(place, success=False, raised=type(error).__name__)
         if outcome is not None:
             yield dataclasses.replace(outcome, place=place)
@@ -112,13 +111,13 @@ def answers(
     for group, several in asked.items():
         try:
             yield from list(_of_engine(left[group.condition], group, several))
-        except Exception as error:  # as above, and no reason for all other checks to be lost
+        except Exception as error:  # as above; the other checks go on
             raised = type(error).__name__
             yield from (Outcome(place, success=False, raised=raised) for place in several)
 
 
 def _outcome(rows: Rows, one: Expectation) -> Outcome | None:
-    """The answer, or None if Great Expectations has to give it."""
+    """The outcome, or None if Great Expectations must evaluate it."""
     kwargs = one.kwargs
     if table_answer := _OF_TABLE.get(one.type):
         return table_answer(rows, kwargs)
@@ -177,4 +176,4 @@ def _of_engine(rows: Rows, group: _Asked, several: Mapping[int, Expectation]) ->
 
 
 READS_LIMITS: Final = frozenset((*_OF_VALUES, *_OF_PAIRS, *_OF_RECORDS))
-"""What reads its members and limits here, so that Great Expectations need not take their form."""
+"""Expectations whose members and limits are read here, in forms that Great Expectations refuses."""

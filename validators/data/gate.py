@@ -1,4 +1,4 @@
-"""The data gate: hold a dataset version against its suite, and report."""
+"""The data gate: evaluate a suite on a dataset version, and report."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from validators.verdict import Verdict
 
 
 def judge(request: Request) -> Report:
-    """Answer the request. What is wrong with the suite or the data becomes a check."""
+    """Judge the dataset. Every problem of the suite or the data becomes a check."""
     provenance = {"dataset version": request.version}
     origin = request.suite.origin
     text = _text(request.suite)
@@ -88,7 +88,7 @@ def _judged(
     origin: str,
     provenance: dict[str, str],
 ) -> tuple[list[Check], list[str]]:
-    """The checks of the expectations in the suite's order, and notes about them."""
+    """The checks of the expectations, in the suite's order, and notes about them."""
     if loaded.table is None:
         return [], []
     if loaded.table.num_rows == 0:

@@ -1,4 +1,4 @@
-"""What holds of a column's values one by one, or of their set: answered from Arrow, exactly."""
+"""Expectations on the values of a column, each or as a set, computed exactly by Arrow."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -24,7 +24,7 @@ Kwargs = Mapping[str, Any]
 
 
 def mapped(n: int, met: int, kwargs: Kwargs, **more: Any) -> Outcome:
-    """An answer about each of `n` values, of which `met` are as they should be."""
+    """The outcome for an expectation on each of `n` values, of which `met` meet it."""
     mostly = kwargs.get("mostly", 1)
     mostly = 1 if mostly is None else mostly
     success = n == 0 or met / n >= float(mostly)
@@ -32,7 +32,7 @@ def mapped(n: int, met: int, kwargs: Kwargs, **more: Any) -> Outcome:
 
 
 def limits(kwargs: Kwargs, kind: Any = None) -> tuple[Position | None, Position | None]:
-    """`min_value` and `max_value` as the type says; without one, as numbers."""
+    """`min_value` and `max_value`, read as the type `kind`, or as numbers without one."""
     found: list[Position | None] = []
     for key in ("min_value", "max_value"):
         value = kwargs.get(key)
@@ -50,7 +50,7 @@ def limits(kwargs: Kwargs, kind: Any = None) -> tuple[Position | None, Position 
 
 
 def within(at: Position, kwargs: Kwargs, kind: Any = None) -> bool:
-    """Whether one value lies between `min_value` and `max_value`."""
+    """Whether a value lies between `min_value` and `max_value`."""
     low, high = limits(kwargs, kind)
     above: Any = True
     below: Any = True
@@ -65,7 +65,7 @@ def value_set(kwargs: Kwargs, kind: Any) -> Any:
     """The members of `value_set` that a column of the type can hold."""
     listed = kwargs.get("value_set")
     if not isinstance(listed, list):
-        raise Unfit("`value_set` has to be a list")
+        raise Unfit("`value_set` must be a list")
     try:
         return members(listed, kind)
     except Unfit as error:
@@ -96,7 +96,7 @@ def between(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def _span(column: Any) -> tuple[Any, Any] | None:
-    """Least and greatest value, of numbers and days only: a text would be a raw value."""
+    """Least and greatest value, for numbers and dates only: text would reveal a raw value."""
     import pyarrow.compute as pc
 
     both = pc.min_max(column)
@@ -105,7 +105,7 @@ def _span(column: Any) -> tuple[Any, Any] | None:
 
 
 def shown(at: Position | None, kind: Any) -> Any:
-    """An aggregate as it may be shown: number or day; no text."""
+    """An aggregate that may be shown: a number or date, never text."""
     import pyarrow as pa
 
     if at is None or isinstance(at, str | bytes) or pa.types.is_boolean(kind):
@@ -118,7 +118,7 @@ def shown(at: Position | None, kind: Any) -> Any:
 
 
 def _moment(at: Fraction, kind: Any) -> Any:
-    """To the microsecond, as no report needs more."""
+    """Truncated to the microsecond."""
     import pyarrow as pa
 
     whole = pa.int32() if kind.bit_width == 32 else pa.int64()
@@ -184,12 +184,12 @@ def distinct_equal_set(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def _lacking(column: Any, kwargs: Kwargs) -> tuple[str, ...]:
-    """The members that the column does not have, as the suite writes them."""
+    """The members that the column lacks, as written in the suite."""
     import pyarrow.compute as pc
 
     found = pc.unique(column)
     wanted = [one for one in kwargs.get("value_set") or [] if one is not None]
-    value_set(kwargs, column.type)  # refuses, and names the key
+    value_set(kwargs, column.type)  # raises, naming the key
     has = [
         len(array := members([one], column.type)) > 0
         and counted(pc.is_in(array, value_set=found)) > 0
@@ -228,7 +228,7 @@ def decreasing(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> Outcome:
-    """Each value beside the one before it; the first has none and is as it should be."""
+    """Each value compared with the one before it; the first always counts as met."""
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -246,11 +246,11 @@ def of_type(rows: Rows, kwargs: Kwargs) -> Outcome:
 def in_type_list(rows: Rows, kwargs: Kwargs) -> Outcome:
     listed = kwargs.get("type_list")
     if not isinstance(listed, list):
-        raise Unfit("`type_list` has to be a list of names")
+        raise Unfit("`type_list` must be a list of names")
     return _typed(rows, kwargs, listed)
 
 
 def _typed(rows: Rows, kwargs: Kwargs, names: list[Any]) -> Outcome:
     kind = rows.types[kwargs["column"]]
-    answers = [answers_to(kind, name) for name in names]  # every name is read, or refused
+    answers = [answers_to(kind, name) for name in names]  # all names, so that an unknown one raises
     return Outcome(place=0, success=any(answers), observed=str(kind), n=len(rows))

@@ -1,4 +1,4 @@
-"""What holds of several columns in each row, and of the table: answered from Arrow, exactly."""
+"""Expectations on several columns per row, and on the table, computed exactly by Arrow."""
 
 import operator
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def _compared(rows: Rows, kwargs: Kwargs, name: str) -> Outcome:
 
 
 def compare(left: Any, right: Any, name: str) -> Any:
-    """Two columns by value, over types; a null meets nothing."""
+    """Compare two columns by value across types; null never compares as true."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -43,13 +43,13 @@ def compare(left: Any, right: Any, name: str) -> Any:
     try:
         return pc.fill_null(getattr(pc, name)(left, right), fill_value=False)
     except pa.ArrowInvalid:
-        # A whole number that no float is: Python compares the two exactly, and Arrow refuses.
+        # A whole number that no float equals: Arrow refuses, Python compares exactly.
         both = zip(left.to_pylist(), right.to_pylist(), strict=True)
         return pa.array([None not in pair and _IN_PYTHON[name](*pair) for pair in both])
 
 
 def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Columns of one family, or a refusal that names both types; a time without a zone is UTC."""
+    """The columns in comparable types; a time without a zone is UTC. Raises Unfit."""
     import pyarrow as pa
 
     families = [_family(column.type) for column in (left, right)]
@@ -96,7 +96,7 @@ def pair_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
 
     pairs = kwargs.get("value_pairs_set")
     if not isinstance(pairs, list) or any(len(pair) != 2 for pair in pairs):
-        raise Unfit("`value_pairs_set` has to be a list of pairs")
+        raise Unfit("`value_pairs_set` must be a list of pairs")
     columns = [rows.column(kwargs, key) for key in ("column_A", "column_B")]
     masks = [
         reduce(pc.and_, [_is(column, one) for column, one in zip(columns, pair, strict=True)])
@@ -143,14 +143,14 @@ def equal_in_record(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def _same(left: Any, right: Any) -> Any:
-    """Equal values, and null beside null."""
+    """Mask of equal values; null equals null."""
     import pyarrow.compute as pc
 
     return pc.or_(compare(left, right, "equal"), pc.and_(pc.is_null(left), pc.is_null(right)))
 
 
 def sum_in_record(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """The sum of each row; a row with a null has none, and misses it."""
+    """The sum of each row; a row with a null has none and does not meet it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

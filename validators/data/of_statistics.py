@@ -1,4 +1,4 @@
-"""Aggregates of one column: exact where the column's values are, and floats where they are."""
+"""Expectations on aggregates of one column: exact, or floats if the column holds floats."""
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -14,7 +14,7 @@ from validators.figures import number, significant
 Kwargs = Mapping[str, Any]
 _PIECE = 1 << 20
 _CLOSE = 1e-4
-"""Great Expectations takes a quantile within this share of a limit for the limit: of floats."""
+"""A float quantile within this share of a limit counts as the limit, as in Great Expectations."""
 
 
 def least(rows: Rows, kwargs: Kwargs) -> Outcome:
@@ -68,7 +68,7 @@ def median(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def quantiles(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """Each within its own range; null in a range is no limit."""
+    """Each quantile within its own range; null means no limit."""
     column = _numbers(rows, kwargs)
     asked = kwargs["quantile_ranges"]
     shares = [Fraction(number_of(share)) for share in asked["quantiles"]]
@@ -118,12 +118,12 @@ def _share(part: int, whole: int, kwargs: Kwargs) -> Outcome:
 
 
 def z_scores(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """Each value's distance from the mean, in standard deviations: none if all are equal."""
+    """Each value's distance from the mean, in standard deviations; undefined if all are equal."""
     import numpy as np
 
     away, deviation_found = _spread(_numbers(rows, kwargs))
     if not deviation_found or isnan(deviation_found):
-        return _no_spread(len(away), deviation_found, "so none has a z-score")
+        return _no_spread(len(away), deviation_found, "so there are no z-scores")
     threshold = float(number_of(kwargs["threshold"]))
     scores = away / deviation_found
     met = abs(scores) < abs(threshold) if kwargs.get("double_sided") else scores < threshold
@@ -131,13 +131,13 @@ def z_scores(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def no_outliers(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """Within so many standard deviations of the mean, or quartile distances of the quartiles."""
+    """Within some standard deviations of the mean, or interquartile ranges of the quartiles."""
     import numpy as np
 
     away, deviation_found = _spread(_numbers(rows, kwargs))
     reach = float(number_of(kwargs.get("multiplier", 1.5)))
     if deviation_found is None or isnan(deviation_found):
-        return _no_spread(len(away), deviation_found, "so nothing says what is far from the others")
+        return _no_spread(len(away), deviation_found, "so outliers are not defined")
     if kwargs.get("method", "iqr") == "std":
         reach *= deviation_found
         met = abs(away) < reach if reach > 0 else away == 0
@@ -157,11 +157,11 @@ def _no_spread(n: int, deviation_found: float | None, so: str) -> Outcome:
     return Outcome(place=0, success=False, n=n, nothing=f"{why}, {so}")
 
 
-# -- what they are made of -------------------------------------------------------------------------
+# -- computing them --------------------------------------------------------------------------------
 
 
 def _numbers(rows: Rows, kwargs: Kwargs) -> Any:
-    """The values, true as 1 and false as 0."""
+    """The values, with true as 1 and false as 0."""
     import pyarrow as pa
 
     column = rows.values(kwargs)
@@ -178,7 +178,7 @@ def _between(at: Position | None, column: Any, kwargs: Kwargs) -> Outcome:
 
 
 def _between_floats(found: float, column: Any, kwargs: Kwargs) -> Outcome:
-    """For what is a float whatever the column holds: its limits are floats, too."""
+    """For aggregates that are always floats: the limits are read as floats, too."""
     import pyarrow as pa
 
     success = within(found, kwargs, pa.float64())
@@ -186,14 +186,14 @@ def _between_floats(found: float, column: Any, kwargs: Kwargs) -> Outcome:
 
 
 def _pieces(column: Any) -> Iterator[Any]:
-    """The column in parts whose wider copies need little memory."""
+    """The column in pieces small enough to be cast to wider types."""
     for chunk in column.chunks:
         for start in range(0, len(chunk), _PIECE):
             yield chunk.slice(start, _PIECE)
 
 
 def total(column: Any, what: str) -> Fraction:
-    """The sum in steps of the column's type; the sum of 64-bit integers does not fit in 64 bits."""
+    """The sum in steps of the column's type; it may not fit in 64 bits."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -212,7 +212,7 @@ def _countable(kind: Any) -> bool:
 
 
 def _wide(piece: Any) -> Any:
-    """Whole numbers and decimals, with room for sums and differences."""
+    """Whole numbers and decimals as a type with room for sums and differences."""
     import pyarrow as pa
 
     kind = piece.type
@@ -224,8 +224,8 @@ def _wide(piece: Any) -> Any:
 def _spread(column: Any) -> tuple[Any, float | None]:
     """The values' distances from their mean as floats, and the standard deviation (n - 1).
 
-    The mean is taken away before anything becomes a float: large numbers that lie close together
-    keep their differences.
+    The mean is subtracted before anything becomes a float, so that large numbers that are close
+    together keep their differences.
     """
     import numpy as np
     import pyarrow as pa
@@ -271,7 +271,7 @@ def _quantiles(column: Any, shares: list[Fraction], how: str) -> Iterator[Positi
 
 
 def _mixed(low: Any, high: Any, rest: Fraction, place: int, how: str) -> Position:
-    """Between two neighbours, as numpy's methods of the same name do it."""
+    """Interpolate between two neighbours, like numpy's method of the same name."""
     weights: Mapping[str, Callable[[], Fraction]] = {
         "linear": lambda: rest,
         "lower": lambda: Fraction(0),
@@ -280,7 +280,7 @@ def _mixed(low: Any, high: Any, rest: Fraction, place: int, how: str) -> Positio
         "nearest": lambda: Fraction(round(place + rest) - place),
     }
     if how not in weights:
-        raise Unfit(f"`allow_relative_error` has to be one of {', '.join(weights)}")
+        raise Unfit(f"`allow_relative_error` must be one of {', '.join(weights)}")
     weight = weights[how]()
     if weight in (0, 1) or low == high:
         found: Position = high if weight == 1 else low

@@ -1,4 +1,4 @@
-"""The objects of a dataset version as one table, and which object does not fit."""
+"""The objects of a dataset version as one table, and those that do not fit into it."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -21,20 +21,20 @@ from validators.verdict import Verdict
 
 @dataclass(frozen=True)
 class Loaded:
-    """What could be read. `table` is None when nothing can be judged; then a check says why."""
+    """What could be read. If `table` is None, nothing can be judged, and a check says why."""
 
     table: Any = None
-    """A `pyarrow.Table`; a column that clashes has only nulls in it."""
+    """A `pyarrow.Table`; clashing columns hold only nulls."""
     columns: tuple[str, ...] = ()
-    """Every column that any object has, also those that were not read."""
+    """Every column of any object, read or not."""
     clashing: frozenset[str] = frozenset()
-    """Columns that have no one type for all the objects."""
+    """Columns without a common type over all objects."""
     checks: tuple[Check, ...] = ()
-    """What is wrong with the objects themselves."""
+    """The problems of the objects themselves."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of how they were read."""
+    """What a reader should know about how they were read."""
     objects: int = 0
-    """How many there are, but for the log of a table."""
+    """How many there are, without the log of a table."""
 
 
 def load(
@@ -45,10 +45,10 @@ def load(
 ) -> Loaded:
     """Read the wanted columns (None: all) of all objects.
 
-    Every object has to have those and, without their being read, those of `everywhere`.
+    Every object must have those, and the columns in `everywhere`, which are not read.
     """
     if not objects:
-        return Loaded(checks=(_check("objects", "no object belongs to this dataset version"),))
+        return Loaded(checks=(_check("objects", "this dataset version has no objects"),))
     snapshot = snapshot_of(objects)
     if snapshot is not None:
         return _of_snapshot(objects, snapshot, wanted, reading)
@@ -89,14 +89,14 @@ def _of_snapshot(
     wanted: frozenset[str] | None,
     reading: Reading,
 ) -> Loaded:
-    """The rows of a table: what is missing in its files is null, and no fault of theirs."""
+    """The rows of a table. Columns that its files lack are null, which is not a problem."""
     broken: list[Check] = []
     parts: dict[str, Part] = {}
     for one in objects:
         if one.key not in snapshot.files:
             continue  # the log itself
         try:
-            part = read(one, wanted, reading.nulls, int96="us")  # finer is not what tables keep
+            part = read(one, wanted, reading.nulls, int96="us")  # tables store no finer unit
             parts[one.key] = fitted(part, one.key, snapshot, wanted)
         except Unreadable as error:
             broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
@@ -155,19 +155,19 @@ def _joined(
 def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:
     if why.unfit:
         message = f"column `{name}` cannot be read as {wished} in {_listed(why.unfit)}"
-        step = f"Mend the values, or `types: {{{name}: ...}}` of the dataset."
+        step = f"Fix the values, or `types: {{{name}: ...}}` of the dataset."
         return _check("type as said", message, name, next_step=step)
     by_type: dict[str, list[str]] = {}
     for key, kind in why.types.items():
         by_type.setdefault(kind, []).append(key)
     said = "; ".join(f"{kind} in {_listed(keys)}" for kind, keys in by_type.items())
-    message = f"column `{name}` is {said}, and no one type holds all these values"
-    step = f"Write the column alike everywhere, or say its type: `types: {{{name}: string}}`."
+    message = f"column `{name}` is {said}, and no single type holds all these values"
+    step = f"Write the column with one type everywhere, or set it: `types: {{{name}: string}}`."
     return _check("one type everywhere", message, name, next_step=step)
 
 
 def _note_of_nulls(name: str, columns: Mapping[str, Column], nulls: Sequence[str]) -> list[str]:
-    """That a column is text for words alone that may mean null."""
+    """A note if a column is text only because of words that may mean null."""
     untyped = [column.values for column in columns.values() if column.source == "text"]
     if len(untyped) < len(columns):
         return []
@@ -175,9 +175,9 @@ def _note_of_nulls(name: str, columns: Mapping[str, Column], nulls: Sequence[str
     if not words:
         return []
     values = f"{count:,} value{'s' * (count != 1)} ({', '.join(words)})"
-    mend = ", ".join(f"'{word}'" for word in (*nulls, *words))
-    said = f"`{name}` is text for {values} alone; if that means null: "
-    return [f"{said}`nulls: [{mend}]` in the dataset."]
+    every = ", ".join(f"'{word}'" for word in (*nulls, *words))
+    why = f"`{name}` is text only because of {values}"
+    return [f"{why}; if that means null, set `nulls: [{every}]` in the dataset."]
 
 
 # -- what is wrong with the objects ----------------------------------------------------------------
@@ -210,8 +210,8 @@ def missing_columns(
 ) -> list[Check]:
     """One check per column that some objects have and others lack.
 
-    A column that the suite names blocks; any other is a warning, and so is one that only objects
-    lack whose rows may leave out what is null.
+    A column that the suite names blocks. It only warns for other columns, and where rows may leave
+    out nulls in every object that lacks it.
     """
     checks = []
     for name in dict.fromkeys(name for header in headers.values() for name in header):
@@ -234,14 +234,14 @@ def missing_columns(
                 name,
                 Verdict.FAIL if blocks else Verdict.WARN,
                 blocks=blocks,
-                next_step="Mend the objects named, or write the column in all of them.",
+                next_step="Fix these objects, or write the column in all of them.",
             )
         )
     return checks
 
 
 def _twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
-    """Columns that the suite does not name: those that it does cannot be read at all."""
+    """Repeated columns that the suite does not name; those that it names cannot be read at all."""
     return [
         _check(
             "columns once",
@@ -256,17 +256,17 @@ def _twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
 
 
 def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
-    """Columns of which the file says one thing and its folder another: programs differ in which of
-    them they ask."""
+    """Columns with other values in the file than in its folder's name: programs differ in which of
+    the two they read."""
     return [
         _check(
             "folders and columns",
-            f"column `{name}` has other values than the folder says in {_listed(keys)}; here the "
-            "column counts, for Spark and DuckDB the folder",
+            f"column `{name}` and the folder name differ in {_listed(keys)}; Headgate reads the "
+            "column, Spark and DuckDB the folder name",
             name,
             Verdict.WARN,
             blocks=False,
-            next_step=f"Leave `{name}` out of the files, or name the folder otherwise.",
+            next_step=f"Leave `{name}` out of the files, or rename the folder.",
         )
         for name, keys in apart.items()
     ]
@@ -277,9 +277,9 @@ def _unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> lis
     for name in types:
         if name not in names:
             meant = nearest(name, names)
-            message = f"`types` of the dataset says what `{name}` is, and there is no such column"
+            message = f"`types` of the dataset names the column `{name}`, which does not exist"
             message += f"; did you mean `{meant}`?" if meant else ""
-            step = "Mend `types` in the spec."
+            step = "Fix `types` in the spec."
             check = _check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
             checks.append(check)
     return checks

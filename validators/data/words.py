@@ -1,6 +1,6 @@
-"""Expectations in a reviewer's words: what is asked, and what a value that misses it does.
+"""Expectations in words: what is expected, and what values that do not meet it do.
 
-Types without an entry here are still reported, under their own name.
+Types without an entry here are reported under their own name.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ Kwargs = Mapping[str, Any]
 
 
 class Words(NamedTuple):
-    """Both sides of an expectation."""
+    """An expectation in words, met and not met."""
 
     limit: str
-    """What is asked, e.g. `no nulls`."""
+    """What is expected, e.g. `no nulls`."""
     missed: str
-    """What values that miss it do, e.g. `are null`."""
+    """What values that do not meet it do, e.g. `are null`."""
 
 
 def between(kwargs: Kwargs) -> str:
@@ -35,7 +35,7 @@ def between(kwargs: Kwargs) -> str:
 
 
 def several(values: object) -> str:
-    """The members of a set of the suite, or how many when they are many."""
+    """The members of a set in the suite, or how many if that is too long."""
     items = list(values) if isinstance(values, list | tuple | set) else [values]
     shown = ", ".join(number(item) for item in items)
     return shown if len(items) <= 6 and len(shown) <= 60 else f"a set of {len(items):,}"
@@ -167,9 +167,9 @@ def subject_of(expectation: Expectation) -> str | None:
 
 
 def words_for(expectation: Expectation) -> Words:
-    """What it asks, in words, with its tolerance and its condition."""
+    """The expectation in words, with its tolerance and its condition."""
     plain = expectation.type.removeprefix("expect_").replace("_", " ")
-    words = _WORDS.get(expectation.type, _always(plain, f"miss `{expectation.type}`"))
+    words = _WORDS.get(expectation.type, _always(plain, f"do not meet `{expectation.type}`"))
     limit, missed = words(expectation.kwargs)
     if allowed := tolerance(expectation):
         limit += f" in at least {percent(1 - allowed)}"
@@ -179,7 +179,7 @@ def words_for(expectation: Expectation) -> Words:
 
 
 def _condition(said: object) -> str:
-    """A condition as its author would write it, be it text or an object of Great Expectations."""
+    """A condition as its author would write it, from text or an object of Great Expectations."""
     match said:
         case {"type": "comparison", "column": {"name": name}, "operator": sign, "parameter": value}:
             written = repr(value) if isinstance(value, str) else str(value)
@@ -194,6 +194,6 @@ def _condition(said: object) -> str:
 
 
 def tolerance(expectation: Expectation) -> float:
-    """The share of values that may miss it: 0 unless `mostly` says otherwise."""
+    """The share of values that need not meet it: 0 without `mostly`."""
     mostly = expectation.kwargs.get("mostly", 1)
     return 1 - float(mostly) if isinstance(mostly, int | float) else 0.0

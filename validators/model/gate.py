@@ -26,14 +26,13 @@ from validators.verdict import Verdict
 
 WHOLE = Subset()
 CONFIDENCE = 0.95
-"""Of the intervals that the table of metrics shows."""
+"""Of the intervals in the table of metrics."""
 MANY_CLASSES = 20
-"""From here on the interval of the areas of all classes costs more than who did not ask for it
-would wait."""
+"""With more classes, intervals of ranking metrics take too long to compute unless a check asks."""
 
 
 def judge(request: Request) -> Report:
-    """Put every check of the gate to its evidence. Reads the files that the request names."""
+    """Evaluate every check of the gate. Reads the files that the request names."""
     parts = []
     if request.gate.predictions is not None:
         parts.append(_of_predictions(_without_numbers(request)))
@@ -43,8 +42,8 @@ def judge(request: Request) -> Report:
     notes = [*_exam(request), *(note for part in parts for note in part.notes)]
     if not enforces:
         notes.append(
-            "No check of this gate can stop this candidate; a limit of its own would, such as "
-            f"at_least or at_most in {request.file}."
+            "No check of this gate can stop this candidate. An absolute limit could: add at_least "
+            f"or at_most in {request.file}."
         )
     return parts[0].model_copy(
         update={
@@ -58,7 +57,7 @@ def judge(request: Request) -> Report:
 
 
 def _without_numbers(request: Request) -> Request:
-    """The same with the checks that the predictions answer."""
+    """The request with only the checks on predictions."""
     places = [*request.where, *[None] * len(request.gate.checks)]
     asked = [
         (check, where)
@@ -149,20 +148,20 @@ def _unusable(request: Request, problem: Unusable) -> Report:
             name="predictions",
             verdict=problem.verdict,
             message=f"The candidate's predictions cannot be judged: {problem}.",
-            next_step=_mend(request),
+            next_step=_fix(request),
         ),
-        "was not measured, the candidate's predictions cannot be used",
+        "was not measured: the candidate's predictions cannot be used",
     )
 
 
 def _not_there(request: Request, none: NoCandidate) -> Report:
-    """What was never measured does not pass, whatever the reason."""
+    """A report without measurements. It never passes, whatever the reason."""
     failed = none.kind == "could_not_run"
     what = "The candidate could not be evaluated" if failed else "There is nothing to judge"
     usual = (
-        "Make the candidate fit for that evaluation; what it printed says why it is not yet."
+        "Make the candidate work with that evaluation; its output says why it does not."
         if failed
-        else _mend(request)
+        else _fix(request)
     )
     return _unmeasured(
         request,
@@ -172,19 +171,19 @@ def _not_there(request: Request, none: NoCandidate) -> Report:
             message=f"{what}: {none.reason.rstrip('.')}.",
             next_step=none.next_step or usual,
         ),
-        "was not measured, there are no predictions of the candidate",
+        "was not measured: there are no predictions of the candidate",
     )
 
 
-def _mend(request: Request) -> str:
+def _fix(request: Request) -> str:
     return (
-        f"Mend the step that writes {request.gate.predictions}, or what gates.model in "
-        f"{request.file} says of them."
+        f"Fix the step that writes {request.gate.predictions}, or what gates.model in "
+        f"{request.file} says about them."
     )
 
 
 def _unmeasured(request: Request, why: Check, reason: str) -> Report:
-    """A report in which every check of the gate is named and none has an answer."""
+    """A report with every check of the gate, none of them evaluated."""
     return Report(
         gate="model",
         subject=request.subject,
@@ -207,9 +206,9 @@ def _exam(request: Request) -> tuple[str, ...]:
 def _wanted(
     request: Request, slices: dict[str, SliceColumn], opponent: Opponent
 ) -> list[tuple[Subset, Sequence[str]]]:
-    """What to measure, and on which rows."""
+    """The metrics to measure, per subset of the rows."""
     of_whole = [str(check.metric) for check in request.gate.checks if not check.slice]
-    if opponent.outcome is not None:  # the table of metrics shows how sure each difference is
+    if opponent.outcome is not None:  # the table of metrics shows the intervals of differences
         of_whole += _unasked(opponent.outcome)
     wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(dict.fromkeys(of_whole)))]
     screened = [check.metric for check in _paired(request)] if opponent.outcome else []
@@ -222,7 +221,7 @@ def _wanted(
 
 
 def _unasked(rows: Outcome) -> list[str]:
-    """What is measured with an interval although no check asks for it."""
+    """The metrics to measure with an interval although no check asks for them."""
     many = len(rows.scored) > MANY_CLASSES
     usual = usual_metrics(rows.task)
     return [name for name in usual if not (many and METRICS[name].needs == "ranking")]
@@ -258,8 +257,8 @@ def _screening(
 
 
 def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
-    """That the predictions are what they have to be. Tables that contradict the baseline's are in
-    error even where no check compares the two: a limit would be held against invented labels."""
+    """The check that the predictions are usable. Contradicting the baseline's table is an error,
+    compared or not: limits would be checked against invented labels."""
     message = f"{len(rows):,} rows, each with its own key, a label and a usable prediction"
     if not opponent.apart:
         if opponent.same_rows is not None:
@@ -273,8 +272,8 @@ def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
         n=len(rows),
         blocks=blocks,
         next_step=(
-            f"Let the step that writes {request.gate.predictions} keep the rows, labels and slice "
-            "columns as they are in the data; both models are evaluated on the same."
+            f"Make the step that writes {request.gate.predictions} keep rows, labels and slice "
+            "columns as they are in the data; both models are evaluated on the same rows."
         ),
     )
 
@@ -291,7 +290,7 @@ def _notes(
         notes.append(f"Nothing was compared: {opponent.reason}.")
     by_class = any(METRICS[check.metric].needs == "class" for check in request.gate.checks)
     if by_class and rows.prediction is None and rows.scored is not None:
-        notes.append("The class with the highest score counts as the predicted one.")
+        notes.append("The class with the highest score counts as predicted.")
     elif by_class and rows.prediction is None:
         least = f"{request.gate.threshold:g}"
         notes.append(f"A score of {least} or more counts as class {terms.names[-1]}.")
@@ -313,7 +312,7 @@ def _notes(
 def _metrics(
     request: Request, candidate: Outcome, baseline: Outcome | None, study: Study
 ) -> list[Measured]:
-    """What the checks name, then the usual metrics of the task as far as the columns allow."""
+    """The metrics that checks name, then the usual ones for the task that the columns allow."""
     found = []
     asked = [check.metric for check in request.gate.checks]
     for name in dict.fromkeys([*asked, *usual_metrics(candidate.task)]):
@@ -345,7 +344,7 @@ def _metrics(
 
 
 def _interval(name: str, study: Study) -> Interval | None:
-    """Of candidate minus baseline on all rows."""
+    """For candidate minus baseline, on all rows."""
     found = study.get((None, name))
     if not isinstance(found, Measurement):
         return None

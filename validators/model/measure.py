@@ -1,4 +1,4 @@
-"""The value of a metric on rows, by scikit-learn, and when it has none."""
+"""The value of a metric on rows, by scikit-learn, and when it is undefined."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -12,16 +12,16 @@ from validators.verdict import Verdict
 
 CALIBRATION_BINS = 10
 MOST_OFF_ONE = 0.02
-"""How far probabilities of several classes may be from the sum 1: some round them to two digits."""
+"""How far the sum of class probabilities may be from 1: some writers round to two digits."""
 
 Floats = NDArray[np.float64]
 
 
-class UndefinedMetric(Exception):  # noqa: N818 - a state of the rows, not a fault of ours
+class UndefinedMetric(Exception):  # noqa: N818 - a property of the rows
     """The metric has no value on these rows; the message says why.
 
-    ERROR if it cannot be computed from such predictions at all, INCONCLUSIVE if these rows happen
-    not to decide it.
+    ERROR if it cannot be computed from such predictions at all, INCONCLUSIVE if it happens to be
+    undefined on these rows.
     """
 
     def __init__(self, message: str, verdict: Verdict) -> None:
@@ -31,20 +31,20 @@ class UndefinedMetric(Exception):  # noqa: N818 - a state of the rows, not a fau
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was true and what a model said, in the form that the metrics of a task take."""
+    """Labels and a model's predictions, in the form that the metrics of a task take."""
 
     task: Task
     label: Floats
-    """0 or 1; the number of a class; or the value itself."""
+    """0 or 1; the number of the class; or the value itself."""
     score: Floats | None = None
     said: Floats | None = None
     """The predicted class or value."""
     scores: Floats | None = None
-    """Of several classes: a column for each that has one."""
+    """For several classes: one column for each class with scores."""
     scored: tuple[int, ...] = ()
-    """The number of the class of each of these columns."""
+    """The class number of each of these columns."""
     names: tuple[str, ...] = ("0", "1")
-    """What the classes are called, by their numbers."""
+    """The names of the classes, by number."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -96,7 +96,7 @@ def _why_inapplicable(name: str, rows: Outcome) -> str | None:
 def _why_no_scores(probabilities: bool, rows: Outcome) -> str | None:
     """Why the scores of several classes cannot be used; None if they can."""
     if rows.scores is None:
-        return "there are no score columns of the classes"
+        return "there are no score columns for the classes"
     if not probabilities:
         return None
     outside = int(((rows.scores < 0) | (rows.scores > 1)).any(axis=1).sum())
@@ -137,8 +137,8 @@ def _why_degenerate(name: str, rows: Outcome) -> str | None:
 
 
 def _why_no_rest(rows: Outcome, *, each: bool) -> str | None:
-    """Why a class cannot be told from the rest. Where each class counts alike, each has to have
-    labels; scikit-learn leaves the value of one without undefined, too."""
+    """Why one class against the rest is undefined. If classes count equally, each needs labels;
+    scikit-learn also leaves a class without labels undefined."""
     if np.ptp(rows.label) == 0:
         return f"all {len(rows):,} labels are {rows.names[int(rows.label[0])]}"
     labels = set(np.unique(rows.label).tolist())
@@ -181,8 +181,8 @@ def _compute(name: str, rows: Outcome) -> float:
 
 
 def log_losses(rows: Outcome) -> Floats:
-    """Of each row: -ln of the probability of its class, never nearer to 0 or 1 than a float64 can
-    tell. scikit-learn has the same and warns of sums that rounding makes differ from 1."""
+    """Per row, -ln of the probability of its class, clipped by a float64's epsilon. As in
+    scikit-learn, without its warning about sums that rounding moves off 1."""
     smallest = np.finfo(np.float64).eps
     if rows.task is Task.MULTICLASS:
         assert rows.scores is not None
@@ -195,7 +195,7 @@ def log_losses(rows: Outcome) -> Floats:
 
 
 def _one_against_rest(rows: Outcome, *, weighted: bool) -> float:
-    """The mean of the ROC AUC of each class; by its labels, one without does not count."""
+    """The mean of each class's ROC AUC; if weighted, classes without labels do not count."""
     from sklearn.metrics import roc_auc_score
 
     assert rows.scores is not None
@@ -209,8 +209,8 @@ def _one_against_rest(rows: Outcome, *, weighted: bool) -> float:
 
 
 def _balanced_accuracy(rows: Outcome) -> float:
-    """Mean recall over the classes that the labels have; scikit-learn warns where one is only
-    predicted, which is no fault of the rows."""
+    """Mean recall over the classes in the labels; scikit-learn would warn of a class that is only
+    predicted."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(rows.label, rows.said, labels=np.unique(rows.label), average="macro"))
@@ -230,5 +230,5 @@ def _calibration_error(rows: Outcome) -> float:
 
 
 def calibration_bin(score: Floats) -> NDArray[np.intp]:
-    """The bin of each probability, from 0 on; 1.0 belongs to the last."""
+    """The bin of each probability, from 0; 1.0 is in the last."""
     return np.minimum((score * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)

@@ -27,22 +27,22 @@ class Small:
     subset: Subset
     rows: int
     why: str
-    """What it has and what it would need."""
+    """What it has and what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceColumn:
-    """A column and the values of it that have enough rows."""
+    """A slice column, and which of its values have enough rows."""
 
     column: str
     judged: tuple[Subset, ...] = ()
     small: tuple[Small, ...] = ()
-    """They are named and not judged."""
+    """Reported, but not judged."""
     refused: str | None = None
     """Why the column cannot be a slice."""
 
     def too_small(self, fewest: int) -> str:
-        """What was left out, as a sentence; empty if nothing was."""
+        """A note on the values that were not judged; empty if all were."""
         if not self.small:
             return ""
         count = len(self.small)
@@ -55,7 +55,7 @@ class SliceColumn:
 
 
 def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColumn:
-    """The values of a column in their order, apart by whether they have enough rows."""
+    """Split the values of a column, in order, by whether they have enough rows."""
     if len(of.values) > MOST_VALUES:
         return SliceColumn(
             column,
@@ -86,10 +86,10 @@ class _Candidate:
 def screen(
     columns: Sequence[SliceColumn], checks: Sequence[PairedCheck], study: Study
 ) -> tuple[Check, ...]:
-    """For every paired check of the whole: the values of each column that got worse.
+    """For every paired check on all rows: the values of each column that got worse.
 
-    A value got worse if the candidate loses more than the margin there and Holm's adjustment over
-    all values, columns and metrics still finds the loss significant. These checks only warn.
+    A value got worse if the candidate loses more than the margin there and the loss is still
+    significant after Holm's adjustment over all values, columns and metrics. Only warns.
     """
     tested = _tested(columns, checks, study)
     adjusted = holm([one.p for one in tested])

@@ -1,4 +1,4 @@
-"""Measuring candidate and baseline on the whole and on slices, with their resampled replicates."""
+"""Measuring candidate and baseline on all rows and on slices, with resampled replicates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,18 +16,18 @@ from validators.verdict import Verdict
 
 FEWEST_ROWS = 100
 FEWEST_OF_A_CLASS = 10
-"""With fewer a resampled interval promises more than it keeps."""
+"""With fewer, a resampled interval is too narrow."""
 
 _MOST_UNDEFINED = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Some rows: all of them, or those of one value of a slice column."""
+    """All rows, or those with one value of a slice column."""
 
     rows: NDArray[np.intp] | None = None
     name: str | None = None
-    """`carrier=AA`; None for the whole."""
+    """`carrier=AA`; None for all rows."""
 
     def of(self, outcome: Outcome) -> Outcome:
         """The outcome on these rows."""
@@ -36,28 +36,28 @@ class Subset:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One metric on one subset, of both models where there are two."""
+    """One metric on one subset, for both models if there are two."""
 
     metric: str
     n: int
     candidate: float
     baseline: float | None = None
     why_no_baseline: UndefinedMetric | None = None
-    """Why the metric is undefined for the baseline, if it is for it alone."""
+    """Why the metric is undefined for the baseline alone."""
     too_few: str | None = None
-    """Why no interval may be trusted; None if it may."""
+    """Why no interval can be trusted; None if it can."""
     replicates: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    """(replicates, 1 or 2): candidate's, and baseline's if there is one."""
+    """Shape (replicates, 1 or 2): the candidate's, and the baseline's if there is one."""
 
     def interval(self, confidence: float) -> Interval | None:
-        """Of the candidate's own value; None where the rows allow none."""
+        """For the candidate's value; None if the rows allow none."""
         if self.too_few:
             return None
         low, high = _percentiles(self.replicates[:, 0], confidence)
         return Interval(low=low, high=high, confidence=confidence)
 
     def gain(self, confidence: float) -> Gain:
-        """Candidate against baseline. Raises UndefinedMetric if the rows allow no interval."""
+        """The gain over the baseline. Raises UndefinedMetric if the rows allow no interval."""
         if self.why_no_baseline:
             raise self.why_no_baseline
         if self.too_few or self.baseline is None:
@@ -75,7 +75,7 @@ class Measurement:
 
 
 Study = Mapping[tuple[str | None, str], Measurement | UndefinedMetric]
-"""By (name of the subset, name of the metric)."""
+"""By (subset name, metric name)."""
 
 
 def study(
@@ -85,7 +85,7 @@ def study(
     resamples: int,
     seed: int,
 ) -> Study:
-    """Measure the wanted metrics of each subset, all under the same resampled rows."""
+    """Measure the metrics of each subset in `wanted`, all with the same resampled rows."""
     found: dict[tuple[str | None, str], Measurement | UndefinedMetric] = {}
     pending: list[tuple[int, slice, Measurement, str | None]] = []
     jobs: list[Job] = []
@@ -136,7 +136,7 @@ def _with_replicates(measured: Measurement, drawn: Floats) -> Measurement:
 
 
 def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
-    """Why the rows are too few for a resampled interval; None if they are enough."""
+    """Why there are too few rows for a resampled interval; None if there are enough."""
     if len(rows) < fewest:
         return f"{len(rows):,} rows, at least {fewest:,} are needed"
     if rows.task is not Task.BINARY:
@@ -150,7 +150,7 @@ def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
 
 
 def _why_rare(name: str, rows: Outcome) -> str | None:
-    """Why a mean in which each class counts alike rests on too few rows of one; None if on none."""
+    """Why a metric that counts classes equally has too few rows of one; None if it has enough."""
     if rows.task is not Task.MULTICLASS or not METRICS[name].by_class:
         return None
     numbers, counts = np.unique(rows.label, return_counts=True)
@@ -161,7 +161,7 @@ def _why_rare(name: str, rows: Outcome) -> str | None:
 
 
 def resamples_for(confidences: list[float], least: int) -> int:
-    """Enough resamples that twenty lie beyond each end of the widest interval, 10,000 at most."""
+    """So many resamples that twenty lie beyond each end of the widest interval, at most 10,000."""
     return max([least, *(min(10_000, round(40 / (1 - one))) for one in confidences)])
 
 

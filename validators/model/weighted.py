@@ -1,7 +1,7 @@
 """The metrics as functions of row weights, for many sets of weights at once.
 
-The order of the scores is found once; each set of weights is then a cumulative sum along it, or a
-product of matrices. Sorting again for every replicate would cost a hundred times as much.
+Scores are sorted once; each set of weights is then a cumulative sum in that order, or a matrix
+product. Sorting again for every replicate would cost a hundred times as much.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from validators.model.resample import Replicate, Weights
 def weighted(name: str, rows: Outcome) -> Replicate:
     """The metric as a function of the rows' weights.
 
-    With all weights 1 it is the metric itself; with others, scikit-learn's with sample_weight.
+    With all weights 1 it equals `measure`; with others, scikit-learn's metric with sample_weight.
     """
     return _FORMS[name](rows)
 
@@ -48,7 +48,7 @@ def _area(positive: NDArray[np.bool_], score: Floats) -> Replicate:
 
 
 def _against_rest(*, weighted: bool) -> Callable[[Outcome], Replicate]:
-    """The mean of the areas of the classes; NaN where each counts and one has lost all labels."""
+    """The mean area over classes; NaN where classes count equally and one has lost all labels."""
 
     def form(rows: Outcome) -> Replicate:
         assert rows.scores is not None
@@ -87,7 +87,7 @@ def _average_precision(rows: Outcome) -> Replicate:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Positives and negatives in the order of their scores, and where they lie to each other."""
+    """Positives and negatives sorted by score, and the rank of each among the others."""
 
     positives: NDArray[np.intp]
     negatives: NDArray[np.intp]
@@ -114,7 +114,7 @@ class _Ranked:
 
 
 def _cumulated(weights: Weights, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Sums of the weights before each of the rows and, last, of all."""
+    """The cumulated weights before each row and, last, the total."""
     sums = np.zeros((len(weights.counts), len(rows) + 1), np.int64)
     np.cumsum(np.take(weights.counts, rows, axis=1), axis=1, out=sums[:, 1:])
     return sums
@@ -163,7 +163,7 @@ def _calibration(rows: Outcome) -> Replicate:
 
 @dataclass(frozen=True, slots=True)
 class _Confusion:
-    """Weights of rows by class (second axis): rightly predicted, predicted, and true."""
+    """Weights by class (second axis): of rows predicted correctly, predicted, and true."""
 
     hit: Floats
     predicted: Floats
@@ -182,7 +182,7 @@ def _labelled(rows: Outcome) -> Floats:
 
 
 def _all(rows: Outcome) -> Floats:
-    """Those that a label or a prediction has."""
+    """Every class of a label or a prediction."""
     assert rows.said is not None
     return np.union1d(rows.label, rows.said)
 
@@ -190,8 +190,8 @@ def _all(rows: Outcome) -> Floats:
 def _of_classes(
     combine: Callable[[_Confusion], Floats], classes_of: _Classes
 ) -> Callable[[Outcome], Replicate]:
-    """A metric of the confusion of some classes. Rows are summed by their label and prediction
-    first: there are far fewer such pairs than rows."""
+    """A metric of the confusion matrix. Rows are first summed by pairs of label and prediction, of
+    which there are far fewer."""
 
     def form(rows: Outcome) -> Replicate:
         assert rows.said is not None
@@ -214,7 +214,7 @@ def _of_classes(
 
 
 def _macro(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], Floats]:
-    """Each class counting alike. NaN if a replicate has lost a class, labels and predictions."""
+    """Every class counts equally. NaN if a replicate has lost a class entirely."""
 
     def combine(of: _Confusion) -> Floats:
         there = of.predicted + of.true > 0
@@ -224,7 +224,7 @@ def _macro(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], F
 
 
 def _by_labels(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], Floats]:
-    """Each class by its number of labels."""
+    """Classes weighted by their number of labels."""
 
     def combine(of: _Confusion) -> Floats:
         return np.asarray((by_class(of) * of.true).sum(axis=1) / of.true.sum(axis=1))
@@ -233,12 +233,12 @@ def _by_labels(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion
 
 
 def _precisions(of: _Confusion) -> Floats:
-    """0 for a class that is never predicted, as scikit-learn has it."""
+    """0 for a class that is never predicted, as in scikit-learn."""
     return np.asarray(of.hit / np.maximum(of.predicted, 1))
 
 
 def _recalls(of: _Confusion) -> Floats:
-    """0 for a class that is only predicted, as scikit-learn has it."""
+    """0 for a class that is only predicted, as in scikit-learn."""
     return np.asarray(of.hit / np.maximum(of.true, 1))
 
 

@@ -1,6 +1,6 @@
-"""Reports as one HTML page that needs nothing else: no script, no font, no address.
+"""Reports as one self-contained HTML page: no scripts, fonts or links to other files.
 
-It prints, and follows the reader's choice of light or dark.
+It prints well, and follows the reader's choice of light or dark.
 """
 
 from functools import cache
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def render(reports: Reports, title: str) -> str:
-    """The whole page; every text is escaped by the template engine."""
+    """The whole page; the template engine escapes every text."""
     every = as_reports(reports)
     return _template().render(
         reports=every, title=title, verdict=overall(every), counts_all=tally(every)

@@ -1,4 +1,4 @@
-"""The metrics of both models as a table of four columns, the same in every form of a report."""
+"""The metrics of both models as a table of four columns, the same in every report format."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -14,37 +14,37 @@ _ARROWS: Final = {True: " ↑", False: " ↓", None: ""}
 
 
 class Turn(Enum):
-    """What became of a metric, as far as the rows tell."""
+    """How a metric changed, as far as the rows tell."""
 
     BETTER = "better"
     WORSE = "worse"
     OPEN = "undecided"
-    """Its interval holds no difference, too."""
+    """Its interval contains zero."""
     NONE = ""
     """Nothing was compared."""
 
 
 class Row(NamedTuple):
-    """One metric; all texts are cleaned, and empty where there is nothing to say."""
+    """One metric. All texts are cleaned, and empty if there is nothing to say."""
 
     cells: tuple[str, ...]
-    """Its name with an arrow to where it is better, `0.731 → 0.7123`, the difference and its
-    interval, as far as the table has these columns."""
+    """The name with an arrow in the better direction, `0.731 → 0.7123`, the difference and its
+    interval; only the columns that the table has."""
     turn: Turn
     note: str
-    """Why it is undefined, as a sentence that names it."""
+    """Why it is undefined, starting with its name."""
 
 
 class Table(NamedTuple):
-    """Metrics of a gate, with what is the same for all of them said once."""
+    """The metrics of a gate; what all of them share is in the caption."""
 
     head: tuple[str, ...]
-    """The names of the columns that have something to show."""
+    """The names of the columns that are not empty."""
     named: tuple[Row, ...]
     """The metrics that a check names, or all if none does."""
     others: tuple[Row, ...]
     caption: tuple[str, ...]
-    """How many rows, and what the arrows mean."""
+    """The number of rows, and the meaning of the arrows."""
 
 
 def table(report: Report) -> Table | None:
@@ -98,8 +98,8 @@ def _row(one: Measured, columns: int, alike: bool, rows: bool) -> Row:
 
 
 def turn(one: Measured) -> Turn:
-    """Better or worse only where the whole interval says so, or, without one, by the value; and
-    where it is known which way that is."""
+    """Better or worse if the whole interval is, or the value if there is no interval; only if the
+    better direction is known."""
     if one.difference is None or one.greater_is_better is None:
         return Turn.NONE
     low, high = one.difference, one.difference

@@ -1,4 +1,4 @@
-"""Reports for a terminal: verdict first, what needs attention in full, passes counted."""
+"""Reports for a terminal: verdict first, checks that need attention in full, passes counted."""
 
 from collections.abc import Iterator, Sequence
 from io import StringIO
@@ -42,7 +42,7 @@ _TURNS: Final = {Turn.BETTER: "green", Turn.WORSE: "red"}
 
 
 def render(reports: Reports, title: str, *, width: int = 100, colour: bool = False) -> str:
-    """The text for a terminal of that width."""
+    """The text for a terminal of the given width."""
     from rich.console import Console
 
     console = Console(

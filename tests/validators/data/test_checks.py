@@ -177,7 +177,7 @@ def test_columns_that_are_not_as_wanted_are_named() -> None:
         {"observed_value": ["carrier", "extra"]},
         column_set=["carrier", "origin"],
     )
-    assert check.message == "the table's columns: missing `origin`; not expected `extra`"
+    assert check.message == "the table's columns: missing `origin`; unexpected `extra`"
 
 
 def test_a_missing_column_fails_each_expectation_about_it_and_is_noted_once() -> None:

@@ -110,7 +110,7 @@ def test_a_time_that_spark_wrote_as_96_bits_is_the_same_moment(tmp_path: Path) -
 def test_a_file_whose_values_are_not_of_the_tables_type_is_named(tmp_path: Path) -> None:
     files: Files = {"f.parquet": (pa.table({"a": [1.5]}), {})}
     (check,) = _load(tmp_path, {"a": "long"}, files).checks
-    assert check.message == "`f.parquet` has `a` as double, and not every value is a int64"
+    assert check.message == "`f.parquet` has `a` as double, and not every value fits int64"
     assert check.verdict is Verdict.FAIL
 
 

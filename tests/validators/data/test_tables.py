@@ -84,7 +84,7 @@ def test_objects_that_disagree_about_a_type_are_named(tmp_path: Path) -> None:
     ]
     loaded = load(objects, None)
     assert _only(loaded).message == (
-        "column `x` is int64 in `a.parquet`; string in `b.parquet`, and no one type holds all "
+        "column `x` is int64 in `a.parquet`; string in `b.parquet`, and no single type holds all "
         "these values"
     )
     assert loaded.clashing == {"x"}

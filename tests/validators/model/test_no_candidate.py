@@ -33,7 +33,7 @@ def test_a_candidate_without_predictions_is_an_error_that_names_every_check(benc
     assert report.verdict is Verdict.ERROR
     first, *rest = report.checks
     assert first.message == "There is nothing to judge: the pull request has no step evaluate."
-    assert "Mend the step that writes steps.evaluate.predictions" in (first.next_step or "")
+    assert "Fix the step that writes steps.evaluate.predictions" in (first.next_step or "")
     assert [check.verdict for check in rest] == [Verdict.SKIPPED] * len(bench.checks)
     assert all("was not measured" in check.message for check in rest)
 
