@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from controller.app import serve
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import serve
 
 PATIENCE = 300.0
 """Seconds after which a benchmark that does not go on has failed."""

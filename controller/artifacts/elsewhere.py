@@ -16,8 +16,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from controller.blobs.objects import Lost, Objects
-from controller.buckets.stores import NO_BUCKET, Refused, Stores, address_of
+from controller.blobs.objects import NotStored, Objects
+from controller.buckets.stores import NO_BUCKET, CredentialsRefused, Stores, address_of
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class Away(TryAgain):
     """The store does not answer, or refuses; nothing is lost by it, and it is tried again."""
 
 
-class Damaged(Lost):
+class Damaged(NotStored):
     """What is stored there under a digest is something else."""
 
 
-class Found(NamedTuple):
+class RemoteObject(NamedTuple):
     """An object there: its bytes, and when it was written, in seconds since the epoch."""
 
     size: int
@@ -118,7 +118,7 @@ class Elsewhere:
         return {}
 
     @contextmanager
-    def sweeping(self) -> Iterator[Mapping[Kind, Mapping[str, Found]]]:
+    def sweeping(self) -> Iterator[Mapping[Kind, Mapping[str, RemoteObject]]]:
         """All that is there, read whole; while the block lasts, `ask` keeps things from it."""
         self._is_ours = False
         self.own()
@@ -216,7 +216,7 @@ class Elsewhere:
                 ) from None
         return True
 
-    def _listed(self, kind: Kind) -> dict[str, Found]:
+    def _listed(self, kind: Kind) -> dict[str, RemoteObject]:
         import obstore
 
         found = {}
@@ -227,7 +227,7 @@ class Elsewhere:
                     name = "".join(parts[1:])
                     written: datetime = each["last_modified"]
                     if len(name) == 64:
-                        found[f"sha256:{name}"] = Found(each["size"], written.timestamp())
+                        found[f"sha256:{name}"] = RemoteObject(each["size"], written.timestamp())
         return found
 
     @contextmanager
@@ -239,7 +239,7 @@ class Elsewhere:
             raise
         except Failure as failure:
             human = isinstance(failure, NeedsHuman)
-            how = "refuses" if isinstance(failure, Refused) else "is away"
+            how = "refuses" if isinstance(failure, CredentialsRefused) else "is away"
             raise Away(f"the store of `artifacts` {how}: {failure}", human=human) from None
 
     def _key(self, kind: Kind, digest: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from controller.artifacts.elsewhere import KINDS, Damaged, Elsewhere, Kind
-from controller.blobs.objects import Lost, Objects, explained, lost
+from controller.blobs.objects import NotStored, Objects, explained, lost
 from specs.digests import canonical_json
 from specs.failures import NeedsHuman
 
@@ -90,11 +90,11 @@ class Artifacts:
         return await self._run(lambda: self._put_bytes(content))
 
     async def link(self, digest: str, destination: Path) -> None:
-        """Put it read-only at `destination`, in place of what was there. Raises `Lost`."""
+        """Put it read-only at `destination`, in place of what was there. Raises `NotStored`."""
         await self._run(lambda: self._link(digest, destination), once=(digest, destination))
 
     async def read_bytes(self, digest: str) -> bytes:
-        """The content of a stored file, hashed as it is read. Raises `Lost`."""
+        """The content of a stored file, hashed as it is read. Raises `NotStored`."""
         return await self._run(lambda: self._read(digest))
 
     async def has(self, digest: str) -> bool:
@@ -211,7 +211,7 @@ class Artifacts:
             digest = self._listing(digest).program or digest
         try:
             return self._files.read(digest)
-        except Lost:
+        except NotStored:
             if self._elsewhere is None or not self._fetch("files", (digest,)):
                 raise
         return self._files.read(digest)

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from controller.shelf import discard, discard_all, lay, mode, use
+from controller.blobs.shelf import discard, discard_all, lay, mode, use
 from specs.failures import NeedsHuman
 
 COPY_UP_TO = 2**20
@@ -31,11 +31,11 @@ _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Lost(NeedsHuman):
+class NotStored(NeedsHuman):
     """The store does not hold (any more) what was asked for."""
 
 
-class Stored(NamedTuple):
+class StoredBlob(NamedTuple):
     """A stored file; `size` in bytes."""
 
     digest: str
@@ -52,14 +52,14 @@ class Objects:
         self._folder = folder
         self._scratch = folder / "scratch"
 
-    def put_bytes(self, content: bytes) -> Stored:
+    def put_bytes(self, content: bytes) -> StoredBlob:
         """Store `content`."""
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         if self.is_intact(digest, touch=True):
-            return Stored(digest, len(content))
+            return StoredBlob(digest, len(content))
         return self._write((content,))
 
-    def put_file(self, path: Path) -> Stored:
+    def put_file(self, path: Path) -> StoredBlob:
         """Store what a file holds. What is stored is what was hashed, whoever writes meanwhile.
 
         Raises OSError (ELOOP) for a symbolic link.
@@ -68,18 +68,18 @@ class Objects:
         with os.fdopen(handle, "rb", buffering=0) as source:
             return self.put_open(source)
 
-    def put_open(self, source: BinaryIO) -> Stored:
+    def put_open(self, source: BinaryIO) -> StoredBlob:
         """`put_file` of a file that is open, from where it stands."""
         if os.fstat(source.fileno()).st_size <= COPY_UP_TO:
             return self.put_bytes(source.read())
         return self._write(iter(lambda: source.read(_CHUNK), b""))
 
-    def put_chunks(self, chunks: Iterable[bytes]) -> Stored:
+    def put_chunks(self, chunks: Iterable[bytes]) -> StoredBlob:
         """Store what comes in chunks, once the last has come. Raises what iterating raises."""
         return self._write(chunks)
 
     def read(self, digest: str) -> bytes:
-        """The content, hashed as it is read. Raises `Lost`."""
+        """The content, hashed as it is read. Raises `NotStored`."""
         path = self._place(digest)
         try:
             content = path.read_bytes()
@@ -91,7 +91,7 @@ class Objects:
         return content
 
     def link(self, digest: str, destination: Path, *, executable: bool = False) -> None:
-        """Replace the file at `destination` by a clone, copy or link. Raises `Lost`."""
+        """Replace the file at `destination` by a clone, copy or link. Raises `NotStored`."""
         if not self.is_intact(digest):
             raise lost(digest)
         handle, name = tempfile.mkstemp(prefix=".link-", dir=destination.parent)
@@ -166,7 +166,7 @@ class Objects:
         discard_all(self._scratch, before)
         return freed
 
-    def _write(self, chunks: Iterable[bytes]) -> Stored:
+    def _write(self, chunks: Iterable[bytes]) -> StoredBlob:
         hashed, size = hashlib.sha256(), 0
         handle, temporary = self._temporary()
         try:
@@ -182,7 +182,7 @@ class Objects:
             _move(temporary, self._place(digest))
         finally:
             temporary.unlink(missing_ok=True)
-        return Stored(digest, size)
+        return StoredBlob(digest, size)
 
     def _copied(self, digest: str, file: BinaryIO, *, always: bool) -> bool:
         with self._place(digest).open("rb", buffering=0) as stored:
@@ -213,9 +213,9 @@ class Objects:
         return handle, Path(name)
 
 
-def lost(digest: str) -> Lost:
+def lost(digest: str) -> NotStored:
     """What to say when an artifact is missing."""
-    return Lost(
+    return NotStored(
         f"artifact {digest[:19]} is not in the store, or was damaged there and dropped: "
         "`retry` the run that made it"
     )

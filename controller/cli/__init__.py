@@ -45,7 +45,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "resume": "Let a paused rollout go on.",
     },
 }
-"""Every command with its short help, so that listing them imports nothing."""
+"""Every command with its short help, so that listing them imports nothing. A section is a folder
+here, by its name in lower case."""
 
 _MODULES = {
     "retry": "again",
@@ -72,7 +73,7 @@ def _imported(name: str) -> ModuleType:
         gc.enable()
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """Finds commands by name, and turns failures into one clear message."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -83,7 +84,8 @@ class Commands(click.Group):
         """The command of that name, imported now."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = _imported(f"controller.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        folder = next(s.lower() for s, commands in SECTIONS.items() if cmd_name in commands)
+        module = _imported(f"controller.cli.{folder}.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
@@ -131,7 +133,7 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all is well, 1 what was asked about failed, 2 wrong usage, 3 the store "
     "or git cannot be reached. Completion: see docs/commands.md.",

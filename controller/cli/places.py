@@ -5,21 +5,21 @@ import click
 from controller.cli.failures import Failed
 from controller.cli.reach import known, no_such
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.repositories.repository import ENVIRONMENTS
-from controller.store.protocol import Reading
+from controller.store.protocol import StoreReader
 
 place_argument = click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
 
 
-async def environment(store: Reading, place: str) -> Environment:
+async def environment(store: StoreReader, place: str) -> EnvironmentState:
     """The environment that is meant, production where none is named. Raises `Failed`."""
     pipeline, _, name = place.partition("/")
-    await known(store, "pipeline", pipeline, Pipeline, "pipeline")
+    await known(store, "pipeline", pipeline, PipelineState, "pipeline")
     if name and name not in ENVIRONMENTS:
         raise no_such("environment", name, ENVIRONMENTS)
     full = f"{pipeline}/{name or 'production'}"
     if await store.get(Key("environment", full)) is None:
         raise Failed(f"nothing was released to {full} yet; `headgate status` shows what runs.")
-    return await known(store, "environment", full, Environment, "environment")
+    return await known(store, "environment", full, EnvironmentState, "environment")

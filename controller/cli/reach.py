@@ -16,13 +16,12 @@ import click
 from controller.cli.failures import Failed, Unreachable
 from controller.config.settings import FILE, Settings
 from controller.config.settings_file import LoadedSettings, load_settings
-from controller.machine.core import Key, Value
-from controller.outbox import parsed
-from controller.store.protocol import Reading, Record
+from controller.machine.core import Key, Value, parsed
+from controller.store.protocol import Record, StoreReader
 from controller.store.reading import SqliteReader
-from specs.explain import nearest, one_of
 from specs.failures import Failure
-from specs.problems import render_text
+from specs.loading.explain import nearest, one_of
+from specs.loading.problems import render_text
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
@@ -75,7 +74,7 @@ def reach(ctx: click.Context) -> Reach:
 
 
 @asynccontextmanager
-async def open_state(home: Path) -> AsyncIterator[Reading]:
+async def open_state(home: Path) -> AsyncIterator[StoreReader]:
     """The controller's state, to look at. Raises `Unreachable`."""
     try:
         state = SqliteReader.open(state_in(home))
@@ -95,7 +94,7 @@ def state_in(home: Path) -> Path:
     return path
 
 
-def with_state(ctx: click.Context, ask: Callable[[Reading, Reach], Awaitable[T]]) -> T:
+def with_state(ctx: click.Context, ask: Callable[[StoreReader, Reach], Awaitable[T]]) -> T:
     """What `ask` finds in the state."""
     here = reach(ctx)
 
@@ -106,7 +105,7 @@ def with_state(ctx: click.Context, ask: Callable[[Reading, Reach], Awaitable[T]]
     return asyncio.run(run())
 
 
-async def known(store: Reading, kind: str, name: str, model: type[V], what: str) -> V:
+async def known(store: StoreReader, kind: str, name: str, model: type[V], what: str) -> V:
     """The object of that name. Raises `Failed` with the nearest name for one that is not there."""
     record = await store.get(Key(kind, name))
     if record is None:

@@ -34,7 +34,7 @@ Place = Annotated[str, AfterValidator(_is_place)]
 RepositoryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 
 
-class Repository(Spec):
+class RepositorySettings(Spec):
     """A git repository that is watched."""
 
     name: PipelineName = Field(description="What it is called in reports and commands.")
@@ -85,7 +85,7 @@ def _is_network(text: str) -> str:
     return text
 
 
-class Router(Spec):
+class RouterSettings(Spec):
     """What the traffic routers have in common."""
 
     silence: Duration = Field(
@@ -110,7 +110,7 @@ class Docker(Spec):
     )
 
 
-class Log(Spec):
+class LogSettings(Spec):
     """What the controller writes to its standard error."""
 
     format: Literal["console", "json"] = Field(default="console", description="For whom.")
@@ -173,7 +173,7 @@ class Settings(Spec):
         default=None,
         description="What this controller is called in notifications; without it, as its machine.",
     )
-    repositories: Many[Repository] = Field(min_length=1, description="What is watched.")
+    repositories: Many[RepositorySettings] = Field(min_length=1, description="What is watched.")
     slots: int = Field(default=2, ge=1, le=256, description="Steps that run at the same time.")
     run_as: Text | None = Field(
         default=None,
@@ -208,7 +208,7 @@ class Settings(Spec):
     notify: Many[Notification] = Field(
         default=(), description="Whom to tell of every pipeline, beside what its spec says."
     )
-    router: Router = Field(default=Router(), description="The traffic routers.")
+    router: RouterSettings = Field(default=RouterSettings(), description="The traffic routers.")
     docker: Docker = Field(default=Docker(), description="The Docker Engine.")
     stores: Many[ObjectStore] = Field(default=(), description="Object stores out of the ordinary.")
     artifacts: Annotated[Location, AfterValidator(_is_remote)] | None = Field(
@@ -221,7 +221,7 @@ class Settings(Spec):
         description="A file of NAME=value lines. HEADGATE_SECRET_NAME variables come over it.",
     )
     github: GitHub = Field(default=GitHub(), description="Reports on GitHub.")
-    log: Log = Field(default=Log(), description="Logging.")
+    log: LogSettings = Field(default=LogSettings(), description="Logging.")
 
     def path(self, base: Path) -> Path:
         """The home folder, where `base` is the folder of the settings' file."""

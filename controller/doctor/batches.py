@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from controller.doctor.findings import Finding, ok, warn
-from controller.machine.environments.environment import Environment
-from controller.outbox import parsed
+from controller.machine.core import parsed
+from controller.machine.environments.environment import EnvironmentState
 from controller.store.sqlite import SqliteStore
 from specs.failures import Failure
 
@@ -25,11 +25,11 @@ async def batches(home: Path) -> list[Finding]:
             records = await store.list("environment")
         finally:
             await store.close()
-        return [one for record in records for one in _of(parsed(Environment, record.body))]
+        return [one for record in records for one in _of(parsed(EnvironmentState, record.body))]
     return []
 
 
-def _of(env: Environment) -> Iterator[Finding]:
+def _of(env: EnvironmentState) -> Iterator[Finding]:
     job = env.job
     if job is None or not env.points or env.name != "production":
         return  # of staging, the rollout says how it ended

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from controller.config.github_names import names_of
-from controller.config.settings import Repository, Settings
+from controller.config.settings import RepositorySettings, Settings
 from controller.config.settings_file import exposed, load_secrets, unknown_variables
 from controller.config.settings_lint import doubts
 from controller.doctor.batches import batches
@@ -22,17 +22,17 @@ from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.on_github import examine_github
 from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
 from controller.doctor.stores import examine_stores
-from controller.environments import BRANCH
 from controller.git import Mirror
+from controller.git.environments import BRANCH
 from controller.machine.branch_incidents import way_on
-from controller.machine.environments.environment import Environment
+from controller.machine.core import parsed
+from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.losing import LONGEST
-from controller.outbox import parsed
-from controller.renaming import resting
-from controller.silences import silences, why
+from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
+from deployers.registry import FOLDER, LOCAL, TARGETS
 from specs.failures import Failure
 from specs.model import Pipeline
 
@@ -210,7 +210,7 @@ async def state(home: Path) -> Finding:
     except Failure as failure:
         return bad("state", str(failure), "see the message")
     try:
-        failing = [owed for owed in await store.owed() if owed.error]
+        failing = [owed for owed in await store.outbox() if owed.error]
         environments = await store.list("environment")
     finally:
         await store.close()
@@ -226,7 +226,7 @@ async def state(home: Path) -> Finding:
 
 def _of_branch(record: Record) -> Finding | None:
     """What is odd between an environment and its branch."""
-    env = parsed(Environment, record.body)
+    env = parsed(EnvironmentState, record.body)
     if env.unknown is not None:
         return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
     if env.owed_since is not None and time.time() - env.owed_since > LONGEST:
@@ -242,8 +242,8 @@ async def unwatched(home: Path) -> list[Finding]:
     """The canaries that have no traffic, as no controller watches them."""
     mend = "start `headgate up`; if it runs, its log names what it cannot save"
     return [
-        bad(f"canary {silent.server}", why(silent.silence), mend)
-        for silent in (await silences(home)).values()
+        bad(f"canary {each.server}", each.silence.why(), mend)
+        for each in await TARGETS[LOCAL].window(home / FOLDER).unwatched()
     ]
 
 
@@ -264,7 +264,9 @@ async def rests(settings: Settings, home: Path) -> AsyncIterator[Finding]:
             yield warn(f"repository {name}", said, mend)
 
 
-async def remote(repository: Repository, url: str, specs: list[Pipeline]) -> AsyncIterator[Finding]:
+async def remote(
+    repository: RepositorySettings, url: str, specs: list[Pipeline]
+) -> AsyncIterator[Finding]:
     """Whether a repository can be reached, and would take a commit of the environments branch.
 
     Adds to `specs` those of its default branch.

@@ -12,7 +12,7 @@ from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.config.settings_file import load_secrets
 from controller.doctor.findings import Finding, bad, ok, warn
-from controller.github.answers import Missing, Refused
+from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App
 from controller.github.connect import Connection, connect
 from controller.github.needs import (
@@ -95,10 +95,10 @@ async def _self(
     try:
         async with asyncio.timeout(PATIENCE):
             return await ask()
-    except Missing:
+    except NotFound:
         said = f"{there.transport.api} is not the API of a GitHub"
         return bad("github", said, "correct `github.url`: the address in a browser")
-    except Refused as failure:
+    except GitHubRefused as failure:
         mend = "correct `github.app` in the settings, or the secret"
         return bad("github", str(failure), mend if there.client.can_check else "give another token")
     except (Failure, TimeoutError) as failure:
@@ -153,7 +153,7 @@ async def _installation(auth: App, app: AppItself, full: str) -> Installation | 
     async def ask() -> Installation | Finding:
         try:
             reply = await auth.ask("GET", f"/repos/{full}/installation")
-        except Missing:
+        except NotFound:
             said = f"the app {app.slug} is not installed there, or the name is another"
             mend = f"install it: {app.url}/installations/new"
             return bad(f"github {full}", said, mend)
@@ -213,7 +213,7 @@ async def _budget(there: Connection, token: Token, of: str) -> Finding:
     what = "github limit"
     try:
         core = (await there.transport.ask("GET", "/rate_limit", token)).data["resources"]["core"]
-    except Missing:
+    except NotFound:
         return ok(what, "this GitHub has none")
     limit, left, reset = int(core["limit"]), int(core["remaining"]), float(core["reset"])
     until = datetime.fromtimestamp(reset, UTC)
@@ -229,7 +229,7 @@ async def _hook(auth: App, page: str) -> Finding:
     async def ask() -> Finding:
         try:
             hook = read(HookConfig, (await auth.ask("GET", "/app/hook/config")).data)
-        except Missing:
+        except NotFound:
             hook = HookConfig()
         return _hook_is(hook, page)
 
@@ -322,7 +322,7 @@ async def _reached(
     async def ask() -> Finding:
         try:
             reply = await there.transport.ask("GET", f"/repos/{full}", token)
-        except Missing:
+        except NotFound:
             mend = "correct `github` in the settings, or select it for the token"
             return bad(
                 what, f"the token of {login} does not see that repository", f"{mend}: {page}"
@@ -347,7 +347,7 @@ async def _tried(there: Connection, token: Token, full: str, page: str) -> Findi
         if path := _READ_BY.get(need.name):
             try:
                 await there.transport.ask("GET", f"/repos/{full}/{path}", token)
-            except Refused as failure:
+            except GitHubRefused as failure:
                 if failure.status not in (403, 404):
                     raise
                 lacks.append(need)

@@ -9,7 +9,7 @@ from controller.artifacts.elsewhere import Elsewhere
 from controller.artifacts.opening import open_elsewhere
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok
-from controller.sources.sqs import Queue, queues_of
+from controller.sources.sqs import SqsQueue, queues_of
 from specs.failures import Failure
 
 PATIENCE = 30.0
@@ -40,7 +40,7 @@ async def _artifacts(elsewhere: Elsewhere) -> Finding:
     return ok("artifacts", f"{elsewhere.uri} can be written, listed, read and deleted from")
 
 
-async def _queue(queue: Queue) -> Finding:
+async def _queue(queue: SqsQueue) -> Finding:
     what = f"queue {queue.name}"
     try:
         waiting = await _asked(queue.waiting)

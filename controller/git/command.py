@@ -32,7 +32,7 @@ class Corrupt(Exception):  # noqa: N818 - says what the mirror is
     """The mirror's own files are damaged; it has to be cloned anew."""
 
 
-class Missing(Exception):  # noqa: N818 - says what the object is
+class MissingObject(Exception):  # noqa: N818 - says what the object is
     """The mirror does not hold the object that was asked for."""
 
 
@@ -205,7 +205,7 @@ def failure(remote: Remote, said: str) -> Exception:
     if _NO_REPOSITORY.search(said):
         return NeedsHuman(f"{where} is not a git repository that can be read ({last})")
     if _MISSING.search(said):
-        return Missing(last)
+        return MissingObject(last)
     return TryAgain(f"{where} cannot be reached now: {last}")
 
 

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from controller.blobs.shelf import mode, remove_tree
 from controller.git import lfs
 from controller.git.command import Remote, git
 from controller.git.links import is_link
 from controller.git.pointers import pointers
-from controller.shelf import mode, remove_tree
 from specs.failures import NeedsHuman
 
 LFS = "lfs"

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from controller.blobs.shelf import discard_all, use
 from controller.git.command import Remote, git
 from controller.git.pointers import Pointer
-from controller.shelf import discard_all, use
 from specs.failures import NeedsHuman, TryAgain
 
 TIMEOUT = 3600.0

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from controller.blobs.shelf import use
 from controller.git import export, lfs
-from controller.git.command import Corrupt, Missing, Remote, git
+from controller.git.command import Corrupt, MissingObject, Remote, git
 from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
 from controller.git.pointers import (
     LONGEST_ATTRIBUTES,
@@ -31,7 +32,6 @@ from controller.git.values import (
     parse_log,
     parse_tree,
 )
-from controller.shelf import use
 from specs.failures import NeedsHuman
 
 T = TypeVar("T")
@@ -409,7 +409,7 @@ class Mirror:
         folder = self._folder if local else None
         try:
             _, out = await git(self._remote, arguments, folder=folder, stdin=stdin, extra=extra)
-        except (Corrupt, Missing) as error:
+        except (Corrupt, MissingObject) as error:
             if local:
                 raise
             raise NeedsHuman(f"{self.url} is damaged: {error}") from None
@@ -437,11 +437,11 @@ class Mirror:
         """The result of `call`, which needs `commit`; fetched if the mirror lacks it."""
         try:
             return await self._mended(call)
-        except Missing:
+        except MissingObject:
             await self.fetch()
         try:
             return await self._mended(call)
-        except Missing:
+        except MissingObject:
             raise NeedsHuman(
                 f"commit {commit[:10]} is not in {self.url} (any more): "
                 "was its branch deleted or pushed over?"
@@ -452,7 +452,7 @@ class Mirror:
         arguments = ("cat-file", "-e", f"{checked_sha(commit)}^{{commit}}")
         try:
             await self._mended(lambda: self._git(*arguments))
-        except Missing:
+        except MissingObject:
             return False
         return True
 
@@ -462,7 +462,7 @@ class Mirror:
         try:
             await self._git("rev-parse", "--is-bare-repository")
             await self._git("rev-list", "--all", "-1")
-        except (Corrupt, Missing, NeedsHuman):
+        except (Corrupt, MissingObject, NeedsHuman):
             return False
         return True
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from controller.git import Mirror
-from controller.git.swap import Pace, Proposal, swap
+from controller.git.swap import NextCommit, Pace, swap
 from controller.git.values import checked_sha
 from specs.names import is_pipeline_name
 
@@ -57,13 +57,13 @@ class Notes:
         """
         checked_sha(commit)
 
-        async def propose(tip: str | None) -> Proposal | str:
+        async def propose(tip: str | None) -> NextCommit | str:
             path, note = await self._find(commit, tip)
             text = merged(note, sections)
             if tip and text == note:
                 return tip
             message = f"Report on {commit[:10]}: {', '.join(sorted(sections))}\n"
-            return Proposal({path: text.encode()}, message)
+            return NextCommit({path: text.encode()}, message)
 
         return await swap(self._mirror, REF, propose, self._pace)
 

@@ -16,7 +16,7 @@ HEADGATE = Author("Headgate", "headgate@localhost")
 _TRIES = 12
 
 
-class Proposal(NamedTuple):
+class NextCommit(NamedTuple):
     """The next commit: files to write (None: to delete) and its message."""
 
     files: Mapping[str, bytes | None]
@@ -33,7 +33,7 @@ class Pace(NamedTuple):
 async def swap(
     mirror: Mirror,
     ref: str,
-    propose: Callable[[str | None], Awaitable[Proposal | str]],
+    propose: Callable[[str | None], Awaitable[NextCommit | str]],
     pace: Pace,
 ) -> str:
     """Commit on top of the remote's `ref` and push, once more whenever somebody else was faster.

@@ -6,20 +6,19 @@ from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.github.client import LONGEST, Client
 from controller.github.comment import cut
-from controller.machine.actions import Answer
-from controller.machine.core import Key, Message
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.actions import AnswerCommand
+from controller.machine.core import Envelope, Key, parsed
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.repositories.pull import line
-from controller.machine.repositories.repository import Repository
+from controller.machine.repositories.repository import RepositoryState
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.plan import render_plan
 
 
 class Answering:
-    """Applies `Answer`. `names` has the `owner/name` of each repository."""
+    """Applies `AnswerCommand`. `names` has the `owner/name` of each repository."""
 
     def __init__(
         self,
@@ -36,7 +35,7 @@ class Answering:
         self._repositories = repositories
         self._secrets = secrets
 
-    async def apply(self, _owner: Key, action: Answer) -> Sequence[Message]:
+    async def apply(self, _owner: Key, action: AnswerCommand) -> Sequence[Envelope]:
         """Answer it once. Raises what `Client` raises."""
         at = self._names[action.repository]
         text = await self._plans(action) if action.plan else action.text
@@ -49,17 +48,17 @@ class Answering:
             await self._client.create_comment(at, action.pull, cut(body, LONGEST, None), mark=mark)
         return ()
 
-    async def _plans(self, action: Answer) -> str:
+    async def _plans(self, action: AnswerCommand) -> str:
         """The plan of each pipeline that the pull request touches."""
         record = await self._store.get(Key("repository", action.repository))
-        names = parsed(Repository, record.body).pipelines if record else {}
+        names = parsed(RepositoryState, record.body).pipelines if record else {}
         branch = line(action.pull)
         plans = [await self._plan(name, branch) for name in sorted(names.get(branch, {}).values())]
         return "\n\n".join(plans) or "Nothing to run: it changes nothing that a pipeline reads."
 
     async def _plan(self, name: str, branch: str) -> str:
         record = await self._store.get(Key("pipeline", name))
-        pipeline = parsed(Pipeline, record.body) if record else None
+        pipeline = parsed(PipelineState, record.body) if record else None
         last = pipeline.last.get(branch) if pipeline else None
         head = f"## {name}\n\n"
         if pipeline is None or last is None:

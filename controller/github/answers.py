@@ -19,7 +19,7 @@ MOST_WORDS = 400
 _SECRET = re.compile(r"\b(?:gh[a-z]_|github_pat_|eyJ)[\w.-]{8,}")
 
 
-class Refused(NeedsHuman):
+class GitHubRefused(NeedsHuman):
     """GitHub understood and said no; `status` is its HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -27,7 +27,7 @@ class Refused(NeedsHuman):
         self.status = status
 
 
-class Missing(Refused):
+class NotFound(GitHubRefused):
     """Not there (404, 410), or not shown to these credentials."""
 
 
@@ -106,18 +106,18 @@ def failure(what: str, reply: Reply) -> Failure:
     if reply.status >= 500 or reply.status in (408, 409, 423, 425):
         return TryAgain(said)
     if reply.status == 401:
-        return Refused(
+        return GitHubRefused(
             f"{said}. Give a token that is valid, or check the app's id and private key", 401
         )
     if reply.status == 403:
-        return Refused(f"{said}. {_permission(reply.headers)}", 403)
+        return GitHubRefused(f"{said}. {_permission(reply.headers)}", 403)
     if reply.status in (404, 410):
-        return Missing(
+        return NotFound(
             f"{said}. Either it is gone, or these credentials may not see it: check the name and "
             "that the app is installed on that repository",
             reply.status,
         )
-    return Refused(said, reply.status)
+    return GitHubRefused(said, reply.status)
 
 
 def _permission(headers: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from controller.github.answers import Missing, Refused, Reply
+from controller.github.answers import GitHubRefused, NotFound, Reply
 from controller.github.transport import Token, Transport
 from specs.failures import NeedsHuman, TryAgain
 
@@ -84,7 +84,7 @@ class App:
         installation = await self._installation(repository)
         try:
             return await self._current(installation)
-        except Missing:  # uninstalled; perhaps installed again, as another one
+        except NotFound:  # uninstalled; perhaps installed again, as another one
             self._installations = {
                 name: number
                 for name, number in self._installations.items()
@@ -115,10 +115,10 @@ class App:
         """As the app itself. A token that is made twice harms nobody, so POST is safe here."""
         try:
             return await self._transport.ask(method, path, self._jwt(), again=True)
-        except Refused as error:
+        except GitHubRefused as error:
             if error.status != 401:
                 raise
-            raise Refused(
+            raise GitHubRefused(
                 f"{error}. GitHub does not take app {self.app_id} with this private key: compare "
                 "both with the app's settings page, and this machine's clock with the real time",
                 401,
@@ -130,8 +130,8 @@ class App:
             return known
         try:
             reply = await self.ask("GET", f"/repos/{repository}/installation")
-        except Missing as error:
-            raise Missing(
+        except NotFound as error:
+            raise NotFound(
                 f"the GitHub App {self.app_id} is not installed on {repository}: install it "
                 "there, or give a token of somebody who may see that repository",
                 error.status,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from controller.github.answers import Refused, Reply, Unsure
+from controller.github.answers import GitHubRefused, Reply, Unsure
 from controller.github.auth import Auth
 from controller.github.by_github3 import through
 from controller.github.transport import Token, Transport
@@ -116,7 +116,9 @@ class Calls:
         token = await self.auth.token(repository)
         try:
             return await once(token)
-        except Refused as error:  # a 401 was not carried out, so even a POST may be sent again
+        except (
+            GitHubRefused
+        ) as error:  # a 401 was not carried out, so even a POST may be sent again
             if error.status != 401 or not self.auth.forget(token):
                 raise
         return await once(await self.auth.token(repository))

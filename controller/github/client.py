@@ -18,11 +18,20 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from controller.github import by_github3
-from controller.github.answers import Budget, Missing, Refused
+from controller.github.answers import Budget, GitHubRefused, NotFound
 from controller.github.auth import Auth
 from controller.github.calls import Calls, commit, created, repo
 from controller.github.transport import Transport
-from controller.github.values import Check, Closed, Comment, Deployment, Issue, Person, Pull, read
+from controller.github.values import (
+    CheckRun,
+    Closed,
+    Comment,
+    Deployment,
+    Issue,
+    Person,
+    PullRequest,
+    read,
+)
 
 LONGEST = 65_535
 """Characters that GitHub takes of a comment, or of one field of a check's output."""
@@ -81,36 +90,38 @@ class Client:
         path = f"{repo(repository)}/collaborators/{quote(user, safe='')}/permission"
         try:
             reply = await self._calls.ask(repository, "GET", path)
-        except Missing:
+        except NotFound:
             return "none"
         permission = reply.data.get("permission") if isinstance(reply.data, dict) else None
         return permission if permission in ("admin", "write", "read") else "none"
 
     async def is_member(self, repository: str, organisation: str, team: str, user: str) -> bool:
         """Whether that person is in that team, invitations not counted; `repository` says whose
-        credentials ask. Raises `Refused` where these may not read members."""
+        credentials ask. Raises `GitHubRefused` where these may not read members."""
         where = f"/orgs/{quote(organisation, safe='')}/teams/{quote(team, safe='')}"
         path = f"{where}/memberships/{quote(user, safe='')}"
         try:
             reply = await self._calls.ask(repository, "GET", path)
-        except Missing:
+        except NotFound:
             return False
         return isinstance(reply.data, dict) and reply.data.get("state") == "active"
 
     # Pull requests
 
-    async def open_pulls(self, repository: str, *, reserve: int = 0) -> tuple[Pull, ...]:
+    async def open_pulls(self, repository: str, *, reserve: int = 0) -> tuple[PullRequest, ...]:
         """Those that are open, the latest change first. Costs nothing while none changes."""
         params = {"state": "open", "sort": "updated", "direction": "desc"}
         entries = await self._calls.pages(
             repository, f"{repo(repository)}/pulls", params=params, reserve=reserve
         )
-        return tuple(read(Pull, entry) for entry in entries)
+        return tuple(read(PullRequest, entry) for entry in entries)
 
-    async def pull(self, repository: str, number: int, *, reserve: int = 0) -> Pull:
+    async def pull(self, repository: str, number: int, *, reserve: int = 0) -> PullRequest:
         """One of any state, with `mergeable` and `merged_by`."""
         path = f"{repo(repository)}/pulls/{number:d}"
-        return read(Pull, (await self._calls.ask(repository, "GET", path, reserve=reserve)).data)
+        return read(
+            PullRequest, (await self._calls.ask(repository, "GET", path, reserve=reserve)).data
+        )
 
     async def closed_by(self, repository: str, number: int) -> str:
         """Who closed a pull request or an issue; empty if that is not known."""
@@ -119,34 +130,34 @@ class Client:
 
     async def find_pull(
         self, repository: str, *, head: str, base: str, state: Literal["open", "all"] = "open"
-    ) -> Pull | None:
+    ) -> PullRequest | None:
         """The newest from branch `head` of the same repository to `base`."""
         whose = f"{repository.partition('/')[0]}:{head}"
         params = {"state": state, "head": whose, "base": base}
         entries = await self._calls.pages(repository, f"{repo(repository)}/pulls", params=params)
-        return read(Pull, entries[0]) if entries else None
+        return read(PullRequest, entries[0]) if entries else None
 
     async def create_pull(
         self, repository: str, *, title: str, head: str, base: str, body: str
-    ) -> Pull:
+    ) -> PullRequest:
         """From branch `head` of the same repository; the one that is open already, if it is."""
         at = self._at(repository)
 
-        async def find() -> Pull | None:
+        async def find() -> PullRequest | None:
             return await self.find_pull(repository, head=head, base=base)
 
-        async def create() -> Pull:
+        async def create() -> PullRequest:
             data = await self._calls.write(
                 repository,
                 lambda session: by_github3.repository(session, at).create_pull(
                     title, base, head, body[:LONGEST]
                 ),
             )
-            return read(Pull, data)
+            return read(PullRequest, data)
 
         try:
             return await created(create, find)
-        except Refused as error:
+        except GitHubRefused as error:
             existing = await find() if error.status == 422 else None
             if existing is None:
                 raise
@@ -160,20 +171,20 @@ class Client:
         title: str | None = None,
         body: str | None = None,
         state: Literal["open", "closed"] | None = None,
-    ) -> Pull:
+    ) -> PullRequest:
         """Change what is given; `state="closed"` closes it."""
         at = self._at(repository, f"pulls/{number:d}")
         text = body and body[:LONGEST]
         data = await self._calls.write(
             repository, lambda session: by_github3.pull(session, at).update(title, text, state)
         )
-        return read(Pull, data)
+        return read(PullRequest, data)
 
     # Check runs and statuses
 
     async def list_checks(
         self, repository: str, sha: str, prefix: str = "", *, reserve: int = 0
-    ) -> tuple[Check, ...]:
+    ) -> tuple[CheckRun, ...]:
         """This app's own of a commit whose external id starts with `prefix`; older tries too."""
         entries = await self._calls.pages(
             repository,
@@ -182,7 +193,7 @@ class Client:
             params={"filter": "all"},
             reserve=reserve,
         )
-        checks = (read(Check, entry) for entry in entries)
+        checks = (read(CheckRun, entry) for entry in entries)
         mine = self._auth.app_id
         return tuple(
             check
@@ -202,7 +213,7 @@ class Client:
         output: Mapping[str, Any] | None = None,
         url: str | None = None,
         actions: Sequence[Mapping[str, str]] = (),
-    ) -> Check:
+    ) -> CheckRun:
         """A check run; `external_id` is what the newest of that name is known by. Needs an app.
 
         `output` is GitHub's: `title`, `summary`, `text`, `annotations` (`ANNOTATIONS` at most);
@@ -211,13 +222,13 @@ class Client:
         at = self._at(repository)
         head = commit(sha)
 
-        async def find() -> Check | None:
+        async def find() -> CheckRun | None:
             found = await self.list_checks(repository, sha)
             of_name = [check for check in found if check.name == name]
             newest = max(of_name, key=lambda check: check.id, default=None)
             return newest if newest and newest.external_id == external_id else None
 
-        async def create() -> Check:
+        async def create() -> CheckRun:
             data = await self._calls.write(
                 repository,
                 lambda session: by_github3.repository(session, at).create_check_run(
@@ -231,7 +242,7 @@ class Client:
                     actions=list(actions) or None,
                 ),
             )
-            return read(Check, data)
+            return read(CheckRun, data)
 
         return await created(create, find)
 
@@ -246,7 +257,7 @@ class Client:
         output: Mapping[str, Any] | None = None,
         url: str | None = None,
         actions: Sequence[Mapping[str, str]] | None = None,
-    ) -> Check:
+    ) -> CheckRun:
         """Change what is given. Annotations are added to those that are there.
 
         Raises `answers.Unsure` if nobody can tell whether they were.
@@ -264,7 +275,7 @@ class Client:
             ),
             again=False if output and output.get("annotations") else None,
         )
-        return read(Check, data)
+        return read(CheckRun, data)
 
     async def create_status(
         self,
@@ -351,7 +362,7 @@ class Client:
         return await created(create, find)
 
     async def update_comment(self, repository: str, comment: int, body: str) -> Comment:
-        """Its new text. Raises `Missing` if somebody deleted it."""
+        """Its new text. Raises `NotFound` if somebody deleted it."""
         at = self._at(repository, f"issues/comments/{comment:d}")
         data = await self._calls.write(
             repository, lambda session: by_github3.comment(session, at).edit(body[:LONGEST])
@@ -361,7 +372,7 @@ class Client:
     async def delete_comment(self, repository: str, comment: int) -> None:
         """Delete it, if nobody has yet."""
         path = f"{repo(repository)}/issues/comments/{comment:d}"
-        with suppress(Missing):
+        with suppress(NotFound):
             await self._calls.ask(repository, "DELETE", path)
 
     async def react(self, repository: str, comment: int, reaction: Reaction) -> None:
@@ -397,7 +408,7 @@ class Client:
         return tuple(read(Issue, entry) for entry in entries)
 
     async def close_issue(self, repository: str, number: int) -> None:
-        """Close it as completed. Raises `Missing` if somebody deleted it."""
+        """Close it as completed. Raises `NotFound` if somebody deleted it."""
         at = self._at(repository, f"issues/{number:d}")
         await self._calls.write(
             repository, lambda session: by_github3.issue(session, at).edit(state="closed")

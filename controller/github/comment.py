@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from controller.github.answers import Missing
+from controller.github.answers import NotFound
 from controller.github.client import LONGEST, Client
 from controller.github.values import Comment
 from controller.reports.protocol import CommitReport
@@ -101,7 +101,7 @@ class Sticky:
         try:
             if ours[0].body != body:
                 await self._client.update_comment(at, ours[0].id, body)
-        except Missing:
+        except NotFound:
             return False
         for twin in ours[1:]:
             await self._client.delete_comment(at, twin.id)

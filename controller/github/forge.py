@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
 from controller.github.comment import Sticky, cut
 from controller.github.marks import mark_of
-from controller.github.values import Check
+from controller.github.values import CheckRun
 from controller.reports.protocol import Annotation, CommitReport, name_of
 from specs.failures import NeedsHuman
 
@@ -54,7 +54,7 @@ class GitHubForge:
         self._client = client
         self._names = names
         self._sticky = Sticky(client)
-        self._open: dict[tuple[str, str], Check] = {}
+        self._open: dict[tuple[str, str], CheckRun] = {}
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def report(self, report: CommitReport) -> None:
@@ -94,7 +94,7 @@ class GitHubForge:
         if report.conclusion is None and check is not None:
             self._open[at, waiting] = check
 
-    async def _found(self, at: str, report: CommitReport) -> Check | None:
+    async def _found(self, at: str, report: CommitReport) -> CheckRun | None:
         """The check run to go on with: this report's own, or one that nobody has concluded."""
         mark = mark_of(report)
         checks = await self._client.list_checks(at, report.commit, mark.prefix)

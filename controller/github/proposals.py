@@ -7,20 +7,20 @@ import structlog
 
 from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
-from controller.environments import BRANCH, PROPOSALS, Environments
 from controller.git import Mirror
+from controller.git.environments import BRANCH, PROPOSALS, Environments
 from controller.github.client import Client
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key, parsed
 from controller.machine.environments.environment import Proposed
-from controller.machine.pipelines.change import Change
+from controller.machine.messages import ReleaseProposed
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from controller.planning.plans import loosened_since
 from controller.reports.card import Card, render
 from controller.store.protocol import Store
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from validators.report import Report
 
@@ -63,7 +63,7 @@ class Proposals:
         """Its `owner/name`; None where nothing can be proposed."""
         return self._names.get(repository)
 
-    async def propose(self, owner: Key, action: Propose) -> Sequence[Message]:
+    async def propose(self, owner: Key, action: Propose) -> Sequence[Envelope]:
         """The branch, then its pull request, each if it is not there. Raises what those raise.
 
         One that somebody has closed or merged already is not opened again.
@@ -85,10 +85,10 @@ class Proposals:
                 )
             elif pull.body.replace("\r\n", "\n") != body:
                 pull = await self._client.update_pull(at, pull.number, body=body)
-        said = {"proposal": action.proposal, "pull": pull.number, "url": pull.url}
-        return (Message(to=owner, id=f"proposed/{pull.number}", type="proposed", body=said),)
+        message = ReleaseProposed(proposal=action.proposal, pull=pull.number, url=pull.url)
+        return (Envelope(to=owner, id=f"proposed/{pull.number}", message=message),)
 
-    async def withdraw(self, _owner: Key, action: WithdrawProposal) -> Sequence[Message]:
+    async def withdraw(self, _owner: Key, action: WithdrawProposal) -> Sequence[Envelope]:
         """Say why on the pull request, close it, and delete its branch; what is open of that."""
         at = self._names.get(action.repository)
         if at is None:
@@ -168,7 +168,7 @@ class Proposals:
 
     async def _loosened(
         self, repository: str, was: ModelVersion | None, now: ModelVersion
-    ) -> Sequence[Change] | None:
+    ) -> Sequence[RuleChange] | None:
         """How the rules differ that both were judged by; None where that is not known."""
         if was is None:
             return None

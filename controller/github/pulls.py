@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
-from controller.github.answers import Refused
+from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.marks import parse as parse_mark
 from controller.github.values import Comment
-from controller.github.values import Pull as Theirs
-from controller.github.webhooks import Hint
+from controller.github.values import PullRequest as Theirs
+from controller.machine.messages import ButtonPressed
 from controller.machine.repositories.pull import (
     Command,
-    Heeded,
+    LastComment,
     Pull,
     Right,
     Verb,
@@ -52,26 +51,25 @@ class Pulls:
         return await self.open(repository), last.id if last else 0
 
     async def asked(
-        self, repository: str, heeded: Heeded | None, buttons: Sequence[Mapping[str, Any]]
-    ) -> tuple[tuple[Command, ...], Heeded]:
-        """Commands in comments after `heeded`, and by buttons, each the body of a `Hint`; and the
+        self, repository: str, heeded: LastComment | None, pressed: Sequence[ButtonPressed]
+    ) -> tuple[tuple[Command, ...], LastComment]:
+        """Commands in comments after `heeded`, and by buttons; and the
         last comment now. What was said before Headgate came is not for it."""
         at = self._names[repository]
         if heeded is None:
             last = await self._client.last_said(at, reserve=RESERVE)
-            heeded = Heeded(comment=last.id if last else 0, at=last.created if last else _EVER)
+            heeded = LastComment(comment=last.id if last else 0, at=last.created if last else _EVER)
         found = await self._client.said_since(at, heeded.at, reserve=RESERVE)
         since, known = heeded.at, heeded.comment  # an old one that was edited is found, too
         news = [one for one in found if one.id > known and one.created >= since]
         spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]
-        pressed = [Hint.model_validate(body) for body in buttons]
-        people = {*(one.author for one in spoken), *(hint.author for hint in pressed)} - {""}
+        people = {*(one.author for one in spoken), *(one.author for one in pressed)} - {""}
         may = {who: await self._client.permission(at, who) in MAY for who in sorted(people)}
         if news:
-            heeded = Heeded(comment=news[-1].id, at=news[-1].created)
+            heeded = LastComment(comment=news[-1].id, at=news[-1].created)
         commands = (
             *(_said(one, may.get(one.author, False)) for one in spoken),
-            *(one for hint in pressed if (one := _pressed(hint, may.get(hint.author, False)))),
+            *(one for each in pressed if (one := _pressed(each, may.get(each.author, False)))),
         )
         return commands, heeded
 
@@ -90,7 +88,7 @@ class Pulls:
             try:
                 if slash and await self._client.is_member(at, organisation, team, who):
                     return Right(may=True, who=who_may)
-            except Refused as refusal:
+            except GitHubRefused as refusal:
                 log.warning("the members of a team cannot be read", reason=str(refusal))
                 unseen = (
                     f"Who is in `@{organisation}/{team}` cannot be seen: grant Headgate's app "
@@ -100,9 +98,9 @@ class Pulls:
         return Right(who=who_may, unseen=unseen)
 
 
-def begin(moment: float) -> Heeded:
+def begin(moment: float) -> LastComment:
     """Heed what is said from that moment on, in seconds since the epoch."""
-    return Heeded(comment=0, at=f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}")
+    return LastComment(comment=0, at=f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
 _EVER = "1970-01-01T00:00:00Z"
@@ -138,20 +136,20 @@ _ACTIONS: Mapping[str, Verb] = {"approve": "approve", "accept": "accept"}
 """By the identifier of a button of ours."""
 
 
-def _pressed(hint: Hint, may: bool) -> Command | None:
+def _pressed(button: ButtonPressed, may: bool) -> Command | None:
     """A button: GitHub's own for a re-run, or ours."""
-    verb = _ACTIONS.get(hint.action) if hint.kind == "action" else "run"
+    verb = _ACTIONS.get(button.action) if not button.rerun else "run"
     if verb is None:
         return None
-    mark = parse_mark(hint.external_id)
+    mark = parse_mark(button.external_id)
     return Command(
         # Only the body is signed, so a delivery sent twice is one press of this very check.
-        id=f"button/{hint.check or hint.sha}/{hint.external_id}/{verb}",
+        id=f"button/{button.check or button.sha}/{button.external_id}/{verb}",
         verb=verb,
-        by=hint.author,
+        by=button.author,
         may=may,
-        commit=hint.sha,
-        check=mark.kind if hint.external_id else "",
+        commit=button.sha,
+        check=mark.kind if button.external_id else "",
         pipeline=mark.pipeline,
         scope=mark.scope,
     )

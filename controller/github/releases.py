@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from controller.environment_file import path_of
-from controller.environments import BRANCH
+from controller.git.environments import BRANCH
 from controller.github.client import LONGEST_DESCRIPTION, Client
 from controller.machine.actions import ReportDeployment, ReportRelease
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.environments.file import path_of
 from controller.reports.protocol import name_of
 from specs.failures import Ignore
 from validators.figures import clip
@@ -29,7 +29,7 @@ class GitHubReleases:
         self._found: dict[tuple[str, str, str], int] = {}
         """Numbers of deployments by repository, commit and mark."""
 
-    async def deployment(self, _owner: Key, action: ReportDeployment) -> Sequence[Message]:
+    async def deployment(self, _owner: Key, action: ReportDeployment) -> Sequence[Envelope]:
         """Say how far a rollout is. Raises `Ignore`, and what `Client` raises."""
         at = self._at(action)
         number = await self._deployment(at, action)
@@ -43,7 +43,7 @@ class GitHubReleases:
         )
         return ()
 
-    async def release(self, _owner: Key, action: ReportRelease) -> Sequence[Message]:
+    async def release(self, _owner: Key, action: ReportRelease) -> Sequence[Envelope]:
         """Set the commit's status. Raises `Ignore`, and what `Client` raises."""
         at = self._at(action)
         await self._client.create_status(

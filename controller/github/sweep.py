@@ -11,17 +11,16 @@ from datetime import datetime
 
 import structlog
 
-from controller.github.answers import Refused
+from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.marks import Mark, parse
-from controller.github.values import Check
+from controller.github.values import CheckRun
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Key
-from controller.machine.pipelines.pipeline import Pipeline
-from controller.machine.repositories.repository import Repository
+from controller.machine.core import Key, parsed
+from controller.machine.pipelines.pipeline import PipelineState
+from controller.machine.repositories.repository import RepositoryState
 from controller.machine.runs.ended import report_end
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
 from controller.store.protocol import Store
 from specs.failures import Ignore
 
@@ -68,7 +67,7 @@ class ChecksSweep:
                     for check in checks:
                         if check.status != "completed":
                             done += await self._conclude(name, at, commit, check, now)
-                except Refused as error:
+                except GitHubRefused as error:
                     if error.status not in (404, 422):
                         raise
                     log.debug("GitHub has a commit no more", commit=commit, reason=str(error))
@@ -76,11 +75,11 @@ class ChecksSweep:
 
     async def _heads(self, name: str, at: str) -> list[str]:
         record = await self._store.get(Key("repository", name))
-        branches = parsed(Repository, record.body).heads.values() if record else ()
+        branches = parsed(RepositoryState, record.body).heads.values() if record else ()
         pulls = await self._client.open_pulls(at, reserve=RESERVE)
         return list(dict.fromkeys([*branches, *(pull.head_sha for pull in pulls)]))
 
-    async def _conclude(self, name: str, at: str, commit: str, check: Check, now: float) -> bool:
+    async def _conclude(self, name: str, at: str, commit: str, check: CheckRun, now: float) -> bool:
         """Conclude an open check as its run ended, or give it up; False if it may be open."""
         mark = parse(check.external_id)
         run = await self._run(mark)
@@ -115,10 +114,10 @@ class ChecksSweep:
 
     async def _is_wanted(self, pipeline: str, commit: str) -> bool:
         record = await self._store.get(Key("pipeline", pipeline))
-        wanted = parsed(Pipeline, record.body).wanted.values() if record else ()
+        wanted = parsed(PipelineState, record.body).wanted.values() if record else ()
         return any(each.commit == commit for each in wanted)
 
-    async def _cancel(self, at: str, check: Check, title: str, summary: str) -> None:
+    async def _cancel(self, at: str, check: CheckRun, title: str, summary: str) -> None:
         log.info("a check that was left open is cancelled", check=check.external_id, why=title)
         output = {"title": title, "summary": summary}
         await self._client.update_check(

@@ -20,13 +20,13 @@ def _number(url: object) -> int:
     return int(last) if last.isascii() and last.isdigit() else 0
 
 
-class Answer(BaseModel):
+class Payload(BaseModel):
     """Base: frozen, and lenient with what it does not read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True)
 
 
-class Pull(Answer):
+class PullRequest(Payload):
     """A pull request."""
 
     number: int
@@ -68,7 +68,7 @@ class Pull(Answer):
         return self.merged_at is not None
 
 
-class Check(Answer):
+class CheckRun(Payload):
     """A check run."""
 
     id: int
@@ -87,7 +87,7 @@ class Check(Answer):
     """How many it has."""
 
 
-class Comment(Answer):
+class Comment(Payload):
     """A comment on a pull request or issue."""
 
     id: int
@@ -114,13 +114,13 @@ class Comment(Answer):
         return self.updated != self.created
 
 
-class Person(Answer):
+class Person(Payload):
     """Whom a token belongs to."""
 
     login: str
 
 
-class AppItself(Answer):
+class AppItself(Payload):
     """The GitHub App, and what it asks those for who install it."""
 
     slug: Said = ""
@@ -133,7 +133,7 @@ class AppItself(Answer):
     events: tuple[str, ...] = ()
 
 
-class Installation(Answer):
+class Installation(Payload):
     """The app on the repositories of one account, and what it was granted there."""
 
     id: int
@@ -143,7 +143,7 @@ class Installation(Answer):
     """Since when; empty if it is not."""
 
 
-class HookConfig(Answer):
+class HookConfig(Payload):
     """Where an app's webhooks go."""
 
     url: Said = ""
@@ -152,14 +152,14 @@ class HookConfig(Answer):
     content_type: Said = ""
 
 
-class Access(Answer):
+class Access(Payload):
     """What a person may do with a repository."""
 
     private: bool = True
     push: bool = Field(default=False, validation_alias=AliasPath("permissions", "push"))
 
 
-class Deployment(Answer):
+class Deployment(Payload):
     """One deployment of a commit to an environment."""
 
     id: int
@@ -170,13 +170,13 @@ class Deployment(Answer):
     """What `create_deployment` was told to know it by."""
 
 
-class Closed(Answer):
+class Closed(Payload):
     """How an issue, or a pull request, ended."""
 
     by: Said = Field(default="", validation_alias=AliasPath("closed_by", "login"))
 
 
-class Issue(Answer):
+class Issue(Payload):
     """An issue."""
 
     number: int
@@ -186,7 +186,7 @@ class Issue(Answer):
     url: Said = Field(default="", validation_alias="html_url")
 
 
-Value = TypeVar("Value", bound=Answer)
+Value = TypeVar("Value", bound=Payload)
 
 
 def read(kind: type[Value], data: object) -> Value:

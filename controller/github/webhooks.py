@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from controller.machine.core import Value
+from controller.machine.messages import ButtonPressed, ForgeMoved
 from controller.machine.repositories.pull import is_command
 
 LONGEST_BODY = 4096
@@ -57,6 +58,20 @@ class Hint(Value):
     """The identifier of the button."""
     sha: str = ""
     """The commit that the check is on."""
+
+    @property
+    def message(self) -> ForgeMoved | ButtonPressed:
+        """What a repository is told."""
+        if self.kind not in ("rerun", "action"):
+            return ForgeMoved(pull=self.kind == "pull")
+        return ButtonPressed(
+            author=self.author,
+            rerun=self.kind == "rerun",
+            action=self.action,
+            check=self.check,
+            external_id=self.external_id,
+            sha=self.sha,
+        )
 
 
 def verify(secrets: Iterable[str], body: bytes, signature: str | None) -> bool:

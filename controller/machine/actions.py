@@ -1,13 +1,13 @@
-"""PURE. Every effect that a machine can owe. `app.py` says who applies which."""
+"""PURE. Every action that a machine can ask for; `wiring/controller.py` says who applies which."""
 
 from typing import ClassVar, Literal
 
-from controller.environment_file import EnvironmentFile
 from controller.machine.core import Action, Value
+from controller.machine.environments.file import EnvironmentFile
 from controller.machine.runs.attempt import Attempt
 from specs.digests import digest
+from specs.loading.problems import Problem
 from specs.model import NotifyEvent
-from specs.problems import Problem
 
 
 class StartAttempt(Action):
@@ -89,7 +89,7 @@ class ReportPolicy(Action):
         return f"policy {self.commit} {self.pipeline} {self.scope}".rstrip()
 
 
-class Answer(Action):
+class AnswerCommand(Action):
     """Answer a command in a comment of a pull request: by a comment, or a thumb up."""
 
     type: Literal["answer"] = "answer"
@@ -148,7 +148,7 @@ class ReportRelease(Action):
         return f"release {self.commit}"
 
 
-class Evidence(Value):
+class SignalEvidence(Value):
     """One line of an incident: a signal, what it showed, and what was allowed."""
 
     signal: str
@@ -204,7 +204,7 @@ class Incident(Value):
     """What was taken out: `v5 (ab12cd34ef56)`."""
     now: str | None = None
     """What serves now, with its share of the traffic where there are two."""
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[SignalEvidence, ...] = ()
     points: bool = False
     """Whether `now` is what the environment points to, and no server answers there."""
     needs_human: bool = False
@@ -214,34 +214,28 @@ class Incident(Value):
     """Which controller tells; filled in where it is sent."""
 
 
+NotifyStatus = Literal["firing", "resolved", "info"]
+
+
 class Notify(Action):
-    """Tell people once. `alert` pairs a firing with its resolve, and de-duplicates both."""
+    """Tell one address once. `alert` pairs a firing with its resolve, and de-duplicates both.
+
+    Each address has an action of its own: one that is out of reach is tried again by itself, and
+    the others are not told twice.
+    """
 
     type: Literal["notify"] = "notify"
-    lane: ClassVar[str] = "notify"
     event: NotifyEvent
-    status: Literal["firing", "resolved", "info"]
-    alert: str
-    to: tuple[str, ...]
-    """Apprise URLs, with `${NAME}` for secrets, or `github-issue`."""
-    incident: Incident
-
-
-class Send(Action):
-    """One notification to one address: what a `Notify` is owed as, once per address."""
-
-    type: Literal["send"] = "send"
-    event: NotifyEvent
-    status: Literal["firing", "resolved", "info"]
+    status: NotifyStatus
     alert: str
     to: str | None
-    """An Apprise URL or `github-issue`; None where nobody is to be told, and the log is."""
+    """An Apprise URL, with `${NAME}` for secrets, or `github-issue`; None: only the log."""
     incident: Incident
 
     @property
     def lane(self) -> str:
         """The address's own: what fires there comes before what is resolved there."""
-        return f"send {digest(self.to)}"
+        return f"notify {digest(self.to)}"
 
 
 class Deploy(Action):

@@ -5,12 +5,13 @@ no clock and does no I/O; what it wants done it says as actions, and the loop sa
 new state in one transaction before any of them is applied.
 """
 
+import builtins
 import json
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, model_validator
 
-from specs.digests import digest
+from specs.digests import canonical_json, digest
 
 
 class Value(BaseModel):
@@ -53,29 +54,52 @@ class Action(Value):
         """
         return "main"
 
+    @classmethod
+    def by_type(cls) -> dict[str, builtins.type["Action"]]:
+        """Every class of actions, by its `type`."""
+        return {each.model_fields["type"].default: each for each in cls.__subclasses__()}
+
     def id_for(self, owner: Key) -> str:
         """What the outbox knows it by."""
         return digest([*owner, self.plain()])
 
 
 class Message(Value):
-    """Something that one object (or a source, or a person) tells another.
+    """Base of what one object, a source or a person tells another; `messages.py` has them all."""
 
-    Delivered in the transaction that sends it, taken out of the inbox in the transaction that
-    heeds it. `id` makes a doubled delivery one: the same id to the same object counts once.
+    addressees: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of objects whose machines handle it."""
+    type: str
+    """Names the class in the store."""
+
+
+class Envelope(Value):
+    """A message on its way.
+
+    Delivered in the transaction that sends it, consumed in the transaction that saves what
+    followed from it. `id` makes a doubled delivery one: the same id to the same object counts once.
     """
 
     to: Key
     id: str
-    type: str
-    body: dict[str, Any] = {}
+    message: SerializeAsAny[Message]
+
+    @model_validator(mode="after")
+    def _is_for_its_kind(self) -> Self:
+        kinds = self.message.addressees
+        if kinds and self.to.kind not in kinds:
+            raise ValueError(f"{self.message.type} is for {', '.join(kinds)}, not for {self.to}")
+        return self
 
 
-class Letter(Value):
-    """A message in an inbox. `number` orders the letters of an inbox."""
+class InboxMessage(Value):
+    """A message in an inbox. `number` orders the messages of an inbox; `at` is when it was sent, in
+    seconds since the epoch."""
 
     number: int
-    message: Message
+    to: Key
+    id: str
+    message: SerializeAsAny[Message]
     at: float
 
 
@@ -89,7 +113,7 @@ class Fact(Value):
     body: dict[str, Any]
 
 
-class Waits(Value):
+class Blocked(Value):
     """What an object waits for though it gets on: a store that is away or refuses."""
 
     reason: str
@@ -98,6 +122,15 @@ class Waits(Value):
 
 
 State = TypeVar("State", bound=Value)
+V = TypeVar("V", bound=BaseModel)
+
+
+def parsed(model: type[V], body: dict[str, Any]) -> V:
+    """A stored body as the value it was. Raises pydantic's ValidationError.
+
+    By way of JSON, because strict values take a list for a tuple, or text for an enum, only there.
+    """
+    return model.model_validate_json(canonical_json(body))
 
 
 class Decision(BaseModel, Generic[State]):
@@ -107,7 +140,7 @@ class Decision(BaseModel, Generic[State]):
 
     state: State
     actions: tuple[Action, ...] = ()
-    messages: tuple[Message, ...] = ()
+    messages: tuple[Envelope, ...] = ()
     facts: tuple[Fact, ...] = ()
     withdraw: tuple[str, ...] = ()
     """Lanes whose actions that are owed still are no longer wanted; `actions` are owed after
@@ -118,5 +151,5 @@ class Decision(BaseModel, Generic[State]):
     An object that never wants to be looked at sleeps through restarts too, until a message comes:
     so whatever waits for something that happens outside has a deadline here.
     """
-    waits: Waits | None = None
+    waits: Blocked | None = None
     """Somebody is told of it if it lasts, as of a turn that fails time and again."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from controller.machine.actions import Background, Evidence, Incident
+from controller.machine.actions import Background, Incident, SignalEvidence
 from controller.machine.pipelines.version import Ref
 from validators.canary.figures import figure
 from validators.figures import significant
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
-__all__ = ["Background", "Evidence", "Incident"]
+__all__ = ["Background", "Incident", "SignalEvidence"]
 
 MOST = 8
 """Evidence lines in one notification; the report has them all."""
@@ -17,7 +17,7 @@ _QUARANTINED = "{} is quarantined and will not be released again."
 _NOTHING_BEFORE = "nothing: there was no version before it"
 
 
-def evidence(reports: Sequence[Report]) -> tuple[Evidence, ...]:
+def evidence(reports: Sequence[Report]) -> tuple[SignalEvidence, ...]:
     """The checks that stopped it, worst first; where none did, those that did not pass."""
     checks = [(check, report.gate) for report in reports for check in report.checks]
     stopped = [one for one in checks if one[0].verdict in (Verdict.FAIL, Verdict.ERROR)]
@@ -26,7 +26,7 @@ def evidence(reports: Sequence[Report]) -> tuple[Evidence, ...]:
     return tuple(_line(check, canary=gate == "canary") for check, gate in worst[:MOST])
 
 
-def figures(reports: Sequence[Report]) -> tuple[Evidence, ...]:
+def figures(reports: Sequence[Report]) -> tuple[SignalEvidence, ...]:
     """Every signal of a canary, also those that are well, and what else did not pass."""
     return tuple(
         _line(check, canary=True)
@@ -428,13 +428,13 @@ def _sentence(text: str) -> str:
     return text + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
-def _line(check: Check, *, canary: bool) -> Evidence:
+def _line(check: Check, *, canary: bool) -> SignalEvidence:
     signal = check.subject or check.name
     shown = [
         figure(signal, value) if canary and check.subject else _text(value)
         for value in (check.observed, check.baseline)
     ]
-    return Evidence(
+    return SignalEvidence(
         signal=signal,
         observed=shown[0],
         limit=check.limit or "",

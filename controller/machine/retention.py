@@ -22,7 +22,7 @@ MARGIN = 3600.0
 _NAME = re.compile(r"(?<![0-9a-z])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-z])")
 
 
-class Stored(Value):
+class StoredReferences(Value):
     """What the store says, read in the order in which work travels: what moves on between two
     reads is met again further on."""
 
@@ -52,7 +52,7 @@ class Kept(Value):
     """Model versions that serve, may be rolled back to, or are on their way."""
 
 
-def kept(stored: Stored, keep: float, now: float) -> Kept:
+def kept(stored: StoredReferences, keep: float, now: float) -> Kept:
     """What stays; `keep` is in seconds, `now` in seconds since the epoch."""
     began = [run.created - MARGIN for run in stored.runs if run.live]
     runs = [run.plain() for run in stored.runs]

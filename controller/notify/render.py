@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from controller.machine.actions import Background, Evidence, Incident, Moment
+from controller.machine.actions import Background, Incident, Moment, SignalEvidence
 from controller.notify.protocol import Status
 from specs.digests import short
 from validators.figures import clip, number
@@ -131,7 +131,7 @@ def _signed(incident: Incident, status: Status, alert: str) -> str:
     return f"Alert {alert}: {status}.{by}"
 
 
-def _because(evidence: Evidence) -> str:
+def _because(evidence: SignalEvidence) -> str:
     """`errors: 0.081; limit >= 0.1; baseline 0.2; n 1,204. What it means.`"""
     facts = [
         evidence.observed,

@@ -8,26 +8,26 @@ from typing import NamedTuple
 
 from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.changes import differ
-from controller.buckets.local import looked_in, place_of
+from controller.buckets.local import base_folder, place_of
 from controller.buckets.stores import Stores, is_remote
 from controller.machine.pipelines.data import place
-from controller.machine.pipelines.objects import Moved
-from controller.machine.runs.graph import Source
+from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.runs.graph import SourceTree
 from controller.planning.plans import History
-from controller.queries.asking import Versions as Questions
+from controller.queries.asking import QueryVersions as Questions
 from specs.datasets import Query
 from specs.digests import ManifestEntry
 from specs.failures import Failure, NeedsHuman
 from specs.model import Pipeline as Spec
 
 
-class Found(NamedTuple):
+class FoundDataset(NamedTuple):
     """A dataset as a plan finds it."""
 
     version: str | None
     problem: str | None = None
     """Why the version is not known."""
-    moved: Moved | None = None
+    moved: ObjectChanges | None = None
     """What became of its objects since the earlier run."""
 
 
@@ -41,15 +41,15 @@ class Shelf(NamedTuple):
     home: Path | None
     """The controller's, where the objects of former versions are known."""
 
-    async def look(self, spec: Spec, name: str, source: Source) -> Found:
+    async def look(self, spec: Spec, name: str, source: SourceTree) -> FoundDataset:
         """The version that a run would pin, listed here or else what the controller last saw; or
         why it is not known."""
         dataset = spec.datasets[name]
         if not dataset.is_versioned:
-            return Found(None, "what a run takes is its version")
+            return FoundDataset(None, "what a run takes is its version")
         try:
             if dataset.query is not None:
-                return Found(await self._asked(dataset.query))
+                return FoundDataset(await self._asked(dataset.query))
             found = await self._listed(name, dataset.uri or "", source)
             if found is not None:
                 return found
@@ -59,11 +59,11 @@ class Shelf(NamedTuple):
         state = self.history.state
         seen = state.data.get(place(spec, name, source.commit)) if state else None
         if seen is not None and seen.ready is not None:
-            return Found(seen.ready)
-        return Found(None, problem)
+            return FoundDataset(seen.ready)
+        return FoundDataset(None, problem)
 
-    async def _listed(self, name: str, uri: str, source: Source) -> Found | None:
-        root = looked_in(uri, self.top, source.folder)
+    async def _listed(self, name: str, uri: str, source: SourceTree) -> FoundDataset | None:
+        root = base_folder(uri, self.top, source.folder)
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
             # A plan does not wait for files to settle; one that changes meanwhile is left out.
             catalog = Catalog(Path(scratch), self.stores, wall=lambda: 0.0)
@@ -74,13 +74,13 @@ class Shelf(NamedTuple):
             earlier = self.history.earlier
             was = earlier.datasets.get(name) if earlier else None
             if was is None or was == version:
-                return Found(version)
+                return FoundDataset(version)
             now = await catalog.manifest(uri, version)
-            return Found(version, moved=await self._moved(uri, was, now, root))
+            return FoundDataset(version, moved=await self._moved(uri, was, now, root))
 
     async def _moved(
         self, uri: str, was: str, now: Iterable[ManifestEntry], root: Path
-    ) -> Moved | None:
+    ) -> ObjectChanges | None:
         if self.home is None:
             return None
         try:

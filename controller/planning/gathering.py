@@ -25,27 +25,27 @@ from controller.git.pointers import (
 )
 from controller.git.surveys import surveyed
 from controller.git.values import parse_tree
-from controller.machine.pipelines.change import Change
-from controller.machine.pipelines.objects import Moved
+from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
-from controller.machine.pipelines.untrusted import Terms, graph_of
+from controller.machine.pipelines.untrusted import RunTerms, graph_of
 from controller.machine.runs.building import build
 from controller.machine.runs.exam import IN_BASE, in_repository, lacks
-from controller.machine.runs.graph import Rules, Source
+from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
 from controller.planning.choosing import Meant, choose, specs_in
 from controller.planning.data_at_hand import Shelf
-from controller.planning.plans import Cache, History, Policy, history_of, plan_of
-from controller.queries.asking import Versions as Questions
-from controller.versions import Versions
+from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
+from controller.queries.asking import QueryVersions as Questions
+from controller.store.versions import Versions
 from specs.failures import NeedsHuman
-from specs.lint import check
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.loading.load import LoadedSpec
+from specs.loading.problems import has_errors
 from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors
 
 WORK_TREE = "the work tree"
 _LIST = ("ls-tree", "-r", "-z", "--full-tree")
@@ -179,7 +179,7 @@ def default_base(checkout: Checkout) -> str | None:
         return None
 
 
-def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded | None:
+def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> LoadedSpec | None:
     """The spec at a commit, checked; None where there is none."""
     source = source_of(checkout, "", commit, files)
     if source.path not in files:
@@ -188,9 +188,11 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
     return check_at(content, source.path, source, top=checkout.top)
 
 
-def source_of(checkout: Checkout, repository: str, commit: str, files: Mapping[str, str]) -> Source:
+def source_of(
+    checkout: Checkout, repository: str, commit: str, files: Mapping[str, str]
+) -> SourceTree:
     """The code at a commit, or of the work tree, as the checkout's spec has it."""
-    return Source(
+    return SourceTree(
         repository=repository,
         commit=commit,
         folder=checkout.folder,
@@ -213,7 +215,9 @@ def specs_of(checkout: Checkout, files: Iterable[str]) -> list[str]:
     return [os.path.relpath(path) if inside else str(path) for path in paths]
 
 
-def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Loaded, Source]:
+def with_project(
+    checkout: Checkout, loaded: LoadedSpec, source: SourceTree
+) -> tuple[LoadedSpec, SourceTree]:
     """The spec and its source with what its environment is at that commit, or in the work tree."""
 
     def read(path: str) -> bytes | None:
@@ -228,7 +232,7 @@ def with_project(checkout: Checkout, loaded: Loaded, source: Source) -> tuple[Lo
     return loaded, source.model_copy(update={"project": found.project})
 
 
-def tracked_from(folder: Path, top: Path | None = None) -> Source:
+def tracked_from(folder: Path, top: Path | None = None) -> SourceTree:
     """What git has of the work tree that a folder is in, as a spec there sees it; nothing outside
     of one, where `top` or else the folder itself is taken for the top."""
     try:
@@ -238,7 +242,7 @@ def tracked_from(folder: Path, top: Path | None = None) -> Source:
         top = top or folder
         inside = folder.relative_to(top).as_posix()
         checkout, files = Checkout(top, "" if inside == "." else inside), {}
-    return Source(
+    return SourceTree(
         repository=str(checkout.top), commit=WORK_TREE, folder=checkout.folder, files=files
     )
 
@@ -246,10 +250,10 @@ def tracked_from(folder: Path, top: Path | None = None) -> Source:
 def check_at(
     content: bytes,
     file: str,
-    source: Source,
+    source: SourceTree,
     files: Collection[str] | None = None,
     top: Path | None = None,
-) -> Loaded:
+) -> LoadedSpec:
     """A spec, checked against what git has, and against the `files` that are there as the spec
     sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
@@ -269,10 +273,10 @@ def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
 
 async def plan(
     spec: Spec,
-    source: Source,
+    source: SourceTree,
     top: Path,
     *,
-    policy: Policy | None = None,
+    policy: PolicyChange | None = None,
     rules: Rules | None = None,
     cache: Cache | None = None,
     stores: Stores | None = None,
@@ -295,7 +299,7 @@ async def plan(
     baseline = await Versions(store).baseline(name) if store else None
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
-    moved: dict[str, Moved] = {}
+    moved: dict[str, ObjectChanges] = {}
     shelf = Shelf(top, history, stores or Stores(), questions, home)
     for dataset in spec.datasets:
         found = await shelf.look(spec, dataset, source)
@@ -309,13 +313,13 @@ async def plan(
     return await plan_of(
         cache,
         spec,
-        graph_of(spec, source, baseline, Terms(rules=rules))
+        graph_of(spec, source, baseline, RunTerms(rules=rules))
         if rules
         else build(spec, source, baseline),
         versions,
         commit=source.commit,
         history=history,
-        policy=policy or Policy(),
+        policy=policy or PolicyChange(),
         problems=problems,
         notes=tuple(_notes(history if store else None, rules)),
         moved=moved,
@@ -324,7 +328,7 @@ async def plan(
     )
 
 
-def _lacking(spec: Spec, source: Source, rules: Rules) -> dict[str, str]:
+def _lacking(spec: Spec, source: SourceTree, rules: Rules) -> dict[str, str]:
     """Data of the base that is in the repository is not laid out for a plan."""
     why = f"it is in the repository at {rules.source.commit[:12]}; a run looks at it there"
     names = lacks(spec, source, rules)
@@ -375,9 +379,9 @@ class Gathered(NamedTuple):
     """What is planned, and the rules that it is compared with."""
 
     checkout: Checkout
-    source: Source
-    loaded: Loaded
-    policy: Policy
+    source: SourceTree
+    loaded: LoadedSpec
+    policy: PolicyChange
     rules: Rules | None
     """Of the base; None without one, or if nothing differs from it."""
 
@@ -404,25 +408,25 @@ def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
         mine = _own_files(loaded.pipeline, source)
         if _own_files(rules.spec, rules.source) == mine:
             rules = None
-    policy = Policy()
+    policy = PolicyChange()
     if rules is not None and loaded.pipeline is not None and other is not None:
         own = Rules(spec=loaded.pipeline, source=source)
         policy = policy_of(checkout, own, commit or commit_of(checkout, "HEAD"), rules, other)
     return Gathered(checkout, source, loaded, policy, rules)
 
 
-def _own_files(spec: Spec, source: Source) -> dict[str, str]:
+def _own_files(spec: Spec, source: SourceTree) -> dict[str, str]:
     """What a spec may read, but for the specs of others in its folder."""
     files = with_outside(spec, source).items()
     return {path: of for path, of in files if path == source.file or not is_spec_file(path)}
 
 
-def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> Policy:
+def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> PolicyChange:
     """What `mine`, of the commit `head` or of a work tree on it, itself changes of the rules of the
     commit `base`."""
     found = _changes(checkout, rules, mine)
     own = of_its_own(found, _since(checkout, base, head, mine))
-    return Policy(rules.source.commit, own, spec=rules.source.path)
+    return PolicyChange(rules.source.commit, own, spec=rules.source.path)
 
 
 def rules_at(
@@ -458,7 +462,7 @@ def _is_spec(path: str) -> bool:
     return is_spec_file(path.rpartition("/")[2])
 
 
-def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[Change, ...]]:
+def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[RuleChange, ...]]:
     """How the rules differ from those where `head` left `base`; nothing where they have no past in
     common, or there were none."""
     name, found = mine.spec.metadata.name, []
@@ -474,7 +478,7 @@ def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[
     return found
 
 
-def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[Change, ...]:
+def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[RuleChange, ...]:
     suites: dict[Pair, Pair] = {}
     for datasets, (was, now) in suites_to_compare(before.spec, after.spec).items():
         old, new = _text(checkout, before.source, was), _text(checkout, after.source, now)
@@ -483,7 +487,7 @@ def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[Change, .
     return changes(before, after, suites)
 
 
-def _text(checkout: Checkout, source: Source, path: str) -> str | None:
+def _text(checkout: Checkout, source: SourceTree, path: str) -> str | None:
     """A file of a commit or of the work tree; None if it is not there or no text."""
     if source.content(path) is None:
         return None

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from controller.artifacts import Artifacts
+from controller.artifacts.cached_results import look_up
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.hits import look_up
-from controller.machine.core import Key
-from controller.machine.pipelines.change import Change
+from controller.machine.core import Key, parsed
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import versioned, versions
 from controller.machine.pipelines.launching import answered
-from controller.machine.pipelines.objects import Moved
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
-from controller.machine.pipelines.untrusted import Terms, graph_of, rules_of
+from controller.machine.pipelines.untrusted import RunTerms, graph_of, rules_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.graph import Graph, Rules, fingerprint
@@ -33,15 +33,14 @@ from controller.machine.runs.plan import (
     took,
     unneeded,
 )
-from controller.machine.runs.run import Hit, Run
-from controller.outbox import parsed
+from controller.machine.runs.run import CachedResult, Run
 from controller.planning.ahead import canary_ahead
-from controller.store.protocol import Reading
-from controller.versions import Versions
+from controller.store.protocol import StoreReader
+from controller.store.versions import Versions
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 
-_NOTHING: Final[Mapping[str, Moved]] = {}
+_NOTHING: Final[Mapping[str, ObjectChanges]] = {}
 HISTORY = 20
 """Runs that are looked through for how long a node takes."""
 
@@ -49,7 +48,7 @@ HISTORY = 20
 class History(NamedTuple):
     """What the store knows of a pipeline."""
 
-    state: Pipeline | None = None
+    state: PipelineState | None = None
     earlier: Earlier | None = None
     """The newest run of the default branch that passed."""
 
@@ -57,19 +56,19 @@ class History(NamedTuple):
 class Cache(NamedTuple):
     """Where the results of earlier runs are."""
 
-    store: Reading
+    store: StoreReader
     artifacts: Artifacts
     home: Path | None = None
     """The controller's, where the routers know of production's traffic; None: nothing is said of
     it."""
 
 
-class Policy(NamedTuple):
+class PolicyChange(NamedTuple):
     """How the rules of a spec differ from those that it would replace."""
 
     base: str | None = None
     """The commit that they are compared with."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[RuleChange, ...] = ()
     notes: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
     """Who may accept the changes, as the base's spec says; none: who administers the repository."""
@@ -77,12 +76,12 @@ class Policy(NamedTuple):
     """Where the base has its spec."""
 
 
-async def history_of(store: Reading, pipeline: str, besides: str | None = None) -> History:
+async def history_of(store: StoreReader, pipeline: str, besides: str | None = None) -> History:
     """What is known of a pipeline. How long the run `besides` takes is not history yet."""
     record = await store.get(Key("pipeline", pipeline))
     if record is None:
         return History()
-    state = parsed(Pipeline, record.body)
+    state = parsed(PipelineState, record.body)
     records = reversed(await store.list("run", f"{pipeline}-", HISTORY))
     runs = [run for run in (parsed(Run, one.body) for one in records) if run.pipeline == pipeline]
     name = _passed(state, runs)
@@ -90,7 +89,7 @@ async def history_of(store: Reading, pipeline: str, besides: str | None = None) 
     return History(state=state, earlier=earlier)
 
 
-def _passed(state: Pipeline, runs: Sequence[Run]) -> str | None:
+def _passed(state: PipelineState, runs: Sequence[Run]) -> str | None:
     """The newest run of the default branch that passed; a state of before that was remembered has
     it among its last runs."""
     if known := state.passed.get(state.default_branch):
@@ -99,7 +98,7 @@ def _passed(state: Pipeline, runs: Sequence[Run]) -> str | None:
     return max(good, key=lambda run: run.number).id if good else None
 
 
-async def _earlier(store: Reading, name: str | None, runs: Sequence[Run]) -> Earlier | None:
+async def _earlier(store: StoreReader, name: str | None, runs: Sequence[Run]) -> Earlier | None:
     if name is None:
         return None
     run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))
@@ -119,11 +118,11 @@ async def plan_of(
     *,
     commit: str,
     history: History,
-    policy: Policy,
+    policy: PolicyChange,
     problems: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     besides: str | None = None,
-    moved: Mapping[str, Moved] = _NOTHING,
+    moved: Mapping[str, ObjectChanges] = _NOTHING,
     pushed: Graph | None = None,
     at: float,
 ) -> Plan:
@@ -136,7 +135,7 @@ async def plan_of(
     Raises what `Artifacts.has` raises.
     """
     earlier = history.earlier
-    hits: dict[str, Hit | None] = {}
+    hits: dict[str, CachedResult | None] = {}
     while True:
         nodes, wanted = forecast(graph, versions, hits, earlier, at)
         if not wanted:
@@ -173,7 +172,7 @@ async def _canary(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
 
 
 def _stands(
-    state: Pipeline | None, graph: Graph | None, datasets: Mapping[str, str | None]
+    state: PipelineState | None, graph: Graph | None, datasets: Mapping[str, str | None]
 ) -> str | None:
     """The run that stands for a commit of the default branch, so that it would start none."""
     known = {name: version for name, version in datasets.items() if version is not None}
@@ -185,7 +184,7 @@ def _stands(
     return run.run if run.outcome == "passed" else f"{run.run} ({run.outcome})"
 
 
-async def _hit(cache: Cache | None, key: str, besides: str | None) -> Hit | None:
+async def _hit(cache: Cache | None, key: str, besides: str | None) -> CachedResult | None:
     hit = await look_up(cache.store, cache.artifacts, key) if cache else None
     return hit if hit is None or hit.run != besides else None
 
@@ -214,22 +213,24 @@ async def plan_of_run(
     )
 
 
-async def compare(repositories: Repositories, code: Code, base: Code | None, tip: str) -> Policy:
+async def compare(
+    repositories: Repositories, code: Code, base: Code | None, tip: str
+) -> PolicyChange:
     """How a pull request's commit changes the rules of its base, suites and all; `tip` is the head
     of the base branch. What only the base changed since they parted is not the commit's doing: a
     merge keeps it."""
     if base is None or code.spec is None:
-        return Policy()
+        return PolicyChange()
     if base.spec is None:
         commit = base.source.commit
         why = "has no valid spec here, so the rules of this commit are its own"
-        return Policy(notes=(f"the base {commit[:12]} {why}",))
+        return PolicyChange(notes=(f"the base {commit[:12]} {why}",))
     mirror = repositories.mirror(code.source.repository)
     before = Rules(spec=base.spec, source=base.source)
     after = Rules(spec=code.spec, source=code.source)
     found = changes(before, after, await _suites(mirror, before, after))
     found = of_its_own(found, await _since(repositories, tip, after))
-    return Policy(
+    return PolicyChange(
         base.source.commit,
         found,
         approvers=base.spec.policy.approvers,
@@ -237,7 +238,9 @@ async def compare(repositories: Repositories, code: Code, base: Code | None, tip
     )
 
 
-async def _since(repositories: Repositories, tip: str, after: Rules) -> list[tuple[Change, ...]]:
+async def _since(
+    repositories: Repositories, tip: str, after: Rules
+) -> list[tuple[RuleChange, ...]]:
     """How a commit's rules differ from those where it left the branch at `tip`, at each place where
     it did; nothing where there were none, or they have no past in common."""
     source, name = after.source, after.spec.metadata.name
@@ -251,10 +254,12 @@ async def _since(repositories: Repositories, tip: str, after: Rules) -> list[tup
     return found
 
 
-async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> Policy:
+async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> PolicyChange:
     """How the rules that one version was judged by differ from another's."""
     before, after = (Rules(spec=version.spec, source=version.source) for version in (was, now))
-    return Policy(was.source.commit, changes(before, after, await _suites(mirror, before, after)))
+    return PolicyChange(
+        was.source.commit, changes(before, after, await _suites(mirror, before, after))
+    )
 
 
 async def _suites(mirror: Mirror, before: Rules, after: Rules) -> dict[Pair, Pair]:
@@ -287,7 +292,7 @@ async def plan_of_pull(
         return None
     base = await repositories.rules(repository, pull.base_commit, pipeline)
     history = await history_of(cache.store, pipeline)
-    terms = Terms(rules=rules_of(base, pull.base), fork=pull.fork)
+    terms = RunTerms(rules=rules_of(base, pull.base), fork=pull.fork)
     baseline = await Versions(cache.store).baseline(pipeline)
     seen = history.state.data if history.state else {}
     known = versions(seen, code.spec, commit)

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 from controller.queries import ADDRESS, MOVED
-from controller.queries.taking import Moved, take
+from controller.queries.taking import RowsChanged, take
 from specs.failures import Failure, TryAgain
 
 PATIENCE = 120.0
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         count, found = _take(request, rows)
         if found is not None:
             version.write_bytes(found)
-    except Moved as moved:
+    except RowsChanged as moved:
         sys.stderr.write(f"{who}: {moved}\n")
         return MOVED
     except Failure as failure:
@@ -58,7 +58,7 @@ def _take(request: dict[str, str | None], rows: Path) -> tuple[int, bytes | None
         try:
             address = os.environ[ADDRESS]
             return take(address, statement, request["version"], rows, Path(os.environ["TMPDIR"]))
-        except Moved:
+        except RowsChanged:
             raise
         except TryAgain as failure:
             if time.monotonic() + PAUSE > until:

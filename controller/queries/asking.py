@@ -29,7 +29,7 @@ class _Kept(NamedTuple):
     """By `time.monotonic`."""
 
 
-class Versions:
+class QueryVersions:
     """The versions of queries. `reveal` gives the value of a secret, or raises NeedsHuman; an
     answer stands for a while, at most `longest` seconds."""
 

@@ -69,7 +69,7 @@ def said_by_sqlite(declared: str) -> Said:
 
 
 @dataclass
-class Column:
+class QueryColumn:
     """A column, and what was seen of its values."""
 
     name: str

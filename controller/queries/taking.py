@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from controller.queries.columns import Column, said_by_postgresql, said_by_sqlite
+from controller.queries.columns import QueryColumn, said_by_postgresql, said_by_sqlite
 from controller.queries.database import SNAPSHOTS, reading
 from controller.queries.versions import rows_of, version_of
 from specs.failures import NeedsHuman, TryAgain
@@ -26,7 +26,7 @@ AT_ONCE = 10_000
 """Rows that are asked for, laid by and written at once."""
 
 
-class Moved(TryAgain):
+class RowsChanged(TryAgain):
     """The rows changed while they were taken."""
 
 
@@ -35,7 +35,7 @@ def take(
 ) -> tuple[int, bytes | None]:
     """Write the rows to `target`; how many, and the version that they have.
 
-    Raises NeedsHuman, TryAgain for a database that is away, and `Moved`.
+    Raises NeedsHuman, TryAgain for a database that is away, and `RowsChanged`.
     """
     with reading(address) as connection, TemporaryFile(dir=scratch) as laid_by:
         found = version_of(connection, version) if version is not None else None
@@ -46,14 +46,14 @@ def take(
         if version is not None and connection.dialect.name not in SNAPSHOTS:
             connection.rollback()  # or it may see what it saw before
             if version_of(connection, version) != found:
-                raise Moved("the rows changed while they were taken")
+                raise RowsChanged("the rows changed while they were taken")
         _write(columns, laid_by, target)
     return rows, found
 
 
 def _columns(
     connection: "Connection", result: "CursorResult[Any]", declared: dict[str, str]
-) -> list[Column]:
+) -> list[QueryColumn]:
     names = list(result.keys())
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
@@ -63,10 +63,10 @@ def _columns(
     match connection.dialect.name:
         case "postgresql":
             said = map(said_by_postgresql, cursor.description)
-            return [Column(name, one) for name, one in zip(names, said, strict=True)]
+            return [QueryColumn(name, one) for name, one in zip(names, said, strict=True)]
         case "sqlite":
-            return [Column(n, said_by_sqlite(declared.get(n, "")), loose=True) for n in names]
-    return [Column(name) for name in names]
+            return [QueryColumn(n, said_by_sqlite(declared.get(n, "")), loose=True) for n in names]
+    return [QueryColumn(name) for name in names]
 
 
 def _declared(connection: "Connection", statement: str) -> dict[str, str]:
@@ -86,7 +86,7 @@ def _declared(connection: "Connection", statement: str) -> dict[str, str]:
     return {}
 
 
-def _lay_by(result: "CursorResult[Any]", columns: list[Column], file: IO[bytes]) -> int:
+def _lay_by(result: "CursorResult[Any]", columns: list[QueryColumn], file: IO[bytes]) -> int:
     rows = 0
     for part in result.partitions(AT_ONCE):
         values = [list(each) for each in zip(*part, strict=True)]
@@ -110,7 +110,7 @@ def _parts(file: IO[bytes]) -> Iterator[list[list[Any]]]:
             return
 
 
-def _write(columns: list[Column], file: IO[bytes], target: Path) -> None:
+def _write(columns: list[QueryColumn], file: IO[bytes], target: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from controller.machine.pipelines.objects import Moved, in_words
+from controller.machine.pipelines.objects import ObjectChanges, in_words
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import baseline_of
 from controller.machine.runs.run import Run, why_ended
@@ -23,7 +23,7 @@ class Since(NamedTuple):
 
     run: str
     """The last one before it that passed."""
-    moved: Mapping[str, Moved]
+    moved: Mapping[str, ObjectChanges]
     """By dataset."""
 
 

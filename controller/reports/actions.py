@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from controller.reports.protocol import Annotation
-from specs.workflow import Shown, commands
+from specs.loading.annotations import WorkflowAnnotation, commands
 
 LARGEST_SUMMARY = 1_000_000
 """Bytes of a step's summary: GitHub drops one of more than 1 MiB."""
@@ -12,7 +12,7 @@ LARGEST_SUMMARY = 1_000_000
 def annotations(given: Sequence[Annotation]) -> str:
     """Workflow commands for what GitHub shows of a step; it is given the worst first."""
     shown = [
-        Shown(
+        WorkflowAnnotation(
             "error" if each.level == "failure" else "warning",
             each.message,
             {"file": each.file, "line": str(each.line), "title": each.title},

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from controller.reports.protocol import Annotation
-from specs.problems import Problem, sentence
+from specs.loading.problems import Problem, sentence
 from validators.figures import clip
 from validators.render.common import clean
 from validators.report import Check, Report

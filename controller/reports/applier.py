@@ -8,12 +8,12 @@ from controller.buckets.catalog import Catalog
 from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.runs.ended import report_end
 from controller.machine.runs.run import Run
 from controller.reports.build import Beside, Worse, build, is_worse
-from controller.reports.changed import Before
-from controller.reports.gathering import Gathering, Shelves
+from controller.reports.changed import PreviousRun
+from controller.reports.gathering import FactSources, Gathering
 from controller.reports.links import NOWHERE, Links
 from controller.reports.protocol import CommitReport, Conclusion, Forge
 from controller.store.protocol import Store
@@ -43,12 +43,12 @@ class ReportApplier:
         datasets: Catalog | None = None,
         home: Path | None = None,
     ) -> None:
-        self._gathering = Gathering(Shelves(store, artifacts, repositories, datasets, home))
+        self._gathering = Gathering(FactSources(store, artifacts, repositories, datasets, home))
         self._forge = forge
         self._secrets = secrets
         self._links = links or {}
 
-    async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Message]:
+    async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Envelope]:
         """Report it. Raises `Ignore` for what is overtaken, and what the forge raises.
 
         Another pull request with the same head and base has the same check: once this one is over,
@@ -95,7 +95,7 @@ class ReportApplier:
                 links=self._links.get(action.repository, NOWHERE),
                 base=redact(await self._base(action)),
                 past=await gathering.past(run) if run and "gate.model" in reports else (),
-                before=await gathering.before(plan) if plan and reports else Before(),
+                before=await gathering.before(plan) if plan and reports else PreviousRun(),
                 worse=_worst(action, run, siblings),
                 since=await gathering.since(run, graph) if run and run.releases else None,
             ),

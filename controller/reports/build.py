@@ -11,7 +11,7 @@ from controller.machine.words import fit
 from controller.reports import headline
 from controller.reports.about import Since, about, inputs
 from controller.reports.annotations import of_gates, of_problems
-from controller.reports.changed import Before, changed
+from controller.reports.changed import PreviousRun, changed
 from controller.reports.gates import gates, loose_ends
 from controller.reports.judges import exam, judged_by
 from controller.reports.links import NOWHERE, Links
@@ -20,7 +20,7 @@ from controller.reports.protocol import LONGEST, CommitReport, Conclusion, name_
 from controller.reports.quoted import fenced
 from controller.reports.rules import count
 from controller.reports.steps import steps
-from controller.reports.trend import Past, trend
+from controller.reports.trend import PastMeasurement, trend
 from controller.reports.ways import broken, ways
 from validators.figures import clip
 from validators.render.markdown import code, escape, prose
@@ -58,9 +58,9 @@ class Beside(NamedTuple):
     links: Links = NOWHERE
     base: str = ""
     """The name of the pull request's base branch."""
-    past: Sequence[Past] = ()
+    past: Sequence[PastMeasurement] = ()
     """What the gate measured on the last versions, the oldest first."""
-    before: Before = Before()
+    before: PreviousRun = PreviousRun()
     """What the run had that the plan is compared with."""
     worse: Worse | None = None
     since: Since | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.reports.gates import gates
 from controller.reports.headline import judged, loosened
@@ -36,7 +36,7 @@ class Card(NamedTuple):
     environment: str
     by: str
     why: str
-    loosened: Sequence[Change] | None = None
+    loosened: Sequence[RuleChange] | None = None
     """How its rules differ from those of what serves now; None where nothing serves, or the rules
     cannot be compared any more."""
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from controller.machine.pipelines.objects import Moved, in_words
+from controller.machine.pipelines.objects import ObjectChanges, in_words
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.reports.links import Links
 from specs.digests import short
@@ -26,18 +26,18 @@ _ROWS = re.compile(r"(?P<rows>[\d,]+) rows in ")
 """How a data gate's report begins to say how much it has read."""
 
 
-class Before(NamedTuple):
+class PreviousRun(NamedTuple):
     """What the run had that a plan is compared with, by dataset."""
 
     rows: Mapping[str, int] = {}
-    objects: Mapping[str, Moved] = {}
+    objects: Mapping[str, ObjectChanges] = {}
     """What became of its objects since."""
 
 
 def changed(
     plan: Plan,
     reports: Mapping[str, Report],
-    before: Before,
+    before: PreviousRun,
     links: Links,
     base: str | None,
 ) -> Iterator[str]:
@@ -88,7 +88,7 @@ def _steps(plan: Plan) -> Iterator[str]:
             yield f"- {code(node.name)}: {escape(clip('; '.join(own), LONGEST))}"
 
 
-def _data(data: PlannedData, reports: Mapping[str, Report], before: Before) -> str:
+def _data(data: PlannedData, reports: Mapping[str, Report], before: PreviousRun) -> str:
     name = f"- data {code(data.name)}"
     if data.version is None:
         return f"{name}: {escape(data.problem or 'its version is not known')}"

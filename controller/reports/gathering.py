@@ -7,21 +7,20 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog, changes
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Key
-from controller.machine.pipelines.objects import Moved
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.core import Key, parsed
+from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.repositories.pull import line, scope_of
-from controller.machine.repositories.repository import Repository
+from controller.machine.repositories.repository import RepositoryState
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.machine.runs.run import Run, passed_before
-from controller.outbox import parsed
 from controller.planning.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.about import Since
-from controller.reports.changed import Before, rows
-from controller.reports.trend import VERSIONS, Past, past
+from controller.reports.changed import PreviousRun, rows
+from controller.reports.trend import VERSIONS, PastMeasurement, past
 from controller.store.protocol import Store
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from validators.report import Report
 
@@ -29,7 +28,7 @@ LOOK_BACK = 100
 """Among how many runs of a pipeline, the latest changed, one of the same commit is looked for."""
 
 
-class Shelves(NamedTuple):
+class FactSources(NamedTuple):
     """Where the facts are."""
 
     store: Store
@@ -52,7 +51,7 @@ class Siblings(NamedTuple):
 class Gathering:
     """Reads the facts. What is lost leaves a gap, and never keeps a report from being made."""
 
-    def __init__(self, shelves: Shelves) -> None:
+    def __init__(self, shelves: FactSources) -> None:
         self._store, self._artifacts, self._repositories, self._datasets, home = shelves
         self._cache = Cache(shelves.store, shelves.artifacts, home)
         self._versions = Versions(shelves.store)
@@ -67,10 +66,10 @@ class Gathering:
         record = await self._store.get(Key("graph", run.id))
         return parsed(Graph, record.body) if record else None
 
-    async def repository(self, name: str) -> Repository:
+    async def repository(self, name: str) -> RepositoryState:
         """What was seen of it: its pull requests."""
         record = await self._store.get(Key("repository", name))
-        return parsed(Repository, record.body) if record else Repository(name=name)
+        return parsed(RepositoryState, record.body) if record else RepositoryState(name=name)
 
     async def latest(self, action: ReportCommit) -> str | None:
         """The last run of that commit in the same pull request; or on the same branch, whose
@@ -162,14 +161,14 @@ class Gathering:
             return None
         return Report.model_validate_json(content)
 
-    async def before(self, plan: Plan) -> Before:
+    async def before(self, plan: Plan) -> PreviousRun:
         """What the run had that a plan is compared with: rows, and objects of data that changed."""
         run = await self.run(plan.compared_with or "")
         read = rows(await self.reports(run, await self.graph(run))) if run else {}
         found = {data.name: await self._moved(data) for data in plan.datasets}
-        return Before(read, {name: one for name, one in found.items() if one is not None})
+        return PreviousRun(read, {name: one for name, one in found.items() if one is not None})
 
-    async def _moved(self, data: PlannedData) -> Moved | None:
+    async def _moved(self, data: PlannedData) -> ObjectChanges | None:
         """How its objects differ; None where it is the same, or one version is forgotten."""
         if self._datasets is None or not data.was or not data.version or data.was == data.version:
             return None
@@ -186,12 +185,12 @@ class Gathering:
         found = await changes(self._datasets, graph, before.datasets, run.datasets)
         return Since(before.id, found) if found else None
 
-    async def past(self, run: Run) -> tuple[Past, ...]:
+    async def past(self, run: Run) -> tuple[PastMeasurement, ...]:
         """What the model gate measured on the last versions before the run's own, if it made one;
         the oldest first."""
         record = await self._store.get(Key("pipeline", run.pipeline))
-        number = parsed(Pipeline, record.body).versions if record else 0
-        found: list[Past] = []
+        number = parsed(PipelineState, record.body).versions if record else 0
+        found: list[PastMeasurement] = []
         for each in range(number, max(number - VERSIONS - 1, 0), -1):
             version = await self._versions.get(run.pipeline, each)
             if version is None or version.run == run.id or "model" not in version.reports:

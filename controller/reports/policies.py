@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.pipelines.code import Code
-from controller.planning.plans import Policy, compare
+from controller.planning.plans import PolicyChange, compare
 from controller.reports.links import NOWHERE, Links
 from controller.reports.policy import Compared, policy_report
 from controller.reports.protocol import Forge
@@ -29,7 +29,7 @@ class PolicyApplier:
         self._secrets = secrets
         self._links = links or {}
 
-    async def apply(self, _owner: Key, action: ReportPolicy) -> Sequence[Message]:
+    async def apply(self, _owner: Key, action: ReportPolicy) -> Sequence[Envelope]:
         """Report it. Raises `Ignore` for a pipeline that is nowhere, what reading a commit raises,
         and what the forge raises."""
         repository, pipeline = action.repository, action.pipeline
@@ -37,7 +37,7 @@ class PolicyApplier:
         head = await self._head(action, base)
         if base is None and head is None:
             raise Ignore(f"{pipeline} is on neither side of #{action.pull}")
-        found = Policy()
+        found = PolicyChange()
         if head is not None:
             found = await compare(self._repositories, head, base, action.base_commit)
         links = self._links.get(repository, NOWHERE)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from controller.machine.actions import ReportPolicy
 from controller.machine.pipelines.code import Code
-from controller.planning.plans import Policy
+from controller.planning.plans import PolicyChange
 from controller.reports.links import Links
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion, ReportState
 from controller.reports.rules import Side, Where, count, may_accept, rules, said
@@ -26,7 +26,7 @@ class Compared(NamedTuple):
 
     base: Code | None
     head: Code | None
-    policy: Policy
+    policy: PolicyChange
 
 
 class _Verdict(NamedTuple):

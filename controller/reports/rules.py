@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from controller.reports.headline import loosened
 from controller.reports.links import NOWHERE, Links
 from controller.reports.table import table
@@ -40,12 +40,12 @@ class Where(NamedTuple):
     head: Side
 
 
-def count(changes: Sequence[Change]) -> int:
+def count(changes: Sequence[RuleChange]) -> int:
     """How many rules are loosened."""
     return sum(change.loosens for change in changes)
 
 
-def said(changes: Sequence[Change]) -> str:
+def said(changes: Sequence[RuleChange]) -> str:
     """`2 rules loosened: a, b`, as plain text; of many names the first, each of them whole."""
     names = [clip(change.rule, LONGEST_NAMES) for change in changes if change.loosens]
     if not names:
@@ -63,7 +63,7 @@ def may_accept(approvers: Sequence[str]) -> str:
 
 
 def rules(
-    changes: Sequence[Change],
+    changes: Sequence[RuleChange],
     was: str = "On the base",
     now: str = "Here",
     where: Where | None = None,
@@ -77,7 +77,7 @@ def rules(
         yield f"_{len(ordered) - MOST} more rules: `headgate plan --json` has them all._"
 
 
-def _row(change: Change, where: Where | None) -> list[str]:
+def _row(change: RuleChange, where: Where | None) -> list[str]:
     mark, bold = ("⚠️", "**") if change.loosens else ("", "")
     was, now = change.was, change.now
     path = change.rule.removeprefix(EXAM)

@@ -12,7 +12,7 @@ VERSIONS = 5
 MOST_METRICS = 3
 
 
-class Past(NamedTuple):
+class PastMeasurement(NamedTuple):
     """What the gate measured on an earlier version, on the data of its time."""
 
     version: int
@@ -20,13 +20,13 @@ class Past(NamedTuple):
     """By metric; one that was undefined is not in it."""
 
 
-def past(version: int, report: Report) -> Past:
+def past(version: int, report: Report) -> PastMeasurement:
     """Of the report of that version's model gate."""
     values = {m.metric: m.candidate for m in report.metrics if m.candidate is not None}
-    return Past(version, values)
+    return PastMeasurement(version, values)
 
 
-def trend(report: Report, versions: Sequence[Past]) -> Iterator[str]:
+def trend(report: Report, versions: Sequence[PastMeasurement]) -> Iterator[str]:
     """`versions` are the last ones, the oldest first; nothing where none has the metric."""
     for one in checked(report)[:MOST_METRICS]:
         known = [each for each in versions[-VERSIONS:] if one.metric in each.values]

@@ -9,11 +9,10 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import ScheduleDue
 from controller.sources.crontab import Crontab
 from specs.failures import Failure
-
-TYPE = "schedule_due"
 
 BETWEEN_LOOKS = timedelta(minutes=1)
 """Longer than any two looks at the clock are apart."""
@@ -21,15 +20,11 @@ BETWEEN_LOOKS = timedelta(minutes=1)
 log = structlog.get_logger()
 
 
-def message_for(pipeline: str, due: datetime) -> Message:
+def message_for(pipeline: str, due: datetime) -> Envelope:
     """What a pipeline is told. Its id is the time in UTC, so telling twice is telling once."""
     at = due.astimezone(UTC).isoformat()
-    return Message(
-        to=Key("pipeline", pipeline),
-        id=f"schedule/{pipeline}/{at}",
-        type=TYPE,
-        body={"at": at},
-    )
+    id_ = f"schedule/{pipeline}/{at}"
+    return Envelope(to=Key("pipeline", pipeline), id=id_, message=ScheduleDue(at=at))
 
 
 class ScheduleSource:
@@ -44,7 +39,7 @@ class ScheduleSource:
         self,
         pipeline: str,
         crontab: Crontab,
-        send: Callable[[Message], Awaitable[None]],
+        send: Callable[[Envelope], Awaitable[None]],
         last: datetime | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),

@@ -34,7 +34,7 @@ class Taken(NamedTuple):
     receipt: str
 
 
-class Queue:
+class SqsQueue:
     """An SQS queue. Credentials are of boto3's chain. Blocking, for one thread at a time.
 
     Raises TryAgain while it does not answer, NeedsHuman where it refuses or boto3 is missing.
@@ -104,10 +104,10 @@ class Queue:
         )
 
 
-def queues_of(settings: Sequence[ObjectStore]) -> Sequence[Queue]:
+def queues_of(settings: Sequence[ObjectStore]) -> Sequence[SqsQueue]:
     """Each queue that the settings of the stores name, once."""
     named = {each.events: each.region for each in settings if each.events}
-    return [Queue(url, region) for url, region in named.items()]
+    return [SqsQueue(url, region) for url, region in named.items()]
 
 
 class QueueSource:
@@ -120,7 +120,7 @@ class QueueSource:
 
     def __init__(
         self,
-        queue: Queue,
+        queue: SqsQueue,
         hint: Callable[[str], None],
         concerned: Callable[[str], Collection[Key]],
         told: Callable[[Failure | None], Awaitable[None]],
@@ -267,7 +267,7 @@ def _refused(code: str, status: int, url: str) -> Failure:
     if code in _EXPIRED:
         return NeedsHuman(f"the credentials for the queue {url} have expired; renew them")
     if code in _UNKNOWN:
-        return NeedsHuman(f"the queue {url} does not know the credentials ({code}); set others")
+        return NeedsHuman(f"the queue {url} rejected the credentials ({code}); set others")
     if status >= 500 or status == 429 or "Throttl" in code:
         return TryAgain(f"the queue {url} does not serve now ({status} {code}); it is tried again")
     return NeedsHuman(

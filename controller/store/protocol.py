@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from controller.machine.core import Fact, Key, Letter, Message, Value
+from controller.machine.core import Envelope, Fact, Key, Value
 
 
 class Record(Value):
@@ -26,7 +26,7 @@ class Record(Value):
         return body
 
 
-class Owed(Value):
+class OutboxEntry(Value):
     """An action in the outbox."""
 
     number: int = 0
@@ -39,6 +39,37 @@ class Owed(Value):
     not_before: float = 0.0
     error: str | None = None
     """Why the last attempt failed, for `status` and `doctor`."""
+
+
+class Delivered(Value):
+    """A message in an inbox, as it is stored: its reader knows the classes."""
+
+    number: int
+    """Orders the messages of an inbox."""
+    to: Key
+    id: str
+    type: str
+    text: str
+    """Its JSON."""
+    at: float
+    """When it was sent, in seconds since the epoch."""
+    set_aside: float | None = None
+    """Since when, if it could not be read or handled."""
+    reason: str | None = None
+    """Why it was set aside."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON as dicts and lists."""
+        body: dict[str, Any] = json.loads(self.text)
+        return body
+
+
+class SetAside(Value):
+    """A message that is not handled, and must not keep others from being handled."""
+
+    number: int
+    reason: str
 
 
 class Put(Value):
@@ -60,37 +91,40 @@ class Postponed(Value):
     error: str
 
 
-class Change(Value):
-    """Everything that one turn saves; all of it or nothing. Settled before owed."""
+class Transaction(Value):
+    """Everything that one reconcile saves; all of it or nothing. What is acknowledged goes before
+    what is enqueued."""
 
     put: Put | None = None
     facts: tuple[Fact, ...] = ()
-    owe: tuple[Owed, ...] = ()
-    """An id that is owed already stays as it is; one that was settled is owed again."""
-    settle: tuple[str, ...] = ()
-    """Ids that are owed no longer: applied, failed for good, or withdrawn. Settled is forgotten."""
+    enqueue: tuple[OutboxEntry, ...] = ()
+    """An id that is in the outbox stays as it is; one that was acknowledged may come again."""
+    acknowledge: tuple[str, ...] = ()
+    """Ids of entries that leave the outbox: applied, failed for good, or withdrawn."""
     postpone: tuple[Postponed, ...] = ()
-    send: tuple[Message, ...] = ()
-    """A message whose (to, id) was ever delivered is dropped, also after it was heeded."""
-    heed: tuple[int, ...] = ()
-    """The numbers of the letters that this change took in."""
+    send: tuple[Envelope, ...] = ()
+    """A message whose (to, id) was ever delivered is dropped, also after it was consumed."""
+    consume: tuple[int, ...] = ()
+    """The numbers of the messages that this transaction took in."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Messages that leave the inbox without having been handled; they are kept."""
 
 
-class Look(Value):
+class StoredObject(Value):
     """All that the store has of one object, as of one moment."""
 
     record: Record | None
-    inbox: tuple[Letter, ...]
+    inbox: tuple[Delivered, ...]
     """As `Store.inbox` gives it."""
-    owed: tuple[Owed, ...]
-    """As `Store.owed` gives it."""
+    outbox: tuple[OutboxEntry, ...]
+    """As `Store.outbox` gives it."""
 
 
 class Conflict(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the object since it was read. Load, observe and decide again."""
 
 
-class Reading(Protocol):
+class StoreReader(Protocol):
     """Durable state, to be looked at. Every method may raise `specs.failures.TryAgain` (locked, out
     of reach) or `NeedsHuman` (disk full, corrupt, of a newer version), with the mend in the
     message."""
@@ -106,12 +140,16 @@ class Reading(Protocol):
         with `live` only those that are, at a cost that does not grow with the others."""
         ...
 
-    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+    async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         ...
 
-    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
-        """Letters nobody heeded yet, oldest first; of one object, or of all."""
+    async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
+        """Messages that nobody consumed yet, oldest first; of one object, or of all."""
+        ...
+
+    async def set_aside(self) -> Sequence[Delivered]:
+        """The messages that were set aside, oldest first."""
         ...
 
     async def changed(self) -> bool:
@@ -119,14 +157,14 @@ class Reading(Protocol):
         ...
 
 
-class Store(Reading, Protocol):
-    """Durable state. Every method may raise what those of `Reading` may."""
+class Store(StoreReader, Protocol):
+    """Durable state. Every method may raise what those of `StoreReader` may."""
 
-    async def look(self, key: Key) -> Look:
+    async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox, in one call: what a turn begins with."""
         ...
 
-    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+    async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current.
 
         Returns all that the object that was put owes now, as `owed` gives it; empty without a put.

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 from typing import Any, Self
 from urllib.parse import quote
 
-from controller.machine.core import Key, Letter
+from controller.machine.core import Key
 from controller.store import rows
 from controller.store.faults import explained, newer, older
 from controller.store.migrations import HEAD
-from controller.store.protocol import Owed, Record
+from controller.store.protocol import Delivered, OutboxEntry, Record
 
 PATIENCE = 5.0
 """Seconds that it waits for a commit of another process."""
@@ -28,11 +28,13 @@ ORDER BY updated DESC, name DESC LIMIT ?3"""
 _LIVE = """
 SELECT * FROM objects WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2 AND live = 1
 ORDER BY updated DESC, name DESC LIMIT ?3"""
-_OWED = """
+_OUTBOX = """
 SELECT * FROM outbox WHERE ?1 IS NULL OR (owner_kind = ?1 AND owner_name = ?2) ORDER BY number"""
 _INBOX = """
-SELECT * FROM letters WHERE heeded IS NULL
+SELECT * FROM messages WHERE consumed IS NULL AND set_aside IS NULL
 AND (?1 IS NULL OR (to_kind = ?1 AND to_name = ?2)) ORDER BY number"""
+
+_ASIDE = "SELECT * FROM messages WHERE set_aside IS NOT NULL ORDER BY number"
 
 
 class SqliteReader:
@@ -78,15 +80,19 @@ class SqliteReader:
         found = self._ask(_LIVE if live else _ALL, kind, prefix, most)
         return [rows.record(row) for row in found]
 
-    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+    async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
-        found = self._ask(_OWED, *_named(owner))
-        return [rows.owed(row) for row in found]
+        found = self._ask(_OUTBOX, *_named(owner))
+        return [rows.outbox_entry(row) for row in found]
 
-    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
-        """Letters nobody heeded yet, oldest first; of one object, or of all."""
+    async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
+        """Messages that nobody consumed yet, oldest first; of one object, or of all."""
         found = self._ask(_INBOX, *_named(to))
-        return [rows.letter(row) for row in found]
+        return [rows.delivered(row) for row in found]
+
+    async def set_aside(self) -> Sequence[Delivered]:
+        """The messages that were set aside, oldest first."""
+        return [rows.delivered(row) for row in self._ask(_ASIDE)]
 
     async def changed(self) -> bool:
         """True if another process has committed since the last call."""

@@ -1,7 +1,7 @@
 """A repository that is called otherwise from now on, in all that is stored.
 
 What is stored names a repository by the key `repository` of some mapping, however deep, and by the
-keys of objects, owners and addressees of that kind. Letters that were heeded stay as they are.
+keys of objects, owners and addressees of that kind. Messages that were consumed stay as they are.
 """
 
 import json
@@ -29,16 +29,16 @@ def rename(connection: Connection, old: str, new: str) -> None:
             "WHERE kind = ? AND name = ?",
             (new if own else name, text({**renamed, "name": new} if own else renamed), kind, name),
         )
-    trouble = ("repository/" + new, "repository/" + old)
-    run("UPDATE OR REPLACE objects SET name = ? WHERE kind = 'trouble' AND name = ?", trouble)
+    stall = ("repository/" + new, "repository/" + old)
+    run("UPDATE OR REPLACE objects SET name = ? WHERE kind = 'stall' AND name = ?", stall)
     _rename_outbox(connection, old, new)
     for number, body in run(
-        "SELECT number, body FROM letters WHERE heeded IS NULL AND body LIKE ?", (about,)
+        "SELECT number, body FROM messages WHERE consumed IS NULL AND body LIKE ?", (about,)
     ).all():
         renamed = text(_renamed(json.loads(body), old, new))
-        run("UPDATE letters SET body = ? WHERE number = ?", (renamed, number))
+        run("UPDATE messages SET body = ? WHERE number = ?", (renamed, number))
     run(
-        "UPDATE OR REPLACE letters SET to_name = ? WHERE to_kind = 'repository' AND to_name = ?",
+        "UPDATE OR REPLACE messages SET to_name = ? WHERE to_kind = 'repository' AND to_name = ?",
         (new, old),
     )
 

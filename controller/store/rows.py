@@ -3,8 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from controller.machine.core import Fact, Key, Letter, Message
-from controller.store.protocol import Owed, Postponed, Put, Record
+from controller.machine.core import Envelope, Fact, Key
+from controller.store.protocol import Delivered, OutboxEntry, Postponed, Put, Record, SetAside
 from specs.digests import canonical_json
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def fact_row(fact: Fact, now: float) -> Parameters:
     return created(Put(key=fact.key, revision=0, text=text(fact.body), live=False), now)
 
 
-def outbox_row(owed: Owed) -> Parameters:
+def outbox_row(owed: OutboxEntry) -> Parameters:
     """The row of an action that is owed anew; the database gives the number."""
     return {
         "id": owed.id,
@@ -71,14 +71,19 @@ def postponed(each: Postponed) -> Parameters:
     return {"p_id": each.id, "p_not_before": each.not_before, "p_error": each.error}
 
 
-def letter_row(message: Message, now: float) -> Parameters:
-    """The row of a letter that nobody heeded yet; the database gives the number."""
+def set_aside(each: SetAside, now: float) -> Parameters:
+    """The parameters that set a message aside."""
+    return {"p_number": each.number, "p_reason": each.reason, "p_now": now}
+
+
+def message_row(envelope: Envelope, now: float) -> Parameters:
+    """The row of a message that nobody consumed yet; the database gives the number."""
     return {
-        "to_kind": message.to.kind,
-        "to_name": message.to.name,
-        "id": message.id,
-        "type": message.type,
-        "body": text(message.body),
+        "to_kind": envelope.to.kind,
+        "to_name": envelope.to.name,
+        "id": envelope.id,
+        "type": envelope.message.type,
+        "body": text(envelope.message.plain()),
         "at": now,
     }
 
@@ -94,9 +99,9 @@ def record(row: AnyRow) -> Record:
     )
 
 
-def owed(row: AnyRow) -> Owed:
+def outbox_entry(row: AnyRow) -> OutboxEntry:
     """An action in the outbox."""
-    return Owed(
+    return OutboxEntry(
         number=row.number,
         id=row.id,
         owner=Key(row.owner_kind, row.owner_name),
@@ -108,8 +113,15 @@ def owed(row: AnyRow) -> Owed:
     )
 
 
-def letter(row: AnyRow) -> Letter:
-    """A letter in an inbox."""
-    to = Key(row.to_kind, row.to_name)
-    message = Message(to=to, id=row.id, type=row.type, body=json.loads(row.body))
-    return Letter(number=row.number, message=message, at=row.at)
+def delivered(row: AnyRow) -> Delivered:
+    """A message in an inbox, or one that was set aside."""
+    return Delivered(
+        number=row.number,
+        to=Key(row.to_kind, row.to_name),
+        id=row.id,
+        type=row.type,
+        text=row.body,
+        at=row.at,
+        set_aside=row.set_aside,
+        reason=row.reason,
+    )

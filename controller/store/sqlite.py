@@ -20,11 +20,19 @@ from sqlalchemy import URL, Connection, Select, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from controller.machine.core import Key, Letter
+from controller.machine.core import Key
 from controller.store import rows, statements
 from controller.store.faults import explained, newer
 from controller.store.migrations import HEAD, NewerSchema, migrate
-from controller.store.protocol import Change, Conflict, Look, Owed, Put, Record
+from controller.store.protocol import (
+    Conflict,
+    Delivered,
+    OutboxEntry,
+    Put,
+    Record,
+    StoredObject,
+    Transaction,
+)
 from controller.store.renaming import rename
 from specs.failures import Failure
 
@@ -74,7 +82,7 @@ class SqliteStore:
         found = await self._select(statements.GET, rows.which(key))
         return rows.record(found[0]) if found else None
 
-    async def look(self, key: Key) -> Look:
+    async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox."""
         return await self._run(self._look, key)
 
@@ -90,7 +98,7 @@ class SqliteStore:
         found = await self._select(query, {"p_kind": kind, "p_prefix": prefix})
         return [rows.record(row) for row in found]
 
-    async def commit(self, change: Change, now: float) -> tuple[Owed, ...]:
+    async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         """Save all of `change` or nothing; see `Store`."""
         return await self._save(self._commit, change, now)
 
@@ -98,21 +106,25 @@ class SqliteStore:
         """Write what is written already: whether anything can be saved. Raises as `commit`."""
         await self._save(self._touch)
 
-    async def owed(self, owner: Key | None = None) -> Sequence[Owed]:
+    async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
         if owner is None:
-            found = await self._select(statements.OWED, {})
+            found = await self._select(statements.OUTBOX, {})
         else:
-            found = await self._select(statements.OWED_BY, rows.which(owner))
-        return [rows.owed(row) for row in found]
+            found = await self._select(statements.OUTBOX_OF, rows.which(owner))
+        return [rows.outbox_entry(row) for row in found]
 
-    async def inbox(self, to: Key | None = None) -> Sequence[Letter]:
-        """Letters nobody heeded yet, oldest first; of one object, or of all."""
+    async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
+        """Messages that nobody consumed yet, oldest first; of one object, or of all."""
         if to is None:
             found = await self._select(statements.INBOX, {})
         else:
             found = await self._select(statements.INBOX_OF, rows.which(to))
-        return [rows.letter(row) for row in found]
+        return [rows.delivered(row) for row in found]
+
+    async def set_aside(self) -> Sequence[Delivered]:
+        """The messages that were set aside, oldest first."""
+        return [rows.delivered(row) for row in await self._select(statements.ASIDE, {})]
 
     async def changed(self) -> bool:
         """True if another process has committed since the last call; cheap enough to poll."""
@@ -124,9 +136,9 @@ class SqliteStore:
         return float(found[0] or 0.0)
 
     async def prune(self, before: float) -> int:
-        """Forget letters heeded before that time, and say how many they were.
+        """Forget messages consumed or set aside before that time; how many they were.
 
-        With a letter goes the memory that its id was delivered: keep them for as long as a
+        With a message goes the memory that its id was delivered: keep them for as long as a
         sender may repeat itself.
         """
         return await self._run(self._prune, before)
@@ -206,41 +218,42 @@ class SqliteStore:
         self._seen = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
         return self._seen != before
 
-    def _look(self, key: Key) -> Look:
+    def _look(self, key: Key) -> StoredObject:
         which, ask = rows.which(key), self._connection.execute
         self._connection.exec_driver_sql("BEGIN")  # so that all are of one moment
         try:
             record = ask(statements.GET, which).first()
-            letters = ask(statements.INBOX_OF, which).all()
-            owed = ask(statements.OWED_BY, which).all()
+            messages = ask(statements.INBOX_OF, which).all()
+            owed = ask(statements.OUTBOX_OF, which).all()
         finally:
             self._connection.rollback()
-        return Look(
+        return StoredObject(
             record=rows.record(record) if record else None,
-            inbox=tuple(rows.letter(row) for row in letters),
-            owed=tuple(rows.owed(row) for row in owed),
+            inbox=tuple(rows.delivered(row) for row in messages),
+            outbox=tuple(rows.outbox_entry(row) for row in owed),
         )
 
-    def _commit(self, change: Change, now: float) -> tuple[Owed, ...]:
-        outcome_only = change.put is None and bool(change.settle or change.postpone)
+    def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
+        outcome_only = change.put is None and bool(change.acknowledge or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:
                 _put(connection, change.put, now)
             # Settled before owed: what is withdrawn and wanted again is owed anew.
             for statement, parameters in (
-                (statements.SETTLE, [{"p_id": settled} for settled in change.settle]),
+                (statements.ACKNOWLEDGE, [{"p_id": settled} for settled in change.acknowledge]),
                 (statements.POSTPONE, [rows.postponed(each) for each in change.postpone]),
                 (statements.FACT, [rows.fact_row(fact, now) for fact in change.facts]),
-                (statements.OWE, [rows.outbox_row(owed) for owed in change.owe]),
-                (statements.SEND, [rows.letter_row(message, now) for message in change.send]),
-                (statements.HEED, [{"p_number": n, "p_heeded": now} for n in change.heed]),
+                (statements.ENQUEUE, [rows.outbox_row(owed) for owed in change.enqueue]),
+                (statements.SEND, [rows.message_row(each, now) for each in change.send]),
+                (statements.CONSUME, [{"p_number": n, "p_now": now} for n in change.consume]),
+                (statements.SET_ASIDE, [rows.set_aside(one, now) for one in change.set_aside]),
             ):
                 if parameters:
                     connection.execute(statement, parameters)
             if change.put is None:
                 return ()
-            owing = connection.execute(statements.OWED_BY, rows.which(change.put.key)).all()
-        return tuple(rows.owed(row) for row in owing)
+            owing = connection.execute(statements.OUTBOX_OF, rows.which(change.put.key)).all()
+        return tuple(rows.outbox_entry(row) for row in owing)
 
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:

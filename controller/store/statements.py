@@ -6,7 +6,7 @@ Only `insert` is SQLite's own, for ON CONFLICT; PostgreSQL's is spelt the same.
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from controller.store.tables import letters, objects, outbox
+from controller.store.tables import messages, objects, outbox
 
 _this = (objects.c.kind == bindparam("p_kind"), objects.c.name == bindparam("p_name"))
 
@@ -36,12 +36,12 @@ FACT = _fact.on_conflict_do_update(
 
 NEWEST = select(func.max(objects.c.updated))
 
-OWED = select(outbox).order_by(outbox.c.number)
-OWED_BY = OWED.where(
+OUTBOX = select(outbox).order_by(outbox.c.number)
+OUTBOX_OF = OUTBOX.where(
     outbox.c.owner_kind == bindparam("p_kind"), outbox.c.owner_name == bindparam("p_name")
 )
-OWE = insert(outbox).on_conflict_do_nothing(index_elements=[outbox.c.id])
-SETTLE = delete(outbox).where(outbox.c.id == bindparam("p_id"))
+ENQUEUE = insert(outbox).on_conflict_do_nothing(index_elements=[outbox.c.id])
+ACKNOWLEDGE = delete(outbox).where(outbox.c.id == bindparam("p_id"))
 POSTPONE = (
     update(outbox)
     .where(outbox.c.id == bindparam("p_id"))
@@ -52,19 +52,21 @@ POSTPONE = (
     )
 )
 
-INBOX = select(letters).where(letters.c.heeded.is_(None)).order_by(letters.c.number)
+_waiting = (messages.c.consumed.is_(None), messages.c.set_aside.is_(None))
+INBOX = select(messages).where(*_waiting).order_by(messages.c.number)
 INBOX_OF = INBOX.where(
-    letters.c.to_kind == bindparam("p_kind"), letters.c.to_name == bindparam("p_name")
+    messages.c.to_kind == bindparam("p_kind"), messages.c.to_name == bindparam("p_name")
 )
-SEND = insert(letters).on_conflict_do_nothing(
-    index_elements=[letters.c.to_kind, letters.c.to_name, letters.c.id]
+ASIDE = select(messages).where(messages.c.set_aside.is_not(None)).order_by(messages.c.number)
+SEND = insert(messages).on_conflict_do_nothing(
+    index_elements=[messages.c.to_kind, messages.c.to_name, messages.c.id]
 )
-HEED = (
-    update(letters)
-    .where(letters.c.number == bindparam("p_number"))
-    .values(heeded=bindparam("p_heeded"))
+_numbered = update(messages).where(messages.c.number == bindparam("p_number"))
+CONSUME = _numbered.values(consumed=bindparam("p_now"))
+SET_ASIDE = _numbered.values(set_aside=bindparam("p_now"), reason=bindparam("p_reason"))
+PRUNE = delete(messages).where(
+    (messages.c.consumed < bindparam("p_before")) | (messages.c.set_aside < bindparam("p_before"))
 )
-PRUNE = delete(letters).where(letters.c.heeded < bindparam("p_before"))
 
 LATEST = (
     select(objects)

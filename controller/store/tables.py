@@ -57,9 +57,9 @@ outbox = Table(
 )
 Index("outbox_owner", outbox.c.owner_kind, outbox.c.owner_name)
 
-# A heeded letter stays, as the memory that its id was delivered, until it is pruned.
-letters = Table(
-    "letters",
+# A consumed message stays, as the memory that its id was delivered, until it is pruned.
+messages = Table(
+    "messages",
     metadata,
     Column("number", Integer, primary_key=True),
     Column("to_kind", String, nullable=False),
@@ -68,15 +68,18 @@ letters = Table(
     Column("type", String, nullable=False),
     Column("body", Text, nullable=False),
     Column("at", Float, nullable=False),
-    Column("heeded", Float),
-    UniqueConstraint("to_kind", "to_name", "id", name="letters_once"),
+    Column("consumed", Float),
+    Column("set_aside", Float),
+    Column("reason", Text),
+    UniqueConstraint("to_kind", "to_name", "id", name="messages_once"),
     sqlite_autoincrement=True,
 )
+_waiting = messages.c.consumed.is_(None) & messages.c.set_aside.is_(None)
 Index(
-    "letters_unheeded",
-    letters.c.to_kind,
-    letters.c.to_name,
-    sqlite_where=letters.c.heeded.is_(None),
-    postgresql_where=letters.c.heeded.is_(None),
+    "messages_inbox",
+    messages.c.to_kind,
+    messages.c.to_name,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
 )
-Index("letters_heeded", letters.c.heeded)
+Index("messages_consumed", messages.c.consumed)

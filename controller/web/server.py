@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from controller.github.webhooks import Hint, Malformed, read, verify
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from specs.failures import Failure, NeedsHuman
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PATIENCE = 10.0
 
 _DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Envelope], Awaitable[None]]
 Whom = Callable[[Hint], Iterable[Key]]
 
 log = structlog.get_logger()
@@ -138,11 +138,8 @@ class _Webhook:
         keys = tuple(self._whom(hint)) if hint is not None else ()
         if hint is None or not keys:
             return PlainTextResponse("nothing to look at\n")
-        said = hint.model_dump(mode="json", exclude_defaults=True)
         for key in keys:
-            await self._send(
-                Message(to=key, id=f"github/{delivery}", type=f"github_{hint.kind}", body=said)
-            )
+            await self._send(Envelope(to=key, id=f"github/{delivery}", message=hint.message))
         return PlainTextResponse("noted\n", 202)
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from controller.cli.tree import render, snapshot
-from controller.environments import BRANCH
+from controller.cli.terminal.tree import render, snapshot
+from controller.git.environments import BRANCH
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Delivery, Directory
 from examples.demo.engine import Containers, NoEngine, containers

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from controller.cli.reach import controller_pid
-from controller.environment_file import EnvironmentFile, parse, path_of
-from controller.environments import BRANCH
-from controller.machine.core import Key, Value
-from controller.machine.environments.environment import Environment
+from controller.git.environment_file import parse
+from controller.git.environments import BRANCH
+from controller.machine.core import Key, Value, parsed
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.machine.runs.run import Progress, Run
-from controller.outbox import parsed
 from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import RouterStatus
@@ -226,11 +226,11 @@ class World:
         assert self.store is not None
         return len(await self.store.list("run"))
 
-    async def environment(self, name: str = "production") -> Environment:
+    async def environment(self, name: str = "production") -> EnvironmentState:
         """What the controller knows of an environment."""
-        return await self.look("environment", f"{PIPELINE}/{name}", Environment) or Environment(
-            pipeline=PIPELINE, name=name, repository="team"
-        )
+        return await self.look(
+            "environment", f"{PIPELINE}/{name}", EnvironmentState
+        ) or EnvironmentState(pipeline=PIPELINE, name=name, repository="team")
 
     async def ended(self, number: int) -> Run:
         """Wait for the end of a run."""
@@ -241,20 +241,20 @@ class World:
 
         return await self.until(look, f"run {PIPELINE}-{number} to end")
 
-    async def serves(self, version: int) -> Environment:
+    async def serves(self, version: int) -> EnvironmentState:
         """Wait until production runs that version, the branch says so, and nothing is going on."""
 
-        async def look() -> Environment | None:
+        async def look() -> EnvironmentState | None:
             env = await self.environment()
             still = env.rollout is None and env.write is None
             return env if still and env.stable and env.stable.version == version else None
 
         return await self.until(look, f"v{version} in production")
 
-    async def canary(self) -> Environment:
+    async def canary(self) -> EnvironmentState:
         """Wait until a candidate has a share of the live traffic."""
 
-        async def look() -> Environment | None:
+        async def look() -> EnvironmentState | None:
             env = await self.environment()
             return env if env.rollout and env.rollout.step >= 0 else None
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Protocol
 
 import pytest
 
-from controller.buckets.protocol import Bucket, Changed, Listing
+from controller.buckets.protocol import Bucket, Listing, ObjectChanged
 from specs.failures import NeedsHuman
 
 
@@ -119,7 +119,7 @@ class BucketContract:
             scene.put("b.csv", "3")
         else:
             scene.delete("b.csv")
-        with pytest.raises(Changed, match=r"b\.csv"):
+        with pytest.raises(ObjectChanged, match=r"b\.csv"):
             await scene.bucket.pin(scene.uri(), listed)
         again = (await scene.bucket.list(scene.uri())).manifest
         assert (await scene.bucket.pin(scene.uri(), again) / "a.csv").read_text() == "1"
@@ -172,7 +172,7 @@ class MarkerContract:
             return listing.unmarked or listing.marked
 
         scene.put_at(1, "a.csv")
-        assert await marked() == "its marker _SUCCESS is not there"
+        assert await marked() == "its marker _SUCCESS is missing"
         scene.put_at(2, "_SUCCESS")
         assert await marked() is True
         scene.put_at(3, "notes.txt")

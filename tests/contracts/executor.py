@@ -1,4 +1,4 @@
-"""What every executor owes the runs, wherever its attempts run.
+"""The contract of every executor.
 
 An executor's tests subclass `ExecutorContract` and provide the fixture `site`.
 """
@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from controller.executors.protocol import Executor
-from controller.machine.runs.attempt import Attempt, Input, State, Status
+from controller.executors.protocol import Executor, ManagedExecutor
+from controller.machine.runs.attempt import Attempt, AttemptState, Input, Status
 
 DEADLINE = 60.0
 """Seconds after which something that should happen has not."""
@@ -25,8 +25,8 @@ class Site(Protocol):
     folder: Path
     """A folder that steps can reach, for what they tell the test past the executor."""
 
-    def open(self, slots: int = 4) -> AbstractAsyncContextManager[Executor]:
-        """An executor; leaving it lets go and ends nothing. It knows SECRET as the secret KEY."""
+    def open(self, slots: int = 4) -> AbstractAsyncContextManager[ManagedExecutor]:
+        """An executor with SECRET as the secret KEY. Leaving it closes it and ends no attempt."""
         ...
 
     async def start_and_die(self, attempt: Attempt) -> None:
@@ -65,7 +65,7 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def becomes(executor: Executor, attempt: Attempt, *states: State) -> Status:
+async def becomes(executor: Executor, attempt: Attempt, *states: AttemptState) -> Status:
     """Wait until the attempt is in one of the states."""
 
     async def there() -> bool:
@@ -77,7 +77,7 @@ async def becomes(executor: Executor, attempt: Attempt, *states: State) -> Statu
 
 async def ends(executor: Executor, attempt: Attempt) -> Status:
     """Wait for the end of an attempt."""
-    return await becomes(executor, attempt, *(state for state in State if state.ended))
+    return await becomes(executor, attempt, *(state for state in AttemptState if state.ended))
 
 
 async def run(executor: Executor, attempt: Attempt) -> Status:
@@ -116,16 +116,16 @@ class ExecutorContract:
         command = f"{gate(site.folder, 'a')[:-1]}; echo hello; printf 7 > {{outputs.model}}'"
         attempt = site.attempt(command, outputs={"model": "deep/model.txt"})
         async with site.open() as executor:
-            assert (await executor.poll(attempt.id)).state is State.UNKNOWN
+            assert (await executor.poll(attempt.id)).state is AttemptState.UNKNOWN
             assert await executor.logs(attempt.id) is None
             await executor.start(attempt)
-            running = await becomes(executor, attempt, State.RUNNING)
+            running = await becomes(executor, attempt, AttemptState.RUNNING)
             (site.folder / "a.go").touch()
             done = await ends(executor, attempt)
             outputs = await executor.collect(attempt)
             assert await executor.collect(attempt) == outputs
             assert "hello" in await printed(executor, attempt)
-        assert (done.state, done.exit_code, done.message) == (State.SUCCEEDED, 0, "")
+        assert (done.state, done.exit_code, done.message) == (AttemptState.SUCCEEDED, 0, "")
         assert done.started is not None
         assert done.ended is not None
         assert running.started is not None
@@ -136,7 +136,7 @@ class ExecutorContract:
     async def test_an_attempt_runs_in_the_specs_folder_at_its_commit(self, site: Site) -> None:
         attempt = site.attempt("cat said.txt")
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
             assert await printed(executor, attempt) == "committed\n"
 
     async def test_a_step_finds_what_it_reads_of_the_repository_by_its_root(
@@ -153,7 +153,7 @@ class ExecutorContract:
             params={"word": "yes"},
         )
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
             assert await printed(executor, attempt) == "beside\nbeside\nbeside\nyes {}\n"
 
     async def test_what_a_step_writes_where_it_stands_no_other_attempt_reads(
@@ -162,9 +162,9 @@ class ExecutorContract:
         vandal = site.attempt("sh -c 'echo forged > said.txt; echo mine > left.txt; cat said.txt'")
         next_one = site.attempt("sh -c 'cat said.txt; ls'", name="next")
         async with site.open() as executor:
-            assert (await run(executor, vandal)).state is State.SUCCEEDED
+            assert (await run(executor, vandal)).state is AttemptState.SUCCEEDED
             assert await printed(executor, vandal) == "forged\n"
-            assert (await run(executor, next_one)).state is State.SUCCEEDED
+            assert (await run(executor, next_one)).state is AttemptState.SUCCEEDED
             seen = await printed(executor, next_one)
         assert seen.startswith("committed\n")
         assert "left.txt" not in seen
@@ -178,7 +178,7 @@ class ExecutorContract:
             await asyncio.gather(*(executor.start(attempt) for _ in range(3)))
             await ends(executor, attempt)
             await executor.start(attempt)
-            assert (await ends(executor, attempt)).state is State.SUCCEEDED
+            assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
         assert lines(site.folder / "began") == ["a"]
 
     async def test_another_executor_finds_what_one_that_was_dropped_left_running(
@@ -187,12 +187,12 @@ class ExecutorContract:
         attempt = site.attempt(gate(site.folder, "a"))
         async with site.open() as executor:
             await executor.start(attempt)
-            await becomes(executor, attempt, State.RUNNING)
+            await becomes(executor, attempt, AttemptState.RUNNING)
         async with site.open() as executor:
-            assert (await executor.poll(attempt.id)).state is State.RUNNING
+            assert (await executor.poll(attempt.id)).state is AttemptState.RUNNING
             await executor.start(attempt)
             (site.folder / "a.go").touch()
-            assert (await ends(executor, attempt)).state is State.SUCCEEDED
+            assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
         assert lines(site.folder / "began") == lines(site.folder / "ended") == ["a"]
 
     async def test_another_executor_finds_what_a_killed_controller_left_running(
@@ -202,26 +202,70 @@ class ExecutorContract:
         await site.start_and_die(attempt)
         async with site.open() as executor:
             await executor.start(attempt)
-            assert (await executor.poll(attempt.id)).state is State.RUNNING
+            assert (await executor.poll(attempt.id)).state is AttemptState.RUNNING
             (site.folder / "a.go").touch()
-            assert (await ends(executor, attempt)).state is State.SUCCEEDED
+            assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
         assert lines(site.folder / "began") == lines(site.folder / "ended") == ["a"]
 
     async def test_an_attempt_that_could_not_be_prepared_stays_failed(self, site: Site) -> None:
         attempt = site.attempt("true", secrets=("NOBODY_KNOWS",))
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.FAILED
-        mended = attempt.model_copy(update={"secrets": ()})
+            assert (await run(executor, attempt)).state is AttemptState.FAILED
+        fixed = attempt.model_copy(update={"secrets": ()})
         async with site.open() as executor:
-            await executor.start(mended)
-            assert (await executor.poll(attempt.id)).state is State.FAILED
+            await executor.start(fixed)
+            assert (await executor.poll(attempt.id)).state is AttemptState.FAILED
+
+    async def test_only_what_was_started_here_is_known_also_by_the_next_controller(
+        self, site: Site
+    ) -> None:
+        attempt = site.attempt(gate(site.folder, "a"))
+        async with site.open() as executor:
+            assert not executor.knows(attempt.id)
+            await executor.start(attempt)
+            await becomes(executor, attempt, AttemptState.RUNNING)
+            assert executor.knows(attempt.id)
+        async with site.open() as executor:
+            assert executor.knows(attempt.id)
+            assert not executor.knows("mean-2.train.1")
+            (site.folder / "a.go").touch()
+            await ends(executor, attempt)
+            assert executor.knows(attempt.id)
+
+    async def test_what_an_earlier_controller_left_is_unfinished_until_its_end_is_announced(
+        self, site: Site
+    ) -> None:
+        attempt = site.attempt(gate(site.folder, "a"))
+        async with site.open() as executor:
+            assert list(executor.unfinished()) == []
+            await executor.start(attempt)
+            assert list(executor.unfinished()) == [attempt.id]
+            await becomes(executor, attempt, AttemptState.RUNNING)
+        async with site.open() as executor:
+            executor.resume()
+            executor.resume()
+            assert list(executor.unfinished()) == [attempt.id]
+            (site.folder / "a.go").touch()
+            async with asyncio.timeout(DEADLINE):
+                assert await executor.ended() == attempt.id
+            assert (await executor.poll(attempt.id)).state is AttemptState.SUCCEEDED
+            assert list(executor.unfinished()) == []
+
+    async def test_reaping_ends_nothing_that_runs_for_an_attempt(self, site: Site) -> None:
+        attempt = site.attempt(gate(site.folder, "a"))
+        async with site.open() as executor:
+            await executor.start(attempt)
+            await becomes(executor, attempt, AttemptState.RUNNING)
+            assert await executor.reap() == 0
+            (site.folder / "a.go").touch()
+            assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
 
     # -- how it fails --------------------------------------------------------------------------
 
-    async def test_a_missing_output_is_named_with_the_mend(self, site: Site) -> None:
+    async def test_a_missing_output_is_named_with_the_fix(self, site: Site) -> None:
         attempt = site.attempt("true", outputs={"model": "model.txt"})
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
             try:
                 await executor.collect(attempt)
             except Exception as failure:
@@ -233,20 +277,20 @@ class ExecutorContract:
         attempt = site.attempt("sh -c 'echo no such column: fare >&2; exit 3'")
         async with site.open() as executor:
             status = await run(executor, attempt)
-        assert (status.state, status.exit_code) == (State.FAILED, 3)
+        assert (status.state, status.exit_code) == (AttemptState.FAILED, 3)
         assert "exit code 3" in status.message
         assert status.message.endswith("no such column: fare")
 
     async def test_a_command_that_does_not_exist_is_named(self, site: Site) -> None:
         async with site.open() as executor:
             status = await run(executor, site.attempt("trainn --fast"))
-        assert status.state is State.FAILED
+        assert status.state is AttemptState.FAILED
         assert "trainn" in status.message
 
     async def test_a_command_that_cannot_be_filled_in_fails_and_says_so(self, site: Site) -> None:
         async with site.open() as executor:
             status = await run(executor, site.attempt("train {params.depth}"))
-        assert status.state is State.FAILED
+        assert status.state is AttemptState.FAILED
         assert "params.depth" in status.message
 
     async def test_a_step_that_takes_too_long_is_ended_with_all_that_it_started(
@@ -255,7 +299,7 @@ class ExecutorContract:
         command = f"sh -c 'sleep 600 & echo $! > {site.folder}/child; sleep 600'"
         async with site.open() as executor:
             status = await run(executor, site.attempt(command, timeout=0.3))
-        assert status.state is State.TIMED_OUT
+        assert status.state is AttemptState.TIMED_OUT
         assert "timeout" in status.message
         assert not site.lives(site.folder / "child")
 
@@ -264,11 +308,11 @@ class ExecutorContract:
         build += "chmod +x {outputs.scorer}'"
         built = site.attempt(build, outputs={"scorer": "bin/scorer"})
         async with site.open() as executor:
-            assert (await run(executor, built)).state is State.SUCCEEDED
+            assert (await run(executor, built)).state is AttemptState.SUCCEEDED
             digest = (await executor.collect(built))["scorer"]
             given = {"scorer": Input(kind="artifact", digest=digest, name="scorer")}
             score = site.attempt("{inputs.scorer}", "score", inputs=given)
-            assert (await run(executor, score)).state is State.SUCCEEDED
+            assert (await run(executor, score)).state is AttemptState.SUCCEEDED
             assert await printed(executor, score) == "scored\n"
 
     async def test_a_step_is_told_what_it_is_a_step_of(self, site: Site) -> None:
@@ -284,7 +328,7 @@ class ExecutorContract:
         grab = 'python3 -c "bytearray(2**30)"'
         async with site.open() as executor:
             held = await run(executor, site.attempt(grab, memory=256 * 2**20))
-        assert held.state in (State.FAILED, State.OUT_OF_MEMORY)
+        assert held.state in (AttemptState.FAILED, AttemptState.OUT_OF_MEMORY)
         assert "emory" in held.message
 
     # -- cancelled -----------------------------------------------------------------------------
@@ -300,26 +344,42 @@ class ExecutorContract:
 
             await until(begun)
             await executor.cancel(attempt.id)
-            assert (await ends(executor, attempt)).state is State.CANCELLED
+            assert (await ends(executor, attempt)).state is AttemptState.CANCELLED
             await executor.cancel(attempt.id)
-            assert (await executor.poll(attempt.id)).state is State.CANCELLED
+            assert (await executor.poll(attempt.id)).state is AttemptState.CANCELLED
         assert not site.lives(site.folder / "child")
+
+    async def test_cancelling_again_with_less_grace_kills_what_ignores_the_first(
+        self, site: Site
+    ) -> None:
+        ignoring = "trap : TERM; touch began; while true; do sleep 0.05; done"
+        attempt = site.attempt(f"sh -c 'cd {site.folder}; {ignoring}'")
+        async with site.open() as executor:
+            await executor.start(attempt)
+
+            async def begun() -> bool:
+                return (site.folder / "began").exists()
+
+            await until(begun)
+            await executor.cancel(attempt.id, 600.0)
+            await executor.cancel(attempt.id, 0.0)
+            assert (await ends(executor, attempt)).state is AttemptState.CANCELLED
 
     async def test_what_is_cancelled_while_it_waits_never_starts(self, site: Site) -> None:
         first = site.attempt(gate(site.folder, "a"), name="a")
         second = site.attempt(gate(site.folder, "b"), name="b")
         async with site.open(slots=1) as executor:
             await executor.start(first)
-            await becomes(executor, first, State.RUNNING)
+            await becomes(executor, first, AttemptState.RUNNING)
             await executor.start(second)
-            assert (await executor.poll(second.id)).state is State.PREPARING
+            assert (await executor.poll(second.id)).state is AttemptState.PREPARING
             await executor.cancel(second.id)
-            assert (await ends(executor, second)).state is State.CANCELLED
+            assert (await ends(executor, second)).state is AttemptState.CANCELLED
             (site.folder / "a.go").touch()
             await ends(executor, first)
         async with site.open() as executor:
             await executor.start(second)
-            assert (await executor.poll(second.id)).state is State.CANCELLED
+            assert (await executor.poll(second.id)).state is AttemptState.CANCELLED
         assert lines(site.folder / "began") == ["a"]
 
     async def test_what_is_cancelled_in_the_moment_of_its_start_ends(self, site: Site) -> None:
@@ -330,7 +390,7 @@ class ExecutorContract:
                 for _ in range(number):
                     await asyncio.sleep(0.003)
                 await executor.cancel(attempt.id)
-                assert (await ends(executor, attempt)).state is State.CANCELLED
+                assert (await ends(executor, attempt)).state is AttemptState.CANCELLED
 
     async def test_cancelling_what_has_ended_changes_nothing(self, site: Site) -> None:
         attempt = site.attempt("true")
@@ -350,7 +410,7 @@ class ExecutorContract:
             inputs={"numbers": numbers, "model": model},
         )
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
             *names, last = (await printed(executor, attempt)).splitlines()
         assert names == ["./a.csv", "./deep/b.csv"]
         content, model_path = last.split()
@@ -364,7 +424,7 @@ class ExecutorContract:
             inputs={"numbers": numbers, "model": model},
         )
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
             modes = (await printed(executor, attempt)).split()
         assert [mode[:4] for mode in modes] == ["dr-x", "-r--", "-r--"]
         assert "w" not in "".join(modes)
@@ -386,7 +446,7 @@ class ExecutorContract:
         attempt = site.attempt("ls {inputs.numbers}", inputs={"numbers": numbers})
         async with site.open() as executor:
             status = await run(executor, attempt)
-        assert status.state is State.DATA_CHANGED
+        assert status.state is AttemptState.DATA_CHANGED
         assert "b.csv" in status.message
 
     async def test_by_uri_the_step_gets_addresses_and_versions_and_nothing_is_copied(
@@ -396,7 +456,7 @@ class ExecutorContract:
         given = numbers.model_copy(update={"access": "uri"})
         attempt = site.attempt("cat {inputs.numbers}", inputs={"numbers": given})
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
             said = json.loads(await printed(executor, attempt))
         (about,) = said["objects"]
         assert said["dataset"] == "numbers"
@@ -422,21 +482,21 @@ class ExecutorContract:
                 command = f"sh -c '{script}'"
                 attempt = site.attempt(command, name=f"p{padding}", secrets=("KEY",))
                 status = await run(executor, attempt)
-                assert status.state is State.FAILED
+                assert status.state is AttemptState.FAILED
                 for end in range(5, len(SECRET)):
                     assert SECRET[-end:] not in status.message
 
     async def test_an_unknown_secret_fails_the_attempt_and_is_named(self, site: Site) -> None:
         async with site.open() as executor:
             status = await run(executor, site.attempt("true", secrets=("TOKEN",)))
-        assert status.state is State.FAILED
+        assert status.state is AttemptState.FAILED
         assert "HEADGATE_SECRET_TOKEN" in status.message
 
     async def test_a_flood_of_output_costs_neither_the_step_nor_the_disk(self, site: Site) -> None:
         flood = "sh -c 'echo first; head -c 30000000 /dev/zero | tr \\\\0 x; echo; echo last'"
         attempt = site.attempt(flood)
         async with site.open() as executor:
-            assert (await run(executor, attempt)).state is State.SUCCEEDED
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
             path = await executor.logs(attempt.id)
             assert path is not None
             size, text = path.stat().st_size, path.read_text()
@@ -458,8 +518,8 @@ class ExecutorContract:
 
                 async def running(wanted: int = 2) -> bool:
                     states = [(await executor.poll(attempt.id)).state for attempt in attempts]
-                    assert states.count(State.RUNNING) <= wanted
-                    return states.count(State.RUNNING) == wanted
+                    assert states.count(AttemptState.RUNNING) <= wanted
+                    return states.count(AttemptState.RUNNING) == wanted
 
                 await until(begun)
                 await until(running)
@@ -471,7 +531,7 @@ class ExecutorContract:
                 (site.folder / f"{name}.go").touch()
             for attempt in attempts:
                 (site.folder / f"{attempt.node}.go").touch()
-                assert (await ends(executor, attempt)).state is State.SUCCEEDED
+                assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
 
     async def test_what_an_earlier_executor_left_running_takes_its_slot(self, site: Site) -> None:
         first = site.attempt(gate(site.folder, "a"), name="a")
@@ -479,12 +539,12 @@ class ExecutorContract:
         (site.folder / "b.go").touch()
         async with site.open(slots=1) as executor:
             await executor.start(first)
-            await becomes(executor, first, State.RUNNING)
+            await becomes(executor, first, AttemptState.RUNNING)
         async with site.open(slots=1) as executor:
             await executor.start(second)
             for _ in range(20):  # as good as certain to show a second one that runs
-                assert (await executor.poll(second.id)).state is State.PREPARING
+                assert (await executor.poll(second.id)).state is AttemptState.PREPARING
                 await asyncio.sleep(0.01)
             (site.folder / "a.go").touch()
-            assert (await ends(executor, second)).state is State.SUCCEEDED
+            assert (await ends(executor, second)).state is AttemptState.SUCCEEDED
         assert lines(site.folder / "began") == ["a", "b"]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from controller.machine.actions import Evidence, Incident
+from controller.machine.actions import Incident, SignalEvidence
 from controller.notify import Notifier
 from specs.failures import TryAgain
 
@@ -21,7 +21,7 @@ INCIDENT = Incident(
     was="v5 (abababababab)",
     now="v4 (cdcdcdcdcdcd)",
     evidence=(
-        Evidence(
+        SignalEvidence(
             signal="errors", observed="0.081", limit="not worse by 0.005", baseline="0.002", n=1204
         ),
     ),

@@ -10,13 +10,13 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.graph import Source
-from controller.store.protocol import Change
+from controller.machine.runs.graph import SourceTree
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
-from controller.versions import Versions
+from controller.store.versions import Versions
 from specs.digests import digest
 from specs.model import Pipeline
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 
 
 class Released(NamedTuple):
@@ -52,7 +52,7 @@ async def released(
         }
     )
     tree = await mirror.files(commit)
-    source = Source(repository="team", commit=commit, folder="", files=tree)
+    source = SourceTree(repository="team", commit=commit, folder="", files=tree)
     version = ModelVersion(
         pipeline="mean",
         number=1,
@@ -69,7 +69,7 @@ async def released(
     store = await SqliteStore.open(root / "state.db")
     try:
         fact = Fact(key=Key("model", "mean/1"), body=version.model_dump(mode="json"))
-        await store.commit(Change(facts=(fact,)), 0.0)
+        await store.commit(Transaction(facts=(fact,)), 0.0)
         repositories = Repositories({"team": mirror}, root / "checkouts")
         yield Released(Versions(store), repositories, artifacts, store)
     finally:

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from controller.outbox import Boundary
+from controller.reconcile.outbox import Boundary
 from controller.store.sqlite import SqliteStore
 from tests.crash import pipeline
 from tests.crash.harness import Story
@@ -56,7 +56,7 @@ def end(folder: Path) -> object:
                 jobs[name] = env.job.id, env.job.failed, env.job.outputs, env.jobs
             return {
                 "jobs": jobs,
-                "left": (await world.store.owed(), await world.store.inbox()),
+                "left": (await world.store.outbox(), await world.store.inbox()),
                 "ran": pipeline.trained(folder),
                 "releases": {name: world.releases(name) for name in jobs},
                 "processes": pipeline.running(folder),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from controller.app import serve
 from controller.config.secrets import Secrets
 from controller.machine.core import Key
-from controller.outbox import Boundary
+from controller.reconcile.outbox import Boundary
 from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import serve
 from tests.crash import pipeline
 from tests.crash.harness import Story, lived
 from tests.scenarios.world import World
@@ -91,7 +91,7 @@ def end(folder: Path) -> object:
             env = await world.serves(2)
             assert env.stable is not None
             return {
-                "left": (await store.owed(), await store.inbox()),
+                "left": (await store.outbox(), await store.inbox()),
                 "releases": world.releases(),
                 "trained": pipeline.trained(folder),
                 "serves": env.stable.version,

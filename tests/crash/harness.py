@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.machine.core import Key
-from controller.outbox import Boundary
+from controller.reconcile.outbox import Boundary
 
 LONGEST = 60.0
 """Seconds that one life may take."""
@@ -130,7 +130,7 @@ def killed_again_and_again(story: Story, folder: Path) -> tuple[int, object]:
 
 def _prepare(story: Story, folder: Path) -> None:
     # Before the first life of this process; a later story's own modules are imported as it starts.
-    _SERVER.set_forkserver_preload([__name__, "controller.loop", story.live.__module__])
+    _SERVER.set_forkserver_preload([__name__, "controller.reconcile.loop", story.live.__module__])
     folder.mkdir()
     story.prepare(folder)
 

@@ -14,13 +14,13 @@ import httpcore  # noqa: F401 - likewise
 import sqlalchemy.dialects.sqlite  # noqa: F401 - likewise
 import structlog
 
-from controller.app import serve
 from controller.config.secrets import Secrets
-from controller.environments import BRANCH
-from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
-from controller.outbox import Boundary, Ways, parsed
+from controller.git.environments import BRANCH
+from controller.machine.core import Key, parsed
+from controller.machine.environments.environment import EnvironmentState
+from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import serve
 from tests.crash.harness import Story
 from tests.scenarios.world import World
 
@@ -78,7 +78,7 @@ async def live_until(
         store = await SqliteStore.open(folder / "home" / "state.db")
         world = World(folder, store)
         controller = asyncio.create_task(
-            serve(world.settings, folder, Secrets({}), Ways(boundary=boundary))
+            serve(world.settings, folder, Secrets({}), RuntimePolicy(boundary=boundary))
         )
         complete = 0
         while complete < QUIET / LOOK:
@@ -96,7 +96,7 @@ async def _complete(world: World, version: int) -> bool:
     store = world.store
     for name in ("staging", "production"):
         record = await store.get(Key("environment", f"mean/{name}"))
-        env = parsed(Environment, record.body) if record else None
+        env = parsed(EnvironmentState, record.body) if record else None
         if env is None or env.rollout or env.write or not env.stable:
             return False
         if env.stable.version != version:
@@ -106,7 +106,7 @@ async def _complete(world: World, version: int) -> bool:
     seen = await store.get(Key("repository", "team"))
     if seen is None or seen.body["environments"] != tip:
         return False
-    return not await store.owed() and not await store.inbox()
+    return not await store.outbox() and not await store.inbox()
 
 
 def end(folder: Path) -> object:
@@ -122,7 +122,7 @@ def end(folder: Path) -> object:
                     for kind in ("repository", "pipeline", "run", "environment", "model", "cache")
                     for record in await store.list(kind)
                 },
-                "left": (await store.owed(), await store.inbox()),
+                "left": (await store.outbox(), await store.inbox()),
                 "trained": trained(folder),
                 "releases": {name: world.releases(name) for name in ("staging", "production")},
                 "processes": running(folder),

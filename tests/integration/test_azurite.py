@@ -8,7 +8,7 @@ import pytest
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.protocol import Bucket
 from controller.buckets.remote import RemoteBucket
-from controller.buckets.stores import Refused, Stores
+from controller.buckets.stores import CredentialsRefused, Stores
 from controller.config.settings import ObjectStore, Settings
 from specs.failures import NeedsHuman
 from tests.contracts.bucket import BucketContract, Scene
@@ -56,7 +56,7 @@ async def test_a_wrong_key_is_told_with_the_mend(
     scene: AzureScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "d3Jvbmc=")
-    with pytest.raises(Refused, match="403"):
+    with pytest.raises(CredentialsRefused, match="403"):
         await scene.bucket.list(scene.uri())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.buckets.catalog import Catalog
-from controller.buckets.stores import Refused, Stores
+from controller.buckets.stores import CredentialsRefused, Stores
 from controller.config.settings import ObjectStore
 from tests.contracts.bucket import BucketContract, Scene
 from tests.controller.buckets.test_contract import S3Scene
@@ -29,7 +29,9 @@ async def test_a_wrong_secret_is_told_with_the_mend(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(Refused, match=r"does not know the credentials \(403 Sig.*; set AWS_ACC"):
+    with pytest.raises(
+        CredentialsRefused, match=r"rejected the credentials \(403 Sig.*; set AWS_ACC"
+    ):
         await lake.catalog.list(lake.uri)
 
 
@@ -39,7 +41,9 @@ async def test_a_key_that_is_revoked_is_told_and_the_new_one_is_taken_up(
     lake.put("a.csv")
     assert await lake.keys() == ["a.csv"]
     radosgw.renew_key()
-    with pytest.raises(Refused, match=r"does not know the credentials \(403 InvalidAccessKeyId\)"):
+    with pytest.raises(
+        CredentialsRefused, match=r"rejected the credentials \(403 InvalidAccessKeyId\)"
+    ):
         await lake.keys()
     for name, value in radosgw.key.items():
         monkeypatch.setenv(name, value)
@@ -51,7 +55,7 @@ async def test_another_user_may_not_read_and_that_is_told(
 ) -> None:
     for name, value in radosgw.stranger().items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(Refused, match=r"may not be read \(403 AccessDenied\): allow"):
+    with pytest.raises(CredentialsRefused, match=r"may not be read \(403 AccessDenied\): allow"):
         await lake.catalog.list(lake.uri)
 
 

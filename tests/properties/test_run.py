@@ -8,7 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controller.machine.actions import StartAttempt
 from controller.machine.core import Action, Decision
-from controller.machine.runs.attempt import Attempt, State, Status
+from controller.machine.messages import RunEnded
+from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import NEW, Progress, Run
@@ -18,7 +19,12 @@ from tests.controller.machine.lab import Lab
 from validators.verdict import Verdict
 
 DATASETS = ("left", "right")
-ENDINGS = [State.SUCCEEDED] * 4 + [State.FAILED, State.LOST, State.TIMED_OUT, State.CANCELLED]
+ENDINGS = [AttemptState.SUCCEEDED] * 4 + [
+    AttemptState.FAILED,
+    AttemptState.LOST,
+    AttemptState.TIMED_OUT,
+    AttemptState.CANCELLED,
+]
 
 VERDICTS = st.sampled_from([Verdict.PASS, Verdict.PASS, *Verdict])
 
@@ -101,7 +107,7 @@ class Execution(RuleBasedStateMachine):
 
     @precondition(lambda self: self.going())
     @rule(data=st.data(), state=st.sampled_from(ENDINGS))
-    def end(self, data: st.DataObject, state: State) -> None:
+    def end(self, data: st.DataObject, state: AttemptState) -> None:
         id_ = data.draw(st.sampled_from(self.going()))
         self.lab.statuses[id_] = Status(state=state, ended=self.lab.now, message=f"it {state}")
 
@@ -154,9 +160,9 @@ class Execution(RuleBasedStateMachine):
         for fact in decision.facts:
             made = [n for n in run.nodes.values() if n.key == fact.key.name]
             last = [n.attempts[-1].status for n in made if n.attempts]
-            assert any(s and s.state is State.SUCCEEDED for s in last)
+            assert any(s and s.state is AttemptState.SUCCEEDED for s in last)
             assert all(n.verdict is not Verdict.ERROR for n in made)
-        ended = [m for m in decision.messages if m.type == "run_ended"]
+        ended = [m for m in decision.messages if isinstance(m.message, RunEnded)]
         self.ends += len(ended)
         assert self.ends == (run.finished is not None)
 

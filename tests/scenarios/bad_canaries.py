@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Abort
 from tests.deployers.caller import Caller
 from tests.scenarios.world import PIPELINE as ORDINARY
 from tests.scenarios.world import World
@@ -98,10 +99,10 @@ class Trial:
         if seen.decided == "promoted":
             self._serves = case.kind
         if seen.decided == "held":
-            await self._world.say(PRODUCTION, "abort", by="ada")
+            await self._world.say(PRODUCTION, Abort(by="ada"))
         return seen
 
-    async def _look(self, before: Environment, last: list[Judgement]) -> Seen | None:
+    async def _look(self, before: EnvironmentState, last: list[Judgement]) -> Seen | None:
         """What has become of the canary after that environment, once that is known."""
         env = await self._world.environment("production")
         if env is None or env.rollouts == before.rollouts:
@@ -118,8 +119,8 @@ class Trial:
         assert env.stopped.judgement is not None, "it was never judged"
         return _seen("rolled back", env.stopped.judgement)
 
-    async def _at_rest(self) -> Environment:
-        async def look() -> Environment | None:
+    async def _at_rest(self) -> EnvironmentState:
+        async def look() -> EnvironmentState | None:
             env = await self._world.environment("production")
             return env if env and env.stable and not env.rollout and not env.write else None
 

@@ -34,8 +34,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from ruamel.yaml import YAML
 
-from controller.environment_file import parse, path_of
-from controller.environments import BRANCH
+from controller.git.environment_file import parse
+from controller.git.environments import BRANCH
+from controller.machine.environments.file import path_of
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
 from specs.model import is_spec_file

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
-from deployers.processes import Processes
-from deployers.processes import State as Going
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Retry
+from deployers.processes import Processes, ProcessState
 from tests.scenarios.world import World
 
 SERVED = "release:\n"
@@ -42,10 +42,10 @@ BATCH = (
 )
 
 
-async def scored(world: World, version: int) -> Environment:
+async def scored(world: World, version: int) -> EnvironmentState:
     """Wait until the batch of that version has ended in production."""
 
-    async def look() -> Environment | None:
+    async def look() -> EnvironmentState | None:
         env = await world.environment("production")
         job = env.job if env else None
         done = job is not None and job.ended is not None and job.version.version == version
@@ -54,7 +54,7 @@ async def scored(world: World, version: int) -> Environment:
     return await world.until(look, f"the batch of v{version}")
 
 
-async def output(world: World, env: Environment) -> object:
+async def output(world: World, env: EnvironmentState) -> object:
     assert env.job is not None
     assert env.job.failed is None, env.job.failed
     digest = env.job.outputs["scores"].partition(":")[2]
@@ -72,7 +72,7 @@ def routers(world: World) -> list[str]:
     processes = Processes(world.root / "home" / "serving" / "processes")
     try:
         names = [name for name in processes.names() if name.endswith(".router")]
-        return [name for name in names if processes.status(name).state is Going.RUNNING]
+        return [name for name in names if processes.status(name).state is ProcessState.RUNNING]
     finally:
         processes.close()
 
@@ -129,7 +129,7 @@ async def test_a_command_that_fails_in_staging_keeps_its_model_out_of_production
         await scored(world, 1)
         world.push("Break it", score__py=("if False", "if True"))
 
-        async def stopped() -> Environment | None:
+        async def stopped() -> EnvironmentState | None:
             env = await world.environment("staging")
             return env if env and env.stopped and env.rollout is None else None
 
@@ -171,9 +171,9 @@ async def test_a_batch_that_failed_for_its_data_is_run_again_on_what_was_pushed_
             return pipeline is not None and pipeline.heads.get("main") == commit
 
         await world.until(seen, "the commit")
-        await world.say(Key("environment", "mean/production"), "retry", by="ada")
+        await world.say(Key("environment", "mean/production"), Retry(by="ada"))
 
-        async def again() -> Environment | None:
+        async def again() -> EnvironmentState | None:
             env = await world.environment("production")
             job = env.job if env else None
             return env if job and job.id != first and job.ended is not None else None

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from controller.app import serve
 from controller.config.secrets import Secrets
 from controller.machine.core import Key
-from controller.store.protocol import Owed
+from controller.machine.messages import RunRequested
+from controller.store.protocol import OutboxEntry
+from controller.wiring.controller import serve
 from specs.failures import NeedsHuman
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port
@@ -95,7 +96,8 @@ async def test_a_second_controller_on_one_home_is_refused_and_the_first_goes_on(
         # fcntl locks are a process's own, so the second one is another process.
         program = (
             "import asyncio, sys; from pathlib import Path\n"
-            "from controller.app import serve; from controller.config.secrets import Secrets\n"
+            "from controller.wiring.controller import serve\n"
+            "from controller.config.secrets import Secrets\n"
             "from controller.config.settings import Settings\n"
             "from specs.failures import NeedsHuman\n"
             "settings = Settings.model_validate_json(sys.argv[2])\n"
@@ -124,14 +126,14 @@ async def test_a_remote_that_is_gone_is_waited_for_and_nothing_is_lost(world: Wo
         await world.ended(2)  # data goes on, and what is to be written is owed
 
         async def owed() -> bool:
-            return any(each.attempts > 0 for each in await world.store.owed())
+            return any(each.attempts > 0 for each in await world.store.outbox())
 
         await world.until(owed, "something to be tried again")
         away.rename(world.remote)
         await world.serves(2, "staging")
 
         async def settled() -> bool:
-            return not await world.store.owed()
+            return not await world.store.outbox()
 
         await world.until(settled, "all that was owed")
     assert world.file("staging") is not None
@@ -189,7 +191,7 @@ async def test_of_an_emptied_bucket_the_pinned_version_is_trained_on_until_a_new
     async with world.controller():
         first = await world.ended(1)
         (world.bucket / "a.csv").unlink()
-        await world.say(Key("pipeline", "mean"), "trigger", kind="manual", why="now", force=True)
+        await world.say(Key("pipeline", "mean"), RunRequested(kind="manual", why="now", force=True))
         second = await world.ended(2)
         world.drop("b.csv", [7, 8, 9])
         third = await world.ended(3)
@@ -212,7 +214,9 @@ async def test_a_damaged_artifact_is_made_again_and_never_served(world: World) -
     stored.chmod(0o600)
     stored.write_bytes(b"{}")
     async with world.controller():
-        await world.say(Key("pipeline", "mean"), "trigger", kind="manual", why="again", force=True)
+        await world.say(
+            Key("pipeline", "mean"), RunRequested(kind="manual", why="again", force=True)
+        )
         again = await world.ended(2)
     assert again.nodes["train"].phase == "succeeded"
     assert stored.read_bytes() == whole
@@ -232,9 +236,9 @@ async def test_a_target_that_is_down_is_tried_again_and_holds_up_nothing(world: 
     async with world.controller():
         await world.serves(1)
 
-        async def held_up() -> Sequence[Owed] | None:
+        async def held_up() -> Sequence[OutboxEntry] | None:
             """All that is owed, once it is notifications and one of them was tried in vain."""
-            left = await world.store.owed()
+            left = await world.store.outbox()
             only = {owed.action["type"] for owed in left} == {"send"}
             return left if only and any(owed.attempts for owed in left) else None
 

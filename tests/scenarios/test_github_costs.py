@@ -75,7 +75,7 @@ class Meter:
         await asyncio.to_thread(github.webhooks.settle)
 
         async def rest() -> bool:
-            return not await store.inbox() and not await store.owed()
+            return not await store.inbox() and not await store.outbox()
 
         await self.world.until(rest, "nothing to be left to say")
         calls = github.calls()[self._read :]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import only_one
 from controller.config.secrets import Secrets
 from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import only_one
 from tests.scenarios.team import Team
 from tests.scenarios.world import World
 

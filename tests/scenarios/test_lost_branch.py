@@ -1,14 +1,14 @@
 """The environments branch is deleted or pushed over, while a controller runs."""
 
-from controller.environments import BRANCH
-from controller.machine.environments.environment import Environment
+from controller.git.environments import BRANCH
+from controller.machine.environments.environment import EnvironmentState
 from tests.scenarios.world import World, git_or_none
 
 
-async def told(world: World, words: str, name: str = "production") -> Environment:
+async def told(world: World, words: str, name: str = "production") -> EnvironmentState:
     """Wait until an environment knows what became of its branch, and the branch says it."""
 
-    async def look() -> Environment | None:
+    async def look() -> EnvironmentState | None:
         env = await world.environment(name)
         known = env is not None and env.write is None and words in (env.lost or "")
         return env if known else None

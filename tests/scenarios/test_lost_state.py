@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
-from deployers.processes import Processes, State
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Resume, Rollback
+from deployers.processes import Processes, ProcessState
 from tests.scenarios.world import World
 
 PRODUCTION = Key("environment", "mean/production")
@@ -36,7 +37,9 @@ async def test_what_runs_for_a_lost_state_is_ended_and_its_number_is_free(world:
     with Processes(attempts) as processes:
 
         async def running() -> bool:
-            return TRAIN in processes.names() and processes.status(TRAIN).state is State.RUNNING
+            return (
+                TRAIN in processes.names() and processes.status(TRAIN).state is ProcessState.RUNNING
+            )
 
         async with world.controller():
             await world.until(running, "the step to run")
@@ -62,7 +65,7 @@ async def test_a_lost_state_releases_no_quarantined_model_and_what_serves_serves
             head = world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
             bad = (await world.serves(2)).stable
         assert bad is not None
-        await world.say(PRODUCTION, "rollback", by="ada", reason="it smells")
+        await world.say(PRODUCTION, Rollback(by="ada", reason="it smells"))
         await world.serves(1)
     servers, commits = started(world), world.releases()
     await world.lose_the_state()
@@ -92,7 +95,7 @@ async def test_a_state_that_is_lost_during_a_canary_begins_it_anew_under_the_sam
         await world.serves(1)
         world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
 
-        async def canary() -> Environment | None:
+        async def canary() -> EnvironmentState | None:
             env = await world.environment("production")
             return env if env and env.rollout and env.rollout.step >= 0 else None
 
@@ -122,7 +125,7 @@ async def test_new_versions_are_numbered_on_and_a_rollback_finds_the_old_ones(
     async with world.controller(), world.traffic() as statuses:
         env = await world.serves(3)
         assert [r.version for r in env.former] == [2, 1]
-        await world.say(PRODUCTION, "rollback", by="ada", leave=3, to=1)
+        await world.say(PRODUCTION, Rollback(by="ada", leave=3, to=1))
         await world.serves(1)
     assert set(statuses) == {200}
     assert world.releases()[:2] == [
@@ -155,11 +158,11 @@ async def test_what_cannot_be_adopted_is_asked_about_and_replaced_without_a_gap(
 
         async def waits() -> bool:
             env = await world.environment("staging")
-            return bool(env and env.waiting)
+            return bool(env and env.deferred_release)
 
         await world.until(waits, "the release to wait")
         assert world.releases() == ["mean: promote v1 in production"]
         for name in ("staging", "production"):
-            await world.say(Key("environment", f"mean/{name}"), "resume", by="ada")
+            await world.say(Key("environment", f"mean/{name}"), Resume(by="ada"))
         await world.serves(2)
     assert set(statuses) == {200}

@@ -6,9 +6,8 @@ import sqlite3
 from contextlib import closing
 
 from controller.config.secrets import Secrets
-from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
-from controller.outbox import parsed
+from controller.machine.core import Key, parsed
+from controller.machine.environments.environment import EnvironmentState
 from tests.controller.executors.projects import lock
 from tests.scenarios.test_several import run_of, said
 from tests.scenarios.world import World
@@ -104,7 +103,7 @@ async def scored(world: World, version: int) -> str:
 
     async def look() -> str | None:
         record = await world.store.get(Key("environment", "orders/production"))
-        job = parsed(Environment, record.body).job if record else None
+        job = parsed(EnvironmentState, record.body).job if record else None
         if job is None or job.ended is None or job.version.version != version:
             return None
         return job.outputs["scores"].partition(":")[2]

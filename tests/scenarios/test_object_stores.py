@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.pipelines import data
-from controller.machine.trouble import Trouble
-from controller.outbox import Ways, parsed
+from controller.machine.stall import Stall
+from controller.reconcile.outbox import RuntimePolicy
 from tests.scenarios.world import World
 from tests.servers.moto import Moto
 
@@ -55,11 +55,11 @@ async def test_a_step_that_ends_while_the_store_is_down_waits_and_has_not_failed
     keep_artifacts_in(world, own_moto)
     world.push("Add the pipeline")
     own_moto.stop()
-    async with world.controller(Ways(bears=0.0)):
+    async with world.controller(RuntimePolicy(bears=0.0)):
 
-        async def told() -> Trouble | None:
+        async def told() -> Stall | None:
             record = await world.store.get(Key("trouble", "run/mean-1"))
-            return parsed(Trouble, record.body) if record else None
+            return parsed(Stall, record.body) if record else None
 
         trouble = await world.until(told, "somebody to be told that the store is down")
         own_moto.start()

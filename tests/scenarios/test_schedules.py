@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.outbox import Ways
+from controller.reconcile.outbox import RuntimePolicy
 from tests.scenarios.world import World
 
 TRIGGER = "  data: {datasets: [numbers], quiet: 200ms}"
@@ -22,8 +22,8 @@ class Clock:
         wanted = datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
         self._ahead = wanted - time.monotonic()
 
-    def ways(self) -> Ways:
-        return Ways(clock=self.now, wall=self.now, wake_every=0.05)
+    def ways(self) -> RuntimePolicy:
+        return RuntimePolicy(clock=self.now, wall=self.now, wake_every=0.05)
 
     def now(self) -> float:
         return self._ahead + time.monotonic()

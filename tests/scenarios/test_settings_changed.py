@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from structlog.testing import capture_logs
 
-from controller.cli.snapshot import snapshot
-from controller.cli.tree import render
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.tree import render
 from controller.doctor.examine import examine
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port
@@ -128,7 +128,7 @@ async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
         world.configure(ports={"mean/production": other}, notify=[to])
         async with without_faults(world):
             await world.until(lambda: _true(len(here.bodies) == 1), "somebody to be told")
-            assert f"the port {other} cannot be had" in here.bodies[0]["incident"]["what"]
+            assert f"port {other} is not available" in here.bodies[0]["incident"]["what"]
             assert await world.address() == f"http://127.0.0.1:{port}"
             taken.close()
             await world.until(lambda: _true(len(here.bodies) == 2), "its end to be told")

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import structlog
 
-from controller.app import only_one
 from controller.config.settings import Settings
-from controller.machine.core import Key
+from controller.machine.core import Key, parsed
 from controller.machine.runs.run import Run
-from controller.outbox import parsed
+from controller.wiring.controller import only_one
 from tests.scenarios.world import World, run_git
 
 SPEC = "ml-pipeline.yaml"

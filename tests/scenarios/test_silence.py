@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from deployers.local import LocalDeployer
 from deployers.protocol import Silence
 from tests.scenarios.world import World
@@ -80,7 +80,7 @@ async def test_a_canary_that_turns_bad_while_the_controller_is_dead_loses_its_tr
         assert await more(statuses, world) == {200}
     async with world.controller():
 
-        async def rolled_back() -> Environment | None:
+        async def rolled_back() -> EnvironmentState | None:
             env = await world.environment("production")
             return env if env and env.quarantine and env.rollout is None else None
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from controller.outbox import Ways
-from controller.queue import Backoff
+from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.workqueue import Backoff
 from specs.model import Notification
 from tests.controller.notify.receivers import webhook
 from tests.scenarios.world import World
@@ -17,8 +17,8 @@ async def test_a_remote_that_is_no_repository_any_more_wakes_somebody_once(world
     with webhook() as here:
         notify = Notification(to=f"json://127.0.0.1:{here.port}/", on=("stuck",))
         world.settings = world.settings.model_copy(update={"notify": (notify,)})
-        ways = Ways(backoff=Backoff(first=0.05, most=0.2), bears=0.3)
-        async with world.controller(ways=ways):
+        policy = RuntimePolicy(backoff=Backoff(first=0.05, most=0.2), bears=0.3)
+        async with world.controller(policy=policy):
             await world.serves(1)
             head = world.remote / "HEAD"
             head.rename(world.root / "HEAD")

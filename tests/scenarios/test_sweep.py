@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.app import App
 from controller.machine.core import Key
+from controller.machine.messages import Rollback
+from controller.wiring.controller import Controller
 from specs.failures import NeedsHuman
 from tests.scenarios.world import World
 
@@ -17,7 +18,7 @@ PRODUCTION = Key("environment", "mean/production")
 
 async def swept(world: World) -> Mapping[str, int]:
     """Sweep as if it were a month from now: whatever lies there was used long ago then."""
-    app = App(world.settings, world.root, world.secrets, world.store)
+    app = Controller(world.settings, world.root, world.secrets, world.store)
     try:
         keep = world.settings.keep.total_seconds()
         return await app.sweeper.sweep(keep, time.time() + MONTH)
@@ -38,7 +39,7 @@ async def test_after_a_sweep_production_serves_and_can_still_be_rolled_back(worl
             world.drop("b.csv", [4, 5, 6])
             await world.serves(2)
     # A result that no version came of: of a run that nobody released.
-    app = App(world.settings, world.root, world.secrets, world.store)
+    app = Controller(world.settings, world.root, world.secrets, world.store)
     unused = await app.artifacts.put_bytes(b"a model that was never released")
     await app.close()
 
@@ -53,7 +54,7 @@ async def test_after_a_sweep_production_serves_and_can_still_be_rolled_back(worl
     assert len(list(names(home / "models"))) == 4, "model and server of v1 and of v2"
     async with world.controller():
         async with world.traffic() as statuses:
-            await world.say(PRODUCTION, "rollback", by="ada", reason="it smells")
+            await world.say(PRODUCTION, Rollback(by="ada", reason="it smells"))
             await world.serves(1)
         assert set(statuses) == {200}
         # What the sweep took is made again: the former data is back, and its step is run anew.

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from controller.cli.snapshot import snapshot
-from controller.cli.views import TroubleView
-from controller.machine.core import Key
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.views import TroubleView
+from controller.machine.core import Key, parsed
+from controller.machine.messages import CancelRun
 from controller.machine.runs.run import Run
-from controller.machine.trouble import Trouble
-from controller.outbox import parsed
+from controller.machine.stall import Stall
 from tests.scenarios.test_s3 import Lake
 from tests.scenarios.world import World
 from tests.servers.faults import Faults
@@ -33,16 +33,16 @@ def given_back() -> Iterator[None]:
     take_any_credentials()
 
 
-async def told(world: World, run: str = "mean-1") -> Trouble | None:
+async def told(world: World, run: str = "mean-1") -> Stall | None:
     """The trouble of a run that somebody was told of and that is not over."""
     record = await world.store.get(Key("trouble", f"run/{run}"))
-    trouble = parsed(Trouble, record.body) if record else None
+    trouble = parsed(Stall, record.body) if record else None
     return trouble if trouble and not trouble.over else None
 
 
-async def over(world: World, run: str = "mean-1") -> Trouble | None:
+async def over(world: World, run: str = "mean-1") -> Stall | None:
     record = await world.store.get(Key("trouble", f"run/{run}"))
-    trouble = parsed(Trouble, record.body) if record else None
+    trouble = parsed(Stall, record.body) if record else None
     return trouble if trouble and trouble.over else None
 
 
@@ -64,7 +64,7 @@ async def test_a_run_whose_data_credentials_are_revoked_waits_tells_and_goes_on(
         take_any_credentials()
         run = await world.ended(1)
         await world.until(lambda: over(world), "somebody to be told of the end")
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv does not know the credentials")
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv rejected the credentials")
     assert "set AWS_ACCESS_KEY_ID" in trouble.reason
     assert waiting
     assert waiting.waits_for == trouble.reason
@@ -104,7 +104,7 @@ async def test_a_run_that_waits_for_a_store_is_aborted_at_once(
     own_moto.stop()
     async with world.controller():
         await world.until(lambda: waits(world), "the run to wait for the store")
-        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        await world.say(Key("run", "mean-1"), CancelRun(reason="aborted by Ada"))
         run = await world.ended(1)
     assert run.outcome == "cancelled"
     assert run.waits_for is None
@@ -117,7 +117,7 @@ async def test_a_run_that_waits_for_its_data_is_aborted_at_once(
     proxy.before = lambda path: vanish(proxy) if path.endswith("/lake/a.csv") else None
     async with world.controller():
         await world.until(lambda: waits(world), "the run to wait for the store")
-        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        await world.say(Key("run", "mean-1"), CancelRun(reason="aborted by Ada"))
         run = await world.ended(1)
     assert run.outcome == "cancelled"
 
@@ -238,7 +238,7 @@ async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
 
         await world.until(none, "status to tell of no trouble")
     assert trouble.of == "pipeline/mean"
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake does not know the credentials")
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake rejected the credentials")
     assert trouble.since is not None
     assert (run.trigger.kind, run.outcome) == ("data", "passed")
 

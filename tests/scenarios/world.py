@@ -12,18 +12,19 @@ from typing import Any, TypeVar
 
 import httpx
 
-from controller.app import serve
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
-from controller.environment_file import EnvironmentFile, parse, path_of
-from controller.environments import BRANCH
-from controller.machine.core import Key, Message
-from controller.machine.environments.environment import Environment
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.git.environment_file import parse
+from controller.git.environments import BRANCH
+from controller.machine.core import Envelope, Key, Message, parsed
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.file import EnvironmentFile, path_of
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
-from controller.outbox import Ways, parsed
-from controller.store.protocol import Change
+from controller.reconcile.outbox import RuntimePolicy
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import serve
 
 PIPELINE = Path(__file__).parent / "pipeline"
 PATIENCE = 60.0
@@ -137,25 +138,25 @@ class World:
             file.unlink()
         self.store = await SqliteStore.open(self.root / "home" / "state.db")
 
-    async def say(self, to: Key, type_: str, /, **body: Any) -> None:
+    async def say(self, to: Key, message: Message) -> None:
         """Send a message, as the command line does."""
         self._messages += 1
-        message = Message(to=to, id=f"test/{self._messages}", type=type_, body=body)
-        await self.store.commit(Change(send=(message,)), 0.0)
+        envelope = Envelope(to=to, id=f"test/{self._messages}", message=message)
+        await self.store.commit(Transaction(send=(envelope,)), 0.0)
 
     # -- what there is to see ----------------------------------------------------------------
 
-    async def pipeline(self) -> Pipeline | None:
+    async def pipeline(self) -> PipelineState | None:
         record = await self.store.get(Key("pipeline", "mean"))
-        return parsed(Pipeline, record.body) if record else None
+        return parsed(PipelineState, record.body) if record else None
 
     async def run(self, number: int) -> Run | None:
         record = await self.store.get(Key("run", f"mean-{number}"))
         return parsed(Run, record.body) if record else None
 
-    async def environment(self, name: str) -> Environment | None:
+    async def environment(self, name: str) -> EnvironmentState | None:
         record = await self.store.get(Key("environment", f"mean/{name}"))
-        return parsed(Environment, record.body) if record else None
+        return parsed(EnvironmentState, record.body) if record else None
 
     def file(self, environment: str = "production") -> EnvironmentFile | None:
         """What the environments branch says."""
@@ -182,10 +183,10 @@ class World:
 
         return await self.until(look, f"run {number} to end")
 
-    async def serves(self, version: int, environment: str = "production") -> Environment:
+    async def serves(self, version: int, environment: str = "production") -> EnvironmentState:
         """Wait until that version is what the environment runs, with nothing in progress."""
 
-        async def look() -> Environment | None:
+        async def look() -> EnvironmentState | None:
             env = await self.environment(environment)
             if env is None or env.stable is None or env.rollout or env.write:
                 return None
@@ -211,15 +212,15 @@ class World:
         for kind in ("pipeline", "run", "environment"):
             records = await self.store.list(kind)
             lines += [f"{record.key}: {json.dumps(record.body)[:3000]}" for record in records]
-        lines += [f"owed: {owed}" for owed in await self.store.owed()]
+        lines += [f"owed: {owed}" for owed in await self.store.outbox()]
         return "\n".join(lines)
 
     # -- the controller ----------------------------------------------------------------------
 
     @asynccontextmanager
-    async def controller(self, ways: Ways | None = None) -> AsyncIterator[None]:
+    async def controller(self, policy: RuntimePolicy | None = None) -> AsyncIterator[None]:
         """A controller runs."""
-        task = asyncio.create_task(serve(self.settings, self.root, self.secrets, ways))
+        task = asyncio.create_task(serve(self.settings, self.root, self.secrets, policy))
         self._controller = task
         try:
             yield

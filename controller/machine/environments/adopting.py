@@ -9,10 +9,11 @@ from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.environment import (
     REMEMBERED,
     Branch,
-    Environment,
-    Observed,
-    Out,
-    Past,
+    EnvironmentContext,
+    EnvironmentState,
+    ObservedEnvironment,
+    PastReleases,
+    RolloutDecisionBuilder,
     named,
     quarantined,
 )
@@ -29,7 +30,7 @@ _OUTDATED = (
     "warm",
     "job",
     "stopped",
-    "heeded",
+    "acted_on",
     "write",
     "waiting",
     "unready_since",
@@ -37,26 +38,26 @@ _OUTDATED = (
 """What a state from before says of what has become of the environment since."""
 
 
-def is_new(env: Environment) -> bool:
+def is_new(env: EnvironmentState) -> bool:
     """Whether the state knows nothing of the environment, or not what runs there."""
     nothing = env.stable is None and env.rollout is None
-    return nothing and (env.unknown is not None or (env.heeded is None and not env.rollouts))
+    return nothing and (env.unknown is not None or (env.acted_on is None and not env.rollouts))
 
 
-def is_behind(env: Environment, branch: Branch | None) -> bool:
+def is_behind(env: EnvironmentState, branch: Branch | None) -> bool:
     """Whether the state is older than the branch, as of a backup: it never made that rollout."""
     return branch is not None and branch.ours and branch.rollout > env.rollouts
 
 
-def adopt(env: Environment, observed: Observed, out: Out) -> Environment:
+def adopt(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Take over quarantine, pin, numbers, what serves and what may be gone back to."""
-    past = observed.past
-    if past is not None and is_behind(env, observed.branch):
+    past = context.observed.past
+    if past is not None and is_behind(env, context.observed.branch):
         env = env.model_copy(update=dict.fromkeys(_OUTDATED) | {"former": ()})
     elif not is_new(env):
         return env
     if past is None:
-        return _ask_about_strangers(env, observed, out)
+        return _ask_about_strangers(env, context)
     file = past.file
     listed = tuple(q for q in quarantined(file) if not env.quarantined(q.digest))
     env = env.model_copy(
@@ -64,29 +65,31 @@ def adopt(env: Environment, observed: Observed, out: Out) -> Environment:
             "quarantine": (*env.quarantine, *listed),
             "listed": tuple(q.digest for q in file.quarantine),
             "pinned": past.commit if file.pinned else env.pinned,
-            "heeded": env.heeded or past.commit,
+            "acted_on": env.acted_on or past.commit,
             "says": named(file),
             "rollouts": max(env.rollouts, past.rollouts, 1),
         }
     )
-    ref = _serving(env, observed, past)
+    ref = _serving(env, context.observed, past)
     if ref is not None and ref.version not in past.versions:
         lacking = past.lacking.get(ref.version, "nothing of it is left")
         return ask(
             env,
             f"{ref} runs in {env.name}, as the branch says, and cannot be had again: {lacking}.",
-            out,
+            context,
         )
-    env = _take_over(env, ref, past, out)
+    env = _take_over(env, ref, past, context.out)
     version = past.versions.get(ref.version) if ref else None
-    env = over(env, version, UNKNOWN, ended(env.pipeline, env.name, ref), out)
+    env = over(env, version, UNKNOWN, ended(env.pipeline, env.name, ref), context.out)
     gone = [f"v{number}: {why}" for number, why in sorted(past.lacking.items())]
     incident = branch_incidents.adopted(env.pipeline, env.name, ref, env.quarantine, gone)
     name = f"adopted/{past.commit}"
-    return tell(env, version, "stuck", name, incident, out, status="info")
+    return tell(env, version, "stuck", name, incident, context.out, status="info")
 
 
-def _take_over(env: Environment, ref: Ref | None, past: Past, out: Out) -> Environment:
+def _take_over(
+    env: EnvironmentState, ref: Ref | None, past: PastReleases, out: RolloutDecisionBuilder
+) -> EnvironmentState:
     for version in past.versions.values():
         out.facts += facts_of(version)
     former = (
@@ -105,7 +108,9 @@ def _take_over(env: Environment, ref: Ref | None, past: Past, out: Out) -> Envir
     return env.model_copy(update=update)
 
 
-def _serving(env: Environment, observed: Observed, past: Past) -> Ref | None:
+def _serving(
+    env: EnvironmentState, observed: ObservedEnvironment, past: PastReleases
+) -> Ref | None:
     """What the branch says that runs: a person's last word, if it was for what has served there."""
     branch = observed.branch
     wished = named(branch.file) if branch is not None and not branch.ours else None
@@ -115,24 +120,26 @@ def _serving(env: Environment, observed: Observed, past: Past) -> Ref | None:
     return named(past.file)
 
 
-def ask(env: Environment, what: str, out: Out) -> Environment:
+def ask(env: EnvironmentState, what: str, context: EnvironmentContext) -> EnvironmentState:
     """Leave alone what runs, release nothing, and ask a person."""
     why = f"{what} This controller's state does not know it: was state.db lost?"
     env = env.model_copy(update={"unknown": why, "stranger": True})
     incident = branch_incidents.unknown(env.pipeline, env.name, why)
-    return tell(env, None, "stuck", UNKNOWN, incident, out)
+    return tell(env, None, "stuck", UNKNOWN, incident, context.out)
 
 
-def _ask_about_strangers(env: Environment, observed: Observed, out: Out) -> Environment:
+def _ask_about_strangers(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Servers run, and neither the state nor the branch says why."""
-    alive = sorted(server.name for server in observed.deployed.servers if server.alive)
-    if env.unknown is not None or observed.branch is not None or not alive:
+    alive = sorted(server.name for server in context.observed.deployed.servers if server.alive)
+    if env.unknown is not None or context.observed.branch is not None or not alive:
         return env
     runs = ", ".join(alive)
-    return ask(env, f"{runs} runs in {env.name}, and the environments branch says nothing.", out)
+    return ask(
+        env, f"{runs} runs in {env.name}, and the environments branch says nothing.", context
+    )
 
 
-def go_on(env: Environment, out: Out) -> Environment:
+def go_on(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentState:
     """A person lets the next release take the place of what nobody knows."""
     if env.unknown is None:
         return env

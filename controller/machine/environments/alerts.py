@@ -22,9 +22,14 @@ Whoever was told of the beginning hears of the end, whom the specs name then or 
 from typing import Any, Literal
 
 from controller.machine import incidents
-from controller.machine.actions import Incident, Notify
+from controller.machine.actions import Incident
 from controller.machine.environments.background import serves
-from controller.machine.environments.environment import Environment, Observed, Out, server_name
+from controller.machine.environments.environment import (
+    EnvironmentContext,
+    EnvironmentState,
+    RolloutDecisionBuilder,
+    server_name,
+)
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.words import fit
 from deployers.protocol import ServerStatus
@@ -35,15 +40,15 @@ UNREADY = 30.0
 
 
 def tell(
-    env: Environment,
+    env: EnvironmentState,
     version: ModelVersion | None,
     event: NotifyEvent,
     name: str,
     incident: Incident,
-    out: Out,
+    out: RolloutDecisionBuilder,
     *,
     status: Literal["firing", "resolved", "info"] = "firing",
-) -> Environment:
+) -> EnvironmentState:
     """Owe one notification; one that fires is an alert, open until it is resolved."""
     alert = f"{env.place}/{event}/{name}"
     incident = incident.model_copy(update={"points": incident.points or env.points})
@@ -55,41 +60,46 @@ def tell(
         env = env.model_copy(
             update={"alerts": (*env.alerts, alert), "told": {**env.told, alert: to}}
         )
-    out.actions.append(Notify(event=event, status=status, alert=alert, to=to, incident=incident))
+    out.notify(event, status, alert, to, incident)
     return env
 
 
 def refuse(
-    env: Environment,
+    env: EnvironmentState,
     why: str,
     version: ModelVersion | None,
-    observed: Observed,
-    out: Out,
+    context: EnvironmentContext,
     name: str,
     *,
     needs_human: bool = False,
-) -> Environment:
+) -> EnvironmentState:
     """Tell that something is not carried out: whom that version's spec names, or else stable's.
 
     `needs_human`: somebody wanted away from what serves, and it serves on.
     """
     if version is None and env.stable is not None:
-        version = observed.versions.get(env.stable.version)
+        version = context.observed.versions.get(env.stable.version)
     incident = incidents.refused(
         env.pipeline,
         env.name,
-        serves(env, observed),
+        serves(env, context.observed),
         why,
         needs_human=needs_human,
         points=env.points,
     )
     status: Literal["firing", "info"] = "firing" if needs_human else "info"
-    return tell(env, version, "refused", name, incident, out, status=status)
+    return tell(env, version, "refused", name, incident, context.out, status=status)
 
 
 def resolve(
-    env: Environment, version: ModelVersion, ref: Ref, was: Ref | None, out: Out, *, released: bool
-) -> Environment:
+    env: EnvironmentState,
+    version: ModelVersion,
+    ref: Ref,
+    was: Ref | None,
+    out: RolloutDecisionBuilder,
+    *,
+    released: bool,
+) -> EnvironmentState:
     """What another version ends by serving all traffic; `was` is what served before it.
 
     A release ends every alert. What a person brought back does not bring out what failed to start,
@@ -104,7 +114,7 @@ def resolve(
     return env
 
 
-def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment:
+def rollback_done(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Rollbacks are over once what runs is what should, and the stable server answers as ready.
 
     To be asked where the first is so.
@@ -112,22 +122,28 @@ def rollback_done(env: Environment, observed: Observed, out: Out) -> Environment
     stable = env.stable
     if stable is None:
         return env
-    server = observed.deployed.server(server_name(env.place, stable))
+    server = context.observed.deployed.server(server_name(env.place, stable))
     if not env.points and (server is None or not server.ready):
         return env
-    now = serves(env, observed)
+    now = serves(env, context.observed)
     for alert in env.alerts:
         if alert.startswith(f"{env.place}/rollback/"):
             known = env.stopped is not None and alert.endswith(f"/{env.stopped.id}")
             bad = env.stopped.version if env.stopped and known else None
             incident = incidents.restored(env.pipeline, env.name, now, bad, points=env.points)
-            env = _end(env, alert, observed.versions.get(stable.version), incident, out)
+            env = _end(
+                env, alert, context.observed.versions.get(stable.version), incident, context.out
+            )
     return env
 
 
 def over(
-    env: Environment, version: ModelVersion | None, name: str, incident: Incident, out: Out
-) -> Environment:
+    env: EnvironmentState,
+    version: ModelVersion | None,
+    name: str,
+    incident: Incident,
+    out: RolloutDecisionBuilder,
+) -> EnvironmentState:
     """Resolve what fires under that name, if anything does."""
     for event in ("stuck", "approval_needed"):
         alert = f"{env.place}/{event}/{name}"
@@ -137,15 +153,17 @@ def over(
 
 
 def _end(
-    env: Environment, alert: str, version: ModelVersion | None, incident: Incident, out: Out
-) -> Environment:
+    env: EnvironmentState,
+    alert: str,
+    version: ModelVersion | None,
+    incident: Incident,
+    out: RolloutDecisionBuilder,
+) -> EnvironmentState:
     """Tell those who were told that it fires; of an older state, those whom `version` names."""
     event: Any = alert.removeprefix(f"{env.place}/").split("/")[0]
     notify = version.spec.notify if version else ()
     to = env.told.get(alert, tuple(n.to for n in notify if event in n.on))
-    out.actions.append(
-        Notify(event=event, status="resolved", alert=alert, to=to, incident=incident)
-    )
+    out.notify(event, "resolved", alert, to, incident)
     return env.model_copy(
         update={
             "alerts": tuple(one for one in env.alerts if one != alert),
@@ -154,40 +172,40 @@ def _end(
     )
 
 
-def watch_stable(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def watch_stable(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Wake somebody when what should serve does not, and say when it does again."""
     stable = env.stable
     if stable is None or env.points:
-        return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), out)
-    deployed = observed.deployed
+        return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), context.out)
+    deployed = context.observed.deployed
     server = deployed.server(server_name(env.place, stable))
     alert = f"{env.place}/stuck/stable"
-    version = observed.versions.get(stable.version)
+    version = context.observed.versions.get(stable.version)
     ready = server is not None and server.ready
     if ready and deployed.address is not None:
         incident = incidents.recovered(env.pipeline, env.name, stable)
-        env = over(env, version, "stable", incident, out)
+        env = over(env, version, "stable", incident, context.out)
         return env.model_copy(update={"unready_since": None})
-    since = now if env.unready_since is None else env.unready_since
+    since = context.now if env.unready_since is None else env.unready_since
     env = env.model_copy(update={"unready_since": since})
     # That something is restarted is told however soon it is back.
     hung = deployed.hung_router != "" or (server is not None and server.hung)
-    if alert in env.alerts or (not hung and now - since < UNREADY):
+    if alert in env.alerts or (not hung and context.now - since < UNREADY):
         return env
-    at = serves(env, observed)
+    at = serves(env, context.observed)
     if ready or deployed.hung_router:
         silent = deployed.hung_router
         does = f"answers nobody{f' and is being started again: {silent}' if silent else '.'}"
         why = f"The router of {env.name} {does}"
         incident = incidents.unreachable(env.pipeline, env.name, at, why)
-        return tell(env, version, "stuck", "stable", incident, out)
+        return tell(env, version, "stuck", "stable", incident, context.out)
     why = f"The server of {stable} {_fares(env, server)}"
     former = env.former[0] if env.former else None
     incident = incidents.not_answering(env.pipeline, env.name, stable, at, former, why)
-    return tell(env, version, "stuck", "stable", incident, out)
+    return tell(env, version, "stuck", "stable", incident, context.out)
 
 
-def _fares(env: Environment, server: ServerStatus | None) -> str:
+def _fares(env: EnvironmentState, server: ServerStatus | None) -> str:
     """What is the matter with it, and what is done: nothing is said to be done that is not."""
     detail = f": {fit(server.detail)}" if server and server.detail else "."
     if server is not None and server.alive:

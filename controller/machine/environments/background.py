@@ -2,13 +2,17 @@
 
 from controller.machine.actions import Background, Moment
 from controller.machine.environments.differing import differs
-from controller.machine.environments.environment import Environment, Observed, server_name
+from controller.machine.environments.environment import (
+    EnvironmentState,
+    ObservedEnvironment,
+    server_name,
+)
 from controller.machine.environments.rollout import Rollout
 from validators.canary.harm import harm
 from validators.figures import clip, percent
 
 
-def serves(env: Environment, observed: Observed) -> str | None:
+def serves(env: EnvironmentState, observed: ObservedEnvironment) -> str | None:
     """What answers callers, as the router says: both servers, with their shares, under a canary."""
     rollout, deployed = env.rollout, observed.deployed
     stable = str(env.stable) if env.stable else None
@@ -22,7 +26,7 @@ def serves(env: Environment, observed: Observed) -> str | None:
 
 
 def background(
-    env: Environment, rollout: Rollout, observed: Observed, now: float, ended: str
+    env: EnvironmentState, rollout: Rollout, observed: ObservedEnvironment, now: float, ended: str
 ) -> Background:
     """Of a rollout beside what is stable; `ended` is what happens to it now."""
     version = observed.versions.get(rollout.version.version)

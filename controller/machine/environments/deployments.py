@@ -8,8 +8,12 @@ The repository shows environments by name. A pipeline at the repository's root h
 from collections.abc import Mapping
 
 from controller.machine.actions import DeploymentState, ReportDeployment, ReportRelease
-from controller.machine.environments.environment import Environment, Observed, Out
-from controller.machine.environments.rollout import Ended, Rollout, weights
+from controller.machine.environments.environment import (
+    EnvironmentContext,
+    EnvironmentState,
+    RolloutDecisionBuilder,
+)
+from controller.machine.environments.rollout import EndedRollout, Rollout, weights
 from controller.machine.pipelines.version import ModelVersion
 from specs.model import SPEC_FILE
 from validators.figures import percent
@@ -24,27 +28,29 @@ _ENDS: Mapping[str, DeploymentState] = {
 """The rest (superseded, aborted) says nothing of the version."""
 
 
-def report(before: Environment, env: Environment, observed: Observed, out: Out) -> set[str]:
+def report(
+    before: EnvironmentState, env: EnvironmentState, context: EnvironmentContext
+) -> set[str]:
     """Owe what a decision has changed for who looks at the repository.
 
     Returns the lanes whose older reports it makes unneeded: the last one counts.
     """
-    known = observed.versions
+    known = context.observed.versions
     owed: list[Reported | None] = [
-        *(_ended(env, ended, known) for ended in out.ended),
+        *(_ended(env, ended, known) for ended in context.out.ended),
         _left(before, env, known),
     ]
     now = _under_way(env, known)
     if now != _under_way(before, known):
         owed.append(now)
     if env.name == "production":
-        owed += _verdicts(before, env, out, known)
+        owed += _verdicts(before, env, context.out, known)
     reports = [each for each in owed if each is not None]
-    out.actions += reports
+    context.out.actions += reports
     return {each.lane for each in reports}
 
 
-def _under_way(env: Environment, known: Mapping[int, ModelVersion]) -> ReportDeployment | None:
+def _under_way(env: EnvironmentState, known: Mapping[int, ModelVersion]) -> ReportDeployment | None:
     """The rollout in progress, as far as who looks at the repository is told."""
     rollout = env.rollout
     version = known.get(rollout.version.version) if rollout else None
@@ -69,7 +75,7 @@ def _how_far(rollout: Rollout, version: ModelVersion) -> str:
 
 
 def _ended(
-    env: Environment, ended: Ended, known: Mapping[int, ModelVersion]
+    env: EnvironmentState, ended: EndedRollout, known: Mapping[int, ModelVersion]
 ) -> ReportDeployment | None:
     rollout = ended.rollout
     version = known.get(rollout.version.version)
@@ -84,7 +90,7 @@ def _ended(
 
 
 def _left(
-    before: Environment, env: Environment, known: Mapping[int, ModelVersion]
+    before: EnvironmentState, env: EnvironmentState, known: Mapping[int, ModelVersion]
 ) -> ReportDeployment | None:
     """What served and does not any more."""
     was, brought = before.stable, before.brought
@@ -96,7 +102,10 @@ def _left(
 
 
 def _verdicts(
-    before: Environment, env: Environment, out: Out, known: Mapping[int, ModelVersion]
+    before: EnvironmentState,
+    env: EnvironmentState,
+    out: RolloutDecisionBuilder,
+    known: Mapping[int, ModelVersion],
 ) -> list[ReportRelease]:
     """A quarantine fails the commit that brought the version; a promotion clears it."""
     bad = [q for q in env.quarantine if not before.quarantined(q.digest)]
@@ -120,7 +129,7 @@ def _verdicts(
 
 
 def _deployment(
-    env: Environment, rollout: str, version: ModelVersion, state: DeploymentState, text: str
+    env: EnvironmentState, rollout: str, version: ModelVersion, state: DeploymentState, text: str
 ) -> ReportDeployment:
     alone = version.source.path == SPEC_FILE
     shown = env.name if alone else f"{env.name} ({env.pipeline})"

@@ -4,25 +4,24 @@ Promotion: first the commit on the environments branch, then the traffic. Rollba
 traffic, then the commit; a caller must not wait for git to be spared a failing server.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from controller.machine import incidents
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.environments.alerts import over, resolve, tell
 from controller.machine.environments.background import background
 from controller.machine.environments.branch import restore, summary, write
 from controller.machine.environments.environment import (
     REMEMBERED,
-    Environment,
-    Observed,
-    Out,
+    EnvironmentContext,
+    EnvironmentState,
     file_of,
     moved,
     named,
 )
-from controller.machine.environments.rollout import Ended, Rollout
+from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.environments.warm import warm_after
+from controller.machine.messages import EnvironmentWritten, Release
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from validators.canary import evidence
 from validators.report import Report
@@ -32,24 +31,22 @@ Stopped = Literal["rolled_back", "aborted", "superseded", "failed"]
 
 
 def promote(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
-    observed: Observed,
-    out: Out,
-    now: float,
+    context: EnvironmentContext,
     *,
     by: str,
     why: str,
-) -> Environment:
+) -> EnvironmentState:
     """Say so on the branch first, unless a human's commit there is what asked for it.
 
     A revert does not wait: the commit follows the traffic.
     """
-    version = observed.versions[rollout.version.version]
-    env = moved(env, rollout, decided=now, by=by)
+    version = context.observed.versions[rollout.version.version]
+    env = moved(env, rollout, decided=context.now, by=by)
     assert env.rollout is not None
     if rollout.kind == "wish":
-        return settle(env, env.rollout, observed, out, now)
+        return settle(env, env.rollout, context)
     verdicts = {"smoke": rollout.smoke.verdict} if rollout.smoke else {}
     report = report_of(rollout)
     if report is not None:
@@ -61,37 +58,37 @@ def promote(
         version,
         by=by,
         reason=why,
-        at=now,
+        at=context.now,
         verdicts=verdicts,
         evidence=summary(report),
     )
     verb = "roll back to" if rollout.kind == "revert" else "promote"
     subject = f"{verb} v{version.number} in {env.name}"
-    env = write(env, f"{rollout.id}/promote", subject, file, out)
+    env = write(env, f"{rollout.id}/promote", subject, file, context.out)
     if rollout.kind == "revert":
-        return settle(env, rollout, observed, out, now)
+        return settle(env, rollout, context)
     return env
 
 
 def settle(
-    env: Environment, rollout: Rollout, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState, rollout: Rollout, context: EnvironmentContext
+) -> EnvironmentState:
     """The version is what the environment runs: all traffic goes there."""
-    version = observed.versions[rollout.version.version]
+    version = context.observed.versions[rollout.version.version]
     was = env.stable
     former = [
         r
         for r in (was, *env.former)
         if r and r != rollout.version and not env.quarantined(r.digest)
     ]
-    out.end(
-        Ended(
+    context.out.end(
+        EndedRollout(
             rollout=rollout,
             environment=env.name,
             pipeline=env.pipeline,
             outcome="promoted",
             reason=rollout.undecided or rollout.why,
-            at=now,
+            at=context.now,
             beside=was,
         ),
     )
@@ -102,7 +99,7 @@ def settle(
             "brought": rollout.id,
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
-            "warm": warm_after(env, rollout, version, now),
+            "warm": warm_after(env, rollout, version, context.now),
             "stopped": None if _is(env.stopped, rollout.version) else env.stopped,
             "unready_since": None,
             "stranger": False,
@@ -110,115 +107,103 @@ def settle(
         }
     )
     released = rollout.kind == "release"
-    env = resolve(env, version, rollout.version, was, out, released=released)
+    env = resolve(env, version, rollout.version, was, context.out, released=released)
     place = (env.pipeline, env.name, rollout.version, was)
     incident = incidents.promoted(*place, rollout.undecided, points=rollout.points)
     if rollout.kind == "revert":
         incident = incidents.brought_back(*place, rollout.by, rollout.why, points=rollout.points)
-    env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
+    env = tell(env, version, "promoted", rollout.id, incident, context.out, status="info")
     if env.name == "staging" and rollout.kind == "release":
-        out.messages.append(
-            Message(
-                to=Key("environment", f"{env.pipeline}/production"),
-                id=f"release/{rollout.id}",
-                type="release",
-                body={
-                    "version": version.number,
-                    "digest": version.digest,
-                    "repository": env.repository,
-                    "why": rollout.why,
-                    "run": rollout.run,
-                    "commit": rollout.commit,
-                },
-            )
+        message = Release(
+            version=version.number,
+            digest=version.digest,
+            repository=env.repository,
+            why=rollout.why,
+            run=rollout.run or "",
+            commit=rollout.commit or "",
         )
+        to = Key("environment", f"{env.pipeline}/production")
+        context.out.messages.append(Envelope(to=to, id=f"release/{rollout.id}", message=message))
     return env
 
 
 def stop(
-    env: Environment,
-    rollout: Rollout,
-    outcome: Stopped,
-    why: str,
-    observed: Observed,
-    out: Out,
-    now: float,
-) -> Environment:
+    env: EnvironmentState, rollout: Rollout, outcome: Stopped, why: str, context: EnvironmentContext
+) -> EnvironmentState:
     """End a rollout without promoting it. Its traffic goes back to stable at once.
 
     `failed` is the version's own fault: its server, or the smoke requests.
     """
-    version = observed.versions.get(rollout.version.version)
-    env = _leave(env, rollout, outcome, why, version, out, now)
+    version = context.observed.versions.get(rollout.version.version)
+    env = _leave(env, rollout, outcome, why, version, context)
     if outcome in ("aborted", "superseded"):
         return env
     if rollout.kind != "release":
-        return _not_served(env, rollout, why, version, observed, out, now)
+        return _not_served(env, rollout, why, version, context)
     reports = [r for r in (rollout.smoke, report_of(rollout)) if r is not None]
     ends = "failed" if outcome == "failed" else "rolled back"
-    about = (why, reports, background(env, rollout, observed, now, ends))
+    about = (why, reports, background(env, rollout, context.observed, context.now, ends))
     place = (env.pipeline, env.name, rollout.version, env.stable)
     if outcome == "failed" and env.name != "production":
         incident = incidents.failed_before_production(*place, *about)
-        return tell(env, version, "gate_failed", rollout.id, incident, out)
-    env = quarantine(env, rollout.version, why, now)
+        return tell(env, version, "gate_failed", rollout.id, incident, context.out)
+    env = quarantine(env, rollout.version, why, context.now)
     file = file_of(
         env,
         env.stable,
-        observed.versions.get(env.stable.version) if env.stable else None,
+        context.observed.versions.get(env.stable.version) if env.stable else None,
         by="headgate",
         reason=f"v{rollout.version.version}: {why}",
-        at=now,
+        at=context.now,
         evidence=summary(report_of(rollout)),
     )
     number = rollout.version.version
     if outcome == "failed":
         subject = f"quarantine v{number}, which did not start in {env.name}"
-        env = write(env, f"{rollout.id}/rollback", subject, file, out)
+        env = write(env, f"{rollout.id}/rollback", subject, file, context.out)
         incident = incidents.did_not_start(*place, *about)
-        return tell(env, version, "gate_failed", rollout.id, incident, out)
+        return tell(env, version, "gate_failed", rollout.id, incident, context.out)
     subject = f"roll back v{number} in {env.name}"
-    env = write(env, f"{rollout.id}/rollback", subject, file, out)
+    env = write(env, f"{rollout.id}/rollback", subject, file, context.out)
     incident = incidents.rolled_back(*place, *about)
-    return tell(env, version, "rollback", rollout.id, incident, out)
+    return tell(env, version, "rollback", rollout.id, incident, context.out)
 
 
 def give_up(
-    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState, rollout: Rollout, why: str, context: EnvironmentContext
+) -> EnvironmentState:
     """End a rollout that something around its version stopped: a full disk, a missing secret.
 
     That says nothing of the version, so it is not quarantined: `retry` tries it again.
     """
-    version = observed.versions.get(rollout.version.version)
-    env = _leave(env, rollout, "failed", why, version, out, now)
+    version = context.observed.versions.get(rollout.version.version)
+    env = _leave(env, rollout, "failed", why, version, context)
     if rollout.kind != "release":
-        return _not_served(env, rollout, why, version, observed, out, now)
-    about = background(env, rollout, observed, now, "given up")
+        return _not_served(env, rollout, why, version, context)
+    about = background(env, rollout, context.observed, context.now, "given up")
     incident = incidents.not_brought_up(
         env.pipeline, env.name, rollout.version, env.stable, why, about
     )
-    return tell(env, version, "stuck", rollout.id, incident, out)
+    return tell(env, version, "stuck", rollout.id, incident, context.out)
 
 
 def _leave(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     outcome: Stopped,
     why: str,
     version: ModelVersion | None,
-    out: Out,
-    now: float,
-) -> Environment:
+    context: EnvironmentContext,
+) -> EnvironmentState:
     """No rollout is in progress any more, and nothing of its own is owed to the branch."""
-    out.end(
-        Ended(
+    context.out.end(
+        EndedRollout(
             rollout=rollout,
             environment=env.name,
             pipeline=env.pipeline,
             outcome=outcome,
             reason=why,
-            at=now,
+            at=context.now,
             beside=env.stable,
         ),
     )
@@ -226,18 +211,18 @@ def _leave(
     owed = None if promotes else env.write
     env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": owed})
     goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-    return over(env, version, rollout.id, goes_on, out)  # nothing waits for a person any more
+    return over(
+        env, version, rollout.id, goes_on, context.out
+    )  # nothing waits for a person any more
 
 
 def _not_served(
-    env: Environment,
+    env: EnvironmentState,
     rollout: Rollout,
     why: str,
     version: ModelVersion | None,
-    observed: Observed,
-    out: Out,
-    now: float,
-) -> Environment:
+    context: EnvironmentContext,
+) -> EnvironmentState:
     """What a person asked for, or fled to, cannot be brought up.
 
     A former version stays healthy, and what should have been left serves on: wake somebody.
@@ -245,11 +230,11 @@ def _not_served(
     if rollout.kind == "wish":
         why = f"{rollout.version} could not be brought up: {why}"
         needed = env.stable is not None  # perhaps somebody fled from it
-        return restore(env, why, version, observed, out, now, needs_human=needed)
+        return restore(env, why, version, context, needs_human=needed)
     incident = incidents.not_brought_back(
         env.pipeline, env.name, rollout.version, env.stable, why, rollout.id
     )
-    return tell(env, version, "stuck", rollout.id, incident, out)
+    return tell(env, version, "stuck", rollout.id, incident, context.out)
 
 
 def report_of(rollout: Rollout) -> Report | None:
@@ -263,7 +248,7 @@ def report_of(rollout: Rollout) -> Report | None:
     return report.model_copy(update={"notes": (*report.notes, forecast)})
 
 
-def quarantine(env: Environment, bad: Ref, why: str, now: float) -> Environment:
+def quarantine(env: EnvironmentState, bad: Ref, why: str, now: float) -> EnvironmentState:
     if env.quarantined(bad.digest):
         return env
     entry = Quarantined(version=bad.version, digest=bad.digest, reason=why, since=now)
@@ -276,19 +261,20 @@ def _is(rollout: Rollout | None, version: Ref) -> bool:
 
 
 def written(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
-    if env.write is None or env.write.write != body["write"]:
+    env: EnvironmentState, message: EnvironmentWritten, context: EnvironmentContext
+) -> EnvironmentState:
+    """The commit that was asked for is on the branch."""
+    if env.write is None or env.write.write != message.write:
         return env
     said = named(env.write.file)
     listed = tuple(q.digest for q in env.write.file.quarantine)
     env = env.model_copy(
-        update={"heeded": body["commit"], "says": said, "listed": listed, "write": None}
+        update={"acted_on": message.commit, "says": said, "listed": listed, "write": None}
     )
-    stable = observed.versions.get(env.stable.version) if env.stable else None
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
     goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-    env = over(env, stable, "write_environment", goes_on, out)
+    env = over(env, stable, "write_environment", goes_on, context.out)
     rollout = env.rollout
-    if rollout is not None and body["write"] == f"{rollout.id}/promote":
-        return settle(env, rollout, observed, out, now)
+    if rollout is not None and message.write == f"{rollout.id}/promote":
+        return settle(env, rollout, context)
     return env

@@ -2,25 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from controller.environment_file import Changed, EnvironmentFile, Model
-from controller.environment_file import Quarantined as QuarantinedDigest
 from controller.machine.actions import Deploy, Origin, WriteEnvironment
-from controller.machine.core import Action, Fact, Key, Message, Value
-from controller.machine.environments.job import Job, Seen
-from controller.machine.environments.rollout import Ended, Rollout, Warm, weights
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Fact, Key, Value
+from controller.machine.environments.file import EnvironmentFile, LastChange, NamedModel
+from controller.machine.environments.file import QuarantineEntry as QuarantinedDigest
+from controller.machine.environments.job import BatchJob, ObservedJob
+from controller.machine.environments.rollout import EndedRollout, Rollout, Warm, weights
+from controller.machine.messages import Release
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import Traffic
+from deployers.protocol import Deployed, Traffic
 from specs.digests import short
+from specs.model import Notification
 from validators.verdict import Verdict
 
 REMEMBERED = 20
 """How many former versions are kept as known to be healthy."""
 
 
-class Environment(Value):
+class EnvironmentState(Value):
     """The facts of one environment of one pipeline."""
 
     pipeline: str
@@ -29,7 +31,7 @@ class Environment(Value):
     stable: Ref | None = None
     points: bool = False
     """Whether no server answers for stable, as its release is a batch."""
-    job: Job | None = None
+    job: BatchJob | None = None
     """The last run of its batch command."""
     jobs: int = 0
     """How many there were."""
@@ -45,12 +47,12 @@ class Environment(Value):
     quarantine: tuple[Quarantined, ...] = ()
     pinned: str | None = None
     """By which commit a human keeps what runs; releases are refused meanwhile."""
-    heeded: str | None = None
+    acted_on: str | None = None
     """The last commit of the environment's file that was acted on."""
     says: Ref | None = None
-    """What the file names, as of `heeded`."""
+    """What the file names, as of `acted_on`."""
     listed: tuple[str, ...] = ()
-    """The digests that the file lists as quarantined, as of `heeded`."""
+    """The digests that the file lists as quarantined, as of `acted_on`."""
     write: WriteEnvironment | None = None
     """What the branch does not say yet."""
     owed_since: float | None = None
@@ -62,7 +64,7 @@ class Environment(Value):
     takes its place, is ready."""
     lost: str | None = None
     """What became of the branch when somebody pushed over it or deleted it, and it was told."""
-    waiting: Mapping[str, Any] | None = None
+    deferred_release: Release | None = None
     """The newest release that came while a person's word forbade it."""
     deploy: Deploy | None = None
     """The deployment that was asked for last."""
@@ -117,11 +119,11 @@ class Proposed(Value):
     by: str = ""
     """Who closed or merged it, where that is known."""
     landed: bool = False
-    """Whether `Branch`, or a commit that was heeded, comes after the merge."""
+    """Whether `Branch`, or a commit that was acted on, comes after the merge."""
 
 
-class Lost(Value):
-    """The last commit that was heeded is not on the branch any more."""
+class LostHistory(Value):
+    """The last commit that was acted on is not on the branch any more."""
 
     was: str
     now: str | None
@@ -129,10 +131,10 @@ class Lost(Value):
     left_out: tuple[str, ...] = ()
     """The commits of the environment's file that are gone with it: id, author and subject."""
     news: bool = False
-    """Whether the file's last commit there is a person's, and was never heeded."""
+    """Whether the file's last commit there is a person's, and was never acted on."""
 
 
-class Past(Value):
+class PastReleases(Value):
     """What the branch says of an environment that the state knows nothing of."""
 
     commit: str
@@ -149,44 +151,53 @@ class Past(Value):
     """The highest number of a rollout among their commits."""
 
 
-class Observed(Value):
+class ObservedEnvironment(Value):
     """What the world says of an environment."""
 
     versions: Mapping[int, ModelVersion] = {}
-    """Every version that the state, a letter or the branch names, where it exists."""
+    """Every version that the state, a message or the branch names, where it exists."""
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
     branch: Branch | None = None
-    lost: Lost | None = None
-    past: Past | None = None
+    lost: LostHistory | None = None
+    past: PastReleases | None = None
     """Looked for only where the state knows nothing of the environment."""
     port: int | None = None
     """Where it has to answer, if the settings say so."""
     proposes: bool = False
     """Whether a release can be proposed as a pull request there."""
     proposal: Proposed | None = None
-    job: Seen | None = None
+    job: ObservedJob | None = None
     """How the job that goes on fares."""
     due: float | None = None
     """When the schedule of stable's batch last came, if it did since the last job."""
     origins: Mapping[int, Origin] = {}
     """The commit of the version that is on its way, where it can be read."""
+    everyone: tuple[Notification, ...] = ()
+    """The settings' entries, who are told of every pipeline."""
 
 
-class Out:
-    """What one decision gathers on its way."""
+class RolloutDecisionBuilder(DecisionBuilder):
+    """Gathers also how rollouts ended."""
 
-    def __init__(self) -> None:
-        self.actions: list[Action] = []
-        self.messages: list[Message] = []
-        self.facts: list[Fact] = []
-        self.ended: list[Ended] = []
+    def __init__(self, everyone: Sequence[Notification] = ()) -> None:
+        super().__init__(everyone)
+        self.ended: list[EndedRollout] = []
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: EndedRollout) -> None:
         """Keep how a rollout ended."""
         self.ended.append(ended)
         body = ended.model_dump(mode="json")
         self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
+
+
+class EnvironmentContext(NamedTuple):
+    """What one reconcile of an environment carries."""
+
+    observed: ObservedEnvironment
+    out: RolloutDecisionBuilder
+    now: float
+    """In seconds since the epoch."""
 
 
 def server_name(place: str, version: Ref) -> str:
@@ -197,7 +208,7 @@ def server_name(place: str, version: Ref) -> str:
     return f"{place.replace('/', '-')}-v{version.version}-{short(version.digest)}"
 
 
-def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
+def desired(env: EnvironmentState, versions: Mapping[int, ModelVersion]) -> Deploy:
     """What should run there now. Beside a stranger there is no canary, since nobody knows what it
     is: the new version gets all traffic once it is ready, and until then the stranger keeps it."""
     rollout = env.rollout
@@ -232,7 +243,7 @@ def desired(env: Environment, versions: Mapping[int, ModelVersion]) -> Deploy:
     )
 
 
-def converge(env: Environment, observed: Observed) -> Sequence[Deploy]:
+def converge(env: EnvironmentState, observed: ObservedEnvironment) -> Sequence[Deploy]:
     """The deployment that is owed, if what runs is not what should.
 
     Where nothing was ever released by this state, nothing is touched: what runs there may be of a
@@ -286,7 +297,7 @@ def quarantined(file: EnvironmentFile) -> tuple[Quarantined, ...]:
 
 
 def file_of(
-    env: Environment,
+    env: EnvironmentState,
     ref: Ref | None,
     version: ModelVersion | None,
     *,
@@ -299,7 +310,7 @@ def file_of(
     """The environment's file, as it should read from now on."""
     model = None
     if ref is not None and version is not None:
-        model = Model(
+        model = NamedModel(
             version=ref.version,
             digest=ref.digest,
             run=version.run,
@@ -320,7 +331,7 @@ def file_of(
             )
             for q in env.quarantine
         ),
-        changed=Changed(by=by, reason=reason, at=moment(at)),
+        changed=LastChange(by=by, reason=reason, at=moment(at)),
     )
 
 
@@ -329,6 +340,6 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 
-def moved(env: Environment, rollout: Rollout, **facts: Any) -> Environment:
+def moved(env: EnvironmentState, rollout: Rollout, **facts: Any) -> EnvironmentState:
     """The environment with new facts of its rollout."""
     return env.model_copy(update={"rollout": rollout.model_copy(update=facts)})

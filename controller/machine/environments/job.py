@@ -13,7 +13,7 @@ BATCH = "batch"
 """What the step of an attempt is called whose command is the batch."""
 
 
-class Job(Value):
+class BatchJob(Value):
     """The facts of a job."""
 
     id: str
@@ -40,7 +40,7 @@ class Job(Value):
         return self.ended is None
 
 
-class Seen(Value):
+class ObservedJob(Value):
     """What is known of a job's attempt."""
 
     status: Status
@@ -118,7 +118,7 @@ def attempt_of(
         requirements=spec.environment.requirements,
         project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
-        executor="docker" if contained else "local",
+        executor=spec.executor_of(None),
         image=image,
         build=build,
         network=batch.network and contained,

@@ -5,9 +5,6 @@ commit is then a person's word like any other there. Closing it declines. Whatev
 wait withdraws it.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from controller.machine import incidents
 from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.environments.alerts import tell
@@ -15,13 +12,15 @@ from controller.machine.environments.background import background
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     Branch,
-    Environment,
-    Observed,
-    Out,
+    EnvironmentContext,
+    EnvironmentState,
+    ObservedEnvironment,
+    RolloutDecisionBuilder,
     file_of,
     moved,
 )
-from controller.machine.environments.rollout import Proposal, Rollout
+from controller.machine.environments.rollout import ReleaseProposal, Rollout
+from controller.machine.messages import ReleaseProposed
 from controller.machine.pipelines.version import ModelVersion
 
 SLOW = 120.0
@@ -31,37 +30,36 @@ AGAIN = 600.0
 
 
 def ask(
-    env: Environment,
-    rollout: Rollout,
-    version: ModelVersion,
-    observed: Observed,
-    out: Out,
-    now: float,
-) -> Environment:
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, context: EnvironmentContext
+) -> EnvironmentState:
     """Owe the pull request, again once the file has changed below it; tell who may approve."""
-    if observed.proposes and env.write is None and _is_due(env, rollout.proposal, now):
-        out.actions.append(_propose(env, rollout, version))
-        known = rollout.proposal or Proposal(seen=None)
-        known = known.model_copy(update={"seen": env.heeded, "failed": None})
+    if (
+        context.observed.proposes
+        and env.write is None
+        and _is_due(env, rollout.proposal, context.now)
+    ):
+        context.out.actions.append(_propose(env, rollout, version))
+        known = rollout.proposal or ReleaseProposal(seen=None)
+        known = known.model_copy(update={"seen": env.acted_on, "failed": None})
         rollout = rollout.model_copy(update={"proposal": known})
         env = env.model_copy(update={"rollout": rollout})
     proposal = rollout.proposal
     is_open = proposal is not None and proposal.pull is not None
-    if observed.proposes and not is_open and now - rollout.asked < SLOW:
+    if context.observed.proposes and not is_open and context.now - rollout.asked < SLOW:
         return env  # its address is worth a moment
     url = proposal.url if proposal else ""
-    about = background(env, rollout, observed, now, "approval asked for")
+    about = background(env, rollout, context.observed, context.now, "approval asked for")
     incident = incidents.approval(env.pipeline, env.name, rollout.version, env.stable, about, url)
-    return tell(env, version, "approval_needed", rollout.id, incident, out)
+    return tell(env, version, "approval_needed", rollout.id, incident, context.out)
 
 
-def _is_due(env: Environment, proposal: Proposal | None, now: float) -> bool:
-    if proposal is None or proposal.seen != env.heeded:
+def _is_due(env: EnvironmentState, proposal: ReleaseProposal | None, now: float) -> bool:
+    if proposal is None or proposal.seen != env.acted_on:
         return True
     return proposal.failed is not None and now - proposal.failed >= AGAIN
 
 
-def _propose(env: Environment, rollout: Rollout, version: ModelVersion) -> Propose:
+def _propose(env: EnvironmentState, rollout: Rollout, version: ModelVersion) -> Propose:
     file = file_of(
         env, rollout.version, version, by=rollout.by, reason=rollout.why, at=rollout.asked
     )
@@ -71,38 +69,45 @@ def _propose(env: Environment, rollout: Rollout, version: ModelVersion) -> Propo
         file=file,
         version=version.number,
         baseline=env.stable.version if env.stable else None,
-        seen=env.heeded,
+        seen=env.acted_on,
     )
 
 
-def opened(env: Environment, rollout: Rollout, body: Mapping[str, Any]) -> Environment:
+def opened(
+    env: EnvironmentState, message: ReleaseProposed, _context: EnvironmentContext
+) -> EnvironmentState:
     """The pull request is there."""
-    if rollout.id != body["proposal"] or rollout.proposal is None:
+    rollout = env.rollout
+    if rollout is None or rollout.id != message.proposal or rollout.proposal is None:
         return env  # of a rollout that ended meanwhile, and its withdrawal is owed
-    found = {"pull": body["pull"], "url": body["url"], "failed": None}
+    found = {"pull": message.pull, "url": message.url, "failed": None}
     return moved(env, rollout, proposal=rollout.proposal.model_copy(update=found))
 
 
 def not_opened(
-    env: Environment, rollout: Rollout, why: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState, rollout: Rollout, why: str, context: EnvironmentContext
+) -> EnvironmentState:
     """It cannot be opened, or not be brought up to date: `headgate approve` is left."""
-    if rollout.proposal is None or not rollout.waits:
+    if rollout.proposal is None or not rollout.awaiting_approval:
         return env
-    proposal = rollout.proposal.model_copy(update={"failed": now})
+    proposal = rollout.proposal.model_copy(update={"failed": context.now})
     env = moved(env, rollout, proposal=proposal)
-    version = observed.versions.get(rollout.version.version)
-    about = background(env, rollout, observed, now, "approval asked for")
+    version = context.observed.versions.get(rollout.version.version)
+    about = background(env, rollout, context.observed, context.now, "approval asked for")
     place = (env.pipeline, env.name, rollout.version, env.stable)
     incident = incidents.not_proposed(*place, about, why)
-    return tell(env, version, "approval_needed", rollout.id, incident, out)
+    return tell(env, version, "approval_needed", rollout.id, incident, context.out)
 
 
 def approve(
-    env: Environment, rollout: Rollout, branch: Branch, observed: Observed, now: float
-) -> Environment:
+    env: EnvironmentState,
+    rollout: Rollout,
+    branch: Branch,
+    observed: ObservedEnvironment,
+    now: float,
+) -> EnvironmentState:
     """A person's commit on the branch names the version."""
-    if not rollout.waits:
+    if not rollout.awaiting_approval:
         return moved(env, rollout, approved=rollout.approved or now)
     seen, proposal = observed.proposal, rollout.proposal
     pull = f"pull request #{proposal.pull}" if proposal and proposal.pull else "its proposal"
@@ -116,32 +121,34 @@ def approve(
     return moved(env, rollout, approved=now, by=by, why=why)
 
 
-def heed(env: Environment, observed: Observed, out: Out, now: float) -> Environment:
+def follow(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """A pull request that was closed declines; so does one whose merge named something else."""
-    rollout, seen = env.rollout, observed.proposal
-    if rollout is None or not rollout.waits or rollout.proposal is None or seen is None:
+    rollout, seen = env.rollout, context.observed.proposal
+    if rollout is None or not rollout.awaiting_approval or rollout.proposal is None or seen is None:
         return env
     if seen.pull != rollout.proposal.pull:
         return env
     by = seen.by or "somebody"
     if seen.state == "closed":
         why = f"declined by {by}, who closed pull request #{seen.pull}"
-        return stop(env, rollout, "aborted", why, observed, out, now)
+        return stop(env, rollout, "aborted", why, context)
     if seen.state == "merged" and seen.landed:
         why = f"{by} merged pull request #{seen.pull}, and the file does not name it"
-        return stop(env, rollout, "aborted", why, observed, out, now)
+        return stop(env, rollout, "aborted", why, context)
     return env
 
 
-def withdraw(before: Environment, env: Environment, out: Out) -> set[str]:
+def withdraw(
+    before: EnvironmentState, env: EnvironmentState, out: RolloutDecisionBuilder
+) -> set[str]:
     """Owe the end of a pull request that nobody has to decide any more.
 
     Returns the lanes whose older actions are not wanted any more.
     """
     old, new = before.rollout, env.rollout
-    if old is not None and old.proposal is not None and old.waits:
+    if old is not None and old.proposal is not None and old.awaiting_approval:
         same = new is not None and new.id == old.id
-        if new is None or not same or not new.waits:
+        if new is None or not same or not new.awaiting_approval:
             text = _why_over(env, old, new if same else None, out)
             out.actions.append(
                 WithdrawProposal(repository=env.repository, proposal=old.id, text=text)
@@ -149,7 +156,9 @@ def withdraw(before: Environment, env: Environment, out: Out) -> set[str]:
     return {a.lane for a in out.actions if isinstance(a, Propose | WithdrawProposal)}
 
 
-def _why_over(env: Environment, old: Rollout, approved: Rollout | None, out: Out) -> str:
+def _why_over(
+    env: EnvironmentState, old: Rollout, approved: Rollout | None, out: RolloutDecisionBuilder
+) -> str:
     if approved is not None:
         return f"Nothing is left to merge: {approved.why.rpartition('; ')[2]}."
     ended = next((one for one in out.ended if one.rollout.id == old.id), None)

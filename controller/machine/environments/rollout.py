@@ -45,7 +45,7 @@ class Cursor(Value):
     after: int
 
 
-class Proposal(Value):
+class ReleaseProposal(Value):
     """The pull request that asks for a rollout's approval: merging it approves."""
 
     seen: str | None
@@ -87,7 +87,7 @@ class Rollout(Value):
     approval: bool = False
     """Whether a human has to agree first."""
     approved: float | None = None
-    proposal: Proposal | None = None
+    proposal: ReleaseProposal | None = None
     points: bool = False
     """Whether it brings up no server, as its release is a batch."""
     deployed: float | None = None
@@ -127,7 +127,7 @@ class Rollout(Value):
         return self.deployed is not None and not self.points
 
     @property
-    def waits(self) -> bool:
+    def awaiting_approval(self) -> bool:
         """Whether it waits for an approval."""
         return self.approval and self.approved is None
 
@@ -136,7 +136,7 @@ class Rollout(Value):
         the spec has not another strategy."""
         if self.decided is not None:
             return "promoting"
-        if self.waits:
+        if self.awaiting_approval:
             return "approval"
         if self.ready is None:
             return "starting"
@@ -149,7 +149,7 @@ class Rollout(Value):
 
     def not_yet(self) -> str | None:
         """Why nobody can promote it now, in a sentence; None when somebody can."""
-        if self.waits:
+        if self.awaiting_approval:
             url = self.proposal.url if self.proposal else ""
             merge = f", and so does merging {url}" if url else ""
             number = self.version.version
@@ -159,7 +159,7 @@ class Rollout(Value):
         return None
 
 
-class Ended(Value):
+class EndedRollout(Value):
     """How a rollout ended; kept as a fact, and the release history beside the branch's."""
 
     rollout: Rollout

@@ -1,123 +1,113 @@
 """PURE. What starts a rollout: a release, a person's verb."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from controller.machine.actions import ReportCommit
 from controller.machine.branch_incidents import way_on
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.machine.environments import batch
 from controller.machine.environments.alerts import refuse
 from controller.machine.environments.branch import write
 from controller.machine.environments.ending import quarantine, stop
 from controller.machine.environments.environment import (
-    Environment,
-    Observed,
-    Out,
+    EnvironmentContext,
+    EnvironmentState,
     file_of,
     moved,
 )
 from controller.machine.environments.job import is_batch
 from controller.machine.environments.rollout import Kind, Rollout
+from controller.machine.messages import Release, Retry, Rollback, Verb
 from controller.machine.pipelines.version import Ref
 
 
 def release(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
-    ref = Ref(version=body["version"], digest=body["digest"])
-    version = observed.versions.get(ref.version)
+    env: EnvironmentState, message: Release, context: EnvironmentContext
+) -> EnvironmentState:
+    """Begin a rollout of the version that passed, unless something or somebody forbids it."""
+    ref = Ref(version=message.version, digest=message.digest)
+    version = context.observed.versions.get(ref.version)
     bad = env.quarantined(ref.digest)
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
-        out.actions += _not_released(env, ref, why, body)
+        context.out.actions += _not_released(env, ref, why, message)
         said = f"{why.rstrip('.')}. {_mend(env, ref)}"
-        return refuse(env, said, version, observed, out, f"release/{ref.version}")
-    env = env.model_copy(update={"waiting": None})
+        return refuse(env, said, version, context, f"release/{ref.version}")
+    env = env.model_copy(update={"deferred_release": None})
     if env.unknown is not None:
         why = f"{ref} is not released: {env.unknown} {way_on(env.place)}"
-        env = env.model_copy(update={"waiting": body})
-        return refuse(env, why, version, observed, out, f"release/{ref.version}")
+        env = env.model_copy(update={"deferred_release": message})
+        return refuse(env, why, version, context, f"release/{ref.version}")
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
-        env = env.model_copy(update={"waiting": body})
-        return refuse(env, why, version, observed, out, f"release/{ref.version}")
+        env = env.model_copy(update={"deferred_release": message})
+        return refuse(env, why, version, context, f"release/{ref.version}")
     if env.rollout is not None and env.rollout.kind != "release":
-        return env.model_copy(update={"waiting": body})  # a person's word comes first
+        return env.model_copy(update={"deferred_release": message})  # a person's word comes first
     if env.name == "staging" and env.stable == ref:
-        out.messages.append(_pass_on(env, body))
-    if body.get("again") and _was_here(env, ref):
+        context.out.messages.append(_pass_on(env, message))
+    if message.again and _was_here(env, ref):
         return env  # people, or the judge, have had their word on it
     if env.stable is not None and env.stable.digest == ref.digest:
         if env.rollout is not None:  # a revert on the watched branch takes the newer one back
             why = f"superseded by {ref}, which serves already"
-            env = stop(env, env.rollout, "superseded", why, observed, out, now)
+            env = stop(env, env.rollout, "superseded", why, context)
         return env
     if env.rollout is not None and env.rollout.version == ref:
         return env
-    env = begin_rollout(env, ref, "release", body["why"], "headgate", observed, out, now)
-    asked = {"run": body.get("run", ""), "commit": body.get("commit", "")}
+    env = begin_rollout(env, ref, "release", message.why, "headgate", context)
+    asked = {"run": message.run, "commit": message.commit}
     return moved(env, env.rollout, **asked) if env.rollout is not None else env
 
 
-def _was_here(env: Environment, ref: Ref) -> bool:
+def _was_here(env: EnvironmentState, ref: Ref) -> bool:
     stopped = env.stopped.version if env.stopped else None
     return ref in (env.stable, stopped, *env.former)
 
 
-def _pass_on(env: Environment, body: Mapping[str, Any]) -> Message:
+def _pass_on(env: EnvironmentState, message: Release) -> Envelope:
     """Staging has it already. Whether production heard of it is not certain: a state that was
     lost may have taken that with it."""
-    return Message(
+    return Envelope(
         to=Key("environment", f"{env.pipeline}/production"),
-        id=f"again/{body.get('run', '')}/{env.rollouts}",
-        type="release",
-        body={**body, "again": True},
+        id=f"again/{message.run}/{env.rollouts}",
+        message=message.model_copy(update={"again": True}),
     )
 
 
 def _not_released(
-    env: Environment, ref: Ref, why: str, body: Mapping[str, Any]
+    env: EnvironmentState, ref: Ref, why: str, message: Release
 ) -> Sequence[ReportCommit]:
     """Who looks at the commit sees why what passed there does not come to serve."""
-    if not body.get("run") or not body.get("commit"):
+    if not message.run or not message.commit:
         return ()
     return (
         ReportCommit(
             repository=env.repository,
-            commit=body["commit"],
+            commit=message.commit,
             pipeline=env.pipeline,
             state="held",
             title=f"passed, and is not released in {env.name}: {why}",
-            run=body["run"],
+            run=message.run,
             text=f"Released it will not be as long as it is quarantined. {_mend(env, ref)}",
         ),
     )
 
 
-def _mend(env: Environment, ref: Ref) -> str:
+def _mend(env: EnvironmentState, ref: Ref) -> str:
     return f"`headgate retry {env.place} --version {ref.version}` lifts that and tries it again."
 
 
 def begin_rollout(
-    env: Environment,
-    ref: Ref,
-    kind: Kind,
-    why: str,
-    by: str,
-    observed: Observed,
-    out: Out,
-    now: float,
-) -> Environment:
+    env: EnvironmentState, ref: Ref, kind: Kind, why: str, by: str, context: EnvironmentContext
+) -> EnvironmentState:
     """A rollout of that version; it supersedes the one in progress."""
-    version = observed.versions.get(ref.version)
+    version = context.observed.versions.get(ref.version)
     if version is None or version.spec.release is None:
         why = f"v{ref.version} is not known"
-        return refuse(env, why, version, observed, out, f"unknown/{ref.version}")
+        return refuse(env, why, version, context, f"unknown/{ref.version}")
     if env.rollout is not None:
-        env = stop(
-            env, env.rollout, "superseded", f"superseded by v{ref.version}", observed, out, now
-        )
+        env = stop(env, env.rollout, "superseded", f"superseded by v{ref.version}", context)
     production = version.spec.release.production
     asks = production.approval == "pull-request" and kind == "release" and env.name == "production"
     number = env.rollouts + 1
@@ -127,24 +117,24 @@ def begin_rollout(
         kind=kind,
         why=why,
         by=by,
-        asked=now,
+        asked=context.now,
         approval=asks,
         points=is_batch(version.spec),
-        deployed=None if asks else now,
+        deployed=None if asks else context.now,
     )
     return env.model_copy(update={"rollout": rollout, "rollouts": number})
 
 
 def roll_back(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState, message: Rollback, context: EnvironmentContext
+) -> EnvironmentState:
     """Leave the canary, or bring back a former version, and quarantine what is left behind.
 
     The request names the version that it means to leave, so that of two people who ask for the
     same at once the second does not leave the good one.
     """
-    by, reason = body["by"], body.get("reason") or f"rolled back by {body['by']}"
-    rollout, wanted, leave = env.rollout, body.get("to"), body.get("leave")
+    by, reason = message.by, message.reason or f"rolled back by {message.by}"
+    rollout, wanted, leave = env.rollout, message.to, message.leave
     of_stable = leave is None or (env.stable is not None and env.stable.version == leave)
     if (
         of_stable
@@ -159,12 +149,12 @@ def roll_back(
         and wanted is None
         and leave in (None, rollout.version.version)
     ):
-        said = f"rolled back by {who(body)}"
-        return stop(env, rollout, "rolled_back", said, observed, out, now)
+        said = f"rolled back by {who(message)}"
+        return stop(env, rollout, "rolled_back", said, context)
     if not of_stable:
-        return refuse(env, not_serving(env, leave), None, observed, out, f"rollback/{now}")
+        return refuse(env, not_serving(env, leave), None, context, f"rollback/{context.now}")
     number = wanted if wanted is not None else next((r.version for r in env.former), None)
-    version = observed.versions.get(number) if number is not None else None
+    version = context.observed.versions.get(number) if number is not None else None
     to = version.ref if version and version.spec.release else None
     bad = env.stable
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
@@ -174,13 +164,15 @@ def roll_back(
         elif to is not None and wanted is not None:
             lift = f"`headgate retry {env.place} --version {to.version}`"
             why = f"v{to.version} is quarantined: {lift} lifts that, and tries it again"
-        return refuse(env, why, None, observed, out, f"rollback/{now}", needs_human=bad is not None)
-    stopped = left(env, bad, reason, by, now)
-    env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
-    return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, now)
+        return refuse(
+            env, why, None, context, f"rollback/{context.now}", needs_human=bad is not None
+        )
+    stopped = left(env, bad, reason, by, context.now)
+    env = begin_rollout(env, to, "revert", reason, by, context)
+    return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, context.now)
 
 
-def not_serving(env: Environment, leave: int | None) -> str:
+def not_serving(env: EnvironmentState, leave: int | None) -> str:
     """Why a version cannot be left, and what to say to leave the one that serves."""
     serves = env.stable
     if serves is None:
@@ -189,7 +181,7 @@ def not_serving(env: Environment, leave: int | None) -> str:
     return f"v{leave} does not serve any more; v{serves.version} does: say {say} to leave that one"
 
 
-def left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
+def left(env: EnvironmentState, bad: Ref, why: str, by: str, now: float) -> Rollout:
     """What served and is left, as a rollout that was stopped: so that it can be tried again."""
     return Rollout(
         id=env.brought or f"{env.pipeline}-{env.name}-{env.rollouts}",
@@ -201,19 +193,17 @@ def left(env: Environment, bad: Ref, why: str, by: str, now: float) -> Rollout:
     )
 
 
-def retry(
-    env: Environment, body: Mapping[str, Any], observed: Observed, out: Out, now: float
-) -> Environment:
+def retry(env: EnvironmentState, message: Retry, context: EnvironmentContext) -> EnvironmentState:
     """Try the last version that was stopped or left again, or the one that is named, and lift its
     quarantine; or renew a write; or run a batch once more."""
     if env.write is not None:
-        out.actions.append(env.write)
+        context.out.actions.append(env.write)
     if env.unknown is not None:
         return env  # the branch was looked at anew
-    if env.rollout is None and batch.has_ended(env, body.get("version")):
-        return batch.again(env, who(body), out, now)
-    stopped, number = env.stopped, body.get("version")
-    named = observed.versions.get(number) if number is not None else None
+    if env.rollout is None and batch.has_ended(env, message.version):
+        return batch.again(env, who(message), context)
+    stopped, number = env.stopped, message.version
+    named = context.observed.versions.get(number) if number is not None else None
     ref = named.ref if named is not None else stopped.version if stopped else None
     if env.rollout is not None or ref is None or (number is not None and named is None):
         return env
@@ -221,35 +211,38 @@ def retry(
         return env.model_copy(update={"stopped": None})
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
-        version = observed.versions.get(ref.version)
-        return refuse(env, why, version, observed, out, f"retry/{ref.version}/{now}")
+        version = context.observed.versions.get(ref.version)
+        return refuse(env, why, version, context, f"retry/{ref.version}/{context.now}")
     same = stopped is not None and stopped.version == ref
-    why = f"{stopped.why if stopped and same else f'v{ref.version}'} (tried again by {who(body)})"
-    env = lift(env, ref, who(body), body.get("by", "headgate"), observed, out, now)
+    why = (
+        f"{stopped.why if stopped and same else f'v{ref.version}'} (tried again by {who(message)})"
+    )
+    env = lift(env, ref, who(message), message.by, context)
     env = env.model_copy(update={"stopped": None})
     # The file no longer asks for what was a wish, so it has to be told.
     kind: Kind = "revert" if stopped and same and stopped.kind != "release" else "release"
-    by = body.get("by", "headgate")
-    return begin_rollout(env, ref, kind, why, by, observed, out, now)
+    by = message.by
+    return begin_rollout(env, ref, kind, why, by, context)
 
 
 def lift(
-    env: Environment, ref: Ref, why: str, by: str, observed: Observed, out: Out, now: float
-) -> Environment:
+    env: EnvironmentState, ref: Ref, why: str, by: str, context: EnvironmentContext
+) -> EnvironmentState:
     """Let a quarantined version be released again, and say on the branch who wanted it and why."""
     bad = env.quarantined(ref.digest)
     if bad is None:
         return env
     rest = tuple(q for q in env.quarantine if q.digest != ref.digest)
     env = env.model_copy(update={"quarantine": rest})
-    stable = observed.versions.get(env.stable.version) if env.stable else None
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
     reason = f"the quarantine of {ref} is lifted by {why}; it was: {bad.reason}"
-    file = file_of(env, env.stable, stable, by=by, reason=reason, at=now)
+    file = file_of(env, env.stable, stable, by=by, reason=reason, at=context.now)
     name = f"{env.place}/lift/{env.rollouts}/{bad.since}"
-    return write(env, name, f"lift the quarantine of v{ref.version} in {env.name}", file, out)
+    return write(
+        env, name, f"lift the quarantine of v{ref.version} in {env.name}", file, context.out
+    )
 
 
-def who(body: Mapping[str, Any]) -> str:
-    """The person who said it, with the reason that was given."""
-    by, reason = body.get("by", "headgate"), body.get("reason")
-    return f"{by}: {reason}" if reason else str(by)
+def who(verb: Verb) -> str:
+    """The person who asked, with the reason that was given."""
+    return f"{verb.by}: {verb.reason}" if verb.reason else verb.by

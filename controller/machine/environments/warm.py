@@ -1,13 +1,13 @@
 """PURE. What a switch of all traffic leaves: a server that is kept warm, for a quick way back."""
 
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import Cursor, Rollout, Warm, strategy_of
 from controller.machine.pipelines.version import ModelVersion
 from validators.canary import switch
 
 
 def warm_after(
-    env: Environment, rollout: Rollout, version: ModelVersion, now: float
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, now: float
 ) -> Warm | None:
     """What is kept of stable now that a rollout settles; None where nothing is."""
     was, release = env.stable, version.spec.release
@@ -24,13 +24,13 @@ def warm_after(
     )
 
 
-def is_switch(env: Environment, rollout: Rollout, version: ModelVersion) -> bool:
+def is_switch(env: EnvironmentState, rollout: Rollout, version: ModelVersion) -> bool:
     """Whether it takes all traffic at once and leaves stable's server up."""
     of_release = rollout.kind == "release" and env.name == "production" and env.has_server
     return of_release and strategy_of(version.spec) == "blue-green"
 
 
-def reads_traffic(env: Environment | None) -> tuple[bool, Cursor | None]:
+def reads_traffic(env: EnvironmentState | None) -> tuple[bool, Cursor | None]:
     """Whether what the router wrote down is of use now, and from where on."""
     rollout = env.rollout if env else None
     if rollout is not None and rollout.has_server:

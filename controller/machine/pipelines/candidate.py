@@ -1,62 +1,67 @@
 """PURE. What becomes of a run of the default branch that ended: whom it concerns, and a version."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
 
 from controller.machine import run_incidents
-from controller.machine.actions import Incident, Notify
-from controller.machine.core import Fact, Key, Message
+from controller.machine.actions import Incident, NotifyStatus
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Envelope, Fact, Key
+from controller.machine.messages import Release, RunEnded
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
 from controller.machine.runs.run import Run
-from specs.model import Notification
+from specs.model import Notification, NotifyEvent
 from specs.model import Pipeline as Spec
 from validators.report import Report
-from validators.verdict import Verdict
 
 
 def alert(
-    firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report]
-) -> tuple[tuple[str, ...], list[Notify]]:
-    """The alerts that fire now, and what to tell on-call: once for each gate that stops
-    the default branch, once that its runs fail, and that they pass again."""
+    firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report], out: DecisionBuilder
+) -> tuple[str, ...]:
+    """The alerts that fire now. On-call is told once for each gate that stops the default branch,
+    once that its runs fail, and that they pass again."""
     if run.outcome == "passed":
-        return (), resolve(firing, spec.notify, run_incidents.passed_again(run))
+        resolve(firing, spec.notify, run_incidents.passed_again(run), out)
+        return ()
     if run.outcome not in ("stopped", "failed"):
-        return tuple(firing), []
+        return tuple(firing)
     gate = run.outcome == "stopped"
     kind = _gates(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
     if any(one.startswith(kind) for one in firing):
-        return tuple(firing), []  # they know, and the commit has this run's report
+        return tuple(firing)  # they know, and the commit has this run's report
     incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
     if spec.release is not None and spec.release.batch is not None:
         stays = "what it pointed to before; production is unchanged"
         incident = incident.model_copy(update={"points": True, "now": stays})
     name = f"{kind}{run.id}"
-    return (*firing, name), [_notify(spec.notify, gate, "firing", name, incident)]
+    _notify(spec.notify, gate, "firing", name, incident, out)
+    return (*firing, name)
 
 
-def resolve(firing: Sequence[str], to: Sequence[Notification], incident: Incident) -> list[Notify]:
+def resolve(
+    firing: Sequence[str], to: Sequence[Notification], incident: Incident, out: DecisionBuilder
+) -> None:
     """The end of alerts that fire."""
     gates = _gates(incident.pipeline)
-    return [_notify(to, one.startswith(gates), "resolved", one, incident) for one in firing]
+    for one in firing:
+        _notify(to, one.startswith(gates), "resolved", one, incident, out)
 
 
 def version_of(
-    run: Run, spec: Spec, source: Source, ended: Mapping[str, Any], number: int, now: float
+    run: Run, spec: Spec, source: SourceTree, ended: RunEnded, number: int, now: float
 ) -> ModelVersion:
     """The model version that a run made; `ended` is what it said at its end."""
     return ModelVersion(
         pipeline=run.pipeline,
         number=number,
-        digest=ended["package"],
-        model=ended["model"],
+        digest=ended.package or "",
+        model=ended.model or "",
         run=run.id,
         source=source,
         branch=run.branch,
         datasets=run.datasets,
-        verdicts={gate: Verdict(v) for gate, v in ended["verdicts"].items()},
-        reports=ended["reports"],
+        verdicts=ended.verdicts,
+        reports=ended.reports,
         spec=spec,
         created=now,
     )
@@ -74,21 +79,18 @@ def facts_of(version: ModelVersion) -> list[Fact]:
     ]
 
 
-def release(run: Run, number: int, package: str) -> Message:
+def release(run: Run, number: int, package: str) -> Envelope:
     """Asks staging for a rollout of the version."""
-    return Message(
-        to=Key("environment", f"{run.pipeline}/staging"),
-        id=f"release/{run.id}",
-        type="release",
-        body={
-            "version": number,
-            "digest": package,
-            "repository": run.repository,
-            "run": run.id,
-            "commit": run.commit,
-            "why": f"{run.id} passed its gates: {run.trigger.why}",
-        },
+    message = Release(
+        version=number,
+        digest=package,
+        repository=run.repository,
+        run=run.id,
+        commit=run.commit,
+        why=f"{run.id} passed its gates: {run.trigger.why}",
     )
+    to = Key("environment", f"{run.pipeline}/staging")
+    return Envelope(to=to, id=f"release/{run.id}", message=message)
 
 
 def _gates(pipeline: str) -> str:
@@ -105,10 +107,11 @@ def _stopped_by(run: Run) -> str:
 def _notify(
     to: Sequence[Notification],
     gate: bool,
-    status: Literal["firing", "resolved"],
+    status: NotifyStatus,
     name: str,
     incident: Incident,
-) -> Notify:
-    event: Literal["gate_failed", "run_failed"] = "gate_failed" if gate else "run_failed"
-    asked = tuple(one.to for one in to if event in one.on)
-    return Notify(event=event, status=status, alert=name, to=asked, incident=incident)
+    out: DecisionBuilder,
+) -> None:
+    event: NotifyEvent = "gate_failed" if gate else "run_failed"
+    asked = (one.to for one in to if event in one.on)
+    out.notify(event, status, name, asked, incident)

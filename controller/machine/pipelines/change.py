@@ -7,7 +7,7 @@ from specs.digests import short
 from specs.values import format_duration, format_percent
 
 
-class Change(Value):
+class RuleChange(Value):
     """One rule that is not what it was."""
 
     rule: str

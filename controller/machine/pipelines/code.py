@@ -1,13 +1,10 @@
 """PURE. A commit as the machines see it: its files, and a spec of it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from controller.machine.core import Value
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
+from specs.loading.problems import Problem
 from specs.model import SPEC_FILE, is_spec_file
 from specs.model import Pipeline as Spec
-from specs.problems import Problem
 
 
 def spec_at(place: str) -> str:
@@ -18,15 +15,10 @@ def spec_at(place: str) -> str:
     return f"{place}/{SPEC_FILE}" if place else SPEC_FILE
 
 
-def spec_of(seen: Mapping[str, Any]) -> str:
-    """The path of the spec that a letter about a commit tells of."""
-    return seen.get("spec") or spec_at(seen["folder"])
-
-
 class Code(Value):
     """A commit as a pipeline sees it: its spec, or what is wrong with it."""
 
-    source: Source
+    source: SourceTree
     name: str | None = None
     """What the pipeline is called: by its spec, or after its place while that says nothing."""
     branches: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
-from controller.machine.core import Value, Waits
+from controller.machine.core import Blocked, Value
 from specs.digests import digest, short
 from specs.globs import ROOT
 from specs.model import Dataset
@@ -15,7 +15,7 @@ UNSETTLED = 1.0
 """Seconds between looks at a dataset that is still being written."""
 
 
-class Listing(Value):
+class DatasetListing(Value):
     """What a dataset holds now."""
 
     digest: str | None = None
@@ -26,7 +26,7 @@ class Listing(Value):
     unmarked: str = ""
     """Why it does not count, as a clause that names it and the newer object."""
     problem: str | None = None
-    waits: Waits | None = None
+    waits: Blocked | None = None
     """The object store that is away or refuses, if that is the problem."""
     at: float | None = None
     """When it was begun, in seconds since the epoch; None: just now."""
@@ -34,7 +34,7 @@ class Listing(Value):
     """Whether it is a commit of a table: no part of it is to come."""
 
 
-class Seen(Value):
+class SeenDataset(Value):
     """What was seen of a dataset."""
 
     current: str
@@ -65,25 +65,25 @@ def place(spec: Spec, name: str, commit: str) -> str:
 
 
 def look(
-    data: Mapping[str, Seen],
+    data: Mapping[str, SeenDataset],
     specs: Mapping[str, Spec],
-    listings: Mapping[str, Mapping[str, Listing]],
+    listings: Mapping[str, Mapping[str, DatasetListing]],
     now: float,
-) -> tuple[dict[str, Seen], float]:
+) -> tuple[dict[str, SeenDataset], float]:
     """What is seen by now, by place, of the datasets of the specs, and in how many seconds there
     can be more to see. Specs by commit, listings by commit and dataset."""
-    found: dict[str, Seen] = {}
+    found: dict[str, SeenDataset] = {}
     wait = LOOK
     for commit, spec in specs.items():
         for name in versioned(spec):
             here = place(spec, name, commit)
-            listing = listings.get(commit, {}).get(name, Listing())
+            listing = listings.get(commit, {}).get(name, DatasetListing())
             seen = found.get(here) or data.get(here)
             if listing.digest is not None:
                 at = now if listing.at is None else min(listing.at, now)
                 if seen is None or seen.current != listing.digest:
                     ready = seen.ready if seen else None
-                    seen = Seen(current=listing.digest, since=at, ready=ready)
+                    seen = SeenDataset(current=listing.digest, since=at, ready=ready)
                 if seen.since > now:  # the clock was set back
                     seen = seen.model_copy(update={"since": now})
                 if seen.doubted is not None and seen.doubted > now:
@@ -102,8 +102,8 @@ def look(
 
 
 def doubt(
-    data: Mapping[str, Seen], spec: Spec, commit: str, read: Mapping[str, str], now: float
-) -> dict[str, Seen]:
+    data: Mapping[str, SeenDataset], spec: Spec, commit: str, read: Mapping[str, str], now: float
+) -> dict[str, SeenDataset]:
     """What is seen once a run found that the versions it read, by dataset, are there no more.
 
     None of them is complete any more. One that is still listed counts again if a listing says so
@@ -120,8 +120,8 @@ def doubt(
 
 
 def newest(
-    data: Mapping[str, Seen], spec: Spec, commit: str, read: Mapping[str, str]
-) -> dict[str, Seen]:
+    data: Mapping[str, SeenDataset], spec: Spec, commit: str, read: Mapping[str, str]
+) -> dict[str, SeenDataset]:
     """What is seen once a run took newer versions, by dataset, than those it began with."""
     found = dict(data)
     for name, version in read.items():
@@ -131,17 +131,17 @@ def newest(
     return found
 
 
-def versions(data: Mapping[str, Seen], spec: Spec, commit: str) -> dict[str, str]:
+def versions(data: Mapping[str, SeenDataset], spec: Spec, commit: str) -> dict[str, str]:
     """The newest complete version of each dataset that has one, by name."""
     seen = {name: data.get(place(spec, name, commit)) for name in versioned(spec)}
     return {name: one.ready for name, one in seen.items() if one and one.ready is not None}
 
 
 def missing(
-    data: Mapping[str, Seen],
+    data: Mapping[str, SeenDataset],
     spec: Spec,
     commit: str,
-    listings: Mapping[str, Listing],
+    listings: Mapping[str, DatasetListing],
     besides: Collection[str] = (),
 ) -> str | None:
     """What a run of this spec still waits for, in a sentence. For the datasets `besides` nobody
@@ -149,25 +149,27 @@ def missing(
     complete = versions(data, spec, commit)
     for name in versioned(spec):
         if name not in complete and name not in besides:
-            listing = listings.get(name, Listing())
+            listing = listings.get(name, DatasetListing())
             why = f" ({listing.unmarked})" if listing.unmarked else ""
             return listing.problem or f"dataset {name} to be complete{why}"
     return None
 
 
 def held_back(
-    data: Mapping[str, Seen], spec: Spec, commit: str, listings: Mapping[str, Listing]
+    data: Mapping[str, SeenDataset], spec: Spec, commit: str, listings: Mapping[str, DatasetListing]
 ) -> str | None:
     """What was delivered and counts for nothing yet, for want of a marker: in a sentence."""
     found = []
     for name in versioned(spec):
-        seen, listing = data.get(place(spec, name, commit)), listings.get(name, Listing())
+        seen, listing = data.get(place(spec, name, commit)), listings.get(name, DatasetListing())
         if seen is not None and seen.ready != seen.current and listing.unmarked:
             found.append(f"dataset {name} has newer data, and {listing.unmarked}")
     return "; ".join(found) or None
 
 
-def _incomplete_for(spec: Spec, name: str, listing: Listing, seen: Seen, at: float) -> float:
+def _incomplete_for(
+    spec: Spec, name: str, listing: DatasetListing, seen: SeenDataset, at: float
+) -> float:
     """Seconds from the listing, begun `at`, until the version can count as complete; 0 when it
     does."""
     if seen.doubted is not None and at < seen.doubted + LOOK:

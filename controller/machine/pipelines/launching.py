@@ -3,21 +3,22 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from controller.machine.core import Action, Fact, Key, Message
+from controller.machine.core import Action, Envelope, Fact, Key
+from controller.machine.messages import StartRun
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import Listing, missing, place, versioned, versions
+from controller.machine.pipelines.data import DatasetListing, missing, place, versioned, versions
 from controller.machine.pipelines.pipeline import (
     Last,
-    Observed,
-    Out,
-    Pipeline,
+    ObservedPipeline,
+    PipelineContext,
+    PipelineState,
     Wanted,
     forget,
     report,
     told,
 )
 from controller.machine.pipelines.untrusted import (
-    Terms,
+    RunTerms,
     graph_of,
     judges_of,
     marked,
@@ -27,7 +28,7 @@ from controller.machine.pipelines.untrusted import (
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
 from controller.machine.runs.building import build
-from controller.machine.runs.graph import Graph, Source, fingerprint
+from controller.machine.runs.graph import Graph, SourceTree, fingerprint
 from controller.machine.runs.run import Run
 from controller.machine.runs.taking import UNASKED
 from specs.model import Pipeline as Spec
@@ -39,32 +40,34 @@ SETTLED = ("running", "passed", "stopped")
 
 
 def start(
-    pipeline: Pipeline, branch: str, observed: Observed, out: Out, now: float
-) -> tuple[Pipeline, str | None]:
+    pipeline: PipelineState, branch: str, context: PipelineContext
+) -> tuple[PipelineState, str | None]:
     """Start the wanted run of a branch, or say on its commit why there is none; or what it
     waits for."""
     wanted = pipeline.wanted[branch]
-    code = observed.code.get(wanted.commit)
+    code = context.observed.code.get(wanted.commit)
     if code is None:
         return pipeline, None  # the next observation has its code
-    none = why_none(pipeline, branch, code, observed)
+    none = why_none(pipeline, branch, code, context.observed)
     if none is not None or code.spec is None:
-        out.actions += [none] if none else []
+        context.out.actions += [none] if none else []
         return forget(pipeline, branch), None
-    ready = prepare(pipeline, branch, code.spec, code.source, observed)
+    ready = prepare(pipeline, branch, code.spec, code.source, context.observed)
     if ready.waits_for:
-        return _wait(pipeline, branch, ready.waits_for, out, now)
+        return _wait(pipeline, branch, ready.waits_for, context)
     last = answered(pipeline, branch, ready.fingerprint)
-    again = last is not None and _may_differ(wanted, ready.graph, last, now)
+    again = last is not None and _may_differ(wanted, ready.graph, last, context.now)
     if last is not None and not wanted.force and not again:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
-            out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title, last.run))
+            context.out.actions.append(
+                report(pipeline, branch, wanted.commit, "skipped", title, last.run)
+            )
         return forget(_took(pipeline, branch, ready.datasets), branch), None
-    return _begin_run(pipeline, branch, wanted, ready, observed, out, now), None
+    return _begin_run(pipeline, branch, wanted, ready, context), None
 
 
-class Ready(NamedTuple):
+class ReadyRun(NamedTuple):
     """What a run of a commit would be, once it waits for nothing."""
 
     graph: Graph
@@ -78,7 +81,9 @@ class Ready(NamedTuple):
         return fingerprint(self.graph, self.datasets)
 
 
-def why_none(pipeline: Pipeline, branch: str, code: Code, observed: Observed) -> Action | None:
+def why_none(
+    pipeline: PipelineState, branch: str, code: Code, observed: ObservedPipeline
+) -> Action | None:
     """What is said of the wanted commit if it is not run at all, whatever it reads."""
     if code.spec is None:
         return _invalid(pipeline, branch, pipeline.wanted[branch], code)
@@ -87,8 +92,8 @@ def why_none(pipeline: Pipeline, branch: str, code: Code, observed: Observed) ->
 
 
 def prepare(
-    pipeline: Pipeline, branch: str, spec: Spec, source: Source, observed: Observed
-) -> Ready:
+    pipeline: PipelineState, branch: str, spec: Spec, source: SourceTree, observed: ObservedPipeline
+) -> ReadyRun:
     """The run of a commit on the data that is complete now."""
     commit = source.commit
     terms = terms_of(pipeline, branch, observed)
@@ -99,15 +104,15 @@ def prepare(
     datasets |= {n: UNASKED for n in versioned(spec) if n in barred and n not in datasets}
     places = {name: place(spec, name, commit) for name in spec.datasets}
     if terms is None:
-        return Ready(build(spec, source, observed.baseline), datasets, places, waits_for)
+        return ReadyRun(build(spec, source, observed.baseline), datasets, places, waits_for)
     if not waits_for:
         terms, besides, waits_for = _base_data(pipeline, spec, source, terms, observed)
         datasets |= besides
     graph = graph_of(spec, source, observed.baseline, terms)
-    return Ready(graph, datasets, places, waits_for)
+    return ReadyRun(graph, datasets, places, waits_for)
 
 
-def answered(pipeline: Pipeline, branch: str, print_: str) -> Last | None:
+def answered(pipeline: PipelineState, branch: str, print_: str) -> Last | None:
     """The run that stands for one of that fingerprint: the branch's last, or its last that passed;
     for a merge group also the last of a pull request into the same base, once it is over."""
     # What fires is resolved by a run that passes, if all of it is from the cache.
@@ -135,13 +140,13 @@ def _may_differ(wanted: Wanted, graph: Graph, last: Last, now: float) -> bool:
     return last.stale_at is None or now >= last.stale_at
 
 
-def terms_of(pipeline: Pipeline, branch: str, observed: Observed) -> Terms | None:
+def terms_of(pipeline: PipelineState, branch: str, observed: ObservedPipeline) -> RunTerms | None:
     """The terms of a pull request's run; None for a branch, which has its own rules."""
     pull = pipeline.pulls.get(branch)
     if pull is None:
         return None
     head = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
-    return Terms(
+    return RunTerms(
         rules=rules_of(observed.rules.get(branch), pull.base),
         fork=pull.fork,
         accepted=_accepted_by(pipeline, branch) != "",
@@ -149,14 +154,18 @@ def terms_of(pipeline: Pipeline, branch: str, observed: Observed) -> Terms | Non
     )
 
 
-def _accepted_by(pipeline: Pipeline, branch: str) -> str:
+def _accepted_by(pipeline: PipelineState, branch: str) -> str:
     """Who accepted that the head is judged by its own rules; nobody for another commit."""
     accepted = pipeline.accepted.get(branch)
     return accepted.by if accepted and accepted.commit == pipeline.heads.get(branch) else ""
 
 
 def _kept(
-    pipeline: Pipeline, branch: str, spec: Spec, terms: Terms | None, observed: Observed
+    pipeline: PipelineState,
+    branch: str,
+    spec: Spec,
+    terms: RunTerms | None,
+    observed: ObservedPipeline,
 ) -> Action | None:
     """What is said of a commit that is not run at all."""
     wanted = pipeline.wanted[branch]
@@ -188,8 +197,12 @@ def _on_this_machine(spec: Spec) -> list[str]:
 
 
 def _base_data(
-    pipeline: Pipeline, spec: Spec, source: Source, terms: Terms, observed: Observed
-) -> tuple[Terms, dict[str, str], str | None]:
+    pipeline: PipelineState,
+    spec: Spec,
+    source: SourceTree,
+    terms: RunTerms,
+    observed: ObservedPipeline,
+) -> tuple[RunTerms, dict[str, str], str | None]:
     """The versions of the base's data that the spec has replaced and the base's exam reads, by
     their names in the run; the terms, which say what cannot be had; or what is waited for."""
     rules = judges_of(terms)
@@ -201,7 +214,7 @@ def _base_data(
     for name in exam.lacks(spec, source, rules):
         if not rules.spec.datasets[name].is_versioned:
             continue
-        listing = observed.listings.get(commit, {}).get(name, Listing())
+        listing = observed.listings.get(commit, {}).get(name, DatasetListing())
         if name in known:
             found[f"{exam.IN_BASE}{name}"] = known[name]
         elif listing.problem is not None and listing.waits is None:
@@ -213,29 +226,23 @@ def _base_data(
 
 
 def _wait(
-    pipeline: Pipeline, branch: str, waits_for: str, out: Out, now: float
-) -> tuple[Pipeline, str | None]:
+    pipeline: PipelineState, branch: str, waits_for: str, context: PipelineContext
+) -> tuple[PipelineState, str | None]:
     """Say once on the commit what its run waits for, and give up after a day."""
     wanted = pipeline.wanted[branch]
-    if now - wanted.at > PATIENCE:
+    if context.now - wanted.at > PATIENCE:
         title = f"gave up after a day without this: {waits_for}; `headgate trigger` asks again"
-        out.actions.append(report(pipeline, branch, wanted.commit, "cancelled", title))
+        context.out.actions.append(report(pipeline, branch, wanted.commit, "cancelled", title))
         return forget(pipeline, branch), None
-    return told(pipeline, branch, waits_for, out), waits_for
+    return told(pipeline, branch, waits_for, context.out), waits_for
 
 
 def _begin_run(
-    pipeline: Pipeline,
-    branch: str,
-    wanted: Wanted,
-    ready: Ready,
-    observed: Observed,
-    out: Out,
-    now: float,
-) -> Pipeline:
+    pipeline: PipelineState, branch: str, wanted: Wanted, ready: ReadyRun, context: PipelineContext
+) -> PipelineState:
     number = pipeline.runs + 1
     pull = pipeline.pulls.get(branch)
-    source = observed.code[wanted.commit].source
+    source = context.observed.code[wanted.commit].source
     print_ = ready.fingerprint
     run = Run(
         id=f"{pipeline.name}-{number}",
@@ -249,23 +256,20 @@ def _begin_run(
         trigger=wanted.trigger,
         datasets=ready.datasets,
         fingerprint=print_,
-        baseline=observed.baseline.version if observed.baseline else None,
+        baseline=context.observed.baseline.version if context.observed.baseline else None,
         pull=pull.told if pull else None,
         base=pull.base_commit if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
         accepted=_accepted_by(pipeline, branch),
         fresh=wanted.fresh,
         releases=branch == pipeline.default_branch,
-        created=now,
+        created=context.now,
     )
-    out.facts.append(Fact(key=Key("graph", run.id), body=ready.graph.model_dump(mode="json")))
-    out.messages.append(
-        Message(
-            to=Key("run", run.id),
-            id=f"start/{run.id}",
-            type="start",
-            body=run.model_dump(mode="json"),
-        )
+    context.out.facts.append(
+        Fact(key=Key("graph", run.id), body=ready.graph.model_dump(mode="json"))
+    )
+    context.out.messages.append(
+        Envelope(to=Key("run", run.id), id=f"start/{run.id}", message=StartRun(run=run))
     )
     last = Last(
         run=run.id,
@@ -284,13 +288,13 @@ def _begin_run(
     return forget(_took(pipeline, branch, ready.datasets), branch)
 
 
-def _took(pipeline: Pipeline, branch: str, datasets: Mapping[str, str]) -> Pipeline:
+def _took(pipeline: PipelineState, branch: str, datasets: Mapping[str, str]) -> PipelineState:
     if branch != pipeline.default_branch:
         return pipeline
     return pipeline.model_copy(update={"taken": dict(datasets)})
 
 
-def _invalid(pipeline: Pipeline, branch: str, wanted: Wanted, code: Code) -> Action:
+def _invalid(pipeline: PipelineState, branch: str, wanted: Wanted, code: Code) -> Action:
     count = code.problem_count
     title = f"the spec is invalid: {count} problem{'s' if count != 1 else ''}"
     said = report(pipeline, branch, wanted.commit, "invalid", title, text=code.problems)

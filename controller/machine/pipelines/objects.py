@@ -25,7 +25,7 @@ class Object(Value):
     """Where its own footer says so."""
 
 
-class Moved(Value):
+class ObjectChanges(Value):
     """What came, went and was replaced."""
 
     objects: int
@@ -36,7 +36,7 @@ class Moved(Value):
     named: tuple[Object, ...] = ()
 
 
-def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> Moved:
+def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> ObjectChanges:
     """Both in the order of their keys; in bounded memory. The log of a table is none of its
     objects."""
     before = (entry for entry in was if entry.key not in SNAPSHOT_KEYS)
@@ -66,10 +66,10 @@ def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> Moved:
         note(old, "gone")
         old = next(before, None)
     every = tuple(one for kind in named.values() for one in kind)
-    return Moved(objects=objects, **counts, named=every)
+    return ObjectChanges(objects=objects, **counts, named=every)
 
 
-def in_words(what: Moved, shown: Callable[[str], str] = str) -> Iterator[str]:
+def in_words(what: ObjectChanges, shown: Callable[[str], str] = str) -> Iterator[str]:
     """`2013-05.parquet added, 27,128 rows`, and how many there are beside those that are named;
     `shown` makes of a key what a reader sees."""
     for happened, count in (

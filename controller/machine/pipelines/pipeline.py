@@ -8,17 +8,20 @@ what a newer commit means for those before it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import model_validator
 
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Action, Fact, Letter, Message, Value
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import InboxMessage, Value
+from controller.machine.messages import CommitSeen
 from controller.machine.pipelines.code import Code, spec_at
-from controller.machine.pipelines.data import Listing, Seen
+from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
+from specs.model import Notification
 from specs.schedule import ScheduleTrigger
 from validators.report import Report
 
@@ -66,7 +69,7 @@ class Accepted(Value):
     by: str
 
 
-class Pipeline(Value):
+class PipelineState(Value):
     """The facts of a pipeline."""
 
     name: str
@@ -90,7 +93,7 @@ class Pipeline(Value):
     last: Mapping[str, Last] = {}
     passed: Mapping[str, Last] = {}
     """By branch, the newest run that passed."""
-    data: Mapping[str, Seen] = {}
+    data: Mapping[str, SeenDataset] = {}
     """By `data.place`."""
     taken: Mapping[str, str] = {}
     """Per dataset, the version that the newest run of the default branch reads."""
@@ -119,7 +122,7 @@ class Pipeline(Value):
         return body
 
 
-class Observed(Value):
+class ObservedPipeline(Value):
     """What the world says of a pipeline."""
 
     code: Mapping[str, Code] = {}
@@ -128,48 +131,50 @@ class Observed(Value):
     """By pull request among the branches that want a run: whose gates judge it."""
     confined: bool = True
     """Whether what a step of this machine can reach is bounded, or need not be."""
-    listings: Mapping[str, Mapping[str, Listing]] = {}
+    listings: Mapping[str, Mapping[str, DatasetListing]] = {}
     """Of the datasets that the spec of each of those commits names, by commit and dataset; and of
     those of the rules, by their commit."""
     baseline: Baseline | None = None
     ended: Mapping[str, Run] = {}
-    """The runs that letters say have ended, by id."""
+    """The runs that messages say have ended, by id."""
     reports: Mapping[str, tuple[Report, ...]] = {}
     """The gates' reports of those runs."""
     known: Mapping[str, int] = {}
     """Numbers of versions that exist already, by package digest."""
     numbered: int = 0
     """The highest number of a version that the environments branch ever named."""
+    everyone: tuple[Notification, ...] = ()
+    """The settings' entries, who are told of every pipeline."""
 
 
-class Out:
-    """What one decision gathers on its way."""
+class PipelineContext(NamedTuple):
+    """What one reconcile of a pipeline carries."""
 
-    def __init__(self) -> None:
-        self.actions: list[Action] = []
-        self.messages: list[Message] = []
-        self.facts: list[Fact] = []
+    observed: ObservedPipeline
+    out: DecisionBuilder
+    now: float
+    """In seconds since the epoch."""
 
 
-def begin(inbox: Sequence[Letter]) -> Pipeline:
+def begin(inbox: Sequence[InboxMessage]) -> PipelineState:
     """A pipeline that was seen for the first time."""
-    body = next(x.message.body for x in inbox if x.message.type == "commit_seen")
-    return Pipeline(
-        name=body["pipeline"],
-        repository=body["repository"],
-        default_branch=body["default_branch"],
+    first = next(x.message for x in inbox if isinstance(x.message, CommitSeen))
+    return PipelineState(
+        name=first.pipeline,
+        repository=first.repository,
+        default_branch=first.default_branch,
     )
 
 
 def want(
-    pipeline: Pipeline,
+    pipeline: PipelineState,
     branch: str,
     trigger: Trigger,
     now: float,
     *,
     force: bool = False,
     fresh: bool = False,
-) -> Pipeline:
+) -> PipelineState:
     """Ask for a run of the branch's head, last in line; what already waits for it is replaced."""
     commit = pipeline.heads.get(branch)
     if commit is None:
@@ -188,13 +193,13 @@ def want(
     return in_line(pipeline, branch, (*(line[:-1] if before else line), wanted))
 
 
-def line_of(pipeline: Pipeline, branch: str) -> tuple[Wanted, ...]:
+def line_of(pipeline: PipelineState, branch: str) -> tuple[Wanted, ...]:
     """All that waits there, the newest last."""
     first = pipeline.wanted.get(branch)
     return (first, *pipeline.behind.get(branch, ())) if first else ()
 
 
-def in_line(pipeline: Pipeline, branch: str, line: Sequence[Wanted]) -> Pipeline:
+def in_line(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> PipelineState:
     """With that waiting on the branch, and nothing else."""
     wanted = {name: one for name, one in pipeline.wanted.items() if name != branch}
     behind = {name: rest for name, rest in pipeline.behind.items() if name != branch}
@@ -205,12 +210,14 @@ def in_line(pipeline: Pipeline, branch: str, line: Sequence[Wanted]) -> Pipeline
     return pipeline.model_copy(update={"wanted": wanted, "behind": behind})
 
 
-def forget(pipeline: Pipeline, branch: str) -> Pipeline:
+def forget(pipeline: PipelineState, branch: str) -> PipelineState:
     """Without the run that the branch wants; the next in line has its turn."""
     return in_line(pipeline, branch, line_of(pipeline, branch)[1:])
 
 
-def told(pipeline: Pipeline, branch: str, waits_for: str, out: Out) -> Pipeline:
+def told(
+    pipeline: PipelineState, branch: str, waits_for: str, out: DecisionBuilder
+) -> PipelineState:
     """Say once on the wanted commit what its run waits for."""
     wanted = pipeline.wanted[branch]
     if wanted.told == waits_for:
@@ -221,7 +228,7 @@ def told(pipeline: Pipeline, branch: str, waits_for: str, out: Out) -> Pipeline:
 
 
 def report(
-    pipeline: Pipeline,
+    pipeline: PipelineState,
     branch: str,
     commit: str,
     state: Literal["running", "cancelled", "skipped", "invalid", "held"],

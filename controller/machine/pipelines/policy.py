@@ -6,7 +6,7 @@ known: of what is examined, by what, on which data, by whom it is released, and 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from controller.machine.pipelines.change import Change, plain
+from controller.machine.pipelines.change import RuleChange, plain
 from controller.machine.pipelines.policy_gates import Pair, gate_changes
 from controller.machine.pipelines.policy_release import release_changes
 from controller.machine.runs.graph import Rules
@@ -15,7 +15,7 @@ from specs.model import Pipeline
 
 def changes(
     before: Rules, after: Rules, suites: Mapping[Pair, Pair] | None = None
-) -> tuple[Change, ...]:
+) -> tuple[RuleChange, ...]:
     """What changed in gates, evaluation, release, triggers and who is asked and told; what loosens
     first.
 
@@ -31,14 +31,16 @@ def changes(
     return tuple(sorted(dict.fromkeys(found), key=lambda change: not change.loosens))
 
 
-def of_its_own(found: Sequence[Change], since: Sequence[Sequence[Change]]) -> tuple[Change, ...]:
+def of_its_own(
+    found: Sequence[RuleChange], since: Sequence[Sequence[RuleChange]]
+) -> tuple[RuleChange, ...]:
     """What a commit itself changes of its base's rules: `since` has how it differs from each place
     where the two parted. What only the base changed is left out, as a merge keeps it."""
     own = {change.rule for changes_ in since for change in changes_}
     return tuple(change for change in found if not since or change.rule in own)
 
 
-def _triggers(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def _triggers(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     was, now = before.triggers, after.triggers
     pairs = {
         "pull_requests.enabled": (was.pull_requests.enabled, now.pull_requests.enabled),
@@ -55,14 +57,16 @@ def _triggers(before: Pipeline, after: Pipeline) -> Iterator[Change]:
             looser = name == "pull_requests.enabled" and not new
             if name == "commits.branches":
                 looser = not set(now.commits.branches) <= set(was.commits.branches)
-            yield Change(rule=f"triggers.{name}", was=plain(old), now=plain(new), loosens=looser)
+            yield RuleChange(
+                rule=f"triggers.{name}", was=plain(old), now=plain(new), loosens=looser
+            )
 
 
-def _secrets(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def _secrets(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """Code that nobody has read yet may be given these."""
     was, now = (set(one.triggers.pull_requests.secrets) for one in (before, after))
     if was != now:
-        yield Change(
+        yield RuleChange(
             rule="triggers.pull_requests.secrets",
             was=", ".join(sorted(was)) or "none",
             now=", ".join(sorted(now)) or "none",
@@ -70,11 +74,11 @@ def _secrets(before: Pipeline, after: Pipeline) -> Iterator[Change]:
         )
 
 
-def _people(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def _people(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """Who decides, and who is told."""
     was, now = before.policy.approvers, after.policy.approvers
     if was != now:
-        yield Change(
+        yield RuleChange(
             rule="policy.approvers",
             was=plain(was) if was else "who administers the repository",
             now=plain(now) if now else "who administers the repository",
@@ -83,12 +87,12 @@ def _people(before: Pipeline, after: Pipeline) -> Iterator[Change]:
     owners = before.metadata.owners, after.metadata.owners
     if owners[0] != owners[1]:
         rule = "metadata.owners"
-        yield Change(rule=rule, was=plain(owners[0]), now=plain(owners[1]), loosens=False)
+        yield RuleChange(rule=rule, was=plain(owners[0]), now=plain(owners[1]), loosens=False)
     told = [
         {(one.to, event) for one in spec.notify for event in one.on} for spec in (before, after)
     ]
     if told[0] != told[1]:
-        yield Change(
+        yield RuleChange(
             rule="notify",
             was=_told(before),
             now=_told(after),

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
-from controller.machine.pipelines.change import Change, plain, rose
+from controller.machine.pipelines.change import RuleChange, plain, rose
 from controller.machine.pipelines.suites import between
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Rules
@@ -44,7 +44,7 @@ def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[Pair, Pair]:
     return found
 
 
-def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> Iterator[Change]:
+def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> Iterator[RuleChange]:
     """All that changed in who judges, by what and on what; `suites` has the texts of suites that
     differ, as `suites_to_compare` names them."""
     yield from _suites(before.spec, after.spec, suites)
@@ -59,10 +59,10 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
         if what in told:
             continue
         # Another exam may be an easier one; that it is as hard has to be looked at.
-        yield Change(rule=f"exam: {what}", was=was, now=now, loosens=True)
+        yield RuleChange(rule=f"exam: {what}", was=was, now=now, loosens=True)
 
 
-def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> Iterator[Change]:
+def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> Iterator[RuleChange]:
     kept: set[str] = set()
     for name, dataset in after.datasets.items():
         rule, now = f"datasets.{name}.expectations", dataset.expectations
@@ -73,21 +73,21 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
             if (base, name) in texts and now:
                 yield from between(was, now, *texts[base, name])
             elif now is None:
-                yield Change(rule=rule, was=was, now="no suite", loosens=True)
+                yield RuleChange(rule=rule, was=was, now="no suite", loosens=True)
             elif was != now:
                 # The same by another name, or one that cannot be compared.
-                yield Change(rule=rule, was=was, now=now, loosens=True)
+                yield RuleChange(rule=rule, was=was, now=now, loosens=True)
         known = before.datasets.get(name)
         was = (known.expectations or "no suite") if known else "no such dataset"
         if not bases and was != (now or "no suite") and (known or not now):
-            yield Change(rule=rule, was=was, now=now or "no suite", loosens=False)
+            yield RuleChange(rule=rule, was=was, now=now or "no suite", loosens=False)
     for name, dataset in before.datasets.items():
         if dataset.expectations and name not in kept:
             rule, was = f"datasets.{name}.expectations", dataset.expectations
-            yield Change(rule=rule, was=was, now="no such dataset", loosens=True)
+            yield RuleChange(rule=rule, was=was, now="no such dataset", loosens=True)
 
 
-def _readings(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def _readings(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """How the values are read that a suite judges: what is null, or text, meets other limits."""
     for name, now in after.datasets.items():
         bases = suites_for(name, after, before) or ((name,) if name in before.datasets else ())
@@ -95,24 +95,24 @@ def _readings(before: Pipeline, after: Pipeline) -> Iterator[Change]:
             judged = was.expectations is not None
             if was.types != now.types:
                 rule, old, new = f"datasets.{name}.types", plain(was.types), plain(now.types)
-                yield Change(rule=rule, was=old, now=new, loosens=judged)
+                yield RuleChange(rule=rule, was=old, now=new, loosens=judged)
             if was.nulls != now.nulls:
                 rule, old, new = f"datasets.{name}.nulls", _quoted(was.nulls), _quoted(now.nulls)
-                yield Change(rule=rule, was=old, now=new, loosens=judged)
+                yield RuleChange(rule=rule, was=old, now=new, loosens=judged)
 
 
 def _quoted(texts: Iterable[str]) -> str:
     return ", ".join(map(json.dumps, texts)) or "none"
 
 
-def _addresses(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def _addresses(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """Data from elsewhere may be easier to get right."""
     for name in (each for each in before.datasets if each in after.datasets):
         for what, was, now in exam.moves(name, before, after):
-            yield Change(rule=what, was=was, now=now, loosens=True)
+            yield RuleChange(rule=what, was=was, now=now, loosens=True)
 
 
-def _ages(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def _ages(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """How old what is fetched, and what examines, may be: what stands longer is not looked at."""
     examines = _exam_of(before) & _exam_of(after)
     for name in (each for each in before.commands if each in after.commands):
@@ -121,7 +121,7 @@ def _ages(before: Pipeline, after: Pipeline) -> Iterator[Change]:
         was, now = before.commands[name].cache, after.commands[name].cache
         if was != now:
             rule = ".".join((*place_of(name), "cache"))
-            yield Change(
+            yield RuleChange(
                 rule=rule, was=_age(was), now=_age(now), loosens=_stands(now) > _stands(was)
             )
 
@@ -141,7 +141,7 @@ def _age(cache: Cache) -> str:
     return f"for {plain(cache.for_)}" if isinstance(cache, CacheFor) else cache
 
 
-def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
+def _training(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """What the model is made of: data that a suite looked at, and not the data of its exam."""
     was, now = _trains_on(before), _trains_on(after)
     suited = {name for name in was if before.datasets[name].expectations}
@@ -149,17 +149,17 @@ def _training(before: Pipeline, after: Pipeline) -> Iterator[Change]:
         bare = not after.datasets[name].expectations and not suites_for(name, after, before)
         if suited and bare and not _twin(name, after, before):
             rule = f"datasets.{name}: trains the model"
-            yield Change(rule=rule, was="no", now="yes, without a suite", loosens=True)
+            yield RuleChange(rule=rule, was="no", now="yes, without a suite", loosens=True)
     followed = {base for name in now for base in suites_for(name, after, before)}
     for name in sorted(suited - now - followed):
         rule = f"datasets.{name}: trains the model"
-        yield Change(rule=rule, was="yes, behind its suite", now="no", loosens=True)
+        yield RuleChange(rule=rule, was="yes, behind its suite", now="no", loosens=True)
     if before.gates.model is not None:
         leaked = (now & _examines(after)) - (was & _examines(before))
         for name in sorted(leaked):
             rule = f"datasets.{name}: trains the model"
             now_ = "yes, and the model is examined on it"
-            yield Change(rule=rule, was="no", now=now_, loosens=True)
+            yield RuleChange(rule=rule, was="no", now=now_, loosens=True)
 
 
 def _twin(name: str, after: Pipeline, before: Pipeline) -> bool:
@@ -183,15 +183,17 @@ def _datasets_of(spec: Pipeline, steps: Iterable[str]) -> set[str]:
     return {origin.dataset for origin in origins if isinstance(origin, DatasetReference)}
 
 
-def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[Change]:
+def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[RuleChange]:
     was = _checks(before)
     now = _checks(after)
     for name, check in was.items():
         other = now.get(name)
         if other is None:
-            yield Change(rule=f"gates.model: {name}", was=_said(check), now="removed", loosens=True)
+            yield RuleChange(
+                rule=f"gates.model: {name}", was=_said(check), now="removed", loosens=True
+            )
         elif other != check:
-            yield Change(
+            yield RuleChange(
                 rule=f"gates.model: {name}",
                 was=_said(check),
                 now=_said(other),
@@ -199,12 +201,14 @@ def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[C
             )
     for name, check in now.items():
         if name not in was:
-            yield Change(rule=f"gates.model: {name}", was="none", now=_said(check), loosens=False)
+            yield RuleChange(
+                rule=f"gates.model: {name}", was="none", now=_said(check), loosens=False
+            )
     if before is not None and after is not None:
         yield from _judged(before, after)
 
 
-def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
+def _judged(before: ModelGate, after: ModelGate) -> Iterator[RuleChange]:
     """What a gate looks at, beside its checks."""
     strict = get_args(SmallSlices)
     for name in (
@@ -229,7 +233,7 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[Change]:
         }.get(name, was is not None or name not in ("predictions", "columns", "metrics"))
         if name == "positive":  # a label, no setting: 1.0 is no percentage, and true not "on"
             was, now = (None if each is None else str(each) for each in (was, now))
-        yield Change(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
+        yield RuleChange(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
 
 
 def _checks(gate: ModelGate | None) -> dict[str, Check]:

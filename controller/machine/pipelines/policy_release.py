@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from controller.machine.pipelines.change import Change, plain, rose
+from controller.machine.pipelines.change import RuleChange, plain, rose
 from controller.machine.runs.graph import Rules
 from specs.release import (
     BlueGreen,
@@ -19,17 +19,17 @@ from specs.values import format_percent
 ROLLOUT = "release.production.canary"
 
 
-def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
+def release_changes(before: Rules, after: Rules) -> Iterator[RuleChange]:
     """All that changed between a passing candidate and production."""
     was, now = before.spec.release, after.spec.release
     if was is None and now is not None:
         how = f"releases, approval {now.production.approval}"
         looser = now.production.approval == "automatic"
-        yield Change(rule="release", was="releases nothing", now=how, loosens=looser)
+        yield RuleChange(rule="release", was="releases nothing", now=how, loosens=looser)
     elif was is not None and now is None:
         # What comes back later would be compared with nothing.
         how = f"releases, approval {was.production.approval}"
-        yield Change(rule="release", was=how, now="releases nothing", loosens=True)
+        yield RuleChange(rule="release", was=how, now="releases nothing", loosens=True)
     elif was is not None and now is not None:
         yield from _used(was, now)
         yield from _smoke(was, now)
@@ -38,11 +38,11 @@ def release_changes(before: Rules, after: Rules) -> Iterator[Change]:
         yield from _strategy(was.production, now.production)
 
 
-def _used(before: Release, after: Release) -> Iterator[Change]:
+def _used(before: Release, after: Release) -> Iterator[RuleChange]:
     """By a server or in batches."""
     if before.where != after.where:
         # What a server has to show, a batch has not; and it is another command in any case.
-        yield Change(rule="release", was=before.where, now=after.where, loosens=True)
+        yield RuleChange(rule="release", was=before.where, now=after.where, loosens=True)
         return
     old, new = before.serve or before.batch, after.serve or after.batch
     for name in type(old).model_fields if old is not None else ():
@@ -51,13 +51,13 @@ def _used(before: Release, after: Release) -> Iterator[Change]:
             # Another command may use another model than the one that was examined.
             looser = name in ("run", "env", "reads", "inputs")
             rule = f"release.{before.where}.{name}"
-            yield Change(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+            yield RuleChange(rule=rule, was=plain(was), now=plain(now), loosens=looser)
 
 
-def _smoke(before: Release, after: Release) -> Iterator[Change]:
+def _smoke(before: Release, after: Release) -> Iterator[RuleChange]:
     was, now = (_dumped(release.staging.smoke) for release in (before, after))
     if was != now:
-        yield Change(
+        yield RuleChange(
             rule="release.staging.smoke",
             was=f"{len(was)} requests",
             now=f"{len(now)} requests",
@@ -66,12 +66,12 @@ def _smoke(before: Release, after: Release) -> Iterator[Change]:
         )
 
 
-def _bodies(before: Rules, after: Rules) -> Iterator[Change]:
+def _bodies(before: Rules, after: Rules) -> Iterator[RuleChange]:
     """What is posted, where the request itself is the same."""
     was, now = (_posted(rules) for rules in (before, after))
     for path in sorted(was.keys() & now.keys()):
         if was[path] != now[path]:
-            yield Change(
+            yield RuleChange(
                 rule=f"release.staging.smoke: {path}",
                 was=plain(was[path]),
                 now=plain(now[path]),
@@ -88,26 +88,26 @@ def _dumped(requests: tuple[Smoke, ...]) -> list[str]:
     return [request.model_dump_json() for request in requests]
 
 
-def _approval(before: Release, after: Release) -> Iterator[Change]:
+def _approval(before: Release, after: Release) -> Iterator[RuleChange]:
     was, now = before.production.approval, after.production.approval
     if was != now:
         rule = "release.production.approval"
-        yield Change(rule=rule, was=was, now=now, loosens=now == "automatic")
+        yield RuleChange(rule=rule, was=was, now=now, loosens=now == "automatic")
 
 
 _CAUTION = ("direct", "blue-green", "canary")
 """The strategies, the most careful last."""
 
 
-def _strategy(before: Production, after: Production) -> Iterator[Change]:
+def _strategy(before: Production, after: Production) -> Iterator[RuleChange]:
     """How the traffic is got. What another strategy asks for counts for nothing before or after."""
     was, now = before.strategy, after.strategy
     if was != now:
         looser = _CAUTION.index(now) < _CAUTION.index(was)
-        yield Change(rule="release.production.strategy", was=was, now=now, loosens=looser)
+        yield RuleChange(rule="release.production.strategy", was=was, now=now, loosens=looser)
         if now == "canary" and after.canary.on_inconclusive == "promote":
             # Without a decision it ends as `direct` does, whatever went before it.
-            yield Change(
+            yield RuleChange(
                 rule=f"{ROLLOUT}.on_inconclusive",
                 was="no canary",
                 now="promote",
@@ -119,7 +119,7 @@ def _strategy(before: Production, after: Production) -> Iterator[Change]:
         yield from _blue_green(before.blue_green, after.blue_green)
 
 
-def _blue_green(before: BlueGreen, after: BlueGreen) -> Iterator[Change]:
+def _blue_green(before: BlueGreen, after: BlueGreen) -> Iterator[RuleChange]:
     values = {
         "keep_for": (before.keep_for, after.keep_for, after.keep_for < before.keep_for),
         "errors": (before.errors, after.errors, _lets_more_fail(before.errors, after.errors)),
@@ -132,7 +132,7 @@ def _blue_green(before: BlueGreen, after: BlueGreen) -> Iterator[Change]:
     for name, (was, now, looser) in values.items():
         if was != now:
             rule = f"release.production.blue_green.{name}"
-            yield Change(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+            yield RuleChange(rule=rule, was=plain(was), now=plain(now), loosens=looser)
 
 
 def _lets_more_fail(before: ErrorSignal | None, after: ErrorSignal | None) -> bool:
@@ -145,7 +145,7 @@ def _lets_more_fail(before: ErrorSignal | None, after: ErrorSignal | None) -> bo
     )
 
 
-def _canary(before: Canary, after: Canary) -> Iterator[Change]:
+def _canary(before: Canary, after: Canary) -> Iterator[RuleChange]:
     was, now = _watched(before.signals), _watched(after.signals)
     both = _as_errors(before.signals) & _as_errors(after.signals)
     for name in sorted((was.keys() | now.keys()) - both):  # theirs is told as that of errors
@@ -153,7 +153,7 @@ def _canary(before: Canary, after: Canary) -> Iterator[Change]:
         if old == new:
             continue
         looser = any(rose(limit, new.get(key)) for key, limit in old.items())
-        yield Change(
+        yield RuleChange(
             rule=f"{ROLLOUT}.signals.{name}", was=_words(old), now=_words(new), loosens=looser
         )
     yield from _counts(before.signals, after.signals)
@@ -183,7 +183,7 @@ def _canary(before: Canary, after: Canary) -> Iterator[Change]:
     }
     for name, (old_value, new_value, is_looser) in numbers.items():
         if old_value != new_value:
-            yield Change(
+            yield RuleChange(
                 rule=f"{ROLLOUT}.{name}",
                 was=plain(old_value),
                 now=plain(new_value),
@@ -206,7 +206,7 @@ def _is_hastier(before: Canary, after: Canary) -> bool:
     return after.on_inconclusive == "promote" and after.deadline < before.deadline
 
 
-def _counts(before: Signals, after: Signals) -> Iterator[Change]:
+def _counts(before: Signals, after: Signals) -> Iterator[RuleChange]:
     """What counts as an error, where they are watched before and after."""
     if before.errors is None or after.errors is None:
         return
@@ -214,7 +214,7 @@ def _counts(before: Signals, after: Signals) -> Iterator[Change]:
     if set(was) != set(now):
         looser = not set(was) <= set(now)
         rule = f"{ROLLOUT}.signals.errors.counts"
-        yield Change(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+        yield RuleChange(rule=rule, was=plain(was), now=plain(now), loosens=looser)
 
 
 def _watched(signals: Signals) -> dict[str, dict[str, float]]:

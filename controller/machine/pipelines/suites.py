@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from validators.data.suite import Expectation, read_suite
 from validators.data.words import subject_of, words_for
 
@@ -13,7 +13,7 @@ _WIDER_IF_HIGHER = ("max_value",)
 _LIMITS = (*_WIDER_IF_LOWER, *_WIDER_IF_HIGHER)
 
 
-def between(was_path: str, path: str, before: str, after: str) -> Iterator[Change]:
+def between(was_path: str, path: str, before: str, after: str) -> Iterator[RuleChange]:
     """What changed from one suite to another, each read as its path's ending says; `path` names
     the suite as it is now.
 
@@ -32,11 +32,11 @@ def between(was_path: str, path: str, before: str, after: str) -> Iterator[Chang
         rule = f"{path}: {key[1]}" if key[1] else path
         for one, other in zip(old, new, strict=False):
             loosens = _is_looser(one, other)
-            yield Change(rule=rule, was=_said(one), now=_said(other), loosens=loosens)
+            yield RuleChange(rule=rule, was=_said(one), now=_said(other), loosens=loosens)
         for one in old[len(new) :]:
-            yield Change(rule=rule, was=_said(one), now="removed", loosens=True)
+            yield RuleChange(rule=rule, was=_said(one), now="removed", loosens=True)
         for other in new[len(old) :]:
-            yield Change(rule=rule, was="none", now=_said(other), loosens=False)
+            yield RuleChange(rule=rule, was="none", now=_said(other), loosens=False)
 
 
 def _by_subject(

@@ -1,14 +1,25 @@
 """PURE. Moves a pipeline: takes in commits, data and what people ask for, and what becomes of a
 candidate that passed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from controller.machine import run_incidents
-from controller.machine.core import Decision, Letter, Message, Waits
+from controller.machine.actions import ReportCommit
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Blocked, Decision, InboxMessage, Message
+from controller.machine.messages import (
+    CancelRun,
+    CommitSeen,
+    RulesAccepted,
+    RunEnded,
+    RunRequested,
+    ScheduleDue,
+    SpecGone,
+)
 from controller.machine.pipelines import candidate
-from controller.machine.pipelines.code import Code, spec_of
+from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import (
     UNSETTLED,
     doubt,
@@ -20,9 +31,9 @@ from controller.machine.pipelines.data import (
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
     Accepted,
-    Observed,
-    Out,
-    Pipeline,
+    ObservedPipeline,
+    PipelineContext,
+    PipelineState,
     begin,
     in_line,
     line_of,
@@ -37,22 +48,26 @@ from specs.model import Pipeline as Spec
 
 
 def decide(
-    state: Pipeline | None, observed: Observed, inbox: Sequence[Letter], now: float
-) -> Decision[Pipeline]:
+    state: PipelineState | None,
+    observed: ObservedPipeline,
+    inbox: Sequence[InboxMessage],
+    now: float,
+) -> Decision[PipelineState]:
     """Take in commits, data and ended runs; start the runs that follow."""
     pipeline = state or begin(inbox)
-    out = Out()
-    for letter in inbox:
-        pipeline = _heed(pipeline, letter.message, observed, out, now)
+    out = DecisionBuilder(observed.everyone)
+    context = PipelineContext(observed, out, now)
+    for each in inbox:
+        pipeline = HANDLERS[type(each.message)](pipeline, each.message, context)
     pipeline = _look_at_schedule(pipeline, observed, now)
     pipeline, wait = _look_at_data(pipeline, observed, now)
     for branch in sorted(pipeline.wanted):
-        pipeline = settle(pipeline, branch, observed, out)
+        pipeline = settle(pipeline, branch, context)
     for branch in sorted(pipeline.wanted.keys() & pipeline.active.keys()):
-        pipeline = meet(pipeline, branch, observed, out)
+        pipeline = meet(pipeline, branch, context)
     waits: dict[str, None] = {}
     for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
-        pipeline, waiting = start(pipeline, branch, observed, out, now)
+        pipeline, waiting = start(pipeline, branch, context)
         waits |= {waiting: None} if waiting else {}
     pipeline = pipeline.model_copy(
         update={
@@ -73,7 +88,7 @@ def decide(
     )
 
 
-def _invalid(pipeline: Pipeline, observed: Observed) -> str | None:
+def _invalid(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     """What is wrong with the spec of the default branch, the first thing and how many more."""
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is not None or pipeline.gone is not None:
@@ -85,7 +100,7 @@ def _invalid(pipeline: Pipeline, observed: Observed) -> str | None:
     return f"{one.file}:{one.line}:{one.column}: {one.message}{more}"
 
 
-def _held_back(pipeline: Pipeline, observed: Observed) -> str | None:
+def _held_back(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     head = pipeline.heads.get(pipeline.default_branch, "")
     code = observed.code.get(head)
     if code is None or code.spec is None or pipeline.gone is not None:
@@ -93,60 +108,21 @@ def _held_back(pipeline: Pipeline, observed: Observed) -> str | None:
     return held_back(pipeline.data, code.spec, head, observed.listings.get(head, {}))
 
 
-def _stores(observed: Observed) -> Waits | None:
+def _stores(observed: ObservedPipeline) -> Blocked | None:
     """The store that datasets are in and that is away; first one that a person must mend."""
     every = [one for found in observed.listings.values() for one in found.values()]
     away = [one.waits for one in every if one.waits]
     return next((one for one in away if one.human), away[0] if away else None)
 
 
-def _heed(
-    pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
-) -> Pipeline:
-    body = message.body
-    match message.type:
-        case "commit_seen":
-            return _see_commit(pipeline, body, out, now)
-        case "spec_gone":
-            return _lose(pipeline, body, observed, out)
-        case "trigger":
-            branch = body.get("branch") or pipeline.default_branch
-            pipeline = _as_now(pipeline, branch, body)
-            last = pipeline.last.get(branch)
-            if body.get("unless_passed") and last and last.outcome in ("running", "passed"):
-                return pipeline
-            trigger = Trigger(kind=body["kind"], why=body["why"], by=body.get("by", ""))
-            force, fresh = body.get("force", False), body.get("fresh", False)
-            return want(pipeline, branch, trigger, now, force=force or fresh, fresh=fresh)
-        case "schedule_due":
-            trigger = Trigger(kind="schedule", why=f"the schedule was due at {body['at']}")
-            due = datetime.fromisoformat(body["at"]).timestamp()
-            pipeline = pipeline.model_copy(update={"scheduled": due})
-            return want(pipeline, pipeline.default_branch, trigger, now)
-        case "accepted":
-            return _accept(pipeline, body, now)
-        case "cancel":
-            return _cancel(pipeline, body, out)
-        case "run_ended":
-            return _end_run(pipeline, message, observed, out, now)
-        case _:
-            return pipeline
-
-
-def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: float) -> Pipeline:
-    branch, commit = body["branch"], body["commit"]
-    pull = Pull.model_validate(body["pull"]) if body.get("pull") else None
+def _see_commit(
+    pipeline: PipelineState, message: CommitSeen, context: PipelineContext
+) -> PipelineState:
+    branch, commit, pull = message.branch, message.commit, message.pull
     # A pull request, which anybody may open, does not claim a pipeline's name.
     claimed = pipeline.gone is None and bool(pipeline.heads.keys() - pipeline.pulls.keys())
-    if body["repository"] != pipeline.repository and (claimed or pull):
-        title = (
-            f"the repository {pipeline.repository} has a pipeline {pipeline.name} already; give "
-            "one of them another `metadata.name`"
-        )
-        theirs = report(pipeline, branch, commit, "invalid", title)
-        number = pull.number if pull else None
-        update = {"repository": body["repository"], "pull": number}
-        out.actions.append(theirs.model_copy(update=update))
+    if message.repository != pipeline.repository and (claimed or pull):
+        context.out.actions.append(_name_is_taken(pipeline, message))
         return pipeline
     before = pipeline.pulls.get(branch)
     moved = pull is not None and before is not None and before.base != pull.base
@@ -160,57 +136,93 @@ def _see_commit(pipeline: Pipeline, body: Mapping[str, str], out: Out, now: floa
         update={
             "accepted": accepted,
             "heads": {**pipeline.heads, branch: commit},
-            "specs": {**pipeline.specs, branch: spec_of(body)},
+            "specs": {**pipeline.specs, branch: message.spec},
             "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
-            "repository": body["repository"],
-            "default_branch": body["default_branch"],
-            "gone": None if branch == body["default_branch"] else pipeline.gone,
+            "repository": message.repository,
+            "default_branch": message.default_branch,
+            "gone": None if branch == message.default_branch else pipeline.gone,
         }
     )
     if moved and pull is not None and branch in pipeline.active:
         last = pipeline.last.get(branch)
         known = last is not None and last.commit == commit
         by = f", as it is for {pull.base} now" if known else f" by commit {commit[:12]}"
-        pipeline = cancel(pipeline, branch, f"superseded{by}", out)
-    if pull is not None and pull.queued:
+        pipeline = cancel(pipeline, branch, f"superseded{by}", context.out)
+    return want(pipeline, branch, _trigger_of(message), context.now)
+
+
+def _name_is_taken(pipeline: PipelineState, message: CommitSeen) -> ReportCommit:
+    title = (
+        f"the repository {pipeline.repository} has a pipeline {pipeline.name} already; give "
+        "one of them another `metadata.name`"
+    )
+    number = message.pull.number if message.pull else None
+    theirs = report(pipeline, message.branch, message.commit, "invalid", title)
+    return theirs.model_copy(update={"repository": message.repository, "pull": number})
+
+
+def _trigger_of(message: CommitSeen) -> Trigger:
+    commit, pull = message.commit, message.pull
+    if pull is None:
+        why = f"commit {commit[:12]} on {message.branch}: {message.subject}".rstrip(": ")
+        return Trigger(kind="commit", why=why, by=message.author)
+    why = f"commit {commit[:12]} of pull request #{pull.number}: {pull.title}".rstrip(": ")
+    if pull.queued:
         why = f"merge group {commit[:12]} of #{pull.number} into {pull.base}"
-        return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
-    if pull is not None:
-        why = f"commit {commit[:12]} of pull request #{pull.number}: {pull.title}".rstrip(": ")
-        return want(pipeline, branch, Trigger(kind="pull_request", why=why, by=pull.author), now)
-    why = f"commit {commit[:12]} on {branch}: {body.get('subject', '')}".rstrip(": ")
-    trigger = Trigger(kind="commit", why=why, by=body.get("author", ""))
-    return want(pipeline, branch, trigger, now)
+    return Trigger(kind="pull_request", why=why, by=pull.author)
 
 
-def _as_now(pipeline: Pipeline, branch: str, body: Mapping[str, Any]) -> Pipeline:
+def _request_run(
+    pipeline: PipelineState, message: RunRequested, context: PipelineContext
+) -> PipelineState:
+    branch = message.branch or pipeline.default_branch
+    pipeline = _as_now(pipeline, branch, message.pull)
+    last = pipeline.last.get(branch)
+    if message.unless_passed and last and last.outcome in ("running", "passed"):
+        return pipeline
+    trigger = Trigger(kind=message.kind, why=message.why, by=message.by)
+    force = message.force or message.fresh
+    return want(pipeline, branch, trigger, context.now, force=force, fresh=message.fresh)
+
+
+def _schedule_due(
+    pipeline: PipelineState, message: ScheduleDue, context: PipelineContext
+) -> PipelineState:
+    trigger = Trigger(kind="schedule", why=f"the schedule was due at {message.at}")
+    due = datetime.fromisoformat(message.at).timestamp()
+    pipeline = pipeline.model_copy(update={"scheduled": due})
+    return want(pipeline, pipeline.default_branch, trigger, context.now)
+
+
+def _as_now(pipeline: PipelineState, branch: str, pull: Pull | None) -> PipelineState:
     """With the pull request as it is now: its base may have moved, and judges by today's rules."""
-    if not body.get("pull") or branch not in pipeline.pulls:
+    if pull is None or branch not in pipeline.pulls:
         return pipeline
-    now = Pull.model_validate(body["pull"])
-    return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: now}})
+    return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: pull}})
 
 
-def _accept(pipeline: Pipeline, body: Mapping[str, Any], now: float) -> Pipeline:
+def _accept(
+    pipeline: PipelineState, message: RulesAccepted, context: PipelineContext
+) -> PipelineState:
     """Judge a pull request's commit anew, by its own rules."""
-    branch = body["branch"]
-    if pipeline.heads.get(branch) != body["commit"] or branch not in pipeline.pulls:
+    branch = message.branch
+    if pipeline.heads.get(branch) != message.commit or branch not in pipeline.pulls:
         return pipeline
-    pipeline = _as_now(pipeline, branch, body)
-    accepted = Accepted(commit=body["commit"], by=body["by"])
+    pipeline = _as_now(pipeline, branch, message.pull)
+    accepted = Accepted(commit=message.commit, by=message.by)
     pipeline = pipeline.model_copy(update={"accepted": {**pipeline.accepted, branch: accepted}})
-    why = f"{body['by']} accepted the rules of {body['commit'][:12]}"
-    trigger = Trigger(kind="manual", why=why, by=body["by"])
+    why = f"{message.by} accepted the rules of {message.commit[:12]}"
+    trigger = Trigger(kind="manual", why=why, by=message.by)
     # Of a merge group, what the pull request's run said by the same rules counts.
-    return want(pipeline, branch, trigger, now, force=not pipeline.pulls[branch].queued)
+    force = not pipeline.pulls[branch].queued
+    return want(pipeline, branch, trigger, context.now, force=force)
 
 
-def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: Out) -> Pipeline:
+def _lose(pipeline: PipelineState, message: SpecGone, context: PipelineContext) -> PipelineState:
     """The branch was deleted, or its spec was, or goes by another name now."""
-    branch, commit = body["branch"], body["commit"]
-    if branch not in pipeline.heads or body["repository"] != pipeline.repository:
+    branch, why, out = message.branch, message.why, context.out
+    if branch not in pipeline.heads or message.repository != pipeline.repository:
         return pipeline
-    why = body["why"]
     if branch in pipeline.active:
         id_ = f"gone/{pipeline.heads[branch]}"
         out.messages.append(cancel_message(pipeline.active[branch], why, id_))
@@ -219,14 +231,13 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
     keeps = ""
     if branch == pipeline.default_branch:
         keeps = "; its environments keep what they run"
-        code = observed.code.get(pipeline.heads[branch])
+        code = context.observed.code.get(pipeline.heads[branch])
         to = code.spec.notify if code and code.spec else ()
-        over = run_incidents.spec_gone(pipeline.name, why)
-        out.actions += candidate.resolve(pipeline.alerts, to, over)
+        candidate.resolve(pipeline.alerts, to, run_incidents.spec_gone(pipeline.name, why), out)
         pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
-    if commit is not None:
+    if message.commit is not None:
         title = f"nothing to run: {why}{keeps}"
-        out.actions.append(report(pipeline, branch, commit, "skipped", title))
+        out.actions.append(report(pipeline, branch, message.commit, "skipped", title))
     return pipeline.model_copy(
         update={
             facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
@@ -238,18 +249,22 @@ def _lose(pipeline: Pipeline, body: Mapping[str, Any], observed: Observed, out: 
 _OF_BRANCHES = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
 
 
-def _cancel(pipeline: Pipeline, body: Mapping[str, str], out: Out) -> Pipeline:
-    """Stop a run by its name, or whatever a branch runs and waits for."""
-    branch = body.get("branch", "")
-    run = body.get("run") or pipeline.active.get(branch, "")
-    if run in pipeline.active.values():
-        out.messages.append(cancel_message(run, body["reason"], "asked"))
+def _cancel(pipeline: PipelineState, message: CancelRun, context: PipelineContext) -> PipelineState:
+    """Stop whatever a branch runs and waits for."""
+    branch = message.branch
+    run = pipeline.active.get(branch)
+    if run is not None:
+        context.out.messages.append(cancel_message(run, message.reason, "asked"))
     for one in line_of(pipeline, branch):
-        out.actions.append(report(pipeline, branch, one.commit, "cancelled", body["reason"]))
+        context.out.actions.append(
+            report(pipeline, branch, one.commit, "cancelled", message.reason)
+        )
     return in_line(pipeline, branch, ())
 
 
-def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pipeline:
+def _look_at_schedule(
+    pipeline: PipelineState, observed: ObservedPipeline, now: float
+) -> PipelineState:
     """Note since when there is a schedule: its first time may be missed before it ever came."""
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is None:
@@ -260,7 +275,9 @@ def _look_at_schedule(pipeline: Pipeline, observed: Observed, now: float) -> Pip
     return pipeline.model_copy(update={"scheduled": since, "schedule": schedule})
 
 
-def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[Pipeline, float]:
+def _look_at_data(
+    pipeline: PipelineState, observed: ObservedPipeline, now: float
+) -> tuple[PipelineState, float]:
     """Note new dataset versions, and want a run for those that trigger one once complete."""
     head = pipeline.heads.get(pipeline.default_branch)
     commits = ([head] if head else []) + [wanted.commit for wanted in pipeline.wanted.values()]
@@ -278,8 +295,8 @@ def _look_at_data(pipeline: Pipeline, observed: Observed, now: float) -> tuple[P
 
 
 def _want_new_data(
-    pipeline: Pipeline, spec: Spec, complete: Mapping[str, str], now: float
-) -> Pipeline:
+    pipeline: PipelineState, spec: Spec, complete: Mapping[str, str], now: float
+) -> PipelineState:
     trigger = spec.triggers.data
     if trigger is None:
         return pipeline
@@ -299,8 +316,8 @@ def _want_new_data(
 
 
 def _want_again(
-    pipeline: Pipeline, run: Run, stale: Mapping[str, str], code: Code | None, now: float
-) -> Pipeline:
+    pipeline: PipelineState, run: Run, stale: Mapping[str, str], code: Code | None, now: float
+) -> PipelineState:
     """Want a run with the data that is there now; it waits until that is complete."""
     if code is not None and code.spec is not None:
         data = doubt(pipeline.data, code.spec, run.commit, stale, now)
@@ -311,7 +328,7 @@ def _want_again(
     return want(pipeline, run.branch, Trigger(kind="data", why=why), now)
 
 
-def _learn(pipeline: Pipeline, run: Run, spec: Spec) -> Pipeline:
+def _learn(pipeline: PipelineState, run: Run, spec: Spec) -> PipelineState:
     """A database may have moved on until a run took its rows: what it took was there."""
     if not run.releases:
         return pipeline
@@ -320,45 +337,51 @@ def _learn(pipeline: Pipeline, run: Run, spec: Spec) -> Pipeline:
     return pipeline.model_copy(update={"taken": {**pipeline.taken, **newer}, "data": data})
 
 
-def _end_run(
-    pipeline: Pipeline, message: Message, observed: Observed, out: Out, now: float
-) -> Pipeline:
-    body = message.body
-    branch, id_ = body["branch"], body["run"]
-    if pipeline.active.get(branch) != id_:
+def _end_run(pipeline: PipelineState, message: RunEnded, context: PipelineContext) -> PipelineState:
+    branch, observed = message.branch, context.observed
+    if pipeline.active.get(branch) != message.run:
         return pipeline  # told before
     active = {name: run for name, run in pipeline.active.items() if name != branch}
     pipeline = pipeline.model_copy(update={"active": active})
     last = pipeline.last.get(branch)
-    if last and last.run == id_:
-        ended = last.model_copy(
-            update={"outcome": body["outcome"], "stale_at": body.get("stale_at")}
-        )
+    if last and last.run == message.run:
+        ended = last.model_copy(update={"outcome": message.outcome, "stale_at": message.stale_at})
         pipeline = pipeline.model_copy(update={"last": {**pipeline.last, branch: ended}})
         if ended.outcome == "passed":
             passed = {**pipeline.passed, branch: ended}
             pipeline = pipeline.model_copy(update={"passed": passed})
-    run = observed.ended[id_]
+    run = observed.ended[message.run]
     code = observed.code.get(run.commit)
     if code is not None and code.spec is not None:
         pipeline = _learn(pipeline, run, code.spec)
-    stale = {name: run.datasets[name] for name in body.get("stale", ())}
+    stale = {name: run.datasets[name] for name in message.stale}
     if stale:
-        return _want_again(pipeline, run, stale, code, now)
+        return _want_again(pipeline, run, stale, code, context.now)
     if not run.releases or pipeline.gone is not None or code is None or code.spec is None:
         return pipeline
-    reports = observed.reports.get(id_, ())
-    alerts, notify = candidate.alert(pipeline.alerts, run, code.spec, reports)
-    out.actions += notify
+    reports = observed.reports.get(message.run, ())
+    alerts = candidate.alert(pipeline.alerts, run, code.spec, reports, context.out)
     pipeline = pipeline.model_copy(update={"alerts": alerts})
-    package = body["package"]
+    package = message.package
     if package is None or code.spec.release is None:
         return pipeline
     number = observed.known.get(package)
     if number is None:
         number = max(pipeline.versions, observed.numbered) + 1
         pipeline = pipeline.model_copy(update={"versions": number})
-        version = candidate.version_of(run, code.spec, code.source, body, number, now)
-        out.facts += candidate.facts_of(version)
-    out.messages.append(candidate.release(run, number, package))
+        version = candidate.version_of(run, code.spec, code.source, message, number, context.now)
+        context.out.facts += candidate.facts_of(version)
+    context.out.messages.append(candidate.release(run, number, package))
     return pipeline
+
+
+HANDLERS: Mapping[type[Message], Callable[[PipelineState, Any, PipelineContext], PipelineState]] = {
+    CommitSeen: _see_commit,
+    SpecGone: _lose,
+    RunRequested: _request_run,
+    ScheduleDue: _schedule_due,
+    RulesAccepted: _accept,
+    CancelRun: _cancel,
+    RunEnded: _end_run,
+}
+"""Every class of messages that a pipeline handles."""

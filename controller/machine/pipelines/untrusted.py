@@ -7,14 +7,14 @@ from controller.machine.core import Value
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.building import build
 from controller.machine.runs.exam import in_repository
-from controller.machine.runs.graph import Baseline, Graph, Rules, Source, fingerprint
+from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fingerprint
 from controller.machine.runs.taking import without_addresses
 from specs.model import Fetch, Pipeline, Step
 
 C = TypeVar("C", Step, Fetch)
 
 
-class Terms(Value):
+class RunTerms(Value):
     """On which terms a pull request's run is made."""
 
     rules: Rules | None = None
@@ -45,7 +45,7 @@ def marked(base: str, default_branch: str, head: Code | None) -> frozenset[str] 
     return frozenset(head.spec.triggers.pull_requests.secrets)
 
 
-def without_secrets(spec: Pipeline, terms: Terms) -> Pipeline:
+def without_secrets(spec: Pipeline, terms: RunTerms) -> Pipeline:
     """The spec as a pull request may run it: with the secrets that its base and the default branch
     mark for pull requests, and none for a fork."""
     given = allowed(terms)
@@ -64,7 +64,7 @@ def _without(command: C, given: Collection[str]) -> C:
     return command.model_copy(update={"secrets": kept})
 
 
-def allowed(terms: Terms) -> frozenset[str]:
+def allowed(terms: RunTerms) -> frozenset[str]:
     """The secrets that a pull request's run may be given."""
     if terms.rules is None or terms.fork:
         return frozenset()
@@ -72,7 +72,7 @@ def allowed(terms: Terms) -> frozenset[str]:
     return named if terms.marked is None else named & terms.marked
 
 
-def unasked(spec: Pipeline, terms: Terms | None) -> frozenset[str]:
+def unasked(spec: Pipeline, terms: RunTerms | None) -> frozenset[str]:
     """The datasets that a pull request's run must not ask a database for."""
     if terms is None:
         return frozenset()
@@ -83,14 +83,16 @@ def unasked(spec: Pipeline, terms: Terms | None) -> frozenset[str]:
     )
 
 
-def kept_from(graph: Graph, terms: Terms) -> Graph:
+def kept_from(graph: Graph, terms: RunTerms) -> Graph:
     """The graph, whose queries are given no address that a pull request's run must not have."""
     known = allowed(terms)
     nodes = tuple(without_addresses(node, known) for node in graph.nodes)
     return graph.model_copy(update={"nodes": nodes})
 
 
-def graph_of(spec: Pipeline, source: Source, baseline: Baseline | None, terms: Terms) -> Graph:
+def graph_of(
+    spec: Pipeline, source: SourceTree, baseline: Baseline | None, terms: RunTerms
+) -> Graph:
     """The graph of a pull request's run: judged by the rules of its base, given few secrets.
 
     What evaluates is trusted, be it the base's or the baseline's, but not what it is given to read.
@@ -102,7 +104,7 @@ def graph_of(spec: Pipeline, source: Source, baseline: Baseline | None, terms: T
     return kept_from(graph, terms)
 
 
-def judges_of(terms: Terms) -> Rules | None:
+def judges_of(terms: RunTerms) -> Rules | None:
     """The rules in force, without secrets; None where its own are."""
     if terms.rules is None or terms.accepted:
         return None

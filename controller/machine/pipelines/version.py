@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from controller.machine.core import Value
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
 from specs.digests import short
 from specs.model import Pipeline
 from validators.verdict import Verdict
@@ -19,7 +19,7 @@ class ModelVersion(Value):
     model: str
     """Of the model artifact."""
     run: str
-    source: Source
+    source: SourceTree
     branch: str
     datasets: Mapping[str, str]
     verdicts: Mapping[str, Verdict]

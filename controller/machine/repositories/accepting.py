@@ -7,13 +7,13 @@ cannot be told apart, pull requests with one head and one base, is accepted toge
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.core import Action, Message
+from controller.machine.core import Action, Envelope
 from controller.machine.repositories import telling
 from controller.machine.repositories.pull import Acceptance, Command, Pull, Right, accepts
-from controller.machine.repositories.telling import Place
+from controller.machine.repositories.telling import ReportPlace
 
 
-class Target(NamedTuple):
+class CommandTarget(NamedTuple):
     """The head of a branch or pull request, and what runs for it."""
 
     branch: str
@@ -32,9 +32,9 @@ class Target(NamedTuple):
         """Every pipeline that it has rules of, or had."""
         return tuple(sorted({*self.pipelines, *self.untouched, *self.removed}))
 
-    def place(self, repository: str) -> Place:
+    def place(self, repository: str) -> ReportPlace:
         """Where it is reported on."""
-        return Place(repository, self.commit, self.scope, self.pull)
+        return ReportPlace(repository, self.commit, self.scope, self.pull)
 
 
 def kept(before: Iterable[Acceptance], pulls: Mapping[int, Pull]) -> tuple[Acceptance, ...]:
@@ -49,7 +49,7 @@ def by_whom(accepted: Iterable[Acceptance], pull: Pull) -> dict[str, str]:
     return {one.pipeline: one.by for one in of_it}
 
 
-def spoken_of(command: Command, targets: Collection[Target]) -> list[Target]:
+def spoken_of(command: Command, targets: Collection[CommandTarget]) -> list[CommandTarget]:
     """The pull request of a comment; of a button, all that its check is about, as long as they
     are at that commit: the button of one that was left long ago does nothing."""
     if command.pull is not None:
@@ -61,7 +61,7 @@ def spoken_of(command: Command, targets: Collection[Target]) -> list[Target]:
     ]
 
 
-def rights(command: Command, target: Target) -> dict[str, Right]:
+def rights(command: Command, target: CommandTarget) -> dict[str, Right]:
     """What a person may accept, of what is spoken of; nobody was found to have other rights."""
     return {
         pipeline: command.rights.get(pipeline, Right())
@@ -72,7 +72,7 @@ def rights(command: Command, target: Target) -> dict[str, Right]:
 
 def accept(
     commands: Iterable[Command],
-    targets: Collection[Target],
+    targets: Collection[CommandTarget],
     before: Sequence[Acceptance],
     default_branch: str,
 ) -> dict[Acceptance, str]:
@@ -96,8 +96,8 @@ def accept(
 
 
 def told(
-    repository: str, new: Mapping[Acceptance, str], targets: Iterable[Target]
-) -> Iterator[Action | Message]:
+    repository: str, new: Mapping[Acceptance, str], targets: Iterable[CommandTarget]
+) -> Iterator[Action | Envelope]:
     """What follows from acceptances on each pull request that has them."""
     for target in targets:
         pull = target.pull

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.actions import Answer, ReportPolicy
-from controller.machine.core import Key, Message
+from controller.machine.actions import AnswerCommand, ReportPolicy
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import CancelRun, RunRequested
 from controller.machine.repositories import telling
-from controller.machine.repositories.accepting import Target, rights, spoken_of
+from controller.machine.repositories.accepting import CommandTarget, rights, spoken_of
 from controller.machine.repositories.pull import VERBS, Command, Pull, Right, names
 
 _SAYS = {
@@ -27,8 +28,8 @@ MOST_NAMED = 20
 class Heard(NamedTuple):
     """What follows from commands."""
 
-    answers: list[Answer]
-    messages: list[Message]
+    answers: list[AnswerCommand]
+    messages: list[Envelope]
     """What pipelines are asked for."""
     policies: list[ReportPolicy]
     """Rules that are compared once more: the base may have other rules by now."""
@@ -37,7 +38,7 @@ class Heard(NamedTuple):
 def heed(
     repository: str,
     commands: Sequence[Command],
-    targets: Collection[Target],
+    targets: Collection[CommandTarget],
     accepted: Mapping[str, Mapping[str, str]],
 ) -> Heard:
     """What commands bring about, but for what is approved and accepted, which is state;
@@ -51,7 +52,7 @@ def heed(
                 said = said or _heed(repository, command, target, heard, accepted)
         if command.comment is not None and command.pull is not None:
             heard.answers.append(
-                Answer(
+                AnswerCommand(
                     repository=repository,
                     pull=command.pull,
                     comment=command.comment,
@@ -62,7 +63,7 @@ def heed(
     return heard
 
 
-def _refusal(command: Command, found: Sequence[Target]) -> str:
+def _refusal(command: Command, found: Sequence[CommandTarget]) -> str:
     """Why nothing is done, whatever is asked of what is spoken of."""
     if not command.may and command.verb != "accept":
         return f"Sorry @{command.by}, only people who may write to this repository can ask."
@@ -81,7 +82,7 @@ def _refusal(command: Command, found: Sequence[Target]) -> str:
 def _heed(
     repository: str,
     command: Command,
-    target: Target,
+    target: CommandTarget,
     heard: Heard,
     accepted: Mapping[str, Mapping[str, str]],
 ) -> str:
@@ -103,7 +104,7 @@ def _heed(
     asked_of = [p for p in target.pipelines if command.pipeline in ("", p)]
     if not asked_of:
         return f"{target.commit[:12]} changes nothing that a pipeline reads."
-    heard.messages.extend(_wishes(repository, command, target, asked_of))
+    heard.messages.extend(_wishes(command, target, asked_of))
     return ""
 
 
@@ -113,7 +114,7 @@ def _approve(command: Command, pull: Pull | None) -> str:
     return _unnamed(command, pull)
 
 
-def _accept(command: Command, target: Target) -> str:
+def _accept(command: Command, target: CommandTarget) -> str:
     if target.pull is None:
         return "Nothing waits to be accepted here."
     if said := _unnamed(command, target.pull):
@@ -150,7 +151,7 @@ def _unnamed(command: Command, pull: Pull) -> str:
 
 
 def _compared_again(
-    repository: str, command: Command, target: Target, by: Mapping[str, str]
+    repository: str, command: Command, target: CommandTarget, by: Mapping[str, str]
 ) -> Iterator[ReportPolicy]:
     if target.pull is None:
         return
@@ -161,26 +162,31 @@ def _compared_again(
 
 
 def _wishes(
-    repository: str, command: Command, target: Target, pipelines: Sequence[str]
-) -> Iterator[Message]:
+    command: Command, target: CommandTarget, pipelines: Sequence[str]
+) -> Iterator[Envelope]:
     """A pull request comes with it as it is now: the base that judges may have moved."""
     by_comment = command.comment is not None
     how = f"`/headgate {command.verb}`" if by_comment else "GitHub's button"
     id_ = command.id if by_comment else f"{command.id}/{target.branch}"
     why = f"{command.by} asked for it ({how})"
-    body = {"repository": repository, "branch": target.branch, "by": command.by}
     for pipeline in pipelines:
         to = Key("pipeline", pipeline)
         if command.verb == "cancel":
-            reason = f"cancelled: {why}"
-            yield Message(to=to, id=id_, type="cancel", body={**body, "reason": reason})
+            cancel = CancelRun(branch=target.branch, by=command.by, reason=f"cancelled: {why}")
+            yield Envelope(to=to, id=id_, message=cancel)
         else:
             again = command.verb == "retry"
-            kind = {"kind": "retry" if again else "manual", "force": True, "unless_passed": again}
-            pull = target.pull.plain() if target.pull else None
-            fresh = command.verb == "run" and command.argument == NO_CACHE
-            more = {**kind, "fresh": fresh, "why": why, "pull": pull}
-            yield Message(to=to, id=id_, type="trigger", body={**body, **more})
+            request = RunRequested(
+                kind="retry" if again else "manual",
+                why=why,
+                by=command.by,
+                branch=target.branch,
+                force=True,
+                fresh=command.verb == "run" and command.argument == NO_CACHE,
+                unless_passed=again,
+                pull=target.pull,
+            )
+            yield Envelope(to=to, id=id_, message=request)
 
 
 def _help() -> str:

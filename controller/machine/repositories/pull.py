@@ -50,7 +50,7 @@ class Pull(Value):
         return None if self.queued else self.number
 
 
-class Heeded(Value):
+class LastComment(Value):
     """The last comment that was looked at for commands."""
 
     comment: int

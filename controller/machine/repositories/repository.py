@@ -4,21 +4,22 @@ that concerns.
 A pull request is told to its pipelines as one more branch, `pull request 12`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import field_validator
 
 from controller.machine.actions import ReportCommit, ReportPolicy
-from controller.machine.core import Action, Decision, Key, Message, Value
+from controller.machine.core import Action, Decision, Envelope, Key, Message, Value
+from controller.machine.messages import BranchMoved, ButtonPressed, CommitSeen, ForgeMoved, SpecGone
 from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import accepting, telling
-from controller.machine.repositories.accepting import Target
+from controller.machine.repositories.accepting import CommandTarget
 from controller.machine.repositories.asking import heed
 from controller.machine.repositories.pull import (
     Acceptance,
     Command,
-    Heeded,
+    LastComment,
     Pull,
     approvals,
     is_pull,
@@ -26,10 +27,11 @@ from controller.machine.repositories.pull import (
     merge_group,
     scope_of,
 )
-from controller.machine.repositories.telling import Place
+from controller.machine.repositories.telling import ReportPlace
 from specs.model import spec_order
 
 ENVIRONMENTS = ("staging", "production")
+
 LOOK = 300.0
 """Seconds after which it is looked at, should its source have gone silent."""
 SOON = 10.0
@@ -73,7 +75,7 @@ class Untold(Value):
     removed: tuple[str, ...] = ()
 
 
-class Repository(Value):
+class RepositoryState(Value):
     """The facts of a repository."""
 
     name: str
@@ -97,8 +99,8 @@ class Repository(Value):
     """Pull requests whose head waits for that."""
     accepted: tuple[Acceptance, ...] = ()
     """What open pull requests do to rules with the word of somebody who has the right."""
-    heeded: Heeded | None = None
-    pressed: tuple[Mapping[str, Any], ...] = ()
+    last_comment: LastComment | None = None
+    pressed: tuple[ButtonPressed, ...] = ()
     """Buttons, as the webhook told of them once, that wait for the forge to say who may."""
     moves: int = 0
     """How often something was seen to move; a branch may come back to a commit it left."""
@@ -113,7 +115,7 @@ class Repository(Value):
         }
 
 
-class Observed(Value):
+class ObservedRepository(Value):
     """The branches as they are now."""
 
     default_branch: str
@@ -126,8 +128,8 @@ class Observed(Value):
     """The open ones that count, by number; each has its head above."""
     asked: tuple[Command, ...] = ()
     """What people asked for since the last look."""
-    heeded: Heeded | None = None
-    pressed: tuple[Mapping[str, Any], ...] = ()
+    last_comment: LastComment | None = None
+    pressed: tuple[ButtonPressed, ...] = ()
     """Buttons that could not be heeded, as the forge could not be asked."""
     unheard: bool = False
     """Whether the forge could not be asked; pull requests are as they were then."""
@@ -138,7 +140,7 @@ class Observed(Value):
 
 
 def is_seen(
-    repository: Repository | None,
+    repository: RepositoryState | None,
     branch: str,
     sha: str,
     default_branch: str,
@@ -161,10 +163,12 @@ def is_seen(
     return scope_of(branch, pull, default_branch) == scope_of(branch, pull, was)
 
 
-def decide(name: str, state: Repository | None, observed: Observed) -> Decision[Repository]:
+def decide(
+    name: str, state: RepositoryState | None, observed: ObservedRepository
+) -> Decision[RepositoryState]:
     """Tell each pipeline of the commits that are new and of branches that have no spec of it any
     more, and environments of a moved branch; do as people ask in pull requests."""
-    before = state or Repository(name=name)
+    before = state or RepositoryState(name=name)
     approved = approvals(before.approved, observed.pulls, observed.asked)
     held = [line(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
     accepted = accepting.kept(before.accepted, observed.pulls)
@@ -177,7 +181,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
     accepted = (*accepted, *new)
     for said in accepting.told(name, new, targets):
-        look.messages += [said] if isinstance(said, Message) else []
+        look.messages += [said] if isinstance(said, Envelope) else []
         look.actions += [said] if isinstance(said, Action) else []
     by = {line(n): accepting.by_whom(accepted, pull) for n, pull in observed.pulls.items()}
     heard = heed(name, observed.asked, targets, by)
@@ -185,7 +189,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     look.messages += heard.messages
     look.messages += _moved(before, observed, look.pipelines, look.moves)
     return Decision(
-        state=Repository(
+        state=RepositoryState(
             name=name,
             default_branch=observed.default_branch,
             heads=look.heads,
@@ -197,7 +201,7 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
             approved=approved,
             held=tuple(held),
             accepted=accepted,
-            heeded=observed.heeded,
+            last_comment=observed.last_comment,
             pressed=observed.pressed[-MOST_PRESSED:],
             moves=look.moves if look.messages or look.actions else before.moves,
         ),
@@ -208,7 +212,19 @@ def decide(name: str, state: Repository | None, observed: Observed) -> Decision[
     )
 
 
-def _unwatched(before: Repository, observed: Observed) -> Iterator[ReportCommit]:
+def _look(state: RepositoryState, _hint: ForgeMoved | ButtonPressed) -> RepositoryState:
+    """A hint: its observer asks git and the forge."""
+    return state
+
+
+HANDLERS: Mapping[type[Message], Callable[[RepositoryState, Any], RepositoryState]] = {
+    ForgeMoved: _look,
+    ButtonPressed: _look,
+}
+"""Every class of messages that a repository handles."""
+
+
+def _unwatched(before: RepositoryState, observed: ObservedRepository) -> Iterator[ReportCommit]:
     """Says on new heads of branches that are not watched that nothing runs. What was there before
     anybody looked is nobody's news."""
     if before.unwatched is None:
@@ -217,7 +233,7 @@ def _unwatched(before: Repository, observed: Observed) -> Iterator[ReportCommit]
     for branch, sha in observed.unwatched.items():
         if before.unwatched.get(branch) != sha and sha not in told:
             scope = scope_of(branch, None, observed.default_branch)
-            yield telling.unwatched(Place(before.name, sha, scope), observed.default_branch)
+            yield telling.unwatched(ReportPlace(before.name, sha, scope), observed.default_branch)
 
 
 def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:
@@ -225,7 +241,7 @@ def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:
     return tuple(sorted({one.lane for one in actions if isinstance(one, ReportPolicy)}))
 
 
-def concerned(before: Repository, branch: str, commit: Commit) -> tuple[str, ...]:
+def concerned(before: RepositoryState, branch: str, commit: Commit) -> tuple[str, ...]:
     """The pipelines that may have rules at the head of a pull request, or had: as it was told
     before, and as it is now."""
     untold = before.untold.get(branch, Untold())
@@ -239,8 +255,8 @@ class _Look:
 
     def __init__(
         self,
-        before: Repository,
-        observed: Observed,
+        before: RepositoryState,
+        observed: ObservedRepository,
         held: Sequence[str],
         accepted: Sequence[Acceptance],
         approved: Mapping[int, str],
@@ -251,7 +267,7 @@ class _Look:
         self.accepted = accepted
         self.approved = approved
         self.moves = before.moves + 1
-        self.messages: list[Message] = []
+        self.messages: list[Envelope] = []
         self.actions: list[Action] = []
         self.heads: dict[str, str] = {}
         self.pipelines: dict[str, Mapping[str, str]] = {}
@@ -269,7 +285,7 @@ class _Look:
             return
         self.heads[branch] = commit.sha
         named = _names(before, branch, commit)
-        place = Place(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
+        place = ReportPlace(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
         by: Mapping[str, str] = {}
         if pull is not None:
             by = {**accepting.by_whom(self.accepted, pull), **commit.accepted}
@@ -298,7 +314,7 @@ class _Look:
 
     def _beside(
         self,
-        place: Place,
+        place: ReportPlace,
         branch: str,
         commit: Commit,
         pull: Pull,
@@ -324,7 +340,7 @@ def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
     return pull.fork and approved.get(pull.number) != pull.head
 
 
-def _targets(observed: Observed, look: _Look) -> list[Target]:
+def _targets(observed: ObservedRepository, look: _Look) -> list[CommandTarget]:
     """What can be asked for."""
     targets = []
     pulls = {line(n): pull for n, pull in observed.pulls.items()}
@@ -332,7 +348,7 @@ def _targets(observed: Observed, look: _Look) -> list[Target]:
         pull = pulls.get(branch)
         untold = look.untold.get(branch, Untold())
         targets.append(
-            Target(
+            CommandTarget(
                 branch,
                 commit.sha,
                 tuple(sorted(look.pipelines[branch].values())),
@@ -346,7 +362,7 @@ def _targets(observed: Observed, look: _Look) -> list[Target]:
     return targets
 
 
-def _names(before: Repository, branch: str, commit: Commit) -> dict[str, str]:
+def _names(before: RepositoryState, branch: str, commit: Commit) -> dict[str, str]:
     """Names by spec; those of invalid specs as they were, here or on the default branch."""
     known = {
         **before.pipelines.get(before.default_branch or "", {}),
@@ -366,26 +382,23 @@ def _seen(
     commit: Commit,
     default_branch: str,
     moves: int,
-) -> Message:
-    return Message(
-        to=Key("pipeline", pipeline),
-        id=f"commit/{branch}/{commit.sha}/{moves}",
-        type="commit_seen",
-        body={
-            "pipeline": pipeline,
-            "repository": name,
-            "spec": spec,
-            "branch": branch,
-            "commit": commit.sha,
-            "default_branch": default_branch,
-            "subject": commit.subject,
-            "author": commit.author,
-            "pull": commit.pull.plain() if commit.pull else None,
-        },
+) -> Envelope:
+    message = CommitSeen(
+        pipeline=pipeline,
+        repository=name,
+        spec=spec,
+        branch=branch,
+        commit=commit.sha,
+        default_branch=default_branch,
+        subject=commit.subject,
+        author=commit.author,
+        pull=commit.pull,
     )
+    id_ = f"commit/{branch}/{commit.sha}/{moves}"
+    return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)
 
 
-def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Message:
+def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Envelope:
     """`head` is the branch's, which has no such spec; None for a branch that is gone."""
     why, commit = f"its spec is not on {branch} any more", head.sha if head else None
     if head is not None and head.pull is not None:
@@ -394,20 +407,16 @@ def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int
         why = f"the {branch} was closed"
     elif head is None and merge_group(branch):
         why = "the merge group left the queue"
-    return Message(
-        to=Key("pipeline", pipeline),
-        id=f"gone/{branch}/{moves}",
-        type="spec_gone",
-        body={"repository": name, "branch": branch, "commit": commit, "why": why},
-    )
+    message = SpecGone(repository=name, branch=branch, commit=commit, why=why)
+    return Envelope(to=Key("pipeline", pipeline), id=f"gone/{branch}/{moves}", message=message)
 
 
 def _left(
-    before: Repository,
-    observed: Observed,
+    before: RepositoryState,
+    observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
-) -> Iterator[Message]:
+) -> Iterator[Envelope]:
     """Tell pipelines that were told of a branch before, and are not any more."""
     for branch, names in before.pipelines.items():
         left = set(names.values()) - set(pipelines.get(branch, {}).values())
@@ -416,11 +425,11 @@ def _left(
 
 
 def _moved(
-    before: Repository,
-    observed: Observed,
+    before: RepositoryState,
+    observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
-) -> Iterator[Message]:
+) -> Iterator[Envelope]:
     """Let environments look at their files, or at the pull requests of their releases; those of a
     pipeline that is new there in any case, as the branch may know more of it than the state."""
     commit = observed.environments
@@ -431,9 +440,8 @@ def _moved(
         concerned -= set(before.pipelines.get(observed.default_branch, {}).values())
     for pipeline in sorted(concerned):
         for environment in ENVIRONMENTS:
-            yield Message(
+            yield Envelope(
                 to=Key("environment", f"{pipeline}/{environment}"),
                 id=f"branch/{commit}/{moves}",
-                type="look",
-                body={"repository": before.name},
+                message=BranchMoved(repository=before.name),
             )

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from controller.machine.actions import ReportCommit, ReportPolicy
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import RulesAccepted
 from controller.machine.repositories.pull import Pull
 
 
-class Place(NamedTuple):
+class ReportPlace(NamedTuple):
     """The commit that something is said on, and what for."""
 
     repository: str
@@ -19,7 +20,7 @@ class Place(NamedTuple):
 
 
 def report(
-    place: Place,
+    place: ReportPlace,
     pipeline: str,
     state: Literal["invalid", "skipped", "held", "accepted"],
     title: str,
@@ -41,7 +42,7 @@ def report(
     )
 
 
-def untouched(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
+def untouched(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
     """Pipelines that a pull request does not concern get their terminal status, too: a branch may
     be protected by all of them."""
     what = f"this merge group of #{pull.number}" if pull.queued else f"#{pull.number}"
@@ -50,7 +51,7 @@ def untouched(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[Re
         yield report(place, pipeline, "skipped", title)
 
 
-def removed(place: Place, pull: Pull, pipeline: str, by: str) -> ReportCommit:
+def removed(place: ReportPlace, pull: Pull, pipeline: str, by: str) -> ReportCommit:
     """Without its spec nothing judges a pipeline, so that is for people with the right to accept;
     `by` is who did."""
     if by:
@@ -70,7 +71,7 @@ def removed(place: Place, pull: Pull, pipeline: str, by: str) -> ReportCommit:
     return report(place, pipeline, "held", title, text=text, asks="accept")
 
 
-def held(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
+def held(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
     """A fork's commit waits; its spec may not even claim a pipeline's name."""
     short = place.commit[:12]
     text = (
@@ -84,7 +85,7 @@ def held(place: Place, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportC
         yield report(place, pipeline, "held", title, text=text, asks="approve")
 
 
-def twice(place: Place, named: Mapping[str, str]) -> Iterator[ReportCommit]:
+def twice(place: ReportPlace, named: Mapping[str, str]) -> Iterator[ReportCommit]:
     """Says so where a spec has the name of another. Of a branch the first of them runs, so that is
     said apart from what it says."""
     of_name = {named[spec]: spec for spec in first(named)}
@@ -98,7 +99,7 @@ def twice(place: Place, named: Mapping[str, str]) -> Iterator[ReportCommit]:
             yield report(place, pipeline if place.pull else "", "invalid", title)
 
 
-def misnamed(place: Place, names: Mapping[str, str]) -> list[ReportCommit]:
+def misnamed(place: ReportPlace, names: Mapping[str, str]) -> list[ReportCommit]:
     """Files that somebody may take for specs, and nothing reads."""
     if not names:
         return []
@@ -108,14 +109,14 @@ def misnamed(place: Place, names: Mapping[str, str]) -> list[ReportCommit]:
     return [report(place, "", "skipped", title)]
 
 
-def beside(head: Place, commits: Iterable[str]) -> Iterator[ReportCommit]:
+def beside(head: ReportPlace, commits: Iterable[str]) -> Iterator[ReportCommit]:
     """Commits that were pushed together with the head of their branch, or just before it."""
     for commit in commits:
         title = f"not run: {head.commit[:12]} came with it, or right after it, and stands for it"
         yield report(head._replace(commit=commit), "", "skipped", title)
 
 
-def unwatched(place: Place, default_branch: str) -> ReportCommit:
+def unwatched(place: ReportPlace, default_branch: str) -> ReportCommit:
     """Nothing looks at a branch, and somebody who pushed to it may look for what it says."""
     title = (
         f"not run: this branch is not watched; name it in `triggers.commits.branches` of "
@@ -136,7 +137,7 @@ def alone(named: Mapping[str, str]) -> list[str]:
     return [spec for spec, name in named.items() if names.count(name) == 1]
 
 
-def policy(place: Place, pull: Pull, pipeline: str, by: str) -> ReportPolicy:
+def policy(place: ReportPlace, pull: Pull, pipeline: str, by: str) -> ReportPolicy:
     """How a pull request changes the rules of a pipeline; `by` is who accepted that."""
     return ReportPolicy(
         repository=place.repository,
@@ -151,17 +152,9 @@ def policy(place: Place, pull: Pull, pipeline: str, by: str) -> ReportPolicy:
     )
 
 
-def accepted(id_: str, place: Place, branch: str, pull: Pull, pipeline: str, by: str) -> Message:
+def accepted(
+    id_: str, place: ReportPlace, branch: str, pull: Pull, pipeline: str, by: str
+) -> Envelope:
     """Tells a pipeline that its run of a pull request may be judged by the commit's own rules."""
-    return Message(
-        to=Key("pipeline", pipeline),
-        id=id_,
-        type="accepted",
-        body={
-            "repository": place.repository,
-            "branch": branch,
-            "commit": place.commit,
-            "by": by,
-            "pull": pull.plain(),
-        },
-    )
+    message = RulesAccepted(branch=branch, commit=place.commit, by=by, pull=pull)
+    return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from controller.machine.runs.attempt import Building, State, Status
+from controller.machine.runs.attempt import AttemptState, Building, Status
 from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
-from controller.machine.runs.run import NEW, Observed, Progress, Run, Tried
+from controller.machine.runs.run import NEW, ObservedRun, Progress, Run, Tried
 from controller.machine.runs.taking import moved
 from controller.machine.words import fit
 from validators.verdict import Verdict
@@ -15,7 +15,7 @@ LATE = 900.0
 """Seconds past its timeout at which an attempt that nobody ended counts as lost."""
 
 
-def absorb(run: Run, observed: Observed, now: float) -> Run:
+def absorb(run: Run, observed: ObservedRun, now: float) -> Run:
     """The run with everything taken in that ended, was cached, or can no longer happen.
 
     Pure and idempotent: the observer calls it to learn which keys to look up next.
@@ -34,7 +34,7 @@ def absorb(run: Run, observed: Observed, now: float) -> Run:
     return run.model_copy(update={"nodes": nodes, "datasets": datasets, "environments": built})
 
 
-def _environments(run: Run, observed: Observed) -> Mapping[str, Building]:
+def _environments(run: Run, observed: ObservedRun) -> Mapping[str, Building]:
     """What was built for the run, each once though many steps wait for it."""
     found = {name: _awaited(one) for name, one in run.environments.items()}
     for node, progress in run.nodes.items():
@@ -53,7 +53,7 @@ def _awaited(building: Building, by: tuple[str, ...] = ()) -> Building:
     return building.model_copy(update={"waiting": by if building.seconds is None else ()})
 
 
-def wanted_keys(run: Run, observed: Observed) -> set[str]:
+def wanted_keys(run: Run, observed: ObservedRun) -> set[str]:
     """Cache keys that `absorb` could use and that were not looked up yet."""
     return {
         progress.key
@@ -96,24 +96,29 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
 
 
 def _take_status(
-    node: Node, progress: Progress, tried: Tried, observed: Observed, now: float
+    node: Node, progress: Progress, tried: Tried, observed: ObservedRun, now: float
 ) -> Progress:
-    status = observed.statuses.get(tried.id, Status(state=State.UNKNOWN))
+    status = observed.statuses.get(tried.id, Status(state=AttemptState.UNKNOWN))
     # It may have waited for a free slot. When it began is of the machine's clock, which may be set.
     since = max(tried.asked, min(status.started or 0.0, now))
     if not status.state.ended:
-        waiting = status.state in (State.PREPARING, State.ENDING)  # nothing of it runs
+        waiting = status.state in (
+            AttemptState.PREPARING,
+            AttemptState.ENDING,
+        )  # nothing of it runs
         if waiting or now - since <= node.attempt.timeout + LATE:
             return progress
-        status = Status(state=State.LOST, ended=now, message="it outlived its timeout unseen")
-    if status.state is State.SUCCEEDED and tried.id in observed.uncollected:
+        status = Status(
+            state=AttemptState.LOST, ended=now, message="it outlived its timeout unseen"
+        )
+    if status.state is AttemptState.SUCCEEDED and tried.id in observed.uncollected:
         status = status.model_copy(
-            update={"state": State.FAILED, "message": observed.uncollected[tried.id]}
+            update={"state": AttemptState.FAILED, "message": observed.uncollected[tried.id]}
         )
     attempts = (*progress.attempts[:-1], tried.model_copy(update={"status": status}))
     progress = progress.model_copy(update={"attempts": attempts})
     ended = status.ended or now
-    if status.state is State.SUCCEEDED:
+    if status.state is AttemptState.SUCCEEDED:
         report = observed.reports.get(tried.id)
         return progress.model_copy(
             update={
@@ -123,9 +128,13 @@ def _take_status(
                 "ended": ended,
             }
         )
-    lost = sum(t.status is not None and t.status.state is State.LOST for t in attempts)
+    lost = sum(t.status is not None and t.status.state is AttemptState.LOST for t in attempts)
     tries = len(attempts) - lost
-    for_good = status.state in (State.CANCELLED, State.DATA_CHANGED, State.NO_ENVIRONMENT)
+    for_good = status.state in (
+        AttemptState.CANCELLED,
+        AttemptState.DATA_CHANGED,
+        AttemptState.NO_ENVIRONMENT,
+    )
     if tries > node.retries or lost > LOST_TRIES or for_good:
         return progress.model_copy(
             update={
@@ -139,7 +148,9 @@ def _take_status(
 
 def _why(node: Node, status: Status) -> str:
     """Why it failed. What is wrong with an environment is told once, and not of each step."""
-    is_told = status.state is State.NO_ENVIRONMENT and any(one.failed for one in status.built)
+    is_told = status.state is AttemptState.NO_ENVIRONMENT and any(
+        one.failed for one in status.built
+    )
     if is_told and not is_evidence(node.name):
         return "its environment could not be built"
     return status.message or status.state.value
@@ -147,7 +158,7 @@ def _why(node: Node, status: Status) -> str:
 
 def _could_not_judge(node: Node, status: Status) -> bool:
     """Whether a gate failed. One whose data changed was not asked: its run begins anew."""
-    return node.kind.endswith("gate") and status.state is not State.DATA_CHANGED
+    return node.kind.endswith("gate") and status.state is not AttemptState.DATA_CHANGED
 
 
 def _without_running(
@@ -155,7 +166,7 @@ def _without_running(
     node: Node,
     progress: Progress,
     nodes: Mapping[str, Progress],
-    observed: Observed,
+    observed: ObservedRun,
     now: float,
 ) -> Progress:
     """A node that does not run: skipped, found in the cache, or given its key."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
-from controller.machine.core import Value, Waits
-from specs.model import SPEC_FILE
+from controller.machine.core import Blocked, Value
+from specs.model import SPEC_FILE, ExecutorKind
 from specs.projects.values import Project
 
 
@@ -101,7 +101,7 @@ class Attempt(Value):
     project's."""
     project: Recipe | None = None
     python: str | None = None
-    executor: Literal["local", "docker"] = "local"
+    executor: ExecutorKind = "local"
     image: str | None = None
     """An immutable reference: `name@sha256:...`, or the id of an image of the engine."""
     build: Build | None = None
@@ -116,8 +116,13 @@ class Attempt(Value):
     request: Mapping[str, Any] = {}
     """For a program of Headgate's own: what it is asked, beside its inputs."""
 
+    @property
+    def contained(self) -> bool:
+        """Whether it runs in a container, whose image provides its programs."""
+        return self.image is not None or self.build is not None
 
-class State(StrEnum):
+
+class AttemptState(StrEnum):
     """Where an attempt is."""
 
     UNKNOWN = "unknown"
@@ -142,13 +147,18 @@ class State(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether it will not change any more."""
-        return self not in (State.UNKNOWN, State.PREPARING, State.RUNNING, State.ENDING)
+        return self not in (
+            AttemptState.UNKNOWN,
+            AttemptState.PREPARING,
+            AttemptState.RUNNING,
+            AttemptState.ENDING,
+        )
 
 
 class Status(Value):
     """What is known of an attempt."""
 
-    state: State
+    state: AttemptState
     exit_code: int | None = None
     started: float | None = None
     ended: float | None = None
@@ -156,7 +166,7 @@ class Status(Value):
     """Why it is not a success, in a sentence, with the last lines of the log; redacted."""
     peak_memory: int | None = None
     """Bytes."""
-    waits: Waits | None = None
+    waits: Blocked | None = None
     """What keeps it from being prepared or from ending."""
     built: tuple[Building, ...] = ()
     """What of its environment had to be built first."""

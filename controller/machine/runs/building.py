@@ -3,8 +3,8 @@
 from typing import Final
 
 from controller.machine.runs import exam
-from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, Source
-from controller.machine.runs.judging import Held, Judged, data_gates, guards, model_gates
+from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, SourceTree
+from controller.machine.runs.judging import Held, JudgedSpec, data_gates, guards, model_gates
 from controller.machine.runs.nodes import in_order, served, step_node
 from controller.machine.runs.taking import data_nodes, read_from
 from specs.model import Pipeline
@@ -14,7 +14,7 @@ NOTHING_SERVES: Final = Held(None, "there is no model in production yet")
 
 def build(
     spec: Pipeline,
-    source: Source,
+    source: SourceTree,
     baseline: Baseline | None = None,
     rules: Rules | None = None,
     held: Held = NOTHING_SERVES,
@@ -26,7 +26,7 @@ def build(
     loosen what stops it, and is seen to pass what it tightens. If it changes what a candidate is
     examined by, the exam of `rules` is sat as well.
     """
-    of = Judged(spec, source, rules)
+    of = JudgedSpec(spec, source, rules)
     taken = taken_in(of)
     gates = data_gates(of)
     guarded = guards(gates)
@@ -39,7 +39,7 @@ def build(
     return Graph(nodes=(*makers, *readers), model=model, serve=served(spec, source))
 
 
-def taken_in(of: Judged) -> dict[str, Node]:
+def taken_in(of: JudgedSpec) -> dict[str, Node]:
     """What takes the datasets of a run that no bucket holds, by what they are called there: the
     spec's, and those that only the exam of its base reads."""
     found = data_nodes(of.spec, of.source, {name: name for name in of.spec.datasets})
@@ -50,7 +50,7 @@ def taken_in(of: Judged) -> dict[str, Node]:
     return found
 
 
-def of_model(spec: Pipeline, source: Source) -> Graph:
+def of_model(spec: Pipeline, source: SourceTree) -> Graph:
     """What makes the model of `spec` at `source` and nothing more: no gate judges it, and nothing
     serves it."""
     assert spec.model is not None, "the caller has looked"

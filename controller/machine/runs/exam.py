@@ -9,7 +9,7 @@ what they do, whatever they are called.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from controller.machine.runs.graph import LINK, From, Rules, Source
+from controller.machine.runs.graph import LINK, From, Rules, SourceTree
 from controller.machine.runs.nodes import origin_of, step_node
 from specs.digests import short
 from specs.gates import Evidence
@@ -21,7 +21,7 @@ IN_BASE = "base."
 """What the names of the base's own steps and data begin with, in the run of a pull request."""
 
 
-class Part(NamedTuple):
+class ExamPart(NamedTuple):
     """A part of the exam that is not what it was."""
 
     what: str
@@ -85,7 +85,7 @@ def is_apart(spec: Pipeline) -> bool:
     return all(output.step != model.step for output in gate.evidence.values())
 
 
-def changed(spec: Pipeline, source: Source, rules: Rules) -> tuple[Part, ...]:
+def changed(spec: Pipeline, source: SourceTree, rules: Rules) -> tuple[ExamPart, ...]:
     """How the exam at `source` differs from that of the base; nothing where they are equal, or
     where the base has none."""
     asked = rules.spec.gates.model
@@ -93,16 +93,16 @@ def changed(spec: Pipeline, source: Source, rules: Rules) -> tuple[Part, ...]:
         return ()
     made = evidence_of(spec, rules)
     compare = _Comparison(rules, Rules(spec=spec, source=source))
-    found: list[Part] = []
+    found: list[ExamPart] = []
     for kind, output in asked.evidence.items():
         if kind in made:
             found += compare.outputs(output, made[kind])
         else:
-            found.append(Part(f"steps.{output.step}", f"makes the {kind}", "removed"))
+            found.append(ExamPart(f"steps.{output.step}", f"makes the {kind}", "removed"))
     return tuple(dict.fromkeys(found))
 
 
-def data_of(spec: Pipeline, source: Source, rules: Rules) -> dict[str, str]:
+def data_of(spec: Pipeline, source: SourceTree, rules: Rules) -> dict[str, str]:
     """The datasets that the base's exam reads: what each is called in a run of `spec`, by its name
     in the base. One whose address or content the spec has changed is a dataset of its own there.
     """
@@ -118,7 +118,7 @@ def data_of(spec: Pipeline, source: Source, rules: Rules) -> dict[str, str]:
     return {name: _same_data(name, spec, source, rules) for name in names}
 
 
-def lacks(spec: Pipeline, source: Source, rules: Rules) -> tuple[str, ...]:
+def lacks(spec: Pipeline, source: SourceTree, rules: Rules) -> tuple[str, ...]:
     """The base's datasets that have to be had besides the spec's, to examine a candidate as the
     base does; none while the exam is the same."""
     if not is_apart(rules.spec) or not changed(spec, source, rules):  # nothing could be run on it
@@ -127,7 +127,7 @@ def lacks(spec: Pipeline, source: Source, rules: Rules) -> tuple[str, ...]:
     return tuple(name for name, called in used if called.startswith(IN_BASE))
 
 
-def in_repository(source: Source, uri: str) -> dict[str, str] | None:
+def in_repository(source: SourceTree, uri: str) -> dict[str, str] | None:
     """The files of a dataset that is in the repository, with their digests; None for one that is
     elsewhere. A folder on its way that is a symbolic link stands for all that it leads to."""
     rooted = uri.startswith(ROOT)
@@ -145,13 +145,13 @@ def in_repository(source: Source, uri: str) -> dict[str, str] | None:
     }
 
 
-def _same_data(name: str, spec: Pipeline, source: Source, rules: Rules) -> str:
+def _same_data(name: str, spec: Pipeline, source: SourceTree, rules: Rules) -> str:
     base = _content(name, rules.spec, rules.source)
     alike = [called for called in spec.datasets if _content(called, spec, source) == base]
     return name if name in alike else alike[0] if alike else f"{IN_BASE}{name}"
 
 
-def _content(name: str, spec: Pipeline, source: Source) -> Any:
+def _content(name: str, spec: Pipeline, source: SourceTree) -> Any:
     """What a dataset holds, as far as a spec and its files say it: equal ones are the same data."""
     dataset = spec.datasets[name]
     if dataset.query is not None:
@@ -163,7 +163,7 @@ def _content(name: str, spec: Pipeline, source: Source) -> Any:
     return {"fetch": definition, "file": dataset.fetch and dataset.fetch.file, "reads": node.reads}
 
 
-def moves(name: str, before: Pipeline, after: Pipeline) -> Iterator[Part]:
+def moves(name: str, before: Pipeline, after: Pipeline) -> Iterator[ExamPart]:
     """What a spec says otherwise of where a dataset of that name in both comes from."""
     idle = {"query": {"timeout"}, "fetch": {"timeout", "retries", "backoff", "cache"}}
     said = [
@@ -185,15 +185,15 @@ class _Comparison:
         self._after = after
         self._seen: set[tuple[str, str]] = set()
 
-    def outputs(self, was: StepReference, now: StepReference) -> Iterator[Part]:
+    def outputs(self, was: StepReference, now: StepReference) -> Iterator[ExamPart]:
         """What changed of all that an output comes from."""
         if was.output != now.output:
-            yield Part(f"steps.{now.step}.outputs", was.output, now.output)
+            yield ExamPart(f"steps.{now.step}.outputs", was.output, now.output)
         if (was.step, now.step) not in self._seen:
             self._seen.add((was.step, now.step))
             yield from self._steps(was.step, now.step)
 
-    def _steps(self, was: str, now: str) -> Iterator[Part]:
+    def _steps(self, was: str, now: str) -> Iterator[ExamPart]:
         old = step_node(self._before.spec, self._before.source, was, {})
         new = step_node(self._after.spec, self._after.source, now, {})
         yield from _definitions(f"steps.{now}", old.definition, new.definition)
@@ -203,14 +203,14 @@ class _Comparison:
                 f"steps.{now}.inputs.{local}", old.inputs.get(local), new.inputs.get(local)
             )
 
-    def _reads(self, step: str, files: Iterator[Part]) -> Iterator[Part]:
+    def _reads(self, step: str, files: Iterator[ExamPart]) -> Iterator[ExamPart]:
         """Files that the step reads; without `reads`, that is every file."""
         every = self._after.spec.steps[step].reads is None
         why = f" (steps.{step} has no `reads`, so every file may be part of it)" if every else ""
         for part in files:
             yield part._replace(now=part.now + why)
 
-    def _inputs(self, where: str, was: From | None, now: From | None) -> Iterator[Part]:
+    def _inputs(self, where: str, was: From | None, now: From | None) -> Iterator[ExamPart]:
         if was is not None and now is not None:
             if was.dataset is not None and now.dataset is not None:
                 yield from self._data(was.dataset, now.dataset)
@@ -222,9 +222,9 @@ class _Comparison:
             if old is not None and new is not None and not any(models):
                 yield from self.outputs(old, new)
                 return
-        yield Part(where, _origin(self._before.spec, was), _origin(self._after.spec, now))
+        yield ExamPart(where, _origin(self._before.spec, was), _origin(self._after.spec, now))
 
-    def _data(self, was: str, now: str) -> Iterator[Part]:
+    def _data(self, was: str, now: str) -> Iterator[ExamPart]:
         old = _content(was, self._before.spec, self._before.source)
         new = _content(now, self._after.spec, self._after.source)
         said = [
@@ -255,7 +255,7 @@ def _output(origin: From) -> StepReference | None:
     return StepReference(step=origin.node, output=origin.output)
 
 
-def _definitions(where: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Part]:
+def _definitions(where: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[ExamPart]:
     for name in dict.fromkeys([*was, *now]):
         old, new = was.get(name), now.get(name)
         if old == new:
@@ -266,7 +266,7 @@ def _definitions(where: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
             else:
                 yield from _definitions(f"{where}.{name}", old or {}, new or {})
         else:
-            yield Part(f"{where}.{name}", _said(old), _said(new))
+            yield ExamPart(f"{where}.{name}", _said(old), _said(new))
 
 
 def _said(value: Any) -> str:
@@ -279,11 +279,11 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def _files(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Part]:
+def _files(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[ExamPart]:
     for path in sorted({*was, *now}):
         old, new = was.get(path), now.get(path)
         if old != new:
-            yield Part(path, _version(old), _version(new))
+            yield ExamPart(path, _version(old), _version(new))
 
 
 def _version(content: str | None) -> str:

@@ -1,15 +1,33 @@
 """PURE. Moves a run: starts what can start, tries again, ends, says what the cache learns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from controller.machine.actions import CancelAttempt, ReportCommit, StartAttempt
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message, Waits
+from controller.machine.core import (
+    Action,
+    Blocked,
+    Decision,
+    Envelope,
+    Fact,
+    InboxMessage,
+    Key,
+    Message,
+)
+from controller.machine.messages import ActionFailed, CancelRun, RunEnded, StartRun
 from controller.machine.runs.absorb import absorb, inputs_of
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.ended import report_end
 from controller.machine.runs.graph import Graph, Node, attempt_of, key_of, package_of
-from controller.machine.runs.run import NEW, Hit, Observed, Progress, Run, Tried, why_ended
+from controller.machine.runs.run import (
+    NEW,
+    CachedResult,
+    ObservedRun,
+    Progress,
+    Run,
+    Tried,
+    why_ended,
+)
 from validators.verdict import Verdict, worst
 
 LONGEST_BACKOFF = 600.0
@@ -20,14 +38,14 @@ PROGRESS = 5.0
 
 
 def decide(
-    state: Run | None, observed: Observed, inbox: Sequence[Letter], now: float
+    state: Run | None, observed: ObservedRun, inbox: Sequence[InboxMessage], now: float
 ) -> Decision[Run]:
     """Move a run: take in what ended, look up what is cached, start what can start."""
     run = state or begin(inbox)
     if not run.live:
         return Decision(state=run)
     begun = () if state else (_report_begin(run),)
-    run = _heed(run, inbox)
+    run = _consume(run, inbox)
     before = run
     if run.cancelled is None:
         run = absorb(run, observed, now)
@@ -60,34 +78,52 @@ def decide(
     )
 
 
-def begin(inbox: Sequence[Letter]) -> Run:
+def begin(inbox: Sequence[InboxMessage]) -> Run:
     """The run that the pipeline asks for."""
-    return Run.model_validate(next(x.message.body for x in inbox if x.message.type == "start"))
+    return next(x.message.run for x in inbox if isinstance(x.message, StartRun))
 
 
-def _heed(run: Run, inbox: Sequence[Letter]) -> Run:
-    for letter in inbox:
-        if letter.message.type == "cancel" and run.cancelled is None:
-            run = run.model_copy(update={"cancelled": letter.message.body["reason"]})
-        elif letter.message.type == "action_failed":
-            run = _fail_attempt(run, letter.message.body)
+def _consume(run: Run, inbox: Sequence[InboxMessage]) -> Run:
+    for each in inbox:
+        run = HANDLERS[type(each.message)](run, each.message)
     return run
 
 
-def _fail_attempt(run: Run, body: Mapping[str, Any]) -> Run:
-    """An attempt that the executor refuses for good."""
-    attempt = body["action"].get("attempt", {})
-    if not isinstance(attempt, dict) or attempt.get("node") not in run.nodes:
+def _begun(run: Run, _message: StartRun) -> Run:
+    """It has begun by these facts, in `begin`."""
+    return run
+
+
+def _cancel(run: Run, message: CancelRun) -> Run:
+    if run.cancelled is not None:
         return run
-    progress = run.nodes[attempt["node"]]
-    if progress.done or progress.open is None or progress.open.id != attempt.get("id"):
+    return run.model_copy(update={"cancelled": message.reason})
+
+
+def _action_failed(run: Run, message: ActionFailed) -> Run:
+    """An attempt that the executor refuses for good."""
+    if not isinstance(message.action, StartAttempt):
+        return run
+    attempt = message.action.attempt
+    progress = run.nodes.get(attempt.node)
+    if progress is None or progress.done or progress.open is None:
+        return run
+    if progress.open.id != attempt.id:
         return run  # of a try that ended meanwhile
-    failed = progress.model_copy(update={"failed": body["reason"]})
-    return run.model_copy(update={"nodes": {**run.nodes, attempt["node"]: failed}})
+    failed = progress.model_copy(update={"failed": message.reason})
+    return run.model_copy(update={"nodes": {**run.nodes, attempt.node: failed}})
+
+
+HANDLERS: Mapping[type[Message], Callable[[Run, Any], Run]] = {
+    StartRun: _begun,
+    CancelRun: _cancel,
+    ActionFailed: _action_failed,
+}
+"""Every class of messages that a run handles."""
 
 
 def _start_ready(
-    run: Run, graph: Graph, observed: Observed, now: float
+    run: Run, graph: Graph, observed: ObservedRun, now: float
 ) -> tuple[Run, tuple[Action, ...], float]:
     """Start what can start, and again what the executor knows nothing of."""
     nodes = dict(run.nodes)
@@ -108,7 +144,8 @@ def _start_ready(
             tried = Tried(id=f"{run.id}.{node.name}.{number}", asked=now)
             nodes[node.name] = progress.model_copy(update={"attempts": (*progress.attempts, tried)})
         elif (
-            observed.statuses.get(tried.id, Status(state=State.UNKNOWN)).state is not State.UNKNOWN
+            observed.statuses.get(tried.id, Status(state=AttemptState.UNKNOWN)).state
+            is not AttemptState.UNKNOWN
         ):
             continue
         attempt = attempt_of(actual, tried.id, digests).model_copy(
@@ -123,7 +160,7 @@ def _start_ready(
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
 
 
-def _waits(observed: Observed) -> Waits | None:
+def _waits(observed: ObservedRun) -> Blocked | None:
     """What its attempts wait for: first that which only a person can mend."""
     found = [status.waits for status in observed.statuses.values() if status.waits]
     return next((one for one in found if one.human), found[0] if found else None)
@@ -138,19 +175,19 @@ def _retry_at(node: Node, progress: Progress, now: float) -> float:
         return 0.0
     last = progress.attempts[-1]
     ended = (last.status.ended if last.status else None) or last.asked
-    if ended > now or (last.status and last.status.state is State.LOST):
+    if ended > now or (last.status and last.status.state is AttemptState.LOST):
         return now  # ended later than now: the clock was set back
     return ended + min(node.backoff * 2.0 ** (len(progress.attempts) - 1), LONGEST_BACKOFF)
 
 
-def _given_up(before: Run, run: Run, observed: Observed) -> tuple[Action, ...]:
+def _given_up(before: Run, run: Run, observed: ObservedRun) -> tuple[Action, ...]:
     """End what was given up as lost and may run all the same, before it is tried again."""
     return tuple(
         CancelAttempt(attempt=node.open.id)
         for name, node in before.nodes.items()
         if node.open
         and (run.nodes[name].open is None or run.nodes[name].open != node.open)
-        and not observed.statuses.get(node.open.id, Status(state=State.UNKNOWN)).state.ended
+        and not observed.statuses.get(node.open.id, Status(state=AttemptState.UNKNOWN)).state.ended
     )
 
 
@@ -175,7 +212,7 @@ def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
             continue
         if progress.verdict is Verdict.ERROR:
             continue
-        hit = Hit(
+        hit = CachedResult(
             run=run.id,
             outputs=progress.outputs or {},
             verdict=progress.verdict,
@@ -230,7 +267,7 @@ def _stale(run: Run, graph: Graph) -> list[str]:
     return sorted({origin.dataset for origin in origins if origin.dataset is not None})
 
 
-def _tell_pipeline(run: Run, graph: Graph) -> Message:
+def _tell_pipeline(run: Run, graph: Graph) -> Envelope:
     """The end of the run, with what is needed to make a version of its model."""
     model = None
     if graph.model is not None and run.outcome == "passed":
@@ -241,24 +278,21 @@ def _tell_pipeline(run: Run, graph: Graph) -> Message:
         for name, node in run.nodes.items()
         if node.verdict is not None and node.outputs
     }
-    return Message(
-        to=Key("pipeline", run.pipeline),
-        id=f"run_ended/{run.id}",
-        type="run_ended",
-        body={
-            "run": run.id,
-            "branch": run.branch,
-            "outcome": run.outcome,
-            "why": why_ended(run),
-            "stale": _stale(run, graph),
-            "model": model,
-            "package": package_of(graph, model) if model and graph.serve is not None else None,
-            "verdicts": {gate: str(verdict) for gate, verdict in run.verdicts.items()},
-            "reports": reports,
-            "verdict": str(worst(run.verdicts.values())) if run.verdicts else None,
-            "stale_at": _stale_at(run, graph),
-        },
+    message = RunEnded(
+        run=run.id,
+        branch=run.branch,
+        outcome=run.outcome,
+        why=why_ended(run),
+        stale=tuple(_stale(run, graph)),
+        model=model,
+        package=package_of(graph, model) if model and graph.serve is not None else None,
+        verdicts=run.verdicts,
+        reports=reports,
+        verdict=worst(run.verdicts.values()) if run.verdicts else None,
+        stale_at=_stale_at(run, graph),
     )
+    to = Key("pipeline", run.pipeline)
+    return Envelope(to=to, id=f"run_ended/{run.id}", message=message)
 
 
 def _stale_at(run: Run, graph: Graph) -> float | None:

@@ -39,7 +39,7 @@ class From(Value):
         return f"datasets.{self.dataset}" if self.dataset else f"{self.node}.{self.output}"
 
 
-class Source(Value):
+class SourceTree(Value):
     """Code at a commit: where the files are and the digest of each, by path in the repository."""
 
     repository: str
@@ -99,7 +99,7 @@ class Baseline(Value):
     model: str
     """The artifact's digest."""
     spec: Pipeline
-    source: Source
+    source: SourceTree
 
     @property
     def called(self) -> str:
@@ -111,7 +111,7 @@ class Rules(Value):
     """Where the gates of a pull request come from: its base branch, as its own may ask for less."""
 
     spec: Pipeline
-    source: Source
+    source: SourceTree
     branch: str = ""
     """What the base is called, for reports."""
     lacking: Mapping[str, str] = {}

@@ -20,7 +20,7 @@ from controller.machine.runs.challenger import (
     challenger_of,
 )
 from controller.machine.runs.exam import IN_BASE
-from controller.machine.runs.graph import Baseline, From, Node, Rules, Source
+from controller.machine.runs.graph import Baseline, From, Node, Rules, SourceTree
 from controller.machine.runs.nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
 from specs.model import Dataset, Pipeline
@@ -42,18 +42,18 @@ class Held(NamedTuple):
     """Whether there should be one, so that what compares with it cannot be decided."""
 
 
-class Judged(NamedTuple):
+class JudgedSpec(NamedTuple):
     """A spec at a commit, and whose rules judge it; None: its own."""
 
     spec: Pipeline
-    source: Source
+    source: SourceTree
     rules: Rules | None
 
 
 # -- data ------------------------------------------------------------------------------------------
 
 
-def data_gates(of: Judged) -> list[Node]:
+def data_gates(of: JudgedSpec) -> list[Node]:
     """The suites of the base that go for each dataset, and the spec's own where it is another; and
     those of the data that only the base's exam reads."""
     found = [gate for name in of.spec.datasets for gate in _of_dataset(of, name)]
@@ -152,7 +152,7 @@ def _place(uri: str) -> tuple[str, ...]:
     return (parts.scheme if parts.scheme != "file" else "", *path[:fixed])
 
 
-def _of_dataset(of: Judged, name: str) -> Iterator[Node]:
+def _of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
     own = of.spec.datasets[name]
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
     uri = own.uri or ""
@@ -176,7 +176,7 @@ def is_read_alike(one: Dataset, other: Dataset) -> bool:
     return (one.types, one.nulls) == (other.types, other.nulls)
 
 
-def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: Source) -> Node:
+def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTree) -> Node:
     """The gate for the data at `uri`, read and judged as `rules` says, which is of `source`."""
     suite = rules.expectations
     assert suite is not None, "only a dataset with a suite has a gate"
@@ -231,7 +231,7 @@ def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
     return asked.model_copy(update=more)
 
 
-def model_gates(of: Judged, held: Held, guarded: Guarded) -> Iterator[Node]:
+def model_gates(of: JudgedSpec, held: Held, guarded: Guarded) -> Iterator[Node]:
     """The model gate with what it needs: the baseline's evaluation on the candidate's data; and,
     where a pull request changes the exam, the same by the exam of its base."""
     gate = judged_by(of.spec, of.rules)
@@ -255,7 +255,7 @@ def model_gates(of: Judged, held: Held, guarded: Guarded) -> Iterator[Node]:
         yield from _by_the_base(of, rules, held, guarded)
 
 
-def _made(of: Judged, gate: ModelGate) -> Iterator[tuple[Evidence, StepReference]]:
+def _made(of: JudgedSpec, gate: ModelGate) -> Iterator[tuple[Evidence, StepReference]]:
     """Where the spec makes what its candidate is judged by, as far as it does."""
     asked = of.rules.spec.gates.model if of.rules else None
     lacks = set[Evidence]()
@@ -264,7 +264,7 @@ def _made(of: Judged, gate: ModelGate) -> Iterator[tuple[Evidence, StepReference
     yield from ((kind, made) for kind, made in gate.evidence.items() if kind not in lacks)
 
 
-def _by_the_base(of: Judged, rules: Rules, held: Held, guarded: Guarded) -> Iterator[Node]:
+def _by_the_base(of: JudgedSpec, rules: Rules, held: Held, guarded: Guarded) -> Iterator[Node]:
     """The candidate's examination by the base: its steps, at its commit, on its data."""
     gate = rules.spec.gates.model
     assert gate is not None
@@ -311,7 +311,7 @@ def _why_not(rules: Rules, data: Mapping[str, str]) -> str:
 
 
 def _base_step(
-    of: Judged, rules: Rules, name: str, data: Mapping[str, str], guarded: Guarded
+    of: JudgedSpec, rules: Rules, name: str, data: Mapping[str, str], guarded: Guarded
 ) -> Node:
     """A step of the base's exam; where that is given the model, the candidate is."""
     node = step_node(rules.spec, rules.source, name, {})
@@ -352,7 +352,7 @@ _INPUTS: Final[Mapping[Evidence, tuple[str, str]]] = {
 
 
 def _given(
-    of: Judged, asked: _Question, challenger: Challenger
+    of: JudgedSpec, asked: _Question, challenger: Challenger
 ) -> tuple[dict[str, From], dict[str, str]]:
     """What the gate is given by name, and what the files among it are called."""
     inputs: dict[str, From] = {}
@@ -373,7 +373,7 @@ def _given(
     return inputs, files
 
 
-def _model_gate(of: Judged, asked: _Question, held: Held, challenger: Challenger) -> Node:
+def _model_gate(of: JudgedSpec, asked: _Question, held: Held, challenger: Challenger) -> Node:
     baseline, none, lost = held
     inputs, files = _given(of, asked, challenger)
     if baseline and "predictions" not in challenger.made:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Build, Input
-from controller.machine.runs.graph import From, Node, Source
+from controller.machine.runs.graph import From, Node, SourceTree
 from controller.machine.runs.projects import project_of, recipe_of
 from specs.batch import Batch
 from specs.caching import stands_for
@@ -22,7 +22,7 @@ from specs.release import Serve
 
 
 def step_node(
-    spec: Pipeline, source: Source, name: str, guarded: Mapping[str | None, tuple[str, ...]]
+    spec: Pipeline, source: SourceTree, name: str, guarded: Mapping[str | None, tuple[str, ...]]
 ) -> Node:
     step = spec.commands[name]
     inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
@@ -50,7 +50,7 @@ def step_node(
         requirements=spec.environment.requirements,
         project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
-        executor="docker" if contained else "local",
+        executor=spec.executor_of(name),
         image=image,
         build=build_,
         network=network,
@@ -131,7 +131,7 @@ def file_name(spec: Pipeline, origin: From) -> str:
     return step.outputs[origin.output or ""].rsplit("/", 1)[-1] if step else ""
 
 
-def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> dict[str, str]:
+def reads_of(spec: Pipeline, source: SourceTree, globs: tuple[str, ...] | None) -> dict[str, str]:
     """Files that a command reads. The specs of the folder are none: their parts are in definitions,
     and one pipeline's is nothing to another."""
     admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
@@ -144,10 +144,12 @@ def reads_of(spec: Pipeline, source: Source, globs: tuple[str, ...] | None) -> d
     }
 
 
-def image_of(spec: Pipeline, source: Source, step: str | None) -> tuple[str | None, Build | None]:
+def image_of(
+    spec: Pipeline, source: SourceTree, step: str | None
+) -> tuple[str | None, Build | None]:
     """The image of a step or, for None, of the model server, or what it is built from; neither
     for a process."""
-    if spec.executor_of(step) != "docker":
+    if spec.executor_of(step) == "local":
         return None, None
     folder = spec.build_of(step)
     if folder is None:
@@ -160,7 +162,7 @@ def image_of(spec: Pipeline, source: Source, step: str | None) -> tuple[str | No
     return None, Build(context=context, digest=digest(files))
 
 
-def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str, Any]:
+def environment_of(spec: Pipeline, source: SourceTree, step: str | None) -> dict[str, Any]:
     image, build_ = image_of(spec, source, step)
     of = build_.digest if build_ else image
     if of is not None:
@@ -174,7 +176,7 @@ def environment_of(spec: Pipeline, source: Source, step: str | None) -> dict[str
     }
 
 
-def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
+def served(spec: Pipeline, source: SourceTree) -> dict[str, Any] | None:
     if spec.release is None:
         return None
     serve, batch = spec.release.serve, spec.release.batch
@@ -189,7 +191,7 @@ def served(spec: Pipeline, source: Source) -> dict[str, Any] | None:
     }
 
 
-def _batched(spec: Pipeline, source: Source, batch: Batch) -> dict[str, Any]:
+def _batched(spec: Pipeline, source: SourceTree, batch: Batch) -> dict[str, Any]:
     """The same of a batch: a pointer alone is to the model and nothing else."""
     if batch.run is None:
         return {"batch": {}}
@@ -223,7 +225,7 @@ def serve_params(spec: Pipeline) -> dict[str, str]:
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
 
 
-def serve_reads(spec: Pipeline, source: Source) -> dict[str, str]:
+def serve_reads(spec: Pipeline, source: SourceTree) -> dict[str, str]:
     """The files that the server, or the batch, reads, as its package's digest covers them."""
     used = spec.release is not None and spec.release.run
     return reads_of(spec, source, spec.release.reads) if spec.release and used else {}

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
 from specs.globs import ROOT
 from specs.model import Pipeline
 
 
-def with_outside(spec: Pipeline, source: Source) -> dict[str, str]:
+def with_outside(spec: Pipeline, source: SourceTree) -> dict[str, str]:
     """Digests of the files in the spec's folder and of those that it names elsewhere, by path as it
     sees them."""
     globs = [glob for glob in _named(spec) if glob.removeprefix("!").startswith(ROOT)]

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any, Literal
 
 from controller.machine.core import Value
-from controller.machine.pipelines.change import Change
-from controller.machine.pipelines.objects import Moved
+from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.pipelines.policy_gates import rules_of
 from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
 from controller.machine.runs.judging import PROPOSED
-from controller.machine.runs.run import Hit, Run
+from controller.machine.runs.run import CachedResult, Run
 from specs.digests import short
 from specs.gates import ModelGate
 from specs.model import SPEC_FILE, Pipeline
@@ -80,7 +80,7 @@ class PlannedData(Value):
     version: str | None
     was: str | None = None
     """The version that the earlier run read."""
-    moved: Moved | None = None
+    moved: ObjectChanges | None = None
     """Which objects came, went or changed since then, where both versions are known."""
     problem: str | None = None
     """Why the version is not known."""
@@ -120,7 +120,7 @@ class Plan(Value):
     """The number of the version that the candidate is held against."""
     baseline_model: str | None = None
     """The digest of its model."""
-    policy: tuple[Change, ...] = ()
+    policy: tuple[RuleChange, ...] = ()
     policy_base: str | None = None
     """The commit whose rules the plan's are compared with."""
     policy_spec: str = SPEC_FILE
@@ -135,7 +135,7 @@ class Plan(Value):
 def forecast(
     graph: Graph,
     datasets: Mapping[str, str],
-    cache: Mapping[str, Hit | None],
+    cache: Mapping[str, CachedResult | None],
     earlier: Earlier | None = None,
     at: float = 0.0,
 ) -> tuple[tuple[Planned, ...], frozenset[str]]:
@@ -170,7 +170,7 @@ def forecast(
     return tuple(planned), frozenset(wanted)
 
 
-def _stands_no_longer(node: Node, hit: Hit | None) -> str:
+def _stands_no_longer(node: Node, hit: CachedResult | None) -> str:
     """Why a node runs whatever is in the cache; empty where that does not decide."""
     if node.stands == 0:
         return "it runs in every run"
@@ -224,7 +224,7 @@ def data_of(
     versions: Mapping[str, str],
     earlier: Earlier | None,
     problems: Mapping[str, str],
-    changed: Mapping[str, Moved],
+    changed: Mapping[str, ObjectChanges],
 ) -> tuple[PlannedData, ...]:
     """The datasets as a run of the graph would pin them; `changed` has their objects."""
     suites: dict[str, str] = {}

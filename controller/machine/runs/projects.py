@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller.machine.runs.attempt import Recipe
-from controller.machine.runs.graph import Source
+from controller.machine.runs.graph import SourceTree
 from specs.digests import digest
 from specs.model import Pipeline
 from specs.projects.values import Project
 
 
-def project_of(spec: Pipeline, source: Source) -> dict[str, Any]:
+def project_of(spec: Pipeline, source: SourceTree) -> dict[str, Any]:
     """What the environment of a project depends on: nothing for a spec without one."""
     project = source.project
     if spec.environment.project is None or project is None:
@@ -18,7 +18,7 @@ def project_of(spec: Pipeline, source: Source) -> dict[str, Any]:
     return {"locked": _locked(spec, source, project), "packages": _packages(source, project)}
 
 
-def recipe_of(spec: Pipeline, source: Source) -> Recipe | None:
+def recipe_of(spec: Pipeline, source: SourceTree) -> Recipe | None:
     """What it is built from; None for a spec without a project."""
     project, environment = source.project, spec.environment
     if environment.project is None or project is None:
@@ -32,7 +32,7 @@ def recipe_of(spec: Pipeline, source: Source) -> Recipe | None:
     )
 
 
-def _locked(spec: Pipeline, source: Source, project: Project) -> dict[str, Any]:
+def _locked(spec: Pipeline, source: SourceTree, project: Project) -> dict[str, Any]:
     return {
         "files": _files(source, (project.lock, *project.archives)),
         "groups": sorted(set(spec.environment.groups)),
@@ -40,12 +40,12 @@ def _locked(spec: Pipeline, source: Source, project: Project) -> dict[str, Any]:
     }
 
 
-def _packages(source: Source, project: Project) -> dict[str, Any]:
+def _packages(source: SourceTree, project: Project) -> dict[str, Any]:
     return {
         one.folder: {"about": one.about, "files": _files(source, one.files)}
         for one in project.packages
     }
 
 
-def _files(source: Source, paths: Iterable[str]) -> Mapping[str, str | None]:
+def _files(source: SourceTree, paths: Iterable[str]) -> Mapping[str, str | None]:
     return {path: source.files.get(path) for path in paths}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from controller.machine.core import Value
-from controller.machine.runs.attempt import Building, State, Status
+from controller.machine.runs.attempt import AttemptState, Building, Status
 from controller.machine.runs.graph import Graph, is_evidence
 from controller.machine.words import fit
 from specs.model import SPEC_FILE
@@ -74,13 +74,13 @@ class Progress(Value):
     def data_changed(self) -> bool:
         """Whether it failed because an object of its data was replaced."""
         last = self.attempts[-1].status if self.attempts else None
-        return last is not None and last.state is State.DATA_CHANGED
+        return last is not None and last.state is AttemptState.DATA_CHANGED
 
     @property
     def unbuilt(self) -> Building | None:
         """Its environment, if that could not be built."""
         last = self.attempts[-1].status if self.attempts else None
-        built = last.built if last and last.state is State.NO_ENVIRONMENT else ()
+        built = last.built if last and last.state is AttemptState.NO_ENVIRONMENT else ()
         return next((each for each in built if each.failed), None)
 
     @property
@@ -186,7 +186,7 @@ class Run(Value):
         }
 
 
-class Hit(Value):
+class CachedResult(Value):
     """What the cache knows of a key."""
 
     run: str
@@ -202,7 +202,7 @@ class Hit(Value):
         return stands is None or (stands > 0 and at - self.made < stands)
 
 
-class Observed(Value):
+class ObservedRun(Value):
     """What the world says of a run: of its open attempts, and of the cache."""
 
     graph: Graph
@@ -213,7 +213,7 @@ class Observed(Value):
     """Why outputs of a succeeded attempt cannot be taken, by attempt."""
     reports: Mapping[str, Report] = {}
     """Gates' reports, by their attempt."""
-    cache: Mapping[str, Hit | None] = {}
+    cache: Mapping[str, CachedResult | None] = {}
     """By key; a key that is not in it has not been looked up."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.exam import IN_BASE
-from controller.machine.runs.graph import From, Node, Source
+from controller.machine.runs.graph import From, Node, SourceTree
 from controller.machine.runs.nodes import step_node
 from specs.datasets import Query
 from specs.digests import digest
@@ -27,7 +27,7 @@ UNASKED = digest("not asked: a pull request's run is not given the secret")
 """Stands for the version of a query that must not be asked for."""
 
 
-def data_nodes(spec: Pipeline, source: Source, names: Mapping[str, str]) -> dict[str, Node]:
+def data_nodes(spec: Pipeline, source: SourceTree, names: Mapping[str, str]) -> dict[str, Node]:
     """What takes the datasets of `names` that no bucket holds, by what they are called in the run;
     `names` has that by their names in the spec."""
     found = {}
@@ -81,7 +81,7 @@ def without_addresses(node: Node, allowed: frozenset[str]) -> Node:
     return node.model_copy(update={"attempt": attempt})
 
 
-def _query(source: Source, name: str, called: str, query: Query) -> Node:
+def _query(source: SourceTree, name: str, called: str, query: Query) -> Node:
     versioned = query.version is not None
     says: dict[str, Any] = {"url": query.url, "sql": query.sql, "version": query.version}
     return Node(
@@ -111,7 +111,7 @@ def _query(source: Source, name: str, called: str, query: Query) -> Node:
     )
 
 
-def _fetch(spec: Pipeline, source: Source, name: str, called: str) -> Node:
+def _fetch(spec: Pipeline, source: SourceTree, name: str, called: str) -> Node:
     node = step_node(spec, source, f"{DATA}{name}", {})
     fetch = spec.datasets[name].fetch
     folders = (TAKEN,) if fetch is None or fetch.file is None else ()

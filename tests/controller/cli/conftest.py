@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from controller.cli import main
-from controller.store.protocol import Change, Store
+from controller.store.protocol import Store, Transaction
 from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import Backend, Routing
 from deployers.processes import Processes, ProcessSpec
 from deployers.site import Site
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.deployers.world import ROOT, until
 
 Do = Callable[..., Result]
@@ -33,7 +33,7 @@ class Desk(NamedTuple):
     do: Do
     """`do("runs", "--json")`: run a command there."""
 
-    def keep(self, *changes: Change, at: float = 1000.0) -> None:
+    def keep(self, *changes: Transaction, at: float = 1000.0) -> None:
         """Put something into the state, as a controller would."""
 
         async def commit(store: Store) -> None:

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.machine.core import Fact, Key, Value
-from controller.machine.environments.environment import Environment
-from controller.machine.environments.rollout import Ended, Rollout, begin_canary, watch
-from controller.machine.pipelines.pipeline import Last, Pipeline
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.rollout import EndedRollout, Rollout, begin_canary, watch
+from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.pipelines.version import ModelVersion, Ref
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.building import build
-from controller.machine.runs.graph import Graph, Source
+from controller.machine.runs.graph import Graph, SourceTree
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
-from controller.store.protocol import Change, Put
+from controller.store.protocol import Put, Transaction
 from specs.digests import digest
-from specs.lint import check
+from specs.lint.check import check
 from specs.model import Pipeline as Spec
 from specs.traffic import Arm, Exchange
 from validators.verdict import Verdict
@@ -64,20 +64,22 @@ def spec(text: str = SPEC) -> Spec:
     return loaded.pipeline
 
 
-def source(files: Mapping[str, str] = FILES) -> Source:
-    return Source(repository="toys", commit=COMMIT, folder="", files=files)
+def source(files: Mapping[str, str] = FILES) -> SourceTree:
+    return SourceTree(repository="toys", commit=COMMIT, folder="", files=files)
 
 
 def graph(text: str = SPEC, files: Mapping[str, str] = FILES) -> Graph:
     return build(spec(text), source(files))
 
 
-def tried(run: str, node: str, state: State = State.SUCCEEDED, message: str = "") -> Tried:
+def tried(
+    run: str, node: str, state: AttemptState = AttemptState.SUCCEEDED, message: str = ""
+) -> Tried:
     """An attempt that took four seconds."""
     order = ("gate.data.rows", "train", "evaluate", "gate.model")
     status = Status(
         state=state,
-        exit_code=0 if state is State.SUCCEEDED else 1,
+        exit_code=0 if state is AttemptState.SUCCEEDED else 1,
         started=1001.0,
         ended=1005.0,
         message=message,
@@ -124,7 +126,7 @@ def run(number: int = 1, **facts: Any) -> Run:
     return Run(**(known | facts))
 
 
-def pipeline(last: Run | None = None, **facts: Any) -> Pipeline:
+def pipeline(last: Run | None = None, **facts: Any) -> PipelineState:
     known: dict[str, Any] = {
         "name": "toy",
         "repository": "toys",
@@ -139,7 +141,7 @@ def pipeline(last: Run | None = None, **facts: Any) -> Pipeline:
         )
         known["last"] = {last.branch: of}
         known["active"] = {last.branch: last.id} if last.live else {}
-    return Pipeline(**(known | facts))
+    return PipelineState(**(known | facts))
 
 
 def version(number: int) -> ModelVersion:
@@ -158,9 +160,9 @@ def version(number: int) -> ModelVersion:
     )
 
 
-def environment(name: str = "production", **facts: Any) -> Environment:
+def environment(name: str = "production", **facts: Any) -> EnvironmentState:
     known = {"pipeline": "toy", "name": name, "repository": "toys"}
-    return Environment(**(known | facts))
+    return EnvironmentState(**(known | facts))
 
 
 def canary(number: int = 2) -> Rollout:
@@ -186,7 +188,7 @@ def canary(number: int = 2) -> Rollout:
 
 
 def ended(rollout: Rollout, outcome: Any, reason: str, at: float = 1050.0) -> Fact:
-    body = Ended(
+    body = EndedRollout(
         rollout=rollout,
         environment="production",
         pipeline="toy",
@@ -201,12 +203,12 @@ def fact(kind: str, name: str, body: Value) -> Fact:
     return Fact(key=Key(kind, name), body=body.plain())
 
 
-def put(kind: str, name: str, body: Value, revision: int = 0) -> Change:
+def put(kind: str, name: str, body: Value, revision: int = 0) -> Transaction:
     """One object, new unless a revision is given."""
     text = body.model_dump_json()
-    return Change(put=Put(key=Key(kind, name), revision=revision, text=text, live=True))
+    return Transaction(put=Put(key=Key(kind, name), revision=revision, text=text, live=True))
 
 
-def run_changes(one: Run, of: Graph | None = None) -> list[Change]:
+def run_changes(one: Run, of: Graph | None = None) -> list[Transaction]:
     """A run with its graph."""
-    return [put("run", one.id, one), Change(facts=(fact("graph", one.id, of or graph()),))]
+    return [put("run", one.id, one), Transaction(facts=(fact("graph", one.id, of or graph()),))]

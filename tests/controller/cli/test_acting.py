@@ -15,8 +15,8 @@ import pytest
 
 from controller.cli import SECTIONS, main
 from controller.cli.reach import controller_pid
-from controller.machine.core import Key, Letter
-from controller.store.protocol import Change, Store
+from controller.machine.core import Key
+from controller.store.protocol import Delivered, Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk
 
@@ -37,8 +37,8 @@ def told(desk: Desk) -> Desk:
     return desk
 
 
-def letters(at: Desk) -> Sequence[Letter]:
-    async def inbox(store: Store) -> Sequence[Letter]:
+def letters(at: Desk) -> Sequence[Delivered]:
+    async def inbox(store: Store) -> Sequence[Delivered]:
         return await store.inbox()
 
     found = at.look(inbox)
@@ -49,10 +49,11 @@ def letters(at: Desk) -> Sequence[Letter]:
 @pytest.mark.parametrize(
     ("arguments", "to", "type_", "body"),
     [
-        (["trigger", "toy", "--force", "--reason", "why not"], ("pipeline", "toy"), "trigger",
+        (["trigger", "toy", "--force", "--reason", "why not"], ("pipeline", "toy"), "run_requested",
          {"kind": "manual", "branch": "main", "force": True, "why": "why not"}),
-        (["retry", "toy-1"], ("pipeline", "toy"), "trigger", {"kind": "retry", "force": True}),
-        (["abort", "toy-1", "--reason", "slow"], ("run", "toy-1"), "cancel", {}),
+        (["retry", "toy-1"], ("pipeline", "toy"), "run_requested",
+         {"kind": "retry", "force": True}),
+        (["abort", "toy-1", "--reason", "slow"], ("run", "toy-1"), "cancel_run", {}),
         (["abort", "toy"], ("environment", "toy/production"), "abort", {}),
         (["promote", "toy/production"], ("environment", "toy/production"), "promote", {}),
         (["pause", "toy", "--reason", "lunch"], ("environment", "toy/production"), "pause",
@@ -68,9 +69,9 @@ def test_without_a_controller_the_request_waits_in_the_state_and_that_is_said(
     assert result.exit_code == 0, result.stderr
     assert "No controller runs here now" in result.stderr
     (letter,) = letters(told)
-    assert (letter.message.to, letter.message.type) == (Key(*to), type_)
-    assert body.items() <= letter.message.body.items()
-    assert letter.message.body["by"]
+    assert (letter.to, letter.type) == (Key(*to), type_)
+    assert body.items() <= letter.body.items()
+    assert letter.body["by"]
 
 
 RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
@@ -118,7 +119,7 @@ def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, o
     bad = seeds.canary(2).model_copy(update={"approval": True})
     stopped = seeds.environment("staging", paused="ada", stopped=bad)
     told.keep(seeds.put("environment", "toy/staging", stopped))
-    told.keep(Change(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
+    told.keep(Transaction(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
     if verb == "approve":
         waits = seeds.environment(stable=seeds.version(1).ref, rollout=bad)
         told.keep(seeds.put("environment", "toy/production", waits, revision=1))
@@ -126,17 +127,17 @@ def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, o
     assert result.exit_code == 0, result.stderr
     (letter,) = letters(told)
     given = RUNS_OF_VERBS[verb, option][2:]
-    assert all(str(value) in map(str, letter.message.body.values()) for value in given)
+    assert all(str(value) in map(str, letter.body.values()) for value in given)
 
 
 @pytest.mark.parametrize(("given", "leave"), [((), 2), (("--from", "1"), 1), (("--to", "3"), 1)])
 def test_a_rollback_names_the_version_that_it_sees(
     told: Desk, given: Sequence[str], leave: int
 ) -> None:
-    told.keep(Change(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
+    told.keep(Transaction(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
     assert told.do("rollback", "toy", *given).exit_code == 0
     (letter,) = letters(told)
-    assert letter.message.body["leave"] == leave
+    assert letter.body["leave"] == leave
 
 
 def test_what_a_rollback_brought_back_is_left_only_by_name(told: Desk) -> None:
@@ -145,13 +146,13 @@ def test_what_a_rollback_brought_back_is_left_only_by_name(told: Desk) -> None:
         stable=seeds.version(1).ref, brought=back.id, former=(seeds.version(2).ref,)
     )
     told.keep(seeds.put("environment", "toy/production", env, revision=1))
-    told.keep(Change(facts=(seeds.ended(back, "promoted", "it smells"),)))
+    told.keep(Transaction(facts=(seeds.ended(back, "promoted", "it smells"),)))
     refused = told.do("rollback", "toy")
     assert refused.exit_code != 0
     assert "headgate rollback toy/production --from 1" in refused.stderr
     assert told.do("rollback", "toy", "--from", "1").exit_code == 0
     (letter,) = letters(told)
-    assert letter.message.body["leave"] == 1
+    assert letter.body["leave"] == 1
 
 
 def test_asking_twice_is_two_requests(told: Desk) -> None:

@@ -3,9 +3,9 @@
 import json
 
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from controller.planning.ahead import canary_ahead
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from specs.model import Pipeline
 from tests.controller.cli.conftest import Desk, silent_router
 from tests.controller.machine.kit import spec, version
@@ -21,10 +21,12 @@ def asked(desk: Desk, of: Pipeline) -> object:
 
 
 def test_a_router_that_has_seen_nothing_means_a_canary_that_cannot_be_decided(desk: Desk) -> None:
-    env = Environment(pipeline="mean", name="production", repository="team", stable=version(1).ref)
+    env = EnvironmentState(
+        pipeline="mean", name="production", repository="team", stable=version(1).ref
+    )
     assert asked(desk, spec()) is None  # nothing serves yet, so there is no canary
     desk.keep(
-        Change(
+        Transaction(
             put=Put(
                 key=Key("environment", PLACE), revision=0, text=json.dumps(env.plain()), live=True
             )

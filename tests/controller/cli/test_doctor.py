@@ -9,9 +9,9 @@ import pytest
 
 from controller.doctor.examine import packages
 from controller.machine.core import Key
-from controller.machine.environments.environment import Environment
-from controller.machine.environments.job import Job
-from controller.store.protocol import Change, Put
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.job import BatchJob
+from controller.store.protocol import Put, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 from tests.controller.machine.kit import version
@@ -78,16 +78,16 @@ def test_how_a_batch_fared_is_told(
 ) -> None:
     desk.person.push({"a.txt": ""})
     ref = version(1).ref
-    env = Environment(
+    env = EnvironmentState(
         pipeline="mean",
         name="production",
         repository="toys",
         stable=ref,
         points=True,
-        job=Job(id="mean-production.batch.1", version=ref, why="", asked=8.0, **job),
+        job=BatchJob(id="mean-production.batch.1", version=ref, why="", asked=8.0, **job),
     )
     key = Key("environment", env.place)
-    desk.keep(Change(put=Put(key=key, revision=0, text=env.model_dump_json(), live=True)))
+    desk.keep(Transaction(put=Put(key=key, revision=0, text=env.model_dump_json(), live=True)))
     about = [one for one in findings(desk, 0)[state] if one["what"] == "batch mean/production"]
     assert [one["message"] for one in about] == [said]
     assert mend in about[0]["mend"]
@@ -95,7 +95,7 @@ def test_how_a_batch_fared_is_told(
 
 def test_a_state_of_a_newer_version_or_a_broken_one_is_an_error(desk: Desk) -> None:
     desk.person.push({"a.txt": ""})
-    desk.keep(Change())
+    desk.keep(Transaction())
     state = desk.home / "state.db"
     connection = sqlite3.connect(state)
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -113,7 +113,7 @@ def test_a_canary_that_nobody_watches_is_an_error_with_its_mend(desk: Desk) -> N
     with silent_router(desk.home, "toy/production"):
         (error,) = findings(desk, 1)["error"]
     assert error["what"] == "canary toy-production-v2"
-    assert error["message"].startswith("the router took the canary's traffic away at ")
+    assert error["message"].startswith("the router stopped sending traffic to the canary at ")
     assert "headgate up" in error["mend"]
 
 

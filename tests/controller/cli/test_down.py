@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from controller.store.protocol import Change
+from controller.store.protocol import Transaction
 from tests.controller.cli.conftest import Desk
 
 HOLD = """\
@@ -16,7 +16,7 @@ sys.stdin.read()
 
 
 def test_it_is_refused_while_a_controller_runs_and_says_what_to_do(desk: Desk) -> None:
-    desk.keep(Change())
+    desk.keep(Transaction())
     argv = [sys.executable, "-c", HOLD, str(desk.home / "controller.lock")]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as controller:
         assert controller.stdout is not None
@@ -29,7 +29,7 @@ def test_it_is_refused_while_a_controller_runs_and_says_what_to_do(desk: Desk) -
 
 
 def test_where_nothing_is_left_it_says_so_and_all_is_well(desk: Desk) -> None:
-    desk.keep(Change())
+    desk.keep(Transaction())
     said = desk.do("down")
     assert (said.exit_code, said.output) == (0, "Nothing serves here.\n")
     assert desk.do("down", "--json").output == "[]\n"

@@ -18,16 +18,16 @@ from rich.console import Console
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.cli.tree import render
-from controller.cli.views import Snapshot
+from controller.cli.terminal.tree import render
+from controller.cli.terminal.views import StatusSnapshot
 from controller.executors.virtualenvs import LOGS
 from controller.machine.core import Key
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import Quarantined
-from controller.machine.runs.attempt import Building, State
+from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.run import Progress, Trigger
-from controller.machine.trouble import Trouble
-from controller.store.protocol import Change, Owed, Postponed, Put
+from controller.machine.stall import Stall
+from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
 from deployers import control
 from deployers.site import ENDED, Site
 from specs.schedule import ScheduleTrigger
@@ -64,7 +64,8 @@ def told(desk: Desk) -> Desk:
                 outputs={"report": "x"}, cached_from="toy-1", verdict=Verdict.PASS
             ),
             "train": Progress(
-                key="k", attempts=(seeds.tried("toy-3", "train", State.FAILED, "out of luck"),)
+                key="k",
+                attempts=(seeds.tried("toy-3", "train", AttemptState.FAILED, "out of luck"),),
             ),
             "evaluate": Progress(),
             "gate.model": Progress(),
@@ -77,17 +78,21 @@ def told(desk: Desk) -> Desk:
         *seeds.run_changes(third, changed),
         seeds.put("pipeline", "toy", seeds.pipeline(third)),
         seeds.put("environment", "toy/production", production()),
-        Change(
+        Transaction(
             facts=(
                 *(seeds.fact("model", f"toy/{n}", seeds.version(n)) for n in (1, 2, 3)),
                 seeds.ended(seeds.canary(1), "promoted", "toy-1 passed its gates", at=1005.0),
                 seeds.ended(seeds.canary(3), "rolled_back", "errors went up"),
             )
         ),
-        Change(
-            owe=(Owed(id="x", owner=Key("run", "toy-3"), lane="notify", action={"type": "notify"}),)
+        Transaction(
+            enqueue=(
+                OutboxEntry(
+                    id="x", owner=Key("run", "toy-3"), lane="notify", action={"type": "notify"}
+                ),
+            )
         ),
-        Change(postpone=(Postponed(id="x", not_before=9e9, error="the hook is gone"),)),
+        Transaction(postpone=(Postponed(id="x", not_before=9e9, error="the hook is gone"),)),
     ]
     desk.keep(*changes)
     return desk
@@ -151,7 +156,7 @@ def test_no_text_from_outside_drives_the_terminal(told: Desk) -> None:
 
 
 def test_status_as_json_is_the_snapshot(told: Desk) -> None:
-    view = Snapshot.model_validate_json(text_of(told, "status", "--json"))
+    view = StatusSnapshot.model_validate_json(text_of(told, "status", "--json"))
     (pipeline,) = view.pipelines
     (live,) = (run for run in pipeline.runs if run.outcome == "running")
     assert live.id == "toy-3"
@@ -171,23 +176,23 @@ def test_status_as_json_is_the_snapshot(told: Desk) -> None:
 
 
 def test_status_says_what_stands_still_since_when_and_how_to_mend_it(told: Desk) -> None:
-    trouble = Trouble(
+    trouble = Stall(
         of="run/toy-3",
         reason="s3://lake may not be read (403): allow these credentials to list the bucket",
         since=time.time() - 3600,
         over=False,
     )
-    gone = Trouble(of="run/toy-2", reason="over and done", since=1.0)
+    gone = Stall(of="run/toy-2", reason="over and done", since=1.0)
     puts = [
         Put(key=Key("trouble", one.of), revision=0, text=one.model_dump_json(), live=not one.over)
         for one in (trouble, gone)
     ]
-    told.keep(*(Change(put=put) for put in puts))
+    told.keep(*(Transaction(put=put) for put in puts))
     text = " ".join(text_of(told, "status").split())
     assert "! run/toy-3 is stuck for " in text
     assert "allow these credentials to list the bucket" in text
     assert "over and done" not in text
-    [shown] = Snapshot.model_validate_json(text_of(told, "status", "--json")).troubles
+    [shown] = StatusSnapshot.model_validate_json(text_of(told, "status", "--json")).troubles
     assert (shown.of, shown.reason, shown.since) == (trouble.of, trouble.reason, trouble.since)
 
 
@@ -195,14 +200,14 @@ def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> N
     why = "dataset rows has newer data, and its marker _SUCCESS is older than b.csv"
     desk.keep(seeds.put("pipeline", "toy", seeds.pipeline(held_back=why)))
     assert why in " ".join(text_of(desk, "status").split())
-    (pipeline,) = Snapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
+    (pipeline,) = StatusSnapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
     assert pipeline.held_back == why
 
 
 def test_status_says_when_a_schedule_is_due_next_in_its_zone_and_from_now(desk: Desk) -> None:
     schedule = ScheduleTrigger(cron="0 4 * * *", timezone="Europe/Berlin")
     desk.keep(seeds.put("pipeline", "toy", seeds.pipeline(schedule=schedule)))
-    (pipeline,) = Snapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
+    (pipeline,) = StatusSnapshot.model_validate_json(text_of(desk, "status", "--json")).pipelines
     assert pipeline.schedule is not None
     assert pipeline.schedule.next is not None
     here = datetime.fromtimestamp(pipeline.schedule.next, ZoneInfo("Europe/Berlin"))
@@ -224,8 +229,8 @@ def test_status_names_where_an_environment_answers(told: Desk) -> None:
 def test_status_says_that_a_canary_has_no_traffic_as_nobody_watches_it(told: Desk) -> None:
     with silent_router(told.home, "toy/production"):
         text = " ".join(text_of(told, "status").replace("│", " ").split())
-        [pipeline] = Snapshot.model_validate_json(text_of(told, "status", "--json")).pipelines
-    assert "the router took the canary's traffic away at " in text
+        [pipeline] = StatusSnapshot.model_validate_json(text_of(told, "status", "--json")).pipelines
+    assert "the router stopped sending traffic to the canary at " in text
     assert "no word from a controller that can save for 0.1 s; stable serves all" in text
     production = next(one for one in pipeline.environments if one.name == "production")
     assert production.silence is not None
@@ -233,7 +238,7 @@ def test_status_says_that_a_canary_has_no_traffic_as_nobody_watches_it(told: Des
 
 
 def test_the_tree_is_a_pure_function_of_its_snapshot(told: Desk) -> None:
-    view = Snapshot.model_validate_json(text_of(told, "status", "--json"))
+    view = StatusSnapshot.model_validate_json(text_of(told, "status", "--json"))
 
     def drawn() -> str:
         out = StringIO()
@@ -245,7 +250,7 @@ def test_the_tree_is_a_pure_function_of_its_snapshot(told: Desk) -> None:
 
 
 def test_status_of_an_empty_state_says_so(desk: Desk) -> None:
-    desk.keep(Change())
+    desk.keep(Transaction())
     assert "No pipeline has been seen yet" in text_of(desk, "status")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.cli.views import environment_view
+from controller.cli.terminal.views import environment_view
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 

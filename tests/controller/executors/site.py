@@ -20,7 +20,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from deployers.confinement import Kind
 from deployers.processes import Processes
 from tests.contracts.executor import SECRET, lines
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.told import ToldConfinement
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,7 @@ FILES = {
 CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
-from controller.machine.runs.attempt import Attempt, State
+from controller.machine.runs.attempt import Attempt, AttemptState
 from tests.contracts.executor import becomes
 from tests.controller.executors.site import LocalSite
 
@@ -45,7 +45,7 @@ async def main():
     attempt = Attempt.model_validate_json(sys.stdin.read())
     async with site.open() as executor:
         await executor.start(attempt)
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
         print("running", flush=True)
         await asyncio.sleep(1000)
 

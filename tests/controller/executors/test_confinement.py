@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.machine.runs.attempt import Attempt, State
+from controller.machine.runs.attempt import Attempt, AttemptState
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
 from tests.rights import with_rights
@@ -61,7 +61,7 @@ class Tried:
     async def say(self, command: str, **changes: Any) -> str:
         """What one step says."""
         (found,) = await self.all(self.site.attempt(f"sh -c '{command} 2>&1; true'", **changes))
-        assert found["state"] == State.SUCCEEDED, found
+        assert found["state"] == AttemptState.SUCCEEDED, found
         return str(found["said"])
 
 

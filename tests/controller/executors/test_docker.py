@@ -1,4 +1,4 @@
-"""The contract of every executor, kept by the one of containers; and what is its own."""
+"""What is special about containers; the contract is in `test_contract`."""
 
 import asyncio
 import time
@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import AttemptState
 from deployers.engine import BUILT, Engine
 from tests.contracts.executor import (
     SECRET,
-    ExecutorContract,
     becomes,
     ends,
     printed,
@@ -22,24 +21,15 @@ from tests.controller.executors.docker_site import DockerSite
 pytestmark = pytest.mark.docker
 
 
-class TestDockerExecutor(ExecutorContract):
-    """Runs the whole contract."""
-
-    @pytest.fixture
-    def site(self, docker_site: DockerSite) -> DockerSite:
-        """A place with no container."""
-        return docker_site
-
-
 async def test_a_container_that_is_killed_from_outside_is_lost(docker_site: DockerSite) -> None:
     attempt = docker_site.attempt("sleep 600")
     async with docker_site.open() as executor:
         await executor.start(attempt)
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
         (container,) = docker_site.containers()
         docker_site.docker(lambda client: client.api.kill(container))
         status = await ends(executor, attempt)
-    assert (status.state, status.exit_code) == (State.LOST, 137)
+    assert (status.state, status.exit_code) == (AttemptState.LOST, 137)
 
 
 async def test_a_step_that_hides_that_its_child_was_killed_for_memory_is_found_out(
@@ -48,7 +38,7 @@ async def test_a_step_that_hides_that_its_child_was_killed_for_memory_is_found_o
     grab = "sh -c 'python3 -c \"bytearray(2**30)\"; exit 0'"
     async with docker_site.open() as executor:
         status = await run(executor, docker_site.attempt(grab, memory=64 * 2**20))
-    assert (status.state, status.exit_code) == (State.OUT_OF_MEMORY, 0)
+    assert (status.state, status.exit_code) == (AttemptState.OUT_OF_MEMORY, 0)
     assert "resources.memory" in status.message
 
 
@@ -56,7 +46,7 @@ async def test_a_full_disk_fails_the_step_and_its_log_says_so(docker_site: Docke
     fill = "python3 -c \"open('/dev/shm/full', 'wb').write(bytes(10**8))\""
     async with docker_site.open() as executor:
         status = await run(executor, docker_site.attempt(fill))
-    assert status.state is State.FAILED
+    assert status.state is AttemptState.FAILED
     assert "No space left on device" in status.message
 
 
@@ -66,10 +56,10 @@ async def test_the_next_controller_enforces_what_is_left_of_a_timeout(
     attempt = docker_site.attempt("sh -c 'echo begun; sleep 600'", timeout=2.0)
     async with docker_site.open() as executor:
         await executor.start(attempt)
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
     async with docker_site.open() as executor:
         status = await ends(executor, attempt)
-        assert status.state is State.TIMED_OUT
+        assert status.state is AttemptState.TIMED_OUT
         assert await printed(executor, attempt) == "begun\n"
     assert not docker_site.containers(ended=True)
 
@@ -86,7 +76,7 @@ async def test_a_log_goes_on_where_the_last_controller_left_it(docker_site: Dock
 
         await until(told)  # while it runs
     async with docker_site.open() as executor:
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
         go.touch()
         await ends(executor, attempt)
         assert await printed(executor, attempt) == "one\ntwo\nthree\n"
@@ -100,7 +90,7 @@ async def test_it_is_confined(docker_site: DockerSite) -> None:
     numbers = await docker_site.dataset({"a.csv": "1"})
     attempt = docker_site.attempt(command, inputs={"numbers": numbers})
     async with docker_site.open() as executor:
-        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
         said = await printed(executor, attempt)
     words = said.split()
     assert words[0] != "0"
@@ -121,7 +111,7 @@ async def test_an_image_that_was_removed_is_a_clear_failure(docker_site: DockerS
     gone = docker_site.attempt("true", image=f"sha256:{'0' * 64}")
     async with docker_site.open() as executor:
         status = await run(executor, gone)
-    assert status.state is State.FAILED
+    assert status.state is AttemptState.FAILED
     assert "not on the Docker Engine any more" in status.message
 
 
@@ -139,7 +129,7 @@ async def test_an_image_is_built_once_and_a_build_that_fails_says_why(
             engine.build(tmp_path, digest), engine.build(tmp_path, digest)
         )
         assert first == second
-        with pytest.raises(Exception, match=r"(?s)mend its Dockerfile.*COPY failed"):
+        with pytest.raises(Exception, match=r"(?s)fix its Dockerfile.*COPY failed"):
             await engine.build(broken, "f" * 64)
         docker_site.docker(lambda client: client.api.remove_image(first, force=True))
     finally:
@@ -186,9 +176,9 @@ async def test_what_nobody_owns_is_reaped(docker_site: DockerSite) -> None:
     attempt = docker_site.attempt("sleep 600")
     async with docker_site.open() as executor:
         await executor.start(attempt)
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
         assert await executor.reap() == 1
-        assert (await executor.poll(attempt.id)).state is State.RUNNING
+        assert (await executor.poll(attempt.id)).state is AttemptState.RUNNING
     await engine.close()
     assert len(docker_site.containers(ended=True)) == 1
 
@@ -200,7 +190,7 @@ async def test_an_engine_that_is_away_is_no_end(docker_site: DockerSite, tmp_pat
     async with docker_site.open() as executor:
         attempt = docker_site.attempt("sleep 600")
         await executor.start(attempt)
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
     async with away.open() as executor:
 
         async def says() -> bool:

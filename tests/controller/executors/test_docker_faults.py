@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.executors.docker import DockerExecutor
-from controller.machine.runs.attempt import Attempt, State
+from controller.machine.runs.attempt import Attempt, AttemptState
 from deployers.engine import Engine
 from specs.failures import TryAgain
 from tests.contracts.executor import becomes, run, until
@@ -68,7 +68,7 @@ async def test_an_image_is_resolved_and_pulled_by_digest(
         _forget(docker_site, f"{name}:1", pinned)
         async with docker_site.open() as executor:
             status = await run(executor, docker_site.attempt("true", image=pinned))
-        assert status.state is State.SUCCEEDED, status.message
+        assert status.state is AttemptState.SUCCEEDED, status.message
         with pytest.raises(Exception, match=r"there is no image .*nothing:1"):
             await engine.resolve(f"{registry}/nothing:1")
     finally:
@@ -83,13 +83,13 @@ async def test_a_container_that_somebody_killed_or_removed_is_lost_not_failed(
     async with docker_site.open() as executor:
         for attempt in (killed, removed):
             await executor.start(attempt)
-            await becomes(executor, attempt, State.RUNNING)
+            await becomes(executor, attempt, AttemptState.RUNNING)
         engine = Engine(docker_site.host, docker_site.folder.parent)
         docker_site.docker(lambda client: client.api.kill(engine.container(killed.id)))
         gone = engine.container(removed.id)
         docker_site.docker(lambda client: client.api.remove_container(gone, force=True))
-        assert await _end(executor, killed) is State.LOST
-        assert await _end(executor, removed) is State.LOST
+        assert await _end(executor, killed) is AttemptState.LOST
+        assert await _end(executor, removed) is AttemptState.LOST
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
@@ -103,11 +103,13 @@ async def test_a_step_whose_engine_is_restarted_is_lost_and_the_next_try_succeed
     attempt = site.attempt("sleep 600")
     async with site.open() as executor:
         await executor.start(attempt)
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
         await asyncio.to_thread(ask_keeper, f"down {name} {how}")
         await asyncio.to_thread(ask_keeper, f"up {name}")
-        assert await _end(executor, attempt) is State.LOST
-        assert (await run(executor, site.attempt("true", name="again"))).state is State.SUCCEEDED
+        assert await _end(executor, attempt) is AttemptState.LOST
+        assert (
+            await run(executor, site.attempt("true", name="again"))
+        ).state is AttemptState.SUCCEEDED
     await asyncio.to_thread(ask_keeper, f"down {name} SIGTERM")
 
 
@@ -120,7 +122,7 @@ def _forget(site: DockerSite, *references: str) -> None:
             site.docker(lambda client, each=each: client.api.remove_image(each))  # type: ignore[misc]  # mypy cannot infer such a lambda
 
 
-async def _end(executor: DockerExecutor, attempt: Attempt) -> State:
+async def _end(executor: DockerExecutor, attempt: Attempt) -> AttemptState:
     """Wait for its end past an engine that is away."""
 
     async def over() -> bool:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.git.single import lay_single
-from controller.machine.runs.attempt import State
+from controller.git.single_commit import write_single_commit
+from controller.machine.runs.attempt import AttemptState
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
 
@@ -44,7 +44,7 @@ async def test_git_in_a_step_finds_the_commit_that_runs(
     async with site_of_steps.open() as executor:
         status = await run(executor, attempt)
         said = (await printed(executor, attempt)).strip()
-    assert status.state is State.SUCCEEDED, said
+    assert status.state is AttemptState.SUCCEEDED, said
     assert said == told.replace("COMMIT", attempt.commit)
 
 
@@ -54,7 +54,7 @@ async def test_what_git_finds_is_beside_the_copy_and_not_in_it(site: LocalSite) 
         "sh -c 'git rev-parse --show-toplevel; ls -A $(git rev-parse --show-cdup)'"
     )
     async with site.open() as executor:
-        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
         top, *names = (await printed(executor, attempt)).split()
     assert (Path(top).name, names) == ("code", ["models"])
 
@@ -65,7 +65,7 @@ async def test_git_finds_no_clone_around_the_home_folder(site: LocalSite, tmp_pa
     attempt = site.attempt(f"sh -c 'mkdir {beside}; cd {beside}; git log'")
     async with site.open() as executor:
         status = await run(executor, attempt)
-    assert status.state is State.FAILED
+    assert status.state is AttemptState.FAILED
     assert "not a git repository" in status.message
 
 
@@ -82,7 +82,7 @@ def test_a_branch_of_no_plain_name_leaves_the_commit_detached(tmp_path: Path, br
         ("git", "cat-file", "commit", sha), cwd=tmp_path / "clone", check=True, capture_output=True
     ).stdout
     (tmp_path / "copy" / "code").mkdir(parents=True)
-    lay_single(tmp_path / "copy", sha, raw, branch)
+    write_single_commit(tmp_path / "copy", sha, raw, branch)
     assert git(tmp_path / "copy" / "code", "log", "--format=%H %s") == f"{sha} second"
     assert git(tmp_path / "copy" / "code", "rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
     assert git(tmp_path / "copy" / "code", "fsck", "--connectivity-only").count("missing") <= 1
@@ -100,5 +100,5 @@ def test_a_repository_of_sha256_names_is_one(tmp_path: Path) -> None:
         ("git", "cat-file", "commit", sha), cwd=clone, check=True, capture_output=True
     ).stdout
     (copy / "code").mkdir(parents=True)
-    lay_single(copy, sha, raw, "main")
+    write_single_commit(copy, sha, raw, "main")
     assert git(copy / "code", "log", "--format=%H %D") == f"{sha} grafted, HEAD -> main"

@@ -1,4 +1,4 @@
-"""The contract of every executor, kept by the one of local processes; and what is its own."""
+"""What is special about processes of this machine; the contract is in `test_contract`."""
 
 import asyncio
 import os
@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import AttemptState
 from specs.failures import NeedsHuman
 from tests.contracts.executor import (
     SECRET,
-    ExecutorContract,
     becomes,
     ends,
     gate,
@@ -21,20 +20,6 @@ from tests.contracts.executor import (
     until,
 )
 from tests.controller.executors.site import LocalSite
-
-
-class TestLocalExecutor(ExecutorContract):
-    """Runs the whole contract."""
-
-
-@pytest.mark.bwrap
-class TestConfinedExecutor(ExecutorContract):
-    """Runs the whole contract over steps that are confined."""
-
-    @pytest.fixture
-    def site(self, confined_site: LocalSite) -> LocalSite:
-        """A place whose steps are confined."""
-        return confined_site
 
 
 async def test_an_attempt_whose_supervisor_is_killed_is_lost_and_nothing_of_it_runs_on(
@@ -49,9 +34,11 @@ async def test_an_attempt_whose_supervisor_is_killed_is_lost_and_nothing_of_it_r
 
         await until(begun)
         os.kill(int((site.folder / "supervisor").read_text()), signal.SIGKILL)
-        assert (await ends(executor, attempt)).state is State.LOST
+        assert (await ends(executor, attempt)).state is AttemptState.LOST
         # Its slot is free although nobody announced the end.
-        assert (await run(executor, site.attempt("true", name="next"))).state is State.SUCCEEDED
+        assert (
+            await run(executor, site.attempt("true", name="next"))
+        ).state is AttemptState.SUCCEEDED
 
 
 async def test_an_end_is_announced(site: LocalSite) -> None:
@@ -68,7 +55,7 @@ async def test_what_cannot_be_prepared_yet_takes_no_slot(site: LocalSite) -> Non
     async with site.open(slots=1) as executor:
         await executor.start(gone)
         fine = site.attempt("true", name="fine")
-        assert (await run(executor, fine)).state is State.SUCCEEDED
+        assert (await run(executor, fine)).state is AttemptState.SUCCEEDED
 
 
 async def test_a_step_sees_the_files_that_it_reads_and_nothing_else_of_the_commit(
@@ -76,7 +63,7 @@ async def test_a_step_sees_the_files_that_it_reads_and_nothing_else_of_the_commi
 ) -> None:
     attempt = site.attempt("sh -c 'cd ../..; find . | sort'")
     async with site.open() as executor:
-        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
         seen = (await printed(executor, attempt)).split()
     assert seen == [".", "./models", "./models/mean", "./models/mean/said.txt"]
 
@@ -95,7 +82,7 @@ async def test_a_step_that_fails_for_a_file_that_it_does_not_read_is_told_so(
 ) -> None:
     async with site.open() as executor:
         status = await run(executor, site.attempt(command))
-    assert status.state is State.FAILED
+    assert status.state is AttemptState.FAILED
     assert ("`reads` admits" in status.message) == (lacked is not None)
     assert (lacked or "") in status.message
 
@@ -136,7 +123,7 @@ async def test_slots_that_were_made_fewer_hold_for_what_starts_now(site: LocalSi
         for attempt in old:
             await executor.start(attempt)
         for attempt in old:
-            await becomes(executor, attempt, State.RUNNING)
+            await becomes(executor, attempt, AttemptState.RUNNING)
     (site.folder / "c.go").touch()
     new = site.attempt(gate(site.folder, "c"), name="c")
     async with site.open(slots=1) as executor:
@@ -144,10 +131,10 @@ async def test_slots_that_were_made_fewer_hold_for_what_starts_now(site: LocalSi
         (site.folder / "a.go").touch()
         await ends(executor, old[0])
         for _ in range(20):
-            assert (await executor.poll(new.id)).state is State.PREPARING
+            assert (await executor.poll(new.id)).state is AttemptState.PREPARING
             await asyncio.sleep(0.01)
         (site.folder / "b.go").touch()
-        assert (await ends(executor, new)).state is State.SUCCEEDED
+        assert (await ends(executor, new)).state is AttemptState.SUCCEEDED
 
 
 async def test_of_an_attempt_that_ended_the_log_is_kept_without_secrets(site: LocalSite) -> None:
@@ -184,7 +171,7 @@ async def test_what_leads_out_of_its_outputs_or_is_no_file_is_not_stored(
     script = f"OUT={{outputs.model}}; {leave.format(secret=secret, folder=secret.parent)}"
     attempt = site.attempt(f"sh -c '{script}'", outputs={"model": "deep/model"})
     async with site.open() as executor:
-        assert (await run(executor, attempt)).state is State.SUCCEEDED
+        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
         with pytest.raises(NeedsHuman, match=r"symbolic link|socket, pipe or device"):
             await executor.collect(attempt)
     kept = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]

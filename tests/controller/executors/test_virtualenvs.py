@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.executors.installing import CannotBuild
+from controller.executors.installer import CannotBuild
+from controller.executors.requirements import Requirements
 from controller.executors.virtualenvs import LOGS, Virtualenvs
-from controller.executors.wanted import Requirements
-from controller.machine.runs.attempt import State
+from controller.machine.runs.attempt import AttemptState
 from deployers.confinement import Confinement
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
@@ -171,13 +171,13 @@ async def test_an_attempt_whose_requirements_cannot_be_installed_fails_with_the_
     attempt = site.attempt("true", requirements="broken.txt")
     async with site.open() as executor:
         status = await run(executor, attempt)
-    assert status.state is State.FAILED
+    assert status.state is AttemptState.FAILED
     assert "broken.txt is not in the commit" in status.message
     bad = site.attempt("true", name="bad", requirements="offline.txt")
     async with site.open() as executor:
         status = await run(executor, bad)
         assert await printed(executor, bad) == ""
-    assert status.state is State.NO_ENVIRONMENT
+    assert status.state is AttemptState.NO_ENVIRONMENT
     assert re.search("installer said: .*no-such-package-of-ours", status.message, re.DOTALL)
 
 

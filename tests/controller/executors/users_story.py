@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from controller.machine.runs.attempt import Attempt, State
+from controller.machine.runs.attempt import Attempt, AttemptState
 from deployers.confinement import confinement
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
@@ -37,7 +37,7 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
             own = site.workspace.folder(attempt.id)
             outputs = owners(own / "outputs")
             stored = {}
-            if status.state is State.SUCCEEDED and attempt.outputs:
+            if status.state is AttemptState.SUCCEEDED and attempt.outputs:
                 stored = {
                     name: await site.stored(digest)
                     for name, digest in (await executor.collect(attempt)).items()

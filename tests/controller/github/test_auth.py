@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from controller.github.answers import Missing, Refused
+from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App, Personal
 from controller.github.client import Client
 from controller.github.transport import Transport
@@ -145,7 +145,7 @@ async def test_credentials_that_stay_refused_are_tried_twice_and_told() -> None:
     async with an_app() as (little, github, _, client):
         github.clock.now = START
         github.valid = Forgetful()
-        with pytest.raises(Refused, match="401: Bad credentials"):
+        with pytest.raises(GitHubRefused, match="401: Bad credentials"):
             await client.permission(REPO, "ada")
         assert little.times(f"GET /repos/{REPO}/collaborators/ada/permission") == 2
 
@@ -167,7 +167,7 @@ async def test_an_app_that_is_installed_anew_is_found_again() -> None:
 
 async def test_an_app_that_is_not_installed_says_where_to_install_it() -> None:
     async with an_app() as (_, _, app, _):
-        with pytest.raises(Missing, match="123 is not installed on octo/cars: install it there"):
+        with pytest.raises(NotFound, match="123 is not installed on octo/cars: install it there"):
             await app.token("octo/cars")
 
 
@@ -180,7 +180,7 @@ async def test_a_key_or_clock_that_github_does_not_take_is_told_as_that() -> Non
     said = Says(401, {"message": "'Expiration time' claim ('exp') is too far in the future"})
     async with LittleGitHub.serving(lambda _: said) as little:
         transport = Transport(little.api)
-        with pytest.raises(Refused, match=r"too far in the future.*private key.*clock"):
+        with pytest.raises(GitHubRefused, match=r"too far in the future.*private key.*clock"):
             await App("123", KEY, transport).token(REPO)
         await transport.close()
 

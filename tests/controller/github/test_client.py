@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.github.answers import Missing, Refused
+from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import Personal
 from controller.github.client import Client
 from controller.github.transport import LARGEST, Token, Transport, api_of
@@ -368,24 +368,24 @@ async def test_changes_of_one_owner_go_one_after_the_other_and_reading_goes_on()
                 {"message": "Resource not accessible by integration"},
                 {"X-Accepted-GitHub-Permissions": "checks=write"},
             ),
-            Refused,
+            GitHubRefused,
             r"Resource not accessible by integration.*lacks `checks: write`: grant it",
         ),
         (
             Says(
                 403, {"message": "no"}, {"X-Accepted-GitHub-Permissions": "a=read,b=read; c=write"}
             ),
-            Refused,
+            GitHubRefused,
             r"lacks `a: read` and `b: read` or `c: write`",
         ),
         (
             Says(403, {"message": "no"}, {"X-Accepted-OAuth-Scopes": "repo"}),
-            Refused,
+            GitHubRefused,
             "one of the scopes repo",
         ),
-        (Says(401, {"message": "Bad credentials"}), Refused, "Bad credentials.*Give a token"),
-        (Says(404, {"message": "Not Found"}), Missing, "Not Found.*app is installed"),
-        (Says(410, {"message": "Issues are disabled"}), Missing, "Issues are disabled"),
+        (Says(401, {"message": "Bad credentials"}), GitHubRefused, "Bad credentials.*Give a token"),
+        (Says(404, {"message": "Not Found"}), NotFound, "Not Found.*app is installed"),
+        (Says(410, {"message": "Issues are disabled"}), NotFound, "Issues are disabled"),
         (
             Says(
                 422,
@@ -394,11 +394,11 @@ async def test_changes_of_one_owner_go_one_after_the_other_and_reading_goes_on()
                     "errors": [{"resource": "X", "field": "title", "code": "missing"}, "odd"],
                 },
             ),
-            Refused,
+            GitHubRefused,
             "422: Validation Failed; title: missing; odd",
         ),
         (Says(409, {"message": "Head moved"}), TryAgain, "Head moved"),
-        (Says(451, ["what"]), Refused, "no explanation"),
+        (Says(451, ["what"]), GitHubRefused, "no explanation"),
     ],
 )
 async def test_a_refusal_is_told_in_githubs_words_with_the_mend(
@@ -414,7 +414,7 @@ async def test_no_token_is_ever_said() -> None:
         return Says(422, {"message": f"odd: {asked.headers['authorization']}", "errors": SECRET})
 
     async with asking(answer) as (_, client, _):
-        with pytest.raises(Refused) as failed:
+        with pytest.raises(GitHubRefused) as failed:
             await client.pull(REPO, 1)
     assert SECRET not in str(failed.value)
     assert SECRET not in repr(Token(SECRET, "somebody"))

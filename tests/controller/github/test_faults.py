@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from controller.github.answers import Refused
+from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.comment import parse
 from controller.github.forge import GitHubForge
@@ -132,6 +132,6 @@ async def test_what_the_app_may_not_do_is_told_and_the_check_stands_without_the_
     (installation,) = github.hub.installations.values()
     installation.permissions |= {"issues": "read", "pull_requests": "read"}
     report = said(commit, "passed", "It passed.", pull=1, conclusion="success")
-    with pytest.raises(Refused, match="403"):
+    with pytest.raises(GitHubRefused, match="403"):
         await GitHubForge(client, NAMES).report(report)
     assert [check.conclusion for check in github.check_runs(repository)] == ["success"]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from controller.github.answers import Missing, Refused
+from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App
 from controller.github.client import Client
 from controller.github.transport import Transport, api_of
-from controller.machine.core import Key, Message
+from controller.github.webhooks import Hint
+from controller.machine.core import Envelope, Key, Message
+from controller.machine.messages import ForgeMoved
 from controller.web.server import application, listen, serve
 from specs.failures import TryAgain
 from tests.doubles.github.double import GitHub
@@ -105,7 +107,7 @@ async def test_the_life_of_a_pull_request(tmp_path: Path) -> None:
             assert made.number == 1  # the one that is open already
             closed = await client.update_pull(REPO, 1, state="closed")
             assert (closed.state, closed.merged) == ("closed", False)
-            with pytest.raises(Missing):
+            with pytest.raises(NotFound):
                 await client.update_comment(REPO, 999_999, "gone")
             assert client.budget is not None
             assert client.budget.remaining < client.budget.limit
@@ -148,23 +150,27 @@ async def test_what_the_app_may_not_do_needs_a_human(tmp_path: Path) -> None:
         github.install(repository, permissions={"metadata": "read", "checks": "read"})
         sha = github.push(repository, {"train.py": "b"})
         async with connected(github) as (client, _):
-            with pytest.raises(Refused, match="Resource not accessible by integration"):
+            with pytest.raises(GitHubRefused, match="Resource not accessible by integration"):
                 await client.create_check(REPO, name="headgate", sha=sha, external_id="run-1")
 
 
 async def test_what_happens_on_github_arrives_as_hints(tmp_path: Path) -> None:
-    sent: dict[str, Message] = {}
+    hints: dict[str, Hint] = {}
+    sent: list[Message] = []
     arrived = asyncio.Event()
 
-    async def send(message: Message) -> None:
-        sent[message.type] = message
-        if {"github_moved", "github_pull", "github_comment"} <= sent.keys():
+    def whom(hint: Hint) -> list[Key]:
+        hints[hint.kind] = hint
+        return [Key("repository", "flights")]
+
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope.message)
+        if {"moved", "pull", "comment"} <= hints.keys():
             arrived.set()
 
-    key = Key("repository", "flights")
     listening = listen("127.0.0.1", 0, ["webhook secret"])
     running = asyncio.create_task(
-        serve(application(["old", "webhook secret"], lambda _: [key], send), listening)
+        serve(application(["old", "webhook secret"], whom, send), listening)
     )
     with GitHub(tmp_path) as github:
         repository = a_repository(github)
@@ -178,6 +184,7 @@ async def test_what_happens_on_github_arrives_as_hints(tmp_path: Path) -> None:
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    assert sent["github_pull"].body["pull"] == 1
-    comment = sent["github_comment"].body
-    assert (comment["author"], comment["body"]) == ("ada", "/headgate retry")
+    assert hints["pull"].pull == 1
+    assert {ForgeMoved(), ForgeMoved(pull=True)} == set(sent)
+    comment = hints["comment"]
+    assert (comment.author, comment.body) == ("ada", "/headgate retry")

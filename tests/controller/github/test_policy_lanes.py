@@ -10,24 +10,25 @@ from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.github.answers import Refused
+from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
-from controller.kinds.repository import RepositoryKind
-from controller.loop import Loop
-from controller.machine.actions import Answer, ReportCommit, ReportPolicy
-from controller.machine.core import Key, Message
-from controller.machine.repositories.repository import Repository as State
-from controller.outbox import Ways, parsed
-from controller.queue import Backoff
+from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
+from controller.machine.core import Envelope, Key, parsed
+from controller.machine.repositories.repository import RepositoryState as State
+from controller.observers.repository import RepositoryObserver
+from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.workqueue import Backoff
 from controller.reports.applier import ReportApplier
 from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import CommitReport
 from controller.store.sqlite import SqliteStore
+from controller.wiring.reconcilers import repositories as repositories_of
 from specs.failures import Failure, TryAgain
 from tests.controller.github.reporting import NAMES
-from tests.controller.toys import running, until
+from tests.controller.reconcile.toys import running, until
 from tests.doubles.github import GitHub, Issue, Repository
 
 KEY = Key("repository", "flights")
@@ -103,7 +104,7 @@ class Desk:
         self.loop.wake(KEY)
 
         async def look() -> bool:
-            return not await self.store.owed()
+            return not await self.store.outbox()
 
         await until(look)
 
@@ -124,18 +125,19 @@ async def desk(
     forge, secrets = Forge(GitHubForge(client, NAMES)), Secrets({})
     reports = ReportApplier(store, Artifacts(tmp_path / "artifacts"), repositories, forge, secrets)
 
-    async def answer(_owner: Key, _action: Answer) -> tuple[Message, ...]:
+    async def answer(_owner: Key, _action: AnswerCommand) -> tuple[Envelope, ...]:
         return ()
 
+    observer = RepositoryObserver(repositories, Pulls(client, NAMES))
     loop = Loop(
         store,
-        {"repository": RepositoryKind(repositories, Pulls(client, NAMES))},
+        {"repository": repositories_of(observer)},
         {
             ReportCommit: reports.apply,
             ReportPolicy: PolicyApplier(repositories, forge, secrets).apply,
-            Answer: answer,
+            AnswerCommand: answer,
         },
-        ways=Ways(backoff=Backoff(first=0.01, most=0.05)),
+        policy=RuntimePolicy(backoff=Backoff(first=0.01, most=0.05)),
         listen=0.01,
     )
     async with running(loop):
@@ -164,7 +166,7 @@ async def test_an_acceptance_that_ended_before_it_was_shown_is_not_shown_later(d
 
 @pytest.mark.parametrize(
     "fault",
-    [TryAgain("GitHub is away"), Refused("Resource not accessible by integration", 403)],
+    [TryAgain("GitHub is away"), GitHubRefused("Resource not accessible by integration", 403)],
     ids=["away", "refused"],
 )
 async def test_a_word_on_rules_that_github_does_not_take_holds_up_no_other_check(

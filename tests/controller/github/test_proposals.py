@@ -7,16 +7,17 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
-from controller.environment_file import EnvironmentFile, Model
-from controller.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_by
 from controller.git import Mirror
+from controller.git.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_by
 from controller.github.auth import App
 from controller.github.client import Client
 from controller.github.proposals import POLL, Proposals
 from controller.github.transport import Transport, api_of
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.core import Fact, Key
-from controller.store.protocol import Change
+from controller.machine.core import Envelope, Fact, Key
+from controller.machine.environments.file import EnvironmentFile, NamedModel
+from controller.machine.messages import ReleaseProposed
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
 from specs.gates import AbsoluteCheck, Columns, Gates, ModelGate
@@ -39,7 +40,7 @@ LOOK = "GET /repos/{owner}/{repo}/pulls/{pull_number}"
 
 def file(number: int) -> EnvironmentFile:
     one = version(number)
-    model = Model(version=number, digest=one.digest, run=one.run, commit="a" * 40)
+    model = NamedModel(version=number, digest=one.digest, run=one.run, commit="a" * 40)
     return EnvironmentFile(
         pipeline="mean", environment="production", model=model, verdicts={"model": Verdict.PASS}
     )
@@ -103,7 +104,7 @@ async def room(tmp_path: Path, github: GitHub) -> AsyncIterator[Room]:
     facts = [
         Fact(key=Key("model", f"mean/{n}"), body=version(n).model_dump(mode="json")) for n in (1, 2)
     ]
-    await store.commit(Change(facts=tuple(facts)), 0.0)
+    await store.commit(Transaction(facts=tuple(facts)), 0.0)
     mirror = Mirror(str(repository.git.path), tmp_path / "mirror.git")
     environments = Environments(mirror)
     await environments.write(lambda _: file(1), "production", "mean", "promote v1", "one")
@@ -131,12 +132,18 @@ async def room(tmp_path: Path, github: GitHub) -> AsyncIterator[Room]:
     await store.close()
 
 
+def number_of(proposed: Envelope) -> int:
+    """The number of the pull request that was opened."""
+    assert isinstance(proposed.message, ReleaseProposed)
+    return proposed.message.pull
+
+
 async def test_proposing_twice_is_one_branch_and_one_pull_request(room: Room) -> None:
     (first,) = await room.proposals.propose(OWNER, propose())
     pushed = room.head
     (second,) = await room.proposals.propose(OWNER, propose())
     assert first == second
-    assert first.body["pull"] == room.pulls[0].number
+    assert number_of(first) == room.pulls[0].number
     assert [pull.title for pull in room.pulls] == ["Release mean v2 to production"]
     assert room.head == pushed
     assert len(room.github.calls(OPEN)) == 1
@@ -150,7 +157,7 @@ async def test_a_pull_request_whose_number_was_never_heard_is_found_also_when_it
     (again,) = await room.proposals.propose(OWNER, propose())
     assert again == first
     assert len(room.pulls) == 1
-    seen = await room.proposals.look("team", first.body["pull"], None, at_once=True)
+    seen = await room.proposals.look("team", number_of(first), None, at_once=True)
     assert seen is not None
     assert (seen.state, seen.by) == ("closed", "grace")
 
@@ -242,7 +249,7 @@ async def test_a_look_is_taken_now_and_then_and_costs_nothing_while_nothing_chan
     room: Room,
 ) -> None:
     (opened,) = await room.proposals.propose(OWNER, propose())
-    number = opened.body["pull"]
+    number = number_of(opened)
     for room.now in (0.0, 1.0, POLL - 1):
         await room.proposals.look("team", number, None, at_once=False)
     assert len(room.github.calls(LOOK)) == 1
@@ -257,7 +264,7 @@ async def test_a_merge_has_landed_once_the_branch_that_was_seen_comes_after_it(r
     (opened,) = await room.proposals.propose(OWNER, propose())
     before = await room.mirror.tip(BRANCH)
     made = room.github.merge(room.repository, room.pulls[0], "grace")
-    number = opened.body["pull"]
+    number = number_of(opened)
     seen = await room.proposals.look("team", number, before, at_once=True)
     assert seen is not None
     assert (seen.state, seen.by, seen.landed) == ("merged", "grace", False)
@@ -269,7 +276,7 @@ async def test_a_merge_has_landed_once_the_branch_that_was_seen_comes_after_it(r
 async def test_a_github_that_is_down_is_no_answer(room: Room) -> None:
     (opened,) = await room.proposals.propose(OWNER, propose())
     room.github.fail(LOOK, times=20, status=502)
-    assert await room.proposals.look("team", opened.body["pull"], None, at_once=True) is None
+    assert await room.proposals.look("team", number_of(opened), None, at_once=True) is None
 
 
 async def make(room: Room, number: int, limit: float) -> None:
@@ -284,7 +291,7 @@ async def make(room: Room, number: int, limit: float) -> None:
     source = one.source.model_copy(update={"commit": await room.mirror.tip("main")})
     body = one.model_copy(update={"spec": spec, "source": source}).model_dump(mode="json")
     fact = Fact(key=Key("model", f"mean/{number}"), body=body)
-    await room.store.commit(Change(facts=(fact,)), 0.0)
+    await room.store.commit(Transaction(facts=(fact,)), 0.0)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from controller.github.forge import GitHubForge
 from controller.github.sweep import GIVEN_UP, ChecksSweep
 from controller.github.transport import Transport
 from controller.machine.core import Fact, Key
-from controller.machine.pipelines.pipeline import Pipeline, Wanted
-from controller.machine.repositories.repository import Repository as Watched
+from controller.machine.pipelines.pipeline import PipelineState, Wanted
+from controller.machine.repositories.repository import RepositoryState as Watched
 from controller.machine.runs.run import Run, Trigger
 from controller.reports.applier import ReportApplier
-from controller.store.protocol import Change, Store
+from controller.store.protocol import Store, Transaction
 from specs.failures import TryAgain
 from tests.controller.github.reporting import NAMES, said
 from tests.controller.reports.stories import SPEC, graph, run
@@ -48,7 +48,7 @@ async def know(store: Store, *runs: Run) -> None:
     """The store has these runs."""
     facts = [Fact(key=Key("run", each.id), body=each.plain()) for each in runs]
     facts += [Fact(key=Key("graph", each.id), body=graph(each.commit).plain()) for each in runs]
-    await store.commit(Change(facts=tuple(facts)), now=1.0)
+    await store.commit(Transaction(facts=tuple(facts)), now=1.0)
 
 
 def only(github: GitHub, repository: Repository) -> CheckRun:
@@ -124,7 +124,7 @@ async def test_a_commit_that_waits_for_its_data_is_left_also_on_a_watched_branch
     head = github.push(repository, {"train.py": "c"})
     await forge.report(said(head, "running", "It waits.", run=None))
     wanted = Wanted(trigger=Trigger(kind="commit", why="a commit"), commit=head, at=1.0)
-    pipeline = Pipeline(
+    pipeline = PipelineState(
         name="flight-delay", repository="flights", default_branch="main", wanted={"main": wanted}
     )
     watched = Watched(name="flights", default_branch="main", heads={"main": head})
@@ -132,12 +132,12 @@ async def test_a_commit_that_waits_for_its_data_is_left_also_on_a_watched_branch
         Fact(key=Key("pipeline", "flight-delay"), body=pipeline.plain()),
         Fact(key=Key("repository", "flights"), body=watched.plain()),
     )
-    await store.commit(Change(facts=facts), now=1.0)
+    await store.commit(Transaction(facts=facts), now=1.0)
     later = time.time() + 2 * GIVEN_UP
     assert await sweep.sweep(later) == 0
     idle = pipeline.model_copy(update={"wanted": {}})
     fact = Fact(key=Key("pipeline", "flight-delay"), body=idle.plain())
-    await store.commit(Change(facts=(fact,)), now=2.0)
+    await store.commit(Transaction(facts=(fact,)), now=2.0)
     assert await sweep.sweep(later) == 1
 
 

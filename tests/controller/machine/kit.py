@@ -1,12 +1,13 @@
-"""Values that the machines are told stories with: specs, sources, versions, letters."""
+"""Values that the machines are told stories with: specs, sources, versions, messages."""
 
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from controller.machine.core import Key, Letter, Message
+from controller.machine.core import Envelope, InboxMessage, Key, parsed
+from controller.machine.messages import MESSAGES
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.graph import Baseline, Source
+from controller.machine.runs.graph import Baseline, SourceTree
 from specs.digests import digest
 from specs.model import Pipeline as Spec
 from validators.report import Check, Report
@@ -92,10 +93,10 @@ def spec(*changes: tuple[str, Any]) -> Spec:
     return Spec.model_validate(plain)
 
 
-def source(commit: str = "c1", **changed: str) -> Source:
+def source(commit: str = "c1", **changed: str) -> SourceTree:
     """The files at a commit; `changed` has new contents, with `__` for a dot in the name."""
     contents = {name.replace("__", "."): digest(text) for name, text in changed.items()}
-    return Source(repository="team", commit=sha(commit), folder="", files={**FILES, **contents})
+    return SourceTree(repository="team", commit=sha(commit), folder="", files={**FILES, **contents})
 
 
 def sha(name: str) -> str:
@@ -134,7 +135,14 @@ def report(verdict: Verdict, gate: Any = "model") -> Report:
     return Report(gate=gate, subject="mean", checks=(check,))
 
 
-def letter(number: int, to: Key, type_: str, body: Mapping[str, Any], at: float = 0.0) -> Letter:
-    """A letter in an inbox."""
-    message = Message(to=to, id=f"test/{number}", type=type_, body=dict(body))
-    return Letter(number=number, message=message, at=at)
+def message(
+    number: int, to: Key, type_: str, body: Mapping[str, Any], at: float = 0.0
+) -> InboxMessage:
+    """A message in an inbox; its class goes by its type."""
+    message = parsed(MESSAGES[type_], dict(body))
+    return InboxMessage(number=number, to=to, id=f"test/{number}", message=message, at=at)
+
+
+def fields(sent: Envelope | InboxMessage) -> dict[str, Any]:
+    """What a message says, as it is stored."""
+    return {name: value for name, value in sent.message.plain().items() if name != "type"}

@@ -5,19 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import CancelAttempt, StartAttempt
-from controller.machine.core import Action, Decision, Key, Letter, Message
+from controller.machine.core import Action, Decision, Envelope, InboxMessage, Key, parsed
 from controller.machine.runs import execution as machine
 from controller.machine.runs.absorb import absorb, wanted_keys
-from controller.machine.runs.attempt import Attempt, State, Status
+from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph
-from controller.machine.runs.run import Hit, Observed, Run, Trigger
-from controller.outbox import parsed
+from controller.machine.runs.run import CachedResult, ObservedRun, Run, Trigger
 from specs.digests import digest
-from tests.controller.machine.kit import letter, report, sha, source, spec
+from tests.controller.machine.kit import message, report, sha, source, spec
 from validators.verdict import Verdict
 
-GOOD = Status(state=State.SUCCEEDED)
+GOOD = Status(state=AttemptState.SUCCEEDED)
 
 
 @dataclass
@@ -25,14 +24,14 @@ class Lab:
     """One run; `endings` says by node how each of its attempts ends, and a success is the rest."""
 
     graph: Graph
-    endings: dict[str, list[State]] = field(default_factory=dict)
+    endings: dict[str, list[AttemptState]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     """What is said of how a node's attempts ended."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     uncollectable: set[str] = field(default_factory=set)
     """Nodes whose outputs cannot be taken."""
     datasets: Mapping[str, str] = field(default_factory=lambda: {"numbers": digest("numbers")})
-    cache: dict[str, Hit] = field(default_factory=dict)
+    cache: dict[str, CachedResult] = field(default_factory=dict)
     contents: Callable[[Attempt, str], str] = lambda a, o: digest(f"{a.node} {o}")
     now: float = 100.0
     state: Run | None = None
@@ -40,8 +39,8 @@ class Lab:
     statuses: dict[str, Status] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    inbox: list[Letter] = field(default_factory=list)
+    messages: list[Envelope] = field(default_factory=list)
+    inbox: list[InboxMessage] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     """Nodes in the order in which their attempts started."""
 
@@ -60,7 +59,7 @@ class Lab:
             releases=True,
             created=self.now,
         )
-        self.say("start", run.model_dump(mode="json"))
+        self.say("start_run", {"run": run.model_dump(mode="json")})
 
     @property
     def run(self) -> Run:
@@ -68,14 +67,14 @@ class Lab:
         return self.state
 
     def say(self, type_: str, body: Mapping[str, Any]) -> None:
-        self.inbox.append(letter(len(self.inbox) + 1, Key("run", "mean-1"), type_, body))
+        self.inbox.append(message(len(self.inbox) + 1, Key("run", "mean-1"), type_, body))
 
     def phases(self) -> dict[str, str]:
         return {name: node.phase for name, node in self.run.nodes.items()}
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedRun:
         run = self.state or machine.begin(self.inbox)
-        observed = Observed(graph=self.graph)
+        observed = ObservedRun(graph=self.graph)
         for name, node in run.nodes.items():
             if node.done or node.open is None:
                 continue
@@ -85,12 +84,12 @@ class Lab:
             observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
         return observed
 
-    def _look(self, observed: Observed, name: str, id_: str) -> Observed:
-        status = self.statuses.get(id_, Status(state=State.UNKNOWN))
+    def _look(self, observed: ObservedRun, name: str, id_: str) -> ObservedRun:
+        status = self.statuses.get(id_, Status(state=AttemptState.UNKNOWN))
         update: dict[str, Any] = {"statuses": {**observed.statuses, id_: status}}
-        if status.state is State.SUCCEEDED and name in self.uncollectable:
+        if status.state is AttemptState.SUCCEEDED and name in self.uncollectable:
             update["uncollected"] = {**observed.uncollected, id_: "model.json was not written"}
-        elif status.state is State.SUCCEEDED:
+        elif status.state is AttemptState.SUCCEEDED:
             attempt = self.started[id_]
             outputs = {o: self.contents(attempt, o) for o in attempt.outputs}
             update["outputs"] = {**observed.outputs, id_: outputs}
@@ -108,7 +107,7 @@ class Lab:
         self.actions += decision.actions
         self.messages += decision.messages
         for fact in decision.facts:
-            self.cache[fact.key.name] = parsed(Hit, fact.body)
+            self.cache[fact.key.name] = parsed(CachedResult, fact.body)
 
     def turn(self, dt: float = 1.0) -> Decision[Run]:
         self.now += dt
@@ -125,11 +124,11 @@ class Lab:
             if attempt.id not in self.started:
                 self.started[attempt.id] = attempt
                 self.order.append(attempt.node)
-                self.statuses[attempt.id] = Status(state=State.RUNNING, started=self.now)
+                self.statuses[attempt.id] = Status(state=AttemptState.RUNNING, started=self.now)
         elif isinstance(action, CancelAttempt):
             self.cancelled.append(action.attempt)
 
-    def end(self, node: str, state: State = State.SUCCEEDED) -> None:
+    def end(self, node: str, state: AttemptState = AttemptState.SUCCEEDED) -> None:
         """The newest attempt at a node ends."""
         id_ = [x for x, a in self.started.items() if a.node == node][-1]
         self.statuses[id_] = Status(
@@ -144,7 +143,7 @@ class Lab:
             if not status.state.ended:
                 node = self.started[id_].node
                 left = self.endings.get(node, [])
-                self.end(node, left.pop(0) if left else State.SUCCEEDED)
+                self.end(node, left.pop(0) if left else AttemptState.SUCCEEDED)
 
     def finish(self, dt: float = 700.0) -> Run:
         """Turn after turn, each attempt ending in between, until the run ends."""

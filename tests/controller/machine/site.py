@@ -10,27 +10,32 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from controller.environment_file import EnvironmentFile, Model, Quarantined
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.core import Action, Decision, Envelope, Fact, InboxMessage, Key, parsed
 from controller.machine.environments import promotion
 from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
-    Environment,
-    Lost,
-    Observed,
-    Past,
+    EnvironmentState,
+    LostHistory,
+    ObservedEnvironment,
+    PastReleases,
     named,
     server_name,
 )
+from controller.machine.environments.file import EnvironmentFile, NamedModel, QuarantineEntry
 from controller.machine.environments.warm import reads_traffic
+from controller.machine.messages import (
+    MESSAGES,
+    ActionFailed,
+    EnvironmentMoved,
+    EnvironmentWritten,
+    SmokeDone,
+)
 from controller.machine.pipelines.version import ModelVersion, Ref
-from controller.outbox import parsed
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus, Silence, Traffic
+from deployers.protocol import Deployed, ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
-from tests.controller.machine.kit import report, sha
+from tests.controller.machine.kit import fields, report, sha
 from validators.verdict import Verdict
 
 S = TypeVar("S", bound="Site")
@@ -55,7 +60,7 @@ class Site:
     versions: Mapping[int, ModelVersion]
     name: str = "production"
     now: float = 1000.0
-    state: Environment | None = None
+    state: EnvironmentState | None = None
     commits: list[Commit] = field(default_factory=list)
     gone: list[Commit] = field(default_factory=list)
     """What was on the branch and is not any more."""
@@ -81,8 +86,8 @@ class Site:
     """How many of the commits the mirror has: a push does not fetch."""
 
     owed: dict[str, tuple[int, Action]] = field(default_factory=dict)
-    inbox: list[Letter] = field(default_factory=list)
-    sent: list[Message] = field(default_factory=list)
+    inbox: list[InboxMessage] = field(default_factory=list)
+    sent: list[Envelope] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     told: list[Notify] = field(default_factory=list)
     ready: dict[int, bool] = field(default_factory=dict)
@@ -90,7 +95,7 @@ class Site:
     deployed: Deploy | None = None
     exchanges: list[Exchange] = field(default_factory=list)
     deploys: list[Deploy] = field(default_factory=list)
-    last: Decision[Environment] | None = None
+    last: Decision[EnvironmentState] | None = None
     _delivered: set[str] = field(default_factory=set)
     _numbers: int = 0
 
@@ -99,7 +104,7 @@ class Site:
         return Key("environment", f"mean/{self.name}")
 
     @property
-    def env(self) -> Environment:
+    def env(self) -> EnvironmentState:
         assert self.state is not None
         return self.state
 
@@ -123,7 +128,8 @@ class Site:
     def say(self, type_: str, **body: Any) -> None:
         """Put a letter into the inbox."""
         self._numbers += 1
-        self._deliver(Message(to=self.key, id=f"said/{self._numbers}", type=type_, body=body))
+        said = parsed(MESSAGES[type_], body)
+        self._deliver(Envelope(to=self.key, id=f"said/{self._numbers}", message=said))
 
     def release(self, number: int) -> None:
         """Say that a version is to be released here."""
@@ -138,7 +144,7 @@ class Site:
         model = None
         if version is not None:
             known = self.versions.get(version)
-            model = Model(
+            model = NamedModel(
                 version=version,
                 digest=digest or (known.digest if known else "sha256:" + "0" * 64),
                 run="mean-1",
@@ -157,7 +163,7 @@ class Site:
     def put_on_the_list(self, number: int) -> str:
         """A person quarantines a version in the file."""
         assert self.file is not None
-        bad = Quarantined(digest=self.versions[number].digest, version=number, **BY_HAND)
+        bad = QuarantineEntry(digest=self.versions[number].digest, version=number, **BY_HAND)
         listed = (*self.file.quarantine, bad)
         return self._commit(self.file.model_copy(update={"quarantine": listed}))
 
@@ -171,7 +177,7 @@ class Site:
         """What the controller knew and owed is gone; the world is as it was."""
         self.state, self.owed, self.inbox = None, {}, []
         self._delivered.clear()
-        self.say("look", repository="team")
+        self.say("branch_moved", repository="team")
 
     def garble(self) -> str:
         """A person leaves a file that cannot be read."""
@@ -188,7 +194,7 @@ class Site:
         for _ in range(turns):
             self.turn(dt)
 
-    def turn(self, dt: float = 1.0, *, apply: bool = True) -> Decision[Environment]:
+    def turn(self, dt: float = 1.0, *, apply: bool = True) -> Decision[EnvironmentState]:
         """Observe, decide, save, and apply what is owed."""
         self.now += dt
         self._live()
@@ -200,10 +206,10 @@ class Site:
             self.apply()
         return decision
 
-    def save(self, decision: Decision[Environment]) -> None:
+    def save(self, decision: Decision[EnvironmentState]) -> None:
         self.last = decision
         self.inbox.clear()
-        self.state = parsed(Environment, decision.state.plain())
+        self.state = parsed(EnvironmentState, decision.state.plain())
         self.owed = {
             i: (n, a) for i, (n, a) in self.owed.items() if a.lane not in decision.withdraw
         }
@@ -218,9 +224,9 @@ class Site:
                 self._delivered.add(message.id)
                 self.sent.append(message)
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedEnvironment:
         branch, lost = self._branch()
-        numbers = {x.message.body.get(k) for x in self.inbox for k in ("version", "to")}
+        numbers = {fields(x).get(k) for x in self.inbox for k in ("version", "to")}
         if branch and branch.file and branch.file.model:
             numbers.add(branch.file.model.version)
         if self.state:
@@ -231,7 +237,7 @@ class Site:
         new = self.state is None or is_new(self.state) or is_behind(self.state, branch)
         past = self._past() if new else None
         known = {n: v for n, v in self.versions.items() if n in numbers}
-        return Observed(
+        return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=self._deployed(),
             traffic=self._traffic(),
@@ -254,7 +260,7 @@ class Site:
             for message in outcome:
                 self._deliver(message.model_copy(update={"id": f"{message.id}#{number}"}))
 
-    def _effect(self, action: Action) -> list[Message] | None:
+    def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, Notify):
             self.told.append(action)
         elif isinstance(action, Deploy):
@@ -263,15 +269,13 @@ class Site:
             self._deploy(action)
         elif isinstance(action, RunSmoke):
             verdict = Verdict.FAIL if action.version in self.fails_smoke else Verdict.PASS
-            body = {"rollout": action.rollout, "report": report(verdict, "smoke").model_dump()}
-            return [
-                Message(to=self.key, id=f"smoke/{action.rollout}", type="smoke_done", body=body)
-            ]
+            done = SmokeDone(rollout=action.rollout, report=report(verdict, "smoke"))
+            return [Envelope(to=self.key, id=f"smoke/{action.rollout}", message=done)]
         elif isinstance(action, WriteEnvironment):
             return self._write(action)
         return []
 
-    def _write(self, action: WriteEnvironment) -> list[Message] | None:
+    def _write(self, action: WriteEnvironment) -> list[Envelope] | None:
         if self.writes == "is down":
             return None
         if self.writes == "is refused":
@@ -281,20 +285,19 @@ class Site:
             every = [*self.commits, *self.gone]
             before = next((c.file for c in every if c.sha == action.seen), None)
             if before != self.file:
-                body = {"write": action.write}
+                moved = EnvironmentMoved(write=action.write)
                 id_ = f"moved/{self.commits[-1].sha}"
-                return [Message(to=self.key, id=id_, type="environment_moved", body=body)]
+                return [Envelope(to=self.key, id=id_, message=moved)]
             self._commit(action.file, action.write)
             done = self.commits[-1]
         if self.writes == "pushes and dies":
             return None
-        body = {"write": action.write, "commit": done.sha}
-        id_ = f"written/{done.sha}"
-        return [Message(to=self.key, id=id_, type="environment_written", body=body)]
+        written = EnvironmentWritten(write=action.write, commit=done.sha)
+        return [Envelope(to=self.key, id=f"written/{done.sha}", message=written)]
 
-    def _failed(self, action: Action, reason: str) -> Message:
-        body = {"action": action.plain(), "reason": reason}
-        return Message(to=self.key, id=f"failed/{action.type}", type="action_failed", body=body)
+    def _failed(self, action: Action, reason: str) -> Envelope:
+        message = ActionFailed(action=action, reason=reason)
+        return Envelope(to=self.key, id=f"failed/{action.type}", message=message)
 
     # -- the world -----------------------------------------------------------------------------
 
@@ -370,14 +373,14 @@ class Site:
             silence=self.silence,
         )
 
-    def _past(self) -> Past | None:
+    def _past(self) -> PastReleases | None:
         """What is read of the branch where the state knows nothing."""
         ours = [c for c in reversed(self.commits) if c.action is not None and c.file is not None]
         if not ours or ours[0].file is None:
             return None
         refs = dict.fromkeys(r for r in (named(c.file) for c in ours) if r is not None)
         there = {r.version: self.versions[r.version] for r in refs if r.version not in self.lacking}
-        return Past(
+        return PastReleases(
             commit=ours[0].sha,
             file=ours[0].file,
             named=tuple(refs),
@@ -390,12 +393,12 @@ class Site:
         found = re.match(rf"mean-{self.name}-(\d+)/", commit.action or "")
         return int(found[1]) if found else 0
 
-    def _branch(self) -> tuple[Branch | None, Lost | None]:
-        heeded = self.state.heeded if self.state else None
+    def _branch(self) -> tuple[Branch | None, LostHistory | None]:
+        heeded = self.state.acted_on if self.state else None
         lost = None
         if heeded is not None and heeded in {c.sha for c in self.gone}:
             last = self.commits[-1] if self.commits else None
-            lost = Lost(
+            lost = LostHistory(
                 was=heeded,
                 now=last.sha if last else None,
                 left_out=tuple(c.sha[:12] for c in self.gone),
@@ -403,7 +406,7 @@ class Site:
             )
         return self._last(heeded, lost), lost
 
-    def _last(self, heeded: str | None, lost: Lost | None) -> Branch | None:
+    def _last(self, heeded: str | None, lost: LostHistory | None) -> Branch | None:
         ids = [c.sha for c in self.commits[: self.fetched]]
         if not ids or (lost is None and heeded is not None and heeded not in ids):
             return None
@@ -429,12 +432,16 @@ class Site:
             self.fetched = len(self.commits)
         return name
 
-    def _deliver(self, message: Message) -> None:
-        if message.id in self._delivered:
+    def _deliver(self, sent: Envelope) -> None:
+        if sent.id in self._delivered:
             return
-        self._delivered.add(message.id)
+        self._delivered.add(sent.id)
         self._numbers += 1
-        self.inbox.append(Letter(number=self._numbers, message=message, at=self.now))
+        self.inbox.append(
+            InboxMessage(
+                number=self._numbers, to=sent.to, id=sent.id, message=sent.message, at=self.now
+            )
+        )
 
 
 def running(site: S, *numbers: int) -> S:

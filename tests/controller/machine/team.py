@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import Notify, ReportCommit
-from controller.machine.core import Action, Decision, Fact, Key, Letter, Message
+from controller.machine.core import Action, Decision, Envelope, Fact, InboxMessage, Key, parsed
+from controller.machine.messages import StartRun
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import Listing
-from controller.machine.pipelines.pipeline import Observed, Pipeline
+from controller.machine.pipelines.data import DatasetListing
+from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState
 from controller.machine.runs.run import Progress, Run
-from controller.outbox import parsed
 from specs.digests import digest
 from specs.model import SPEC_FILE, Dataset
-from tests.controller.machine.kit import letter, report, sha, source, spec
+from tests.controller.machine.kit import fields, message, report, sha, source, spec
 from validators.verdict import Verdict
 
 MAIN = "main"
@@ -27,13 +27,13 @@ class Team:
     """The pipeline `mean` and its surroundings. `turn` is a turn of the loop."""
 
     now: float = 100.0
-    state: Pipeline | None = None
+    state: PipelineState | None = None
     code: dict[str, Code] = field(default_factory=dict)
-    buckets: dict[str, Listing] = field(default_factory=dict)
+    buckets: dict[str, DatasetListing] = field(default_factory=dict)
     """By URI."""
-    inbox: list[Letter] = field(default_factory=list)
+    inbox: list[InboxMessage] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Envelope] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
@@ -78,14 +78,14 @@ class Team:
         self.say("spec_gone", body)
 
     def say(self, type_: str, body: Mapping[str, Any]) -> None:
-        self.inbox.append(letter(len(self.inbox) + 1, Key("pipeline", "mean"), type_, body))
+        self.inbox.append(message(len(self.inbox) + 1, Key("pipeline", "mean"), type_, body))
 
-    def trigger(self, force: bool = False, branch: str | None = None) -> None:
+    def trigger(self, force: bool = False, branch: str = "") -> None:
         body = {"kind": "manual", "why": "ada asked", "branch": branch, "force": force}
-        self.say("trigger", body)
+        self.say("run_requested", body)
 
     def drop(self, content: str, uri: str = "file:///bucket/*.csv", **facts: Any) -> str:
-        self.buckets[uri] = Listing(digest=digest(content), **facts)
+        self.buckets[uri] = DatasetListing(digest=digest(content), **facts)
         return digest(content)
 
     def end(
@@ -114,13 +114,13 @@ class Team:
 
     # -- what there is to see ----------------------------------------------------------------
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedPipeline:
         listings = {
             commit: {n: self.seen(d) for n, d in c.spec.datasets.items() if d.is_versioned}
             for commit, c in self.code.items()
             if c.spec and commit not in self.unasked
         }
-        return Observed(
+        return ObservedPipeline(
             code=self.code,
             listings=listings,
             ended=self.ended,
@@ -128,28 +128,28 @@ class Team:
             known=self.known,
         )
 
-    def seen(self, dataset: Dataset) -> Listing:
+    def seen(self, dataset: Dataset) -> DatasetListing:
         where = dataset.uri or dataset.address
         return self.buckets.get(where, missing(where))
 
-    def turn(self, dt: float = 1.0) -> Decision[Pipeline]:
+    def turn(self, dt: float = 1.0) -> Decision[PipelineState]:
         self.now += dt
         decision = machine.decide(self.state, self.observe(), tuple(self.inbox), self.now)
         self.inbox.clear()
-        self.state = parsed(Pipeline, decision.state.plain())
+        self.state = parsed(PipelineState, decision.state.plain())
         self.actions += decision.actions
         self.messages += decision.messages
         self.facts += decision.facts
         for fact in decision.facts:
             if fact.key.kind == "package":
                 self.known[fact.key.name.partition("/")[2]] = fact.body["number"]
-        for message in decision.messages:
-            if message.type == "start":
-                self.runs[message.to.name] = parsed(Run, message.body)
+        for sent in decision.messages:
+            if isinstance(sent.message, StartRun):
+                self.runs[sent.to.name] = sent.message.run
         return decision
 
     @property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> PipelineState:
         assert self.state is not None
         return self.state
 
@@ -158,10 +158,10 @@ class Team:
         return list(self.runs.values())[-1]
 
     def cancelled(self) -> list[str]:
-        return [m.to.name for m in self.messages if m.type == "cancel"]
+        return [m.to.name for m in self.messages if m.message.type == "cancel_run"]
 
     def releases(self) -> list[int]:
-        return [m.body["version"] for m in self.messages if m.type == "release"]
+        return [fields(m)["version"] for m in self.messages if m.message.type == "release"]
 
     def told(self, commit: str) -> list[tuple[str, str]]:
         reports = [a for a in self.actions if isinstance(a, ReportCommit) and a.commit == commit]
@@ -171,8 +171,8 @@ class Team:
         return [(a.event, a.status, a.alert) for a in self.actions if isinstance(a, Notify)]
 
 
-def missing(uri: str) -> Listing:
-    return Listing(settled=False, problem=f"there is no object at {uri} yet")
+def missing(uri: str) -> DatasetListing:
+    return DatasetListing(settled=False, problem=f"there is no object at {uri} yet")
 
 
 def began(*changes: tuple[str, Any]) -> Team:

@@ -3,8 +3,8 @@
 import pytest
 
 from controller.machine.core import Fact
-from controller.machine.environments.environment import Environment
-from tests.controller.machine.kit import version
+from controller.machine.environments.environment import EnvironmentState
+from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site, running
 
 
@@ -127,7 +127,7 @@ def test_staging_is_adopted_and_hands_on_what_production_never_heard_of() -> Non
     one.run(3)
     (handed,) = one.sent
     assert handed.to.name == "mean/production"
-    assert handed.body["again"]
+    assert fields(handed)["again"]
 
 
 @pytest.mark.parametrize("ended", ["aborted", "reverted", "served"])
@@ -221,7 +221,7 @@ def test_servers_that_neither_state_nor_branch_know_are_left_alone_and_asked_abo
     assert "runs in production" in one.told[0].incident.what
 
 
-def set_back(one: Site, state: Environment) -> Site:
+def set_back(one: Site, state: EnvironmentState) -> Site:
     """An older state.db is brought back, and the controller looks again."""
     one.run(2)
     one.lose_the_state()

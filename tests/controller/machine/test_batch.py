@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import CancelAttempt, Deploy, StartBatch
-from controller.machine.core import Action, Message
-from controller.machine.environments.environment import Environment, Observed
-from controller.machine.environments.job import Job, Seen, attempt_of, owner_of
-from controller.machine.runs.attempt import State, Status
+from controller.machine.core import Action, Envelope, parsed
+from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
+from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of, owner_of
+from controller.machine.messages import BatchStarted
+from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.nodes import step_node
-from controller.outbox import parsed
 from specs.digests import digest
 from specs.projects.values import Project
-from tests.controller.machine.kit import version
+from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site
 
 DATA = {"numbers": digest("numbers")}
@@ -35,37 +35,36 @@ HOW: tuple[tuple[str, Any], ...] = (
 class Batches(Site):
     """A site whose releases are batches."""
 
-    ends: dict[int, State | None] = field(default_factory=dict)
+    ends: dict[int, AttemptState | None] = field(default_factory=dict)
     """How the command ends, by version; None: it goes on. It succeeds where nothing is said."""
     cannot_start: str = ""
     started: list[StartBatch] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     due: float | None = None
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedEnvironment:
         env = self.state
         seen = self._seen(env.job) if env and env.job and env.job.open else None
         return super().observe().model_copy(update={"job": seen, "due": self.due})
 
-    def _seen(self, job: Job) -> Seen | None:
-        end = self.ends.get(job.version.version, State.SUCCEEDED)
+    def _seen(self, job: BatchJob) -> ObservedJob | None:
+        end = self.ends.get(job.version.version, AttemptState.SUCCEEDED)
         if job.attempt is None:
             return None
         if end is None:
-            return Seen(status=Status(state=State.RUNNING))
-        outputs = {"scores": digest(job.id)} if end is State.SUCCEEDED else None
-        message = "" if end is State.SUCCEEDED else "exit code 1: the table is away"
-        return Seen(status=Status(state=end, message=message), outputs=outputs)
+            return ObservedJob(status=Status(state=AttemptState.RUNNING))
+        outputs = {"scores": digest(job.id)} if end is AttemptState.SUCCEEDED else None
+        message = "" if end is AttemptState.SUCCEEDED else "exit code 1: the table is away"
+        return ObservedJob(status=Status(state=end, message=message), outputs=outputs)
 
-    def _effect(self, action: Action) -> list[Message] | None:
+    def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, StartBatch):
             if self.cannot_start:
                 return [self._failed(action, self.cannot_start)]
             self.started.append(action)
             attempt = attempt_of(self.versions[action.version], self.name, action.job, DATA)
-            body = {"job": action.job, "attempt": attempt.plain()}
-            id_ = f"started/{action.job}"
-            return [Message(to=self.key, id=id_, type="batch_started", body=body)]
+            started = BatchStarted(job=action.job, attempt=attempt)
+            return [Envelope(to=self.key, id=f"started/{action.job}", message=started)]
         if isinstance(action, CancelAttempt):
             self.cancelled.append(action.attempt)
         return super()._effect(action)
@@ -133,20 +132,20 @@ def test_no_server_is_ever_asked_for(name: str) -> None:
 
 
 def test_in_staging_the_command_has_to_end_well_before_the_release_goes_on() -> None:
-    one = site(name="staging", ends={2: State.FAILED})
+    one = site(name="staging", ends={2: AttemptState.FAILED})
     released(one, 1)
     one.release(2)
     one.run(8)
     assert one.serves == 1
     assert runs(one) == [1, 2]
-    assert [m.body["version"] for m in one.sent if m.type == "release"] == [1]
+    assert [fields(m)["version"] for m in one.sent if m.message.type == "release"] == [1]
     told = next(n for n in one.told if n.event == "gate_failed")
     assert "The batch command failed: exit code 1: the table is away" in told.incident.what
     assert told.incident.points
 
 
 def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again() -> None:
-    one = site(ends={1: State.FAILED})
+    one = site(ends={1: AttemptState.FAILED})
     released(one, 1)
     alert = "mean/production/stuck/batch"
     assert alert in one.alerts("firing")
@@ -241,7 +240,7 @@ def test_the_schedule_runs_it_again_once_each_time() -> None:
 
 
 def test_an_attempt_that_is_lost_is_made_again_and_not_for_ever() -> None:
-    one = site(ends={1: State.LOST})
+    one = site(ends={1: AttemptState.LOST})
     released(one, 1)
     one.run(10)
     assert runs(one) == [1, 1, 1]
@@ -254,7 +253,7 @@ def test_a_command_that_cannot_be_started_is_told() -> None:
     released(one, 1)
     told = next(n for n in one.told if n.alert == "mean/production/stuck/batch")
     assert "there is no object at data/*.csv" in told.incident.what
-    assert told.to == ("json://on-call",)
+    assert told.to == "json://on-call"
 
 
 def test_a_pointer_alone_runs_nothing() -> None:
@@ -310,7 +309,7 @@ def test_a_state_of_before_there_were_batches_is_read_as_one_of_servers() -> Non
     before = one.env.plain()
     for name in ("points", "job", "jobs", "warm"):
         del before[name]
-    read = parsed(Environment, before)
+    read = parsed(EnvironmentState, before)
     assert read == one.env
     assert read.has_server
 

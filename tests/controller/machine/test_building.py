@@ -6,9 +6,9 @@ import re
 
 from rich.console import Console
 
-from controller.cli.tree import render_run
-from controller.cli.views import run_view
-from controller.machine.runs.attempt import Building, State, Status
+from controller.cli.terminal.tree import render_run
+from controller.cli.terminal.views import run_view
+from controller.machine.runs.attempt import AttemptState, Building, Status
 from controller.machine.runs.run import Run, why_ended
 from tests.controller.machine.lab import Lab, lab
 
@@ -30,11 +30,11 @@ def begin(one: Lab, *names: str) -> None:
                 one.end(name)
 
 
-def say(one: Lab, node: str, state: State, *built: Building) -> None:
+def say(one: Lab, node: str, state: AttemptState, *built: Building) -> None:
     """What the executor says of the newest attempt at a node."""
     id_ = [each for each, attempt in one.started.items() if attempt.node == node][-1]
     ended = one.now if state.ended else None
-    message = WORDS if state is State.NO_ENVIRONMENT else ""
+    message = WORDS if state is AttemptState.NO_ENVIRONMENT else ""
     one.statuses[id_] = Status(state=state, built=built, ended=ended, message=message)
 
 
@@ -51,7 +51,7 @@ def test_while_an_environment_is_built_that_is_what_runs_and_the_steps_wait_for_
     begin(one, "train", "again")
     building = Building(name="e-python3", since=one.now)
     for name in ("train", "again"):
-        say(one, name, State.PREPARING, building)
+        say(one, name, AttemptState.PREPARING, building)
     one.turn()
     assert one.run.step == "environment"
     view = run_view(one.run)
@@ -66,7 +66,7 @@ def test_while_an_environment_is_built_that_is_what_runs_and_the_steps_wait_for_
 
     done = building.model_copy(update={"seconds": 12.0})
     for name in ("train", "again"):
-        say(one, name, State.RUNNING, done)
+        say(one, name, AttemptState.RUNNING, done)
     one.turn()
     assert one.run.step == "again, train"
     (environment,) = run_view(one.run).environments
@@ -78,7 +78,7 @@ def test_what_cannot_be_built_is_not_tried_again_and_is_told_once() -> None:
     begin(one, "train", "again")
     failed = Building(name="e-python3", since=one.now, seconds=3.0, failed=WORDS)
     for name in ("train", "again"):
-        say(one, name, State.NO_ENVIRONMENT, failed)
+        say(one, name, AttemptState.NO_ENVIRONMENT, failed)
     for _ in range(5):
         one.turn(700.0)
     run = one.run

@@ -2,7 +2,7 @@
 
 from controller.machine.actions import ReportDeployment, ReportRelease
 from controller.machine.core import Action, Decision
-from controller.machine.environments.environment import Environment
+from controller.machine.environments.environment import EnvironmentState
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
@@ -101,7 +101,7 @@ def test_a_newer_report_withdraws_the_older_of_its_rollout_and_no_other() -> Non
     one = running(site(), 1)
     one.release(2)
     for _ in range(20):
-        decision: Decision[Environment] = one.turn()
+        decision: Decision[EnvironmentState] = one.turn()
         lanes = {a.lane for a in decision.actions if isinstance(a, ReportDeployment)}
         assert lanes <= set(decision.withdraw)
         owed = {lane for lane in decision.withdraw if lane.startswith("deployment ")}

@@ -6,7 +6,7 @@ import pytest
 
 from controller.machine.runs.building import build
 from controller.machine.runs.exam import changed, evidence_of, lacks
-from controller.machine.runs.graph import From, Graph, Rules, Source, key_of
+from controller.machine.runs.graph import From, Graph, Rules, SourceTree, key_of
 from specs.digests import digest
 from specs.projects.values import Package, Project
 from specs.references import StepReference
@@ -36,7 +36,9 @@ def base(*changes: tuple[str, Any], **files: str) -> Rules:
     return Rules(spec=spec(*changes), source=source("base", **files), branch="main")
 
 
-def graph(*changes: tuple[str, Any], at: Source | None = None, of: Rules | None = None) -> Graph:
+def graph(
+    *changes: tuple[str, Any], at: SourceTree | None = None, of: Rules | None = None
+) -> Graph:
     return build(spec(*changes), at or source("c2"), baseline(), of or base())
 
 
@@ -92,7 +94,7 @@ def test_whatever_the_predictions_come_from_beside_the_model_is_the_exam(
 
 
 def test_a_package_of_the_environment_is_the_exam_by_its_files() -> None:
-    def at(features: str) -> Source:
+    def at(features: str) -> SourceTree:
         """A commit of a repository whose top is a project of its own."""
         telco = Package(folder="", name="telco", files=("src/telco/features.py",), about="same")
         locked = Project(folder="", lock="uv.lock", kind="uv", packages=(telco,))
@@ -131,14 +133,14 @@ def test_data_behind_a_linked_folder_is_the_exam_by_what_the_link_leads_to(uri: 
     assert lacks(spec(by_itself), with_link("easy"), rules) == ("numbers",)
 
 
-def with_link(leads_to: str) -> Source:
+def with_link(leads_to: str) -> SourceTree:
     """The folder of the data is a link to another, which no address names."""
     at = source("c2")
     link = f"symlink:{sha('shared')}:{leads_to}"
     return at.model_copy(update={"files": {**at.files, "numbers": link}})
 
 
-def with_data(content: str) -> Source:
+def with_data(content: str) -> SourceTree:
     at = source("c2")
     return at.model_copy(update={"files": {**at.files, "numbers/test.csv": digest(content)}})
 

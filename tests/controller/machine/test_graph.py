@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controller.machine.runs.building import build
-from controller.machine.runs.graph import Graph, Source, fingerprint, key_of, package_of
+from controller.machine.runs.graph import Graph, SourceTree, fingerprint, key_of, package_of
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, source, spec
 
@@ -17,7 +17,7 @@ def keys(graph: Graph) -> dict[str, str]:
     return {node.name: key_of(node, INPUTS) for node in graph.nodes}
 
 
-def changed(*changes: tuple[str, Any], at: Source | None = None) -> set[str]:
+def changed(*changes: tuple[str, Any], at: SourceTree | None = None) -> set[str]:
     """The nodes whose own key differs after a change of the spec or of the files."""
     before, after = keys(build(spec(), source())), keys(build(spec(*changes), at or source("c2")))
     return {name for name in before if before[name] != after.get(name)}

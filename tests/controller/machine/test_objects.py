@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine.pipelines.objects import NAMED, Moved, Object, in_words, moved
+from controller.machine.pipelines.objects import NAMED, Object, ObjectChanges, in_words, moved
 from specs.digests import ManifestEntry
 
 versions = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.sampled_from("12"))
@@ -35,7 +35,7 @@ def test_objects_are_counted_as_sets_would_count_them(
 
 
 def test_what_became_of_objects_is_said_by_their_names_and_rows() -> None:
-    found = Moved(
+    found = ObjectChanges(
         objects=9,
         added=3,
         gone=1,

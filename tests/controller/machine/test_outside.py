@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.machine.runs.building import build
-from controller.machine.runs.graph import Graph, Source, attempt_of, fingerprint, key_of
+from controller.machine.runs.graph import Graph, SourceTree, attempt_of, fingerprint, key_of
 from controller.machine.runs.nodes import image_of
 from controller.machine.runs.outside import with_outside
 from specs.model import Pipeline
@@ -27,10 +27,12 @@ FILES = {
 READS = ["train.py", "//src/**", "!//src/*.md"]
 
 
-def at(**files: str) -> Source:
+def at(**files: str) -> SourceTree:
     """A commit with files changed; `__` is a dot and `_` a slash."""
     changes = {name.replace("__", ".").replace("_", "/"): what for name, what in files.items()}
-    return Source(repository="mono", commit="c", folder="teams/churn", files={**FILES, **changes})
+    return SourceTree(
+        repository="mono", commit="c", folder="teams/churn", files={**FILES, **changes}
+    )
 
 
 def churn(*changes: tuple[str, Any]) -> Pipeline:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from controller.environment_file import EnvironmentFile
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.core import Action, Message
-from controller.machine.environments.environment import Observed, Proposed
+from controller.machine.core import Action, Envelope
+from controller.machine.environments.environment import ObservedEnvironment, Proposed
+from controller.machine.environments.file import EnvironmentFile
+from controller.machine.messages import ReleaseProposed
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
@@ -26,10 +27,10 @@ class Hosted(Site):
     merged: dict[str, str] | None = None
     """The rollouts whose proposals were merged, by commit."""
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedEnvironment:
         seen = super().observe()
         rollout = self.state.rollout if self.state else None
-        waits = rollout is not None and rollout.waits
+        waits = rollout is not None and rollout.awaiting_approval
         branch = seen.branch
         if branch is not None:
             branch = branch.model_copy(update={"proposal": (self.merged or {}).get(branch.commit)})
@@ -41,7 +42,7 @@ class Hosted(Site):
             }
         )
 
-    def _effect(self, action: Action) -> list[Message] | None:
+    def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, WithdrawProposal):
             self.withdrawn.append(action)
         elif isinstance(action, Propose) and not self.opens:
@@ -51,8 +52,8 @@ class Hosted(Site):
             number = int(action.proposal.rpartition("-")[2])
             self.pull, self.offered = Proposed(pull=number, state="open"), action
             url = f"https://github.com/octo/models/pull/{number}"
-            body = {"proposal": action.proposal, "pull": number, "url": url}
-            return [Message(to=self.key, id=f"proposed/{number}", type="proposed", body=body)]
+            said = ReleaseProposed(proposal=action.proposal, pull=number, url=url)
+            return [Envelope(to=self.key, id=f"proposed/{number}", message=said)]
         else:
             return super()._effect(action)
         return []
@@ -241,7 +242,7 @@ def test_a_proposal_that_is_merged_after_its_rollout_ended_is_judged_by_a_canary
     one.merge()
     one.turn()
     assert one.env.rollout is not None
-    assert (one.env.rollout.kind, one.env.rollout.waits) == ("release", False)
+    assert (one.env.rollout.kind, one.env.rollout.awaiting_approval) == ("release", False)
     one.run(15)
     assert one.serves == 2
     assert any(deploy.canary == 2 and deploy.canary_weight > 0 for deploy in one.deploys)

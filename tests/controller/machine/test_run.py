@@ -3,11 +3,12 @@
 import pytest
 
 from controller.machine.actions import ReportCommit, StartAttempt
+from controller.machine.messages import StartRun
 from controller.machine.runs.absorb import LATE
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.execution import PROGRESS
 from controller.machine.runs.run import why_ended
-from tests.controller.machine.kit import baseline
+from tests.controller.machine.kit import baseline, fields
 from tests.controller.machine.lab import lab
 from tests.controller.machine.test_own_numbers import BOTH
 from tests.controller.machine.test_words import WORDS
@@ -21,8 +22,8 @@ def test_a_run_goes_gate_by_gate_and_tells_what_it_made() -> None:
     assert one.order == ["gate.data.numbers", "train", "evaluate", "gate.model"]
     reports = [a.state for a in one.actions if isinstance(a, ReportCommit)]
     assert reports == ["running", "passed"]
-    assert [m.type for m in one.messages] == ["run_ended"]
-    body = one.messages[0].body
+    assert [m.message.type for m in one.messages] == ["run_ended"]
+    body = fields(one.messages[0])
     assert body["model"] == run.nodes["train"].outputs["model"]  # type: ignore[index]  # it passed
     assert body["package"]
     assert body["verdicts"] == {"data.numbers": "PASS", "model": "PASS"}
@@ -60,7 +61,7 @@ def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
     one.turn()
     starts: list[str] = []
     for wait in (10.0, 20.0):
-        one.end("train", State.FAILED)
+        one.end("train", AttemptState.FAILED)
         one.turn(0.0)
         assert one.run.nodes["train"].open is None
         one.turn(wait - 0.1)
@@ -68,7 +69,7 @@ def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
         one.turn(0.2)
         starts += [t.id for t in one.run.nodes["train"].attempts[-1:]]
     assert starts == ["mean-1.train.2", "mean-1.train.3"]
-    one.end("train", State.FAILED)
+    one.end("train", AttemptState.FAILED)
     one.turn()
     assert one.run.outcome == "failed"
     assert one.phases()["evaluate"] == "skipped"
@@ -77,7 +78,7 @@ def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
 
 @pytest.mark.parametrize(("losses", "outcome"), [(3, "passed"), (4, "failed")])
 def test_a_lost_try_is_no_fault_of_the_step_but_not_for_ever(losses: int, outcome: str) -> None:
-    one = lab(endings={"train": [State.LOST] * losses})
+    one = lab(endings={"train": [AttemptState.LOST] * losses})
     assert one.finish().outcome == outcome
     assert len(one.run.nodes["train"].attempts) == min(losses + 1, 4)
 
@@ -91,7 +92,7 @@ def test_a_data_gate_that_does_not_pass_stops_all_that_reads_the_data(verdict: V
     assert run.outcome == "stopped"
     assert one.order == ["gate.data.numbers"]
     assert run.nodes["train"].skipped == f"gate.data.numbers: {verdict}"
-    assert one.messages[0].body["package"] is None
+    assert fields(one.messages[0])["package"] is None
 
 
 def test_a_warning_goes_on() -> None:
@@ -100,7 +101,7 @@ def test_a_warning_goes_on() -> None:
 
 
 def test_a_gate_that_crashes_is_an_error_and_not_a_pass_and_is_asked_again() -> None:
-    one = lab(endings={"gate.model": [State.FAILED, State.OUT_OF_MEMORY]})
+    one = lab(endings={"gate.model": [AttemptState.FAILED, AttemptState.OUT_OF_MEMORY]})
     run = one.finish()
     assert run.outcome == "stopped"
     assert run.verdicts["model"] is Verdict.ERROR
@@ -123,7 +124,7 @@ def test_outputs_that_cannot_be_taken_are_a_failure_that_says_so() -> None:
 
 
 def test_a_baseline_that_fails_leaves_the_gate_without_it_and_with_the_reason() -> None:
-    one = lab(held_against=baseline(1), endings={"baseline.evaluate": [State.FAILED]})
+    one = lab(held_against=baseline(1), endings={"baseline.evaluate": [AttemptState.FAILED]})
     run = one.finish()
     assert run.outcome == "passed"
     gate = next(a for a in one.started.values() if a.node == "gate.model")
@@ -141,7 +142,7 @@ def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given
     one = lab(
         *both,
         held_against=baseline(1, *both),
-        endings={"baseline.evaluate": [State.FAILED]},
+        endings={"baseline.evaluate": [AttemptState.FAILED]},
         words={"baseline.evaluate": WORDS.replace("UA 1545 EWR late\n", rows)},
     )
     one.finish()
@@ -155,7 +156,7 @@ def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given
 
 
 def test_a_step_s_traceback_reaches_neither_those_after_it_nor_who_is_told() -> None:
-    one = lab(endings={"train": [State.FAILED]}, words={"train": WORDS})
+    one = lab(endings={"train": [AttemptState.FAILED]}, words={"train": WORDS})
     run = one.finish()
     exception = "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
     assert why_ended(run) == f"train: {exception}"
@@ -166,12 +167,12 @@ def test_a_step_s_traceback_reaches_neither_those_after_it_nor_who_is_told() -> 
 def test_a_cancelled_run_ends_at_once_and_cancels_what_is_open() -> None:
     one = lab()
     one.turn()
-    one.say("cancel", {"reason": "by ada"})
+    one.say("cancel_run", {"reason": "by ada"})
     one.turn()
     assert one.run.outcome == "cancelled"
     assert one.cancelled == ["mean-1.gate.data.numbers.1"]
     assert one.run.nodes["train"].skipped == "cancelled: by ada"
-    one.say("cancel", {"reason": "again"})
+    one.say("cancel_run", {"reason": "again"})
     after = one.turn()
     assert (after.actions, after.messages, after.requeue_after) == ((), (), None)
 
@@ -199,9 +200,9 @@ def test_an_attempt_that_waits_for_a_free_slot_is_not_given_up() -> None:
     one = lab()
     one.turn()
     id_ = "mean-1.gate.data.numbers.1"
-    one.statuses[id_] = Status(state=State.PREPARING)
+    one.statuses[id_] = Status(state=AttemptState.PREPARING)
     one.turn(3600 + LATE + 5000)
-    one.statuses[id_] = Status(state=State.RUNNING, started=one.now)
+    one.statuses[id_] = Status(state=AttemptState.RUNNING, started=one.now)
     one.turn(3600)
     assert list(one.started) == [id_]
 
@@ -210,7 +211,7 @@ def test_a_refusal_of_a_try_that_ended_meanwhile_fails_nothing() -> None:
     one = lab()
     one.turn()
     attempt = one.started["mean-1.gate.data.numbers.1"]
-    one.end("gate.data.numbers", State.LOST)
+    one.end("gate.data.numbers", AttemptState.LOST)
     one.turn()
     one.say(
         "action_failed",
@@ -231,11 +232,11 @@ def test_a_try_that_the_executor_refuses_ends_the_run() -> None:
     )
     one.turn()
     assert one.run.outcome == "failed"
-    assert one.messages[0].body["why"] == "gate.data.numbers: no such image"
+    assert fields(one.messages[0])["why"] == "gate.data.numbers: no such image"
 
 
 def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
-    one = lab(("steps.train.retries", 1), endings={"train": [State.FAILED]})
+    one = lab(("steps.train.retries", 1), endings={"train": [AttemptState.FAILED]})
     for _ in range(50):
         decision = one.turn()
         assert (decision.requeue_after is None) is (not decision.state.live)
@@ -246,7 +247,10 @@ def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
 
 def test_a_pull_request_is_told_each_step_once_and_no_more_often_than_anybody_looks() -> None:
     one = lab()
-    one.inbox[0].message.body["pull"] = 7
+    start = one.inbox[0].message
+    assert isinstance(start, StartRun)
+    begun = StartRun(run=start.run.model_copy(update={"pull": 7}))
+    one.inbox[0] = one.inbox[0].model_copy(update={"message": begun})
     for _ in range(12):
         one.turn()
     one.end("gate.data.numbers")

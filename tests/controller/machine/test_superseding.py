@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from controller.machine.pipelines.pipeline import Pipeline
-from controller.outbox import parsed
+from controller.machine.core import parsed
+from controller.machine.pipelines.pipeline import PipelineState
 from specs.digests import digest
 from tests.controller.machine.kit import sha
 from tests.controller.machine.team import MAIN, QUEUE, QUIET, Team, began
@@ -260,7 +260,7 @@ def test_a_commit_that_ends_the_queue_lets_the_newest_win() -> None:
 
 def test_what_is_cancelled_by_a_person_takes_the_whole_line_along() -> None:
     team = queued("c3", "c4")
-    team.say("cancel", {"branch": MAIN, "reason": "cancelled: ada asked"})
+    team.say("cancel_run", {"branch": MAIN, "reason": "cancelled: ada asked"})
     team.turn()
     assert team.cancelled() == ["mean-2"]
     for name in ("c3", "c4"):
@@ -288,7 +288,7 @@ def test_a_state_of_before_commits_could_wait_in_line_goes_on() -> None:
     for last in old["last"].values():
         for fact in ("datasets", "places", "superseded"):
             del last[fact]
-    team.state = parsed(Pipeline, old)
+    team.state = parsed(PipelineState, old)
     team.push("c3", deep(2), README__md="other words")
     team.turn()
     assert team.cancelled() == []

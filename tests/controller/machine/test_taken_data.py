@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from controller.machine.pipelines.data import Listing
+from controller.machine.pipelines.data import DatasetListing
 from controller.machine.pipelines.policy import changes
-from controller.machine.pipelines.untrusted import Terms, graph_of
-from controller.machine.runs.attempt import Attempt, State
+from controller.machine.pipelines.untrusted import RunTerms, graph_of
+from controller.machine.runs.attempt import Attempt, AttemptState
 from controller.machine.runs.building import build, of_model
 from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
-from controller.machine.runs.run import Hit
+from controller.machine.runs.run import CachedResult
 from controller.machine.runs.taking import UNASKED
 from specs.digests import digest
-from tests.controller.machine.kit import baseline, source, spec
+from tests.controller.machine.kit import baseline, fields, source, spec
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.team import Team
 
@@ -153,10 +153,10 @@ def test_rows_that_are_newer_than_was_asked_for_are_known_by_their_own_version()
 
 
 def test_rows_that_change_while_they_are_taken_make_the_run_begin_anew() -> None:
-    one = run_of(ASKED, endings={"data.numbers": [State.DATA_CHANGED]})
+    one = run_of(ASKED, endings={"data.numbers": [AttemptState.DATA_CHANGED]})
     one.finish(dt=1.0)
     assert one.run.outcome == "failed"
-    assert one.messages[-1].body["stale"] == ["numbers"]
+    assert fields(one.messages[-1])["stale"] == ["numbers"]
     assert one.run.nodes["gate.data.numbers"].verdict is None
 
 
@@ -165,7 +165,7 @@ def test_rows_that_change_while_they_are_taken_make_the_run_begin_anew() -> None
 
 def asked(*what: tuple[str, Any]) -> Team:
     team = Team()
-    team.buckets[HERE] = Listing(digest=V1)
+    team.buckets[HERE] = DatasetListing(digest=V1)
     team.push("c1", *what)
     team.turn()
     return team
@@ -176,7 +176,7 @@ def test_a_query_with_a_version_starts_a_run_once_it_is_quiet() -> None:
     team.turn(30.0)
     team.end()
     team.turn()
-    team.buckets[HERE] = Listing(digest=V2)
+    team.buckets[HERE] = DatasetListing(digest=V2)
     team.turn()
     assert list(team.runs) == ["mean-1"]
     team.turn(30.0)
@@ -187,12 +187,12 @@ def test_a_query_with_a_version_starts_a_run_once_it_is_quiet() -> None:
 def test_a_database_that_is_away_is_waited_for_and_told() -> None:
     team = Team()
     why = "datasets.numbers: the database is away: connection refused"
-    team.buckets[HERE] = Listing(problem=why)
+    team.buckets[HERE] = DatasetListing(problem=why)
     commit = team.push("c1", ASKED)
     team.turn()
     assert not team.runs
     assert team.told(commit) == [("running", f"waits: {why}")]
-    team.buckets[HERE] = Listing(digest=V1)
+    team.buckets[HERE] = DatasetListing(digest=V1)
     team.turn()
     team.turn(30.0)
     assert team.last_run.datasets == {"numbers": V1}
@@ -210,7 +210,7 @@ def test_what_a_run_took_newer_starts_no_further_run() -> None:
     first = team.last_run
     team.runs[first.id] = first.model_copy(update={"datasets": {"numbers": V2}})
     team.end()
-    team.buckets[HERE] = Listing(digest=V2)
+    team.buckets[HERE] = DatasetListing(digest=V2)
     team.turn()
     team.turn(60.0)
     team.turn()
@@ -220,12 +220,12 @@ def test_what_a_run_took_newer_starts_no_further_run() -> None:
 # -- pull requests ---------------------------------------------------------------------------------
 
 
-def terms(*marked: str, fork: bool = False, base: tuple[str, Any] = ASKED) -> Terms:
+def terms(*marked: str, fork: bool = False, base: tuple[str, Any] = ASKED) -> RunTerms:
     secrets = ("triggers.pull_requests", {"secrets": [*marked]})
-    return Terms(rules=Rules(spec=spec(base, secrets), source=source("c0")), fork=fork)
+    return RunTerms(rules=Rules(spec=spec(base, secrets), source=source("c0")), fork=fork)
 
 
-def proposed(what: tuple[str, Any], on: Terms) -> Graph:
+def proposed(what: tuple[str, Any], on: RunTerms) -> Graph:
     return graph_of(spec(what), source(), None, on)
 
 
@@ -234,7 +234,7 @@ def proposed(what: tuple[str, Any], on: Terms) -> Graph:
     [(terms("SHOP"), ("SHOP",)), (terms(), ()), (terms("SHOP", fork=True), ())],
 )
 def test_a_pull_request_gets_the_address_only_where_its_base_says_so(
-    on: Terms, given: tuple[str, ...]
+    on: RunTerms, given: tuple[str, ...]
 ) -> None:
     node = proposed(ASKED, on).nodes[0]
     assert node.attempt.secrets == given
@@ -248,7 +248,7 @@ def test_a_pull_request_gets_the_address_only_where_its_base_says_so(
 def test_a_pull_request_without_the_address_reads_the_rows_that_were_taken_before() -> None:
     before = run_of(ASKED)
     before.finish(dt=1.0)
-    known: dict[str, Hit] = before.cache
+    known: dict[str, CachedResult] = before.cache
     one = Lab(proposed(ASKED, terms()), datasets={"numbers": V1}, cache=known)
     one.finish(dt=1.0)
     assert one.run.outcome == "passed"
@@ -263,10 +263,9 @@ def test_another_query_of_a_pull_request_is_asked_of_nobody_and_waited_for_by_no
     other = query(sql="SELECT * FROM other", version="SELECT 1 FROM other")
     base = {"number": 7, "base": "main", "head": "", "title": "t", "author": "eve"}
     commit = team.push("p1", other, branch="pull request 7")
-    body = team.inbox[-1].message.body | {"pull": {**base, "head": commit}}
-    team.inbox[-1] = team.inbox[-1].model_copy(
-        update={"message": team.inbox[-1].message.model_copy(update={"body": body})}
-    )
+    body = fields(team.inbox[-1]) | {"pull": {**base, "head": commit}}
+    team.inbox.pop()
+    team.say("commit_seen", body)
     team.unasked.add(commit)
     team.turn()
     team.turn()

@@ -6,14 +6,14 @@ import pytest
 
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import (
-    Terms,
+    RunTerms,
     marked,
     rules_of,
     touches,
     without_secrets,
 )
 from controller.machine.runs.building import build
-from controller.machine.runs.graph import Graph, Rules, Source, key_of
+from controller.machine.runs.graph import Graph, Rules, SourceTree, key_of
 from controller.machine.runs.judging import judged_by
 from specs.digests import digest
 from specs.gates import AbsoluteCheck
@@ -116,7 +116,7 @@ def gates(proposed: Graph) -> dict[str, str]:
     ],
 )
 def test_data_is_judged_by_the_suite_of_the_base_and_by_the_proposed_one(
-    changes: list[tuple[str, Any]], at: Source, expected: dict[str, str]
+    changes: list[tuple[str, Any]], at: SourceTree, expected: dict[str, str]
 ) -> None:
     graph = build(spec(*changes), at, rules=base())
     assert gates(graph) == {f"gate.data.numbers{k}": digest(v) for k, v in expected.items()}
@@ -155,7 +155,7 @@ ASKS = ("steps.train.secrets", ["TOKEN", "PASSWORD"])
 def handed(*, marked: list[str], proposed: list[str] | None = None, fork: bool = False) -> set[str]:
     rules = base(ASKS, ("triggers.pull_requests", {"secrets": marked}))
     wants = ("triggers.pull_requests", {"secrets": marked if proposed is None else proposed})
-    found = without_secrets(spec(ASKS, wants), Terms(rules=rules, fork=fork))
+    found = without_secrets(spec(ASKS, wants), RunTerms(rules=rules, fork=fork))
     return set(found.steps["train"].secrets)
 
 
@@ -168,7 +168,7 @@ def test_a_pull_request_gets_the_secrets_that_its_base_marks_and_asks_in_vain_fo
 def test_a_fork_gets_none_and_neither_does_one_without_a_base() -> None:
     assert handed(marked=["TOKEN"], fork=True) == set()
     marks = ("triggers.pull_requests", {"secrets": ["TOKEN"]})
-    assert without_secrets(spec(ASKS, marks), Terms()).steps["train"].secrets == ()
+    assert without_secrets(spec(ASKS, marks), RunTerms()).steps["train"].secrets == ()
 
 
 @pytest.mark.parametrize(
@@ -188,14 +188,14 @@ def test_a_base_that_anybody_may_make_hands_out_nothing_that_main_does_not_mark(
     if of_main is not None:
         main = code(source("main"), ("triggers.pull_requests", {"secrets": of_main}))
     rules = base(("triggers.pull_requests", {"secrets": ["TOKEN"]}))
-    terms = Terms(rules=rules, marked=marked(into, "main", main))
+    terms = RunTerms(rules=rules, marked=marked(into, "main", main))
     assert set(without_secrets(spec(ASKS), terms).steps["train"].secrets) == given
 
 
 def test_a_step_with_fewer_secrets_is_another_step_for_the_cache() -> None:
     inputs = {"numbers": digest("numbers")}
     trusted = build(spec(ASKS), source()).by_name["train"]
-    bare = build(without_secrets(spec(ASKS), Terms(fork=True)), source()).by_name["train"]
+    bare = build(without_secrets(spec(ASKS), RunTerms(fork=True)), source()).by_name["train"]
     assert bare.attempt.secrets == ()
     assert key_of(trusted, inputs) != key_of(bare, inputs)
 
@@ -203,7 +203,7 @@ def test_a_step_with_fewer_secrets_is_another_step_for_the_cache() -> None:
 # -- what is touched -------------------------------------------------------------------------------
 
 
-def code(at: Source, *changes: tuple[str, Any]) -> Code:
+def code(at: SourceTree, *changes: tuple[str, Any]) -> Code:
     return Code(source=at, spec=spec(*changes))
 
 

@@ -17,16 +17,16 @@ import click
 import pytest
 
 from controller.cli import main
-from controller.machine import trouble
-from controller.machine.actions import Background, Evidence, Incident, Moment, Notify, Origin
-from controller.machine.core import Key, Letter, Message
-from controller.machine.environments.environment import Observed
+from controller.machine import stall
+from controller.machine.actions import Background, Incident, Moment, Notify, Origin, SignalEvidence
+from controller.machine.core import InboxMessage, Key
+from controller.machine.environments.environment import ObservedEnvironment
+from controller.machine.messages import Recovered, Stalled
 from controller.notify import render
 from controller.notify.protocol import Status
-from controller.saving import ALERT
-from controller.saving import incident as saving
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import Silence
+from controller.notify.unsaved import ALERT
+from controller.notify.unsaved import incident as saving
+from deployers.protocol import Deployed, Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
 from tests.validators.canary.test_tail import slowed
@@ -55,7 +55,7 @@ class Told(Site):
     proposes: bool = False
     """Whether an approval is asked for by a pull request."""
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedEnvironment:
         seen = super().observe()
         origins = {
             n: Origin(commit=sha(f"c{n}"), author="Ada Lovelace", subject="Serve by two workers")
@@ -260,8 +260,8 @@ def hung() -> Told:
     one = running(told(), 1, 2)
     one.never_ready, one.hung = {2}, True
     one.log = (
-        "/healthz was not answered within 2 s; nothing was answered for 31 s, and it is started "
-        "again after 30 s"
+        "/healthz was not answered within 2 s; nothing was answered for 31 s; it is restarted "
+        "after 30 s"
     )
     one.run(2)
     one.never_ready = set()
@@ -271,7 +271,7 @@ def hung() -> Told:
 
 def hung_router() -> Told:
     one = running(told(), 1, 2)
-    one.hung_router = "nothing was answered for 16 s, and it is started again after 15 s"
+    one.hung_router = "nothing was answered for 16 s; it is restarted after 15 s"
     one.run(2)
     one.hung_router = ""
     one.run(2)
@@ -335,27 +335,28 @@ STORIES: Mapping[str, Callable[[], Told]] = {
 
 
 def cannot_save() -> list[Notify]:
-    """The disk is full, and then is not; told past the state (`controller/saving.py`)."""
+    """The disk is full, and then is not; told past the state (`controller/notify/unsaved.py`)."""
     reason = "The state cannot be written: the disk is full. Make room on it."
     told: Sequence[tuple[Status, Incident]] = (
         ("firing", saving(reason, over=False)),
         ("resolved", saving(reason, over=True)),
     )
     return [
-        Notify(event="stuck", status=status, alert=ALERT, to=(), incident=incident)
+        Notify(event="stuck", status=status, alert=ALERT, to=None, incident=incident)
         for status, incident in told
     ]
 
 
 def no_way_in() -> list[Notify]:
     """A repository that cannot be read, and then can."""
-    of, key = "repository/team", Key("trouble", "repository/team")
+    of, key = "repository/team", Key("stall", "repository/team")
     state, said = None, []
-    for number, kind in enumerate(("in_trouble", "out_of_trouble")):
-        body = {"reason": "git cannot read the repository: the token was refused. Renew it."}
-        message = Message(to=key, id=str(number), type=kind, body=body)
-        letter = Letter(number=number, message=message, at=float(number))
-        decision = trouble.decide(of, state, trouble.Observed(repository="team"), [letter])
+    reason = "git cannot read the repository: the token was refused. Renew it."
+    for number, message in enumerate((Stalled(reason=reason, since=0.0), Recovered())):
+        told = InboxMessage(
+            number=number, to=key, id=str(number), message=message, at=float(number)
+        )
+        decision = stall.decide(of, state, stall.ObservedStall(repository="team"), [told])
         state = decision.state
         said += [action for action in decision.actions if isinstance(action, Notify)]
     return said
@@ -453,7 +454,7 @@ def test_every_part_is_bounded_whatever_a_commit_says() -> None:
         title=long,
         what=long,
         now=long,
-        evidence=(Evidence(signal=long, observed=long, note=long),),
+        evidence=(SignalEvidence(signal=long, observed=long, note=long),),
         background=Background(
             rollout="mean-production-2",
             origin=Origin(commit=sha("c2"), author=long, subject=long),

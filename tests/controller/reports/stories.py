@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from controller.machine.runs.attempt import State, Status
+from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.building import build
-from controller.machine.runs.graph import Baseline, Graph, Source
+from controller.machine.runs.graph import Baseline, Graph, SourceTree
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
-from specs.load import load
+from specs.loading.load import load
 from validators.report import Check, Location, Measured, Report
 from validators.verdict import Verdict
 
@@ -44,7 +44,7 @@ def graph(commit: str, baseline: Baseline | None = None) -> Graph:
     assert spec is not None
     files = {name: digest(name.encode()) for name in ("train.py", "evaluate.py", "suite.yaml")}
     return build(
-        spec, Source(repository="flights", commit=commit, folder="", files=files), baseline
+        spec, SourceTree(repository="flights", commit=commit, folder="", files=files), baseline
     )
 
 
@@ -73,7 +73,9 @@ def run(commit: str, nodes: Mapping[str, Progress], number: int = 12, **facts: o
 
 def done(seconds: float, verdict: Verdict | None = None, **outputs: str) -> Progress:
     """A node that succeeded."""
-    status = Status(state=State.SUCCEEDED, exit_code=0, started=1000.0, ended=1000.0 + seconds)
+    status = Status(
+        state=AttemptState.SUCCEEDED, exit_code=0, started=1000.0, ended=1000.0 + seconds
+    )
     tried = Tried(id="a", asked=1000.0, status=status)
     return Progress(
         key="k", attempts=(tried,), outputs=outputs, verdict=verdict, ended=1000.0 + seconds
@@ -87,7 +89,9 @@ def cached(run: str, verdict: Verdict | None = None, **outputs: str) -> Progress
 
 def broken(message: str, tries: int = 2) -> Progress:
     """A node that failed for good."""
-    status = Status(state=State.FAILED, exit_code=1, started=1000.0, ended=1004.0, message=message)
+    status = Status(
+        state=AttemptState.FAILED, exit_code=1, started=1000.0, ended=1004.0, message=message
+    )
     tried = tuple(Tried(id=str(n), asked=1000.0, status=status) for n in range(tries))
     return Progress(key="k", attempts=tried, failed=message, ended=1004.0)
 

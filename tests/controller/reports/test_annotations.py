@@ -3,7 +3,7 @@
 from controller.machine.runs.run import Progress
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.build import build
-from specs.load import load
+from specs.loading.load import load
 from tests.controller.reports.stories import broken, done, graph, run
 from tests.controller.reports.test_build import SHA, STOPPED, action
 from validators.report import Check, Location, Report

@@ -13,9 +13,9 @@ from controller.machine.core import Fact, Key
 from controller.machine.runs.run import Progress, Run
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from specs.failures import Ignore
-from tests.controller.git_server import Person, run_git
+from tests.controller.git.git_server import Person, run_git
 from tests.controller.reports.stories import broken, cached, done, graph, model_report, run
 from validators.verdict import Verdict
 
@@ -55,7 +55,7 @@ async def keep(store: Store, run: Run) -> None:
         live=run.live,
     )
     fact = Fact(key=Key("graph", run.id), body=graph(run.commit).plain())
-    await store.commit(Change(put=put, facts=(fact,)), now=1.0)
+    await store.commit(Transaction(put=put, facts=(fact,)), now=1.0)
 
 
 def said(run: Run, state: str, title: str) -> ReportCommit:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.machine.actions import ReportCommit
-from controller.machine.pipelines.change import Change
-from controller.machine.pipelines.objects import Moved, Object
+from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.objects import Object, ObjectChanges
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import Progress, Trigger
 from controller.reports.about import Since
 from controller.reports.build import Beside, build
-from controller.reports.changed import Before
+from controller.reports.changed import PreviousRun
 from controller.reports.links import Links
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
@@ -185,7 +185,7 @@ PULL: Mapping[str, Any] = {
 HUB = Links("https://github.com/octo/flights")
 
 
-def plan(*changes: Change, **facts: Any) -> Plan:
+def plan(*changes: RuleChange, **facts: Any) -> Plan:
     """Of a pull request that trains deeper on newer data."""
     known: Mapping[str, Any] = {
         "pipeline": "flight-delay",
@@ -208,7 +208,7 @@ def plan(*changes: Change, **facts: Any) -> Plan:
     return Plan(**{**known, **facts})
 
 
-CAME = Moved(objects=4, added=1, named=(Object(key="2024-04.csv", happened="added"),))
+CAME = ObjectChanges(objects=4, added=1, named=(Object(key="2024-04.csv", happened="added"),))
 
 
 def planned(name: str, *why: str) -> Planned:
@@ -221,7 +221,7 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
     beside = Beside(
         links=HUB,
         base="main",
-        before=Before({"flights": 110_000}, {"flights": CAME}),
+        before=PreviousRun({"flights": 110_000}, {"flights": CAME}),
     )
     text = build(action("passed", "x"), passed, GRAPH, reports, plan(), beside=beside).text
     changed = text.partition("### What changed")[2].partition("<details>")[0]
@@ -238,7 +238,7 @@ def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
 
 
 def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
-    came = Moved(
+    came = ObjectChanges(
         objects=5,
         added=1,
         gone=1,
@@ -270,7 +270,7 @@ def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own(
 
 
 def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_out() -> None:
-    leaks = Change(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    leaks = RuleChange(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
     nodes = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
     nodes |= {"base.evaluate": done(3, predictions="q")}
     nodes |= {"gate.model.base": done(2, Verdict.FAIL, report="z")}
@@ -330,7 +330,7 @@ def test_a_title_is_one_line_of_at_most_200_characters() -> None:
 
 
 def test_no_table_of_a_report_has_more_than_four_columns() -> None:
-    loose = Change(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    loose = RuleChange(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
     going = run(SHA, {"train": Progress(key="k")}, finished=None, **PULL)
     over = run(SHA, STOPPED.nodes, **PULL)
     for one in (going, over):

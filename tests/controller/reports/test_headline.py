@@ -1,9 +1,9 @@
 """The verdict in a line: the number that decided, what warned, and whether a rule was loosened."""
 
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.runs.plan import Plan
 from controller.reports import headline
-from controller.reports.trend import Past, trend
+from controller.reports.trend import PastMeasurement, trend
 from tests.controller.reports.stories import data_report, done, model_report, run
 from tests.controller.reports.test_build import SHA, STOPPED
 from tests.validators.render.test_own_numbers import OWN
@@ -12,10 +12,12 @@ from validators.verdict import Verdict
 
 NODES = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
 RUN = run(SHA, NODES, baseline=1)
-LOOSER = Change(rule="gates.model: roc_auc", was="at least 0.6", now="at least 0.5", loosens=True)
+LOOSER = RuleChange(
+    rule="gates.model: roc_auc", was="at least 0.6", now="at least 0.5", loosens=True
+)
 
 
-def plan(*changes: Change) -> Plan:
+def plan(*changes: RuleChange) -> Plan:
     return Plan(
         pipeline="flight-delay",
         commit=SHA,
@@ -114,7 +116,9 @@ def test_a_number_beside_its_limit_reads_on_the_side_on_which_it_is() -> None:
 
 def test_the_trend_is_a_line_for_each_metric_that_the_gate_asks_for() -> None:
     values = ((1, 0.7), (2, 0.741), (3, 0.744), (4, 0.752), (5, 0.7513), (6, 0.75))
-    past = [Past(number, {"roc_auc": value, "log_loss": 0.5}) for number, value in values]
+    past = [
+        PastMeasurement(number, {"roc_auc": value, "log_loss": 0.5}) for number, value in values
+    ]
     (line,) = trend(model_report(Verdict.PASS), past)
     assert line == (
         "roc_auc over the last five versions, then here: "
@@ -141,7 +145,7 @@ def test_where_the_exam_changed_the_number_is_that_of_the_base_branch_s_exam() -
         "roc_auc 0.752 → 0.8679 (+0.1159) against v1; "
         "the exam changed, and this is by that of the base branch"
     )
-    (line,) = trend(headline.trusted(reports) or leaks, [Past(1, {"roc_auc": 0.7})])
+    (line,) = trend(headline.trusted(reports) or leaks, [PastMeasurement(1, {"roc_auc": 0.7})])
     assert line.endswith("**0.8679**")
 
 
@@ -150,5 +154,5 @@ def test_a_number_of_the_teams_own_leads_and_has_a_trend_though_its_name_has_spa
     said = headline.stopped(RUN, {"gate.model": report})
     assert said is not None
     assert "metrics.weighted avg.f1 0.5125 → 0.4125 (-0.1)" in said
-    (line,) = trend(report, [Past(1, {"metrics.weighted avg.f1": 0.7})])
+    (line,) = trend(report, [PastMeasurement(1, {"metrics.weighted avg.f1": 0.7})])
     assert line.startswith("metrics.weighted avg.f1 over the version before, then here: 0.7")

@@ -7,7 +7,7 @@ import pytest
 from controller.git import Mirror
 from controller.reports.by_notes import NotesForge
 from tests.contracts.forge import ForgeContract, Shown, report
-from tests.controller.git_server import Person, run_git
+from tests.controller.git.git_server import Person, run_git
 from tests.controller.sections import sections_of
 
 

@@ -11,18 +11,18 @@ from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
-from controller.machine.environments.environment import Environment
-from controller.machine.pipelines.pipeline import Last, Pipeline
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, key_of, resolve
-from controller.machine.runs.run import Hit, Progress, Run
+from controller.machine.runs.run import CachedResult, Progress, Run
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier
 from controller.reports.by_notes import NotesForge
 from controller.reports.plan import render_plan
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli.conftest import silent_router
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.controller.machine.kit import version
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, run
 from tests.controller.reports.test_applier import note as note_of
@@ -67,7 +67,7 @@ class World:
     async def keep(self, run: Run, graph: Graph, *facts: Fact) -> None:
         put = Put(key=Key("run", run.id), revision=0, text=run.model_dump_json(), live=run.live)
         known = Fact(key=Key("graph", run.id), body=graph.plain())
-        await self.store.commit(Change(put=put, facts=(known, *facts)), now=1.0)
+        await self.store.commit(Transaction(put=put, facts=(known, *facts)), now=1.0)
 
     async def main_ran(self) -> None:
         """A run of main passed, and its gate of the data is in the cache."""
@@ -76,19 +76,19 @@ class World:
         passed = run(self.base, nodes, number=11)
         await self.keep(passed, graph, await self.hit(graph, "gate.data.flights", passed))
         last = Last(run=passed.id, commit=self.base, fingerprint="f", outcome="passed")
-        state = Pipeline(
+        state = PipelineState(
             name="flight-delay", repository="flights", default_branch="main", last={"main": last}
         )
         put = Put(
             key=Key("pipeline", state.name), revision=0, text=state.model_dump_json(), live=True
         )
-        await self.store.commit(Change(put=put), now=1.0)
+        await self.store.commit(Transaction(put=put), now=1.0)
 
     async def hit(self, graph: Graph, name: str, by: Run) -> Fact:
         node = graph.by_name[name]
         digests = resolve(node, lambda *_: "", by.datasets)
         made = await self.artifacts.put_bytes(f"what {name} made".encode())
-        hit = Hit(run=by.id, outputs=dict.fromkeys(node.attempt.outputs, made.digest))
+        hit = CachedResult(run=by.id, outputs=dict.fromkeys(node.attempt.outputs, made.digest))
         return Fact(key=Key("cache", key_of(node, digests)), body=hit.plain())
 
     async def pull(self, files: dict[str, str]) -> tuple[Run, Graph]:
@@ -161,12 +161,12 @@ async def test_a_plan_says_when_production_has_too_little_traffic_for_the_canary
 ) -> None:
     await world.main_ran()
     going, graph = await world.pull({"ml-pipeline.yaml": SPEC + RELEASE, "serve.py": "serve"})
-    env = Environment(
+    env = EnvironmentState(
         pipeline="flight-delay", name="production", repository="flights", stable=version(1).ref
     )
     key = Key("environment", env.place)
     put = Put(key=key, revision=0, text=env.model_dump_json(), live=True)
-    await world.store.commit(Change(put=put), now=1.0)
+    await world.store.commit(Transaction(put=put), now=1.0)
     cache = world.cache._replace(home=tmp_path / "home")
     with ExitStack() as stack:
         router = silent_router(tmp_path / "home", env.place)
@@ -207,7 +207,7 @@ async def test_the_report_has_the_plan_while_it_runs_and_the_rules_to_the_end(
     assert "comment `/headgate cancel`" in text
     over = going.model_copy(update={"finished": 1200.0, "nodes": {"train": done(4, model="m")}})
     put = Put(key=Key("run", over.id), revision=1, text=over.model_dump_json(), live=False)
-    await world.store.commit(Change(put=put), now=2.0)
+    await world.store.commit(Transaction(put=put), now=2.0)
     text = await note("passed")
     assert "This loosens 2 rules" in text
     assert "Gates that apply" not in text

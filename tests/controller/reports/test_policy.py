@@ -15,7 +15,7 @@ from controller.reports.links import Links
 from controller.reports.policies import PolicyApplier
 from controller.reports.protocol import CommitReport
 from specs.failures import Ignore
-from tests.controller.git_server import Person, run_git
+from tests.controller.git.git_server import Person, run_git
 from tests.controller.reports.shown import Shown
 from tests.controller.reports.stories import SPEC
 from tests.controller.reports.test_plan import FILES, LOOSENED

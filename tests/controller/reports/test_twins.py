@@ -11,17 +11,17 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key
-from controller.machine.pipelines.pipeline import Pipeline
+from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
-from controller.machine.repositories.repository import Repository
-from controller.machine.runs.graph import Source
+from controller.machine.repositories.repository import RepositoryState
+from controller.machine.runs.graph import SourceTree
 from controller.machine.runs.run import Run
 from controller.reports.applier import ReportApplier
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from specs.digests import digest
-from specs.load import load
-from tests.controller.git_server import Person
+from specs.loading.load import load
+from tests.controller.git.git_server import Person
 from tests.controller.reports.shown import Shown
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, model_report, run
 from tests.controller.reports.test_applier import keep, said
@@ -51,13 +51,13 @@ class Desk:
         self.pulls[number] = Pull(
             number=number, head=self.head, base=base, base_commit=self.base, fork=fork
         )
-        known = Repository(name="flights", default_branch="main", pulls=self.pulls)
+        known = RepositoryState(name="flights", default_branch="main", pulls=self.pulls)
         await self.put(Key("repository", "flights"), known.model_dump_json())
 
     async def put(self, key: Key, text: str) -> None:
         record = await self.store.get(key)
         put = Put(key=key, revision=record.revision if record else 0, text=text, live=True)
-        await self.store.commit(Change(put=put), now=1.0)
+        await self.store.commit(Transaction(put=put), now=1.0)
 
     async def ran(self, number: int, pull: int | None, verdict: Verdict, **facts: object) -> Run:
         """A run that is over, of a pull request or of main."""
@@ -255,7 +255,7 @@ async def test_the_trend_is_of_the_versions_before_and_not_of_the_run_s_own(desk
             digest=digest([number]),
             model=digest([number, "model"]),
             run="flight-delay-12" if number == 3 else f"flight-delay-{number}",
-            source=Source(repository="flights", commit=desk.base, folder="", files={}),
+            source=SourceTree(repository="flights", commit=desk.base, folder="", files={}),
             branch="main",
             datasets={"flights": FLIGHTS},
             verdicts={"model": Verdict.PASS},
@@ -265,8 +265,10 @@ async def test_the_trend_is_of_the_versions_before_and_not_of_the_run_s_own(desk
         )
         key = Key("model", f"flight-delay/{number}")
         facts.append(Fact(key=key, body=version.model_dump(mode="json")))
-    await desk.store.commit(Change(facts=tuple(facts)), now=1.0)
-    state = Pipeline(name="flight-delay", repository="flights", default_branch="main", versions=3)
+    await desk.store.commit(Transaction(facts=tuple(facts)), now=1.0)
+    state = PipelineState(
+        name="flight-delay", repository="flights", default_branch="main", versions=3
+    )
     await desk.put(Key("pipeline", "flight-delay"), state.model_dump_json())
     await desk.say(await desk.ran(12, None, Verdict.PASS))
     line = "roc_auc over the last two versions, then here: 0.741 (v1) · 0.752 (v2) · **0.8679**"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.machine.pipelines.change import Change
+from controller.machine.pipelines.change import RuleChange
 from controller.machine.repositories import telling
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.plan import Plan
@@ -15,8 +15,10 @@ from validators.verdict import Verdict
 
 GRAPH = graph(SHA)
 NODES = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
-LOOSER = Change(rule="gates.model: roc_auc", was="at least 0.6", now="at least 0.5", loosens=True)
-EXAM = Change(rule="exam: evaluate.py", was="c30592a06950", now="b41e3eea2e49", loosens=True)
+LOOSER = RuleChange(
+    rule="gates.model: roc_auc", was="at least 0.6", now="at least 0.5", loosens=True
+)
+EXAM = RuleChange(rule="exam: evaluate.py", was="c30592a06950", now="b41e3eea2e49", loosens=True)
 
 
 def told(plan: Plan, state: str = "passed", **facts: object) -> str:
@@ -108,7 +110,7 @@ def test_names_of_rules_in_a_title_are_whole() -> None:
 
 def test_what_waits_for_a_person_is_said_in_sentences_and_its_command_once() -> None:
     pull = Pull(number=12, head=SHA, base="a`@b`<img>|c", base_commit="b" * 40, fork=True)
-    place = telling.Place("flights", SHA, "", pull)
+    place = telling.ReportPlace("flights", SHA, "", pull)
     (fork,) = telling.held(place, pull, ["flight-delay"])
     gone = telling.removed(place, pull, "flight-delay", "")
     for waits in (fork, gone):

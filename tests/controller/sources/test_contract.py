@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.sources.bucket import BucketSource
 from controller.sources.crontab import Crontab
 from controller.sources.polling import Polling
 from controller.sources.schedule import ScheduleSource
-from controller.sources.sqs import Queue, QueueSource
+from controller.sources.sqs import QueueSource, SqsQueue
 from specs.failures import Failure, TryAgain
 from tests.contracts.source import Scene, SourceContract
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 from tests.servers.moto import Moto, s3_event
 
 
@@ -71,8 +71,8 @@ class ScheduleScene:
             wake_every=0.05,
         )
 
-    async def _send(self, message: Message) -> None:
-        assert message.to == self.key
+    async def _send(self, envelope: Envelope) -> None:
+        assert envelope.to == self.key
         if self._fails:
             raise TryAgain("the database is locked")
 
@@ -94,7 +94,7 @@ class QueueScene:
         self._moto, self._url = moto, moto.queue()
         self.key = Key("pipeline", "flight-delay")
         self.source = QueueSource(
-            Queue(self._url, wait=1),
+            SqsQueue(self._url, wait=1),
             hint=lambda _uri: None,
             concerned=lambda _uri: [self.key],
             told=self._told,

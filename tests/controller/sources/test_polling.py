@@ -4,7 +4,7 @@ from pathlib import Path
 
 from controller.git import Mirror
 from controller.sources.polling import Polling
-from tests.controller.git_server import Person
+from tests.controller.git.git_server import Person
 
 
 async def test_a_remote_that_fails_is_left_alone_for_longer_each_time(tmp_path: Path) -> None:

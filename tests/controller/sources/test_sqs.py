@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from controller.buckets.catalog import Catalog
 from controller.machine.core import Key
-from controller.sources.sqs import Queue, QueueSource
+from controller.sources.sqs import QueueSource, SqsQueue
 from specs.failures import Failure, NeedsHuman, TryAgain
 from tests.contracts.source import hint
 from tests.servers.moto import Moto, s3_event
@@ -26,7 +26,7 @@ class Listener:
     """A source at a queue, and what it said."""
 
     def __init__(self, url: str, *, wait: int = 1) -> None:
-        self.queue = Queue(url, wait=wait)
+        self.queue = SqsQueue(url, wait=wait)
         self.hints: list[str] = []
         self.ends: list[Failure | None] = []
         self.waits: list[float] = []
@@ -50,7 +50,7 @@ def problem(listener: Listener) -> str | None:
     return listener.source.problem
 
 
-async def drained(queue: Queue, keys: AsyncIterator[Key]) -> None:
+async def drained(queue: SqsQueue, keys: AsyncIterator[Key]) -> None:
     """Listen on, until the queue holds nothing."""
     listening = asyncio.ensure_future(_exhaust(keys))
     async with asyncio.timeout(30):
@@ -65,9 +65,9 @@ async def _exhaust(keys: AsyncIterator[Key]) -> None:
         pass
 
 
-def _held(queue: Queue) -> int:
+def _held(queue: SqsQueue) -> int:
     """Messages that wait, and those that were taken and not deleted."""
-    moto_client = Queue(queue.url)
+    moto_client = SqsQueue(queue.url)
     said = moto_client._call(
         "get_queue_attributes",
         AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
@@ -148,7 +148,7 @@ async def test_a_queue_that_is_away_is_named_left_alone_longer_and_longer_and_fo
 
 
 async def test_a_queue_that_is_not_there_needs_a_human(moto: Moto) -> None:
-    queue = Queue(f"{moto.url}/123456789012/no-such-queue", wait=0)
+    queue = SqsQueue(f"{moto.url}/123456789012/no-such-queue", wait=0)
     with pytest.raises(NeedsHuman, match=r"there is no queue .*/no-such-queue: create it"):
         queue.take()
 
@@ -156,7 +156,7 @@ async def test_a_queue_that_is_not_there_needs_a_human(moto: Moto) -> None:
 async def test_credentials_that_are_not_there_need_a_human(
     moto: Moto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = Queue(moto.queue(), wait=0)
+    queue = SqsQueue(moto.queue(), wait=0)
     monkeypatch.setenv("AWS_PROFILE", "nobody-has-this")
     with pytest.raises(NeedsHuman, match=r"nobody-has-this.* Correct the address .* credentials"):
         queue.take()
@@ -201,7 +201,7 @@ def test_without_boto3_it_says_what_to_install() -> None:
 def test_the_region_is_what_the_settings_or_the_address_say(
     url: str, given: str | None, region: str
 ) -> None:
-    client = Queue(url, given)._opened()
+    client = SqsQueue(url, given)._opened()
     assert client.meta.region_name == region
     assert url.startswith(client.meta.endpoint_url)
 

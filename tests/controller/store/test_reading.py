@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from controller.machine.core import Fact, Key
-from controller.store.protocol import Change
+from controller.store.protocol import Transaction
 from controller.store.reading import SqliteReader
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
-from tests.contracts.store import OTHER_RUN, RUN, owe, put, say
+from tests.contracts.store import OTHER_RUN, RUN, entry, put, say
 
 
 @pytest.fixture
@@ -31,15 +31,18 @@ async def reader(store: SqliteStore) -> AsyncIterator[SqliteReader]:
 
 async def test_it_finds_all_that_the_store_finds(store: SqliteStore, reader: SqliteReader) -> None:
     await store.commit(
-        Change(put=put(1), owe=(owe("b"), owe("a")), send=(say("x"), say("y", to=OTHER_RUN))), 1.0
+        Transaction(
+            put=put(1), enqueue=(entry("b"), entry("a")), send=(say("x"), say("y", to=OTHER_RUN))
+        ),
+        1.0,
     )
-    await store.commit(Change(put=put(2, key=OTHER_RUN, live=False)), 2.0)
-    await store.commit(Change(facts=(Fact(key=Key("run", "Flights-3"), body={"n": 3}),)), 2.0)
+    await store.commit(Transaction(put=put(2, key=OTHER_RUN, live=False)), 2.0)
+    await store.commit(Transaction(facts=(Fact(key=Key("run", "Flights-3"), body={"n": 3}),)), 2.0)
     for key in (RUN, OTHER_RUN, Key("run", "none")):
         assert await reader.get(key) == await store.get(key)
-        assert await reader.owed(key) == await store.owed(key)
+        assert await reader.outbox(key) == await store.outbox(key)
         assert await reader.inbox(key) == await store.inbox(key)
-    assert await reader.owed() == await store.owed() != []
+    assert await reader.outbox() == await store.outbox() != []
     assert await reader.inbox() == await store.inbox() != []
     for prefix in ("", "flights-", "F", "none"):
         for limit in (None, 0, 1, 9):
@@ -48,10 +51,10 @@ async def test_it_finds_all_that_the_store_finds(store: SqliteStore, reader: Sql
                 assert found == await store.list("run", prefix, limit, live=live)
 
 
-async def test_a_heeded_letter_is_in_no_inbox(store: SqliteStore, reader: SqliteReader) -> None:
-    await store.commit(Change(send=(say("x"),)), 1.0)
-    (letter,) = await reader.inbox()
-    await store.commit(Change(heed=(letter.number,)), 2.0)
+async def test_a_consumed_message_is_in_no_inbox(store: SqliteStore, reader: SqliteReader) -> None:
+    await store.commit(Transaction(send=(say("x"),)), 1.0)
+    (message,) = await reader.inbox()
+    await store.commit(Transaction(consume=(message.number,)), 2.0)
     assert await reader.inbox() == []
 
 
@@ -60,7 +63,7 @@ async def test_it_notices_a_commit_of_another_once(
 ) -> None:
     await reader.changed()
     assert not await reader.changed()
-    await store.commit(Change(put=put(1)), 1.0)
+    await store.commit(Transaction(put=put(1)), 1.0)
     assert await reader.changed()
     assert not await reader.changed()
 

@@ -14,10 +14,10 @@ import pytest
 
 from controller.machine.core import Fact
 from controller.store.faults import explained
-from controller.store.protocol import Change, Put, Store
+from controller.store.protocol import Put, Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
-from tests.contracts.store import RUN, StoreContract, ids_received, owe, put, say
+from tests.contracts.store import RUN, StoreContract, entry, ids_received, put, say
 
 
 class TestSqliteKeepsTheContract(StoreContract):
@@ -29,12 +29,13 @@ import asyncio, os, sys
 from pathlib import Path
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
-from tests.contracts.store import owe, put, say
+from tests.contracts.store import entry, put, say
 
 async def main():
     store = await SqliteStore.open(Path(sys.argv[1]))
     for n in range(10):
-        await store.commit(Change(put=put(n, n), owe=(owe(f"a{n}"),), send=(say(f"m{n}"),)), n)
+        change = Change(put=put(n, n), enqueue=(entry(f"a{n}"),), send=(say(f"m{n}"),))
+        await store.commit(change, n)
     os.write(1, b"committed")
     os.kill(os.getpid(), 9)
 
@@ -55,17 +56,19 @@ async def test_what_was_committed_survives_a_kill(path: Path) -> None:
     record = await store.get(RUN)
     assert record is not None
     assert record.revision == 10
-    assert len(await store.owed()) == len(await store.inbox()) == 10
+    assert len(await store.outbox()) == len(await store.inbox()) == 10
     await store.close()
 
 
-async def test_pruning_forgets_old_heeded_letters_and_nothing_else(store: SqliteStore) -> None:
-    await store.commit(Change(send=(say("old"), say("young"), say("unread"))), now=1)
-    old, young, _ = [letter.number for letter in await store.inbox()]
-    await store.commit(Change(heed=(old,)), now=10)
-    await store.commit(Change(heed=(young,)), now=20)
+async def test_pruning_forgets_messages_that_were_consumed_long_ago_and_nothing_else(
+    store: SqliteStore,
+) -> None:
+    await store.commit(Transaction(send=(say("old"), say("young"), say("unread"))), now=1)
+    old, young, _ = [each.number for each in await store.inbox()]
+    await store.commit(Transaction(consume=(old,)), now=10)
+    await store.commit(Transaction(consume=(young,)), now=20)
     assert await store.prune(before=15) == 1
-    again = Change(send=(say("old"), say("young"), say("unread")))
+    again = Transaction(send=(say("old"), say("young"), say("unread")))
     await store.commit(again, now=30)
     assert await ids_received(store) == ["unread", "old"]
 
@@ -85,8 +88,8 @@ async def test_numbers_that_are_no_json_are_refused_and_nothing_is_saved(
 ) -> None:
     endless = Fact(key=RUN, body={"n": float("inf")})
     with pytest.raises(ValueError, match="JSON"):
-        await store.commit(Change(facts=(endless,)), now=1)
-    await store.commit(Change(put=put(1)), now=2)
+        await store.commit(Transaction(facts=(endless,)), now=1)
+    await store.commit(Transaction(put=put(1)), now=2)
     record = await store.get(RUN)
     assert record is not None
     assert record.revision == 1
@@ -100,10 +103,10 @@ async def test_a_file_that_another_process_is_writing_is_to_be_tried_again(path:
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(TryAgain, match="another process is writing"):
-            await store.commit(Change(put=put(1)), now=1)
+            await store.commit(Transaction(put=put(1)), now=1)
         assert await store.get(RUN) is None  # reading goes on meanwhile
         raw.execute("ROLLBACK")
-    await store.commit(Change(put=put(1)), now=2)
+    await store.commit(Transaction(put=put(1)), now=2)
     await store.close()
 
 
@@ -123,7 +126,10 @@ async def fill(path: Path) -> None:
     store = await SqliteStore.open(path)
     for n in range(50):
         await store.commit(
-            Change(put=Put(key=RUN, revision=n, text=json.dumps({"n": "x" * 9000}), live=True)), n
+            Transaction(
+                put=Put(key=RUN, revision=n, text=json.dumps({"n": "x" * 9000}), live=True)
+            ),
+            n,
         )
     await store.close()
 
@@ -175,7 +181,7 @@ def test_a_file_that_may_not_be_written_asks_for_the_right_to(path: Path) -> Non
 
 
 async def test_a_copy_made_while_it_runs_is_whole(store: SqliteStore, tmp_path: Path) -> None:
-    await store.commit(Change(put=put(1), owe=(owe("a"),)), now=1)
+    await store.commit(Transaction(put=put(1), enqueue=(entry("a"),)), now=1)
     copy = tmp_path / "copy.db"
     for end in ("", "-wal"):
         shutil.copy(f"{store.path}{end}", f"{copy}{end}")

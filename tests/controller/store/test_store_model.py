@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from controller.machine.core import Fact, Key
-from controller.store.protocol import Change, Conflict, Owed, Postponed, Put
+from controller.store.protocol import Conflict, OutboxEntry, Postponed, Put, Transaction
 from controller.store.sqlite import SqliteStore
-from tests.contracts.store import owe, say
+from tests.contracts.store import entry, say
 
 KEYS = [Key("run", "a"), Key("run", "b"), Key("rollout", "a")]
 FACT = Key("model", "v1")
@@ -35,7 +35,7 @@ class Model:
     inbox: list[tuple[Key, str]] = field(default_factory=list)
     delivered: set[tuple[Key, str]] = field(default_factory=set)
 
-    def commit(self, change: Change) -> bool:
+    def commit(self, change: Transaction) -> bool:
         """Take `change` in; False if it conflicts."""
         if change.put is not None:
             key = change.put.key
@@ -54,9 +54,9 @@ class Model:
         self.owed = [
             (id_, owner, attempts + (id_ in late))
             for id_, owner, attempts in self.owed
-            if id_ not in change.settle
+            if id_ not in change.acknowledge
         ]
-        for owed in change.owe:
+        for owed in change.enqueue:
             if owed.id not in {id_ for id_, _, _ in self.owed}:
                 self.owed.append((owed.id, owed.owner, 0))
         for message in change.send:
@@ -66,9 +66,9 @@ class Model:
         return True
 
 
-def owing(id_: str) -> Owed:
+def owing(id_: str) -> OutboxEntry:
     """The action of that id; an id is always of the same owner, as its digest says."""
-    return owe(id_, owner=KEYS[ACTIONS.index(id_)])
+    return entry(id_, owner=KEYS[ACTIONS.index(id_)])
 
 
 class StoreAgainstAModel(RuleBasedStateMachine):
@@ -85,7 +85,7 @@ class StoreAgainstAModel(RuleBasedStateMachine):
         self.runner.close()
         shutil.rmtree(self.folder)
 
-    def commit(self, change: Change) -> None:
+    def commit(self, change: Transaction) -> None:
         expected = self.model.commit(change)
         try:
             self.runner.run(self.store.commit(change, now=1.0))
@@ -117,11 +117,11 @@ class StoreAgainstAModel(RuleBasedStateMachine):
     ) -> None:
         revision = max(0, self.model.objects.get(key, (0,))[0] + off)
         self.commit(
-            Change(
+            Transaction(
                 put=Put(key=key, revision=revision, text=json.dumps({"n": n}), live=live),
                 facts=() if fact is None else (Fact(key=FACT, body={"n": fact}),),
-                owe=tuple(map(owing, owed)),
-                settle=settled,
+                enqueue=tuple(map(owing, owed)),
+                acknowledge=settled,
                 send=tuple(say(id_, to=to) for to, id_ in told),
             )
         )
@@ -129,13 +129,13 @@ class StoreAgainstAModel(RuleBasedStateMachine):
     @rule(settled=some_ids, late=st.sets(st.sampled_from(ACTIONS)))
     def outcome(self, settled: tuple[str, ...], late: set[str]) -> None:
         postponed = tuple(Postponed(id=id_, not_before=9.0, error="no") for id_ in sorted(late))
-        self.commit(Change(settle=settled, postpone=postponed))
+        self.commit(Transaction(acknowledge=settled, postpone=postponed))
 
     @rule(data=st.data())
-    def heed(self, data: st.DataObject) -> None:
-        letters = self.runner.run(self.store.inbox())
-        taken = data.draw(st.sets(st.sampled_from(range(len(letters))))) if letters else set()
-        self.commit(Change(heed=tuple(letters[n].number for n in taken)))
+    def consume(self, data: st.DataObject) -> None:
+        inbox = self.runner.run(self.store.inbox())
+        taken = data.draw(st.sets(st.sampled_from(range(len(inbox))))) if inbox else set()
+        self.commit(Transaction(consume=tuple(inbox[n].number for n in taken)))
         self.model.inbox = [each for n, each in enumerate(self.model.inbox) if n not in taken]
 
     @rule()
@@ -156,12 +156,12 @@ class StoreAgainstAModel(RuleBasedStateMachine):
             listed = {record.key.name for record in await self.store.list("run", live=live)}
             expected = self.model.objects.items()
             assert listed == {k.name for k, o in expected if k.kind == "run" and (o[2] or not live)}
-        owed = await self.store.owed()
+        owed = await self.store.outbox()
         assert [(each.id, each.owner, each.attempts) for each in owed] == self.model.owed
-        letters = await self.store.inbox()
-        assert [(each.message.to, each.message.id) for each in letters] == self.model.inbox
+        inbox = await self.store.inbox()
+        assert [(each.to, each.id) for each in inbox] == self.model.inbox
         for key in KEYS:
-            assert [each for each in owed if each.owner == key] == await self.store.owed(key)
+            assert [each for each in owed if each.owner == key] == await self.store.outbox(key)
 
 
 TestStoreAgainstAModel = StoreAgainstAModel.TestCase

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from controller.machine.core import Key, Message
-from controller.store.protocol import Change
+from controller.machine.core import Envelope, Key
+from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.web import server
 from controller.web.server import LARGEST, application, listen, serve
@@ -24,16 +24,16 @@ SECRET = "s3cret"
 FLIGHTS = Key("repository", "flights")
 PUSH = json.dumps({"repository": {"full_name": "octo/flights"}}).encode()
 
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Envelope], Awaitable[None]]
 
 
 class Box:
     """Keeps what it is sent."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[Envelope] = []
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Envelope) -> None:
         self.messages.append(message)
 
 
@@ -78,22 +78,17 @@ async def post(http: httpx.AsyncClient, body: bytes = PUSH, **other: Any) -> htt
 async def test_a_push_becomes_one_message_however_often_it_is_delivered(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "state.db")
 
-    async def send(message: Message) -> None:
-        await store.commit(Change(send=(message,)), 0.0)
+    async def send(message: Envelope) -> None:
+        await store.commit(Transaction(send=(message,)), 0.0)
 
     async with serving(send) as http:
         for _ in range(3):
             assert (await post(http, delivery="one")).status_code == 202
         assert (await post(http, delivery="two")).status_code == 202
-    letters = await store.inbox(FLIGHTS)
-    assert [letter.message for letter in letters] == [
-        Message(
-            to=FLIGHTS,
-            id=f"github/{delivery}",
-            type="github_moved",
-            body={"kind": "moved", "repository": "octo/flights"},
-        )
-        for delivery in ("one", "two")
+    inbox = await store.inbox(FLIGHTS)
+    assert [(each.id, each.type) for each in inbox] == [
+        ("github/one", "forge_moved"),
+        ("github/two", "forge_moved"),
     ]
     await store.close()
 
@@ -243,10 +238,10 @@ async def test_a_hundred_at_once_are_all_noted() -> None:
 
 
 async def test_a_store_that_is_locked_or_hangs_is_not_waited_for() -> None:
-    async def locked(_: Message) -> None:
+    async def locked(_: Envelope) -> None:
         raise TryAgain("database is locked")
 
-    async def hangs(_: Message) -> None:
+    async def hangs(_: Envelope) -> None:
         await asyncio.sleep(3600)
 
     async with serving(locked) as http:

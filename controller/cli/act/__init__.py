@@ -1,0 +1,1 @@
+"""Commands that steer: trigger, retry, abort, approve, promote, rollback, pause, resume."""

@@ -1,0 +1,174 @@
+"""`headgate explain`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.buckets.catalog import DATASETS, Catalog, changes
+from controller.buckets.stores import Stores
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
+from controller.cli.terminal.printing import show
+from controller.cli.terminal.words import one_line, short
+from controller.machine.core import Key, Value, parsed
+from controller.machine.pipelines.objects import ObjectChanges, in_words
+from controller.machine.runs.graph import Graph, Node
+from controller.machine.runs.plan import Earlier, reasons
+from controller.machine.runs.run import Progress, Run, passed_before
+from controller.machine.words import fit
+from controller.store.protocol import StoreReader
+from validators.verdict import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+_NEIGHBOURS = 200
+"""Runs that are looked through for the one before."""
+
+
+class ExplainedNode(Value):
+    """What became of a node, and why."""
+
+    name: str
+    phase: str
+    verdict: Verdict | None = None
+    """Of a gate: one that ran to its end may have failed the candidate."""
+    why: tuple[str, ...]
+
+
+class Explained(Value):
+    """Why a run happened and why each of its nodes ran."""
+
+    run: str
+    trigger: str
+    why: str
+    by: str
+    branch: str
+    commit: str
+    before: str | None
+    """The run that it is compared with: the last before it that passed, of its branch or else of
+    the default one."""
+    datasets: tuple[str, ...]
+    nodes: tuple[ExplainedNode, ...]
+
+
+@click.command(short_help="Say why a run happened and why each step ran.")
+@click.argument("run")
+@json_option
+@click.pass_context
+def explain(ctx: click.Context, run: str, as_json: bool) -> None:
+    """Say what triggered RUN, and why each step ran, was cached or was skipped.
+
+    It is compared with the last run before it that passed, of the same branch or else of the
+    default one; of data it says which objects came, went or changed since.
+
+    \b
+    Example:
+      headgate explain flight-delay-12
+    """
+
+    async def ask(store: StoreReader, here: Reach) -> Explained:
+        this = await known(store, "run", run, Run, "run")
+        return await explained(
+            store, this, Catalog(here.home / DATASETS, Stores(here.settings.stores))
+        )
+
+    found = with_state(ctx, ask)
+    if as_json:
+        print_json(found)
+    else:
+        show(_render(found))
+
+
+async def explained(store: StoreReader, run: Run, catalog: Catalog) -> Explained:
+    """Compare a run with the last before it that passed."""
+    records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
+    before = passed_before(run, values(records, Run))
+    earlier = await _earlier(store, before) if before else None
+    graph = await known(store, "graph", run.id, Graph, "graph of the run")
+    was = before.datasets if before else {}
+    moved = await changes(catalog, graph, was, run.datasets)
+    return Explained(
+        run=run.id,
+        trigger=run.trigger.kind,
+        why=run.trigger.why,
+        by=run.trigger.by,
+        branch=run.branch,
+        commit=run.commit,
+        before=before.id if before else None,
+        datasets=tuple(
+            _data(name, was.get(name), now, moved.get(name)) for name, now in run.datasets.items()
+        ),
+        nodes=tuple(_node(node, run, earlier) for node in graph.nodes),
+    )
+
+
+async def _earlier(store: StoreReader, before: Run) -> Earlier | None:
+    record = await store.get(Key("graph", before.id))
+    if record is None:
+        return None
+    return Earlier.of(before, parsed(Graph, record.body))
+
+
+def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> str:
+    if was is None or was == now:
+        return f"{name} is {short(now)}" + (", as before" if was else "")
+    said = f"{name} went from {short(was)} to {short(now)}"
+    return "; ".join([said, *in_words(moved)]) if moved else said
+
+
+def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
+    progress = run.nodes.get(node.name, Progress())
+    if progress.phase == "cached":
+        why = [f"all that it depends on is as in {progress.cached_from}"]
+    elif progress.skipped is not None:
+        why = [progress.skipped]
+    elif progress.phase == "waiting" and not progress.attempts:
+        waits = [need for need in node.needs if not run.nodes.get(need, Progress()).done]
+        why = [f"it waits for {', '.join(waits) or 'its turn'}"]
+    else:
+        why = _why_it_ran(node, run, earlier)
+    if progress.failed is not None:
+        why.append(f"it failed: {fit(progress.failed)}")
+    if len(progress.attempts) > 1:
+        why.append(f"it was tried {len(progress.attempts)} times")
+    return ExplainedNode(
+        name=node.name, phase=progress.phase, verdict=progress.verdict, why=tuple(why)
+    )
+
+
+def _why_it_ran(node: Node, run: Run, earlier: Earlier | None) -> list[str]:
+    outputs = {name: done.outputs for name, done in run.nodes.items() if done.outputs}
+    remade = earlier.remade(node, outputs) if earlier else ()
+    return list(reasons(node, run.datasets, earlier, remade=remade))
+
+
+def _render(view: Explained) -> "RenderableType":
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    by = f" by {one_line(view.by, 60)}" if view.by else ""
+    compared = f"compared with {view.before}" if view.before else "no run before it has passed"
+    head = Text.assemble((view.run, "bold"), f"  {view.trigger}{by}: {one_line(view.why, 200)}")
+    about = Text(f"{view.commit[:12]} on {one_line(view.branch, 60)}; {compared}", "dim")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for node in view.nodes:
+        why = "; ".join(one_line(reason, 300) for reason in node.why)
+        table.add_row(Text(node.name, "bold"), *_became(node), Text(why))
+    datasets = [Text(f"dataset {one_line(line, 400)}", "dim") for line in view.datasets]
+    return Group(head, about, *datasets, Text(""), table)
+
+
+def _became(node: ExplainedNode) -> list["Text"]:
+    """What became of a step; of a gate, what it said."""
+    from rich.text import Text
+
+    if node.verdict is None:
+        return [Text(node.phase, "dim")]
+    style = "dim" if node.verdict.passes else "bold red"
+    cached = ", cached" if node.phase == "cached" else ""
+    return [Text(f"{node.verdict.value}{cached}", style)]

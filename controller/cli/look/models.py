@@ -1,0 +1,109 @@
+"""`headgate models`."""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
+from controller.cli.terminal.printing import show
+from controller.cli.terminal.words import ago, one_line, short
+from controller.machine.core import Value
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.pipelines.pipeline import PipelineState
+from controller.machine.pipelines.version import ModelVersion
+from controller.store.protocol import StoreReader
+from validators.verdict import Verdict, worst
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class ModelView(Value):
+    """A model version in short."""
+
+    pipeline: str
+    number: int
+    digest: str
+    run: str
+    commit: str
+    branch: str
+    datasets: Mapping[str, str]
+    verdict: Verdict | None
+    """The worst of its gates."""
+    created: float
+    serves: tuple[str, ...]
+    """The environments that run it."""
+    quarantined: str | None
+    """Why it may not be released again."""
+
+
+@click.command(short_help="List the model versions of a pipeline.")
+@click.argument("pipeline")
+@json_option
+@click.pass_context
+def models(ctx: click.Context, pipeline: str, as_json: bool) -> None:
+    """List the model versions of PIPELINE, the newest first, and where they serve.
+
+    \b
+    Example:
+      headgate models flight-delay
+    """
+
+    async def ask(store: StoreReader, _: Reach) -> list[ModelView]:
+        await known(store, "pipeline", pipeline, PipelineState, "pipeline")
+        versions = values(await store.list("model", f"{pipeline}/"), ModelVersion)
+        places = values(await store.list("environment", f"{pipeline}/"), EnvironmentState)
+        versions.sort(key=lambda one: -one.number)
+        return [_view(version, places) for version in versions]
+
+    views = with_state(ctx, ask)
+    if as_json:
+        print_json(views)
+    elif views:
+        show(_table(views))
+    else:
+        click.echo(f"{pipeline} has no model version yet.", err=True)
+
+
+def _view(version: ModelVersion, places: list[EnvironmentState]) -> ModelView:
+    bad = next((q for env in places if (q := env.quarantined(version.digest))), None)
+    return ModelView(
+        pipeline=version.pipeline,
+        number=version.number,
+        digest=version.digest,
+        run=version.run,
+        commit=version.source.commit,
+        branch=version.branch,
+        datasets=version.datasets,
+        verdict=worst(version.verdicts.values()) if version.verdicts else None,
+        created=version.created,
+        serves=tuple(e.name for e in places if e.stable and e.stable.digest == version.digest),
+        quarantined=bad.reason if bad else None,
+    )
+
+
+def _table(views: list[ModelView]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    now = time.time()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("version", "digest", "run", "commit", "gates", "made", "where"):
+        table.add_column(name, no_wrap=name != "where", overflow="fold")
+    for view in views:
+        where = Text(", ".join(view.serves), "bold green")
+        if view.quarantined is not None:
+            where = Text(f"quarantined: {one_line(view.quarantined, 90)}", "red")
+        table.add_row(
+            Text(f"v{view.number}", "bold"),
+            short(view.digest),
+            view.run,
+            view.commit[:10],
+            view.verdict.value if view.verdict else "none",
+            ago(view.created, now),
+            where,
+        )
+    return table

@@ -1,0 +1,121 @@
+"""`headgate releases`."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.places import environment
+from controller.cli.reach import Reach, json_option, print_json, values, with_state
+from controller.cli.terminal.printing import show
+from controller.cli.terminal.words import ago, one_line
+from controller.machine.core import Value
+from controller.machine.environments.rollout import EndedRollout
+from controller.store.protocol import StoreReader
+from validators.canary import evidence
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_STYLES = {"promoted": "green", "rolled_back": "red", "failed": "red"}
+
+
+class ReleaseView(Value):
+    """How one rollout ended."""
+
+    rollout: str
+    environment: str
+    version: int
+    digest: str
+    kind: str
+    outcome: str
+    reason: str
+    by: str
+    at: float
+    evidence: str
+    """What the judge said last; empty without a canary."""
+
+
+@click.command(short_help="Show what was released, and on which evidence.")
+@click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most.")
+@json_option
+@click.pass_context
+def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
+    """Show the releases of an environment, the newest first: what, by whom, why, on what evidence.
+
+    Without an environment, production is meant. `git log` of the environments branch has the same
+    history as commits.
+
+    \b
+    Example:
+      headgate releases flight-delay
+    """
+
+    async def ask(store: StoreReader, _: Reach) -> list[ReleaseView]:
+        env = await environment(store, place)
+        records = await store.list("rollout", f"{env.pipeline}-{env.name}-")
+        ended = [
+            one
+            for one in values(records, EndedRollout)
+            if (one.pipeline, one.environment) == (env.pipeline, env.name)
+        ]
+        ended.sort(key=lambda one: -one.at)
+        return [_view(one) for one in ended[:limit]]
+
+    views = with_state(ctx, ask)
+    if as_json:
+        print_json(views)
+    elif views:
+        show(_table(views))
+    else:
+        said = f"No rollout into {place} has ended yet, as far as this state knows."
+        mend = "`git log` of the branch headgate/environments has those of a state that was lost."
+        click.echo(f"{said} {mend}", err=True)
+
+
+def _view(ended: EndedRollout) -> ReleaseView:
+    rollout = ended.rollout
+    judgement = rollout.judgement
+    return ReleaseView(
+        rollout=rollout.id,
+        environment=ended.environment,
+        version=rollout.version.version,
+        digest=rollout.version.digest,
+        kind=rollout.kind,
+        outcome=ended.outcome,
+        reason=ended.reason,
+        by=rollout.by,
+        at=ended.at,
+        evidence=evidence.headline(judgement, rollout.judge) if judgement else "",
+    )
+
+
+def _outcome(view: ReleaseView) -> str:
+    if view.kind == "revert" and view.outcome == "promoted":
+        return "brought back"
+    return view.outcome.replace("_", " ")
+
+
+def _table(views: list[ReleaseView]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    now = time.time()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("rollout", "version", "outcome", "when", "by", "why"):
+        table.add_column(name, no_wrap=name != "why", overflow="fold")
+    for view in views:
+        why = Text(one_line(view.reason, 200))
+        if view.evidence and view.evidence != view.reason:
+            why.append(f"\n{one_line(view.evidence, 300)}", "dim")
+        table.add_row(
+            view.rollout,
+            Text(f"v{view.version}", "bold"),
+            Text(_outcome(view), _STYLES.get(view.outcome, "dim")),
+            ago(view.at, now),
+            one_line(view.by, 30),
+            why,
+        )
+    return table

@@ -1,0 +1,77 @@
+"""`headgate runs`."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
+from controller.cli.terminal.printing import show
+from controller.cli.terminal.views import RunView, run_view
+from controller.cli.terminal.words import ago, lasting, one_line
+from controller.machine.pipelines.pipeline import PipelineState
+from controller.machine.runs.run import Run
+from controller.store.protocol import StoreReader
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_STYLES = {
+    "running": "cyan",
+    "passed": "green",
+    "failed": "red",
+    "stopped": "red",
+    "cancelled": "dim",
+}
+
+
+@click.command(short_help="List runs.")
+@click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most.")
+@json_option
+@click.pass_context
+def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) -> None:
+    """List runs, the newest first.
+
+    \b
+    Example:
+      headgate runs --pipeline flight-delay --limit 5
+    """
+
+    async def ask(store: StoreReader, _: Reach) -> list[RunView]:
+        if pipeline is not None:
+            await known(store, "pipeline", pipeline, PipelineState, "pipeline")
+        found = values(await store.list("run", f"{pipeline}-" if pipeline else ""), Run)
+        chosen = [run for run in found if pipeline in (None, run.pipeline)]
+        chosen.sort(key=lambda run: -run.created)
+        return [run_view(run) for run in chosen[:limit]]
+
+    views = with_state(ctx, ask)
+    if as_json:
+        print_json(views)
+    elif views:
+        show(_table(views))
+    else:
+        click.echo("There are no runs yet.", err=True)
+
+
+def _table(views: list[RunView]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    now = time.time()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("run", "outcome", "branch", "commit", "because of", "began", "took"):
+        table.add_column(name, no_wrap=name != "because of", overflow="fold")
+    for view in views:
+        table.add_row(
+            Text(view.id, "bold"),
+            Text(view.outcome, _STYLES[view.outcome]),
+            one_line(view.branch, 30),
+            view.commit[:10],
+            Text(one_line(view.why, 80)),
+            ago(view.created, now),
+            lasting(view.finished - view.created) if view.finished is not None else "",
+        )
+    return table

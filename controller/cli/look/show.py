@@ -1,0 +1,205 @@
+"""`headgate show`."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.artifacts.opening import open_artifacts
+from controller.cli.look.shown import (
+    Attempted,
+    Shown,
+    ShownEvidence,
+    ShownRollout,
+    ShownRun,
+    ShownVersion,
+    evidence_of,
+    find,
+)
+from controller.cli.reach import Reach, with_state
+from controller.cli.terminal.printing import show as print_
+from controller.cli.terminal.tree import render_run
+from controller.cli.terminal.words import clean, lasting, moment
+from controller.config.settings_file import load_secrets
+from controller.store.protocol import StoreReader
+from validators.render import as_html, junit, markdown, terminal
+from validators.report import Report
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_PAGES: Mapping[str, Callable[[ShownEvidence], str]] = {
+    "html": lambda found: as_html.render(found.reports, found.title),
+    "junit": lambda found: junit.render(found.reports, found.title),
+    "markdown": lambda found: markdown.render(found.reports, found.title),
+}
+"""Forms of what gates said, each a file of its own."""
+
+
+@click.command(short_help="Show a run, a model version or a rollout.")
+@click.argument("what")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", *_PAGES]),
+    default="text",
+    show_default=True,
+    help="For people and programs; or what its gates say, as a page, for a CI system, as Markdown.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.pass_context
+def show(ctx: click.Context, what: str, form: str) -> None:
+    """Show everything about WHAT: a run, a model version (PIPELINE/NUMBER), or a rollout.
+
+    Its trigger, steps and attempts, the reports of its gates, and where it came from. As html,
+    junit or markdown it is the reports alone, also of gates that could not judge. Secrets that
+    are known here are struck out.
+
+    \b
+    Example:
+      headgate show flight-delay-12
+      headgate show flight-delay/3
+      headgate show flight-delay-production-4
+      headgate show flight-delay-12 --format html > report.html
+    """
+    page = _PAGES.get(form)
+
+    async def ask(store: StoreReader, here: Reach) -> Shown | str:
+        artifacts = open_artifacts(here.settings, here.home)
+        secrets = load_secrets(here.settings, here.base, os.environ)
+        if page is None:
+            return secrets.redacted(await find(store, artifacts, what))
+        found = await evidence_of(store, artifacts, what)
+        hidden = tuple(secrets.redacted(report) for report in found.reports)
+        return secrets.redact(page(ShownEvidence(secrets.redact(found.title), hidden)))
+
+    shown = with_state(ctx, ask)
+    if isinstance(shown, str):
+        click.echo(shown, nl=False)
+    elif form == "json":
+        click.echo(json.dumps(shown.plain(), indent=2, ensure_ascii=False))
+    else:
+        print_(*_text(shown))
+
+
+def _text(shown: Shown) -> Sequence["RenderableType"]:
+    match shown:
+        case ShownRun():
+            return _run(shown)
+        case ShownVersion():
+            return _version(shown)
+        case ShownRollout():
+            return _rollout(shown)
+
+
+def _run(shown: ShownRun) -> Sequence["RenderableType"]:
+    run = shown.run
+    facts = {
+        "why": run.why,
+        "asked by": shown.by,
+        "commit": f"{run.commit} on {run.branch}",
+        "baseline": f"v{run.baseline}" if run.baseline else "none",
+        **{f"dataset {name}": digest for name, digest in run.datasets.items()},
+        "began": moment(run.created),
+        "ended": moment(run.finished) if run.finished else "not yet",
+    }
+    parts: list[RenderableType] = [render_run(run, time.time()), "", _facts(facts)]
+    if shown.attempts:
+        parts += ["", _attempts(shown.attempts)]
+    return [*parts, *_reports(shown.reports, shown.lost_reports, run.id)]
+
+
+def _attempts(attempts: Sequence[Attempted]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("attempt", "state", "exit", "took", "memory"):
+        table.add_column(name, justify="right" if name in ("exit", "took", "memory") else "left")
+    for one in attempts:
+        status = one.status
+        seconds = (
+            status.ended - status.started if status and status.ended and status.started else None
+        )
+        table.add_row(
+            Text(one.id),
+            status.state.value if status else "running",
+            "" if status is None or status.exit_code is None else str(status.exit_code),
+            "" if seconds is None else lasting(seconds),
+            f"{status.peak_memory / 2**20:,.0f} MiB" if status and status.peak_memory else "",
+        )
+    return table
+
+
+def _version(shown: ShownVersion) -> Sequence["RenderableType"]:
+    from rich.text import Text
+
+    one = shown.version
+    facts = {
+        "digest": one.digest,
+        "model": one.model,
+        "run": one.run,
+        "commit": f"{one.source.commit} on {one.branch}",
+        **{f"dataset {name}": digest for name, digest in one.datasets.items()},
+        **{f"gate {gate}": verdict.value for gate, verdict in one.verdicts.items()},
+        "made": moment(one.created),
+    }
+    head = Text.assemble((f"{one.pipeline} v{one.number}", "bold"))
+    return [head, _facts(facts), *_reports(shown.reports, shown.lost_reports, f"v{one.number}")]
+
+
+def _rollout(shown: ShownRollout) -> Sequence["RenderableType"]:
+    from rich.text import Text
+
+    one, ended = shown.rollout, shown.ended
+    facts = {
+        "version": str(one.version),
+        "into": f"{shown.pipeline}/{shown.environment}",
+        "why": one.why,
+        "commit": shown.commit,
+        f"differs from {shown.beside}": "\n".join(shown.differs),
+        "asked by": one.by,
+        "asked": moment(one.asked),
+        "approved": moment(one.approved) if one.approved else "",
+        "deployed": moment(one.deployed) if one.deployed else "",
+        "ready": moment(one.ready) if one.ready else "",
+        "canary began": moment(one.judge.began) if one.judge else "",
+        "first failed": moment(one.first_failed) if one.first_failed else "",
+        "decided": moment(one.decided) if one.decided else "",
+        "forecast": one.forecast or "",
+        "waits": one.held or "",
+        "ended": f"{moment(ended.at)}: {ended.reason}" if ended else "not yet",
+    }
+    outcome = ended.outcome.replace("_", " ") if ended else "in progress"
+    style = {"promoted": "green", "in progress": "cyan"}.get(outcome, "red")
+    head = Text.assemble((one.id, "bold"), "  ", (outcome, style))
+    return [head, _facts(facts), *_reports(shown.reports, (), one.id)]
+
+
+def _facts(facts: Mapping[str, str]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(name, Text(clean(fact)))
+    return table
+
+
+def _reports(
+    reports: Sequence[Report], lost: Sequence[str], title: str
+) -> Sequence["RenderableType"]:
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    if reports:
+        parts += ["", terminal.renderable(reports, title)]
+    return [*parts, *(Text(why, "yellow") for why in lost)]

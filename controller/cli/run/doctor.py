@@ -1,0 +1,52 @@
+"""`headgate doctor`."""
+
+import asyncio
+import sys
+
+import click
+
+from controller.cli.reach import json_option, print_json, reach
+from controller.cli.terminal.words import one_line
+from controller.doctor.examine import examine
+from controller.doctor.findings import Finding
+
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+
+
+@click.command(short_help="Check the set-up and name what to mend.")
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Check settings, git, the remotes, GitHub, the home folder, the state, the packages, and what
+    confines steps; the object stores of artifacts and datasets, their queues, the databases of
+    queries, and the Docker Engine where one is used.
+
+    Each finding names the mend. The exit code is 1 if there is an error. Writing is tried by a
+    push that changes nothing, and by an object that is deleted again.
+
+    \b
+    Example:
+      headgate doctor
+    """
+    here = reach(ctx)
+
+    async def run() -> list[Finding]:
+        findings = []
+        async for finding in examine(here.settings, here.base):
+            findings.append(finding)
+            if not as_json:
+                _print(finding)
+        return findings
+
+    findings = asyncio.run(run())
+    if as_json:
+        print_json(findings)
+    if any(finding.state == "error" for finding in findings):
+        sys.exit(1)
+
+
+def _print(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.state]
+    click.echo(f"{click.style(mark, fg=colour)} {finding.what}: {one_line(finding.message, 300)}")
+    if finding.mend:
+        click.echo(f"  → {finding.mend}")

@@ -1,0 +1,93 @@
+"""`headgate down`."""
+
+import click
+
+from controller.cli.failures import Failed
+from controller.cli.reach import (
+    Reach,
+    controller_pid,
+    json_option,
+    known,
+    print_json,
+    with_state,
+)
+from controller.machine.core import Value
+from controller.machine.pipelines.pipeline import PipelineState
+from controller.store.protocol import StoreReader
+from controller.wiring.controller import only_one
+from deployers.engine import Engine
+from deployers.registry import FOLDER, LOCAL, TARGETS, Means
+
+
+class StoppedView(Value):
+    """A place whose servers and router were ended."""
+
+    place: str
+    address: str | None
+    """Where its router answered; it will answer there again."""
+    servers: tuple[str, ...]
+    """Those that ran, by name."""
+
+
+@click.command(short_help="Stop what `up` left serving.")
+@click.argument("pipeline", required=False)
+@json_option
+@click.pass_context
+def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
+    """Stop the model servers and routers that go on after the controller, of PIPELINE or of all.
+
+    The controller has to be stopped first, as it would start them again. What is released stays
+    released: the next `headgate up` brings all of it back, at the same addresses.
+
+    \b
+    Example:
+      headgate down
+      headgate down flight-delay
+    """
+
+    async def run(store: StoreReader, here: Reach) -> list[StoppedView]:
+        if pipeline is not None:
+            await known(store, "pipeline", pipeline, PipelineState, "pipeline")
+        places = [record.key.name for record in await store.list("environment")]
+        chosen = [one for one in places if pipeline in (None, one.partition("/")[0])]
+        pid = controller_pid(here.home)
+        if pid is not None:
+            raise Failed(
+                f"a controller runs (process {pid}) and would start them again: stop it first, "
+                "with Ctrl-C or as it was started, then say `headgate down`."
+            )
+        with only_one(here.home):
+            return await _stop(here, sorted(chosen))
+
+    stopped = with_state(ctx, run)
+    if as_json:
+        print_json(stopped)
+        return
+    for one in stopped:
+        what = ", ".join(one.servers) or "no server"
+        at = f" and the router at {one.address}" if one.address else ""
+        click.echo(f"{one.place}: stopped {what}{at}.")
+    click.echo(
+        "The next `headgate up` brings them back."
+        if stopped
+        else f"Nothing serves{f' for {pipeline}' if pipeline else ''} here."
+    )
+
+
+async def _stop(here: Reach, places: list[str]) -> list[StoppedView]:
+    engine = Engine(here.settings.docker.host, here.home)
+    means = Means(home=here.home / FOLDER, redact=str, engine=engine)
+    deployer = TARGETS[LOCAL].deployer(means)
+    try:
+        stopped = []
+        for place in places:
+            seen = await deployer.observe(place)
+            servers = tuple(one.name for one in seen.servers if one.alive)
+            await deployer.stop(place)
+            if servers or seen.address is not None:
+                view = StoppedView(place=place, address=seen.address, servers=servers)
+                stopped.append(view)
+        return stopped
+    finally:
+        await deployer.close()
+        await engine.close()

@@ -1,0 +1,294 @@
+"""`headgate run`."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from controller.blobs.shelf import UMASK, remove_tree
+from controller.cli.failures import Failed
+from controller.cli.folders import spec_option
+from controller.cli.look.shown import read_reports
+from controller.cli.reach import find_settings, read_settings
+from controller.cli.run import running
+from controller.cli.run.running import FinishedRun
+from controller.config import logs
+from controller.config.settings import ObjectStore
+from controller.machine.runs.graph import Rules, SourceTree
+from controller.machine.runs.outside import with_outside
+from controller.machine.runs.plan import Plan
+from controller.planning.choosing import Meant, choose, meant, specs_in
+from controller.planning.gathering import (
+    WORK_TREE,
+    Checkout,
+    about,
+    checkout_of,
+    commit_of,
+    files_at,
+    git_folder,
+    policy_of,
+    rules_at,
+    source_of,
+    spec_at,
+    specs_among,
+    specs_of,
+    with_project,
+    work_tree,
+)
+from controller.reports.build import build
+from controller.wiring import local_run as here
+from specs.loading.problems import has_errors, render_text
+from specs.model import Pipeline as Spec
+
+HOME = "headgate"
+"""The folder of results in the clone's git folder: nothing of it is ever committed."""
+WORDS = 16_000
+"""Bytes of a failed step's log that are looked at for its last words."""
+
+
+@click.command(short_help="Run a commit's pipeline and its gates here.")
+@click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@spec_option
+@click.option("--commit", metavar="REV", default="HEAD", help="The commit; by default HEAD.")
+@click.option(
+    "--base",
+    metavar="REV",
+    help="The commit whose gates judge, and with whose model it is compared, as those of a pull "
+    "request's base are; by default its own gates, and nothing.",
+)
+@click.option(
+    "--accept-rules",
+    is_flag=True,
+    help="Pass although the commit loosens rules of --base.",
+)
+@click.option(
+    "--home",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where results are kept, so that equal steps are cached; by default in the git folder.",
+)
+@click.option(
+    "--no-cache", is_flag=True, help="Run everything anew, and keep the results for later runs."
+)
+@click.option("--forget", is_flag=True, help="Keep no results, and take none as cached.")
+@click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report there, as Markdown.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, or for a job of GitHub Actions: with annotations, a summary and outputs.",
+)
+def run(
+    path: Path,
+    spec_file: str | None,
+    commit: str,
+    base: str | None,
+    accept_rules: bool,
+    home: Path | None,
+    no_cache: bool,
+    forget: bool,
+    report: Path | None,
+    form: str,
+) -> None:
+    """Run the pipeline in PATH as a pull request's run would be: data gates, steps, model gate.
+
+    It runs what is committed, prints what the gates say, and releases nothing. No model in
+    production is known here: where a check compares with it, the model of --base stands for it,
+    trained here on the same data; without --base such a check is skipped, and says so. The
+    secrets that steps name come from HEADGATE_SECRET_NAME variables.
+
+    The exit code is 0 if the gates let it pass, 4 if one stops it, 5 if a step fails, 6 if it
+    passes but loosens rules of --base and --accept-rules is not given, 1 if the spec is invalid,
+    and 130 after Ctrl-C, which leaves no process; a second one hurries.
+
+    \b
+    Example:
+      headgate run flight-delay
+    """
+    _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
+    asked = _asked(meant(path, spec_file, "headgate run"), commit, base)._replace(fresh=no_cache)
+    plan = _rules_that_change(asked, base) if base else None
+    logs.set_up(level="ERROR")
+    guard = running.Guard(form == "github")
+    with guard:
+        left_out = _left_out(asked) if commit == "HEAD" else []
+        running.begin(asked.spec.metadata.name, asked.source.commit, asked.subject, left_out)
+        with _home(asked.checkout, home, forget) as folder:
+            ended = asyncio.run(_play(asked, folder))
+        running.finish(ended)
+        code = running.judge_rules(ended.played.run, plan, accept_rules)
+    played = ended.played
+    told = build(played.end, played.run, played.graph, ended.reports, plan, again=_again(asked))
+    if report is not None:
+        report.write_text(told.text, encoding="utf-8")
+    if form == "github":
+        running.tell_github(told, ended.verdict, report, os.environ)
+    sys.exit(code)
+
+
+def _go_together(*, forget: bool, accept: bool) -> None:
+    """Raises for options that contradict each other."""
+    if forget:
+        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+    if accept:
+        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
+
+
+def _asked(wanted: Meant, commit: str, base: str | None) -> here.RunRequest:
+    """The run of the spec at that commit, judged by the gates of `base`."""
+    checkout = checkout_of(wanted.folder)
+    sha = commit_of(checkout, commit)
+    files = files_at(checkout, sha)
+    checkout = checkout._replace(file=_chosen(wanted, checkout, sha, files))
+    spec, source = _valid(checkout, sha, files)
+    branch, subject = about(checkout, sha)
+    return here.RunRequest(
+        checkout=checkout,
+        spec=spec,
+        source=source,
+        branch=branch,
+        subject=subject,
+        why=f"`headgate run` of {sha[:12]}: {subject}",
+        rules=_rules(checkout, base, spec.metadata.name) if base else None,
+    )
+
+
+def _again(asked: here.RunRequest) -> str:
+    """The command that runs it once more."""
+    checkout, source = asked.checkout, asked.source
+    where = checkout.folder or "."
+    if len(specs_among(checkout, source.files)) > 1:
+        where += f" --spec {checkout.file}"
+    return f"headgate run {where} --commit {source.commit[:12]}"
+
+
+def _stores() -> Sequence[ObjectStore]:
+    """How object stores are reached, where settings are at hand."""
+    path = find_settings(click.get_current_context().find_root().obj)
+    settings = read_settings(path).settings if path is not None else None
+    return settings.stores if settings else ()
+
+
+async def _play(asked: here.RunRequest, home: Path) -> FinishedRun:
+    stop = here.Stop(asyncio.Event(), asyncio.Event())
+
+    def end() -> None:
+        (stop.hurried if stop.asked.is_set() else stop.asked).set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    async with here.at_home(home, asked.checkout, stop, _stores()) as app:
+        if asked.rules is not None and here.compares(asked):
+            running.begin_base(asked.rules.source.commit)
+            with running.watching() as watch:
+                held = await here.held_of_base(app, asked, watch, stop)
+            running.finish_base(held)
+            asked = asked._replace(held=held)
+        with running.watching() as watch:
+            played = await here.play(app, asked, watch, stop)
+        nodes = [(node.name, played.run.nodes.get(node.name)) for node in played.graph.nodes]
+        digests = {
+            name: node.outputs["report"]
+            for name, node in nodes
+            if node is not None and node.verdict is not None and node.outputs
+        }
+        reports, lost = await read_reports(app.artifacts, digests)
+        words = {
+            name: app.secrets.redact(app.processes.tail(node.attempts[-1].id, WORDS))
+            for name, node in nodes
+            if node is not None and node.failed and node.attempts and not node.unbuilt
+        }
+        hide = app.secrets.redacted
+        return FinishedRun(
+            here.Played(hide(played.run), hide(played.graph), hide(played.end)),
+            {name: hide(each) for name, each in reports.items()},
+            lost,
+            words,
+        )
+
+
+def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, str]) -> str:
+    """The spec's name. One that is not committed is no spec of the commit."""
+    names = specs_among(checkout, files)
+    fresh = [name for name in specs_in(wanted.folder) if name not in names]
+    if wanted.file in fresh or (not names and fresh):
+        at = f"{wanted.folder} at commit {commit[:12]}"
+        raise Failed(f"there is no {wanted.file or fresh[0]} in {at}. Commit it first.")
+    return choose(wanted, names, specs_of(checkout, files), f" at commit {commit[:12]}")
+
+
+def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[Spec, SourceTree]:
+    loaded = spec_at(checkout, commit, files)
+    assert loaded is not None, "it is one of those that are there"
+    source = source_of(checkout, here.REPOSITORY, commit, files)
+    loaded, source = with_project(checkout, loaded, source)
+    if loaded.pipeline is None or has_errors(loaded.problems):
+        click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
+        raise Failed("the spec is invalid, so nothing was run; see above.")
+    return loaded.pipeline, source
+
+
+def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:
+    """The gates of the pipeline at that commit; None where it never had any."""
+    return rules_at(checkout, commit_of(checkout, base), name, base, here.REPOSITORY)
+
+
+def _rules_that_change(asked: here.RunRequest, base: str) -> Plan | None:
+    """A plan that says nothing but how the commit changes the rules of its base; None where the
+    base never had any."""
+    if asked.rules is None:
+        return None
+    commit, checkout = asked.source.commit, asked.checkout
+    mine = Rules(spec=asked.spec, source=asked.source)
+    policy = policy_of(checkout, mine, commit, asked.rules, commit_of(checkout, base))
+    return Plan(
+        pipeline=asked.spec.metadata.name,
+        commit=commit,
+        compared_with=None,
+        nothing_to_do=False,
+        nodes=(),
+        policy=policy.changes,
+        policy_base=policy.base,
+        policy_spec=policy.spec,
+    )
+
+
+def _left_out(asked: here.RunRequest) -> list[str]:
+    """The paths at which the work tree is not as committed, as the spec sees them: in its folder,
+    and what it names outside of that."""
+    checkout, spec, source = asked.checkout, asked.spec, asked.source
+    here_now = source_of(checkout, source.repository, WORK_TREE, work_tree(checkout))
+    files, now = with_outside(spec, source), with_outside(spec, here_now)
+    return sorted(path for path in {*now, *files} if now.get(path) != files.get(path))
+
+
+@contextmanager
+def _home(checkout: Checkout, given: Path | None, forget: bool) -> Iterator[Path]:
+    """The folder of results. What is sealed while steps run is not afterwards, so that a clone can
+    be deleted as any other."""
+    if forget:
+        folder = Path(tempfile.mkdtemp(prefix="headgate-run-"))
+    else:
+        folder = given.absolute() if given else git_folder(checkout) / HOME
+    before = os.umask(UMASK)
+    try:
+        yield folder
+    finally:
+        os.umask(before)  # the report is for whoever reads it
+        remove_tree(folder if forget else folder / "checkouts")
+        for inside, _, _ in os.walk(folder / "datasets"):
+            if not os.access(inside, os.W_OK):
+                Path(inside).chmod(0o755)

@@ -1,0 +1,68 @@
+"""`headgate up`."""
+
+import asyncio
+import logging
+import os
+import signal
+
+import click
+import structlog
+
+from controller.blobs.shelf import UMASK
+from controller.cli.reach import Reach, reach
+from controller.config.logs import set_up
+from controller.config.secrets import Secrets
+from controller.config.settings_file import exposed, load_secrets
+from controller.wiring import controller as app
+from deployers.confinement import MEND, confinement
+
+_CHATTY = ("alembic", "apscheduler", "github3", "httpx")
+"""Libraries that note each migration, minute, call and probe."""
+
+log = structlog.get_logger("headgate")
+
+
+@click.command(short_help="Run the controller.")
+@click.pass_context
+def up(ctx: click.Context) -> None:
+    """Run the controller in the foreground, until SIGINT or SIGTERM.
+
+    Steps and model servers go on when it ends, and it finds them when it is started again.
+
+    \b
+    Example:
+      headgate up
+    """
+    os.umask(UMASK)
+    here = reach(ctx)
+    secrets = load_secrets(here.settings, here.base, os.environ)
+    logs = here.settings.log
+    set_up(logs.format, secrets.values, logs.level.upper())
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel(logging.WARNING)
+    if here.settings.secrets and exposed(here.base / here.settings.secrets):
+        click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)
+    confined = confinement((), here.settings.run_as)
+    if not confined.works:
+        click.echo(f"Warning: {confined.lacking}; {MEND}.", err=True)
+    asyncio.run(_serve(here, secrets))
+
+
+async def _serve(here: Reach, secrets: Secrets) -> None:
+    """Serve until a signal comes; that is a good end."""
+    serving = asyncio.create_task(app.serve(here.settings, here.base, secrets))
+    asked_to_end = False
+
+    def end() -> None:
+        nonlocal asked_to_end
+        asked_to_end = True
+        serving.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not asked_to_end:
+            raise
+        log.info("the controller has ended; model servers go on, `headgate down` stops them")

@@ -1,0 +1,1 @@
+"""How commands print: tables, trees and the words for what is stored."""

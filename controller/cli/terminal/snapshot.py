@@ -1,0 +1,135 @@
+"""Reads from the store what `status` shows."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from controller.cli.reach import controller_pid, values
+from controller.cli.terminal.views import (
+    EnvironmentView,
+    PipelineView,
+    RunView,
+    ScheduleView,
+    StatusSnapshot,
+    TroubleView,
+    environment_view,
+    owed_view,
+    pipeline_view,
+    run_view,
+    trouble_view,
+)
+from controller.machine.core import Key, parsed
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.rollout import EndedRollout
+from controller.machine.pipelines.pipeline import PipelineState
+from controller.machine.repositories.repository import ENVIRONMENTS
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.run import Run
+from controller.machine.stall import Stall
+from controller.reconcile.resting import resting
+from controller.sources.crontab import Crontab
+from controller.store.protocol import StoreReader
+from controller.store.versions import Versions
+from deployers.protocol import Glance
+from deployers.registry import FOLDER, LOCAL, TARGETS
+
+HISTORY = 50
+"""How many ended rollouts of an environment are looked through for the one that serves."""
+
+
+async def snapshot(
+    store: StoreReader, home: Path | None = None, names: Sequence[str] | None = None
+) -> StatusSnapshot:
+    """The state at this moment. `home` lets it say whether a controller runs, and addresses;
+    `names`, of the repositories in the settings, which pipelines rest."""
+    pipelines = sorted(values(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
+    versions = Versions(store)
+    glances = await _glances(home, pipelines) if home else {}
+    return StatusSnapshot(
+        at=time.time(),
+        pipelines=tuple([await _pipeline(store, versions, p, glances) for p in pipelines]),
+        failing=tuple(owed_view(owed) for owed in await store.outbox() if owed.error),
+        troubles=tuple(await _troubles(store)),
+        controller=controller_pid(home) if home else None,
+        resting=await resting(store, names) if names is not None else (),
+    )
+
+
+async def _troubles(store: StoreReader) -> list[TroubleView]:
+    found = values(await store.list("trouble", live=True), Stall)
+    views = [trouble_view(trouble) for trouble in found if not trouble.over]
+    return sorted(views, key=lambda view: view.since or 0.0)
+
+
+async def _pipeline(
+    store: StoreReader,
+    versions: Versions,
+    pipeline: PipelineState,
+    glances: Mapping[str, Glance],
+) -> PipelineView:
+    environments = []
+    for name in reversed(ENVIRONMENTS):
+        record = await store.get(Key("environment", f"{pipeline.name}/{name}"))
+        if record is not None:
+            env = parsed(EnvironmentState, record.body)
+            view = await _environment(store, versions, env, glances)
+            environments.append(view)
+    names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
+    runs = [await _run(store, name) for name in dict.fromkeys(names)]
+    shown = _worth_showing([r for r in runs if r])
+    return pipeline_view(pipeline, environments, shown, _schedule(pipeline))
+
+
+def _schedule(pipeline: PipelineState) -> ScheduleView | None:
+    """When it runs next by the clock; a time that was missed is made up for at once."""
+    asked = pipeline.schedule
+    if asked is None or pipeline.gone is not None:
+        return None
+    due = Crontab(asked.cron, asked.timezone).next_due(datetime.now(UTC))
+    moment = due.timestamp() if due is not None else None
+    return ScheduleView(cron=asked.cron, timezone=asked.timezone, next=moment)
+
+
+def _worth_showing(runs: list[RunView]) -> list[RunView]:
+    """Those in progress, and before them the newest that ended."""
+    newest = sorted(runs, key=lambda run: -run.created)
+    live = [run for run in newest if run.outcome == "running"]
+    return live + [run for run in newest if run.outcome != "running"][:1]
+
+
+async def _run(store: StoreReader, name: str) -> RunView | None:
+    record = await store.get(Key("run", name))
+    if record is None:
+        return None
+    run = parsed(Run, record.body)
+    graph = await store.get(Key("graph", name)) if run.live else None
+    return run_view(run, parsed(Graph, graph.body) if graph else None)
+
+
+async def _environment(
+    store: StoreReader,
+    versions: Versions,
+    env: EnvironmentState,
+    glances: Mapping[str, Glance],
+) -> EnvironmentView:
+    version = None
+    if env.rollout is not None:
+        version = await versions.get(env.pipeline, env.rollout.version.version)
+    records = await store.list("rollout", f"{env.pipeline}-{env.name}-", HISTORY)
+    ended = [
+        one
+        for one in values(records, EndedRollout)
+        if (one.pipeline, one.environment) == (env.pipeline, env.name)
+    ]
+    ended.sort(key=lambda one: -one.at)
+    seen = glances.get(env.place, Glance())
+    return environment_view(env, version, ended, seen.address, seen.silence)
+
+
+async def _glances(home: Path, pipelines: list[PipelineState]) -> dict[str, Glance]:
+    """Where environments answer, and which canaries lost their traffic, by place."""
+    window = TARGETS[LOCAL].window(home / FOLDER)
+    places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
+    return dict(zip(places, await asyncio.gather(*map(window.glance, places)), strict=True))

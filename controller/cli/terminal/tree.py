@@ -1,0 +1,335 @@
+"""The tree of what runs where: from a `StatusSnapshot` to something that rich can print.
+
+`render` is pure; `snapshot`, which reads the store, is here too, so that a live view needs this
+module only.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.views import (
+    EnvironmentView,
+    JobView,
+    NodeView,
+    PipelineView,
+    RolloutView,
+    RunView,
+    ScheduleView,
+    SignalView,
+    StatusSnapshot,
+    TroubleView,
+)
+from controller.cli.terminal.words import ago, bar, lasting, one_line, short
+from controller.reconcile.resting import RESTS
+from validators.canary.figures import figure
+from validators.figures import percent
+from validators.verdict import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+    from rich.tree import Tree
+
+__all__ = ["node_line", "render", "render_run", "snapshot"]
+
+_NODE: Final = {
+    "waiting": ("·", "dim"),
+    "running": ("●", "cyan"),
+    "cached": ("↺", "green"),
+    "succeeded": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "skipped": ("-", "dim"),
+}
+_OUTCOME: Final = {
+    "running": ("●", "cyan"),
+    "passed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "stopped": ("■", "red"),
+    "cancelled": ("-", "dim"),
+}
+_VERDICT: Final = {
+    Verdict.PASS: "green",
+    Verdict.WARN: "yellow",
+    Verdict.SKIPPED: "dim",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.ERROR: "red",
+    Verdict.FAIL: "red",
+}
+_PHASE: Final = {
+    "approval": "waits for an approval",
+    "starting": "starts its server",
+    "smoke": "answers smoke requests",
+    "canary": "canary",
+    "promoting": "is being promoted",
+}
+_KIND: Final = {"release": "", "wish": "wished for on the branch, ", "revert": "brought back, "}
+
+
+def render(view: StatusSnapshot) -> "RenderableType":
+    """The tree of all pipelines; below it the troubles that stand, and what is owed and fails."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for pipeline in view.pipelines:
+        tree = _pipeline(pipeline, view.at)
+        if pipeline.repository in view.resting:
+            said = f"it rests with its repository {pipeline.repository}: {RESTS}"
+            tree.add(Text.assemble(("! ", "bold yellow"), (said, "yellow")))
+        parts += [tree, Text("")]
+    if not view.pipelines:
+        parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
+    parts += [_trouble(trouble, view.at) for trouble in view.troubles]
+    for owed in view.failing:
+        parts.append(
+            Text.assemble(
+                ("! ", "bold yellow"),
+                (f"{owed.owner} {owed.action}", "bold"),
+                (f" failed {owed.attempts} times, next try ", "dim"),
+                (_when(owed.next_try, view.at), "dim"),
+                f"\n  {one_line(owed.error)}",
+            )
+        )
+    return Group(*parts)
+
+
+def _trouble(view: TroubleView, now: float) -> "Text":
+    from rich.text import Text
+
+    since = "" if view.since is None else f" for {lasting(now - view.since)}"
+    head = Text.assemble(("! ", "bold red"), (view.of, "bold"), (f" is stuck{since}", "red"))
+    return head.append(f"\n  {one_line(view.reason, 400)}")
+
+
+def render_run(view: RunView, now: float) -> "Tree":
+    """One run with its steps."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(_run_line(view, now), guide_style="dim")
+    if view.waits_for:
+        tree.add(Text(f"waits: {one_line(view.waits_for, 400)}", "yellow"))
+    nodes = [*view.environments, *view.nodes]
+    width = max((len(node.name) for node in nodes), default=0)
+    for node in nodes:
+        tree.add(node_line(node, now, width))
+    return tree
+
+
+def _when(then: float, now: float) -> str:
+    return "now" if then <= now else f"in {lasting(then - now)}"
+
+
+def _pipeline(view: PipelineView, now: float) -> "Tree":
+    from rich.text import Text
+    from rich.tree import Tree
+
+    head = Text.assemble((view.name, "bold"))
+    if view.commit:
+        head.append(f"   {one_line(view.branch, 40)} {view.commit[:10]}", "dim")
+    tree = Tree(head, guide_style="dim")
+    if view.invalid:
+        said = f"the spec is invalid: {one_line(view.invalid, 400)}"
+        tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
+    if view.held_back:
+        tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
+    if view.schedule is not None and view.schedule.next is not None:
+        tree.add(_schedule(view.schedule, view.schedule.next, now))
+    for environment in view.environments:
+        node = tree.add(_environment_line(environment, now))
+        if environment.rollout is not None:
+            _add_rollout(node, environment.rollout, now)
+        for line in _environment_notes(environment, now):
+            node.add(line)
+    for run in view.runs:
+        if run.outcome == "running":
+            tree.add(render_run(run, now))
+        else:
+            tree.add(_run_line(run, now))
+    for wanted in view.wanted:
+        tree.add(
+            Text.assemble(
+                ("○ ", "dim"),
+                "a run is asked for ",
+                (
+                    f"on {one_line(wanted.branch, 40)}, waits for {one_line(wanted.waits_for)}",
+                    "dim",
+                ),
+            )
+        )
+    return tree
+
+
+def _schedule(view: ScheduleView, due: float, now: float) -> "Text":
+    from rich.text import Text
+
+    here = datetime.fromtimestamp(due, ZoneInfo(view.timezone))
+    when = f"{here:%a %d %b %H:%M} {view.timezone}"
+    return Text.assemble(("◷ ", "dim"), "scheduled next at ", when, (f", {_when(due, now)}", "dim"))
+
+
+def _environment_line(view: EnvironmentView, now: float) -> "Text":
+    from rich.text import Text
+
+    name = f"{view.name:<10}  "
+    if view.stable is None:
+        return Text.assemble(("○ ", "dim"), (name, "bold"), ("serves nothing yet", "dim"))
+    healthy = view.unready_since is None
+    line = Text.assemble(
+        ("● ", "green" if healthy else "red"),
+        (name, "bold"),
+        ("points to " if view.points else "", ""),
+        (f"v{view.stable.version}", "bold green" if healthy else "bold red"),
+        (f"  {short(view.stable.digest)}", "dim"),
+    )
+    if view.since is not None:
+        line.append(f"  since {lasting(now - view.since)}", "dim")
+    if view.address:
+        line.append(f"  {view.address}", "dim underline")
+    return line
+
+
+def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
+    from rich.text import Text
+
+    if view.unready_since is not None:
+        yield Text(f"does not answer as ready for {lasting(now - view.unready_since)}", "red")
+    if view.unknown:
+        yield Text(f"releases nothing: {one_line(view.unknown, 300)}", "bold red")
+    if view.lost:
+        yield Text(one_line(view.lost, 400), "yellow")
+    if view.silence is not None:
+        yield Text(f"{view.silence.why()}; stable serves all", "red")
+    if view.job is not None:
+        yield _job_line(view.job, now)
+    if view.warm is not None:
+        left = f"{lasting(max(0.0, view.warm.until - now))} more"
+        kept = f"v{view.warm.version.version} is kept up for {left}: rolling back takes no start"
+        yield Text(kept, "cyan")
+        if view.warm.said:
+            yield Text(one_line(view.warm.said, 200), "dim")
+    if view.paused:
+        yield Text(f"paused by {one_line(view.paused, 60)}", "yellow")
+    if view.pinned:
+        yield Text(f"pinned by commit {view.pinned[:10]}", "yellow")
+    if view.unwritten and view.rollout is None:
+        yield Text("the environments branch does not say so yet", "dim")
+    for bad in view.quarantine[-3:]:
+        yield Text.assemble(
+            ("quarantined ", "dim"),
+            (f"v{bad.version}", "red"),
+            (f"  {short(bad.digest)}  {ago(bad.since, now)}: {one_line(bad.reason, 60)}", "dim"),
+        )
+    if len(view.quarantine) > 3:
+        yield Text(f"and {len(view.quarantine) - 3} more in quarantine", "dim")
+    for alert in view.alerts:
+        yield Text.assemble(("alert  ", "yellow"), (one_line(alert), "dim"))
+
+
+def _job_line(view: JobView, now: float) -> "Text":
+    from rich.text import Text
+
+    line = Text.assemble("batch  ", (f"v{view.version.version}  ", "bold"))
+    if view.ended is None:
+        line.append(f"runs for {lasting(now - view.asked)}", "cyan")
+    elif view.failed is None:
+        line.append(f"ended well {ago(view.ended, now)}", "green")
+    else:
+        line.append(f"failed {ago(view.ended, now)}: {one_line(view.failed, 200)}", "red")
+    return line.append(f"  {one_line(view.why, 100)}", "dim")
+
+
+def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
+    from rich.text import Text
+
+    line = Text.assemble(
+        ("◐ ", "cyan"), (f"v{view.version.version}", "bold cyan"), f"  {_KIND[view.kind]}"
+    )
+    if view.phase == "canary":
+        full, rest = bar(view.weight, 20)
+        steps = " → ".join(percent(weight) for weight in view.weights)
+        line.append("canary  ")
+        line.append(full, "cyan")
+        line.append(rest, "bright_black")
+        line.append(f"  {percent(view.weight)}", "bold cyan")
+        line.append(f"  of {steps}", "dim")
+    elif view.paused and view.phase == "promoting":
+        line.append("could be promoted, and is paused", "yellow")
+    else:
+        line.append(_PHASE[view.phase], "cyan")
+    line.append(f"  {lasting(now - view.asked)}", "dim")
+    node = tree.add(line)
+    width = max((len(signal.signal) for signal in view.signals), default=0)
+    for signal in sorted(view.signals, key=lambda one: one.signal):  # the order holds still
+        node.add(_signal_line(signal, width))
+    if view.forecast and not view.held:
+        node.add(Text(one_line(view.forecast, 400), "yellow"))
+    if view.held or view.headline:
+        waits = Text(one_line(view.held or view.headline, 200), "yellow" if view.held else "dim")
+        node.add(waits)
+
+
+def _signal_line(view: SignalView, width: int) -> "Text":
+    from rich.text import Text
+
+    style = _VERDICT[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
+    mark = {Verdict.PASS: "✓", Verdict.FAIL: "✗"}.get(view.verdict, "·")
+    # The limit comes last: where the terminal is narrow, it is what may be cut.
+    line = Text(no_wrap=True, overflow="ellipsis").append(f"{mark} ", style)
+    line.append(f"{view.signal:<{width}}  ")
+    line.append(f"canary {_figure(view.signal, view.canary):<8}")
+    line.append(f"  stable {_figure(view.signal, view.stable):<8}", "dim")
+    if view.n is not None:
+        line.append(f"  n {view.n:<7,}", "dim")
+    if view.limit:
+        line.append(f"  {view.limit}", "dim")
+    return line
+
+
+def _figure(signal: str, value: float | str | None) -> str:
+    return figure(signal, value) or "-"
+
+
+def _run_line(view: RunView, now: float) -> "Text":
+    from rich.text import Text
+
+    mark, style = _OUTCOME[view.outcome]
+    line = Text.assemble((f"{mark} ", style), (view.id, "bold"), f"  {one_line(view.why, 90)}")
+    if view.finished is None:
+        line.append(f"  {lasting(now - view.created)}", "dim")
+        return line
+    line.append(f"  {view.outcome}", style)
+    if view.ended_by:
+        line.append(
+            f" by {one_line(view.ended_by, 80)}" if view.outcome == "stopped" else "", style
+        )
+    line.append(f"  {ago(view.finished, now)}, took {lasting(view.finished - view.created)}", "dim")
+    return line
+
+
+def node_line(view: NodeView, now: float, width: int) -> "Text":
+    """A step or gate of a run; `width` is that of the longest name."""
+    from rich.text import Text
+
+    mark, style = _NODE[view.phase]
+    if view.verdict is not None:
+        style = _VERDICT[view.verdict]
+        mark = mark if view.verdict.passes else "✗"
+    line = Text.assemble((f"{mark} ", style), (f"{view.name:<{width}}", ""))
+    if view.verdict is not None:
+        line.append(f"  {view.verdict.value}", style)
+    if view.phase == "running" and view.since is not None:
+        again = f"  try {view.attempts}" if view.attempts > 1 else ""
+        line.append(f"  {lasting(now - view.since)}{again}", "cyan")
+    elif view.phase == "cached":
+        line.append(f"  as in {view.cached_from}", "dim")
+    elif view.phase == "waiting" and view.waits_for:
+        line.append(f"  waits for {', '.join(view.waits_for)}", "dim")
+    elif view.seconds is not None:
+        line.append(f"  {lasting(view.seconds)}", "dim")
+    if view.detail:
+        line.append(f"  {one_line(view.detail, 120)}", "red" if view.phase == "failed" else "dim")
+    return line

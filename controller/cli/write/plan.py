@@ -1,0 +1,215 @@
+"""`headgate plan`."""
+
+import asyncio
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.artifacts.opening import open_artifacts
+from controller.buckets.stores import Stores
+from controller.cli.failures import Failed
+from controller.cli.folders import spec_option
+from controller.cli.reach import Reach, find_settings, open_state, reach
+from controller.cli.terminal.printing import show
+from controller.cli.terminal.words import clean, lasting, one_line, short
+from controller.config.secrets import Secrets
+from controller.config.settings_file import given_secrets, load_secrets
+from controller.machine.pipelines.objects import in_words
+from controller.machine.runs.plan import Plan, Planned, counts
+from controller.planning.choosing import meant
+from controller.planning.gathering import WORK_TREE, Gathered, gather
+from controller.planning.gathering import plan as make_plan
+from controller.planning.plans import Cache
+from controller.queries.asking import QueryVersions as Questions
+from controller.reports.plan import render_plan
+from specs.loading.problems import has_errors, render_text
+from specs.model import Pipeline as Spec
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+
+@click.command(short_help="Say what a commit would run, and why.")
+@click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
+@spec_option
+@click.option("--commit", metavar="REV", help="Plan a commit instead of the work tree.")
+@click.option(
+    "--base",
+    metavar="REV",
+    help="Whose gates judge and are compared; by default where the remote's main branch was left.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, or a page such as a job's summary.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.pass_context
+def plan(
+    ctx: click.Context,
+    path: Path,
+    spec_file: str | None,
+    commit: str | None,
+    base: str | None,
+    form: str,
+) -> None:
+    """Say what a run of the spec in PATH would do: which steps run and which are cached, and why.
+
+    It needs no running controller. Where the controller's state is at hand (headgate.yaml is here
+    or above), it is compared with the last run of the default branch. What differs from the base
+    is judged as its pull request would be, by the base's gates. Gates that are loosened or removed
+    are shown in bold.
+
+    \b
+    Example:
+      headgate plan --base origin/main
+    """
+    gathered = gather(meant(path, spec_file, "headgate plan"), commit, base)
+    loaded = gathered.loaded
+    if loaded.pipeline is None or has_errors(loaded.problems):
+        click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
+        raise Failed("the spec is wrong, so there is nothing to plan; see above.")
+    made = asyncio.run(_plan(ctx, gathered, loaded.pipeline))
+    if form == "json":
+        click.echo(json.dumps(made.plain(), indent=2, ensure_ascii=False))
+    elif form == "markdown":
+        click.echo(render_plan(made))
+    else:
+        show(render(made))
+
+
+async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
+    """The plan, with what the controller's state knows where there is one."""
+    named = find_settings(ctx.find_root().obj) is not None
+    plan_it = partial(
+        make_plan,
+        spec,
+        gathered.source,
+        gathered.checkout.top,
+        policy=gathered.policy,
+        rules=gathered.rules,
+        stores=Stores(reach(ctx).settings.stores) if named else None,
+        questions=_questions(ctx),
+    )
+    here = _state(ctx)
+    if here is None:
+        return await plan_it()
+    async with open_state(here.home) as store:
+        cache = Cache(store, open_artifacts(here.settings, here.home), here.home)
+        return await plan_it(cache=cache, home=here.home)
+
+
+def _questions(ctx: click.Context) -> Questions:
+    """How databases are asked: with the controller's secrets where its settings are at hand."""
+
+    def reveal(name: str) -> str:
+        if find_settings(ctx.find_root().obj) is None:
+            secrets = Secrets(given_secrets(os.environ))
+        else:
+            here = reach(ctx)
+            secrets = load_secrets(here.settings, here.base, os.environ)
+        return secrets.reveal((name,))[name]
+
+    return Questions(reveal)
+
+
+def _state(ctx: click.Context) -> Reach | None:
+    """The controller's state, where there is one."""
+    if find_settings(ctx.find_root().obj) is None:
+        return None
+    here = reach(ctx)
+    return here if (here.home / "state.db").exists() else None
+
+
+def render(view: Plan) -> "RenderableType":
+    """The plan for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = [_head(view), Text("")]
+    steps = Table.grid(padding=(0, 2))
+    steps.add_column(no_wrap=True)
+    steps.add_column(overflow="fold")
+    for node in view.nodes:
+        steps.add_row(*_node(node))
+    parts.append(steps)
+    if view.datasets:
+        parts += [Text(""), _datasets(view)]
+    if view.policy:
+        parts += [Text(""), _policy(view)]
+    parts += [Text(f"Note: {clean(note)}.", "dim") for note in view.notes]
+    return Group(*parts)
+
+
+def _head(view: Plan) -> "Text":
+    from rich.text import Text
+
+    what = view.commit if view.commit == WORK_TREE else f"commit {view.commit[:12]}"
+    head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
+    runs = any(node.what == "run" for node in view.nodes)
+    if view.nothing_to_do:
+        head.append(f"nothing to run: all is as in {view.stands}", "green")
+        return head
+    head.append(counts(view), "bold cyan" if runs else "green")
+    if view.seconds is not None:
+        head.append(f"  about {lasting(view.seconds)}", "dim")
+    against = f"  baseline v{view.baseline}" if view.baseline else "  no baseline"
+    head.append(against, "dim")
+    if view.compared_with:
+        head.append(f"  compared with {view.compared_with}", "dim")
+    return head
+
+
+def _node(node: Planned) -> tuple["Text", "Text"]:
+    from rich.text import Text
+
+    if node.what == "cached":
+        return Text.assemble(("↺ ", "green"), node.name), Text(
+            f"cached {'; '.join(node.why)}", "dim"
+        )
+    if node.what == "unneeded":
+        forced = "; ".join(one_line(reason) for reason in node.why)
+        return Text.assemble(("· ", "dim"), node.name), Text(f"not now; forced: {forced}", "dim")
+    why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
+    if node.seconds is not None:
+        why.append(f"  about {lasting(node.seconds)}", "dim")
+    return Text.assemble(("● ", "cyan"), (node.name, "bold")), why
+
+
+def _datasets(view: Plan) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for data in view.datasets:
+        version = short(data.version) if data.version else "unknown"
+        if data.was and data.version and data.was != data.version:
+            version = f"{short(data.was)} → {version}"
+        gate = f"gate {data.gate}" if data.gate else "no gate"
+        problem = Text(one_line(data.problem), "yellow") if data.problem else Text(gate, "dim")
+        table.add_row(Text(f"datasets.{data.name}", "dim"), Text(version), problem)
+        for line in in_words(data.moved) if data.moved else ():
+            table.add_row("", Text(one_line(line), "dim"), "")
+    return table
+
+
+def _policy(view: Plan) -> "RenderableType":
+    from rich.console import Group
+    from rich.text import Text
+
+    base = (view.policy_base or "")[:12]
+    lines = [Text(f"Rules that differ from {base}:", "dim")]
+    for change in view.policy:
+        style, mark = ("bold red", "! LOOSENED ") if change.loosens else ("", "  changed  ")
+        words = f"{clean(change.rule)}: {one_line(change.was)} → {one_line(change.now)}"
+        lines.append(Text(mark + words, style))
+    return Group(*lines)

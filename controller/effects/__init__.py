@@ -1,0 +1,1 @@
+"""Applies actions: what machines decided is done to the world here, safe to apply twice."""

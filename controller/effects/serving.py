@@ -1,0 +1,210 @@
+"""Applies deployments: from model versions to servers that a deployer can bring up."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from controller.artifacts import Artifacts
+from controller.blobs.shelf import discard_all, mode, use
+from controller.config.secrets import Secrets
+from controller.executors.installer import CannotBuild
+from controller.executors.virtualenvs import ReadyEnvironment, Virtualenvs
+from controller.executors.working_copy import copy_files
+from controller.executors.workspace import (
+    Checkouts,
+    common_variables,
+    environment_spec,
+    environment_variables,
+    package_paths,
+)
+from controller.machine.actions import Deploy
+from controller.machine.core import Envelope, Key
+from controller.machine.environments.environment import server_name
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.attempt import Build
+from controller.machine.runs.nodes import image_of, serve_params, serve_reads
+from controller.machine.runs.projects import recipe_of
+from controller.store.versions import Versions
+from deployers.engine import Engine
+from deployers.protocol import Bounds, Deployer, Desired, Server
+from specs.digests import digest
+from specs.failures import NeedsHuman, TryAgain
+
+PYTHONPATH = "PYTHONPATH"
+SOON = 5.0
+"""Seconds in which an image that is there is found."""
+
+
+class Serving:
+    """Lays out a version's model, code and environment, and hands all of it to the deployer."""
+
+    def __init__(
+        self,
+        deployer: Deployer,
+        versions: Versions,
+        artifacts: Artifacts,
+        checkouts: Checkouts,
+        virtualenvs: Virtualenvs,
+        secrets: Secrets,
+        home: Path,
+        ports: Mapping[str, int],
+        engine: Engine | None = None,
+    ) -> None:
+        self._deployer = deployer
+        self._versions = versions
+        self._artifacts = artifacts
+        self._checkouts = checkouts
+        self._virtualenvs = virtualenvs
+        self._secrets = secrets
+        self._home = home
+        self._ports = ports
+        self._engine = engine
+        self._fetching: dict[str, asyncio.Task[str]] = {}
+        self._building: dict[str, asyncio.Task[ReadyEnvironment]] = {}
+
+    async def deploy(self, _owner: Key, action: Deploy) -> Sequence[Envelope]:
+        """Converge the environment on the action's versions."""
+        place = f"{action.pipeline}/{action.environment}"
+        await self._deployer.apply(
+            place,
+            Desired(
+                stable=await self._server(action, action.stable),
+                canary=await self._server(action, action.canary),
+                canary_weight=action.canary_weight,
+                seed=int(digest(action.attempt)[7:15], 16),
+                port=self._ports.get(place),
+                closed=action.closed,
+            ),
+        )
+        return ()
+
+    def sweep(self, keep: Iterable[ModelVersion], before: float) -> int:
+        """Delete what was laid out for versions that are not in `keep`, and that nobody asked for
+        since `before` (seconds since the epoch); how many folders went. Blocking."""
+        kept = {name for version in keep for name in (_code_of(version), _model_of(version))}
+        return discard_all(self._home, before, kept)
+
+    async def _server(self, action: Deploy, number: int | None) -> Server | None:
+        if number is None:
+            return None
+        version = await self._versions.get(action.pipeline, number)
+        if version is None or version.spec.release is None:
+            raise NeedsHuman(f"v{number} of {action.pipeline} is not in the store")
+        serve = version.spec.release.serve
+        if serve is None:
+            raise NeedsHuman(f"v{number} of {action.pipeline} is no server: its release is a batch")
+        checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
+        # The server's own, so that what it writes is in no step's or other server's way.
+        place = self._home / _code_of(version)
+        use(place)
+        files, within = serve_reads(version.spec, version.source), version.source.folder
+        root = place / "code"
+        folder = await asyncio.to_thread(copy_files, checkout, within, files, root)
+        image = await self._image(version, checkout)
+        if image is not None:
+            for one in (folder, *folder.parents):  # the user of the container is another
+                if one.is_relative_to(root):
+                    one.chmod(mode(0o755))
+        plain, filled = _by_form(serve.env)
+        # What git said in there would be of a clone that lies around it.
+        ours = {**common_variables(), "GIT_CEILING_DIRECTORIES": str(self._home)}
+        own = {**ours, **plain, **self._secrets.reveal(serve.secrets)}
+        programs: tuple[Path, ...] = ()
+        if image is None:
+            ready = await self._environment(version, checkout)
+            own, programs = environment_variables(ready, own), package_paths(ready)
+            if programs and PYTHONPATH in filled:
+                filled[PYTHONPATH] += f":{programs[0]}"
+        return Server(
+            name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
+            run=serve.run,
+            params=serve_params(version.spec),
+            model=str(await self._model(version)),
+            folder=str(folder),
+            root=str(root),
+            image=image,
+            environment=own,
+            programs=tuple(map(str, programs)),
+            templates={name: filled[name] for name in filled if name not in serve.secrets},
+            ready=serve.ready,
+            predict=serve.predict,
+            bounds=Bounds(
+                answer_within=serve.answer_within.total_seconds(),
+                idle=serve.idle.total_seconds(),
+                largest_request=serve.largest_request,
+            ),
+            hung_after=serve.patience.total_seconds(),
+            startup=serve.startup_deadline.total_seconds(),
+        )
+
+    async def _image(self, version: ModelVersion, checkout: Path) -> str | None:
+        """The image that it is served from; None for a process. Pulling and building one anew
+        takes a while: not here."""
+        image, build = image_of(version.spec, version.source, None)
+        if image is None and build is None:
+            return None
+        task = self._fetching.get(version.digest)
+        if task is None:
+            task = asyncio.create_task(self._fetch(checkout, image, build))
+            self._fetching[version.digest] = task
+        await asyncio.wait([task], timeout=SOON)
+        if not task.done():
+            raise TryAgain(f"the image of v{version.number} is being fetched", after=1.0)
+        del self._fetching[version.digest]
+        return task.result()
+
+    async def _fetch(self, checkout: Path, image: str | None, build: Build | None) -> str:
+        if self._engine is None:
+            raise NeedsHuman("the server has an image: name a Docker Engine, `docker.host`")
+        if build is not None:
+            return await self._engine.build(checkout / build.context, build.digest)
+        assert image is not None
+        await self._engine.ensure(image)
+        return image
+
+    async def _model(self, version: ModelVersion) -> Path:
+        """The model under the name that its step wrote it by."""
+        assert version.spec.model is not None
+        step = version.spec.steps[version.spec.model.step]
+        name = step.outputs[version.spec.model.output].rpartition("/")[2]
+        path = self._home / _model_of(version) / name
+        if not use(path.parent) or not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            await self._artifacts.link(version.model, path)
+        return path
+
+    async def _environment(self, version: ModelVersion, checkout: Path) -> ReadyEnvironment:
+        """The environment that the run was made in. Building one anew takes a while: not here."""
+        asked, source = version.spec.environment, version.source
+        recipe = recipe_of(version.spec, source)
+        wanted = environment_spec(checkout, source.folder, recipe, asked.requirements)
+        ready = self._virtualenvs.ready(wanted, asked.python)
+        if ready is not None:
+            return ready
+        task = self._building.get(version.digest)
+        if task is None:
+            task = asyncio.create_task(self._virtualenvs.get(wanted, asked.python))
+            self._building[version.digest] = task
+        if not task.done():
+            raise TryAgain(f"the environment of v{version.number} is being built", after=1.0)
+        del self._building[version.digest]
+        try:
+            return task.result()
+        except CannotBuild as failure:
+            raise NeedsHuman(str(failure)) from None
+
+
+def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables as they are, and those that have to be filled in."""
+    filled = {name: value for name, value in env.items() if "{" in value or "}" in value}
+    return {name: value for name, value in env.items() if name not in filled}, filled
+
+
+def _code_of(version: ModelVersion) -> str:
+    """The name of the folder with a version's server."""
+    return digest([version.digest, version.source.commit])[7:31]
+
+
+def _model_of(version: ModelVersion) -> str:
+    """The name of the folder with a version's model."""
+    return version.model.partition(":")[2][:24]

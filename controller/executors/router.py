@@ -1,0 +1,87 @@
+"""Sends each attempt to the executor that it names, and later to the executor that knows it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from controller.executors.protocol import GRACE, ManagedExecutor
+from controller.machine.runs.attempt import Attempt, Status
+from specs.failures import NeedsHuman
+
+
+class ExecutorRouter:
+    """A `ManagedExecutor` over several. `default` is asked about attempts that none of them knows,
+    and records the cancellation of one that was never started."""
+
+    def __init__(self, executors: Mapping[str, ManagedExecutor], default: str) -> None:
+        self._executors = executors
+        self._default = executors[default]
+        self._waiting: dict[str, asyncio.Task[str]] = {}
+
+    async def start(self, attempt: Attempt) -> None:
+        """See `Executor`. Raises `NeedsHuman` for an executor that is not registered."""
+        self.resume()  # on every executor, what already runs gets its slot before anything new
+        executor = self._executors.get(attempt.executor)
+        if executor is None:
+            raise NeedsHuman(
+                f"this version of Headgate has no executor {attempt.executor}; set `executor` to "
+                f"one of {', '.join(self._executors)}"
+            )
+        if executor is not self._default and (await self._default.poll(attempt.id)).state.ended:
+            return  # it was cancelled before it was started
+        await executor.start(attempt)
+
+    async def poll(self, attempt_id: str) -> Status:
+        """See `Executor`."""
+        return await self._executor_of(attempt_id).poll(attempt_id)
+
+    async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
+        """See `Executor`."""
+        await self._executor_of(attempt_id).cancel(attempt_id, grace)
+
+    async def logs(self, attempt_id: str) -> Path | None:
+        """See `Executor`."""
+        return await self._executor_of(attempt_id).logs(attempt_id)
+
+    async def collect(self, attempt: Attempt) -> Mapping[str, str]:
+        """See `Executor`."""
+        return await self._executor_of(attempt.id).collect(attempt)
+
+    def resume(self) -> None:
+        """See `ManagedExecutor`."""
+        for each in self._executors.values():
+            each.resume()
+
+    def knows(self, attempt_id: str) -> bool:
+        """See `ManagedExecutor`."""
+        return any(each.knows(attempt_id) for each in self._executors.values())
+
+    def unfinished(self) -> Sequence[str]:
+        """See `ManagedExecutor`."""
+        return [name for each in self._executors.values() for name in each.unfinished()]
+
+    async def ended(self) -> str:
+        """See `ManagedExecutor`."""
+        for name, each in self._executors.items():
+            if name not in self._waiting:
+                self._waiting[name] = asyncio.create_task(each.ended())
+        await asyncio.wait(self._waiting.values(), return_when=asyncio.FIRST_COMPLETED)
+        first = next(name for name, task in self._waiting.items() if task.done())
+        return self._waiting.pop(first).result()
+
+    async def reap(self) -> int:
+        """See `ManagedExecutor`."""
+        return sum([await each.reap() for each in self._executors.values()])
+
+    async def close(self) -> None:
+        """See `ManagedExecutor`."""
+        for task in self._waiting.values():
+            task.cancel()
+        await asyncio.gather(*self._waiting.values(), return_exceptions=True)
+        for each in self._executors.values():
+            await each.close()
+
+    def _executor_of(self, attempt_id: str) -> ManagedExecutor:
+        """The executor that knows the attempt; the default knows the fewest, so it comes last."""
+        others = (each for each in self._executors.values() if each is not self._default)
+        return next((each for each in others if each.knows(attempt_id)), self._default)

@@ -1,0 +1,184 @@
+"""The environments branch: what runs where, as files in git that people may edit.
+
+Commits are written so that nobody's change is lost: read the head, commit on top of it, push if
+the head is still there.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from controller.git import CommitInfo, Mirror
+from controller.git.environment_file import ACTION, PROPOSAL, Invalid, message_of, parse, to_yaml
+from controller.git.swap import HEADGATE, NextCommit, Pace, swap
+from controller.machine.environments.file import EnvironmentFile, path_of
+from specs.failures import TryAgain
+
+BRANCH = "headgate/environments"
+
+PROPOSALS = "headgate/release/"
+"""What the names of branches begin with that wait to be merged into that one."""
+
+_LOOK_BACK = 1000
+_PAST = 200
+"""Commits of a file whose versions may be gone back to, and are counted on from."""
+
+
+class Saying(NamedTuple):
+    """A commit, and the file as it left it; None: it was removed, or cannot be read."""
+
+    commit: CommitInfo
+    file: EnvironmentFile | None
+
+
+def is_ours(commit: CommitInfo) -> bool:
+    """Whether Headgate wrote the commit: its trailer, and its committer.
+
+    A person's `git revert` of it has no trailer, a person's cherry-pick another committer: both
+    are wishes of that person.
+    """
+    return ACTION in commit.trailers and commit.committer == HEADGATE.email
+
+
+def proposed_by(commit: CommitInfo) -> str | None:
+    """The rollout whose proposal the commit is, or became by a squash or a rebase."""
+    return None if is_ours(commit) else commit.trailers.get(PROPOSAL)
+
+
+def rollout_of(commit: CommitInfo, prefix: str) -> int:
+    """The number of the rollout `PREFIX-NUMBER` that Headgate made the commit for; 0 for none."""
+    found = re.match(rf"{re.escape(prefix)}-(\d+)/", commit.trailers.get(ACTION, ""))
+    return int(found[1]) if found else 0
+
+
+class Environments:
+    """Reads and writes the environments branch of one repository.
+
+    Every method may raise what `Mirror` raises: `TryAgain` and `NeedsHuman`.
+    """
+
+    def __init__(self, mirror: Mirror, branch: str = BRANCH, pace: Pace | None = None) -> None:
+        self._mirror = mirror
+        self._branch = branch
+        self._pace = pace or Pace()
+
+    async def head(self) -> str | None:
+        """The branch's commit on the remote, fetched; None when there is no branch yet."""
+        return await self._mirror.tip(self._branch)
+
+    async def read(
+        self, environment: str, pipeline: str, at: str | None = None
+    ) -> EnvironmentFile | None:
+        """The file at commit `at`, or as it is now; None if there is none. Raises `Invalid`."""
+        commit = at or await self.head()
+        path = path_of(environment, pipeline)
+        text = await self._mirror.read(commit, path) if commit else None
+        return None if text is None else parse(text, path)
+
+    async def present(
+        self, environment: str, pipeline: str, at: str
+    ) -> EnvironmentFile | Invalid | None:
+        """As `read`, with what is wrong with a file that cannot be obeyed as a value."""
+        try:
+            return await self.read(environment, pipeline, at)
+        except Invalid as broken:
+            return broken
+
+    async def history(
+        self, environment: str, pipeline: str, limit: int = 50
+    ) -> tuple[CommitInfo, ...]:
+        """The commits that changed the file, latest first: the release history."""
+        head = await self.head()
+        if head is None:
+            return ()
+        return await self._mirror.log(head, [path_of(environment, pipeline)], limit)
+
+    async def names(self, environment: str, pipeline: str) -> bool:
+        """Whether the branch, as it was fetched last, has a file of that environment."""
+        tip = await self._mirror.resolve(self._branch)
+        path = path_of(environment, pipeline)
+        return tip is not None and await self._mirror.read(tip, path) is not None
+
+    async def past(self, environment: str, pipeline: str, at: str) -> tuple[Saying, ...]:
+        """What each commit before `at` that changed the file said, latest first."""
+        path = path_of(environment, pipeline)
+        commits = await self._mirror.log(at, [path], _PAST)
+        texts = await self._mirror.read_each([one.sha for one in commits], path)
+        return tuple(Saying(one, _parsed(texts.get(one.sha), path)) for one in commits)
+
+    async def highest(self, environment: str, pipeline: str) -> int:
+        """The highest number of a version that the branch ever named, as it was fetched last."""
+        tip = await self._mirror.resolve(self._branch)
+        said = await self.past(environment, pipeline, tip) if tip else ()
+        numbers = {one.file.model.version for one in said if one.file and one.file.model}
+        for one in said:
+            numbers |= {q.version or 0 for q in one.file.quarantine} if one.file else set()
+        return max(numbers, default=0)
+
+    async def write(
+        self,
+        change: Callable[[EnvironmentFile | Invalid | None], EnvironmentFile],
+        environment: str,
+        pipeline: str,
+        subject: str,
+        action_id: str,
+    ) -> str:
+        """Commit what `change` makes of the present file and push it; the commit's id.
+
+        Done twice with the same `action_id` it is done once. `change` is called again, with what
+        stands there then, whenever somebody else pushed in between; it raises what it likes if
+        that is no longer to be changed.
+        """
+
+        async def propose(tip: str | None) -> NextCommit | str:
+            done = await self._written(action_id, tip)
+            if done:
+                return done
+            file = change(await self.present(environment, pipeline, tip) if tip else None)
+            files = {path_of(environment, pipeline): to_yaml(file).encode()}
+            return NextCommit(files, message_of(file, subject, action_id))
+
+        return await swap(self._mirror, self._branch, propose, self._pace)
+
+    async def propose(self, file: EnvironmentFile, subject: str, proposal: str) -> str:
+        """The branch whose one commit, on top of this branch, makes the file say that.
+
+        It is made anew when the file has changed below it. Once somebody else has committed to
+        it, it is left as it is. Raises `TryAgain` as long as there is nothing to propose it to.
+        """
+        name = f"{PROPOSALS}{proposal}"
+        head, tip = await self.head(), await self._mirror.tip(name)
+        if head is None:
+            raise TryAgain(f"{self._mirror.url} has no branch {self._branch} yet")
+        if tip is not None:
+            last = await self._mirror.commit_info(tip)
+            theirs = last.trailers.get(PROPOSAL) != proposal or last.committer != HEADGATE.email
+            if theirs or await self._is_current(file, last, head):
+                return name
+        files = {file.path: to_yaml(file).encode()}
+        message = message_of(file, subject, proposal, mark=PROPOSAL)
+        made = await self._mirror.write_commit(head, files, message, HEADGATE)
+        await self._mirror.push(name, made, tip)
+        return name
+
+    async def withdraw(self, proposal: str) -> None:
+        """Delete the proposal's branch, if it is there."""
+        await self._mirror.delete(f"{PROPOSALS}{proposal}")
+
+    async def _is_current(self, file: EnvironmentFile, last: CommitInfo, head: str) -> bool:
+        """Whether the commit says the file, on top of what stands there still."""
+        said = await self._mirror.read(last.sha, file.path)
+        was = await self._mirror.read(last.parents[0], file.path) if last.parents else None
+        now = await self._mirror.read(head, file.path)
+        return said == to_yaml(file).encode() and was == now
+
+    async def _written(self, action_id: str, head: str | None) -> str | None:
+        commits = await self._mirror.log(head, limit=_LOOK_BACK) if head else ()
+        return next((one.sha for one in commits if one.trailers.get(ACTION) == action_id), None)
+
+
+def _parsed(text: bytes | None, path: str) -> EnvironmentFile | None:
+    try:
+        return None if text is None else parse(text, path)
+    except Invalid:
+        return None

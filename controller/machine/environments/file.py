@@ -1,0 +1,81 @@
+"""PURE. The value of a file on the environments branch: what one environment runs, and why."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from specs.base import Name, PipelineName
+from validators.verdict import Verdict
+
+# One line: it stands in a commit's message and in YAML.
+Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
+class NamedModel(_Part):
+    """The model version that the environment runs, and where it comes from."""
+
+    version: int = Field(ge=1)
+    digest: Digest
+    run: str
+    commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+    artifact: Digest | None = None
+    """The model artifact: with the commit, what the digest is of. So a state that was lost can be
+    made again from here. None in what an older Headgate wrote."""
+    datasets: Mapping[Name, Digest] = {}
+
+
+class QuarantineEntry(_Part):
+    """A digest that may not be released again."""
+
+    digest: Digest
+    version: int | None = None
+    reason: Line
+    since: datetime
+
+
+class LastChange(_Part):
+    """Who changed the file last, why and when."""
+
+    by: str
+    reason: Line
+    at: datetime
+
+
+class EnvironmentFile(_Part):
+    """`<environment>/<pipeline>.yaml`: what one environment runs of one pipeline."""
+
+    api_version: Literal["headgate.dev/v1"] = Field(default="headgate.dev/v1", alias="apiVersion")
+    kind: Literal["Environment"] = "Environment"
+    pipeline: PipelineName
+    environment: Name
+    model: NamedModel | None = None
+    """None: nothing is released."""
+    pinned: bool = False
+    """Set by people: no release replaces what runs here until it is false again."""
+    verdicts: Mapping[str, Verdict] = {}
+    """What the gates said when this version came here: `data.flights`, `model`, `canary`."""
+    evidence: tuple[Mapping[str, JsonValue], ...] = ()
+    """One mapping per signal or check: `signal`, `value`, `limit`, `n` and what else is known."""
+    quarantine: tuple[QuarantineEntry, ...] = ()
+    changed: LastChange | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it stands on the branch."""
+        return path_of(self.environment, self.pipeline)
+
+    def is_quarantined(self, digest: str) -> bool:
+        """Whether that model may not be released again here."""
+        return any(entry.digest == digest for entry in self.quarantine)
+
+
+def path_of(environment: str, pipeline: str) -> str:
+    """Where the file of an environment and a pipeline stands on the branch."""
+    return f"{environment}/{pipeline}.yaml"

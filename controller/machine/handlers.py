@@ -1,0 +1,22 @@
+"""PURE. Which machine handles which message: the one table of all."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from controller.machine import stall
+from controller.machine.core import Message
+from controller.machine.environments import promotion
+from controller.machine.pipelines import triggering
+from controller.machine.repositories import repository
+from controller.machine.runs import execution
+
+Handler = Callable[..., Any]
+
+HANDLERS: Mapping[str, Mapping[type[Message], Handler]] = {
+    "repository": repository.HANDLERS,
+    "pipeline": triggering.HANDLERS,
+    "run": execution.HANDLERS,
+    "environment": promotion.HANDLERS,
+    "stall": stall.HANDLERS,
+}
+"""By the kind of object. Anything else that comes to an object of that kind is set aside."""

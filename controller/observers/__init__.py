@@ -1,0 +1,1 @@
+"""Looks at the world for the machines, and changes nothing."""

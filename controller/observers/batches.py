@@ -1,0 +1,41 @@
+"""Looks at how the batch commands of releases fare."""
+
+from datetime import UTC, datetime
+
+from controller.executors.collector import AttemptCollector
+from controller.executors.protocol import Executor
+from controller.machine.environments.job import BatchJob, ObservedJob
+from controller.machine.pipelines.version import ModelVersion
+from controller.sources.crontab import Crontab
+
+
+class BatchObserver:
+    """Asks the executor."""
+
+    def __init__(self, executor: Executor, collector: AttemptCollector) -> None:
+        self._executor = executor
+        self._collector = collector
+
+    async def seen(self, job: BatchJob) -> ObservedJob | None:
+        """What is known of a job that goes on; None before it was started."""
+        if job.attempt is None:
+            return None
+        status = await self._executor.poll(job.id)
+        if not status.state.ended:
+            return ObservedJob(status=status)
+        ending = await self._collector.collect(job.attempt, status, gate=False)
+        return ObservedJob(
+            status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected
+        )
+
+
+def due(version: ModelVersion, after: float, now: float) -> float | None:
+    """When the schedule of the version's batch last came after a moment, if it did."""
+    release = version.spec.release
+    batch = release.batch if release is not None else None
+    if batch is None or batch.schedule is None:
+        return None
+    crontab = Crontab(batch.schedule.cron, batch.schedule.timezone)
+    times = (datetime.fromtimestamp(one, UTC) for one in (after, now))
+    found = crontab.latest_due(*times)
+    return found.timestamp() if found is not None else None

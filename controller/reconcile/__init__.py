@@ -1,0 +1,1 @@
+"""The loop that reconciles every object: work queue, outbox, stalls."""

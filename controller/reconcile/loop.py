@@ -1,0 +1,286 @@
+"""The loop: load, observe, decide, save the intent, apply, save the outcome; key by key.
+
+A turn for a key is exclusive, so a decision never races the actions of the one before. What a
+decision changes, owes, sends and heeds is saved in one transaction before anything of it is
+applied; what came of an action is saved in one transaction with its settling. After a crash at any
+point the store says what is still owed, and actions are safe to apply twice.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from structlog.contextvars import bind_contextvars
+
+from controller.machine.core import Action, Blocked, Decision, Envelope, InboxMessage, Key
+from controller.reconcile import inbox as inboxes
+from controller.reconcile.inbox import Inbox
+from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
+from controller.reconcile.reconciler import Reconciler
+from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
+from controller.reconcile.workqueue import WorkQueue
+from controller.store.protocol import (
+    Conflict,
+    OutboxEntry,
+    Put,
+    Record,
+    Store,
+    StoredObject,
+    Transaction,
+)
+from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+
+log = structlog.get_logger("headgate.loop")
+
+_UNREADABLE = (
+    "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
+    "version of Headgate wrote it; `headgate doctor` names the mend."
+)
+
+
+class Loop:
+    """Turns keys until it is cancelled; then it ends the turns that have begun, and returns.
+
+    `workers` keys are turned at a time. `listen` is how often, in seconds, to look for messages
+    that another process sent.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        reconcilers: Mapping[str, Reconciler[Any, Any]],
+        appliers: Mapping[type[Action], Applier],
+        *,
+        policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
+        workers: int = 8,
+        listen: float = 0.2,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        """Since the start: `reconciled`, `saves`, `conflicts`; `acknowledged`, `postponed`
+        and `failed` of actions; `faults`, which are internal errors."""
+        self.parked: dict[Key, int] = {}
+        """Keys whose state cannot be read, with the revision that could not."""
+        self._store = store
+        self._reconcilers = reconcilers
+        self._policy = policy
+        self._workers = workers
+        self._listen = listen
+        self._stalls = Stalls()
+        self._queue: WorkQueue[Key] = WorkQueue(policy.backoff, policy.jitter)
+        self._outbox = Outbox(store, appliers, self.wake, self.counts, policy)
+
+    def wake(self, key: Key) -> None:
+        """Look at `key` soon. For the event loop's own thread."""
+        if key.kind in self._reconcilers:
+            self._queue.add(key)
+        else:
+            log.warning("nothing here is of the kind that was woken", woken=str(key))
+
+    async def run(self) -> None:
+        """Wake what the store says is alive, then turn keys until cancelled."""
+        await self._wake_stored()
+        free = asyncio.Semaphore(self._workers)
+        turns: set[asyncio.Task[None]] = set()
+        listener = asyncio.create_task(self._hear_others())
+        try:
+            while True:
+                await free.acquire()
+                turn = asyncio.create_task(self._work_on(await self._queue.get()))
+                turns.add(turn)
+                turn.add_done_callback(turns.discard)
+                turn.add_done_callback(lambda _: free.release())
+        finally:
+            listener.cancel()
+            self._queue.close()
+            if turns:
+                await asyncio.wait(turns, timeout=self._policy.patience)
+            for turn in turns:
+                turn.cancel()
+            await asyncio.gather(listener, *turns, return_exceptions=True)
+
+    async def _wake_stored(self) -> None:
+        for kind in self._reconcilers:
+            for record in await self._store.list(kind, live=True):
+                self.wake(record.key)
+                if kind == KIND:
+                    self._stalls.restore(record.key)
+        for owed in await self._store.outbox():
+            self.wake(owed.owner)
+        await self._wake_addressees()
+
+    async def _wake_addressees(self) -> None:
+        for delivered in await self._store.inbox():
+            self.wake(delivered.to)
+
+    async def _hear_others(self) -> None:
+        while True:
+            await asyncio.sleep(self._listen)
+            try:
+                if await self._store.changed():
+                    await self._wake_addressees()
+            except TryAgain as failure:
+                log.warning("could not look for messages yet", reason=str(failure))
+            except Exception:
+                self.counts["faults"] += 1
+                log.exception("could not look for messages")
+
+    async def _work_on(self, key: Key) -> None:
+        """One turn, and what follows from how it ended."""
+        self.counts["reconciled"] += 1
+        bind_contextvars(
+            key=str(key), reconcile=self.counts["reconciled"]
+        )  # the task's own context
+        try:
+            waits = await self._reconcile(key)
+            self._queue.forget(key)
+            await self._got_on(key, waits)
+        except Conflict:
+            self.counts["conflicts"] += 1
+            self._queue.add(key)
+        except Ignore as reason:
+            log.debug("nothing to do", reason=str(reason))
+        except TryAgain as failure:
+            delay = self._queue.add_failed(key, failure.after or 0.0)
+            log.warning("the turn is tried again", reason=str(failure), delay=delay)
+            await self._failed(key, str(failure), REFUSED if failure.human else OTHERS)
+        except NeedsHuman as failure:
+            delay = self._queue.add_failed(key)
+            log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
+                "the turn needs a human", reason=str(failure), delay=delay
+            )
+            await self._failed(key, str(failure), HUMAN)
+        except Exception as fault:
+            self.counts["faults"] += 1
+            delay = self._queue.add_failed(key)
+            log.exception("the turn failed by a fault of Headgate's own", delay=delay)
+            why = f"A fault of Headgate's own ({type(fault).__name__}); its log says where."
+            await self._failed(key, why, HUMAN)
+        finally:
+            self._queue.done(key)
+
+    async def _got_on(self, key: Key, waits: Blocked | None) -> None:
+        if key in self.parked:
+            await self._failed(key, _UNREADABLE, 0.0)
+        elif waits is not None:
+            if self._stalls.since(key) is None:
+                log.warning("it waits", reason=waits.reason, human=waits.human)
+            await self._failed(key, waits.reason, REFUSED if waits.human else OTHERS)
+        else:
+            await self._say(key, self._stalls.passed(key, self._policy.clock()))
+
+    async def _failed(self, key: Key, reason: str, patience: float) -> None:
+        patience = min(patience, self._policy.bears)
+        now = self._policy.clock()
+        await self._say(key, self._stalls.failed(key, reason, now, patience))
+
+    async def _say(self, key: Key, envelope: Envelope | None) -> None:
+        """Tell of a trouble, or its end; where the store takes nothing, after the next turn."""
+        if envelope is None or KIND not in self._reconcilers:
+            return
+        try:
+            await self._store.commit(Transaction(send=(envelope,)), self._policy.clock())
+        except Failure as failure:
+            log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
+                "nobody could be told of a trouble yet", reason=str(failure)
+            )
+            return
+        self._stalls.sent(key, envelope)
+        self.wake(envelope.to)
+
+    async def _reconcile(self, key: Key) -> Blocked | None:
+        look = await self._store.load(key)
+        try:
+            owed, waits = await self._decide(key, look)
+        except Exception:
+            # What was owed before is owed whatever can be seen now.
+            await self._apply(key, await self._store.outbox(key))
+            raise
+        await self._apply(key, owed)
+        return waits or self._outbox.waits(owed)
+
+    async def _apply(self, key: Key, owed: Sequence[OutboxEntry]) -> None:
+        due = await self._outbox.apply(owed) if owed else None
+        if due is not None:
+            self._queue.add_after(key, due)
+
+    async def _decide(
+        self, key: Key, look: StoredObject
+    ) -> tuple[Sequence[OutboxEntry], Blocked | None]:
+        """Decide and save; what is owed then, and what is waited for."""
+        reconciler = self._reconcilers[key.kind]
+        record = look.record
+        bind_contextvars(revision=record.revision if record else 0)
+        try:
+            state = None if record is None else reconciler.state.model_validate_json(record.text)
+        except ValidationError as error:
+            self._park(key, record, error)
+            return look.outbox, None
+        self.parked.pop(key, None)
+        inbox = inboxes.read(look.inbox, reconciler)
+        async with within(self._policy.patience, "Observing"):
+            observed = await reconciler.observer.observe(key, state, inbox.messages)
+        now = self._policy.clock()
+
+        def decide(messages: Sequence[InboxMessage]) -> Decision[Any]:
+            return reconciler.decide(key, state, observed, messages, now)
+
+        decision: Decision[Any] | None
+        try:
+            decision = decide(inbox.messages)
+        except Failure:
+            raise
+        except Exception:
+            if not inbox.messages:
+                raise
+            found = inboxes.isolate(inbox.messages, decide, exists=state is not None)
+            decision = found.decision
+            inbox = Inbox(found.messages, (*inbox.set_aside, *found.set_aside))
+        if decision is None:
+            await self._store.commit(Transaction(set_aside=inbox.set_aside), now)
+            return look.outbox, None
+        if decision.requeue_after is not None:
+            self._queue.add_after(key, decision.requeue_after)
+        return await self._save(key, look, inbox, decision), decision.waits
+
+    def _park(self, key: Key, record: Record | None, error: ValidationError) -> None:
+        revision = record.revision if record else 0
+        if self.parked.get(key) != revision:
+            self.parked[key] = revision
+            log.error(
+                "the stored state cannot be read, so this object stands still and the others go "
+                "on; did a newer version write it? `headgate doctor` names the mend",
+                problems=[f"{e['loc']}: {e['msg']}" for e in error.errors(include_input=False)],
+            )
+
+    async def _save(
+        self, key: Key, look: StoredObject, inbox: Inbox, decision: Decision[Any]
+    ) -> Sequence[OutboxEntry]:
+        record = look.record
+        put = Put(
+            key=key,
+            revision=record.revision if record else 0,
+            text=decision.state.model_dump_json(),
+            live=decision.requeue_after is not None,
+        )
+        change = Transaction(
+            put=put,
+            facts=decision.facts,
+            enqueue=tuple(outbox_entry(key, action) for action in decision.actions),
+            acknowledge=tuple(owed.id for owed in look.outbox if owed.lane in decision.withdraw),
+            send=decision.messages,
+            consume=tuple(each.number for each in inbox.messages),
+            set_aside=inbox.set_aside,
+        )
+        same = record is not None and (record.text, record.live) == (put.text, put.live)
+        if same and change == Transaction(put=put):
+            return look.outbox
+        self._policy.boundary("before save", key)
+        owed = await self._store.commit(change, self._policy.clock())
+        self._policy.boundary("after save", key)
+        self.counts["saves"] += 1
+        for envelope in change.send:
+            self.wake(envelope.to)
+        return owed

@@ -1,0 +1,231 @@
+"""Applies the actions that an object owes, and saves what came of each with its settling."""
+
+import asyncio
+import errno
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from controller.machine.core import Action, Blocked, Envelope, Key, parsed
+from controller.machine.messages import ActionFailed
+from controller.reconcile.workqueue import Backoff
+from controller.store.protocol import OutboxEntry, Postponed, Store, Transaction
+from deployers.clock import Steady
+from specs.failures import Ignore, NeedsHuman, TryAgain
+
+Applier = Callable[[Key, Any], Awaitable[Sequence[Envelope]]]
+"""Applies an action for its owner. What came of it is returned as messages, to the owner or to
+others, and they are sent in the transaction that settles the action. Raises `TryAgain`,
+`NeedsHuman`, or `Ignore` where nothing is to be said. It starts long work and does not await it."""
+
+Boundary = Callable[[str, Key], None]
+"""Called with `before save`, `after save`, and so on for `apply` and `settle`."""
+
+
+class RuntimePolicy(NamedTuple):
+    """How effects are made: when, how long, how often. Times are in seconds."""
+
+    clock: Callable[[], float] = Steady()
+    """Since the epoch; what decisions and the store are told. Its differences are durations."""
+    wall: Callable[[], float] = time.time
+    """Since the epoch, as the machine has it just now: for schedules, which are of the day."""
+    boundary: Boundary = lambda _step, _key: None
+    backoff: Backoff = Backoff()
+    jitter: Callable[[], float] = random.random
+    patience: float = 60.0
+    """How long one observation or one action may take."""
+    bears: float = math.inf
+    """The longest that an object may fail before somebody is told, where that is shorter than
+    `troubles` has it."""
+    wake_every: float = 5.0
+    """How often schedules look at the clock: it may have been set, or the machine slept."""
+
+
+class Outbox:
+    """The effects of every object. Not for two callers with one owner at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        appliers: Mapping[type[Action], Applier],
+        wake: Callable[[Key], None],
+        counts: Counter[str],
+        policy: RuntimePolicy,
+    ) -> None:
+        self._store = store
+        self._appliers = {_type_of(action): (action, apply) for action, apply in appliers.items()}
+        self._wake = wake
+        self._counts = counts
+        self._policy = policy
+        self._waits: dict[str, Blocked] = {}
+        self._due: dict[int, float] = {}
+        """When what was put off is due, by the number of its owing."""
+        self._came: dict[int, Sequence[Envelope]] = {}
+        """What came of an action that was applied and could not be settled, by that number."""
+
+    def waits(self, owed: Sequence[OutboxEntry]) -> Blocked | None:
+        """What one of these waits for that only a person can mend."""
+        return next((self._waits[one.id] for one in owed if one.id in self._waits), None)
+
+    async def apply(self, all_owed: Sequence[OutboxEntry]) -> float | None:
+        """Apply what one owner owes: a lane in its order, the lanes beside each other.
+
+        Returns the seconds until something is due again, or None if nothing is owed any more.
+        Raises what the store raises; what was applied then is settled next time, and applied again
+        by another process only.
+        """
+        by_lane = attrgetter("lane")  # sorting is stable: within a lane the oldest stays first
+        owed = sorted(all_owed, key=by_lane)
+        lanes = [self._apply_lane(list(lane)) for _, lane in groupby(owed, by_lane)]
+        waits = []
+        # Every lane comes to its end before a failure of the store ends the turn.
+        for end in await asyncio.gather(*lanes, return_exceptions=True):
+            if isinstance(end, BaseException):
+                raise end
+            if end is not None:
+                waits.append(end)
+        return min(waits, default=None)
+
+    async def _apply_lane(self, lane: Sequence[OutboxEntry]) -> float | None:
+        for owed in lane:
+            wait = self._wait(owed)
+            if wait > 0:
+                return wait
+            postponed = await self._apply_one(owed)
+            if postponed is not None:
+                return postponed
+        return None
+
+    def _wait(self, owed: OutboxEntry) -> float:
+        """The seconds until it is due. What another controller put off may be of another clock: it
+        is put off for no longer than so many failures have it."""
+        now = self._policy.clock()
+        if owed.attempts and owed.number not in self._due:
+            longest = self._policy.backoff.delay(owed.attempts, 1.0)
+            self._due[owed.number] = min(owed.not_before, now + longest)
+        return self._due.get(owed.number, now) - now
+
+    async def _apply_one(self, owed: OutboxEntry) -> float | None:
+        """Apply and settle; or postpone, and return the seconds until it is due again."""
+        try:
+            outcome = self._came.get(owed.number)
+            if outcome is None:
+                outcome = await self._effect(owed)
+        except Ignore as reason:
+            _log().debug("an action was not needed", action=owed.action, reason=str(reason))
+            outcome = ()
+        except NeedsHuman as failure:
+            self._counts["failed"] += 1
+            _log().error("an action needs a human", action=owed.action, reason=str(failure))
+            outcome = (_failed(owed, str(failure)),)
+        except TryAgain as failure:
+            _log().warning("an action is tried again", action=owed.action, reason=str(failure))
+            self._waits.pop(owed.id, None)
+            if failure.human:
+                self._waits[owed.id] = Blocked(reason=str(failure), human=True)
+            return await self._postpone(owed, str(failure), failure.after or 0.0)
+        except Exception as fault:
+            self._counts["faults"] += 1
+            _log().exception("an action failed by a fault of Headgate's own", action=owed.action)
+            return await self._postpone(owed, f"{type(fault).__name__}: {fault}", 0.0)
+        await self._settle(owed, outcome)
+        return None
+
+    async def _effect(self, owed: OutboxEntry) -> Sequence[Envelope]:
+        name = owed.action.get("type")
+        if name not in self._appliers:
+            # Perhaps another version of Headgate left it: it stays owed until that one is back.
+            raise TryAgain(f"nothing in this version of Headgate applies {name!r}")
+        action, apply = self._appliers[name]
+        self._policy.boundary("before apply", owed.owner)
+        async with within(self._policy.patience, f"The action {name}"):
+            outcome = await apply(owed.owner, parsed(action, owed.action))
+        self._policy.boundary("after apply", owed.owner)
+        return outcome
+
+    async def _postpone(self, owed: OutboxEntry, error: str, at_least: float) -> float:
+        policy = self._policy
+        wait = max(at_least, policy.backoff.delay(owed.attempts + 1, policy.jitter()))
+        now = policy.clock()
+        postponed = Postponed(id=owed.id, not_before=now + wait, error=error)
+        await self._store.commit(Transaction(postpone=(postponed,)), now)
+        self._due[owed.number] = postponed.not_before
+        self._counts["postponed"] += 1
+        return wait
+
+    async def _settle(self, owed: OutboxEntry, outcome: Sequence[Envelope]) -> None:
+        self._waits.pop(owed.id, None)
+        self._due.pop(owed.number, None)
+        self._came[owed.number] = outcome  # a store that takes nothing would have people told again
+        # The owner is told once per owing. Without the number, what came of an action that is
+        # owed a second time would be taken for an old message and dropped.
+        send = tuple(
+            message.model_copy(update={"id": f"{message.id}#{owed.number}"})
+            if message.to == owed.owner
+            else message
+            for message in outcome
+        )
+        self._policy.boundary("before settle", owed.owner)
+        await self._store.commit(
+            Transaction(acknowledge=(owed.id,), send=send), self._policy.clock()
+        )
+        del self._came[owed.number]
+        self._policy.boundary("after settle", owed.owner)
+        self._counts["acknowledged"] += 1
+        for message in send:
+            self._wake(message.to)
+
+
+def outbox_entry(owner: Key, action: Action) -> OutboxEntry:
+    """`action` as it is put into the outbox."""
+    return OutboxEntry(
+        id=action.id_for(owner), owner=owner, lane=action.lane, action=action.plain()
+    )
+
+
+@asynccontextmanager
+async def within(seconds: float, what: str) -> AsyncIterator[None]:
+    """`TryAgain` if the block takes longer than `seconds`, or if a disk has no room for it."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TryAgain(f"{what} took longer than {seconds:g} s.") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise TryAgain(
+            f"{what} cannot write{where}: {error.strerror}. Free some space, in Headgate's home "
+            "first; then it goes on by itself.",
+            human=True,
+        ) from error
+
+
+def _failed(owed: OutboxEntry, reason: str) -> Envelope:
+    known = Action.by_type()[owed.action["type"]]
+    message = ActionFailed(action=parsed(known, owed.action), reason=reason)
+    return Envelope(to=owed.owner, id=f"{message.type}:{owed.id}", message=message)
+
+
+def _type_of(action: type[Action]) -> str:
+    name = action.model_fields["type"].default
+    if not isinstance(name, str):
+        raise TypeError(f"{action.__name__}.type needs a default, by which the outbox knows it")
+    return name
+
+
+def _log() -> Any:
+    """Imported where something is said: half of what a command takes that says nothing."""
+    import structlog
+
+    return structlog.get_logger("headgate.outbox")

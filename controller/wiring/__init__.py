@@ -1,0 +1,1 @@
+"""The composition roots: what a process is made of, and who applies which action."""

@@ -1,0 +1,481 @@
+"""The composition root: the only place that makes effects, and says who applies what."""
+
+import asyncio
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from controller.artifacts.opening import open_artifacts
+from controller.buckets.catalog import DATASETS, Catalog
+from controller.buckets.roots import Roots
+from controller.buckets.stores import Stores
+from controller.config.secrets import Secrets
+from controller.config.settings import RepositorySettings, Settings
+from controller.effects.batches import BatchApplier
+from controller.effects.environment_files import EnvironmentFileApplier
+from controller.effects.serving import Serving
+from controller.effects.smoke import Smoker
+from controller.executors.collector import AttemptCollector
+from controller.executors.protocol import ManagedExecutor
+from controller.executors.registry import ExecutorSetup, make_executor
+from controller.executors.virtualenvs import Virtualenvs
+from controller.executors.workspace import Workspace
+from controller.git import Mirror
+from controller.git.environments import Environments
+from controller.git.repositories import Repositories
+from controller.github.connect import connect
+from controller.github.sweep import HOUR
+from controller.machine.actions import (
+    CancelAttempt,
+    Deploy,
+    Notify,
+    ReportCommit,
+    ReportPolicy,
+    RunSmoke,
+    StartAttempt,
+    StartBatch,
+    WriteEnvironment,
+)
+from controller.machine.core import Action, Envelope, Key
+from controller.machine.environments.job import owner_of
+from controller.notify import AppriseNotifier, NotifyApplier
+from controller.notify.unsaved import Saving
+from controller.observers.batches import BatchObserver
+from controller.observers.environment import EnvironmentObserver
+from controller.observers.past import Pasts
+from controller.observers.pipeline import PipelineObserver
+from controller.observers.repository import RepositoryObserver
+from controller.observers.run import RunObserver
+from controller.observers.stall import StallObserver
+from controller.queries.asking import QueryVersions as Questions
+from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import Applier, RuntimePolicy
+from controller.reconcile.resting import heed_names
+from controller.reconcile.stalls import KIND as TROUBLE
+from controller.reports.applier import ReportApplier
+from controller.reports.by_notes import NotesForge
+from controller.reports.by_repository import ForgeByRepository
+from controller.reports.links import on_github
+from controller.reports.policies import PolicyApplier
+from controller.reports.protocol import Forge
+from controller.sources.polling import Polling
+from controller.sources.queues import Queues
+from controller.sources.sqs import queues_of
+from controller.sources.watch import Watcher
+from controller.store.protocol import Transaction
+from controller.store.sqlite import SqliteStore
+from controller.store.versions import Versions
+from controller.web import server
+from controller.wiring import reconcilers
+from controller.wiring.github import NOWHERE, GitHubReads, OnGitHub
+from controller.wiring.sweep import Sweeper
+from deployers.clock import Steady
+from deployers.confinement import Confinement, confinement
+from deployers.engine import Engine
+from deployers.processes import Processes
+from deployers.protocol import Deployer
+from deployers.registry import FOLDER, LOCAL, TARGETS, Means
+from specs.failures import Failure, NeedsHuman
+
+log = structlog.get_logger("headgate")
+
+LOCK = "controller.lock"
+DAY = 86_400.0
+REMEMBERED = 30 * DAY
+"""Seconds for which a letter that was heeded is known, should it be sent again."""
+
+
+class Controller:
+    """The effects of one controller, made from its settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        base: Path,
+        secrets: Secrets,
+        store: SqliteStore,
+        policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
+        *,
+        roots: Roots | None = None,
+    ) -> None:
+        """`roots` says where datasets of this machine may be, if not the settings do."""
+        home = settings.path(base)
+        self.settings = settings
+        self.policy = policy
+        self.store = store
+        self.secrets = secrets
+        self.artifacts = open_artifacts(settings, home)
+        mirrors = {
+            each.name: Mirror(each.address(base), home / "mirrors" / each.name)
+            for each in settings.repositories
+        }
+        self.mirrors = mirrors
+        self.engine = Engine(settings.docker.host, home)  # asked when it is first needed
+        self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
+        bucket_poll = settings.bucket_poll.total_seconds()
+        self.stores = Stores(settings.stores)
+        self.catalog = self._catalog(home, roots or roots_of(settings, base))
+        self.versions = Versions(store)
+        self.questions = Questions(
+            lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
+        )
+        self.confinement = self._confined(home, settings.private(base))
+        self.deployer = self._deployer(home)
+        self.processes = Processes(home / "attempts")
+        virtualenvs = Virtualenvs(home / "environments", self.confinement)
+        self.executor = self._executor(home / "attempts", virtualenvs)
+        self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
+        self.smoker = Smoker(self.versions, self.repositories)
+        self.github = self._on_github(base)
+        forge = self._forge()
+        links = on_github(settings.github.url, self.github.names) if self.github else {}
+        self.reports = ReportApplier(
+            store, self.artifacts, self.repositories, forge, secrets, links, self.catalog, home
+        )
+        self.policies = PolicyApplier(self.repositories, forge, secrets, links)
+        self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
+        self.watch = Watcher(self.send, bucket_poll, policy)
+        self.queues = Queues(
+            queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, policy
+        )
+        self.environment_files = EnvironmentFileApplier(self.repositories, self.branches)
+        self.batches = BatchApplier(self.versions, self.catalog, self.repositories, self.executor)
+        self.serving = self._serving(home, virtualenvs)
+        self.notifier, self.saving = self._telling()
+        self.sweeper = self._sweeper(home, virtualenvs)
+
+    def _deployer(self, home: Path) -> Deployer:
+        router = self.settings.router
+        means = Means(
+            home=home / FOLDER,
+            redact=self.secrets.redact,
+            engine=self.engine,
+            confinement=self.confinement,
+            silence=router.silence.total_seconds(),
+            trusted=router.trusted_proxies,
+        )
+        return TARGETS[LOCAL].deployer(means)
+
+    def _catalog(self, home: Path, roots: Roots) -> Catalog:
+        return Catalog(
+            home / DATASETS,
+            self.stores,
+            roots=roots,
+            longest=self.settings.bucket_poll.total_seconds(),
+            clock=self.policy.clock,
+        )
+
+    def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
+        """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""
+        folders = (path.parent for path in private)
+        socket = self.engine.address.removeprefix("unix://")
+        return confinement(
+            (home, *folders, *private, Path(socket) if socket.startswith("/") else home),
+            self.settings.run_as,
+        )
+
+    def _executor(self, home: Path, virtualenvs: Virtualenvs) -> ManagedExecutor:
+        workspace = Workspace(
+            home=home,
+            artifacts=self.artifacts,
+            datasets=self.catalog,
+            checkouts=self.repositories,
+            virtualenvs=virtualenvs,
+            secrets=self.secrets,
+        )
+        slots = asyncio.Semaphore(self.settings.slots)
+        return make_executor(
+            ExecutorSetup(workspace, slots, self.processes, self.confinement, self.engine)
+        )
+
+    def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
+        return Serving(
+            self.deployer,
+            self.versions,
+            self.artifacts,
+            self.repositories,
+            virtualenvs,
+            self.secrets,
+            home / "models",
+            self.settings.ports,
+            self.engine,
+        )
+
+    def _on_github(self, base: Path) -> OnGitHub | None:
+        connection = connect(self.settings, base, self.secrets)
+        if connection is None:
+            return None
+        known = (self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
+        shelves = GitHubReads(*known, self.settings.path(base))
+        return OnGitHub(connection, self.settings.github.url, shelves)
+
+    def _telling(self) -> tuple[NotifyApplier, Saving]:
+        """What tells people what is owed to them, and what tells them past the store."""
+        issues = self.github.issues.tell if self.github else None
+        name = self.settings.name or socket.gethostname()
+        notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues, name)
+        return notifier, Saving(self.store, notifier.apply, self.settings.notify)
+
+    def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
+        return Sweeper(
+            self.store,
+            self.deployer,
+            self.processes,
+            self.artifacts,
+            self.catalog,
+            virtualenvs,
+            self.serving,
+            self.mirrors,
+            home / "checkouts",
+            self.engine,
+            self.executor.reap,
+        )
+
+    def loop(self) -> Loop:
+        """The loop over all kinds of objects."""
+        everyone = self.settings.notify
+        environments = EnvironmentObserver(
+            self.versions,
+            self.deployer,
+            self.repositories,
+            self.branches,
+            self.secrets.redact,
+            Pasts(self.repositories, self.branches, self.versions, self.artifacts),
+            self.settings.ports,
+            self.policy.clock,
+            BatchObserver(self.executor, self.collector),
+            self.github.proposals if self.github else None,
+            everyone,
+        )
+        pulls = self.github.pulls if self.github else None
+        pipelines = PipelineObserver(
+            self.store,
+            self.repositories,
+            self.catalog,
+            self.versions,
+            self.artifacts,
+            self.watch,
+            self.branches,
+            self.questions,
+            confined=self.confinement.works or self.settings.untrusted == "anywhere",
+            everyone=everyone,
+        )
+        kinds = reconcilers.everything(
+            RepositoryObserver(self.repositories, pulls),
+            pipelines,
+            RunObserver(self.store, self.executor, self.artifacts, self.collector),
+            environments,
+            StallObserver(self.store, everyone),
+            [*self.mirrors],
+        )
+        return Loop(self.store, kinds, self._appliers(), policy=self.policy)
+
+    def runs(self, report: Applier) -> Loop:
+        """The loop over runs alone, whose reports `report` takes: nothing else is looked at."""
+        appliers: dict[type[Action], Applier] = {
+            StartAttempt: self._start,
+            CancelAttempt: self._cancel,
+            ReportCommit: report,
+        }
+        observer = RunObserver(self.store, self.executor, self.artifacts, self.collector)
+        return Loop(self.store, {"run": reconcilers.runs(observer)}, appliers)
+
+    def _appliers(self) -> dict[type[Action], Applier]:
+        return {
+            StartAttempt: self._start,
+            CancelAttempt: self._cancel,
+            Deploy: self.serving.deploy,
+            StartBatch: self.batches.apply,
+            RunSmoke: self.smoker.smoke,
+            WriteEnvironment: self.environment_files.apply,
+            ReportCommit: self.reports.apply,
+            ReportPolicy: self.policies.apply,
+            Notify: self.notifier.apply,
+            **(self.github.appliers() if self.github else NOWHERE),
+        }
+
+    def _forge(self) -> Forge:
+        """Notes where nothing else shows reports, and where they are asked for."""
+        notes = NotesForge(self.mirrors)
+        if self.github is None:
+            return notes
+        forges: dict[str, list[Forge]] = {}
+        for each in self.settings.repositories:
+            there = each.name in self.github.names
+            forges[each.name] = [notes] if each.notes or not there else []
+            forges[each.name] += [self.github.forge] if there else []
+        return ForgeByRepository(forges)
+
+    def poll(self, repository: RepositorySettings) -> None:
+        """Look regularly whether something has moved there."""
+        name, interval = repository.name, repository.poll.total_seconds()
+        self.watch.add("git", name, Polling(name, self.mirrors[name].heads, interval))
+        if self.github is not None and name in self.github.names:
+            look = partial(self.github.pulls.now, name)
+            self.watch.add("pulls", name, Polling(name, look, interval))
+
+    async def send(self, envelope: Envelope) -> None:
+        """Deliver a message from outside the machines."""
+        await self.store.commit(Transaction(send=(envelope,)), self.policy.clock())
+
+    async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Envelope, ...]:
+        await self.executor.start(action.attempt)
+        return ()
+
+    async def _cancel(self, _owner: Key, action: CancelAttempt) -> tuple[Envelope, ...]:
+        await self.executor.cancel(action.attempt)
+        return ()
+
+    async def hear_endings(self, loop: Loop) -> None:
+        """Wake a run, or an environment with a batch, as soon as one of its attempts ends."""
+        while True:
+            attempt = await self.executor.ended()
+            loop.wake(owner_of(attempt))
+
+    async def hear_hints(self, loop: Loop) -> None:
+        """Wake what sources hint at."""
+        while True:
+            loop.wake(await self.watch.hint())
+
+    async def hear_webhooks(self, loop: Loop) -> None:
+        """Take GitHub's webhooks, if the settings say so, and look where they hint.
+
+        Raises `NeedsHuman` if the secret or the address is not to be had.
+        """
+        webhook = self.settings.github.webhook
+        if webhook.secret is None or self.github is None:
+            return
+
+        async def send(envelope: Envelope) -> None:
+            await self.send(envelope)
+            loop.wake(envelope.to)
+
+        secret = self.secrets.expand(f"${{{webhook.secret}}}")
+        listening = server.listen(webhook.host, webhook.port, [secret])
+        application = server.application(
+            [secret], self.github.concerns, send, ails=lambda: bool(self.saving.trouble)
+        )
+        await server.serve(application, listening)
+
+    async def forget_old(self) -> None:
+        """Forget the letters that nobody can send again."""
+        await self.store.prune(self.policy.clock() - REMEMBERED)
+
+    async def sweep(self) -> None:
+        """Delete what nobody needs any more."""
+        # Compared with the times of files, so it is the machine's clock, whatever a story's says.
+        await self.sweeper.sweep(self.settings.keep.total_seconds(), time.time())
+
+    async def sweep_checks(self) -> None:
+        """Conclude the checks on GitHub that nobody else will."""
+        if self.github is not None:
+            await self.github.checks(self.reports.apply).sweep(time.time())
+
+    async def close(self) -> None:
+        """Let go; steps, servers and routers go on."""
+        if self.github is not None:
+            await self.github.close()
+        await self.watch.close()
+        await self.smoker.close()
+        await self.collector.close()
+        await self.executor.close()
+        await self.engine.close()
+        self.processes.close()
+        await self.deployer.close()
+
+
+def roots_of(settings: Settings, base: Path) -> Roots:
+    """Where datasets of this machine may be."""
+    allowed = (base / root for root in settings.data_roots)
+    return Roots.of(allowed, settings.path(base), settings.private(base))
+
+
+async def serve(
+    settings: Settings, base: Path, secrets: Secrets, policy: RuntimePolicy | None = None
+) -> None:
+    """Run a controller until cancelled.
+
+    `base` is the folder that paths in the settings are relative to. Raises `NeedsHuman` if
+    another controller has the home folder, or its state cannot be used.
+    """
+    home = settings.path(base)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(only_one(home))
+        store = await SqliteStore.open(home / "state.db")
+        stack.push_async_callback(store.close)
+        policy = policy or RuntimePolicy(clock=Steady(await last_moment(store)))
+        addresses = {
+            each.name: Mirror(each.address(base), home).url for each in settings.repositories
+        }
+        await heed_names(store, addresses, home / "mirrors", policy.clock())
+        app = Controller(settings, base, secrets, store, policy)
+        loop = app.loop()
+        stack.push_async_callback(app.close)
+        await app.sweeper.forget_strangers()
+        app.watch.restore(one.key for one in await store.list(TROUBLE, live=True))
+        for each in settings.repositories:
+            app.poll(each)
+        await app.queues.listen(loop.wake)
+        log.info("the controller runs", home=str(home), pid=os.getpid())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(app.hear_endings(loop))
+            tasks.create_task(app.hear_hints(loop))
+            tasks.create_task(app.hear_webhooks(loop))
+            tasks.create_task(app.saving.watch())
+            tasks.create_task(_every(DAY, app.forget_old))
+            tasks.create_task(_every(DAY, app.sweep))
+            tasks.create_task(_every(HOUR, app.sweep_checks))
+            tasks.create_task(loop.run())
+
+
+async def last_moment(store: SqliteStore) -> float:
+    """When the life before this one saved last, so that this one begins no earlier; unless that is
+    a day or more in the future, as then its clock was wrong and not this one."""
+    last = await store.latest()
+    return last if last < time.time() + DAY else 0.0
+
+
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    """Do a chore now and then every so many seconds; what it fails with, the next may mend."""
+    while True:
+        try:
+            await chore()
+        except Failure as failure:
+            log.warning("a chore is put off", chore=chore.__name__, reason=str(failure))
+        except Exception:
+            log.exception("a chore failed by a fault of Headgate's own", chore=chore.__name__)
+        await asyncio.sleep(seconds)
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Hold the home folder's lock."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)  # one that an older controller made, or somebody by hand
+        if not any(home.iterdir()):  # it may lie in a checkout, and is not to be committed there
+            (home / ".gitignore").write_text("*\n")
+        lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise NeedsHuman(
+            f"the home folder {home} cannot be used ({error.strerror}); mend it, or set `home` "
+            "in the settings to another"
+        ) from None
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise NeedsHuman(
+            f"another controller runs on {home}; stop it first, or set `home` to another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,92 @@
+"""All that a controller does on GitHub, made from its connection."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from controller.artifacts import Artifacts
+from controller.config.secrets import Secrets
+from controller.git import Mirror
+from controller.git.repositories import Repositories
+from controller.github.answering import Answering
+from controller.github.connect import Connection
+from controller.github.forge import GitHubForge
+from controller.github.issues import GitHubIssues
+from controller.github.proposals import Proposals
+from controller.github.pulls import Pulls
+from controller.github.releases import GitHubReleases
+from controller.github.sweep import ChecksSweep, Report
+from controller.github.webhooks import Hint
+from controller.machine.actions import (
+    AnswerCommand,
+    Propose,
+    ReportDeployment,
+    ReportRelease,
+    WithdrawProposal,
+)
+from controller.machine.core import Action, Envelope, Key
+from controller.planning.plans import Cache
+from controller.reconcile.outbox import Applier
+from controller.store.protocol import Store
+
+
+class GitHubReads(NamedTuple):
+    """What the effects on GitHub read."""
+
+    store: Store
+    artifacts: Artifacts
+    repositories: Repositories
+    mirrors: Mapping[str, Mirror]
+    secrets: Secrets
+    home: Path
+    """The controller's."""
+
+
+class OnGitHub:
+    """The effects; `url` is the GitHub's address in a browser."""
+
+    def __init__(self, connection: Connection, url: str, shelves: GitHubReads) -> None:
+        client, names = connection.client, connection.names
+        store, artifacts, repositories, mirrors, secrets, home = shelves
+        cache = Cache(store, artifacts, home)
+        self.names = names
+        self.forge = GitHubForge(client, names)
+        self.pulls = Pulls(client, names)
+        self.issues = GitHubIssues(client, names, store)
+        self.proposals = Proposals(client, names, mirrors, store, artifacts, secrets)
+        self._answering = Answering(client, names, cache, repositories, secrets)
+        self._releases = GitHubReleases(client, names, url, secrets.redact)
+        self._connection = connection
+        self._store = store
+
+    def appliers(self) -> dict[type[Action], Applier]:
+        """Who applies what only GitHub shows."""
+        return {
+            AnswerCommand: self._answering.apply,
+            Propose: self.proposals.propose,
+            ReportDeployment: self._releases.deployment,
+            ReportRelease: self._releases.release,
+            WithdrawProposal: self.proposals.withdraw,
+        }
+
+    def checks(self, report: Report) -> ChecksSweep:
+        """The sweep of checks; `report` tells again how a run ended."""
+        return ChecksSweep(self._connection.client, self.names, self._store, report)
+
+    def concerns(self, hint: Hint) -> list[Key]:
+        """The repositories that a webhook hints at."""
+        told = {each.lower() for each in (hint.repository, *hint.repositories)}
+        return [Key("repository", name) for name, at in self.names.items() if at.lower() in told]
+
+    async def close(self) -> None:
+        await self._connection.transport.close()
+
+
+async def _nothing(_owner: Key, _action: Action) -> tuple[Envelope, ...]:
+    return ()
+
+
+NOWHERE: Mapping[type[Action], Applier] = dict.fromkeys(
+    (AnswerCommand, Propose, ReportDeployment, ReportRelease, WithdrawProposal), _nothing
+)
+"""Without GitHub, nobody is there to be shown; the environments branch says it all."""

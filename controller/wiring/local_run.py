@@ -1,0 +1,387 @@
+"""One run of a commit in somebody's clone, here and now, as a pull request's run would be.
+
+The loop, the run machine, the store and the executor are the controller's own. What is left out is
+all around a run: sources, environments, servers, and the forge.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from controller.buckets.local import base_folder
+from controller.buckets.roots import Roots
+from controller.config.settings import ObjectStore, RepositorySettings, Settings
+from controller.config.settings_file import load_secrets
+from controller.machine.actions import ReportCommit
+from controller.machine.core import Envelope, Fact, Key, parsed
+from controller.machine.messages import CancelRun, StartRun
+from controller.machine.pipelines.data import versioned
+from controller.machine.pipelines.untrusted import (
+    RunTerms,
+    judges_of,
+    kept_from,
+    unasked,
+    without_secrets,
+)
+from controller.machine.runs.building import build, of_model
+from controller.machine.runs.exam import IN_BASE, lacks
+from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fingerprint
+from controller.machine.runs.judging import Held
+from controller.machine.runs.run import Run, Trigger, why_ended
+from controller.machine.runs.taking import UNASKED
+from controller.planning.gathering import Checkout, git_folder
+from controller.store.protocol import Transaction
+from controller.store.sqlite import SqliteStore
+from controller.wiring.controller import Controller, only_one
+from specs.datasets import Query
+from specs.failures import Failure, NeedsHuman
+from specs.gates import PairedCheck
+from specs.model import Pipeline as Spec
+
+REPOSITORY = "here"
+NO_BASELINE: Final = Held(
+    None, "no model in production is known here; `--base` names a commit whose model is compared"
+)
+SETTLING = 60.0
+"""Seconds for which data that is being written is waited for."""
+LOOK = 0.1
+"""Seconds between looks at how far a run is."""
+GRACE, HURRIED = 10.0, 0.1
+"""Seconds between SIGTERM and SIGKILL for what is ended, and once somebody is in a hurry."""
+
+
+class RunRequest(NamedTuple):
+    """What is to be run."""
+
+    checkout: Checkout
+    spec: Spec
+    source: SourceTree
+    branch: str
+    subject: str
+    """Of the commit."""
+    why: str
+    rules: Rules | None = None
+    """Whose gates judge it, as those of a pull request's base do."""
+    held: Held = NO_BASELINE
+    """What it is compared with."""
+    fresh: bool = False
+    """Whether everything runs anew, whatever the cache has."""
+
+
+class Played(NamedTuple):
+    """A run that ended."""
+
+    run: Run
+    graph: Graph
+    end: ReportCommit
+    """What its machine says of its end."""
+
+
+class Stop(NamedTuple):
+    """How a person ends it: once asks for it, twice leaves what runs no time to clean up."""
+
+    asked: asyncio.Event
+    hurried: asyncio.Event
+
+
+Watcher = Callable[[Run, Graph], None]
+"""Shown how far the run is, whenever that may have changed."""
+
+
+@asynccontextmanager
+async def at_home(
+    home: Path, checkout: Checkout, stop: Stop, stores: Sequence[ObjectStore] = ()
+) -> AsyncIterator[Controller]:
+    """The effects of a controller whose only repository is the clone, and whose state is `home`.
+    `stores` says how object stores are reached.
+
+    When it is left, no process runs that was started. Raises `NeedsHuman` if another has `home`.
+    """
+    settings = Settings(
+        home=str(home),
+        repositories=(RepositorySettings(name=REPOSITORY, url=str(checkout.top)),),
+        stores=tuple(stores),
+    )
+    with only_one(home):
+        _borrow(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)
+        store = await SqliteStore.open(home / "state.db")
+        try:
+            app = Controller(
+                settings,
+                home,
+                load_secrets(settings, home, os.environ),
+                store,
+                # Who runs it reads with their own rights, wherever the spec says.
+                roots=Roots(sealed=(home,)),
+            )
+            try:
+                await app.sweeper.forget_strangers()
+                yield app
+            finally:
+                await _leave_nothing(app, stop)
+                with suppress(Failure):
+                    await app.sweeper.sweep(settings.keep.total_seconds(), time.time())
+                await app.close()
+        finally:
+            await store.close()
+
+
+async def play(app: Controller, asked: RunRequest, show: Watcher, stop: Stop) -> Played:
+    """Run it to its end.
+
+    Raises `NeedsHuman` for data that is not there.
+    """
+    run, graph = await _begin(app, asked)
+    return await _played(app, run, graph, show, stop)
+
+
+def compares(asked: RunRequest) -> bool:
+    """Whether a check of the base, or of its own, wants the base's model to compare with."""
+    rules = asked.rules
+    if rules is None or rules.spec.model is None:
+        return False
+    gates = (spec.gates.model for spec in (rules.spec, asked.spec))
+    return any(isinstance(check, PairedCheck) for gate in gates if gate for check in gate.checks)
+
+
+async def held_of_base(app: Controller, asked: RunRequest, show: Watcher, stop: Stop) -> Held:
+    """The model of the base's commit, trained on the data that is there now unless it was before;
+    or why there is none, so that what compares with it cannot be decided."""
+    rules = asked.rules
+    assert rules is not None, "the caller has looked"
+    assert rules.spec.model is not None
+    source = rules.source
+    base = asked._replace(
+        spec=without_secrets(rules.spec, RunTerms(rules=rules)), source=source, rules=None
+    )
+    graph = kept_from(of_model(base.spec, source), RunTerms(rules=rules))
+    try:
+        datasets = await _datasets(app, base)
+        why = f"the model of the base, {source.commit[:12]}, to compare with"
+        run = await _run_of(app, base, graph, datasets, why)
+        played = await _played(app, run, graph, show, stop)
+    except NeedsHuman as failure:
+        return Held(None, f"the model of {source.commit[:12]} cannot be made: {failure}", lost=True)
+    node = played.run.nodes.get(rules.spec.model.step)
+    model = (node.outputs or {}).get(rules.spec.model.output) if node else None
+    if played.run.outcome != "passed" or model is None:
+        why = f"the model of {source.commit[:12]} cannot be made: {why_ended(played.run)}"
+        return Held(None, why, lost=True)
+    found = Baseline(version=None, digest=model, model=model, spec=rules.spec, source=source)
+    return Held(found, "")
+
+
+async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: Stop) -> Played:
+    """Run it to its end, or until a person stops it."""
+    told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
+
+    async def tell(_owner: Key, action: ReportCommit) -> tuple[Envelope, ...]:
+        if action.run == run.id and action.state != "running" and not told.done():
+            told.set_result(action)
+        return ()
+
+    loop = app.runs(tell)
+    tasks = [asyncio.create_task(loop.run()), asyncio.create_task(app.hear_endings(loop))]
+    cancelled = False
+
+    async def turn() -> None:
+        nonlocal cancelled
+        record = await app.store.get(Key("run", run.id))
+        if record is not None:
+            show(parsed(Run, record.body), graph)
+        if stop.asked.is_set() and not cancelled:
+            cancelled = True
+            await app.send(_cancel(run.id, "stopped by a person"))
+            loop.wake(Key("run", run.id))
+        if stop.hurried.is_set():
+            await _cancel_all(app, HURRIED)
+
+    try:
+        await app.store.commit(_start(run, graph), run.created)
+        loop.wake(Key("run", run.id))
+        await _until(told, tasks, turn)
+        await turn()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    record = await app.store.get(Key("run", run.id))
+    assert record is not None, "it was told to have ended"
+    return Played(parsed(Run, record.body), graph, told.result())
+
+
+async def _begin(app: Controller, asked: RunRequest) -> tuple[Run, Graph]:
+    """What is to be run, on the data that is there now."""
+    datasets = await _datasets(app, asked)
+    terms = RunTerms(rules=asked.rules)
+    if asked.rules:
+        besides, lacking = await _base_data(app, asked, asked.rules)
+        datasets |= besides
+        terms = RunTerms(rules=asked.rules.model_copy(update={"lacking": lacking}))
+    spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
+    rules = judges_of(terms)
+    baseline = asked.held.baseline
+    if baseline is not None:
+        bare = without_secrets(baseline.spec, terms)
+        baseline = baseline.model_copy(update={"spec": bare})
+    graph = build(spec, asked.source, baseline, rules, asked.held)
+    graph = kept_from(graph, terms) if asked.rules else graph
+    run = await _run_of(app, asked, graph, datasets, asked.why)
+    return run.model_copy(update={"base": rules.source.commit if rules else None}), graph
+
+
+async def _run_of(
+    app: Controller, asked: RunRequest, graph: Graph, datasets: Mapping[str, str], why: str
+) -> Run:
+    number = await _tidy(app, asked.spec.metadata.name) + 1
+    return Run(
+        id=f"{asked.spec.metadata.name}-{number}",
+        number=number,
+        pipeline=asked.spec.metadata.name,
+        repository=REPOSITORY,
+        commit=asked.source.commit,
+        branch=asked.branch,
+        folder=asked.source.folder,
+        file=asked.source.file,
+        trigger=Trigger(kind="manual", why=why),
+        datasets=datasets,
+        fingerprint=fingerprint(graph, datasets),
+        fresh=asked.fresh,
+        created=time.time(),
+    )
+
+
+def _start(run: Run, graph: Graph) -> Transaction:
+    """As the machine of a pipeline starts a run."""
+    start = Envelope(to=Key("run", run.id), id=f"start/{run.id}", message=StartRun(run=run))
+    fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
+    return Transaction(facts=(fact,), send=(start,))
+
+
+def _cancel(run: str, reason: str) -> Envelope:
+    message = CancelRun(reason=reason)
+    return Envelope(to=Key("run", run), id=f"cancel/{run}/here", message=message)
+
+
+async def _until(
+    told: asyncio.Future[ReportCommit],
+    tasks: Sequence[asyncio.Task[None]],
+    turn: Callable[[], Awaitable[None]],
+) -> None:
+    """Take turns until its end was told."""
+    while not told.done():
+        for task in tasks:
+            if task.done():
+                task.result()  # a fault of the loop ends this, too
+        await turn()
+        await asyncio.wait([told], timeout=LOOK)
+
+
+async def _datasets(app: Controller, asked: RunRequest) -> dict[str, str]:
+    """The version of each dataset that is there now."""
+    checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
+    trigger = asked.spec.triggers.data
+    found = {}
+    barred = unasked(asked.spec, RunTerms(rules=asked.rules)) if asked.rules else frozenset()
+    for name in versioned(asked.spec):
+        dataset = asked.spec.datasets[name]
+        if dataset.query is not None:
+            found[name] = UNASKED if name in barred else await _asked(app, name, dataset.query)
+            continue
+        marker = trigger.marker if trigger and name in trigger.datasets else None
+        uri = dataset.uri or ""
+        folder = base_folder(uri, checkout, asked.source.folder)
+        found[name] = await _version(app, uri, folder, marker)
+    return found
+
+
+async def _asked(app: Controller, name: str, query: Query) -> str:
+    """The version that a query's rows have. Raises `NeedsHuman`, also for a database that is away:
+    a person waits."""
+    try:
+        digest, _ = await app.questions.now(query)
+    except Failure as failure:
+        raise NeedsHuman(f"datasets.{name}: {failure}") from None
+    return digest
+
+
+async def _base_data(
+    app: Controller, asked: RunRequest, rules: Rules
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The versions of the data that only the base's exam reads, by their names in the run, and why
+    others cannot be had."""
+    checkout = await app.repositories.folder(REPOSITORY, rules.source.commit)
+    found, lacking = {}, {}
+    for name in lacks(asked.spec, asked.source, rules):
+        dataset = rules.spec.datasets[name]
+        if not dataset.is_versioned:
+            continue
+        try:
+            if dataset.query is not None:
+                version = await _asked(app, name, dataset.query)
+            else:
+                uri = dataset.uri or ""
+                folder = base_folder(uri, checkout, rules.source.folder)
+                version = await _version(app, uri, folder, None)
+            found[f"{IN_BASE}{name}"] = version
+        except NeedsHuman as failure:
+            lacking[name] = str(failure)
+    return found, lacking
+
+
+async def _version(app: Controller, uri: str, folder: Path, marker: str | None) -> str:
+    deadline = time.monotonic() + SETTLING
+    while True:
+        listing = await app.catalog.list(uri, repository=folder, marker=marker)
+        if not listing.unsettled:
+            break
+        if time.monotonic() > deadline:
+            raise NeedsHuman(f"{listing.unsettled[0]} of {uri} is still being written; wait for it")
+        await asyncio.sleep(0.2)
+    if not len(listing.manifest):
+        raise NeedsHuman(f"there is no object at {uri}; put the data there, or correct `uri`")
+    if listing.marked is False:
+        raise NeedsHuman(
+            f"{uri} is not complete: {listing.unmarked}; write the marker once the data is"
+        )
+    return listing.manifest.digest
+
+
+async def _tidy(app: Controller, pipeline: str) -> int:
+    """Cancel what an earlier command that was killed left going on, and drop letters that nobody
+    here reads; the number of the last run."""
+    for record in await app.store.list("run", live=True):
+        await app.send(_cancel(record.key.name, "its command was killed"))
+    unread = [one.number for one in await app.store.inbox() if one.to.kind != "run"]
+    await app.store.commit(Transaction(consume=tuple(unread)), time.time())
+    records = await app.store.list("run", f"{pipeline}-")
+    return max(
+        (int(r.body["number"]) for r in records if r.body["pipeline"] == pipeline), default=0
+    )
+
+
+async def _cancel_all(app: Controller, grace: float) -> bool:
+    """Cancel every attempt, each with so many seconds to end; whether there were any."""
+    attempts = app.executor.unfinished()
+    for attempt in attempts:
+        await app.executor.cancel(attempt, grace)
+    return bool(attempts)
+
+
+async def _leave_nothing(app: Controller, stop: Stop) -> None:
+    """Cancel every attempt and wait until none is left."""
+    while await _cancel_all(app, HURRIED if stop.hurried.is_set() else GRACE):  # noqa: ASYNC110 - ends are polled
+        await asyncio.sleep(LOOK)
+
+
+def _borrow(objects: Path, mirror: Path) -> None:
+    """An empty repository that finds the clone's objects where they are: nothing is copied, and
+    no command that writes ever touches the clone. See gitrepository-layout(5), alternates."""
+    for folder in ("objects/info", "refs/heads"):
+        (mirror / folder).mkdir(parents=True, exist_ok=True)
+    (mirror / "HEAD").write_text("ref: refs/heads/none\n")
+    (mirror / "objects" / "info" / "alternates").write_text(f"{objects}\n")

@@ -1,0 +1,143 @@
+"""Reports as git notes, as git itself reads them."""
+
+import asyncio
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.git import Mirror
+from controller.git.notes import Notes, merged
+from tests.controller.git.git_server import Person, run_git
+from tests.controller.sections import sections_of
+
+
+@pytest.fixture
+def ada(tmp_path: Path) -> Person:
+    return Person(tmp_path / "ada")
+
+
+def notes_of(ada: Person, folder: Path) -> Notes:
+    return Notes(Mirror(str(ada.remote), folder / "mirror.git"))
+
+
+def shown(ada: Person, sha: str) -> str:
+    return run_git(ada.remote, "notes", "--ref=headgate", "show", sha)
+
+
+async def test_git_shows_the_report_of_every_pipeline_once(ada: Person, tmp_path: Path) -> None:
+    sha = ada.push({"a": "1"})
+    notes = notes_of(ada, tmp_path)
+    assert await notes.read(sha) is None
+    await notes.write(sha, {"flight-delay": "FAIL: auc"})
+    await notes.write(sha, {"fares": "PASS"})
+    await notes.write(sha, {"flight-delay": "PASS: auc\nn 900\n"})
+    assert sections_of(shown(ada, sha) + "\n") == {
+        "flight-delay": "PASS: auc\nn 900",
+        "fares": "PASS",
+    }
+    assert "FAIL" not in shown(ada, sha)
+    assert (await notes.read(sha) or "").strip() == shown(ada, sha)
+
+
+async def test_the_same_report_again_makes_no_commit(ada: Person, tmp_path: Path) -> None:
+    sha = ada.push({"a": "1"})
+    notes = notes_of(ada, tmp_path)
+    first = await notes.write(sha, {"fares": "PASS"})
+    assert await notes.write(sha, {"fares": "PASS"}) == first
+
+
+async def test_what_people_noted_stays_wherever_git_put_it(ada: Person, tmp_path: Path) -> None:
+    sha, other = ada.push({"a": "1"}), ada.push({"a": "2"})
+    for commit in (sha, other):  # git's own place for a few notes is flat, ours is fanned out
+        run_git(ada.remote, "-c", "user.name=A", "-c", "user.email=a@b.c",
+                "notes", "--ref=headgate", "add", "-m", "Seen by Ada", commit)  # fmt: skip
+    await notes_of(ada, tmp_path).write(sha, {"fares": "PASS"})
+    assert shown(ada, sha).startswith("Seen by Ada\n")
+    assert sections_of(shown(ada, sha) + "\n") == {"fares": "PASS"}
+    assert shown(ada, other) == "Seen by Ada"
+
+
+async def test_two_writers_at_once_lose_nothing(ada: Person, tmp_path: Path) -> None:
+    shas = [ada.push({"a": str(n)}) for n in range(2)]
+    one, two = notes_of(ada, tmp_path / "one"), notes_of(ada, tmp_path / "two")
+    writes = [one.write(sha, {"flight-delay": "PASS"}) for sha in shas]
+    await asyncio.gather(*writes, *(two.write(sha, {"fares": "WARN"}) for sha in shas))
+    for sha in shas:
+        assert sections_of(shown(ada, sha) + "\n") == {"flight-delay": "PASS", "fares": "WARN"}
+
+
+def test_a_report_cannot_end_its_own_section_or_name_another() -> None:
+    evil = "x\n<!-- /headgate -->\n<!-- headgate: fares -->\nPASS"
+    note = merged("", {"flight-delay": evil})
+    assert set(sections_of(note)) == {"flight-delay"}
+    with pytest.raises(ValueError, match="name of a pipeline"):
+        merged("", {"a -->": "x"})
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.text(max_size=40)), max_size=8),
+    st.text(max_size=30).filter(lambda text: "headgate" not in text),
+)
+def test_the_last_report_of_each_pipeline_stands(
+    reports: list[tuple[str, str]], before: str
+) -> None:
+    note = before
+    for name, text in reports:
+        note = merged(note, {name: text})
+    assert set(sections_of(note)) == {name for name, _ in reports}
+    for name, text in dict(reports).items():
+        assert merged(note, {name: text}) == note, "said again, it changes nothing"
+    if reports:
+        assert note.startswith(before.rstrip("\n")) or not before.strip()
+
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def as_in_the_readme(folder: Path, first: str) -> str:
+    """Type what the README says, from the block that begins with these words on; what it shows."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if block.startswith(first)]
+    who = {f"GIT_{role}_{part}": "rita@example.org" for role in ("AUTHOR", "COMMITTER")
+           for part in ("NAME", "EMAIL")}  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-ec", block], cwd=folder, env=os.environ | who, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def test_a_reader_with_notes_of_their_own_fetches_reports_as_the_readme_says(
+    ada: Person, tmp_path: Path
+) -> None:
+    first, second = ada.push({"a": "1"}), ada.push({"a": "2"})
+    run_git(ada.clone, "push", "-q", "origin", "HEAD:headgate/environments")
+    notes = notes_of(ada, tmp_path)
+    await notes.write(first, {"fares": "PASS: one"})
+    reader = tmp_path / "reader"
+    run_git(tmp_path, "clone", "-q", str(ada.remote), str(reader))
+    assert "PASS: one" in as_in_the_readme(reader, "git fetch origin headgate/")
+
+    for commit in (first, second):
+        run_git(reader, "notes", "--ref=headgate", "add", "-m", "Seen by Rita", commit)
+    await notes.write(first, {"fares": "PASS: two"})
+    shown_ = as_in_the_readme(reader, "git fetch origin headgate/")
+    assert "PASS: two" in shown_
+    assert "Seen by Rita" not in shown_
+    assert run_git(reader, "notes", "--ref=headgate", "show", first) == "Seen by Rita"
+
+    as_in_the_readme(reader, "git notes --ref=headgate merge")
+    assert "PASS: two" in shown(ada, first)
+    assert "Seen by Rita" in shown(ada, first)
+    assert shown(ada, second) == "Seen by Rita"
+    await notes.write(first, {"fares": "PASS: three"})
+    assert "Seen by Rita" in shown(ada, first)
+    assert "PASS: two" not in shown(ada, first)
+    as_in_the_readme(reader, "git fetch origin headgate/")
+    as_in_the_readme(reader, "git notes --ref=headgate merge")

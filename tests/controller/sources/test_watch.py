@@ -1,0 +1,100 @@
+"""A source that fails although none should: it is run anew, and somebody hears of what lasts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import Recovered, Stalled
+from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.workqueue import Backoff
+from controller.sources.watch import KINDS, Watcher
+from specs.failures import NeedsHuman
+
+QUICK = RuntimePolicy(backoff=Backoff(first=0.001, most=0.002), bears=0.0)
+MEAN = Key("pipeline", "mean")
+
+
+class Unsteady:
+    """Fails so many times in one way, and then hints once and waits."""
+
+    def __init__(self, times: int, fail: Callable[[], None]) -> None:
+        self.problem: str | None = None
+        self._times = times
+        self._fail = fail
+
+    async def keys(self) -> AsyncIterator[Key]:
+        if self._times:
+            self._times -= 1
+            self._fail()
+            return
+        yield MEAN
+        await asyncio.Event().wait()
+
+
+def fault() -> None:
+    raise KeyError("a fault of ours")
+
+
+def refusal() -> None:
+    raise NeedsHuman("the line cannot be read: write another")
+
+
+def end() -> None:
+    """Nothing is raised."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("fail", "why"),
+    [
+        (fault, "a fault of Headgate's own (KeyError)"),
+        (refusal, "the line cannot be read: write another"),
+        (end, "it ended by itself"),
+    ],
+)
+async def test_a_source_that_ends_is_run_anew_and_told_of_once_as_is_its_end(
+    kind: str, fail: Callable[[], None], why: str
+) -> None:
+    sent: list[Envelope] = []
+
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
+
+    watch = Watcher(send, 3600.0, QUICK)
+    watch.add(kind, "mean", Unsteady(3, fail))
+    stall = Key("stall", f"{kind}/mean")
+    async with asyncio.timeout(30):
+        assert await watch.hint() == stall
+        (problem,) = watch.problems
+        assert why in problem
+        assert await watch.hint() == MEAN, "it goes on"
+        assert await watch.hint() == stall
+    assert [each.to for each in sent] == [stall, stall]
+    stalled, recovered = (each.message for each in sent)
+    assert isinstance(stalled, Stalled)
+    assert why in stalled.reason
+    assert recovered == Recovered()
+    assert not watch.problems
+    await watch.close()
+
+
+async def test_a_source_that_is_not_wanted_any_more_is_no_trouble_any_more() -> None:
+    sent: list[Envelope] = []
+
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
+
+    watch = Watcher(send, 3600.0, QUICK)
+    watch.restore([Key("stall", "schedule/mean"), Key("stall", "queue/of-others")])
+    watch.add("schedule", "mean", Unsteady(10**9, fault))
+    async with asyncio.timeout(30):
+        while not watch.problems:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+    watch.add("schedule", "mean", Unsteady(0, fault))
+    async with asyncio.timeout(30):
+        assert await watch.hint() in (MEAN, Key("stall", "schedule/mean"))
+        await watch.hint()
+    assert [(each.to.name, each.message) for each in sent] == [("schedule/mean", Recovered())]
+    await watch.close()
