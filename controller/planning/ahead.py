@@ -10,7 +10,7 @@ from deployers.records import PAGE
 from deployers.registry import FOLDER, LOCAL, TARGETS
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
-from validators.canary import Policy, begin
+from validators.canary import CanaryPolicy, begin
 from validators.canary.outlook import outlook, pace, warning
 
 
@@ -34,6 +34,6 @@ async def canary_ahead(spec: Spec, store: StoreReader, home: Path) -> str | None
         return None
     now, canary = seen.now or time.time(), release.production.canary
     last = seen.exchanges[-1].at if len(seen.exchanges) >= PAGE else now
-    state = begin(Policy.from_spec(canary), seen.exchanges, now)
+    state = begin(CanaryPolicy.from_spec(canary), seen.exchanges, now)
     ahead = outlook(state, pace(seen.exchanges, last), canary.steps)
     return warning(ahead, now, canary.on_inconclusive)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from validators.data.gate import judge
-from validators.data.request import Request
+from validators.data.request import DataGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
 
 def _report(source: Path) -> Report:
     try:
-        request = Request.model_validate_json(source.read_bytes())
+        request = DataGateRequest.model_validate_json(source.read_bytes())
     except OSError as error:
         return _error("request", f"the request cannot be read: {error.strerror}")
     except ValidationError as error:

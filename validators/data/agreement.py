@@ -7,7 +7,7 @@ from typing import Any
 from specs.model import ColumnType
 from validators.data import texts
 from validators.data.common_types import common_type, exactly, is_text
-from validators.data.files import Column
+from validators.data.files import ColumnValues
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Disagreement:
     """The objects with values that are not of the type in the spec."""
 
 
-def agreed(columns: Mapping[str, Column], wished: ColumnType | None) -> Any:
+def agreed(columns: Mapping[str, ColumnValues], wished: ColumnType | None) -> Any:
     """The values by key, as `pyarrow.ChunkedArray`s of one type, or a `Disagreement`."""
     found = _as_said(columns, wished) if wished else _as_they_look(columns)
     types = {key: str(values.type) for key, values in found.items() if values is not None}
@@ -41,7 +41,7 @@ def together(columns: Sequence[Any]) -> Any:
     return pa.chunked_array([part for column in columns for part in column.chunks], pa.string())
 
 
-def _as_they_look(columns: Mapping[str, Column]) -> dict[str, Any]:
+def _as_they_look(columns: Mapping[str, ColumnValues]) -> dict[str, Any]:
     """Typed values as they are; untyped ones as the type inferred from all of them together."""
     import pyarrow as pa
 
@@ -58,7 +58,7 @@ def _as_they_look(columns: Mapping[str, Column]) -> dict[str, Any]:
     }
 
 
-def _as_said(columns: Mapping[str, Column], wished: ColumnType) -> dict[str, Any]:
+def _as_said(columns: Mapping[str, ColumnValues], wished: ColumnType) -> dict[str, Any]:
     """The values, with text read as the type in the spec; None for an object where that fails."""
     import pyarrow as pa
 

@@ -15,11 +15,11 @@ from validators.data.checks import columns_named
 from validators.data.conditions import Condition, condition_of, rows_meeting
 from validators.data.frame import frame_of, settled
 from validators.data.literals import Unfit
-from validators.data.outcome import Outcome
+from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows
 from validators.data.suite import Expectation
 
-_Answer = Callable[[Rows, Mapping[str, Any]], Outcome]
+_Answer = Callable[[Rows, Mapping[str, Any]], ExpectationOutcome]
 
 _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_be_between": of_columns.between,
@@ -85,7 +85,7 @@ class _Asked(NamedTuple):
 
 def answers(
     table: Any, names: tuple[str, ...], expectations: Mapping[int, Expectation]
-) -> Iterator[Outcome]:
+) -> Iterator[ExpectationOutcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
     `names` are all columns of the dataset; `table` has the ones that were read.
@@ -101,9 +101,9 @@ def answers(
                 left[condition] = dataclasses.replace(every, table=met)
             outcome = _outcome(left[condition], one)
         except Unfit as error:
-            outcome = Outcome(place, success=False, refused=str(error))
+            outcome = ExpectationOutcome(place, success=False, refused=str(error))
         except Exception as error:  # of any kind: its message may quote the data
-            outcome = Outcome(place, success=False, raised=type(error).__name__)
+            outcome = ExpectationOutcome(place, success=False, raised=type(error).__name__)
         if outcome is not None:
             yield dataclasses.replace(outcome, place=place)
             continue
@@ -113,10 +113,12 @@ def answers(
             yield from list(_of_engine(left[group.condition], group, several))
         except Exception as error:  # as above; the other checks go on
             raised = type(error).__name__
-            yield from (Outcome(place, success=False, raised=raised) for place in several)
+            yield from (
+                ExpectationOutcome(place, success=False, raised=raised) for place in several
+            )
 
 
-def _outcome(rows: Rows, one: Expectation) -> Outcome | None:
+def _outcome(rows: Rows, one: Expectation) -> ExpectationOutcome | None:
     """The outcome, or None if Great Expectations must evaluate it."""
     kwargs = one.kwargs
     if table_answer := _OF_TABLE.get(one.type):
@@ -143,18 +145,20 @@ def _outcome(rows: Rows, one: Expectation) -> Outcome | None:
 
 def _of_records(
     answer: _Answer, rows: Rows, kwargs: Mapping[str, Any], names: list[str], ignored: object
-) -> Outcome:
+) -> ExpectationOutcome:
     left = rows.with_values(names, ignored)
     if len(left) == 0:
         return _nothing(f"none of {len(rows):,} rows has values in its columns")
     return answer(left, kwargs)
 
 
-def _nothing(why: str) -> Outcome:
-    return Outcome(place=0, success=False, n=0, nothing=why)
+def _nothing(why: str) -> ExpectationOutcome:
+    return ExpectationOutcome(place=0, success=False, n=0, nothing=why)
 
 
-def _of_engine(rows: Rows, group: _Asked, several: Mapping[int, Expectation]) -> Iterator[Outcome]:
+def _of_engine(
+    rows: Rows, group: _Asked, several: Mapping[int, Expectation]
+) -> Iterator[ExpectationOutcome]:
     table = rows.table
     if group.columns:
         table = table.select(list(group.columns))

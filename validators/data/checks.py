@@ -9,7 +9,7 @@ from specs.loading.explain import nearest
 from specs.loading.problems import Problem
 from validators.data.conditions import columns_of, condition_of
 from validators.data.literals import Unfit
-from validators.data.outcome import Misfit, Outcome
+from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.suite import Expectation
 from validators.data.words import subject_of, tolerance, words_for
 from validators.figures import clip, number, percent, significant
@@ -18,7 +18,7 @@ from validators.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class Facts:
+class TableFacts:
     """What is known about the table besides the outcomes."""
 
     rows: int
@@ -81,12 +81,12 @@ def columns_everywhere(expectations: Sequence[Expectation]) -> frozenset[str] | 
     return frozenset(needed)
 
 
-def can_be_asked(expectation: Expectation, facts: Facts) -> bool:
+def can_be_asked(expectation: Expectation, facts: TableFacts) -> bool:
     """Whether the columns that it needs exist and have one type each."""
     return not (_missing(expectation, facts) or _clashing(expectation, facts))
 
 
-def _clashing(expectation: Expectation, facts: Facts) -> list[str]:
+def _clashing(expectation: Expectation, facts: TableFacts) -> list[str]:
     if expectation.type.startswith(_BY_NAME):
         return []
     return [name for name in columns_needed(expectation) if name in facts.clashing]
@@ -131,7 +131,9 @@ def _where(expectation: Expectation, origin: str) -> Location:
     return Location(file=origin, line=expectation.line, column=expectation.column)
 
 
-def check_of(expectation: Expectation, outcome: Outcome | None, facts: Facts, origin: str) -> Check:
+def check_of(
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts, origin: str
+) -> Check:
     """The check for one expectation; `outcome` is None if it was not evaluated."""
     verdict, message = _judged(expectation, outcome, facts)
     blocks = expectation.severity == "critical"
@@ -155,7 +157,9 @@ def check_of(expectation: Expectation, outcome: Outcome | None, facts: Facts, or
     )
 
 
-def _judged(expectation: Expectation, outcome: Outcome | None, facts: Facts) -> tuple[Verdict, str]:
+def _judged(
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts
+) -> tuple[Verdict, str]:
     if missing := _missing(expectation, facts):
         return Verdict.FAIL, _lost(expectation, missing)
     if clashing := _clashing(expectation, facts):
@@ -192,7 +196,7 @@ def _lost(expectation: Expectation, missing: Sequence[str]) -> str:
     return f"{are.format(listed)} missing from the dataset"
 
 
-def _held(expectation: Expectation, facts: Facts) -> str:
+def _held(expectation: Expectation, facts: TableFacts) -> str:
     """The types of the columns that it needs, in words."""
     held = " and ".join(
         f"`{name}` holds {facts.types[name]}"
@@ -211,7 +215,7 @@ def _checked_nothing(expectation: Expectation, why: str) -> tuple[Verdict, str]:
     return Verdict.INCONCLUSIVE, said
 
 
-def _missing(expectation: Expectation, facts: Facts) -> list[str]:
+def _missing(expectation: Expectation, facts: TableFacts) -> list[str]:
     return [name for name in columns_needed(expectation) if name not in facts.columns]
 
 
@@ -222,7 +226,7 @@ def _quoted(expectation: Expectation) -> str:
     return clip(", ".join(f"`{name}`" for name in names), 120)
 
 
-def _passed(expectation: Expectation, outcome: Outcome) -> str:
+def _passed(expectation: Expectation, outcome: ExpectationOutcome) -> str:
     limit = words_for(expectation).limit
     if outcome.unexpected and outcome.evaluated:
         share = percent(outcome.unexpected / outcome.evaluated)
@@ -238,7 +242,7 @@ def _passed(expectation: Expectation, outcome: Outcome) -> str:
     return f"{_quoted(expectation)}: {limit}, as expected"
 
 
-def _failed(expectation: Expectation, outcome: Outcome) -> str:
+def _failed(expectation: Expectation, outcome: ExpectationOutcome) -> str:
     limit, missed = words_for(expectation)
     about = _quoted(expectation)
     if outcome.names is not None:
@@ -292,7 +296,7 @@ def _found(expectation: Expectation, value: Any) -> str:
 
 
 def _observed(
-    expectation: Expectation, outcome: Outcome | None, facts: Facts
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts
 ) -> float | str | None:
     if outcome is None:
         return "missing" if _missing(expectation, facts) else None
@@ -306,7 +310,7 @@ def _observed(
     return value if isinstance(value, int | float | str | None) else number(value)
 
 
-def _n(outcome: Outcome | None, facts: Facts) -> int | None:
+def _n(outcome: ExpectationOutcome | None, facts: TableFacts) -> int | None:
     if outcome is None or outcome.raised or outcome.refused:
         return None
     if outcome.nothing:
@@ -317,7 +321,7 @@ def _n(outcome: Outcome | None, facts: Facts) -> int | None:
 
 
 def _next_step(
-    expectation: Expectation, outcome: Outcome | None, facts: Facts, origin: str
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts, origin: str
 ) -> str | None:
     for name in _missing(expectation, facts):
         if meant := nearest(name, list(facts.columns)):
@@ -332,7 +336,7 @@ def _next_step(
     return None
 
 
-def missing_notes(expectations: Sequence[Expectation], facts: Facts) -> list[str]:
+def missing_notes(expectations: Sequence[Expectation], facts: TableFacts) -> list[str]:
     """One line per missing column that several checks fail for."""
     counts = Counter(name for one in expectations for name in _missing(one, facts))
     return [

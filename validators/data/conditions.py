@@ -60,14 +60,14 @@ class Both:
 
 
 @dataclass(frozen=True)
-class Query:
+class PandasQuery:
     """Any other condition, as a pandas query."""
 
     text: str
     columns: tuple[str, ...]
 
 
-Condition = Compare | In | Null | Not | Both | Query
+Condition = Compare | In | Null | Not | Both | PandasQuery
 
 _SIGNS: Final[Mapping[type[ast.cmpop], str]] = {
     ast.Eq: "==",
@@ -124,7 +124,7 @@ def columns_of(condition: Condition | None) -> tuple[str, ...]:
             return columns_of(part)
         case Both(left=left, right=right):
             return tuple(dict.fromkeys((*columns_of(left), *columns_of(right))))
-        case Query(columns=columns):
+        case PandasQuery(columns=columns):
             return columns
 
 
@@ -194,7 +194,7 @@ def _of_pandas(text: str) -> Condition:
     try:
         return _of_node(tree, names)
     except _BeyondUsError:
-        return Query(text, _names(tree, names))
+        return PandasQuery(text, _names(tree, names))
 
 
 class _BeyondUsError(Exception):
@@ -300,7 +300,7 @@ def _mask(condition: Condition, table: Any) -> Any:
             return pc.is_in(column, value_set=_read(name, members, list(values), column.type))
         case Compare():
             return _compared(condition, table)
-        case Query(text=text, columns=columns):
+        case PandasQuery(text=text, columns=columns):
             return _queried(text, table.select(list(columns)))
 
 

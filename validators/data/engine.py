@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from specs.loading.explain import nearest
-from validators.data.outcome import Misfit, Outcome, outcome_of
+from validators.data.outcome import ExpectationOutcome, Misfit, outcome_of
 from validators.data.suite import Expectation
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by Great Expectations at import
@@ -113,7 +113,7 @@ def _source() -> Any:
     return context.data_sources.add_pandas("gate")
 
 
-def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[Outcome]:
+def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[ExpectationOutcome]:
     """Evaluate expectations on a pandas frame; they are keyed by place and none is a misfit."""
     import great_expectations as gx
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from validators.data.kinds import NAMED, Form, form_of
+from validators.data.kinds import NAMED, FileFormat, form_of
 from validators.data.request import ObjectFile
 from validators.verdict import Verdict
 
@@ -29,7 +29,7 @@ _EXACT: Final = 2.0**53
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnValues:
     """The values of a column in one object."""
 
     values: Any
@@ -38,13 +38,13 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Part:
+class ObjectContents:
     """The contents of one object."""
 
     header: tuple[str, ...]
     """All its columns, each once."""
     rows: int
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ColumnValues]
     """The requested ones."""
     doubled: tuple[str, ...] = ()
     """Columns that occur more than once and were not requested."""
@@ -66,7 +66,7 @@ def read(
     wanted: frozenset[str] | None,
     nulls: Collection[str],
     int96: Literal["ns", "us"] = "ns",
-) -> Part:
+) -> ObjectContents:
     """Read the wanted columns (None: all) of an object. Raises `Unreadable`.
 
     `int96` is the unit for 96-bit times: with nanoseconds, years after 2262 silently overflow.
@@ -79,11 +79,11 @@ def read(
 
 def read_file(
     path: Path,
-    form: Form,
+    form: FileFormat,
     wanted: frozenset[str] | None,
     nulls: Collection[str],
     int96: Literal["ns", "us"] = "ns",
-) -> Part:
+) -> ObjectContents:
     """Read the wanted columns (None: all) of a file in this format. Raises `Unreadable`."""
     import pyarrow as pa
 
@@ -132,23 +132,23 @@ def _pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str
     return [name for name in names if wanted is None or name in wanted], doubled
 
 
-def _parquet(path: Path, wanted: frozenset[str] | None, int96: str) -> Part:
+def _parquet(path: Path, wanted: frozenset[str] | None, int96: str) -> ObjectContents:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, coerce_int96_timestamp_unit=int96) as file:
         names = file.schema_arrow.names
         picked, doubled = _pick(names, wanted)
         table = file.read(columns=picked)
-    columns = {name: Column(table[name]) for name in picked}
-    return Part(tuple(dict.fromkeys(names)), table.num_rows, columns, doubled)
+    columns = {name: ColumnValues(table[name]) for name in picked}
+    return ObjectContents(tuple(dict.fromkeys(names)), table.num_rows, columns, doubled)
 
 
 # -- CSV and TSV -----------------------------------------------------------------------------------
 
 
 def _delimited(
-    path: Path, form: Form, wanted: frozenset[str] | None, nulls: Collection[str]
-) -> Part:
+    path: Path, form: FileFormat, wanted: frozenset[str] | None, nulls: Collection[str]
+) -> ObjectContents:
     """Every value as text: types are inferred later, from all files together."""
     import pyarrow as pa
     from pyarrow import csv
@@ -159,7 +159,9 @@ def _delimited(
     header = tuple(dict.fromkeys(names))
     if is_empty:
         none = pa.chunked_array([pa.array([], pa.string())])
-        return Part(header, 0, {name: Column(none, "text") for name in picked}, doubled)
+        return ObjectContents(
+            header, 0, {name: ColumnValues(none, "text") for name in picked}, doubled
+        )
     # At least one column is read, to count the rows.
     chosen = picked or [name for name in header if name not in doubled][:1]
     if not chosen:
@@ -183,17 +185,17 @@ def _delimited(
             )
 
     table = _in_blocks(at_once)
-    columns = {name: Column(table[name], "text") for name in picked}
-    return Part(header, table.num_rows, columns, doubled)
+    columns = {name: ColumnValues(table[name], "text") for name in picked}
+    return ObjectContents(header, table.num_rows, columns, doubled)
 
 
-def _open(path: Path, form: Form) -> Any:
+def _open(path: Path, form: FileFormat) -> Any:
     import pyarrow as pa
 
     return pa.input_stream(str(path), compression="gzip" if form.packed else None)
 
 
-def _head(path: Path, form: Form, delimiter: str) -> tuple[list[str], bool]:
+def _head(path: Path, form: FileFormat, delimiter: str) -> tuple[list[str], bool]:
     """The names of the columns, and whether there are no rows."""
     with (
         _open(path, form) as stream,
@@ -221,14 +223,14 @@ def _in_blocks(read_with: Callable[[int], Any]) -> Any:
 # -- JSON ------------------------------------------------------------------------------------------
 
 
-def _json(path: Path, form: Form, wanted: frozenset[str] | None) -> Part:
+def _json(path: Path, form: FileFormat, wanted: frozenset[str] | None) -> ObjectContents:
     """JSON lines, or an array. Dates and times are read as text, and whole numbers that a double
     cannot hold as decimals."""
     from pyarrow import types
 
     lines = _lines_of_array(path, form)
     if lines == b"":
-        return Part((), 0, {}, leaves_out=True)
+        return ObjectContents((), 0, {}, leaves_out=True)
     table = _rows(path, form, lines, {})
     picked, _ = _pick(table.column_names, wanted)
     found = {name: table[name] for name in picked}
@@ -242,13 +244,13 @@ def _json(path: Path, form: Form, wanted: frozenset[str] | None) -> Part:
         if types.is_floating(found[name].type) and _is_beyond(found[name]):
             found[name] = _exact(path, form, lines, name, found[name])
     columns = {
-        name: Column(values, "quoted" if types.is_string(values.type) else "typed")
+        name: ColumnValues(values, "quoted" if types.is_string(values.type) else "typed")
         for name, values in found.items()
     }
-    return Part(tuple(table.column_names), table.num_rows, columns, leaves_out=True)
+    return ObjectContents(tuple(table.column_names), table.num_rows, columns, leaves_out=True)
 
 
-def _rows(path: Path, form: Form, lines: bytes | None, only: Mapping[str, Any]) -> Any:
+def _rows(path: Path, form: FileFormat, lines: bytes | None, only: Mapping[str, Any]) -> Any:
     """The table of `lines`, or of the file if None; with `only`, just these columns as these
     types."""
     import pyarrow as pa
@@ -270,7 +272,7 @@ def _rows(path: Path, form: Form, lines: bytes | None, only: Mapping[str, Any]) 
     return _in_blocks(at_once)
 
 
-def _lines_of_array(path: Path, form: Form) -> bytes | None:
+def _lines_of_array(path: Path, form: FileFormat) -> bytes | None:
     """The elements of a JSON array, one per line; None if the file is not an array."""
     with _open(path, form) as stream:
         start = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -317,7 +319,7 @@ def _without_times(kind: Any) -> Any:
     return kind
 
 
-def _exact(path: Path, form: Form, lines: bytes | None, name: str, doubles: Any) -> Any:
+def _exact(path: Path, form: FileFormat, lines: bytes | None, name: str, doubles: Any) -> Any:
     """The column as decimals, with the digits that doubles lose, if decimals can hold them all."""
     import pyarrow as pa
 

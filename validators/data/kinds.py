@@ -28,7 +28,7 @@ _READABLE: Final = "; ".join(
 
 
 @dataclass(frozen=True)
-class Form:
+class FileFormat:
     """The format of an object."""
 
     kind: Kind
@@ -36,14 +36,14 @@ class Form:
     """Whether it is compressed with gzip."""
 
 
-def form_of(key: str) -> Form | str:
+def form_of(key: str) -> FileFormat | str:
     """The format of the object, or why it cannot be read, with the formats that can."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(key).suffixes]
     packed = suffixes[-1:] == [".gz"]
     ending = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
     kind = _KINDS.get(ending)
     if kind and not (packed and kind == "parquet"):
-        return Form(kind, packed)
+        return FileFormat(kind, packed)
     whole = "".join(suffixes[-2:] if packed else suffixes[-1:])
     why = (
         f"is a {whole} file, which cannot be read"

@@ -15,7 +15,7 @@ from validators.data.literals import (
     of_value,
     position,
 )
-from validators.data.outcome import Outcome
+from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows, counted
 from validators.data.type_names import answers_to
 from validators.figures import clip
@@ -23,12 +23,14 @@ from validators.figures import clip
 Kwargs = Mapping[str, Any]
 
 
-def mapped(n: int, met: int, kwargs: Kwargs, **more: Any) -> Outcome:
+def mapped(n: int, met: int, kwargs: Kwargs, **more: Any) -> ExpectationOutcome:
     """The outcome for an expectation on each of `n` values, of which `met` meet it."""
     mostly = kwargs.get("mostly", 1)
     mostly = 1 if mostly is None else mostly
     success = n == 0 or met / n >= float(mostly)
-    return Outcome(place=0, success=success, unexpected=n - met, evaluated=n, n=n, **more)
+    return ExpectationOutcome(
+        place=0, success=success, unexpected=n - met, evaluated=n, n=n, **more
+    )
 
 
 def limits(kwargs: Kwargs, kind: Any = None) -> tuple[Position | None, Position | None]:
@@ -72,15 +74,15 @@ def value_set(kwargs: Kwargs, kind: Any) -> Any:
         raise Unfit(f"`value_set`: {error}") from None
 
 
-def null(rows: Rows, kwargs: Kwargs) -> Outcome:
+def null(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return mapped(len(rows), rows.column(kwargs).null_count, kwargs)
 
 
-def not_null(rows: Rows, kwargs: Kwargs) -> Outcome:
+def not_null(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return mapped(len(rows), len(rows) - rows.column(kwargs).null_count, kwargs)
 
 
-def between(rows: Rows, kwargs: Kwargs) -> Outcome:
+def between(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -140,7 +142,7 @@ def _number(at: Fraction, kind: Any) -> Any:
     return decimal_of(at.numerator, kind.scale)
 
 
-def in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -148,7 +150,7 @@ def in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(column), held, kwargs)
 
 
-def not_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def not_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -156,25 +158,25 @@ def not_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(column), len(column) - held, kwargs)
 
 
-def distinct_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     found = pc.unique(column)
     strangers = len(found) - counted(pc.is_in(found, value_set=value_set(kwargs, column.type)))
-    return Outcome(place=0, success=not strangers, unexpected=strangers, n=len(column))
+    return ExpectationOutcome(place=0, success=not strangers, unexpected=strangers, n=len(column))
 
 
-def distinct_contain_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_contain_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     column = rows.values(kwargs)
     lacking = _lacking(column, kwargs)
-    return Outcome(place=0, success=not lacking, lacking=lacking, n=len(column))
+    return ExpectationOutcome(place=0, success=not lacking, lacking=lacking, n=len(column))
 
 
-def distinct_equal_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_equal_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     strangers = distinct_in_set(rows, kwargs)
     lacking = _lacking(rows.values(kwargs), kwargs)
-    return Outcome(
+    return ExpectationOutcome(
         place=0,
         success=strangers.success and not lacking,
         unexpected=strangers.unexpected or None,
@@ -198,7 +200,7 @@ def _lacking(column: Any, kwargs: Kwargs) -> tuple[str, ...]:
     return tuple(clip(str(one), 40) for one, held in zip(wanted, has, strict=True) if not held)
 
 
-def most_common_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def most_common_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -208,10 +210,10 @@ def most_common_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
     modes = values.filter(pc.equal(times, pc.max(times)))
     held = counted(pc.is_in(modes, value_set=allowed))
     success = held > 0 if kwargs.get("ties_okay") else held == len(modes) == 1
-    return Outcome(place=0, success=success, n=len(column))
+    return ExpectationOutcome(place=0, success=success, n=len(column))
 
 
-def unique(rows: Rows, kwargs: Kwargs) -> Outcome:
+def unique(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -219,15 +221,15 @@ def unique(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(column), counted(pc.equal(times, 1)), kwargs)
 
 
-def increasing(rows: Rows, kwargs: Kwargs) -> Outcome:
+def increasing(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _ordered(rows, kwargs, "greater")
 
 
-def decreasing(rows: Rows, kwargs: Kwargs) -> Outcome:
+def decreasing(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _ordered(rows, kwargs, "less")
 
 
-def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> Outcome:
+def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> ExpectationOutcome:
     """Each value compared with the one before it; the first always counts as met."""
     import pyarrow.compute as pc
 
@@ -239,18 +241,18 @@ def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> Outcome:
     return mapped(len(column), 1 + counted(met), kwargs)
 
 
-def of_type(rows: Rows, kwargs: Kwargs) -> Outcome:
+def of_type(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _typed(rows, kwargs, [kwargs["type_"]])
 
 
-def in_type_list(rows: Rows, kwargs: Kwargs) -> Outcome:
+def in_type_list(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     listed = kwargs.get("type_list")
     if not isinstance(listed, list):
         raise Unfit("`type_list` must be a list of names")
     return _typed(rows, kwargs, listed)
 
 
-def _typed(rows: Rows, kwargs: Kwargs, names: list[Any]) -> Outcome:
+def _typed(rows: Rows, kwargs: Kwargs, names: list[Any]) -> ExpectationOutcome:
     kind = rows.types[kwargs["column"]]
     answers = [answers_to(kind, name) for name in names]  # all names, so that an unknown one raises
-    return Outcome(place=0, success=any(answers), observed=str(kind), n=len(rows))
+    return ExpectationOutcome(place=0, success=any(answers), observed=str(kind), n=len(rows))

@@ -7,7 +7,7 @@ from typing import Any
 
 from validators.data.literals import Position, Unfit, decimal_of, number_of, of_value, steps
 from validators.data.of_columns import limits, mapped, shown, within
-from validators.data.outcome import Outcome
+from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows
 from validators.figures import number, significant
 
@@ -17,22 +17,22 @@ _CLOSE = 1e-4
 """A float quantile within this share of a limit counts as the limit, as in Great Expectations."""
 
 
-def least(rows: Rows, kwargs: Kwargs) -> Outcome:
+def least(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _extreme(rows, kwargs, "min")
 
 
-def greatest(rows: Rows, kwargs: Kwargs) -> Outcome:
+def greatest(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _extreme(rows, kwargs, "max")
 
 
-def _extreme(rows: Rows, kwargs: Kwargs, which: str) -> Outcome:
+def _extreme(rows: Rows, kwargs: Kwargs, which: str) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     return _between(of_value(pc.min_max(column)[which]), column, kwargs)
 
 
-def mean(rows: Rows, kwargs: Kwargs) -> Outcome:
+def mean(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -42,7 +42,7 @@ def mean(rows: Rows, kwargs: Kwargs) -> Outcome:
     return _between(total(column, "mean") / len(column), column, kwargs)
 
 
-def total_between(rows: Rows, kwargs: Kwargs) -> Outcome:
+def total_between(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -54,20 +54,22 @@ def total_between(rows: Rows, kwargs: Kwargs) -> Outcome:
     return _between(total(column, "sum"), column, kwargs)
 
 
-def deviation(rows: Rows, kwargs: Kwargs) -> Outcome:
+def deviation(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     column = _numbers(rows, kwargs)
     _, found = _spread(column)
     if found is None:
-        return Outcome(place=0, success=False, n=1, nothing="one value has no standard deviation")
+        return ExpectationOutcome(
+            place=0, success=False, n=1, nothing="one value has no standard deviation"
+        )
     return _between_floats(found, column, kwargs)
 
 
-def median(rows: Rows, kwargs: Kwargs) -> Outcome:
+def median(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     column = _numbers(rows, kwargs)
     return _between(next(_quantiles(column, [Fraction(1, 2)], "linear")), column, kwargs)
 
 
-def quantiles(rows: Rows, kwargs: Kwargs) -> Outcome:
+def quantiles(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     """Each quantile within its own range; null means no limit."""
     column = _numbers(rows, kwargs)
     asked = kwargs["quantile_ranges"]
@@ -82,7 +84,7 @@ def quantiles(rows: Rows, kwargs: Kwargs) -> Outcome:
         if (value := shown(at, column.type)) is not None
     ]
     observed = ", ".join(told) or None
-    return Outcome(place=0, success=all(good), observed=observed, n=len(column))
+    return ExpectationOutcome(place=0, success=all(good), observed=observed, n=len(column))
 
 
 def _close(at: Position, pair: list[Any], kind: Any) -> bool:
@@ -93,31 +95,35 @@ def _close(at: Position, pair: list[Any], kind: Any) -> bool:
     return isinstance(at, float) and any(isclose(at, end, rel_tol=_CLOSE) for end in ends)
 
 
-def distinct_count(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_count(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     found = int(pc.count_distinct(column).as_py())
-    return Outcome(place=0, success=within(Fraction(found), kwargs), observed=found, n=len(column))
+    return ExpectationOutcome(
+        place=0, success=within(Fraction(found), kwargs), observed=found, n=len(column)
+    )
 
 
-def distinct_share(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_share(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     return _share(int(pc.count_distinct(column).as_py()), len(column), kwargs)
 
 
-def non_null_share(rows: Rows, kwargs: Kwargs) -> Outcome:
+def non_null_share(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _share(len(rows) - rows.column(kwargs).null_count, len(rows), kwargs)
 
 
-def _share(part: int, whole: int, kwargs: Kwargs) -> Outcome:
+def _share(part: int, whole: int, kwargs: Kwargs) -> ExpectationOutcome:
     share = Fraction(part, whole)
-    return Outcome(place=0, success=within(share, kwargs), observed=float(share), n=whole)
+    return ExpectationOutcome(
+        place=0, success=within(share, kwargs), observed=float(share), n=whole
+    )
 
 
-def z_scores(rows: Rows, kwargs: Kwargs) -> Outcome:
+def z_scores(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     """Each value's distance from the mean, in standard deviations; undefined if all are equal."""
     import numpy as np
 
@@ -130,7 +136,7 @@ def z_scores(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(away), int(np.count_nonzero(met)), kwargs)
 
 
-def no_outliers(rows: Rows, kwargs: Kwargs) -> Outcome:
+def no_outliers(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     """Within some standard deviations of the mean, or interquartile ranges of the quartiles."""
     import numpy as np
 
@@ -148,13 +154,13 @@ def no_outliers(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(away), int(np.count_nonzero(met)), kwargs)
 
 
-def _no_spread(n: int, deviation_found: float | None, so: str) -> Outcome:
+def _no_spread(n: int, deviation_found: float | None, so: str) -> ExpectationOutcome:
     why = f"all {n:,} values are equal"
     if deviation_found is None:
         why = "there is one value"
     elif isnan(deviation_found):
         why = "some values are infinite"
-    return Outcome(place=0, success=False, n=n, nothing=f"{why}, {so}")
+    return ExpectationOutcome(place=0, success=False, n=n, nothing=f"{why}, {so}")
 
 
 # -- computing them --------------------------------------------------------------------------------
@@ -168,21 +174,21 @@ def _numbers(rows: Rows, kwargs: Kwargs) -> Any:
     return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
 
 
-def _between(at: Position | None, column: Any, kwargs: Kwargs) -> Outcome:
+def _between(at: Position | None, column: Any, kwargs: Kwargs) -> ExpectationOutcome:
     if at is None:
         raise Unfit(f"a column of {column.type} has no least or greatest value")
     observed = shown(at, column.type)
-    return Outcome(
+    return ExpectationOutcome(
         place=0, success=within(at, kwargs, column.type), observed=observed, n=len(column)
     )
 
 
-def _between_floats(found: float, column: Any, kwargs: Kwargs) -> Outcome:
+def _between_floats(found: float, column: Any, kwargs: Kwargs) -> ExpectationOutcome:
     """For aggregates that are always floats: the limits are read as floats, too."""
     import pyarrow as pa
 
     success = within(found, kwargs, pa.float64())
-    return Outcome(place=0, success=success, observed=found, n=len(column))
+    return ExpectationOutcome(place=0, success=success, observed=found, n=len(column))
 
 
 def _pieces(column: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ class Misfit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExpectationOutcome:
     """The outcome of the expectation at `place` in the suite."""
 
     place: int
@@ -55,7 +55,7 @@ def outcome_of(
     success: object,
     result: Mapping[str, Any],
     exception_info: Mapping[str, Any] | None,
-) -> Outcome:
+) -> ExpectationOutcome:
     """Reduce one result. `success` is a bool, a numpy bool or the text "True"."""
     raised = exception_class(exception_info)
     passed = str(success) == "True" and raised is None
@@ -65,7 +65,7 @@ def outcome_of(
     names = None
     if _ABOUT_COLUMNS.match(type) and isinstance(value, list):
         names = tuple(str(name) for name in value)
-    return Outcome(
+    return ExpectationOutcome(
         place=place,
         success=passed,
         unexpected=_count(result.get("unexpected_count")),

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from validators.data.agreement import Disagreement, agreed
-from validators.data.files import Column, Part
+from validators.data.files import ColumnValues, ObjectContents
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -29,7 +29,9 @@ def _value(text: str, nulls: Collection[str]) -> str | None:
     return None if text == _NULL or value in nulls else value
 
 
-def with_partitions(part: Part, of: dict[str, str | None], wanted: frozenset[str] | None) -> Part:
+def with_partitions(
+    part: ObjectContents, of: dict[str, str | None], wanted: frozenset[str] | None
+) -> ObjectContents:
     """The part with these columns added; columns that the file has itself are kept."""
     import pyarrow as pa
 
@@ -40,7 +42,7 @@ def with_partitions(part: Part, of: dict[str, str | None], wanted: frozenset[str
 
     new = {name: value for name, value in of.items() if name not in part.header}
     columns = {
-        name: Column(pa.chunked_array([repeated(value)]), "text")
+        name: ColumnValues(pa.chunked_array([repeated(value)]), "text")
         for name, value in new.items()
         if wanted is None or name in wanted
     }
@@ -48,19 +50,19 @@ def with_partitions(part: Part, of: dict[str, str | None], wanted: frozenset[str
     return replace(part, header=header, columns={**part.columns, **columns})
 
 
-def contradicted(part: Part, of: dict[str, str | None]) -> list[str]:
+def contradicted(part: ObjectContents, of: dict[str, str | None]) -> list[str]:
     """The columns whose values in the file differ from the folder's."""
     return [name for name in of if name in part.columns and not _is(part.columns[name], of[name])]
 
 
-def _is(column: Column, told: str | None) -> bool:
+def _is(column: ColumnValues, told: str | None) -> bool:
     """Whether every value equals the folder's."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if told is None or column.values.null_count:
         return told is None and column.values.null_count == len(column.values)
-    text = Column(pa.chunked_array([pa.array([told])]), "text")
+    text = ColumnValues(pa.chunked_array([pa.array([told])]), "text")
     both = agreed({"file": column, "folder": text}, None)
     if isinstance(both, Disagreement):
         return False

@@ -3,16 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from specs.model import ColumnType
+from validators.report import GateValue
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ObjectFile(_Part):
+class ObjectFile(GateValue):
     """One pinned object of the dataset version, and its copy on this machine."""
 
     key: Annotated[str, Field(min_length=1)]
@@ -21,7 +18,7 @@ class ObjectFile(_Part):
     path: Annotated[str, Field(min_length=1)]
 
 
-class SuiteFile(_Part):
+class SuiteFile(GateValue):
     """The Great Expectations suite to evaluate."""
 
     path: Annotated[str, Field(min_length=1)]
@@ -30,7 +27,7 @@ class SuiteFile(_Part):
     """Its name in the repository, for annotations on its lines."""
 
 
-class Reading(_Part):
+class DatasetReading(GateValue):
     """How to read the dataset, from the spec."""
 
     types: Mapping[str, ColumnType] = {}
@@ -39,7 +36,7 @@ class Reading(_Part):
     """Texts that mean null in formats without a null of their own."""
 
 
-class Request(_Part):
+class DataGateRequest(GateValue):
     """Judge one dataset version by one suite."""
 
     dataset: Annotated[str, Field(min_length=1)]
@@ -47,4 +44,4 @@ class Request(_Part):
     """The digest of the manifest that the verdict is for."""
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
-    reading: Reading = Reading()
+    reading: DatasetReading = DatasetReading()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from specs.snapshot import SNAPSHOT_KEYS, TableSnapshot, read_snapshot
 from validators.data import texts
 from validators.data.common_types import exactly
-from validators.data.files import Column, Part, Unreadable
+from validators.data.files import ColumnValues, ObjectContents, Unreadable
 from validators.data.request import ObjectFile
 
 _DECIMAL: Final = re.compile(r"decimal\((\d+), ?(\d+)\)")
@@ -29,7 +29,9 @@ def names_of(snapshot: TableSnapshot) -> tuple[str, ...]:
     return tuple(field["name"] for field in snapshot.fields)
 
 
-def fitted(part: Part, key: str, snapshot: TableSnapshot, wanted: frozenset[str] | None) -> Part:
+def fitted(
+    part: ObjectContents, key: str, snapshot: TableSnapshot, wanted: frozenset[str] | None
+) -> ObjectContents:
     """The part with the columns of the table. Raises `Unreadable` for a value that is not of the
     table's type."""
     partition = snapshot.files[key].partition
@@ -40,19 +42,21 @@ def fitted(part: Part, key: str, snapshot: TableSnapshot, wanted: frozenset[str]
             continue
         kind = type_of(field["type"])
         if name in partition:
-            columns[name] = Column(_repeated(partition[name], kind, part.rows, name))
+            columns[name] = ColumnValues(_repeated(partition[name], kind, part.rows, name))
         elif name not in part.columns:
-            columns[name] = Column(_nulls(kind, part.rows))
+            columns[name] = ColumnValues(_nulls(kind, part.rows))
         else:
-            columns[name] = Column(_as(part.columns[name].values, kind, name))
-    return Part(names_of(snapshot), part.rows, columns)
+            columns[name] = ColumnValues(_as(part.columns[name].values, kind, name))
+    return ObjectContents(names_of(snapshot), part.rows, columns)
 
 
-def empty(snapshot: TableSnapshot, wanted: frozenset[str] | None) -> Part:
+def empty(snapshot: TableSnapshot, wanted: frozenset[str] | None) -> ObjectContents:
     """The contents of a table without files."""
     names = [name for name in names_of(snapshot) if wanted is None or name in wanted]
     kinds = {field["name"]: type_of(field["type"]) for field in snapshot.fields}
-    return Part(names_of(snapshot), 0, {name: Column(_nulls(kinds[name], 0)) for name in names})
+    return ObjectContents(
+        names_of(snapshot), 0, {name: ColumnValues(_nulls(kinds[name], 0)) for name in names}
+    )
 
 
 def type_of(kind: Any) -> Any:

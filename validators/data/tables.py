@@ -10,9 +10,9 @@ from specs.model import ColumnType
 from specs.snapshot import TableSnapshot
 from validators.data.agreement import Disagreement, agreed, together
 from validators.data.common_types import is_text
-from validators.data.files import Column, Part, Unreadable, read
+from validators.data.files import ColumnValues, ObjectContents, Unreadable, read
 from validators.data.partitions import contradicted, partitions_of, with_partitions
-from validators.data.request import ObjectFile, Reading
+from validators.data.request import DatasetReading, ObjectFile
 from validators.data.snapshots import empty, fitted, names_of, snapshot_of
 from validators.data.texts import words_of_null
 from validators.report import Check
@@ -20,7 +20,7 @@ from validators.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedDataset:
     """What could be read. If `table` is None, nothing can be judged, and a check says why."""
 
     table: Any = None
@@ -41,19 +41,19 @@ def load(
     objects: Sequence[ObjectFile],
     wanted: frozenset[str] | None,
     everywhere: frozenset[str] | None = frozenset(),
-    reading: Reading = Reading(),  # noqa: B008 - a constant value
-) -> Loaded:
+    reading: DatasetReading = DatasetReading(),  # noqa: B008 - a constant value
+) -> LoadedDataset:
     """Read the wanted columns (None: all) of all objects.
 
     Every object must have those, and the columns in `everywhere`, which are not read.
     """
     if not objects:
-        return Loaded(checks=(_check("objects", "this dataset version has no objects"),))
+        return LoadedDataset(checks=(_check("objects", "this dataset version has no objects"),))
     snapshot = snapshot_of(objects)
     if snapshot is not None:
         return _of_snapshot(objects, snapshot, wanted, reading)
     broken: list[Check] = []
-    parts: dict[str, Part] = {}
+    parts: dict[str, ObjectContents] = {}
     doubled: dict[str, list[str]] = defaultdict(list)
     apart: dict[str, list[str]] = defaultdict(list)
     for one in objects:
@@ -69,7 +69,7 @@ def load(
             apart[name].append(one.key)
         parts[one.key] = with_partitions(part, folders, wanted)
     if broken:
-        return Loaded(checks=tuple(broken))
+        return LoadedDataset(checks=tuple(broken))
     headers = {key: part.header for key, part in parts.items() if part.header}
     leave_out = {key for key, part in parts.items() if part.leaves_out}
     names = tuple(dict.fromkeys(name for header in headers.values() for name in header))
@@ -87,11 +87,11 @@ def _of_snapshot(
     objects: Sequence[ObjectFile],
     snapshot: TableSnapshot,
     wanted: frozenset[str] | None,
-    reading: Reading,
-) -> Loaded:
+    reading: DatasetReading,
+) -> LoadedDataset:
     """The rows of a table. Columns that its files lack are null, which is not a problem."""
     broken: list[Check] = []
-    parts: dict[str, Part] = {}
+    parts: dict[str, ObjectContents] = {}
     for one in objects:
         if one.key not in snapshot.files:
             continue  # the log itself
@@ -101,7 +101,7 @@ def _of_snapshot(
         except Unreadable as error:
             broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
     if broken:
-        return Loaded(checks=tuple(broken))
+        return LoadedDataset(checks=tuple(broken))
     names = names_of(snapshot)
     return _joined(
         parts or {"": empty(snapshot, wanted)},
@@ -112,11 +112,11 @@ def _of_snapshot(
 
 
 def _joined(
-    parts: Mapping[str, Part],
+    parts: Mapping[str, ObjectContents],
     names: Sequence[str],
-    reading: Reading,
+    reading: DatasetReading,
     checks: Sequence[Check],
-) -> Loaded:
+) -> LoadedDataset:
     import pyarrow as pa
 
     types = reading.types
@@ -147,7 +147,7 @@ def _joined(
     if not found and names:
         found[names[0]] = pa.nulls(rows)  # without a column there would be no rows
     every = (*checks, *clashes.values())
-    return Loaded(
+    return LoadedDataset(
         pa.table(found), tuple(names), frozenset(clashes), every, tuple(notes), len(parts)
     )
 
@@ -166,7 +166,9 @@ def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:
     return _check("one type everywhere", message, name, next_step=step)
 
 
-def _note_of_nulls(name: str, columns: Mapping[str, Column], nulls: Sequence[str]) -> list[str]:
+def _note_of_nulls(
+    name: str, columns: Mapping[str, ColumnValues], nulls: Sequence[str]
+) -> list[str]:
     """A note if a column is text only because of words that may mean null."""
     untyped = [column.values for column in columns.values() if column.source == "text"]
     if len(untyped) < len(columns):

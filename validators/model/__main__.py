@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from specs.metrics import ALIASES, METRICS
 from validators.model.gate import judge
-from validators.model.request import Request
+from validators.model.request import ModelGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 def _report(source: Path) -> Report:
     try:
-        request = Request.model_validate_json(source.read_bytes())
+        request = ModelGateRequest.model_validate_json(source.read_bytes())
     except OSError as error:
         return _error("request", f"the request cannot be read: {error.strerror}")
     except ValidationError as error:

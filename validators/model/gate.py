@@ -11,17 +11,17 @@ from validators.model.checks import (
     difference_interval,
     unanswered,
 )
-from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 from validators.model.opponent import Opponent, pair, their_rows
 from validators.model.own import judge_numbers
 from validators.model.per_value import per_value
-from validators.model.request import NoBaseline, NoCandidate, Request
+from validators.model.request import ModelGateRequest, NoBaseline, NoCandidate
 from validators.model.rows import Predictions, Unusable, in_one_type, load
 from validators.model.slices import LISTED, SliceColumn, screen, split
 from validators.model.study import Measurement, Study, Subset, resamples_for, study
 from validators.model.suspicion import too_good
-from validators.model.tasks import Terms, outcome, terms_of
-from validators.report import Check, Interval, Location, Measured, Report
+from validators.model.tasks import ModelTask, evaluated_rows, task_of
+from validators.report import Check, Interval, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 WHOLE = Subset()
@@ -31,7 +31,7 @@ MANY_CLASSES = 20
 """With more classes, intervals of ranking metrics take too long to compute unless a check asks."""
 
 
-def judge(request: Request) -> Report:
+def judge(request: ModelGateRequest) -> Report:
     """Evaluate every check of the gate. Reads the files that the request names."""
     parts = []
     if request.gate.predictions is not None:
@@ -56,7 +56,7 @@ def judge(request: Request) -> Report:
     )
 
 
-def _without_numbers(request: Request) -> Request:
+def _without_numbers(request: ModelGateRequest) -> ModelGateRequest:
     """The request with only the checks on predictions."""
     places = [*request.where, *[None] * len(request.gate.checks)]
     asked = [
@@ -69,7 +69,7 @@ def _without_numbers(request: Request) -> Request:
     return request.model_copy(update={"gate": gate, "where": where})
 
 
-def _of_predictions(request: Request) -> Report:
+def _of_predictions(request: ModelGateRequest) -> Report:
     columns = _slice_columns(request)
     if isinstance(request.candidate, NoCandidate):
         return _not_there(request, request.candidate)
@@ -81,20 +81,20 @@ def _of_predictions(request: Request) -> Report:
         theirs = their_rows(request, columns)
         tables = [rows, theirs] if isinstance(theirs, Predictions) else [rows]
         rows, *others = in_one_type(*tables)
-        terms = terms_of(request.gate, request.file, (rows, *others))
-        candidate = outcome(rows, terms, request.gate.threshold)
+        model_task = task_of(request.gate, request.file, (rows, *others))
+        candidate = evaluated_rows(rows, model_task, request.gate.threshold)
     except Unusable as problem:
         return _unusable(request, problem)
     if isinstance(theirs, Opponent):
         opponent = theirs
     else:
-        opponent = pair(request, rows, others[0], candidate, terms)
+        opponent = pair(request, rows, others[0], candidate, model_task)
     fewest = request.gate.minimum_slice_rows
     vouched = {**rows.slices, **opponent.slices}
     slices = {name: split(name, vouched[name], candidate, fewest) for name in columns}
     measured = study(
         candidate,
-        opponent.outcome,
+        opponent.compared,
         _wanted(request, slices, opponent),
         resamples_for(_confidences(request), request.resamples),
         request.seed,
@@ -112,23 +112,23 @@ def _of_predictions(request: Request) -> Report:
         ),
         enforces=request.enforces,
         provenance=request.provenance,
-        notes=_notes(request, rows, slices, opponent, terms),
-        metrics=tuple(_metrics(request, candidate, opponent.outcome, measured)),
+        notes=_notes(request, rows, slices, opponent, model_task),
+        metrics=tuple(_metrics(request, candidate, opponent.compared, measured)),
     )
 
 
-def _held_against(request: Request, opponent: Opponent) -> str:
+def _held_against(request: ModelGateRequest, opponent: Opponent) -> str:
     if isinstance(request.baseline, NoBaseline) or opponent.same_rows is None:
         return ""
     return request.baseline.subject
 
 
-def _slice_columns(request: Request) -> tuple[str, ...]:
+def _slice_columns(request: ModelGateRequest) -> tuple[str, ...]:
     named = [check.slice for check in request.gate.checks if check.slice]
     return tuple(dict.fromkeys([*request.gate.slices, *named]))
 
 
-def _paired(request: Request) -> list[PairedCheck]:
+def _paired(request: ModelGateRequest) -> list[PairedCheck]:
     """The paired checks of the whole."""
     return [
         check
@@ -137,11 +137,11 @@ def _paired(request: Request) -> list[PairedCheck]:
     ]
 
 
-def _confidences(request: Request) -> list[float]:
+def _confidences(request: ModelGateRequest) -> list[float]:
     return [check.confidence for check in request.gate.checks if isinstance(check, PairedCheck)]
 
 
-def _unusable(request: Request, problem: Unusable) -> Report:
+def _unusable(request: ModelGateRequest, problem: Unusable) -> Report:
     return _unmeasured(
         request,
         Check(
@@ -154,7 +154,7 @@ def _unusable(request: Request, problem: Unusable) -> Report:
     )
 
 
-def _not_there(request: Request, none: NoCandidate) -> Report:
+def _not_there(request: ModelGateRequest, none: NoCandidate) -> Report:
     """A report without measurements. It never passes, whatever the reason."""
     failed = none.kind == "could_not_run"
     what = "The candidate could not be evaluated" if failed else "There is nothing to judge"
@@ -175,14 +175,14 @@ def _not_there(request: Request, none: NoCandidate) -> Report:
     )
 
 
-def _fix(request: Request) -> str:
+def _fix(request: ModelGateRequest) -> str:
     return (
         f"Fix the step that writes {request.gate.predictions}, or what gates.model in "
         f"{request.file} says about them."
     )
 
 
-def _unmeasured(request: Request, why: Check, reason: str) -> Report:
+def _unmeasured(request: ModelGateRequest, why: Check, reason: str) -> Report:
     """A report with every check of the gate, none of them evaluated."""
     return Report(
         gate="model",
@@ -199,19 +199,19 @@ def _unmeasured(request: Request, why: Check, reason: str) -> Report:
     )
 
 
-def _exam(request: Request) -> tuple[str, ...]:
+def _exam(request: ModelGateRequest) -> tuple[str, ...]:
     return (f"Judged by {request.exam}.",) if request.exam else ()
 
 
 def _wanted(
-    request: Request, slices: dict[str, SliceColumn], opponent: Opponent
+    request: ModelGateRequest, slices: dict[str, SliceColumn], opponent: Opponent
 ) -> list[tuple[Subset, Sequence[str]]]:
     """The metrics to measure, per subset of the rows."""
     of_whole = [str(check.metric) for check in request.gate.checks if not check.slice]
-    if opponent.outcome is not None:  # the table of metrics shows the intervals of differences
-        of_whole += _unasked(opponent.outcome)
+    if opponent.compared is not None:  # the table of metrics shows the intervals of differences
+        of_whole += _unasked(opponent.compared)
     wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(dict.fromkeys(of_whole)))]
-    screened = [check.metric for check in _paired(request)] if opponent.outcome else []
+    screened = [check.metric for check in _paired(request)] if opponent.compared else []
     for name, column in slices.items():
         asked = [check.metric for check in request.gate.checks if check.slice == name]
         names = tuple(dict.fromkeys([*asked, *(screened if name in request.gate.slices else ())]))
@@ -220,24 +220,24 @@ def _wanted(
     return wanted
 
 
-def _unasked(rows: Outcome) -> list[str]:
+def _unasked(rows: EvaluatedRows) -> list[str]:
     """The metrics to measure with an interval although no check asks for them."""
     many = len(rows.scored) > MANY_CLASSES
     usual = usual_metrics(rows.task)
     return [name for name in usual if not (many and METRICS[name].needs == "ranking")]
 
 
-def _placed(request: Request) -> list[tuple[SpecCheck, Location | None]]:
+def _placed(request: ModelGateRequest) -> list[tuple[SpecCheck, Location | None]]:
     where = [*request.where, *[None] * len(request.gate.checks)]
     return list(zip(request.gate.checks, where, strict=False))
 
 
 def _answers(
-    request: Request, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
+    request: ModelGateRequest, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
 ) -> list[Check]:
     answers: list[Check] = []
     for check, where in _placed(request):
-        if isinstance(check, PairedCheck) and opponent.outcome is None:
+        if isinstance(check, PairedCheck) and opponent.compared is None:
             message = f"was not compared: {opponent.reason}"
             answers.append(unanswered(check, opponent.verdict, message, check.slice, where))
         elif check.slice:
@@ -249,14 +249,14 @@ def _answers(
 
 
 def _screening(
-    request: Request, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
+    request: ModelGateRequest, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
 ) -> tuple[Check, ...]:
-    if opponent.outcome is None:
+    if opponent.compared is None:
         return ()
     return screen([slices[name] for name in request.gate.slices], _paired(request), measured)
 
 
-def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
+def _usable(request: ModelGateRequest, rows: Predictions, opponent: Opponent) -> Check:
     """The check that the predictions are usable. Contradicting the baseline's table is an error,
     compared or not: limits would be checked against invented labels."""
     message = f"{len(rows):,} rows, each with its own key, a label and a usable prediction"
@@ -279,21 +279,21 @@ def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
 
 
 def _notes(
-    request: Request,
+    request: ModelGateRequest,
     rows: Predictions,
     slices: dict[str, SliceColumn],
     opponent: Opponent,
-    terms: Terms,
+    model_task: ModelTask,
 ) -> tuple[str, ...]:
-    notes = [*terms.notes, *opponent.notes]
-    if opponent.outcome is None:
+    notes = [*model_task.notes, *opponent.notes]
+    if opponent.compared is None:
         notes.append(f"Nothing was compared: {opponent.reason}.")
     by_class = any(METRICS[check.metric].needs == "class" for check in request.gate.checks)
     if by_class and rows.prediction is None and rows.scored is not None:
         notes.append("The class with the highest score counts as predicted.")
     elif by_class and rows.prediction is None:
         least = f"{request.gate.threshold:g}"
-        notes.append(f"A score of {least} or more counts as class {terms.names[-1]}.")
+        notes.append(f"A score of {least} or more counts as class {model_task.names[-1]}.")
     if opponent.same_rows is not None:
         notes += [
             f"{name}: only the candidate's predictions have this column, so nothing vouches for "
@@ -310,8 +310,11 @@ def _notes(
 
 
 def _metrics(
-    request: Request, candidate: Outcome, baseline: Outcome | None, study: Study
-) -> list[Measured]:
+    request: ModelGateRequest,
+    candidate: EvaluatedRows,
+    baseline: EvaluatedRows | None,
+    study: Study,
+) -> list[MetricComparison]:
     """The metrics that checks name, then the usual ones for the task that the columns allow."""
     found = []
     asked = [check.metric for check in request.gate.checks]
@@ -328,7 +331,7 @@ def _metrics(
         if name not in asked and any(verdict is Verdict.ERROR for verdict, _ in reasons):
             continue
         found.append(
-            Measured(
+            MetricComparison(
                 metric=name,
                 candidate=ours,
                 baseline=theirs,

@@ -30,7 +30,7 @@ class UndefinedMetric(Exception):  # noqa: N818 - a property of the rows
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EvaluatedRows:
     """Labels and a model's predictions, in the form that the metrics of a task take."""
 
     task: Task
@@ -49,9 +49,9 @@ class Outcome:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: NDArray[np.intp]) -> "Outcome":
+    def take(self, rows: NDArray[np.intp]) -> "EvaluatedRows":
         """The same for some of the rows."""
-        return Outcome(
+        return EvaluatedRows(
             task=self.task,
             label=self.label[rows],
             score=None if self.score is None else self.score[rows],
@@ -62,7 +62,7 @@ class Outcome:
         )
 
 
-def measure(name: str, rows: Outcome) -> float:
+def measure(name: str, rows: EvaluatedRows) -> float:
     """The metric on these rows. Raises UndefinedMetric."""
     for reason, verdict in (
         (_why_inapplicable(name, rows), Verdict.ERROR),
@@ -76,7 +76,7 @@ def measure(name: str, rows: Outcome) -> float:
     return float(value)
 
 
-def _why_inapplicable(name: str, rows: Outcome) -> str | None:
+def _why_inapplicable(name: str, rows: EvaluatedRows) -> str | None:
     metric = METRICS[name]
     if rows.task not in metric.tasks:
         measured = " or ".join(sorted(task.words for task in metric.tasks))
@@ -93,7 +93,7 @@ def _why_inapplicable(name: str, rows: Outcome) -> str | None:
     return None
 
 
-def _why_no_scores(probabilities: bool, rows: Outcome) -> str | None:
+def _why_no_scores(probabilities: bool, rows: EvaluatedRows) -> str | None:
     """Why the scores of several classes cannot be used; None if they can."""
     if rows.scores is None:
         return "there are no score columns for the classes"
@@ -112,7 +112,7 @@ def _why_no_scores(probabilities: bool, rows: Outcome) -> str | None:
     return None
 
 
-def _why_degenerate(name: str, rows: Outcome) -> str | None:
+def _why_degenerate(name: str, rows: EvaluatedRows) -> str | None:
     label, said = rows.label, rows.said
     if not len(rows):
         return "there are no rows"
@@ -136,7 +136,7 @@ def _why_degenerate(name: str, rows: Outcome) -> str | None:
     return None
 
 
-def _why_no_rest(rows: Outcome, *, each: bool) -> str | None:
+def _why_no_rest(rows: EvaluatedRows, *, each: bool) -> str | None:
     """Why one class against the rest is undefined. If classes count equally, each needs labels;
     scikit-learn also leaves a class without labels undefined."""
     if np.ptp(rows.label) == 0:
@@ -146,7 +146,7 @@ def _why_no_rest(rows: Outcome, *, each: bool) -> str | None:
     return f"no label is {rows.names[without[0]]}, which has scores" if without else None
 
 
-def _compute(name: str, rows: Outcome) -> float:
+def _compute(name: str, rows: EvaluatedRows) -> float:
     from sklearn import metrics as sk
 
     label, score, said = rows.label, rows.score, rows.said
@@ -180,7 +180,7 @@ def _compute(name: str, rows: Outcome) -> float:
     return float(functions[name]())
 
 
-def log_losses(rows: Outcome) -> Floats:
+def log_losses(rows: EvaluatedRows) -> Floats:
     """Per row, -ln of the probability of its class, clipped by a float64's epsilon. As in
     scikit-learn, without its warning about sums that rounding moves off 1."""
     smallest = np.finfo(np.float64).eps
@@ -194,7 +194,7 @@ def log_losses(rows: Outcome) -> Floats:
     return np.asarray(-np.log(np.clip(of_class, smallest, 1 - smallest)))
 
 
-def _one_against_rest(rows: Outcome, *, weighted: bool) -> float:
+def _one_against_rest(rows: EvaluatedRows, *, weighted: bool) -> float:
     """The mean of each class's ROC AUC; if weighted, classes without labels do not count."""
     from sklearn.metrics import roc_auc_score
 
@@ -208,7 +208,7 @@ def _one_against_rest(rows: Outcome, *, weighted: bool) -> float:
     return float(np.average(values, weights=weights))
 
 
-def _balanced_accuracy(rows: Outcome) -> float:
+def _balanced_accuracy(rows: EvaluatedRows) -> float:
     """Mean recall over the classes in the labels; scikit-learn would warn of a class that is only
     predicted."""
     from sklearn.metrics import recall_score
@@ -216,7 +216,7 @@ def _balanced_accuracy(rows: Outcome) -> float:
     return float(recall_score(rows.label, rows.said, labels=np.unique(rows.label), average="macro"))
 
 
-def _calibration_error(rows: Outcome) -> float:
+def _calibration_error(rows: EvaluatedRows) -> float:
     """Mean distance between confidence and frequency over bins of equal width, weighted by rows.
 
     Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning,

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from validators.model.categories import Categories
-from validators.model.measure import Outcome
-from validators.model.request import NoBaseline, Request
+from validators.model.measure import EvaluatedRows
+from validators.model.request import ModelGateRequest, NoBaseline
 from validators.model.rows import Predictions, Unusable, load, why_unpaired
-from validators.model.tasks import Terms, listed, outcome, unscored
+from validators.model.tasks import ModelTask, evaluated_rows, listed, unscored
 from validators.verdict import Verdict
 
 SAME_MODEL: Final = (
@@ -22,11 +22,11 @@ SAME_MODEL: Final = (
 class Opponent:
     """The baseline on the same rows, or the verdict of paired checks without one."""
 
-    outcome: Outcome | None = None
+    compared: EvaluatedRows | None = None
     verdict: Verdict = Verdict.SKIPPED
     reason: str = ""
     notes: tuple[str, ...] = ()
-    same_rows: Outcome | None = None
+    same_rows: EvaluatedRows | None = None
     """The baseline on the same rows, also if it is not compared with."""
     slices: Mapping[str, Categories] = field(default_factory=dict)
     """The slice columns in its table, for the same rows."""
@@ -34,7 +34,7 @@ class Opponent:
     """Whether the tables differ in their rows, labels or slices; `reason` says how."""
 
 
-def their_rows(request: Request, slices: Sequence[str]) -> Predictions | Opponent:
+def their_rows(request: ModelGateRequest, slices: Sequence[str]) -> Predictions | Opponent:
     """The baseline's predictions, or the opponent without them."""
     baseline, columns = request.baseline, request.gate.columns
     assert columns is not None, "there are predictions"
@@ -59,11 +59,15 @@ def _unusable(problem: Unusable) -> Opponent:
 
 
 def pair(
-    request: Request, rows: Predictions, theirs: Predictions, candidate: Outcome, terms: Terms
+    request: ModelGateRequest,
+    rows: Predictions,
+    theirs: Predictions,
+    candidate: EvaluatedRows,
+    model_task: ModelTask,
 ) -> Opponent:
     """Pair the baseline's predictions with the candidate's."""
     try:
-        opposed = outcome(theirs, terms, request.gate.threshold, of_baseline=True)
+        opposed = evaluated_rows(theirs, model_task, request.gate.threshold, of_baseline=True)
     except Unusable as problem:
         return _unusable(problem)
     unpaired = why_unpaired(rows, theirs)
@@ -79,7 +83,10 @@ def pair(
 
 
 def _paired(
-    request: Request, candidate: Outcome, opposed: Outcome, slices: Mapping[str, Categories]
+    request: ModelGateRequest,
+    candidate: EvaluatedRows,
+    opposed: EvaluatedRows,
+    slices: Mapping[str, Categories],
 ) -> Opponent:
     """The opponent on the same rows, with notes on anything suspicious."""
     different = _different(candidate, opposed)
@@ -95,7 +102,7 @@ def _paired(
     return Opponent(reason=SAME_MODEL, notes=notes, same_rows=opposed, slices=slices)
 
 
-def _different(one: Outcome, other: Outcome) -> int:
+def _different(one: EvaluatedRows, other: EvaluatedRows) -> int:
     pairs = ((one.score, other.score), (one.said, other.said))
     differs = [a != b for a, b in pairs if a is not None and b is not None]
     return int(np.any(differs, axis=0).sum()) if differs else 0

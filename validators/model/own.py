@@ -11,9 +11,9 @@ from validators.model.checks import SpecCheck, by_severity, limit_of, name_of, u
 from validators.model.measure import UndefinedMetric
 from validators.model.numbers import Numbers, gain_of, number_of, read_numbers
 from validators.model.opponent import SAME_MODEL
-from validators.model.request import BaselineNumbers, NoBaseline, NoCandidate, Request
+from validators.model.request import BaselineNumbers, ModelGateRequest, NoBaseline, NoCandidate
 from validators.model.rows import Unusable
-from validators.report import Check, Location, Measured, Report
+from validators.report import Check, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 NAME: Final = "metrics"
@@ -32,7 +32,7 @@ class _Rival(NamedTuple):
     """Whether the candidate is compared with them; not if it is the same model."""
 
 
-def judge_numbers(request: Request) -> Report:
+def judge_numbers(request: ModelGateRequest) -> Report:
     """Evaluate the checks on the team's own numbers in the files that the request names."""
     given = request.numbers
     if given is None or isinstance(given, NoCandidate):
@@ -66,20 +66,20 @@ def judge_numbers(request: Request) -> Report:
     )
 
 
-def _placed(request: Request) -> list[tuple[SpecCheck, Location | None]]:
+def _placed(request: ModelGateRequest) -> list[tuple[SpecCheck, Location | None]]:
     where = [*request.where, *[None] * len(request.gate.checks)]
     both = zip(request.gate.checks, where, strict=False)
     return [(check, place) for check, place in both if is_own(check.metric)]
 
 
-def _fix(request: Request) -> str:
+def _fix(request: ModelGateRequest) -> str:
     return (
         f"Make the step that writes {request.gate.metrics} write one JSON object of numbers, or "
         f"fix what gates.model in {request.file} says about them."
     )
 
 
-def _not_there(request: Request, none: NoCandidate | None) -> Check:
+def _not_there(request: ModelGateRequest, none: NoCandidate | None) -> Check:
     failed = none is not None and none.kind == "could_not_run"
     reason = none.reason.rstrip(".") if none else "no step of the candidate writes them"
     fit = "Make the candidate work with that evaluation; its output says why it does not."
@@ -91,7 +91,7 @@ def _not_there(request: Request, none: NoCandidate | None) -> Check:
     )
 
 
-def _unmeasured(request: Request, why: Check) -> Report:
+def _unmeasured(request: ModelGateRequest, why: Check) -> Report:
     """A report with every check on these numbers, none of them evaluated."""
     reason = "was not measured: the candidate's numbers cannot be used"
     skipped = [
@@ -106,7 +106,7 @@ def _unmeasured(request: Request, why: Check) -> Report:
     )
 
 
-def _rival(request: Request) -> _Rival:
+def _rival(request: ModelGateRequest) -> _Rival:
     """The numbers to compare with."""
     theirs = request.baseline_numbers or request.baseline
     if isinstance(theirs, NoBaseline):
@@ -136,13 +136,17 @@ def _rival(request: Request) -> _Rival:
     return _Rival(numbers)
 
 
-def _held_against(request: Request, rival: _Rival) -> str:
+def _held_against(request: ModelGateRequest, rival: _Rival) -> str:
     theirs = request.baseline_numbers
     return theirs.subject if rival.numbers and isinstance(theirs, BaselineNumbers) else ""
 
 
 def _answer(
-    request: Request, check: SpecCheck, where: Location | None, ours: Numbers, rival: _Rival
+    request: ModelGateRequest,
+    check: SpecCheck,
+    where: Location | None,
+    ours: Numbers,
+    rival: _Rival,
 ) -> Check:
     try:
         value = number_of(ours, check.metric)
@@ -223,7 +227,7 @@ def _compared(
     )
 
 
-def _notes(request: Request, ours: Numbers, rival: _Rival) -> Iterator[str]:
+def _notes(request: ModelGateRequest, ours: Numbers, rival: _Rival) -> Iterator[str]:
     yield (
         f"{OWN}NAME: the team's own numbers, as written by the step that makes "
         f"{request.gate.metrics}. How they were measured is unknown, so they have no interval: "
@@ -238,7 +242,9 @@ def _notes(request: Request, ours: Numbers, rival: _Rival) -> Iterator[str]:
         yield f"{OWN}NAME: nothing was compared: {rival.reason}."
 
 
-def _metrics(request: Request, ours: Numbers, theirs: Numbers | None) -> Iterator[Measured]:
+def _metrics(
+    request: ModelGateRequest, ours: Numbers, theirs: Numbers | None
+) -> Iterator[MetricComparison]:
     """The numbers that checks name, then some of the others."""
     asked: dict[str, list[SpecCheck]] = {}
     for check, _ in _placed(request):
@@ -254,7 +260,7 @@ def _metrics(request: Request, ours: Numbers, theirs: Numbers | None) -> Iterato
 
 def _measured(
     metric: str, ours: Numbers, theirs: Numbers | None, checks: list[SpecCheck] | tuple[()]
-) -> Measured:
+) -> MetricComparison:
     values: list[float | None] = []
     reasons = []
     for who, numbers in (("candidate", ours), ("baseline", theirs)):
@@ -265,7 +271,7 @@ def _measured(
             reasons.append(f"{who}: {undefined}")
     mine, other = values
     apart = None if mine is None or other is None else gain_of("higher", mine, other)
-    return Measured(
+    return MetricComparison(
         metric=clip(metric),
         candidate=mine,
         baseline=other,

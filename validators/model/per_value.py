@@ -3,15 +3,15 @@
 from specs.gates import PairedCheck
 from validators.figures import significant
 from validators.model.checks import SpecCheck, answer, by_severity, limit_of, name_of, unanswered
-from validators.model.request import Request
-from validators.model.slices import LISTED, SliceColumn, Small
+from validators.model.request import ModelGateRequest
+from validators.model.slices import LISTED, SliceColumn, SmallSlice
 from validators.model.study import Measurement, Study
 from validators.report import Check, Location
 from validators.verdict import Verdict, worst
 
 
 def per_value(
-    request: Request,
+    request: ModelGateRequest,
     check: SpecCheck,
     where: Location | None,
     column: SliceColumn,
@@ -52,7 +52,7 @@ def per_value(
 
 
 def _small(
-    request: Request,
+    request: ModelGateRequest,
     check: SpecCheck,
     where: Location | None,
     column: SliceColumn,
@@ -81,7 +81,7 @@ def _small(
     return [one.model_copy(update=settled) for one in some]
 
 
-def _inconclusive(check: SpecCheck, small: Small, measured: Study) -> Check:
+def _inconclusive(check: SpecCheck, small: SmallSlice, measured: Study) -> Check:
     """An inconclusive check with the measured values, to help people decide."""
     subject = small.subset.name
     found = measured[subject, check.metric]

@@ -4,8 +4,8 @@ empty field is null."""
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from validators.data.files import Column, Part, read_file
-from validators.data.kinds import Form
+from validators.data.files import ColumnValues, ObjectContents, read_file
+from validators.data.kinds import FileFormat
 from validators.data.texts import read_as, type_of
 
 if TYPE_CHECKING:
@@ -16,20 +16,20 @@ _MISSING: Final = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "nu
 """Text that means a missing value if all other values of its column are numbers."""
 
 
-def read(path: Path, start: bytes, wanted: frozenset[str]) -> Part:
+def read(path: Path, start: bytes, wanted: frozenset[str]) -> ObjectContents:
     """The wanted columns that a file has; `start` is how it begins. Raises `Unreadable`."""
     return read_file(path, _form_of(start), wanted, _NULLS)
 
 
-def _form_of(start: bytes) -> Form:
+def _form_of(start: bytes) -> FileFormat:
     """The format, from the content: artifacts have no suffix."""
     if start.startswith(b"PAR1"):
-        return Form("parquet")
+        return FileFormat("parquet")
     begins = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return Form("json" if begins.startswith((b"{", b"[")) else "csv")
+    return FileFormat("json" if begins.startswith((b"{", b"[")) else "csv")
 
 
-def key_of(column: Column) -> "pa.ChunkedArray":
+def key_of(column: ColumnValues) -> "pa.ChunkedArray":
     """Text as whole numbers or dates if all values are, as other formats have types for these;
     otherwise unchanged: 1.10 is not 1.1, and 02134 keeps its zero."""
     import pyarrow as pa
@@ -42,7 +42,7 @@ def key_of(column: Column) -> "pa.ChunkedArray":
     return column.values
 
 
-def values_of(column: Column) -> "pa.ChunkedArray":
+def values_of(column: ColumnValues) -> "pa.ChunkedArray":
     """A label or prediction: text as numbers or booleans if all values are; otherwise unchanged."""
     import pyarrow as pa
 
@@ -56,7 +56,7 @@ def values_of(column: Column) -> "pa.ChunkedArray":
     return values
 
 
-def numbers_of(column: Column) -> "pa.ChunkedArray":
+def numbers_of(column: ColumnValues) -> "pa.ChunkedArray":
     """A score: text as floats if all values are, including NaN and infinity."""
     import pyarrow as pa
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from specs.gates import AbsoluteCheck, ModelGate
-from validators.report import Location, Value
+from validators.report import GateValue, Location
 
 
-class BaselinePredictions(Value):
+class BaselinePredictions(GateValue):
     """The baseline's predictions on the candidate's data."""
 
     kind: Literal["predictions"] = "predictions"
@@ -18,7 +18,7 @@ class BaselinePredictions(Value):
     """The model version in production."""
 
 
-class BaselineNumbers(Value):
+class BaselineNumbers(GateValue):
     """The numbers that the baseline's own evaluation wrote, on the candidate's data."""
 
     kind: Literal["numbers"] = "numbers"
@@ -27,7 +27,7 @@ class BaselineNumbers(Value):
     """The model version in production."""
 
 
-class NoBaseline(Value):
+class NoBaseline(GateValue):
     """Why there are no predictions of a baseline."""
 
     kind: Literal["first_model", "could_not_run"]
@@ -35,7 +35,7 @@ class NoBaseline(Value):
     """The output of its evaluation, or why nothing was compared; without a full stop."""
 
 
-class NoCandidate(Value):
+class NoCandidate(GateValue):
     """Why there are no predictions of the candidate. The gate then does not pass."""
 
     kind: Literal["missing", "could_not_run"]
@@ -47,7 +47,7 @@ class NoCandidate(Value):
     """The fix, as a sentence; empty for the usual one."""
 
 
-class Request(Value):
+class ModelGateRequest(GateValue):
     """The report is a function of this and of the files that it names."""
 
     subject: str

@@ -45,7 +45,7 @@ Replicate = Callable[[Weights], Floats]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ResamplingJob:
     """Statistics to resample on some rows."""
 
     rows: NDArray[np.intp] | None
@@ -53,7 +53,7 @@ class Job:
     statistics: tuple[Replicate, ...]
 
 
-def resample(jobs: list[Job], n: int, resamples: int, seed: int) -> list[Floats]:
+def resample(jobs: list[ResamplingJob], n: int, resamples: int, seed: int) -> list[Floats]:
     """One array (replicates, statistics) for each job; all jobs see the same weights."""
     results = [np.empty((resamples, len(job.statistics))) for job in jobs]
     start = 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specs.gates import Columns
-from validators.data.files import Part, Unreadable
+from validators.data.files import ObjectContents, Unreadable
 from validators.model.categories import Categories, categories, differing
 from validators.model.classes import EXACT, Values, alike, as_numbers, kind_of
 from validators.model.reading import key_of, numbers_of, read, values_of
@@ -107,7 +107,7 @@ def load(
     )
 
 
-def _settled(part: Part, columns: Columns, by_class: Mapping[str, str]) -> "pa.Table":
+def _settled(part: ObjectContents, columns: Columns, by_class: Mapping[str, str]) -> "pa.Table":
     """The columns other than slices, each read for its role. If it has two, label and prediction
     come first."""
     import pyarrow as pa
@@ -204,7 +204,7 @@ def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
 
 def _read(
     path: Path, columns: Columns, slices: Sequence[str], if_there: bool
-) -> tuple[Part, dict[str, str]]:
+) -> tuple[ObjectContents, dict[str, str]]:
     """The named columns of the file, and its score columns by class."""
     named = (columns.key, columns.label, columns.score, columns.prediction)
     needed = list(dict.fromkeys(name for name in named if name))

@@ -10,7 +10,7 @@ from specs.metrics import METRICS
 from validators.model.categories import Categories, names_of
 from validators.model.checks import comparison, difference, difference_interval
 from validators.model.decide import holm, p_worse
-from validators.model.measure import Outcome, UndefinedMetric
+from validators.model.measure import EvaluatedRows, UndefinedMetric
 from validators.model.study import Measurement, Study, Subset, why_too_few
 from validators.report import Check
 from validators.verdict import Verdict
@@ -20,7 +20,7 @@ LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
+class SmallSlice:
     """A value with too few rows to be judged."""
 
     name: str
@@ -36,7 +36,7 @@ class SliceColumn:
 
     column: str
     judged: tuple[Subset, ...] = ()
-    small: tuple[Small, ...] = ()
+    small: tuple[SmallSlice, ...] = ()
     """Reported, but not judged."""
     refused: str | None = None
     """Why the column cannot be a slice."""
@@ -54,7 +54,7 @@ class SliceColumn:
         )
 
 
-def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColumn:
+def split(column: str, of: Categories, rows: EvaluatedRows, fewest: int) -> SliceColumn:
     """Split the values of a column, in order, by whether they have enough rows."""
     if len(of.values) > MOST_VALUES:
         return SliceColumn(
@@ -64,11 +64,11 @@ def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColum
     counts = np.bincount(of.codes, minlength=len(of.values))
     by_value = np.split(np.argsort(of.codes, kind="stable"), np.cumsum(counts)[:-1])
     judged: list[Subset] = []
-    small: list[Small] = []
+    small: list[SmallSlice] = []
     for name, indices, count in zip(names_of(of.values), by_value, counts, strict=True):
         subset = Subset(indices, f"{column}={name}")
         if why := why_too_few(subset.of(rows), fewest):
-            small.append(Small(name, subset, int(count), why))
+            small.append(SmallSlice(name, subset, int(count), why))
         else:
             judged.append(subset)
     return SliceColumn(column, tuple(judged), tuple(small))

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from specs.metrics import METRICS, Task
 from validators.model.decide import Gain, unseen_difference
-from validators.model.measure import Floats, Outcome, UndefinedMetric, measure
-from validators.model.resample import Job, Replicate, resample
+from validators.model.measure import EvaluatedRows, Floats, UndefinedMetric, measure
+from validators.model.resample import Replicate, ResamplingJob, resample
 from validators.model.weighted import weighted
 from validators.report import Interval
 from validators.verdict import Verdict
@@ -29,7 +29,7 @@ class Subset:
     name: str | None = None
     """`carrier=AA`; None for all rows."""
 
-    def of(self, outcome: Outcome) -> Outcome:
+    def of(self, outcome: EvaluatedRows) -> EvaluatedRows:
         """The outcome on these rows."""
         return outcome if self.rows is None else outcome.take(self.rows)
 
@@ -79,8 +79,8 @@ Study = Mapping[tuple[str | None, str], Measurement | UndefinedMetric]
 
 
 def study(
-    candidate: Outcome,
-    baseline: Outcome | None,
+    candidate: EvaluatedRows,
+    baseline: EvaluatedRows | None,
     wanted: Sequence[tuple[Subset, Sequence[str]]],
     resamples: int,
     seed: int,
@@ -88,7 +88,7 @@ def study(
     """Measure the metrics of each subset in `wanted`, all with the same resampled rows."""
     found: dict[tuple[str | None, str], Measurement | UndefinedMetric] = {}
     pending: list[tuple[int, slice, Measurement, str | None]] = []
-    jobs: list[Job] = []
+    jobs: list[ResamplingJob] = []
     for subset, names in wanted:
         ours = subset.of(candidate)
         theirs = None if baseline is None else subset.of(baseline)
@@ -104,14 +104,16 @@ def study(
                 statistics.append(weighted(name, theirs))
             columns = slice(first, len(statistics))
             pending.append((len(jobs), columns, measured, subset.name))
-        jobs.append(Job(subset.rows, tuple(statistics)))
+        jobs.append(ResamplingJob(subset.rows, tuple(statistics)))
     replicates = resample(jobs, len(candidate), resamples, seed)
     for job, columns, measured, place in pending:
         found[place, measured.metric] = _with_replicates(measured, replicates[job][:, columns])
     return found
 
 
-def _measure(name: str, ours: Outcome, theirs: Outcome | None) -> Measurement | UndefinedMetric:
+def _measure(
+    name: str, ours: EvaluatedRows, theirs: EvaluatedRows | None
+) -> Measurement | UndefinedMetric:
     try:
         value = measure(name, ours)
     except UndefinedMetric as undefined:
@@ -135,7 +137,7 @@ def _with_replicates(measured: Measurement, drawn: Floats) -> Measurement:
     return replace(measured, replicates=drawn)
 
 
-def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
+def why_too_few(rows: EvaluatedRows, fewest: int = FEWEST_ROWS) -> str | None:
     """Why there are too few rows for a resampled interval; None if there are enough."""
     if len(rows) < fewest:
         return f"{len(rows):,} rows, at least {fewest:,} are needed"
@@ -149,7 +151,7 @@ def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
     return None
 
 
-def _why_rare(name: str, rows: Outcome) -> str | None:
+def _why_rare(name: str, rows: EvaluatedRows) -> str | None:
     """Why a metric that counts classes equally has too few rows of one; None if it has enough."""
     if rows.task is not Task.MULTICLASS or not METRICS[name].by_class:
         return None

@@ -24,7 +24,7 @@ import numpy as np
 
 from specs.metrics import METRICS, Task
 from validators.figures import percent, significant
-from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 from validators.model.study import why_too_few
 from validators.report import Check
 from validators.verdict import Verdict
@@ -51,7 +51,7 @@ def suspicious(left: float, baseline: float | None) -> bool:
     return baseline > EASY and left <= min(OF_THE_BASELINE * baseline, MOST_LEFT)
 
 
-def too_good(candidate: Outcome, baseline: Outcome | None) -> tuple[Check, ...]:
+def too_good(candidate: EvaluatedRows, baseline: EvaluatedRows | None) -> tuple[Check, ...]:
     """A warning if a score is too good to be true, for the metric with the least error."""
     if why_too_few(candidate):
         return ()
@@ -73,7 +73,7 @@ def too_good(candidate: Outcome, baseline: Outcome | None) -> tuple[Check, ...]:
     return (_warning(ours, theirs, len(candidate)),)
 
 
-def _score(metric: str, rows: Outcome) -> _Score | None:
+def _score(metric: str, rows: EvaluatedRows) -> _Score | None:
     try:
         value = measure(metric, rows)
     except UndefinedMetric:
@@ -115,12 +115,12 @@ _METRICS: Final = {
 """One for each way to be right: the order, the class, the value, the value of most rows."""
 
 
-def _commonest(rows: Outcome) -> float:
+def _commonest(rows: EvaluatedRows) -> float:
     """The share of the commonest label."""
     return float(np.unique(rows.label, return_counts=True)[1].max() / len(rows))
 
 
-_IGNORANT: Final[dict[str, Callable[[Outcome], float]]] = {
+_IGNORANT: Final[dict[str, Callable[[EvaluatedRows], float]]] = {
     "roc_auc": lambda _: 0.5,
     "accuracy": _commonest,
     "r2": lambda _: 0.0,

@@ -12,7 +12,7 @@ from specs.gates import ModelGate
 from specs.metrics import Task, tasks_left
 from validators.model.categories import names_of
 from validators.model.classes import Values, alike, as_floats, as_numbers, shown
-from validators.model.measure import Floats, Outcome
+from validators.model.measure import EvaluatedRows, Floats
 from validators.model.rows import Predictions, Unusable
 
 MOST_CLASSES: Final = 100
@@ -31,7 +31,7 @@ _PAIRS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ModelTask:
     """How labels and predictions are read, for both models and every slice."""
 
     task: Task
@@ -47,48 +47,50 @@ class Terms:
         return _names(self.classes)
 
 
-def terms_of(gate: ModelGate, file: str, tables: Sequence[Predictions]) -> Terms:
+def task_of(gate: ModelGate, file: str, tables: Sequence[Predictions]) -> ModelTask:
     """How to read the tables, which are `in_one_type` and start with the candidate's.
 
     Raises Unusable if the labels do not fit the task, or if the positive class is unclear.
     """
     place = f"under gates.model in {file}"
     task, why = _task(gate, tables)
-    terms = Terms(task)
+    model_task = ModelTask(task)
     if task is Task.MULTICLASS:
-        terms = Terms(task, _several(tables))
+        model_task = ModelTask(task, _several(tables))
     elif task is Task.BINARY:
-        terms = _binary(gate, place, tables)
+        model_task = _binary(gate, place, tables)
     if not why:
-        return terms
+        return model_task
     guess = f"The task was guessed to be {task.words}: {why}."
     fix = f"Confirm it with `task: {task}` {place}, or set another."
-    return replace(terms, notes=(f"{guess} {fix}", *terms.notes))
+    return replace(model_task, notes=(f"{guess} {fix}", *model_task.notes))
 
 
-def outcome(
-    rows: Predictions, terms: Terms, threshold: float, *, of_baseline: bool = False
-) -> Outcome:
+def evaluated_rows(
+    rows: Predictions, model_task: ModelTask, threshold: float, *, of_baseline: bool = False
+) -> EvaluatedRows:
     """Predictions in the form that the metrics take. Scores of at least `threshold` count as the
     positive class. A class that a baseline does not know yet gets the score 0.
 
     Raises Unusable if a label or prediction is not one of the classes, or in regression not a
     number; or if only some classes of the labels have scores.
     """
-    read = _number if terms.task is Task.REGRESSION else _class
-    label = read("label", rows.label, rows, terms)
-    said = None if rows.prediction is None else read("prediction", rows.prediction, rows, terms)
-    if terms.task is Task.MULTICLASS:
+    read = _number if model_task.task is Task.REGRESSION else _class
+    label = read("label", rows.label, rows, model_task)
+    said = (
+        None if rows.prediction is None else read("prediction", rows.prediction, rows, model_task)
+    )
+    if model_task.task is Task.MULTICLASS:
         known = _with_unknown(rows) if of_baseline else rows
-        return _of_several(label, said, known, terms)
+        return _of_several(label, said, known, model_task)
     if said is None and rows.score is not None:
         by_score = (rows.score >= threshold).astype(np.float64)
-        said = by_score if terms.task is Task.BINARY else rows.score
-    if terms.task is Task.REGRESSION:
-        return Outcome(terms.task, label, score=rows.score, said=said)
-    *others, positive = terms.names
+        said = by_score if model_task.task is Task.BINARY else rows.score
+    if model_task.task is Task.REGRESSION:
+        return EvaluatedRows(model_task.task, label, score=rows.score, said=said)
+    *others, positive = model_task.names
     names = (others[0] if others else f"not {positive}", positive)
-    return Outcome(terms.task, label, score=rows.score, said=said, names=names)
+    return EvaluatedRows(model_task.task, label, score=rows.score, said=said, names=names)
 
 
 def unscored(rows: Predictions) -> list[object]:
@@ -108,19 +110,21 @@ def _with_unknown(rows: Predictions) -> Predictions:
     return replace(rows, scored=scored, scores=np.pad(rows.scores, ((0, 0), (0, len(lacks)))))
 
 
-def _of_several(label: Floats, said: Floats | None, rows: Predictions, terms: Terms) -> Outcome:
+def _of_several(
+    label: Floats, said: Floats | None, rows: Predictions, model_task: ModelTask
+) -> EvaluatedRows:
     """With the scores of each class, if there are any. Without predictions, the class with the
     highest score counts as predicted; of equal scores, the first."""
-    names = tuple(terms.names)
+    names = tuple(model_task.names)
     if rows.scored is None or rows.scores is None:
-        return Outcome(terms.task, label, said=said, names=names)
+        return EvaluatedRows(model_task.task, label, said=said, names=names)
     if without := unscored(rows):
         one = len(without) == 1
         raise Unusable(
             f"{listed(without)} {'is a label' if one else 'are labels'} without a score column; "
             f"there are score columns for {listed(rows.scored.tolist())}{rows.types}"
         )
-    numbers = {one: number for number, one in enumerate(terms.classes)}
+    numbers = {one: number for number, one in enumerate(model_task.classes)}
     of_columns = np.array([numbers[one] for one in rows.scored.tolist()])
     order = np.argsort(of_columns)
     scored, scores = of_columns[order], rows.scores[:, order]
@@ -128,8 +132,8 @@ def _of_several(label: Floats, said: Floats | None, rows: Predictions, terms: Te
         raise Unusable(f"two score columns are for the same class: {listed(rows.scored.tolist())}")
     if said is None:
         said = scored[scores.argmax(axis=1)].astype(np.float64)
-    return Outcome(
-        terms.task, label, said=said, scores=scores, scored=tuple(scored.tolist()), names=names
+    return EvaluatedRows(
+        model_task.task, label, said=said, scores=scores, scored=tuple(scored.tolist()), names=names
     )
 
 
@@ -173,14 +177,14 @@ def _several(tables: Sequence[Predictions]) -> tuple[object, ...]:
     raise Unusable(f"there are {len(found):,} classes; at most {MOST_CLASSES} are judged")
 
 
-def _binary(gate: ModelGate, place: str, tables: Sequence[Predictions]) -> Terms:
+def _binary(gate: ModelGate, place: str, tables: Sequence[Predictions]) -> ModelTask:
     everywhere = _occurring(tables)
     found = everywhere if len(everywhere) <= 2 else _occurring(tables[:1])
     if gate.positive is not None:
         positive = _stated(gate.positive, everywhere, place)
         others = [one for one in found if one != positive]
         _at_most_two(len(others) + 1, found, tables[0], place)
-        return Terms(Task.BINARY, (*others, positive))
+        return ModelTask(Task.BINARY, (*others, positive))
     _at_most_two(len(found), found, tables[0], place)
     pair = _usual(found)
     if pair is None:
@@ -192,7 +196,7 @@ def _binary(gate: ModelGate, place: str, tables: Sequence[Predictions]) -> Terms
         f"{positive} was taken as the positive class and {negative} as the other. Confirm it with "
         f"`positive: {positive}` {place}, or set another."
     )
-    return Terms(Task.BINARY, pair, () if (negative, positive) == ("0", "1") else (taken,))
+    return ModelTask(Task.BINARY, pair, () if (negative, positive) == ("0", "1") else (taken,))
 
 
 def _at_most_two(count: int, found: Sequence[object], rows: Predictions, place: str) -> None:
@@ -227,21 +231,21 @@ def _usual(found: Sequence[object]) -> tuple[object, object] | None:
     return None
 
 
-def _class(name: str, values: Values, rows: Predictions, terms: Terms) -> Floats:
+def _class(name: str, values: Values, rows: Predictions, model_task: ModelTask) -> Floats:
     """The class number of each row; of two classes, 1 is the positive one."""
     found, codes = np.unique(values, return_inverse=True)
-    first = 2 - len(terms.classes) if terms.task is Task.BINARY else 0
-    numbers = {one: float(number) for number, one in enumerate(terms.classes, first)}
+    first = 2 - len(model_task.classes) if model_task.task is Task.BINARY else 0
+    numbers = {one: float(number) for number, one in enumerate(model_task.classes, first)}
     strays = [one for one in found.tolist() if one not in numbers]
     if strays:
         raise Unusable(
-            f"the {name} has values other than {listed(terms.classes)}: {listed(strays)}"
+            f"the {name} has values other than {listed(model_task.classes)}: {listed(strays)}"
             f"{rows.types}"
         )
     return np.array([numbers[one] for one in found.tolist()], np.float64)[codes]
 
 
-def _number(name: str, values: Values, rows: Predictions, _: Terms) -> Floats:
+def _number(name: str, values: Values, rows: Predictions, _: ModelTask) -> Floats:
     numbers = as_floats(values)
     if numbers is None:
         raise Unusable(f"the {name} is text, expected a number{rows.types}")

@@ -26,7 +26,7 @@ from validators.render.common import (
     subject_of,
     tally,
 )
-from validators.render.metrics import Turn, table
+from validators.render.metrics import MetricChange, table
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _template() -> "Template":
         gate_of=gate_of,
         headline=headline,
         metrics_of=table,
-        turns={Turn.BETTER: "pass", Turn.WORSE: "fail"},
+        changes={MetricChange.BETTER: "pass", MetricChange.WORSE: "fail"},
         subject_of=subject_of,
         ordered=ordered,
         place=place,

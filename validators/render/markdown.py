@@ -27,7 +27,7 @@ from validators.render.common import (
     tally,
     unsaid,
 )
-from validators.render.metrics import Row, Turn, table
+from validators.render.metrics import MetricChange, MetricsRow, table
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -186,7 +186,12 @@ def _passed(check: Check) -> str:
     return f"- {name}" + (f"<br>{message}" if message else "")
 
 
-_TURNS: Final = {Turn.BETTER: "🟢 ", Turn.WORSE: "🔻 ", Turn.OPEN: "⚪ ", Turn.NONE: ""}
+_CHANGES: Final = {
+    MetricChange.BETTER: "🟢 ",
+    MetricChange.WORSE: "🔻 ",
+    MetricChange.OPEN: "⚪ ",
+    MetricChange.NONE: "",
+}
 
 
 def _metrics(report: Report) -> Iterator[str]:
@@ -195,8 +200,8 @@ def _metrics(report: Report) -> Iterator[str]:
     if found is None:
         return
     yield _table(found.head, found.named)
-    turns = {row.turn for row in (*found.named, *found.others)} - {Turn.NONE}
-    legend = [f"{_TURNS[turn]}{turn.value}" for turn in Turn if turn in turns]
+    changes = {row.change for row in (*found.named, *found.others)} - {MetricChange.NONE}
+    legend = [f"{_CHANGES[change]}{change.value}" for change in MetricChange if change in changes]
     yield f"<sub>{' · '.join([*found.caption, *legend])}</sub>"
     yield from _undefined(found.named)
     if found.others:
@@ -204,17 +209,17 @@ def _metrics(report: Report) -> Iterator[str]:
         yield from _folded(f"{len(found.others)} more metrics", rest)
 
 
-def _undefined(rows: Sequence[Row]) -> Iterator[str]:
+def _undefined(rows: Sequence[MetricsRow]) -> Iterator[str]:
     if notes := [row.note for row in rows if row.note]:
         yield "\n".join(f"- {escape(note)}" for note in notes)
 
 
-def _table(head: Sequence[str], rows: Sequence[Row]) -> str:
+def _table(head: Sequence[str], rows: Sequence[MetricsRow]) -> str:
     lines = [[escape(name) for name in head], ["---", *["---:"] * (len(head) - 1)]]
     for row in rows:
         name, values, *rest = (escape(cell) for cell in row.cells)
-        turned = [f"{_TURNS[row.turn]}{rest[0]}", *rest[1:]] if rest else []
-        lines.append([name, values, *turned])
+        changed = [f"{_CHANGES[row.change]}{rest[0]}", *rest[1:]] if rest else []
+        lines.append([name, values, *changed])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -21,7 +21,7 @@ from validators.render.common import (
     spans,
     subject_of,
 )
-from validators.render.metrics import Table, Turn, table
+from validators.render.metrics import MetricChange, MetricsTable, table
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -38,7 +38,7 @@ _STYLES: Final = {
 }
 
 
-_TURNS: Final = {Turn.BETTER: "green", Turn.WORSE: "red"}
+_CHANGES: Final = {MetricChange.BETTER: "green", MetricChange.WORSE: "red"}
 
 
 def render(reports: Reports, title: str, *, width: int = 100, colour: bool = False) -> str:
@@ -128,7 +128,7 @@ def _table(checks: Sequence[Check]) -> "RenderableType":
     return table
 
 
-def _metrics(found: Table) -> "RenderableType":
+def _metrics(found: MetricsTable) -> "RenderableType":
     """All of them: a terminal folds nothing."""
     from rich.console import Group
     from rich.table import Table as Grid
@@ -139,7 +139,7 @@ def _metrics(found: Table) -> "RenderableType":
         grid.add_column(Text(name, "dim"), justify="right" if 0 < at < len(found.head) else "left")
     rows = (*found.named, *found.others)
     for row in rows:
-        grid.add_row(*map(Text, row.cells), Text(row.turn.value, _TURNS.get(row.turn, "dim")))
+        grid.add_row(*map(Text, row.cells), Text(row.change.value, _CHANGES.get(row.change, "dim")))
     notes = [row.note for row in rows if row.note]
     return Group(grid, *(Text(line, "dim") for line in (" · ".join(found.caption), *notes)))
 

@@ -16,7 +16,7 @@ from controller.machine.stall import Stall
 from controller.machine.words import fit
 from controller.store.protocol import OutboxEntry
 from deployers.protocol import Silence
-from validators.canary import Decision
+from validators.canary import CanaryDecision
 from validators.canary.evidence import headline, report
 from validators.canary.switch import headline as headline_of
 from validators.figures import percent
@@ -393,7 +393,7 @@ def _stands(env: EnvironmentState, rollout: Rollout, shares: Sequence[float]) ->
     said = headline(judgement, rollout.judge)
     if paused := _paused(env, rollout):
         return f"Paused by {paused}: `headgate resume` lets it go on. {said}"
-    if judgement.decision is Decision.PROMOTE and rollout.step + 1 < len(shares):
+    if judgement.decision is CanaryDecision.PROMOTE and rollout.step + 1 < len(shares):
         return f"Goes on to {percent(shares[rollout.step + 1])}. {said}"
     return said
 

@@ -3,9 +3,9 @@
 from typing import get_args
 
 import pytest
-from specs.lint.images import NOT_SUPPORTED
 
 from controller.executors.registry import EXECUTORS
+from specs.lint.images import NOT_SUPPORTED
 from specs.model import ExecutorKind
 from tests.contracts.executor import ExecutorContract, Site
 from tests.controller.executors.docker_site import DockerSite

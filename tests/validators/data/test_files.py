@@ -10,12 +10,12 @@ import pytest
 
 from tests.validators.data.reading import column, read
 from validators.data.request import ObjectFile
-from validators.data.tables import Loaded, load
+from validators.data.tables import LoadedDataset, load
 from validators.report import Check
 from validators.verdict import Verdict
 
 
-def _only(loaded: Loaded) -> Check:
+def _only(loaded: LoadedDataset) -> Check:
     (check,) = loaded.checks
     return check
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from validators.data.request import ObjectFile
-from validators.data.tables import Loaded, load
+from validators.data.tables import LoadedDataset, load
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -25,7 +25,7 @@ def _text(folder: Path, key: str, content: str | bytes) -> ObjectFile:
     return ObjectFile(key=key, path=str(path))
 
 
-def _only(loaded: Loaded) -> Check:
+def _only(loaded: LoadedDataset) -> Check:
     (check,) = loaded.checks
     return check
 

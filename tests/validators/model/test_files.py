@@ -17,7 +17,7 @@ from pyarrow import csv
 from specs.gates import Columns
 from tests.validators.model.tables import Bench, flights, one, write
 from validators.model.__main__ import main
-from validators.model.request import Request
+from validators.model.request import ModelGateRequest
 from validators.model.rows import Predictions, Unusable, in_one_type, load, why_unpaired
 from validators.report import Report
 from validators.verdict import Verdict
@@ -234,4 +234,4 @@ def test_a_report_that_cannot_be_written_ends_in_a_line_and_another_exit_code(
 
 def test_a_request_survives_its_own_json(bench: Bench) -> None:
     request = bench.request(flights(100), flights(100))
-    assert Request.model_validate_json(request.model_dump_json()) == request
+    assert ModelGateRequest.model_validate_json(request.model_dump_json()) == request

@@ -11,7 +11,7 @@ from specs.gates import ModelGate
 from tests.validators.model.tables import AUC_LIMIT, flights, one, write
 from validators.model.gate import judge
 from validators.model.numbers import MOST_BYTES
-from validators.model.request import BaselineNumbers, NoBaseline, NoCandidate, Request
+from validators.model.request import BaselineNumbers, ModelGateRequest, NoBaseline, NoCandidate
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -53,7 +53,7 @@ class Desk:
         if theirs is not None:
             baseline = BaselineNumbers(path=self.file("theirs", theirs), subject="v6")
         return judge(
-            Request(
+            ModelGateRequest(
                 subject="ranker 7",
                 numbers=ours if isinstance(ours, NoCandidate) else self.file("ours", ours),
                 baseline=none,

@@ -14,11 +14,11 @@ from sklearn import metrics as sk
 
 from specs.metrics import METRICS, Task
 from tests.validators.model.tables import Bench, one
-from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 from validators.model.resample import Weights
 from validators.model.study import Measurement, Subset, study
 from validators.model.weighted import weighted
-from validators.report import Check, Measured, Report
+from validators.report import Check, MetricComparison, Report
 from validators.verdict import Verdict
 
 SPECIES = np.array(["adelie", "chinstrap", "gentoo"])
@@ -71,7 +71,7 @@ def by_scikit_learn(rows: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def measured(report: Report, metric: str) -> Measured:
+def measured(report: Report, metric: str) -> MetricComparison:
     return next(each for each in report.metrics if each.metric == metric)
 
 
@@ -265,10 +265,10 @@ few_rows = st.lists(
 )
 
 
-def _outcome(rows: list[tuple[int, int, int, int]]) -> tuple[Outcome, NDArray[np.uint8]]:
+def _outcome(rows: list[tuple[int, int, int, int]]) -> tuple[EvaluatedRows, NDArray[np.uint8]]:
     label, said, weight, seed = np.array(rows).T
     scores = np.random.default_rng(int(seed.sum())).dirichlet(np.ones(4), len(rows)).round(2)
-    outcome = Outcome(
+    outcome = EvaluatedRows(
         Task.MULTICLASS,
         label.astype(np.float64),
         said=said.astype(np.float64),
@@ -305,14 +305,14 @@ def test_each_has_scikit_learns_value_or_none_and_so_do_its_replicates(
 COVERED = ("f1_macro", "log_loss", "roc_auc_ovr", "precision_macro")
 
 
-def _two_models(source: np.random.Generator, n: int) -> list[Outcome]:
+def _two_models(source: np.random.Generator, n: int) -> list[EvaluatedRows]:
     label = source.choice(3, n, p=[0.6, 0.15, 0.25])
     seen = np.eye(3)[label] * 2 + source.normal(size=(n, 3))
     models = []
     for noise in (0.6, 0.8):
         scores = np.exp(seen + source.normal(size=(n, 3)) * noise)
         models.append(
-            Outcome(
+            EvaluatedRows(
                 Task.MULTICLASS,
                 label.astype(np.float64),
                 said=scores.argmax(axis=1).astype(np.float64),
