@@ -35,10 +35,10 @@ from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
-from controller.planning.choosing import Meant, choose, specs_in
-from controller.planning.data_at_hand import Shelf
+from controller.planning.choosing import SpecArgument, choose, specs_in
+from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
-from controller.queries.asking import QueryVersions as Questions
+from controller.queries.asking import QueryVersions
 from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint.check import check
@@ -281,7 +281,7 @@ async def plan(
     cache: Cache | None = None,
     stores: Stores | None = None,
     home: Path | None = None,
-    questions: Questions | None = None,
+    questions: QueryVersions | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
     given. `top` is where the repository's files are; `stores`, how object stores are reached, and
@@ -300,15 +300,15 @@ async def plan(
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
     moved: dict[str, ObjectChanges] = {}
-    shelf = Shelf(top, history, stores or Stores(), questions, home)
+    lookup = DatasetLookup(top, history, stores or Stores(), questions, home)
     for dataset in spec.datasets:
-        found = await shelf.look(spec, dataset, source)
+        found = await lookup.look(spec, dataset, source)
         versions |= {dataset: found.version} if found.version else {}
         problems |= {dataset: found.problem} if found.problem else {}
         moved |= {dataset: found.moved} if found.moved else {}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
-            found = await shelf.look(rules.spec, dataset, rules.source)
+            found = await lookup.look(rules.spec, dataset, rules.source)
             versions |= {f"{IN_BASE}{dataset}": found.version} if found.version else {}
     return await plan_of(
         cache,
@@ -386,7 +386,7 @@ class Gathered(NamedTuple):
     """Of the base; None without one, or if nothing differs from it."""
 
 
-def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
+def gather(meant: SpecArgument, revision: str | None, base: str | None) -> Gathered:
     """The spec of the work tree or of a revision, compared with that of `base`."""
     checkout = checkout_of(meant.folder)
     commit = commit_of(checkout, revision) if revision else None

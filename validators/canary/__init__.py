@@ -11,7 +11,7 @@ media types and sizes), `families` (per signal), `record` (counting), `judgement
 """
 
 from validators.canary.evidence import headline, report
-from validators.canary.judgement import CanaryDecision, Judgement, Served, SignalEvidence, judge
+from validators.canary.judgement import CanaryDecision, Judgement, Served, SignalJudgement, judge
 from validators.canary.policy import CanaryPolicy, Latency
 from validators.canary.record import begin, is_current, update
 from validators.canary.state import CanaryState
@@ -23,7 +23,7 @@ __all__ = [
     "Judgement",
     "Latency",
     "Served",
-    "SignalEvidence",
+    "SignalJudgement",
     "begin",
     "headline",
     "is_current",

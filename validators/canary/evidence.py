@@ -5,7 +5,7 @@ from math import exp, log
 from typing import Final
 
 from validators.canary.figures import figures
-from validators.canary.judgement import CanaryDecision, Judgement, SignalEvidence
+from validators.canary.judgement import CanaryDecision, Judgement, SignalJudgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS
 from validators.canary.state import CanaryState
 from validators.canary.tail import convicting
@@ -122,24 +122,24 @@ def _missing(judgement: Judgement) -> str:
     return "fresh traffic"
 
 
-def _named(evidence: SignalEvidence, state: CanaryState | None) -> str:
+def _named(evidence: SignalJudgement, state: CanaryState | None) -> str:
     """The signal and, for a latency, the part of its distribution that is worse."""
     tail = convicting(state, evidence)
     return f"{evidence.signal} ({tail.name})" if tail else evidence.signal
 
 
-def _names(evidence: Sequence[SignalEvidence]) -> str:
+def _names(evidence: Sequence[SignalJudgement]) -> str:
     return " and ".join(each.signal for each in evidence)
 
 
-def _differing(judgement: Judgement) -> tuple[SignalEvidence, ...]:
+def _differing(judgement: Judgement) -> tuple[SignalJudgement, ...]:
     """The signals that the canary is held for: those found guilty, or else the strongest."""
     return (
         tuple(each for each in judgement.differences if each.guilty) or (judgement.differences[:1])
     )
 
 
-def _difference(judgement: Judgement, evidence: SignalEvidence) -> Check:
+def _difference(judgement: Judgement, evidence: SignalJudgement) -> Check:
     """A signal that may hold, not roll back; it passes as others do unless the canary differs."""
     convicts, acquits = 1 / judgement.policy.false_rollback, 1 / judgement.policy.false_promotion
     if not judgement.differs:
@@ -160,7 +160,7 @@ def _difference(judgement: Judgement, evidence: SignalEvidence) -> Check:
     )
 
 
-def _signal(judgement: Judgement, evidence: SignalEvidence, state: CanaryState | None) -> Check:
+def _signal(judgement: Judgement, evidence: SignalJudgement, state: CanaryState | None) -> Check:
     policy = judgement.policy
     verdict = _verdict(judgement, evidence)
     convicts, acquits = 1 / policy.false_rollback, 1 / policy.false_promotion
@@ -182,7 +182,7 @@ def _signal(judgement: Judgement, evidence: SignalEvidence, state: CanaryState |
 
 def _check(
     judgement: Judgement,
-    evidence: SignalEvidence,
+    evidence: SignalJudgement,
     verdict: Verdict,
     weighed: str,
     next_step: str | None,
@@ -204,7 +204,7 @@ def _check(
     )
 
 
-def _verdict(judgement: Judgement, evidence: SignalEvidence) -> Verdict:
+def _verdict(judgement: Judgement, evidence: SignalJudgement) -> Verdict:
     if judgement.decision is CanaryDecision.ROLLBACK:
         named = any(each.guilty for each in judgement.evidence)
         if evidence.guilty or (not named and evidence is judgement.evidence[0]):
@@ -213,7 +213,7 @@ def _verdict(judgement: Judgement, evidence: SignalEvidence) -> Verdict:
     return Verdict.PASS if believed else Verdict.INCONCLUSIVE
 
 
-def _next_step(judgement: Judgement, evidence: SignalEvidence, verdict: Verdict) -> str | None:
+def _next_step(judgement: Judgement, evidence: SignalJudgement, verdict: Verdict) -> str | None:
     if verdict is Verdict.FAIL:
         kind = _LOOK_FOR.get(evidence.signal, "slow")
         return (

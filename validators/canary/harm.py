@@ -1,7 +1,7 @@
 """How many callers a canary hurt: the requests that failed or were slow, of those judged."""
 
 from validators.canary.figures import figures
-from validators.canary.judgement import Judgement, Served, SignalEvidence
+from validators.canary.judgement import Judgement, Served, SignalJudgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST
 from validators.canary.state import CanaryState
 from validators.canary.tail import convicting
@@ -23,7 +23,7 @@ def harm(judgement: Judgement, state: CanaryState) -> str:
     return "; ".join([*said, failed] if len(others) == len(guilty) else [failed, *said])
 
 
-def _hurt(judgement: Judgement, state: CanaryState, evidence: SignalEvidence) -> str:
+def _hurt(judgement: Judgement, state: CanaryState, evidence: SignalJudgement) -> str:
     tail = convicting(state, evidence)
     if tail is None:
         return figures(judgement, evidence.signal).words

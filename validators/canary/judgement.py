@@ -61,7 +61,7 @@ class Served(GateValue):
         return self.errors / self.requests if self.requests else None
 
 
-class SignalEvidence(GateValue):
+class SignalJudgement(GateValue):
     """The evidence on one signal, as logarithms of E-values (betting odds)."""
 
     signal: str
@@ -86,11 +86,11 @@ class Judgement(GateValue):
     decision: CanaryDecision
     log_worse: float
     """log of the weighted mean E over the signals: rolls back at log(1 / false_rollback)."""
-    evidence: tuple[SignalEvidence, ...]
+    evidence: tuple[SignalJudgement, ...]
     """Per signal, the strongest evidence of harm first."""
     log_differs: float = -inf
     """The same over the holding signals, for which `log_worse` is evidence that they differ."""
-    differences: tuple[SignalEvidence, ...] = ()
+    differences: tuple[SignalJudgement, ...] = ()
     usual_kinds: tuple[str, ...] = ()
     """The kinds of answers that are usual for stable; empty while unknown."""
     stable: Served
@@ -107,7 +107,7 @@ class Judgement(GateValue):
     """Whether the canary has fewer records than its share."""
 
     @property
-    def every(self) -> tuple[SignalEvidence, ...]:
+    def every(self) -> tuple[SignalJudgement, ...]:
         """The evidence of the signals that roll back, then of those that hold."""
         return (*self.evidence, *self.differences)
 
@@ -192,14 +192,14 @@ def decide(judgement: Judgement) -> CanaryDecision:
 
 def _evidence(
     state: CanaryState, signals: Sequence[str], worse: Sequence[float], guilty: Sequence[float]
-) -> tuple[SignalEvidence, ...]:
+) -> tuple[SignalJudgement, ...]:
     """The evidence per signal, the strongest evidence of harm first."""
     policy = state.policy
     found = []
     for signal, log_worse, log_guilty in zip(signals, worse, guilty, strict=True):
         log_safe = families.log_safety(state, signal)
         found.append(
-            SignalEvidence(
+            SignalJudgement(
                 signal=signal,
                 log_worse=log_worse,
                 log_guilty=log_guilty,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from specs.traffic import Arm
 from validators.canary import families, latency
 from validators.canary.bets import log_sum
-from validators.canary.judgement import SignalEvidence
+from validators.canary.judgement import SignalJudgement
 from validators.canary.record import is_current
 from validators.canary.state import CanaryState
 from validators.figures import milliseconds, percent
@@ -68,7 +68,7 @@ class Tail(NamedTuple):
         )
 
 
-def convicting(state: CanaryState | None, evidence: SignalEvidence) -> Tail | None:
+def convicting(state: CanaryState | None, evidence: SignalJudgement) -> Tail | None:
     """The part of the distribution that the evidence comes from.
 
     None if the state has less evidence than was judged, as requests in flight are not stored.

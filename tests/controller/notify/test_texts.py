@@ -24,8 +24,8 @@ from controller.machine.environments.environment import ObservedEnvironment
 from controller.machine.messages import Recovered, Stalled
 from controller.notify import render
 from controller.notify.protocol import Status
-from controller.notify.unsaved import ALERT
-from controller.notify.unsaved import incident as saving
+from controller.notify.save_monitor import ALERT
+from controller.notify.save_monitor import incident as saving
 from deployers.protocol import Deployed, Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
@@ -335,7 +335,7 @@ STORIES: Mapping[str, Callable[[], Told]] = {
 
 
 def cannot_save() -> list[Notify]:
-    """The disk is full, and then is not; told past the state (`controller/notify/unsaved.py`)."""
+    """The disk is full, and then is not; told past the state by `SaveMonitor`."""
     reason = "The state cannot be written: the disk is full. Make room on it."
     told: Sequence[tuple[Status, Incident]] = (
         ("firing", saving(reason, over=False)),
@@ -441,7 +441,7 @@ def test_markdown_has_the_same_facts_and_no_mention_or_link_of_others() -> None:
         controller=hostile,
     )
     said = render.markdown(incident, "firing", "a")
-    assert "**Callers hurt:** 14 of 412 requests failed" in said
+    assert "**Impact:** 14 of 412 requests failed" in said
     assert "canary began 1970-01-01 00:00:00 UTC, rolled back 1970-01-02 00:00:00" in said
     for dangerous in ("@everyone", "<http", "](y)", "`rm"):
         assert dangerous not in said

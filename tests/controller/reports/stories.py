@@ -87,7 +87,7 @@ def cached(run: str, verdict: Verdict | None = None, **outputs: str) -> Progress
     return Progress(key="k", outputs=outputs, cached_from=run, verdict=verdict, ended=1001.0)
 
 
-def broken(message: str, tries: int = 2) -> Progress:
+def failed_step(message: str, tries: int = 2) -> Progress:
     """A node that failed for good."""
     status = Status(
         state=AttemptState.FAILED, exit_code=1, started=1000.0, ended=1004.0, message=message

@@ -1,4 +1,4 @@
-"""PURE. By whose rules a pull request is judged, and whether the exam itself changed."""
+"""PURE. Whose rules a pull request is judged by, and whether the exam itself changed."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,9 +15,9 @@ from validators.report import Report
 MOST = 5
 
 
-def judged_by(run: Run, plan: Plan | None, base: str, links: Links) -> Iterator[str]:
-    """Whose gates these are, and where they were found if not where one would look. `base` is the
-    name of the pull request's base branch, if it is known; nothing for a run that is of no pull
+def rules_in_force(run: Run, plan: Plan | None, base: str, links: Links) -> Iterator[str]:
+    """Whose gates judged the run, and where they were found if not at the expected path. `base` is
+    the name of the pull request's base branch, if known. Nothing for a run without a pull
     request."""
     if run.accepted:
         who = escape(f"@{run.accepted.removeprefix('@')}")
@@ -35,16 +35,18 @@ def _is_elsewhere(run: Run, plan: Plan) -> bool:
 
 
 def _elsewhere(run: Run, plan: Plan, links: Links) -> str:
-    """Where the base's rules were found by the pipeline's name."""
+    """Where the base branch's rules were found by the pipeline's name."""
     if plan.policy_base != run.base:
         was = links.commit(plan.policy_base or "")
-        return f"it has no valid spec of this name any more, so these are the last it had ({was})"
-    return f"there its spec is {code(plan.policy_spec)}, found by the pipeline's name"
+        return (
+            f"it no longer has a valid spec of this name, so these are its last valid rules ({was})"
+        )
+    return f"its spec there is {code(plan.policy_spec)}, found by the pipeline's name"
 
 
-def exam(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator[str]:
-    """That what evaluates changed, what both evaluations say, and the way out where the base's
-    does not pass."""
+def exam_change(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator[str]:
+    """Says that the exam changed, what both exams found, and what to do if the base branch's does
+    not pass."""
     rules = [change.rule for change in plan.policy] if plan else []
     parts = [rule.removeprefix(EXAM) for rule in rules if rule.startswith(EXAM)]
     twice = BASE_EXAM in run.nodes
@@ -54,36 +56,36 @@ def exam(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator
     more = f" and {len(parts) - MOST} more" if len(parts) > MOST else ""
     yield f"### ⚠️ The exam changed: {named}{more}"
     if not twice:
-        yield "**A score of another exam says nothing about the one before it.**"
+        yield "**Scores from different exams cannot be compared.**"
         return
-    yield "**The candidate was also scored by the evaluation of the base branch.**" + (
-        "" if run.nodes[BASE_EXAM].done else " That is not over yet."
+    yield "**The candidate is also scored by the base branch's evaluation.**" + (
+        "" if run.nodes[BASE_EXAM].done else " That has not finished yet."
     )
     if BASE_EXAM in reports:
         rows = [
-            _row("the evaluation of this commit", reports.get("gate.model"), run, "gate.model"),
-            _row("the evaluation of the base", reports[BASE_EXAM], run, BASE_EXAM),
+            _row("this commit's evaluation", reports.get("gate.model"), run, "gate.model"),
+            _row("the base branch's evaluation", reports[BASE_EXAM], run, BASE_EXAM),
         ]
-        yield table(["", "Scored by", "Found", "Verdict"], rows)
+        yield table(["", "Scored by", "Score", "Verdict"], rows)
     verdict = run.nodes[BASE_EXAM].verdict
     if verdict is not None and not verdict.passes and not run.live:
-        yield _way_out()
+        yield _how_to_proceed()
 
 
 def _row(who: str, report: Report | None, run: Run, gate: str) -> list[str]:
     verdict = run.nodes[gate].verdict if gate in run.nodes else None
-    said = "nothing"
+    score = "none"
     for one in checked(report)[:1] if report else ():
         if report is not None and one.candidate is not None:
             value = significant(one.candidate, limits_on(one.metric, report))
-            said = f"{one.metric} {value}"
+            score = f"{one.metric} {value}"
     icon = "✅" if verdict is not None and verdict.passes else "❌"
-    return [icon, who, escape(said), str(verdict or "none")]
+    return [icon, who, escape(score), str(verdict or "none")]
 
 
-def _way_out() -> str:
+def _how_to_proceed() -> str:
     return (
-        "What the changed exam says counts only once somebody with the right has read the change "
-        "and accepted it: then this commit is judged by its own rules. Or take the change of the "
-        "exam out of this pull request, and let it be merged by itself first."
+        "The changed exam counts only once somebody who may accept rule changes has reviewed and "
+        "accepted it; this commit is then judged by its own rules. Otherwise, move the change to "
+        "the exam into a pull request of its own and merge that first."
     )

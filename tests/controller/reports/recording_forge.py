@@ -3,7 +3,7 @@
 from controller.reports.protocol import CommitReport
 
 
-class Shown:
+class RecordingForge:
     """A `Forge` that keeps what it is told, in order."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """What a person reads who decides on a release."""
 
-from controller.reports.card import Card, render
+from controller.reports.model_card import ModelCard, render
 from controller.reports.protocol import LONGEST
 from tests.controller.machine.kit import version
 from validators.report import Check, Interval, MetricComparison, Report
@@ -36,12 +36,12 @@ def gate(*checks: Check) -> Report:
 
 
 def card(
-    *checks: Check, baseline: bool = True, why: str = "new data", held_against: int = 1
-) -> Card:
+    *checks: Check, baseline: bool = True, why: str = "new data", compared_with: int = 1
+) -> ModelCard:
     old = version(1) if baseline else None
     reports = {"model": gate(*checks)} if checks else {}
-    held = held_against if baseline else None
-    return Card(version(2), old, held, reports, "production", "headgate", why)
+    held = compared_with if baseline else None
+    return ModelCard(version(2), old, held, reports, "production", "headgate", why)
 
 
 def test_the_verdict_comes_first_then_the_card_then_what_merging_does() -> None:
@@ -66,17 +66,17 @@ def test_metrics_have_their_interval_against_the_baseline_and_slices_are_told() 
 
 
 def test_metrics_against_a_version_that_does_not_serve_any_more_say_so() -> None:
-    assert "does not serve any more" not in render(card(check()))
-    text = render(card(check(), held_against=7))
+    assert "no longer serves" not in render(card(check()))
+    text = render(card(check(), compared_with=7))
     assert "### Metrics, baseline v7" in text
-    assert "v7 does not serve any more" in text
+    assert "v7 no longer serves" in text
 
 
 def test_what_follows_a_merge_is_the_canary_of_that_version() -> None:
     text = render(card(check()))
     following = text.partition("## What happens next")[2]
     assert "canary beside v1: 50 % of the traffic" in following
-    assert "`errors`: at most 30 more requests in a hundred may fail" in following
+    assert "`errors`: at most 30 more requests per hundred may fail" in following
     for command in ("approve", "abort", "retry"):
         assert f"`headgate {command} mean/production`" in following
 
@@ -90,7 +90,7 @@ def test_a_report_of_a_thousand_checks_is_cut_and_the_card_is_whole() -> None:
     many = [check(f"{n} " + "x" * 200, subject=f"carrier={n}") for n in range(1000)]
     text = render(card(*many))
     assert len(text) <= LONGEST
-    assert text.rstrip().endswith("decides what merging it asks for.")
+    assert text.rstrip().endswith("changes what merging releases.")
     assert "not shown here, for length" in text
 
 

@@ -1,4 +1,4 @@
-"""PURE. What a person reads who decides on a release: the evidence, and the model card."""
+"""PURE. What the person who decides on a release reads: the evidence and the model card."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -20,30 +20,29 @@ from validators.report import Check, MetricComparison, Report
 from validators.verdict import worst
 
 MOST_ROWS = 30
-"""Of one table, and of one list."""
+"""Rows of a table, and lines of a list."""
 
 
-class Card(NamedTuple):
-    """Everything that is known of a version that may come into an environment."""
+class ModelCard(NamedTuple):
+    """What is known of a version that is proposed for an environment."""
 
     version: ModelVersion
     baseline: ModelVersion | None
-    """What serves there now."""
-    held_against: int | None
+    """The version that serves there now."""
+    compared_with: int | None
     """The number of the version that its run was compared with."""
     reports: Mapping[str, Report]
-    """Of the gates of its run, by gate: `model`, `data.flights`."""
+    """The reports of the gates of its run, by gate: `model`, `data.flights`."""
     environment: str
     by: str
     why: str
     loosened: Sequence[RuleChange] | None = None
-    """How its rules differ from those of what serves now; None where nothing serves, or the rules
-    cannot be compared any more."""
+    """How its rules differ from those of the version that serves now; None if nothing serves or the
+    rules can no longer be compared."""
 
 
-def render(card: Card) -> str:
-    """The text of the pull request, at most 65,535 characters: of the evidence, passing checks
-    are cut first."""
+def render(card: ModelCard) -> str:
+    """The body of the pull request, at most 65,535 characters; passing checks are cut first."""
     rest = "\n\n".join(_after_the_evidence(card)) + "\n"
     top = "\n\n".join(_before_the_evidence(card))
     room = max(LONGEST - len(rest) - len(top) - 4, 500)
@@ -52,8 +51,8 @@ def render(card: Card) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 2] + "…\n"
 
 
-def _before_the_evidence(card: Card) -> Iterator[str]:
-    """The verdict with its number, and what its gates do not ask any more."""
+def _before_the_evidence(card: ModelCard) -> Iterator[str]:
+    """The verdict with its number, and the rules that were loosened."""
     version = card.version
     verdict = worst(version.verdicts.values()) if version.verdicts else None
     icon = "✅" if verdict is not None and verdict.passes else "⚠️"
@@ -68,30 +67,30 @@ def _before_the_evidence(card: Card) -> Iterator[str]:
         number = count(card.loosened)
         what = f"{number} rules were" if number > 1 else "1 rule was"
         yield (
-            f"### ⚠️ {what} loosened since v{old.number}, which serves now\n\n"
-            f"> **v{version.number} was judged by the rules of its own commit, and not by those "
+            f"### ⚠️ {what} loosened since v{old.number}, the version that serves now\n\n"
+            f"> **v{version.number} was judged by the rules of its own commit, not by those "
             f"that v{old.number} had to pass.**"
         )
     elif card.loosened and old is not None:
-        yield f"### Rules that changed since v{old.number}\n\nNone is loosened."
+        yield f"### Rules that changed since v{old.number}\n\nNone was loosened."
     elif not known and old is not None:
         yield (
-            f"**Whether rules were loosened since v{old.number}, which serves now, is not known**: "
-            "the commits that both are of cannot be compared any more."
+            f"**Whether rules were loosened since v{old.number}, the version that serves now, is "
+            "unknown**: their commits can no longer be compared."
         )
     if old is not None:
         yield from rules(card.loosened or (), f"v{old.number}", f"v{version.number}")
 
 
-def _shown(card: Card) -> str:
+def _shown(card: ModelCard) -> str:
     report = card.reports.get("model")
     if report is not None:
-        return "; ".join(judged(report, card.held_against))
+        return "; ".join(judged(report, card.compared_with))
     verdicts = ", ".join(f"{name} {one}" for name, one in card.version.verdicts.items())
-    return verdicts or "it has no gate, so nothing was judged"
+    return verdicts or "there is no gate, so nothing was judged"
 
 
-def _after_the_evidence(card: Card) -> Iterator[str]:
+def _after_the_evidence(card: ModelCard) -> Iterator[str]:
     yield "## Model card"
     yield table(["", ""], _facts(card))
     yield from _metrics(card)
@@ -100,7 +99,7 @@ def _after_the_evidence(card: Card) -> Iterator[str]:
     yield "\n".join(_next(card))
 
 
-def _facts(card: Card) -> list[list[str]]:
+def _facts(card: ModelCard) -> list[list[str]]:
     version, old = card.version, card.baseline
     spec, source = version.spec, version.source
     rows = [
@@ -125,16 +124,16 @@ def _facts(card: Card) -> list[list[str]]:
     ]
 
 
-def _metrics(card: Card) -> Iterator[str]:
-    """What both models measured on the same rows, with the intervals of the differences."""
+def _metrics(card: ModelCard) -> Iterator[str]:
+    """Both models' metrics on the same rows, with the intervals of their differences."""
     report = card.reports.get("model")
     if report is None or not report.metrics:
         return
-    held = f"v{card.held_against}" if card.held_against is not None else "none"
+    held = f"v{card.compared_with}" if card.compared_with is not None else "none"
     yield f"### Metrics, baseline {held}"
     serves = card.baseline.number if card.baseline else None
-    if card.held_against is not None and serves != card.held_against:
-        yield f"> **v{card.held_against} does not serve any more**: what does was not compared."
+    if card.compared_with is not None and serves != card.compared_with:
+        yield f"> **v{card.compared_with} no longer serves**; the current version was not compared."
     rows = [
         [escape(one.metric), _moved(one.baseline, one.candidate), *_difference(one)]
         for one in report.metrics[:MOST_ROWS]
@@ -148,7 +147,7 @@ def _metrics(card: Card) -> Iterator[str]:
     yield "\n".join(notes[:MOST_ROWS])
 
 
-def _slices(card: Card) -> Iterator[str]:
+def _slices(card: ModelCard) -> Iterator[str]:
     report = card.reports.get("model")
     found = [check for check in report.checks if check.subject is not None] if report else []
     if not found:
@@ -184,7 +183,7 @@ def _moved(was: float | None, now: float | None) -> str:
 
 
 def _difference(one: MetricComparison) -> list[str]:
-    """The difference, marked good or bad where the rows are sure of it, and its interval."""
+    """The difference, marked as better or worse if its interval excludes zero, and the interval."""
     if one.difference is None:
         return ["", ""]
     found = one.interval
@@ -196,31 +195,29 @@ def _difference(one: MetricComparison) -> list[str]:
     return [f"{signed(one.difference)} {mark}".rstrip(), interval]
 
 
-def _next(card: Card) -> Iterator[str]:
+def _next(card: ModelCard) -> Iterator[str]:
     version = card.version
-    assert version.spec.release is not None, "only such a version is proposed"
+    assert version.spec.release is not None, "only a version with a release is proposed"
     canary = version.spec.release.production.canary
     place = f"{version.pipeline}/{card.environment}"
     if card.baseline is None:
         first = "nothing serves yet, so it gets all traffic once ready."
         if version.spec.release.batch is not None:
-            first = f"{card.environment} points to it, the first."
+            first = f"{card.environment} then points to it."
         yield f"- **Merging** releases it: {first}"
     elif version.spec.release.batch is not None:
-        then = "and its batch command is run" if version.spec.release.run else "and nothing is run"
-        yield (
-            f"- **Merging** lets {card.environment} point to it instead of "
-            f"v{card.baseline.number}, {then}."
-        )
+        runs = " and runs its batch command" if version.spec.release.run else ""
+        instead = f"instead of v{card.baseline.number}{runs}"
+        yield f"- **Merging** points {card.environment} to it {instead}."
     elif version.spec.release.production.strategy != "canary":
         yield f"- **Merging** {_switch(version.spec.release.production, card.baseline.number)}"
     else:
         shares = ", ".join(percent(step) for step in canary.steps)
         yield (
-            f"- **Merging** begins its canary beside v{card.baseline.number}: {shares} of the "
-            f"traffic, at least {duration(canary.minimum_bake.total_seconds())}, decided within "
-            f"{duration(canary.deadline.total_seconds())}. A version that is worse is rolled back "
-            "and this file restored."
+            f"- **Merging** starts its canary beside v{card.baseline.number}: {shares} of the "
+            f"traffic, for at least {duration(canary.minimum_bake.total_seconds())}, decided "
+            f"within {duration(canary.deadline.total_seconds())}. If it is worse, it is rolled "
+            "back and this file is restored."
         )
         limits = {
             **{name: signal.not_worse_by for name, signal in canary.signals.named().items()},
@@ -229,23 +226,23 @@ def _next(card: Card) -> Iterator[str]:
         for name, allowed in limits.items():
             yield f"  - {_limit(name, allowed)}"
     yield (
-        "- **Closing** declines it: what serves stays, and the version is not quarantined. "
+        "- **Closing** declines it: the current version stays and this one is not quarantined. "
         f"{code(f'headgate retry {place}')} proposes it again."
     )
     by_command = prose(f"`headgate approve {place}`, `headgate abort {place}`")
-    yield f"- Without this page: {by_command}."
-    yield "- Who edits the file on this branch decides what merging it asks for."
+    yield f"- From the command line: {by_command}."
+    yield "- Editing the file on this branch changes what merging releases."
 
 
 def _switch(production: Production, number: int) -> str:
-    """What becomes of the traffic without a canary."""
+    """What happens to the traffic in a release without a canary."""
     if production.strategy == "direct":
-        return f"sends it all traffic once its server is ready, and v{number} ends: no canary."
+        return f"sends it all traffic once its server is ready and stops v{number}; no canary."
     rule = production.blue_green
     kept = duration(rule.keep_for.total_seconds())
     watched = "nothing is watched"
     if rule.errors is not None:
-        watched = "if it fails more often than that did, all traffic goes back"
+        watched = f"if it fails more often than v{number} did, all traffic goes back"
     return (
         f"sends it all traffic once its server is ready. v{number} stays up for {kept}; "
         f"meanwhile {watched}."
@@ -253,15 +250,16 @@ def _switch(production: Production, number: int) -> str:
 
 
 def _limit(name: str, allowed: float) -> str:
-    """What a signal may show on the canary, in words."""
-    # Most are a share of the requests; a latency and a size are relative to stable's.
-    points = f"at most {number(allowed * 100)} more requests in a hundred may"
+    """The limit of a signal, in words."""
+    # Most are shares of requests; latency and size are relative to the stable version's.
+    points = f"at most {number(allowed * 100)} more requests per hundred may"
     words = {
         "errors": f"{points} fail",
         "refusals": f"{points} be refused (4xx)",
-        "other_statuses": f"{points} be answered otherwise than with 2xx or 4xx",
-        "content": f"{points} be answered with no body or another media type, else it is held",
-        "size": f"answers may be {percent(allowed)} larger than stable's, or as much smaller, else "
-        "it is held",
+        "other_statuses": f"{points} get a status other than 2xx or 4xx",
+        "content": f"{points} have no body or another media type; beyond that it is held",
+        "size": f"responses may be {percent(allowed)} larger or smaller than the stable version's; "
+        "beyond that it is held",
     }
-    return f"{code(name)}: {words.get(name, f'may be {percent(allowed)} longer than on stable')}"
+    other = f"may be {percent(allowed)} higher than the stable version's"
+    return f"{code(name)}: {words.get(name, other)}"

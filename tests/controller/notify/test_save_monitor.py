@@ -11,7 +11,7 @@ import pytest
 
 from controller.machine.actions import Notify
 from controller.machine.core import Envelope, Key
-from controller.notify.unsaved import BEARS, CALM, EVERY, Saving
+from controller.notify.save_monitor import CALM, EVERY, GRACE, SaveMonitor
 from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
@@ -45,7 +45,7 @@ def full(path: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def watched(saving: Saving, times: list[float]) -> None:
+async def watched(saving: SaveMonitor, times: list[float]) -> None:
     for now in times:
         await saving.look(now)
         await saving.deliver()
@@ -60,22 +60,22 @@ EVERYONE = (
 
 async def test_a_full_disk_is_told_once_to_each_and_so_is_its_end(tmp_path: Path) -> None:
     store, people = await SqliteStore.open(tmp_path / "state.db"), People()
-    saving = Saving(store, people.tell, EVERYONE)
+    saving = SaveMonitor(store, people.tell, EVERYONE)
     with full(tmp_path / "state.db-wal"):
         await watched(saving, [EVERY, EVERY + 1, 2 * EVERY, 3 * EVERY])
         assert people.heard == [("json://a", "firing"), ("json://c", "firing")]
-        assert "state.db" in saving.trouble
+        assert "state.db" in saving.problem
     await watched(saving, [4 * EVERY])
     assert len(people.heard) == 2, "it may fail again at once"
     await watched(saving, [3 * EVERY + CALM, 5 * EVERY + CALM, 6 * EVERY + CALM])
     assert sorted(people.heard[2:]) == [("json://a", "resolved"), ("json://c", "resolved")]
-    assert saving.trouble == ""
+    assert saving.problem == ""
     await store.close()
 
 
 async def test_who_is_out_of_reach_is_told_later_and_nobody_twice(tmp_path: Path) -> None:
     store, people = await SqliteStore.open(tmp_path / "state.db"), People(out_of_reach=1)
-    saving = Saving(store, people.tell, EVERYONE)
+    saving = SaveMonitor(store, people.tell, EVERYONE)
     with full(tmp_path / "state.db-wal"):
         await watched(saving, [EVERY])
         assert people.heard == [("json://c", "firing")]
@@ -87,18 +87,18 @@ async def test_who_is_out_of_reach_is_told_later_and_nobody_twice(tmp_path: Path
 async def test_without_an_address_the_log_is_told(tmp_path: Path) -> None:
     store, people = await SqliteStore.open(tmp_path / "state.db"), People()
     with full(tmp_path / "state.db-wal"):
-        await watched(Saving(store, people.tell, ()), [EVERY, 2 * EVERY])
+        await watched(SaveMonitor(store, people.tell, ()), [EVERY, 2 * EVERY])
     assert people.heard == [(None, "firing")]
     await store.close()
 
 
-@pytest.mark.parametrize(("lasts", "told"), [(BEARS - 1, False), (BEARS + 2, True)])
+@pytest.mark.parametrize(("lasts", "told"), [(GRACE - 1, False), (GRACE + 2, True)])
 async def test_a_lock_that_another_process_holds_is_told_if_it_lasts(
     tmp_path: Path, lasts: float, told: bool
 ) -> None:
     path = tmp_path / "state.db"
     store, people = await SqliteStore.open(path, patience=0.01), People()
-    saving = Saving(store, people.tell, EVERYONE)
+    saving = SaveMonitor(store, people.tell, EVERYONE)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await watched(saving, [EVERY, EVERY + lasts])

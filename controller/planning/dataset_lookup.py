@@ -14,7 +14,7 @@ from controller.machine.pipelines.data import place
 from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.runs.graph import SourceTree
 from controller.planning.plans import History
-from controller.queries.asking import QueryVersions as Questions
+from controller.queries.asking import QueryVersions
 from specs.datasets import Query
 from specs.digests import ManifestEntry
 from specs.failures import Failure, NeedsHuman
@@ -31,13 +31,13 @@ class FoundDataset(NamedTuple):
     """What became of its objects since the earlier run."""
 
 
-class Shelf(NamedTuple):
+class DatasetLookup(NamedTuple):
     """Where the versions of datasets are found."""
 
     top: Path
     history: History
     stores: Stores
-    questions: Questions | None
+    questions: QueryVersions | None
     home: Path | None
     """The controller's, where the objects of former versions are known."""
 

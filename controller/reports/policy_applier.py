@@ -1,4 +1,4 @@
-"""Applies `ReportPolicy`: compares the rules of a pull request with its base's, and says so."""
+"""Applies `ReportPolicy`: compares the rules of a pull request with those of its base."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ from specs.failures import Ignore
 
 
 class PolicyApplier:
-    """Applies `ReportPolicy`. `links` says by repository where it is looked at in a browser."""
+    """Applies `ReportPolicy`. `links` holds the web address of each repository."""
 
     def __init__(
         self,
@@ -30,18 +30,19 @@ class PolicyApplier:
         self._links = links or {}
 
     async def apply(self, _owner: Key, action: ReportPolicy) -> Sequence[Envelope]:
-        """Report it. Raises `Ignore` for a pipeline that is nowhere, what reading a commit raises,
-        and what the forge raises."""
+        """Report it. Raises `Ignore` for a pipeline that neither commit has, what reading a commit
+        raises, and what the forge raises."""
         repository, pipeline = action.repository, action.pipeline
         base = await self._repositories.rules(repository, action.base_commit, pipeline)
         head = await self._head(action, base)
         if base is None and head is None:
-            raise Ignore(f"{pipeline} is on neither side of #{action.pull}")
+            raise Ignore(f"{pipeline} is in neither the base nor the head of #{action.pull}")
         found = PolicyChange()
         if head is not None:
             found = await compare(self._repositories, head, base, action.base_commit)
         links = self._links.get(repository, NOWHERE)
-        # Before a form escapes them, and once more for what only became a secret's text by it.
+        # Secrets are redacted before Markdown escapes them, and again afterwards, since escaping
+        # may itself produce the text of a secret.
         hide, redact = self._secrets.redacted, self._secrets.redact
         found = found._replace(
             changes=tuple(map(hide, found.changes)), notes=tuple(map(redact, found.notes))
@@ -52,8 +53,8 @@ class PolicyApplier:
         return ()
 
     async def _head(self, action: ReportPolicy, base: Code | None) -> Code | None:
-        """The pipeline in the pull request; a spec that is too broken to say its name has that
-        which it had in its place."""
+        """The pipeline in the pull request. A spec that is too broken to have a name is taken for
+        the pipeline that the base has at its path."""
         repository, commit = action.repository, action.commit
         specs = await self._repositories.specs(repository, commit)
         twins = [path for path, code in specs.items() if code.name == action.pipeline]

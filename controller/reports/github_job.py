@@ -1,4 +1,4 @@
-"""PURE. What a report says in a job of GitHub Actions: annotations, and the job's summary."""
+"""PURE. A report inside a GitHub Actions job: annotations and the job summary."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,12 @@ from controller.reports.protocol import Annotation
 from specs.loading.annotations import WorkflowAnnotation, commands
 
 LARGEST_SUMMARY = 1_000_000
-"""Bytes of a step's summary: GitHub drops one of more than 1 MiB."""
+"""Bytes; GitHub drops a step summary of more than 1 MiB."""
 
 
-def annotations(given: Sequence[Annotation]) -> str:
-    """Workflow commands for what GitHub shows of a step; it is given the worst first."""
+def annotation_commands(given: Sequence[Annotation]) -> str:
+    """Workflow commands that make GitHub show the annotations, of which `given` has the worst
+    first. GitHub shows only the first few of a step."""
     shown = [
         WorkflowAnnotation(
             "error" if each.level == "failure" else "warning",
@@ -22,11 +23,11 @@ def annotations(given: Sequence[Annotation]) -> str:
     return commands(shown, "the summary of the job")
 
 
-def summary(text: str, largest: int = LARGEST_SUMMARY) -> str:
-    """The text with as many of its first lines as GitHub takes."""
+def job_summary(text: str, largest: int = LARGEST_SUMMARY) -> str:
+    """The text, cut after the last line that fits into a job summary."""
     content = text.encode()
     if len(content) <= largest:
         return text
-    left = "\n\n_The rest is left out: GitHub takes 1 MiB._\n"
+    left = "\n\n_The rest is omitted: GitHub shows at most 1 MiB._\n"
     kept = content[: largest - len(left.encode())].rpartition(b"\n")[0]
     return kept.decode() + left

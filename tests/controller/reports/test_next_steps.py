@@ -6,8 +6,8 @@ from controller.machine.pipelines.change import RuleChange
 from controller.machine.repositories import telling
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.plan import Plan
-from controller.reports.build import Beside, build
-from controller.reports.rules import said
+from controller.reports.build import ReportContext, build
+from controller.reports.rules import title_of
 from tests.controller.reports.stories import done, graph, model_report, run
 from tests.controller.reports.test_build import HUB, PULL, SHA, STOPPED, action, in_order, planned
 from tests.controller.reports.test_build import plan as plan_of
@@ -24,10 +24,10 @@ EXAM = RuleChange(rule="exam: evaluate.py", was="c30592a06950", now="b41e3eea2e4
 def told(plan: Plan, state: str = "passed", **facts: object) -> str:
     """The text on a pull request whose run passed."""
     said = action(state, "x").model_copy(update={"pull": 12})
-    beside = Beside(links=HUB, base="main")
+    context = ReportContext(links=HUB, base="main")
     reports = {"gate.model": model_report(Verdict.PASS)}
     return build(
-        said, run(SHA, NODES, **{**PULL, **facts}), GRAPH, reports, plan, None, beside
+        said, run(SHA, NODES, **{**PULL, **facts}), GRAPH, reports, plan, None, context
     ).text
 
 
@@ -39,14 +39,14 @@ def test_a_pass_with_loosened_rules_says_which_check_fails_who_may_accept_and_ho
     ) in text
     assert text.count("/headgate accept") == 1
     anybody = told(plan_of(LOOSER), scope="into easy")
-    assert "`headgate policy / flight-delay (into easy)` fails until somebody who admin" in anybody
+    assert "`headgate policy / flight-delay (into easy)` fails until a repository admin" in anybody
     assert "headgate policy" not in told(plan_of())
 
 
 def test_what_was_accepted_says_by_whom_and_asks_for_nothing() -> None:
     text = told(plan_of(LOOSER, approvers=("@ada",)), accepted="grace")
     assert "as @&#8203;grace has accepted them" in text
-    assert "**`headgate policy / flight-delay` passes with that.**" in text
+    assert "**`headgate policy / flight-delay` therefore passes.**" in text
     assert "/headgate accept" not in text
 
 
@@ -86,9 +86,12 @@ def test_links_to_the_base_and_to_what_changed_stand_once() -> None:
 def test_how_the_rules_were_found_is_said_only_where_they_are_not_in_their_place() -> None:
     assert "name" not in told(plan_of()).partition("Judged by")[2].partition("\n")[0]
     moved = told(plan_of(policy_spec="team/ml-pipeline.yaml"))
-    assert "; there its spec is `team/ml-pipeline.yaml`, found by the pipeline's name." in moved
+    assert "; its spec there is `team/ml-pipeline.yaml`, found by the pipeline's name." in moved
     history = told(plan_of(policy_base="c" * 40))
-    assert "no valid spec of this name any more, so these are the last it had ([`cccc" in history
+    assert (
+        "it no longer has a valid spec of this name, so these are its last valid rules ([`cccc"
+        in history
+    )
 
 
 def test_cells_are_a_few_words_and_all_reasons_stand_below_the_plan() -> None:
@@ -103,7 +106,7 @@ def test_cells_are_a_few_words_and_all_reasons_stand_below_the_plan() -> None:
 
 def test_names_of_rules_in_a_title_are_whole() -> None:
     many = [LOOSER.model_copy(update={"rule": f"gates.model: metric number {n}"}) for n in range(9)]
-    title = said(many)
+    title = title_of(many)
     assert title.startswith("9 rules loosened: gates.model: metric number 0, gates.model: metric")
     assert title.endswith("number 2 and 6 more")
 

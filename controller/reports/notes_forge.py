@@ -10,26 +10,26 @@ from specs.failures import NeedsHuman
 from specs.names import slug
 
 NO_PIPELINE = "headgate"
-"""The section of a report that belongs to no pipeline."""
+"""The section for reports that belong to no pipeline."""
 
 
 class NotesForge:
-    """A `Forge`: one note per commit, a section per pipeline."""
+    """A `Forge` that writes one note per commit, with a section per pipeline."""
 
     def __init__(self, mirrors: Mapping[str, Mirror]) -> None:
         self._notes = {name: Notes(mirror) for name, mirror in mirrors.items()}
 
     async def report(self, report: CommitReport) -> None:
-        """Put the report into its section, unless it only tells how far a run is: that is not
-        worth a push; or how a pull request changes the rules, which is no run's.
+        """Write the report into its section. Each scope has a section of its own.
 
-        What another branch's rules say of the commit has a section of its own. Raises what `Mirror`
-        raises."""
+        Progress reports are not worth a push, and policy reports belong to a pull request; neither
+        is written. Raises what `Mirror` raises.
+        """
         if report.step is not None or report.kind == "policy":
             return
         notes = self._notes.get(report.repository)
         if notes is None:
-            raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
+            raise NeedsHuman(f"the repository {report.repository} is no longer in the settings")
         await notes.write(report.commit, {_section(report): plain(report.text)})
 
 

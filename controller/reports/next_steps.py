@@ -1,6 +1,7 @@
-"""PURE. What to do next: on the command line, or in a comment on the pull request."""
+"""PURE. What to do next, as commands or as a comment on the pull request."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from controller.machine.actions import ReportCommit
 from controller.machine.runs.graph import is_evidence
@@ -9,17 +10,17 @@ from validators.render.markdown import code
 from validators.verdict import Verdict
 
 
-def ways(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
-    """The commands. `again` repeats a run that no controller knows, and is named in their place."""
+def next_steps(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
+    """The next steps. `again` is the command that repeats a local run, shown instead of them."""
     if again is not None:
         if action.state != "passed":
-            yield f"The same on your machine: {code(again)}"
+            yield f"Reproduce it on your machine: {code(again)}"
         return
     found = [" · ".join(code(command) for command in _commands(action, run))]
     if action.pull is not None and (comment := _comment(action, run)):
         found.append(f"comment {code(comment)}")
-    if said := " · or ".join(way for way in found if way):
-        yield f"Next: {said}"
+    if steps := " · or ".join(filter(None, found)):
+        yield f"Next: {steps}"
 
 
 def _comment(action: ReportCommit, run: Run | None) -> str | None:
@@ -30,22 +31,22 @@ def _comment(action: ReportCommit, run: Run | None) -> str | None:
             return "/headgate retry"
         case "cancelled" | "skipped":
             return "/headgate run"
-        case "stopped" if run is not None and not _is_worse(run):
+        case "stopped" if run is not None and not _failed_a_gate(run):
             return "/headgate run"
         case "held" if action.asks:
             return f"/headgate {action.asks} {action.commit[:12]}"
-        case _:
+        case "running" | "passed" | "stopped" | "invalid" | "held" | "accepted":
             return None
 
 
-def _is_worse(run: Run) -> bool:
-    """Whether a gate has found the candidate or the data wanting: a further run of the same finds
-    the same. What could not be judged or decided may be another time."""
+def _failed_a_gate(run: Run) -> bool:
+    """Whether a gate's verdict is FAIL, which a repeated run would only confirm. A gate that could
+    not judge or decide may do so next time."""
     return any(verdict is Verdict.FAIL for verdict in run.verdicts.values())
 
 
-def broken(run: Run | None) -> str:
-    """The step whose log to read first; `environment` where that could not be built."""
+def failed_step(run: Run | None) -> str:
+    """The step whose log to read first; `environment` if that could not be built."""
     nodes = run.nodes.items() if run else ()
     found = ((name, node) for name, node in nodes if node.failed and not is_evidence(name))
     name, node = next(found, ("", None))
@@ -53,7 +54,7 @@ def broken(run: Run | None) -> str:
 
 
 def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
-    """What to do next, exactly."""
+    """The commands for the state of the report."""
     match action.state:
         case "running":
             yield "headgate status"
@@ -65,7 +66,7 @@ def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
             yield f"headgate explain {action.run}"
             yield f"headgate show {action.run}"
         case "failed":
-            yield f"headgate logs {action.run} {broken(run)}".rstrip()
+            yield f"headgate logs {action.run} {failed_step(run)}".rstrip()
             yield f"headgate retry {action.run}"
         case "cancelled" if action.run:
             yield f"headgate retry {action.run}"
@@ -74,5 +75,7 @@ def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
             yield f"headgate trigger {action.pipeline}"
         case "invalid":
             yield "headgate validate"
-        case _:
+        case "passed" | "cancelled" | "skipped" | "held" | "accepted":
             return
+        case state:
+            assert_never(state)

@@ -1,4 +1,4 @@
-"""PURE. What a run had before it that the run before had not: parameters, files, data."""
+"""PURE. What changed since the previous run: parameters, files, data."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,38 +21,36 @@ _NO_CHANGE = re.compile(
     r".* runs? before it|there is no earlier run to compare with|\S+ left no result of it"
     r"|\S+ made another result"
 )
-"""Reasons of a step to run that follow from others, or are none of the commit's."""
+"""Reasons for a step to run that follow from other reasons, or are not due to the commit."""
 _ROWS = re.compile(r"(?P<rows>[\d,]+) rows in ")
-"""How a data gate's report begins to say how much it has read."""
+"""The note with which a data gate's report says how much it has read."""
 
 
 class PreviousRun(NamedTuple):
-    """What the run had that a plan is compared with, by dataset."""
+    """What is known, by dataset, of the run that a plan is compared with."""
 
     rows: Mapping[str, int] = {}
     objects: Mapping[str, ObjectChanges] = {}
-    """What became of its objects since."""
+    """How the objects have changed since."""
 
 
-def changed(
+def what_changed(
     plan: Plan,
     reports: Mapping[str, Report],
     before: PreviousRun,
     links: Links,
     base: str | None,
 ) -> Iterator[str]:
-    """Parameters before and after, files by step, and the rows of the data.
+    """Parameters before and after, changed files by step, and the data.
 
-    Nothing where there is no run to compare with.
+    Nothing if there is no run to compare with.
     """
     if plan.compared_with is None:
         return
     lines = [*_params(plan), *_steps(plan)]
     lines += (_data(data, reports, before) for data in plan.datasets)
-    since = (
-        f"Compared with {code(plan.compared_with)}, the last run of the default branch that passed"
-    )
-    between = f"; all of it: {links.changes(base, plan.commit)}" if base else ""
+    since = f"Compared with {code(plan.compared_with)}, the last passing run of the default branch"
+    between = f"; full diff: {links.changes(base, plan.commit)}" if base else ""
     left = [f"- {len(lines) - MOST} more"] if len(lines) > MOST else []
     yield "### What changed"
     yield f"{since}{between}."
@@ -72,7 +70,7 @@ def _params(plan: Plan) -> Iterator[str]:
 
 
 def _steps(plan: Plan) -> Iterator[str]:
-    """What else made a step run, but for the data: that has its own lines."""
+    """The other reasons why steps ran; data and parameters have lines of their own."""
     data = tuple(f"{one.name} went from " for one in plan.datasets)
     for node in plan.nodes:
         if node.what == "cached":
@@ -91,10 +89,10 @@ def _steps(plan: Plan) -> Iterator[str]:
 def _data(data: PlannedData, reports: Mapping[str, Report], before: PreviousRun) -> str:
     name = f"- data {code(data.name)}"
     if data.version is None:
-        return f"{name}: {escape(data.problem or 'its version is not known')}"
-    now, then = rows(reports).get(data.name), before.rows.get(data.name)
+        return f"{name}: {escape(data.problem or 'its version is unknown')}"
+    now, then = rows_read(reports).get(data.name), before.rows.get(data.name)
     if data.was == data.version:
-        return f"{name}: the same" + (f", {now:,} rows" if now is not None else "")
+        return f"{name}: unchanged" + (f", {now:,} rows" if now is not None else "")
     said = []
     if now is not None:
         said.append(f"{then:,} → {now:,} rows" if then is not None else f"{now:,} rows")
@@ -106,8 +104,8 @@ def _data(data: PlannedData, reports: Mapping[str, Report], before: PreviousRun)
     return f"{name}: {'; '.join([*said, f'version {was} → {code(short(data.version))}'])}"
 
 
-def rows(reports: Mapping[str, Report]) -> dict[str, int]:
-    """How many rows the data gates have read, by dataset."""
+def rows_read(reports: Mapping[str, Report]) -> dict[str, int]:
+    """How many rows the data gates read, by dataset."""
     said = (
         (report.subject, found)
         for report in reports.values()

@@ -1,4 +1,4 @@
-"""PURE. Of a run: why there was one, how it ended, and what it was made from."""
+"""PURE. The summary of a run: why it ran, how it ended, and its inputs."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -14,40 +14,41 @@ from validators.render.common import duration
 from validators.render.markdown import code, escape, prose
 
 MOST_DATASETS = 50
-MOST_MOVED = 5
-"""Datasets of which it is said which objects came and went."""
+MOST_CHANGED = 5
+"""Datasets whose added and removed objects are listed."""
 
 
-class Since(NamedTuple):
-    """What became of the data of a run."""
+class DataSince(NamedTuple):
+    """How the data changed since an earlier run."""
 
     run: str
-    """The last one before it that passed."""
-    moved: Mapping[str, ObjectChanges]
+    """The last run before this one that passed."""
+    changed: Mapping[str, ObjectChanges]
     """By dataset."""
 
 
-def about(run: Run, *, here: bool, since: Since | None = None) -> str:
-    """Why there is a run, how long it took, and what its outcome is good for."""
+def run_summary(run: Run, *, here: bool, since: DataSince | None = None) -> str:
+    """Why the run started, how long it took, and what happens with its model. `here`: a local run,
+    which releases nothing."""
     parts = []
-    if run.finished is not None:  # while it runs, its title says why
+    if run.finished is not None:  # while it runs, the title says why
         took = duration(run.finished - run.created)
         by = f" by {escape(why_ended(run))}" if run.outcome == "stopped" else ""
         parts = [f"{run.id} {run.outcome}{by} after {took}.", f"Why it ran: {_why(run)}."]
     if since is not None and run.finished is not None:
-        parts.append(f"Since {code(since.run)}: {'; '.join(_moved(since))}.")
+        parts.append(f"Since {code(since.run)}: {'; '.join(_changes(since))}.")
     if run.trigger.by:
         parts.append(f"Who: {escape(run.trigger.by)}.")
     if here:
         parts.append("It releases nothing.")
     elif run.pull is not None and (run.live or run.outcome == "passed"):
         parts.append(
-            "It releases nothing; once this is merged, what it trained is not trained again."
+            "Nothing is released yet: after the merge, this model is reused, not trained again."
         )
     elif run.pull is not None:
-        parts.append("Runs of pull requests release nothing.")
+        parts.append("Pull request runs release nothing.")
     elif not run.releases:
-        parts.append(f"It only reports: {code(run.branch)} does not release.")
+        parts.append(f"Report only: {code(run.branch)} is not the release branch.")
     elif run.live:
         parts.append("If it passes, its model goes to staging and then to production.")
     elif run.outcome == "passed":
@@ -57,23 +58,25 @@ def about(run: Run, *, here: bool, since: Since | None = None) -> str:
     return " ".join(parts)
 
 
-def _moved(since: Since) -> Iterator[str]:
-    for name, moved in list(since.moved.items())[:MOST_MOVED]:
-        yield f"{code(name)} {', '.join(in_words(moved, lambda key: code(clip(key, 80))))}"
-    if len(since.moved) > MOST_MOVED:
-        yield f"{len(since.moved) - MOST_MOVED} more datasets"
+def _changes(since: DataSince) -> Iterator[str]:
+    for name, changed in list(since.changed.items())[:MOST_CHANGED]:
+        yield f"{code(name)} {', '.join(in_words(changed, lambda key: code(clip(key, 80))))}"
+    if len(since.changed) > MOST_CHANGED:
+        yield f"{len(since.changed) - MOST_CHANGED} more datasets"
 
 
 def _why(run: Run) -> str:
     return prose(run.trigger.why.strip().removesuffix("."))
 
 
-def inputs(run: Run, graph: Graph | None, links: Links, *, compared: bool = False) -> Iterator[str]:
-    """What the run is of: code, data, baseline, and the model that came out. What a pull request
-    changes is linked unless it is `compared` elsewhere."""
+def made_from(
+    run: Run, graph: Graph | None, links: Links, *, compared: bool = False
+) -> Iterator[str]:
+    """The run's inputs (code, data, baseline) and the model it made. The diff of a pull request is
+    linked unless the report links it elsewhere (`compared`)."""
     lines = [f"- commit {links.commit(run.commit)} {_of(run)}"]
     if run.base is not None and not compared:
-        lines.append(f"- what it changes: {links.changes(run.base, run.commit)}")
+        lines.append(f"- diff: {links.changes(run.base, run.commit)}")
     datasets = sorted(run.datasets.items())
     lines += [f"- dataset {code(name)} {code(short(v))}" for name, v in datasets[:MOST_DATASETS]]
     if len(datasets) > MOST_DATASETS:
@@ -88,7 +91,7 @@ def inputs(run: Run, graph: Graph | None, links: Links, *, compared: bool = Fals
     maker = run.nodes.get(model.node or "") if model else None
     if model and maker and maker.outputs:
         lines.append(f"- model {code(short(maker.outputs.get(model.output or '', '')))}")
-    yield "### Made from\n\n" + "\n".join(lines)
+    yield "### Inputs\n\n" + "\n".join(lines)
 
 
 def _of(run: Run) -> str:
@@ -96,7 +99,7 @@ def _of(run: Run) -> str:
 
 
 def _environment(graph: Graph | None) -> Iterator[str]:
-    """The environments of the steps, each once."""
+    """The environments of the steps, without repetition."""
     found = [node.definition.get("environment") or {} for node in graph.nodes] if graph else []
     for name in ("requirements", "python", "image"):
         values = dict.fromkeys(each[name] for each in found if each.get(name))

@@ -17,7 +17,7 @@ from controller.planning.plans import Cache, plan_of_run
 from controller.reports.plan import render_plan
 
 
-class Answering:
+class CommandReplies:
     """Applies `AnswerCommand`. `names` has the `owner/name` of each repository."""
 
     def __init__(

@@ -31,7 +31,7 @@ class NotFound(GitHubRefused):
     """Not there (404, 410), or not shown to these credentials."""
 
 
-class Unsure(TryAgain):
+class OutcomeUnknown(TryAgain):
     """The request may have been carried out; nobody can tell from here."""
 
 

@@ -14,7 +14,7 @@ from validators.canary import CanaryPolicy, begin
 from validators.canary.outlook import outlook, pace, warning
 
 
-async def canary_ahead(spec: Spec, store: StoreReader, home: Path) -> str | None:
+async def canary_warning(spec: Spec, store: StoreReader, home: Path) -> str | None:
     """Why the canary of a release now would not be decided by its deadline; None where it would,
     where there is none, or where nothing is known of production's traffic. `home` is the
     controller's, whose routers know of that."""
