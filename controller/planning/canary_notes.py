@@ -10,7 +10,7 @@ from deployers.records import PAGE
 from deployers.registry import FOLDER, LOCAL, TARGETS
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
-from validators.canary import Policy, begin
+from validators.canary import CanaryPolicy, begin
 from validators.canary.detection import detection
 from validators.canary.outlook import outlook, pace, warning
 
@@ -37,7 +37,8 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
         return ()
     now, canary = seen.now or time.time(), release.production.canary
     last = seen.exchanges[-1].at if len(seen.exchanges) >= PAGE else now
-    state, rate = begin(Policy.from_spec(canary), seen.exchanges, now), pace(seen.exchanges, last)
+    state = begin(CanaryPolicy.from_spec(canary), seen.exchanges, now)
+    rate = pace(seen.exchanges, last)
     detected = detection(state, rate, canary.steps)
     undecided = warning(outlook(state, rate, canary.steps), now, canary.on_inconclusive)
     return tuple(
