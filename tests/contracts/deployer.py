@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deployers.protocol import Deployed, Deployer, Desired, Server
+from deployers.protocol import Deployed, Deployer, Desired, Glance, Server, Window
 from specs.failures import TryAgain
 from specs.traffic import NO_ANSWER, Arm, Exchange
 from tests.deployers.caller import Caller, ask, flood
@@ -38,6 +38,8 @@ class Target:
     """What runs of the target on this machine."""
     process: Callable[[str], int]
     """The process id of the running server of that name."""
+    window: Window
+    """The look from another process."""
 
 
 async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> None:
@@ -333,6 +335,57 @@ class DeployerContract:
         log = await records(deployer)
         assert all(as_drawn(1, exchange) for exchange in log)
         assert not [exchange for exchange in log if exchange.unit in {None, "u1"}]
+
+    async def test_what_is_stopped_starts_again_at_the_same_address(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        desired = Desired(stable=target.server("v1"))
+        before = address(await converge(deployer, desired))
+        for _ in range(2):
+            await deployer.stop(PLACE)
+            assert target.living() == []
+            assert (await deployer.observe(PLACE)).address is None
+            assert await target.window.glance(PLACE) == Glance()
+        assert address(await converge(deployer, desired)) == before
+        assert (await ask(before)).json()["model"] == "v1"
+
+    async def test_a_window_shows_where_a_place_answers_and_its_records(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        assert await target.window.glance(PLACE) == Glance()
+        with pytest.raises(TryAgain):
+            await target.window.traffic(PLACE)
+        seen = await converge(deployer, Desired(stable=target.server("v1")))
+        assert await target.window.glance(PLACE) == Glance(address=address(seen))
+        assert await target.window.unwatched() == ()
+        await ask(address(seen))
+        page = await target.window.traffic(PLACE)
+        assert page.exchanges == (await deployer.traffic(PLACE, None, 0)).exchanges
+        assert [exchange.status for exchange in page.exchanges] == [200]
+
+    async def test_the_log_of_a_server_that_ended_is_kept_until_it_is_forgotten(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=0.5))
+        assert [log.ended for log in target.window.logs(PLACE, "v2")] == [False]
+        await converge(deployer, Desired(stable=stable))
+
+        async def ended() -> bool:
+            return [log.ended for log in target.window.logs(PLACE, "v2")] == [True]
+
+        await eventually(ended)
+        assert await deployer.forget_logs(time.time() - 3600) == 0
+        assert await deployer.forget_logs(time.time() + 3600) == 1
+        assert target.window.logs(PLACE, "v2") == ()
+        assert [log.ended for log in target.window.logs(PLACE, "v1")] == [False]
+
+    async def test_what_is_supervised_is_not_reaped(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        seen = await converge(deployer, Desired(stable=target.server("v1")))
+        assert await deployer.reap() == 0
+        assert (await ask(address(seen))).json()["model"] == "v1"
 
     async def test_removing_leaves_nothing_and_can_be_done_twice(
         self, deployer: Deployer, target: Target

@@ -15,7 +15,7 @@ from deployers.protocol import Bounds, Desired, Server, ServerStatus
 from deployers.site import Site
 from specs.failures import TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers.caller import Caller, ask
 from tests.deployers.world import eventually, living
 

@@ -19,7 +19,7 @@ from deployers.protocol import Desired, ServerStatus
 from deployers.site import ENDED, Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers.caller import ask
 from tests.deployers.world import eventually, let_go, living, until_held
 from tests.ports import reserved_port

@@ -18,7 +18,7 @@ from deployers.silence import DeadMansSwitch
 from specs.failures import TryAgain
 from specs.traffic import Arm, Exchange
 from tests.contracts.deployer import PLACE, address, converge
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers.caller import ask, flood
 from tests.deployers.test_router import World, world
 from tests.deployers.world import eventually, living, until

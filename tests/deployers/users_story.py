@@ -9,7 +9,7 @@ from typing import Any
 from deployers.confinement import confinement
 from deployers.protocol import Desired
 from tests.contracts.deployer import PLACE, applied, converge
-from tests.contracts.test_local_deployer import local_target
+from tests.contracts.test_deployers import local_target
 
 OTHER = "other/production"
 

@@ -1,18 +1,18 @@
-"""The contract of every deployer, kept by the one of local processes."""
+"""The contract of every deployer, kept by every one in the registry."""
 
 import asyncio
 import contextlib
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from deployers.confinement import Kind
-from deployers.local import LocalDeployer
 from deployers.protocol import Deployer, Desired, Server
+from deployers.registry import LOCAL, TARGETS, Means
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.world import living
@@ -46,7 +46,8 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Deployer]:
-        deployer = LocalDeployer(tmp_path / "home", redact=str, confinement=confinement)
+        means = Means(home=tmp_path / "home", redact=str, confinement=confinement)
+        deployer = TARGETS[LOCAL].deployer(means)
         try:
             yield deployer
         finally:
@@ -79,6 +80,7 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
         server=lambda name, **said: local_server(tmp_path, name, **said),
         apply_and_die=apply_and_die,
         living=running,
+        window=TARGETS[LOCAL].window(tmp_path / "home"),
     )
 
 
@@ -102,10 +104,14 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
     )
 
 
-class TestLocalDeployer(DeployerContract):
-    @pytest.fixture
-    def target(self, tmp_path: Path) -> Target:
-        return local_target(tmp_path)
+MADE: Mapping[str, Callable[[Path], Target]] = {LOCAL: local_target}
+"""How the suite reaches each target of the registry on this machine."""
+
+
+class TestRegisteredDeployer(DeployerContract):
+    @pytest.fixture(params=sorted(TARGETS))
+    def target(self, request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+        return MADE[request.param](tmp_path)
 
 
 @pytest.mark.bwrap
