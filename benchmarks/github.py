@@ -28,7 +28,8 @@ from pathlib import Path
 
 from benchmarks.common import REPOSITORY, SPEC, Project, Row, until
 from controller.config.settings import RepositorySettings
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import ForgeMoved
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.web.server import application, listen, serve
@@ -57,8 +58,8 @@ async def server(database: Path) -> None:
     """Serve until killed; says its port first."""
     store = await SqliteStore.open(database)
 
-    async def send(message: Message) -> None:
-        await store.commit(Transaction(send=(message,)), time.time())
+    async def send(envelope: Envelope) -> None:
+        await store.commit(Transaction(send=(envelope,)), time.time())
 
     listening = listen("127.0.0.1", 0, [SECRET])
     print(listening.getsockname()[1], flush=True)
@@ -115,8 +116,9 @@ async def stored(folder: Path) -> float:
     async def keep_on() -> int:
         done = 0
         while time.perf_counter() < until:
-            message = Message(to=FLIGHTS, id=f"github/{next(numbers)}", type="github_pull")
-            await store.commit(Transaction(send=(message,)), time.time())
+            id_, message = f"github/{next(numbers)}", ForgeMoved(pull=True)
+            envelope = Envelope(to=FLIGHTS, id=id_, message=message)
+            await store.commit(Transaction(send=(envelope,)), time.time())
             done += 1
         return done
 

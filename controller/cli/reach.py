@@ -19,9 +19,9 @@ from controller.config.settings_file import LoadedSettings, load_settings
 from controller.machine.core import Key, Value, parsed
 from controller.store.protocol import Record, StoreReader
 from controller.store.reading import SqliteReader
-from specs.explain import nearest, one_of
 from specs.failures import Failure
-from specs.problems import render_text
+from specs.loading.explain import nearest, one_of
+from specs.loading.problems import render_text
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)

@@ -12,10 +12,9 @@ from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.config.settings_file import load_secrets
 from controller.doctor.findings import Finding, bad, ok, warn
-from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App
 from controller.github.connect import Connection, connect
-from controller.github.needs import (
+from controller.github.permissions import (
     HOOK,
     PERMISSIONS,
     Need,
@@ -28,6 +27,7 @@ from controller.github.needs import (
     sees_teams,
 )
 from controller.github.pulls import RESERVE
+from controller.github.responses import GitHubRefused, NotFound
 from controller.github.transport import Token
 from controller.github.values import Access, AppItself, HookConfig, Installation, Person, read
 from controller.web.server import listen
@@ -100,7 +100,9 @@ async def _self(
         return bad("github", said, "correct `github.url`: the address in a browser")
     except GitHubRefused as failure:
         mend = "correct `github.app` in the settings, or the secret"
-        return bad("github", str(failure), mend if there.client.can_check else "give another token")
+        return bad(
+            "github", str(failure), mend if there.client.can_create_checks else "give another token"
+        )
     except (Failure, TimeoutError) as failure:
         said = str(failure) or f"{there.transport.api} did not answer within {PATIENCE:g} s"
         mend = f"check `github.url` ({settings.github.url}), the network, and GitHub's status page"

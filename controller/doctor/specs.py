@@ -12,7 +12,7 @@ from controller.git import Mirror
 from controller.git.surveys import conda_program
 from deployers.engine import Engine
 from specs.failures import Failure
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline, is_spec_file
 from specs.projects.conda import PROGRAMS
 from specs.projects.values import LOCKS

@@ -34,7 +34,7 @@ from controller.machine.runs.plan import (
     unneeded,
 )
 from controller.machine.runs.run import CachedResult, Run
-from controller.planning.ahead import canary_ahead
+from controller.planning.canary_warning import canary_warning
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from specs.model import SPEC_FILE
@@ -167,7 +167,7 @@ async def _canary(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
     """What production's traffic means for the canary to come, where it is too little."""
     if cache is None or cache.home is None:
         return ()
-    said = await canary_ahead(spec, cache.store, cache.home)
+    said = await canary_warning(spec, cache.store, cache.home)
     return (said.rstrip("."),) if said else ()
 
 

@@ -177,7 +177,7 @@ class Outbox:
         )
         del self._came[owed.number]
         self._policy.boundary("after settle", owed.owner)
-        self._counts["settled"] += 1
+        self._counts["acknowledged"] += 1
         for message in send:
             self._wake(message.to)
 

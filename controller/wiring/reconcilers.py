@@ -3,19 +3,33 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controller.machine import stall as stalls
+from controller.machine import stall as stall_machine
 from controller.machine.environments import promotion
 from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
 from controller.machine.handlers import HANDLERS
 from controller.machine.pipelines import triggering
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState
-from controller.machine.repositories import repository as repositories
+from controller.machine.repositories import repository as repository_machine
 from controller.machine.repositories.repository import ObservedRepository, RepositoryState
 from controller.machine.runs import execution
 from controller.machine.runs.run import ObservedRun, Run
 from controller.machine.stall import ObservedStall, Stall
 from controller.reconcile.reconciler import Observer, Reconciler
 from controller.reconcile.resting import WatchedOnly
+
+
+def repositories(
+    observer: Observer[RepositoryState, ObservedRepository],
+) -> Reconciler[RepositoryState, ObservedRepository]:
+    """Repositories."""
+    return Reconciler(
+        RepositoryState,
+        observer,
+        lambda key, state, observed, _inbox, _now: repository_machine.decide(
+            key.name, state, observed
+        ),
+        HANDLERS["repository"],
+    )
 
 
 def runs(observer: Observer[Run, ObservedRun]) -> Reconciler[Run, ObservedRun]:
@@ -25,6 +39,18 @@ def runs(observer: Observer[Run, ObservedRun]) -> Reconciler[Run, ObservedRun]:
         observer,
         lambda _, state, observed, inbox, now: execution.decide(state, observed, inbox, now),
         HANDLERS["run"],
+    )
+
+
+def stalls(observer: Observer[Stall, ObservedStall]) -> Reconciler[Stall, ObservedStall]:
+    """What somebody is told of that makes no progress."""
+    return Reconciler(
+        Stall,
+        observer,
+        lambda key, state, observed, inbox, _: stall_machine.decide(
+            key.name, state, observed, inbox
+        ),
+        HANDLERS["stall"],
     )
 
 
@@ -38,14 +64,7 @@ def everything(
 ) -> Mapping[str, Reconciler[Any, Any]]:
     """All kinds of objects. Those of repositories that are not `watched` rest."""
     return {
-        "repository": Reconciler(
-            RepositoryState,
-            WatchedOnly(repository, watched),
-            lambda key, state, observed, _inbox, _now: repositories.decide(
-                key.name, state, observed
-            ),
-            HANDLERS["repository"],
-        ),
+        "repository": repositories(WatchedOnly(repository, watched)),
         "pipeline": Reconciler(
             PipelineState,
             WatchedOnly(pipeline, watched),
@@ -59,12 +78,5 @@ def everything(
             lambda _, state, observed, inbox, now: promotion.decide(state, observed, inbox, now),
             HANDLERS["environment"],
         ),
-        "stall": Reconciler(
-            Stall,
-            stall,
-            lambda key, state, observed, inbox, _now: stalls.decide(
-                key.name, state, observed, inbox
-            ),
-            HANDLERS["stall"],
-        ),
+        "stall": stalls(stall),
     }

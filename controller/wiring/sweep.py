@@ -19,8 +19,8 @@ from controller.artifacts import Artifacts
 from controller.blobs.shelf import discard_all
 from controller.buckets.catalog import Catalog
 from controller.effects.serving import Serving
+from controller.executors.requirements import name_of_text, names_of
 from controller.executors.virtualenvs import Virtualenvs
-from controller.executors.wanted import name_of_text, names_of
 from controller.git import Mirror
 from controller.git.environments import BRANCH
 from controller.machine.core import Key, parsed

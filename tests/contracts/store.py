@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from typing import Literal
 
 import pytest
 
-from controller.machine.core import Fact, Key, Message
+from controller.machine.core import Envelope, Fact, Key, Message
 from controller.store.protocol import Conflict, OutboxEntry, Postponed, Put, Store, Transaction
 
 RUN = Key("run", "flights-1")
@@ -17,24 +18,31 @@ def put(n: int, revision: int = 0, *, key: Key = RUN, live: bool = True) -> Put:
     return Put(key=key, revision=revision, text=json.dumps({"n": n}), live=live)
 
 
-def owe(name: str, *, owner: Key = RUN, lane: str = "main") -> OutboxEntry:
+def entry(name: str, *, owner: Key = RUN, lane: str = "main") -> OutboxEntry:
     """An action of that id."""
     return OutboxEntry(id=name, owner=owner, lane=lane, action={"type": "do", "what": name})
 
 
-def say(id_: str, *, to: Key = RUN, text: str = "") -> Message:
+class Said(Message):
+    """What the messages here say."""
+
+    type: Literal["said"] = "said"
+    text: str
+
+
+def say(id_: str, *, to: Key = RUN, text: str = "") -> Envelope:
     """A message of that id."""
-    return Message(to=to, id=id_, type="said", body={"text": text})
+    return Envelope(to=to, id=id_, message=Said(text=text))
 
 
-async def ids_owed(store: Store, owner: Key | None = None) -> list[str]:
+async def ids_in_outbox(store: Store, owner: Key | None = None) -> list[str]:
     """The ids in the outbox, in its order."""
-    return [owed.id for owed in await store.outbox(owner)]
+    return [each.id for each in await store.outbox(owner)]
 
 
 async def ids_received(store: Store, to: Key | None = None) -> list[str]:
     """The ids in an inbox, in its order."""
-    return [letter.message.id for letter in await store.inbox(to)]
+    return [each.id for each in await store.inbox(to)]
 
 
 class StoreContract:
@@ -49,21 +57,21 @@ class StoreContract:
         assert (record.key, record.revision, record.body) == (RUN, 1, {"n": 7})
         assert (record.updated, record.live) == (12.5, True)
 
-    async def test_a_look_shows_the_object_its_letters_and_what_it_owes(self, store: Store) -> None:
+    async def test_a_load_has_the_object_its_inbox_and_its_outbox(self, store: Store) -> None:
         change = Transaction(
-            put=put(7), enqueue=(owe("b"), owe("a")), send=(say("hello"), say("again"))
+            put=put(7), enqueue=(entry("b"), entry("a")), send=(say("hello"), say("again"))
         )
         await store.commit(change, now=1)
-        of_another = Transaction(put=put(8, key=OTHER_RUN), enqueue=(owe("c", owner=OTHER_RUN),))
+        of_another = Transaction(put=put(8, key=OTHER_RUN), enqueue=(entry("c", owner=OTHER_RUN),))
         await store.commit(of_another, now=2)
-        look = await store.load(RUN)
-        assert look.record == await store.get(RUN)
-        assert [letter.message.id for letter in look.inbox] == ["hello", "again"]
-        assert [owed.id for owed in look.outbox] == ["b", "a"]
+        loaded = await store.load(RUN)
+        assert loaded.record == await store.get(RUN)
+        assert [each.id for each in loaded.inbox] == ["hello", "again"]
+        assert [each.id for each in loaded.outbox] == ["b", "a"]
 
-    async def test_a_look_at_nothing_is_empty(self, store: Store) -> None:
-        look = await store.load(RUN)
-        assert (look.record, look.inbox, look.outbox) == (None, (), ())
+    async def test_a_load_of_nothing_is_empty(self, store: Store) -> None:
+        loaded = await store.load(RUN)
+        assert (loaded.record, loaded.inbox, loaded.outbox) == (None, (), ())
 
     async def test_each_change_grows_the_revision_by_one(self, store: Store) -> None:
         for revision in range(5):
@@ -87,11 +95,11 @@ class StoreContract:
         assert record is not None
         assert record.body == body
 
-    async def test_a_commit_says_what_its_object_owes_now(self, store: Store) -> None:
-        others = owe("theirs", owner=Key("run", "other"))
-        assert await store.commit(Transaction(put=put(1), enqueue=(owe("a"), others)), now=1)
+    async def test_a_commit_returns_the_outbox_of_its_object(self, store: Store) -> None:
+        others = entry("theirs", owner=Key("run", "other"))
+        assert await store.commit(Transaction(put=put(1), enqueue=(entry("a"), others)), now=1)
         left = await store.commit(
-            Transaction(put=put(2, 1), acknowledge=("a",), enqueue=(owe("b"),)), now=2
+            Transaction(put=put(2, 1), acknowledge=("a",), enqueue=(entry("b"),)), now=2
         )
         assert [one.id for one in left] == ["b"]
         assert list(left) == list(await store.outbox(RUN))
@@ -114,21 +122,21 @@ class StoreContract:
             await store.commit(Transaction(put=put(1, 4)), now=1)
 
     async def test_a_conflict_saves_nothing_of_the_change(self, store: Store) -> None:
-        await store.commit(Transaction(put=put(1), enqueue=(owe("a"),), send=(say("m"),)), now=1)
-        letter = (await store.inbox())[0].number
+        await store.commit(Transaction(put=put(1), enqueue=(entry("a"),), send=(say("m"),)), now=1)
+        message = (await store.inbox())[0].number
         change = Transaction(
             put=put(2, 7),
             facts=(Fact(key=Key("model", "v1"), body={}),),
-            enqueue=(owe("b"),),
+            enqueue=(entry("b"),),
             acknowledge=("a",),
             postpone=(Postponed(id="a", not_before=9, error="no"),),
             send=(say("n"),),
-            consume=(letter,),
+            consume=(message,),
         )
         with pytest.raises(Conflict):
             await store.commit(change, now=2)
         assert await store.get(Key("model", "v1")) is None
-        assert [(owed.id, owed.attempts) for owed in await store.outbox()] == [("a", 0)]
+        assert [(each.id, each.attempts) for each in await store.outbox()] == [("a", 0)]
         assert await ids_received(store) == ["m"]
 
     async def test_of_two_who_read_the_same_revision_one_wins(
@@ -166,7 +174,7 @@ class StoreContract:
         assert await store.list("run", live=True) == []
         assert len(await store.list("run")) == 2
 
-    async def test_a_fact_is_saved_and_replaced_and_asks_for_no_look(self, store: Store) -> None:
+    async def test_a_fact_is_saved_and_replaced_and_is_never_live(self, store: Store) -> None:
         key = Key("model", "flights-v1")
         await store.commit(Transaction(facts=(Fact(key=key, body={"digest": "a"}),)), now=1)
         await store.commit(Transaction(facts=(Fact(key=key, body={"digest": "b"}),)), now=2)
@@ -183,62 +191,64 @@ class StoreContract:
         assert (record.revision, record.updated) == (1, 1)
 
     async def test_the_outbox_is_in_order_whole_and_of_one_owner(self, store: Store) -> None:
-        await store.commit(Transaction(enqueue=(owe("b", lane="x"), owe("a"))), now=1)
-        await store.commit(Transaction(enqueue=(owe("c", owner=OTHER_RUN),)), now=2)
-        assert await ids_owed(store) == ["b", "a", "c"]
-        assert await ids_owed(store, RUN) == ["b", "a"]
+        await store.commit(Transaction(enqueue=(entry("b", lane="x"), entry("a"))), now=1)
+        await store.commit(Transaction(enqueue=(entry("c", owner=OTHER_RUN),)), now=2)
+        assert await ids_in_outbox(store) == ["b", "a", "c"]
+        assert await ids_in_outbox(store, RUN) == ["b", "a"]
         first = (await store.outbox(RUN))[0]
         assert (first.owner, first.lane, first.action) == (RUN, "x", {"type": "do", "what": "b"})
         assert (first.attempts, first.not_before, first.error) == (0, 0.0, None)
 
-    async def test_owing_twice_is_owing_once(self, store: Store) -> None:
-        await store.commit(Transaction(enqueue=(owe("a"), owe("b"))), now=1)
+    async def test_what_is_enqueued_twice_is_in_the_outbox_once(self, store: Store) -> None:
+        await store.commit(Transaction(enqueue=(entry("a"), entry("b"))), now=1)
         await store.commit(
             Transaction(postpone=(Postponed(id="a", not_before=5, error="no"),)), now=2
         )
         before = await store.outbox()
-        await store.commit(Transaction(enqueue=(owe("a"),)), now=3)
+        await store.commit(Transaction(enqueue=(entry("a"),)), now=3)
         assert await store.outbox() == before
 
-    async def test_a_settled_action_is_gone_and_may_be_owed_anew(self, store: Store) -> None:
-        await store.commit(Transaction(enqueue=(owe("a"),)), now=1)
+    async def test_an_acknowledged_action_is_gone_and_may_come_again(self, store: Store) -> None:
+        await store.commit(Transaction(enqueue=(entry("a"),)), now=1)
         first = (await store.outbox())[0]
         await store.commit(Transaction(acknowledge=("a",)), now=2)
         assert await store.outbox() == []
-        await store.commit(Transaction(enqueue=(owe("a"),)), now=3)
+        await store.commit(Transaction(enqueue=(entry("a"),)), now=3)
         again = (await store.outbox())[0]
         assert again.id == first.id
         assert again.number > first.number
 
-    async def test_settled_and_owed_in_one_change_goes_to_the_end(self, store: Store) -> None:
-        await store.commit(Transaction(enqueue=(owe("a"), owe("b"))), now=1)
-        await store.commit(Transaction(acknowledge=("a",), enqueue=(owe("a"),)), now=2)
-        assert await ids_owed(store) == ["b", "a"]
+    async def test_acknowledged_and_enqueued_at_once_goes_to_the_end(self, store: Store) -> None:
+        await store.commit(Transaction(enqueue=(entry("a"), entry("b"))), now=1)
+        await store.commit(Transaction(acknowledge=("a",), enqueue=(entry("a"),)), now=2)
+        assert await ids_in_outbox(store) == ["b", "a"]
 
     async def test_a_postponed_action_counts_its_attempts(self, store: Store) -> None:
-        await store.commit(Transaction(enqueue=(owe("a"),)), now=1)
+        await store.commit(Transaction(enqueue=(entry("a"),)), now=1)
         for n in (1, 2):
             postponed = Postponed(id="a", not_before=10.0 * n, error=f"no {n}")
             await store.commit(Transaction(postpone=(postponed,)), now=n)
-        owed = (await store.outbox())[0]
-        assert (owed.attempts, owed.not_before, owed.error) == (2, 20.0, "no 2")
+        first = (await store.outbox())[0]
+        assert (first.attempts, first.not_before, first.error) == (2, 20.0, "no 2")
 
-    async def test_letters_keep_their_order_until_heeded(self, store: Store) -> None:
+    async def test_messages_keep_their_order_until_they_are_consumed(self, store: Store) -> None:
         await store.commit(Transaction(send=(say("b", text="hi"), say("a"))), now=3)
         await store.commit(Transaction(send=(say("c", to=OTHER_RUN),)), now=4)
         assert await ids_received(store) == ["b", "a", "c"]
-        letters = await store.inbox(RUN)
-        assert [letter.message.id for letter in letters] == ["b", "a"]
-        assert (letters[0].at, letters[0].message.body) == (3, {"text": "hi"})
-        await store.commit(Transaction(put=put(1), consume=(letters[0].number,)), now=5)
+        first, second = await store.inbox(RUN)
+        assert (first.id, second.id) == ("b", "a")
+        assert (first.to, first.type, first.at) == (RUN, "said", 3)
+        assert first.body == {"type": "said", "text": "hi"}
+        assert (first.set_aside, first.reason) == (None, None)
+        await store.commit(Transaction(put=put(1), consume=(first.number,)), now=5)
         assert await ids_received(store, RUN) == ["a"]
 
-    async def test_a_message_counts_once_also_after_it_was_heeded(self, store: Store) -> None:
+    async def test_a_message_counts_once_also_after_it_was_consumed(self, store: Store) -> None:
         await store.commit(Transaction(send=(say("m"), say("m"))), now=1)
         await store.commit(Transaction(send=(say("m", text="other words"),)), now=2)
-        letter = (await store.inbox(RUN))[0]
+        message = (await store.inbox(RUN))[0]
         assert await ids_received(store) == ["m"]
-        await store.commit(Transaction(consume=(letter.number,)), now=3)
+        await store.commit(Transaction(consume=(message.number,)), now=3)
         await store.commit(Transaction(send=(say("m"),)), now=4)
         assert await store.inbox() == []
 

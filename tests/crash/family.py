@@ -6,14 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
 from tests.controller.reconcile import toys
-from tests.controller.reconcile.toys import Effect, Toy, running, tell, until
+from tests.controller.reconcile.toys import (
+    Add,
+    Begin,
+    Effect,
+    EffectDone,
+    running,
+    tell,
+    toy,
+    until,
+)
 from tests.crash.harness import Story
 
 CHILDREN = 2
@@ -22,13 +31,13 @@ COUNTER = Key("counter", "c")
 
 
 def prepare(folder: Path) -> None:
-    """A store with the letters that set everything going."""
+    """A store with the messages that set everything going."""
 
     async def send() -> None:
         store = await SqliteStore.open(folder / "state.db")
-        await tell(store, PARENT, "begin", children=CHILDREN)
+        await tell(store, PARENT, Begin(children=CHILDREN))
         for n in range(3):
-            await tell(store, COUNTER, "add", f"m{n}", add=10**n)
+            await tell(store, COUNTER, Add(n=10**n), f"m{n}")
         await store.close()
 
     (folder / "effects").mkdir()
@@ -39,7 +48,7 @@ async def live(folder: Path, boundary: Boundary) -> None:
     """A controller that runs until the family is complete and nothing is left to do."""
     store = await SqliteStore.open(folder / "state.db")
 
-    async def effect(owner: Key, action: Effect) -> Sequence[Message]:
+    async def effect(owner: Key, action: Effect) -> Sequence[Envelope]:
         with (folder / "applied.log").open("a") as log:
             log.write(f"{action.name}\n")
         try:
@@ -50,8 +59,8 @@ async def live(folder: Path, boundary: Boundary) -> None:
         else:
             if action.name.endswith("1-dressed"):
                 raise TryAgain("made, but it is not known yet")
-        body = {"name": action.name.rpartition("-")[2]}
-        return [Message(to=owner, id=f"done-{action.name}", type="effect_done", body=body)]
+        done = EffectDone(stage=action.name.rpartition("-")[2])
+        return [Envelope(to=owner, id=f"done-{action.name}", message=done)]
 
     async def complete() -> bool:
         family = await store.get(Key("family", PARENT.name))
@@ -60,9 +69,9 @@ async def live(folder: Path, boundary: Boundary) -> None:
     loop = Loop(
         store,
         {
-            "parent": Toy(toys.Parent, toys.parent),
-            "child": Toy(toys.Child, toys.child),
-            "counter": Toy(toys.Count, toys.counter),
+            "parent": toy(toys.Parent, toys.parent),
+            "child": toy(toys.Child, toys.child),
+            "counter": toy(toys.Count, toys.counter),
         },
         {Effect: effect},
         policy=RuntimePolicy(boundary=boundary, backoff=Backoff(first=0.001, most=0.002)),

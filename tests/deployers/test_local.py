@@ -226,7 +226,7 @@ async def test_a_pause_that_another_clock_put_hours_ahead_is_over(
     [
         ({"model": "/no/such/model"}, "server v1: there is no model file at /no/such/model"),
         ({"folder": "/no/such/folder"}, "server v1: there is no folder /no/such/folder"),
-        ({"run": "python {modle}"}, "server v1: {modle} is no placeholder"),
+        ({"run": "python {modle}"}, "server v1: {modle} is not a placeholder"),
     ],
 )
 async def test_a_server_that_cannot_be_started_needs_a_human(

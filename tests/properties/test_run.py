@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controller.machine.actions import StartAttempt
 from controller.machine.core import Action, Decision
+from controller.machine.messages import RunEnded
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph
@@ -161,7 +162,7 @@ class Execution(RuleBasedStateMachine):
             last = [n.attempts[-1].status for n in made if n.attempts]
             assert any(s and s.state is AttemptState.SUCCEEDED for s in last)
             assert all(n.verdict is not Verdict.ERROR for n in made)
-        ended = [m for m in decision.messages if m.type == "run_ended"]
+        ended = [m for m in decision.messages if isinstance(m.message, RunEnded)]
         self.ends += len(ended)
         assert self.ends == (run.finished is not None)
 

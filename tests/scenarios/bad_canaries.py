@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Abort
 from tests.deployers.caller import Caller
 from tests.scenarios.world import PIPELINE as ORDINARY
 from tests.scenarios.world import World
@@ -98,7 +99,7 @@ class Trial:
         if seen.decided == "promoted":
             self._serves = case.kind
         if seen.decided == "held":
-            await self._world.say(PRODUCTION, "abort", by="ada")
+            await self._world.say(PRODUCTION, Abort(by="ada"))
         return seen
 
     async def _look(self, before: EnvironmentState, last: list[Judgement]) -> Seen | None:

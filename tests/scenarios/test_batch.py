@@ -6,6 +6,7 @@ from pathlib import Path
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Retry
 from deployers.processes import Processes, ProcessState
 from tests.scenarios.world import World
 
@@ -170,7 +171,7 @@ async def test_a_batch_that_failed_for_its_data_is_run_again_on_what_was_pushed_
             return pipeline is not None and pipeline.heads.get("main") == commit
 
         await world.until(seen, "the commit")
-        await world.say(Key("environment", "mean/production"), "retry", by="ada")
+        await world.say(Key("environment", "mean/production"), Retry(by="ada"))
 
         async def again() -> EnvironmentState | None:
             env = await world.environment("production")

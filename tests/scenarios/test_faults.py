@@ -14,6 +14,7 @@ import pytest
 
 from controller.config.secrets import Secrets
 from controller.machine.core import Key
+from controller.machine.messages import RunRequested
 from controller.store.protocol import OutboxEntry
 from controller.wiring.controller import serve
 from specs.failures import NeedsHuman
@@ -190,7 +191,7 @@ async def test_of_an_emptied_bucket_the_pinned_version_is_trained_on_until_a_new
     async with world.controller():
         first = await world.ended(1)
         (world.bucket / "a.csv").unlink()
-        await world.say(Key("pipeline", "mean"), "trigger", kind="manual", why="now", force=True)
+        await world.say(Key("pipeline", "mean"), RunRequested(kind="manual", why="now", force=True))
         second = await world.ended(2)
         world.drop("b.csv", [7, 8, 9])
         third = await world.ended(3)
@@ -213,7 +214,9 @@ async def test_a_damaged_artifact_is_made_again_and_never_served(world: World) -
     stored.chmod(0o600)
     stored.write_bytes(b"{}")
     async with world.controller():
-        await world.say(Key("pipeline", "mean"), "trigger", kind="manual", why="again", force=True)
+        await world.say(
+            Key("pipeline", "mean"), RunRequested(kind="manual", why="again", force=True)
+        )
         again = await world.ended(2)
     assert again.nodes["train"].phase == "succeeded"
     assert stored.read_bytes() == whole

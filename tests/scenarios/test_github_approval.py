@@ -7,6 +7,7 @@ import pytest
 from controller.git.environments import BRANCH, PROPOSALS
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Approve, BranchMoved, Retry
 from tests.doubles.github import GitHub, Issue, Repository
 from tests.scenarios.world import World, git_or_none, run_git
 
@@ -88,7 +89,7 @@ async def test_closing_the_pull_request_declines_and_a_retry_proposes_again(
     async with world.controller():
         pull = await proposed(world, github, repository, 1)
         github.close(repository, pull, "grace")
-        await world.say(PRODUCTION, "look")  # as a webhook does
+        await world.say(PRODUCTION, BranchMoved(repository="team"))  # as a webhook does
         env = await ended(world)
         assert env.stable is None
         assert env.quarantine == ()
@@ -97,7 +98,7 @@ async def test_closing_the_pull_request_declines_and_a_retry_proposes_again(
         assert told.body["outcome"] == "aborted"
         assert told.body["reason"].startswith("declined by grace")
         assert branches(world) == []
-        await world.say(PRODUCTION, "retry", by="ada")
+        await world.say(PRODUCTION, Retry(by="ada"))
         again = await proposed(world, github, repository, 1)
     assert again.number != pull.number
     assert again.state == "open"
@@ -126,7 +127,7 @@ async def test_the_command_approves_as_well_and_closes_the_pull_request(
 ) -> None:
     async with world.controller():
         pull = await proposed(world, github, repository, 1)
-        await world.say(PRODUCTION, "approve", by="ada", reason="seen")
+        await world.say(PRODUCTION, Approve(by="ada", reason="seen"))
         await world.serves(1)
         await ended(world)
     assert pull.state == "closed"

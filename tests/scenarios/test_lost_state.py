@@ -5,6 +5,7 @@ from pathlib import Path
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Resume, Rollback
 from deployers.processes import Processes, ProcessState
 from tests.scenarios.world import World
 
@@ -64,7 +65,7 @@ async def test_a_lost_state_releases_no_quarantined_model_and_what_serves_serves
             head = world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
             bad = (await world.serves(2)).stable
         assert bad is not None
-        await world.say(PRODUCTION, "rollback", by="ada", reason="it smells")
+        await world.say(PRODUCTION, Rollback(by="ada", reason="it smells"))
         await world.serves(1)
     servers, commits = started(world), world.releases()
     await world.lose_the_state()
@@ -124,7 +125,7 @@ async def test_new_versions_are_numbered_on_and_a_rollback_finds_the_old_ones(
     async with world.controller(), world.traffic() as statuses:
         env = await world.serves(3)
         assert [r.version for r in env.former] == [2, 1]
-        await world.say(PRODUCTION, "rollback", by="ada", leave=3, to=1)
+        await world.say(PRODUCTION, Rollback(by="ada", leave=3, to=1))
         await world.serves(1)
     assert set(statuses) == {200}
     assert world.releases()[:2] == [
@@ -157,11 +158,11 @@ async def test_what_cannot_be_adopted_is_asked_about_and_replaced_without_a_gap(
 
         async def waits() -> bool:
             env = await world.environment("staging")
-            return bool(env and env.waiting)
+            return bool(env and env.deferred_release)
 
         await world.until(waits, "the release to wait")
         assert world.releases() == ["mean: promote v1 in production"]
         for name in ("staging", "production"):
-            await world.say(Key("environment", f"mean/{name}"), "resume", by="ada")
+            await world.say(Key("environment", f"mean/{name}"), Resume(by="ada"))
         await world.serves(2)
     assert set(statuses) == {200}

@@ -2,6 +2,7 @@
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import Pause, Resume
 from tests.scenarios.world import World
 from validators.canary import Decision as Judged
 
@@ -24,7 +25,7 @@ async def test_a_paused_environment_holds_the_release_and_goes_on_when_it_is_res
     world.push("Add the pipeline")
     async with world.controller():
         await world.serves(1)
-        await world.say(PRODUCTION, "pause", by="ada")
+        await world.say(PRODUCTION, Pause(by="ada"))
         await paused(world)
         world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
         await world.serves(2, "staging")  # only production is held
@@ -44,7 +45,7 @@ async def test_a_paused_environment_holds_the_release_and_goes_on_when_it_is_res
         assert env.rollout is not None
         assert (env.stable.version, env.rollout.step) == (1, 0)
         async with world.traffic() as statuses:
-            await world.say(PRODUCTION, "resume", by="ada")
+            await world.say(PRODUCTION, Resume(by="ada"))
             env = await world.serves(2)
     assert env.paused is None
     assert set(statuses) == {200}

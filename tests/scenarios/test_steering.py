@@ -1,6 +1,7 @@
 """People who steer: on the environments branch, and with verbs."""
 
 from controller.machine.core import Key
+from controller.machine.messages import Abort, Promote, Retry, Rollback
 from tests.scenarios.world import World
 
 PRODUCTION = Key("environment", "mean/production")
@@ -51,7 +52,7 @@ async def test_a_rollback_by_hand_is_a_commit_and_the_left_version_is_quarantine
     world.push("Add the pipeline")
     async with world.controller():
         await second_version(world)
-        await world.say(PRODUCTION, "rollback", by="ada", reason="it smells")
+        await world.say(PRODUCTION, Rollback(by="ada", reason="it smells"))
         env = await world.serves(1)
     assert [q.version for q in env.quarantine] == [2]
     assert world.releases()[0] == "mean: roll back to v1 in production"
@@ -68,11 +69,11 @@ async def test_an_aborted_rollout_stays_aborted_until_it_is_retried(world: World
             return bool(env and env.rollout and env.rollout.step >= 0)
 
         await world.until(canary, "the canary")
-        await world.say(PRODUCTION, "abort", by="ada")
+        await world.say(PRODUCTION, Abort(by="ada"))
         await world.serves(1)
-        await world.say(PRODUCTION, "retry", by="ada")
+        await world.say(PRODUCTION, Retry(by="ada"))
         await world.until(canary, "the canary again")
-        await world.say(PRODUCTION, "promote", by="ada")
+        await world.say(PRODUCTION, Promote(by="ada"))
         env = await world.serves(2)
     assert env.quarantine == ()
 

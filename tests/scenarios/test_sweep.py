@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.machine.core import Key
+from controller.machine.messages import Rollback
 from controller.wiring.controller import Controller
 from specs.failures import NeedsHuman
 from tests.scenarios.world import World
@@ -53,7 +54,7 @@ async def test_after_a_sweep_production_serves_and_can_still_be_rolled_back(worl
     assert len(list(names(home / "models"))) == 4, "model and server of v1 and of v2"
     async with world.controller():
         async with world.traffic() as statuses:
-            await world.say(PRODUCTION, "rollback", by="ada", reason="it smells")
+            await world.say(PRODUCTION, Rollback(by="ada", reason="it smells"))
             await world.serves(1)
         assert set(statuses) == {200}
         # What the sweep took is made again: the former data is back, and its step is run anew.

@@ -8,6 +8,7 @@ import pytest
 from controller.cli.terminal.snapshot import snapshot
 from controller.cli.terminal.views import TroubleView
 from controller.machine.core import Key, parsed
+from controller.machine.messages import CancelRun
 from controller.machine.runs.run import Run
 from controller.machine.stall import Stall
 from tests.scenarios.test_s3 import Lake
@@ -63,7 +64,7 @@ async def test_a_run_whose_data_credentials_are_revoked_waits_tells_and_goes_on(
         take_any_credentials()
         run = await world.ended(1)
         await world.until(lambda: over(world), "somebody to be told of the end")
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv does not know the credentials")
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv rejected the credentials")
     assert "set AWS_ACCESS_KEY_ID" in trouble.reason
     assert waiting
     assert waiting.waits_for == trouble.reason
@@ -103,7 +104,7 @@ async def test_a_run_that_waits_for_a_store_is_aborted_at_once(
     own_moto.stop()
     async with world.controller():
         await world.until(lambda: waits(world), "the run to wait for the store")
-        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        await world.say(Key("run", "mean-1"), CancelRun(reason="aborted by Ada"))
         run = await world.ended(1)
     assert run.outcome == "cancelled"
     assert run.waits_for is None
@@ -116,7 +117,7 @@ async def test_a_run_that_waits_for_its_data_is_aborted_at_once(
     proxy.before = lambda path: vanish(proxy) if path.endswith("/lake/a.csv") else None
     async with world.controller():
         await world.until(lambda: waits(world), "the run to wait for the store")
-        await world.say(Key("run", "mean-1"), "cancel", reason="aborted by Ada")
+        await world.say(Key("run", "mean-1"), CancelRun(reason="aborted by Ada"))
         run = await world.ended(1)
     assert run.outcome == "cancelled"
 
@@ -237,7 +238,7 @@ async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
 
         await world.until(none, "status to tell of no trouble")
     assert trouble.of == "pipeline/mean"
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake does not know the credentials")
+    assert trouble.reason.startswith(f"s3://{lake.name}/lake rejected the credentials")
     assert trouble.since is not None
     assert (run.trigger.kind, run.outcome) == ("data", "passed")
 

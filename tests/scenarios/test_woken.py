@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controller.machine.core import Key
+from controller.machine.messages import Abort
 from specs.model import Notification
 from tests.actions.clone import HEADGATE
 from tests.controller.notify.receivers import Webhook, webhook
@@ -117,6 +118,6 @@ async def test_a_held_canary_says_who_has_which_share_and_what_the_judge_sees(
             assert "evidence that it is worse" in errors["note"]
             assert "params.shift: 0.0 → 1.0" in incident["background"]["differs"]
             assert (firing["level"], incident["needs_human"]) == ("critical", True)
-            await world.say(PRODUCTION, "abort", by="ada")
+            await world.say(PRODUCTION, Abort(by="ada"))
             resolved = await heard(world, here, "stuck", "resolved")
     assert resolved["incident"]["now"] == str(env.stable)

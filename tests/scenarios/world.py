@@ -16,7 +16,7 @@ from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.git.environment_file import parse
 from controller.git.environments import BRANCH
-from controller.machine.core import Key, Message, parsed
+from controller.machine.core import Envelope, Key, Message, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.machine.pipelines.pipeline import PipelineState
@@ -138,11 +138,11 @@ class World:
             file.unlink()
         self.store = await SqliteStore.open(self.root / "home" / "state.db")
 
-    async def say(self, to: Key, type_: str, /, **body: Any) -> None:
+    async def say(self, to: Key, message: Message) -> None:
         """Send a message, as the command line does."""
         self._messages += 1
-        message = Message(to=to, id=f"test/{self._messages}", type=type_, body=body)
-        await self.store.commit(Transaction(send=(message,)), 0.0)
+        envelope = Envelope(to=to, id=f"test/{self._messages}", message=message)
+        await self.store.commit(Transaction(send=(envelope,)), 0.0)
 
     # -- what there is to see ----------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from controller.config.settings import ObjectStore
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
-from controller.planning.choosing import Meant, choose, meant, specs_in
+from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
 from controller.planning.gathering import (
     WORK_TREE,
     Checkout,
@@ -43,8 +43,8 @@ from controller.planning.gathering import (
 )
 from controller.reports.build import build
 from controller.wiring import local_run as here
+from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors, render_text
 
 HOME = "headgate"
 """The folder of results in the clone's git folder: nothing of it is ever committed."""
@@ -119,7 +119,9 @@ def run(
       headgate run flight-delay
     """
     _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
-    asked = _asked(meant(path, spec_file, "headgate run"), commit, base)._replace(fresh=no_cache)
+    asked = _asked(spec_argument(path, spec_file, "headgate run"), commit, base)._replace(
+        fresh=no_cache
+    )
     plan = _rules_that_change(asked, base) if base else None
     logs.set_up(level="ERROR")
     guard = running.Guard(form == "github")
@@ -147,7 +149,7 @@ def _go_together(*, forget: bool, accept: bool) -> None:
         raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
 
 
-def _asked(wanted: Meant, commit: str, base: str | None) -> here.RunRequest:
+def _asked(wanted: SpecArgument, commit: str, base: str | None) -> here.RunRequest:
     """The run of the spec at that commit, judged by the gates of `base`."""
     checkout = checkout_of(wanted.folder)
     sha = commit_of(checkout, commit)
@@ -220,7 +222,7 @@ async def _play(asked: here.RunRequest, home: Path) -> FinishedRun:
         )
 
 
-def _chosen(wanted: Meant, checkout: Checkout, commit: str, files: Mapping[str, str]) -> str:
+def _chosen(wanted: SpecArgument, checkout: Checkout, commit: str, files: Mapping[str, str]) -> str:
     """The spec's name. One that is not committed is no spec of the commit."""
     names = specs_among(checkout, files)
     fresh = [name for name in specs_in(wanted.folder) if name not in names]

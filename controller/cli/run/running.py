@@ -19,7 +19,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run, why_ended
-from controller.reports.actions import annotations, summary
+from controller.reports.github_job import annotation_commands, job_summary
 from controller.reports.headline import arranged
 from controller.reports.protocol import CommitReport
 from controller.wiring.local_run import Played, Watcher
@@ -211,9 +211,9 @@ def tell_github(
     report: CommitReport, verdict: Verdict, file: Path | None, environ: Mapping[str, str]
 ) -> None:
     """Annotations, the job's summary, and the outputs of the step that this is."""
-    click.echo(annotations(report.annotations), nl=False)
+    click.echo(annotation_commands(report.annotations), nl=False)
     if where := environ.get("GITHUB_STEP_SUMMARY"):
-        _append(where, summary(report.text))
+        _append(where, job_summary(report.text))
     if where := environ.get("GITHUB_OUTPUT"):
         _append(where, f"verdict={verdict}\n" + (f"report={file}\n" if file else ""))
 

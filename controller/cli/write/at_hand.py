@@ -10,12 +10,12 @@ from controller.config.settings_file import SECRET, load_secrets, load_settings
 from controller.git.surveys import FileSurvey
 from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman
-from specs.lint_environment import requirements_file
-from specs.load import Loaded
+from specs.lint.environment import requirements_file
+from specs.loading.load import LoadedSpec
+from specs.loading.problems import Problem
+from specs.loading.tree import YamlPath
 from specs.model import place_of
-from specs.problems import Problem
 from specs.references import SECRET as NAMED
-from specs.tree import Path as Place
 
 
 class Known(NamedTuple):
@@ -26,8 +26,8 @@ class Known(NamedTuple):
 
 
 def with_files(
-    loaded: Loaded, source: SourceTree, files: Collection[str], sources: dict[str, str]
-) -> Loaded:
+    loaded: LoadedSpec, source: SourceTree, files: Collection[str], sources: dict[str, str]
+) -> LoadedSpec:
     """The spec with what is wrong with the files of its environment, as they are on the disk:
     `files` are those of the repository. `sources` takes those in which a problem is told."""
     look = FileSurvey(loaded, source.folder, files)
@@ -56,7 +56,7 @@ def known_secrets(settings: Path | None) -> Known | None:
         return None  # `doctor` says what is wrong with them
 
 
-def unknown_secrets(loaded: Loaded, known: Known | None) -> Iterator[Problem]:
+def unknown_secrets(loaded: LoadedSpec, known: Known | None) -> Iterator[Problem]:
     """The secrets that the spec names and the controller at hand does not have."""
     if known is None:
         return
@@ -72,13 +72,13 @@ def unknown_secrets(loaded: Loaded, known: Known | None) -> Iterator[Problem]:
             )
 
 
-def _named(loaded: Loaded) -> Mapping[str, Place]:
+def _named(loaded: LoadedSpec) -> Mapping[str, YamlPath]:
     """Each secret, and where it is first named."""
-    found: dict[str, Place] = {}
+    found: dict[str, YamlPath] = {}
     pipeline = loaded.sketch
     if pipeline is None:
         return found
-    places: list[tuple[Place, Iterable[str]]] = [
+    places: list[tuple[YamlPath, Iterable[str]]] = [
         ((*place_of(name), "secrets"), step.secrets) for name, step in pipeline.commands.items()
     ]
     for name, dataset in pipeline.datasets.items():

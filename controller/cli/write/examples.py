@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from controller.cli.failures import Failed
 from controller.cli.folders import below
-from specs.explain import nearest
+from specs.loading.explain import nearest
 from specs.model import is_spec_file
 
 ABOUT = "README.md"

@@ -16,10 +16,10 @@ from controller.cli.write.examples import ABOUT, Example, copy, example_of, exam
 from controller.cli.write.remotes import name_of, the_remote_of
 from controller.config.settings import FILE
 from controller.config.settings_file import load_settings
-from specs.lint import check
-from specs.lint_drafts import CODE as TODO
+from specs.lint.check import check
+from specs.lint.drafts import CODE as TODO
+from specs.loading.problems import Problem, has_errors, render_text
 from specs.model import SPEC_FILE
-from specs.problems import Problem, has_errors, render_text
 
 HOME = ".headgate"
 """The folder of the controller's state, where the settings name no other."""

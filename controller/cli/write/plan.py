@@ -20,14 +20,14 @@ from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
-from controller.planning.choosing import meant
+from controller.planning.choosing import spec_argument
 from controller.planning.gathering import WORK_TREE, Gathered, gather
 from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
 from controller.queries.asking import QueryVersions as Questions
 from controller.reports.plan import render_plan
+from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors, render_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,7 +72,7 @@ def plan(
     Example:
       headgate plan --base origin/main
     """
-    gathered = gather(meant(path, spec_file, "headgate plan"), commit, base)
+    gathered = gather(spec_argument(path, spec_file, "headgate plan"), commit, base)
     loaded = gathered.loaded
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
@@ -178,7 +178,9 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
         )
     if node.what == "unneeded":
         forced = "; ".join(one_line(reason) for reason in node.why)
-        return Text.assemble(("· ", "dim"), node.name), Text(f"not now; forced: {forced}", "dim")
+        return Text.assemble(("· ", "dim"), node.name), Text(
+            f"not needed; if forced: {forced}", "dim"
+        )
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:
         why.append(f"  about {lasting(node.seconds)}", "dim")

@@ -17,9 +17,17 @@ from controller.git.values import as_text
 from controller.planning.choosing import specs_in
 from controller.planning.gathering import check_at, top_of, tracked_from
 from specs.globs import ROOT, seen_from
-from specs.load import load
+from specs.loading.load import load
+from specs.loading.problems import (
+    Problem,
+    has_errors,
+    in_order,
+    render_text,
+    to_github,
+    to_json,
+    to_sarif,
+)
 from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
-from specs.problems import Problem, has_errors, in_order, render_text, to_github, to_json, to_sarif
 from validators.data.suite import suite_problems
 
 

@@ -4,7 +4,7 @@ import json
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
-from controller.planning.ahead import canary_ahead
+from controller.planning.canary_warning import canary_warning
 from controller.store.protocol import Put, Store, Transaction
 from specs.model import Pipeline
 from tests.controller.cli.conftest import Desk, silent_router
@@ -15,7 +15,7 @@ PLACE = "mean/production"
 
 def asked(desk: Desk, of: Pipeline) -> object:
     async def ask(store: Store) -> object:
-        return await canary_ahead(of, store, desk.home)
+        return await canary_warning(of, store, desk.home)
 
     return desk.look(ask)
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from controller.cli import main
-from specs.load import load
+from specs.loading.load import load
 from specs.model import SPEC_FILE, Pipeline
 from tests.scenarios.world import run_git
 

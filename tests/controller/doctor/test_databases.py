@@ -9,7 +9,7 @@ import pytest
 from controller.config.secrets import Secrets
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
 from tests.servers.postgresql import Postgresql
 

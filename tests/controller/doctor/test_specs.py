@@ -8,7 +8,7 @@ import pytest
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding
 from controller.doctor.specs import examine_specs
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
 from tests.controller.cli.conftest import Desk, desk  # noqa: F401 - a fixture
 from tests.servers.moto import Moto, demand_credentials, take_any_credentials
@@ -68,7 +68,7 @@ async def test_a_dataset_whose_credentials_are_refused_is_an_error_with_its_mend
     finally:
         take_any_credentials()
     assert finding.state == "error"
-    assert "does not know the credentials" in finding.message
+    assert "rejected the credentials" in finding.message
     assert "AWS_ACCESS_KEY_ID" in finding.message
 
 

@@ -17,8 +17,9 @@ from controller.effects.serving import Serving
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git.environments import Environments
 from controller.machine.actions import Deploy
-from controller.machine.core import InboxMessage, Key, Message
-from controller.observers.environment import EnvironmentKind
+from controller.machine.core import InboxMessage, Key
+from controller.machine.messages import Release
+from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
 from deployers.control import Routing
 from deployers.local import LocalDeployer
@@ -74,7 +75,7 @@ DEPLOY = Deploy(pipeline="mean", environment="staging", stable=1, attempt="a1")
 @asynccontextmanager
 async def site(
     root: Path, secrets: Secrets | None = None, **params: Any
-) -> AsyncIterator[tuple[Serving, LocalDeployer, EnvironmentKind]]:
+) -> AsyncIterator[tuple[Serving, LocalDeployer, EnvironmentObserver]]:
     """All that a deployment needs. What the deployer observes is not redacted by itself."""
     secrets = secrets or Secrets({"TOKEN": SECRET})
     deployer = LocalDeployer(root / "serving", redact=str)
@@ -85,11 +86,11 @@ async def site(
         )  # fmt: skip
         branches = {"team": Environments(v1.repositories.mirror("team"))}
         pasts = Pasts(v1.repositories, branches, v1.versions, v1.artifacts)
-        kind = EnvironmentKind(
+        observer = EnvironmentObserver(
             v1.versions, deployer, v1.repositories, branches, secrets.redact, pasts, {}, time.time
         )
         try:
-            yield serving, deployer, kind
+            yield serving, deployer, observer
         finally:
             await deployer.remove(PLACE)
             await deployer.close()
@@ -186,15 +187,13 @@ async def test_a_deployment_that_is_applied_again_is_the_same_server(tmp_path: P
 async def test_what_a_dying_server_says_reaches_the_machine_without_secrets(
     tmp_path: Path,
 ) -> None:
-    async with site(tmp_path, greeting="die") as (serving, deployer, kind):
+    async with site(tmp_path, greeting="die") as (serving, deployer, observer):
         await deploy(serving)
-        body = {"repository": "team", "version": 1}
-        letter = InboxMessage(
-            number=1, message=Message(to=KEY, id="1", type="release", body=body), at=0.0
-        )
+        release = Release(version=1, digest="", repository="team", why="it passed")
+        told = InboxMessage(number=1, to=KEY, id="1", message=release, at=0.0)
         async with asyncio.timeout(60):
             while True:
-                observed = await kind.observe(KEY, None, [letter])
+                observed = await observer.observe(KEY, None, [told])
                 if "no luck" in observed.deployed.servers[0].detail:
                     break
                 await asyncio.sleep(0.05)

@@ -1,7 +1,6 @@
 """Smoke requests: what a candidate has to answer before it meets anybody."""
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from controller.effects.smoke import LARGEST, Smoker
 from controller.machine.actions import RunSmoke
 from controller.machine.core import Fact, Key
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.messages import SmokeDone
 from controller.store.protocol import Transaction
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
@@ -102,9 +102,11 @@ def release(*requests: dict[str, Any]) -> dict[str, Any]:
 async def report(root: Path, candidate: Running, *requests: dict[str, Any]) -> Report:
     """What is found by asking these."""
     async with released(root, release(*requests), FILES) as v1:
-        (message,) = await Smoker(v1.versions, v1.repositories).smoke(OWNER, candidate.action)
-    assert (message.to, message.type, message.body["rollout"]) == (OWNER, "smoke_done", "r1")
-    return Report.model_validate_json(json.dumps(message.body["report"]))
+        (envelope,) = await Smoker(v1.versions, v1.repositories).smoke(OWNER, candidate.action)
+    assert envelope.to == OWNER
+    assert isinstance(envelope.message, SmokeDone)
+    assert envelope.message.rollout == "r1"
+    return envelope.message.report
 
 
 async def test_all_requests_are_asked_in_order_and_each_is_a_check(
@@ -145,8 +147,9 @@ async def test_a_body_that_production_was_not_asked_with_is_told(
             action = candidate.action.model_copy(
                 update={"version": number, "rollout": f"r{number}"}
             )
-            (message,) = await smoker.smoke(OWNER, action)
-            notes[number] = message.body["report"]["notes"]
+            (envelope,) = await smoker.smoke(OWNER, action)
+            assert isinstance(envelope.message, SmokeDone)
+            notes[number] = list(envelope.message.report.notes)
     assert notes[2] == []
     assert notes[3][0].startswith("smoke.json is not what v1 in production was asked with")
 
@@ -207,12 +210,13 @@ async def test_a_slow_answer_is_waited_for_in_the_background_and_asked_for_once(
         deadline = time.monotonic() + 30
         while True:
             try:
-                (message,) = await smoker.smoke(OWNER, candidate.action)
+                (envelope,) = await smoker.smoke(OWNER, candidate.action)
                 break
             except TryAgain:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.01)
-    assert message.body["report"]["checks"][0]["verdict"] == "PASS"
+    assert isinstance(envelope.message, SmokeDone)
+    assert envelope.message.report.checks[0].verdict is Verdict.PASS
     assert candidate.asked == ["GET /wait "]
 
 

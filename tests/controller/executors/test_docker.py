@@ -1,4 +1,4 @@
-"""The contract of every executor, kept by the one of containers; and what is its own."""
+"""What is special about containers; the contract is in `test_contract`."""
 
 import asyncio
 import time
@@ -10,7 +10,6 @@ from controller.machine.runs.attempt import AttemptState
 from deployers.engine import BUILT, Engine
 from tests.contracts.executor import (
     SECRET,
-    ExecutorContract,
     becomes,
     ends,
     printed,
@@ -20,15 +19,6 @@ from tests.contracts.executor import (
 from tests.controller.executors.docker_site import DockerSite
 
 pytestmark = pytest.mark.docker
-
-
-class TestDockerExecutor(ExecutorContract):
-    """Runs the whole contract."""
-
-    @pytest.fixture
-    def site(self, docker_site: DockerSite) -> DockerSite:
-        """A place with no container."""
-        return docker_site
 
 
 async def test_a_container_that_is_killed_from_outside_is_lost(docker_site: DockerSite) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,13 +16,17 @@ from controller.github.pulls import Pulls
 from controller.github.webhooks import Hint
 from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
 from controller.machine.core import Action, InboxMessage, Key, Message, parsed
+from controller.machine.messages import CommitSeen, RulesAccepted
+from controller.machine.repositories.repository import ObservedRepository
 from controller.machine.repositories.repository import RepositoryState as State
-from controller.observers.repository import RepositoryKind
+from controller.observers.repository import RepositoryObserver
+from controller.reconcile.reconciler import Reconciler
+from controller.wiring.reconcilers import repositories as repositories_of
 from specs.failures import TryAgain
 from tests.controller.github.reporting import NAMES, said
-from tests.controller.machine.kit import letter
 from tests.doubles.github import GitHub, Issue, Repository
 
+M = TypeVar("M", bound=Message)
 NAMED = ("NAME", "EMAIL")
 KEY = Key("repository", "flights")
 SPEC = """\
@@ -48,7 +52,7 @@ class Room:
 
     github: GitHub
     repository: Repository
-    kind: RepositoryKind
+    reconciler: Reconciler[State, ObservedRepository]
     forge: GitHubForge
     state: State | None = None
     actions: list[Action] = field(default_factory=list)
@@ -56,14 +60,19 @@ class Room:
     messages: list[Message] = field(default_factory=list)
 
     async def look(self, *buttons: Hint) -> None:
-        inbox: list[InboxMessage] = [
-            letter(n, KEY, f"github_{button.kind}", button.plain())
+        inbox = [
+            InboxMessage(number=n, to=KEY, id=str(n), message=button.message, at=0.0)
             for n, button in enumerate(buttons, 1)
         ]
-        observed = await self.kind.observe(KEY, self.state, inbox)
-        decision = self.kind.decide(KEY, self.state, observed, inbox, time.time())
+        observed = await self.reconciler.observer.observe(KEY, self.state, inbox)
+        decision = self.reconciler.decide(KEY, self.state, observed, inbox, time.time())
         self.state = parsed(State, decision.state.plain())
-        self.actions, self.messages = list(decision.actions), list(decision.messages)
+        self.actions = list(decision.actions)
+        self.messages = [envelope.message for envelope in decision.messages]
+
+    def told(self, of: type[M]) -> list[M]:
+        """The messages of that class of the last look."""
+        return [message for message in self.messages if isinstance(message, of)]
 
     async def propose(
         self, branch: str, files: Mapping[str, str | bytes | None], base: str = "main"
@@ -101,8 +110,8 @@ async def room(github: GitHub, repository: Repository, client: Client, tmp_path:
     github.push(repository, FILES)
     mirrors = {"flights": Mirror(str(repository.git.path), tmp_path / "mirror.git")}
     repositories = Repositories(mirrors, tmp_path / "checkouts")
-    kind = RepositoryKind(repositories, Pulls(client, NAMES))
-    room = Room(github, repository, kind, GitHubForge(client, NAMES))
+    observer = RepositoryObserver(repositories, Pulls(client, NAMES))
+    room = Room(github, repository, repositories_of(observer), GitHubForge(client, NAMES))
     await room.look()
     return room
 
@@ -119,9 +128,9 @@ async def test_without_approvers_who_administers_the_repository_accepts(room: Ro
         assert room.accepted() == []
     assert await room.say(pull, f"/Headgate Accept {sha[:7]}", "maya") == ""
     assert room.accepted() == [(1, "", "maya")]
-    assert [(m.type, m.body["commit"], m.body["by"]) for m in room.messages] == [
-        ("accepted", sha, "maya")
-    ]
+    (message,) = room.messages
+    assert isinstance(message, RulesAccepted)
+    assert (message.commit, message.by) == (sha, "maya")
 
 
 async def test_the_approvers_are_those_of_main_whatever_the_pull_request_says(room: Room) -> None:
@@ -279,13 +288,14 @@ async def test_a_spec_that_moves_is_not_removed_and_one_of_a_taken_name_says_so(
     moved = {"ml-pipeline.yaml": None, "models/ml-pipeline.yaml": SPEC}
     await room.propose("move", {**moved, "models/train.py": "pass\n"})
     assert room.reports() == []
-    assert [(m.type, m.body["spec"]) for m in room.messages] == [
-        ("commit_seen", "models/ml-pipeline.yaml")
-    ]
+    (message,) = room.messages
+    assert isinstance(message, CommitSeen)
+    assert message.spec == "models/ml-pipeline.yaml"
     await room.propose("second", {"z/ml-pipeline.yaml": SPEC, "z/train.py": "worse\n"})
     assert room.reports() == [("flight-delay", "", "invalid")]
-    seen = [m.body["spec"] for m in room.messages if m.type == "commit_seen"]
-    assert seen == [], "neither is run: its author would choose which is the pipeline"
+    assert room.told(CommitSeen) == [], (
+        "neither is run: its author would choose which is the pipeline"
+    )
 
 
 async def test_what_was_merged_before_cannot_bring_back_quietly_what_main_has_left(
@@ -313,9 +323,7 @@ async def test_what_was_merged_before_cannot_bring_back_quietly_what_main_has_le
     git.set_ref("refs/heads/quiet", head)
     github.open_pull_request(repository, "quiet")
     await room.look()
-    assert [(m.type, m.body["commit"]) for m in room.messages if m.body.get("pull")] == [
-        ("commit_seen", head)
-    ]
+    assert [each.commit for each in room.told(CommitSeen) if each.pull] == [head]
     assert ("flight-delay", "", "skipped") not in room.reports()
 
 

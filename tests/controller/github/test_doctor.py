@@ -14,7 +14,7 @@ from controller.config.settings_file import load_settings
 from controller.doctor.examine import examine
 from controller.doctor.findings import Finding
 from controller.doctor.on_github import examine_github, settings_page
-from controller.github.needs import (
+from controller.github.permissions import (
     EVENTS,
     PERMISSIONS,
     calls_an_hour,

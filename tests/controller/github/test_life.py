@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App
 from controller.github.client import Client
+from controller.github.responses import GitHubRefused, NotFound
 from controller.github.transport import Transport, api_of
-from controller.machine.core import Key, Message
+from controller.github.webhooks import Hint
+from controller.machine.core import Envelope, Key, Message
+from controller.machine.messages import ForgeMoved
 from controller.web.server import application, listen, serve
 from specs.failures import TryAgain
 from tests.doubles.github.double import GitHub
@@ -153,18 +155,22 @@ async def test_what_the_app_may_not_do_needs_a_human(tmp_path: Path) -> None:
 
 
 async def test_what_happens_on_github_arrives_as_hints(tmp_path: Path) -> None:
-    sent: dict[str, Message] = {}
+    hints: dict[str, Hint] = {}
+    sent: list[Message] = []
     arrived = asyncio.Event()
 
-    async def send(message: Message) -> None:
-        sent[message.type] = message
-        if {"github_moved", "github_pull", "github_comment"} <= sent.keys():
+    def whom(hint: Hint) -> list[Key]:
+        hints[hint.kind] = hint
+        return [Key("repository", "flights")]
+
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope.message)
+        if {"moved", "pull", "comment"} <= hints.keys():
             arrived.set()
 
-    key = Key("repository", "flights")
     listening = listen("127.0.0.1", 0, ["webhook secret"])
     running = asyncio.create_task(
-        serve(application(["old", "webhook secret"], lambda _: [key], send), listening)
+        serve(application(["old", "webhook secret"], whom, send), listening)
     )
     with GitHub(tmp_path) as github:
         repository = a_repository(github)
@@ -178,6 +184,7 @@ async def test_what_happens_on_github_arrives_as_hints(tmp_path: Path) -> None:
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    assert sent["github_pull"].body["pull"] == 1
-    comment = sent["github_comment"].body
-    assert (comment["author"], comment["body"]) == ("ada", "/headgate retry")
+    assert hints["pull"].pull == 1
+    assert {ForgeMoved(), ForgeMoved(pull=True)} == set(sent)
+    comment = hints["comment"]
+    assert (comment.author, comment.body) == ("ada", "/headgate retry")

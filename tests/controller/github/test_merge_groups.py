@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.machine.messages import CommitSeen, RulesAccepted, SpecGone
 from tests.controller.github import test_accepting
 from tests.controller.github.test_accepting import LOOSER, SPEC, Room
 from tests.doubles.github import Issue
@@ -12,9 +13,8 @@ room = test_accepting.room
 
 def groups(room: Room) -> list[tuple[str, str]]:
     """The merge groups that the last look told of: their heads, and who accepted what they do."""
-    accepted = {m.body["commit"]: m.body["by"] for m in room.messages if m.type == "accepted"}
-    seen = [m.body for m in room.messages if m.type == "commit_seen" and m.body["pull"]]
-    queued = [body["commit"] for body in seen if body["pull"]["queued"]]
+    accepted = {message.commit: message.by for message in room.told(RulesAccepted)}
+    queued = [one.commit for one in room.told(CommitSeen) if one.pull and one.pull.queued]
     return [(commit, accepted.get(commit, "")) for commit in queued]
 
 
@@ -109,8 +109,8 @@ async def test_a_forks_commit_runs_in_no_group_before_it_is_approved_and_without
 
     await room.say(pull, f"/headgate approve {head}", "wren")
     assert sorted(groups(room)) == sorted([(group, ""), (behind, "")])
-    pulls = [m.body["pull"] for m in room.messages if m.type == "commit_seen"]
-    assert all(one["fork"] for one in pulls), "so that no step of theirs gets a secret"
+    pulls = [message.pull for message in room.told(CommitSeen)]
+    assert all(one and one.fork for one in pulls), "so that no step of theirs gets a secret"
 
 
 async def test_a_group_that_leaves_the_queue_takes_its_runs_with_it(room: Room) -> None:
@@ -120,5 +120,5 @@ async def test_a_group_that_leaves_the_queue_takes_its_runs_with_it(room: Room) 
     assert groups(room) == [(group, "")]
     room.github.delete_branch(room.repository, branch)
     await room.look()
-    (gone,) = [m for m in room.messages if m.type == "spec_gone"]
-    assert (gone.body["branch"], gone.body["why"]) == (branch, "the merge group left the queue")
+    (gone,) = room.told(SpecGone)
+    assert (gone.branch, gone.why) == (branch, "the merge group left the queue")

@@ -10,21 +10,22 @@ from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
+from controller.github.responses import GitHubRefused
 from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
-from controller.machine.core import Key, Message, parsed
+from controller.machine.core import Envelope, Key, parsed
 from controller.machine.repositories.repository import RepositoryState as State
-from controller.observers.repository import RepositoryKind
+from controller.observers.repository import RepositoryObserver
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.reports.applier import ReportApplier
-from controller.reports.policies import PolicyApplier
+from controller.reports.policy_applier import PolicyApplier
 from controller.reports.protocol import CommitReport
 from controller.store.sqlite import SqliteStore
+from controller.wiring.reconcilers import repositories as repositories_of
 from specs.failures import Failure, TryAgain
 from tests.controller.github.reporting import NAMES
 from tests.controller.reconcile.toys import running, until
@@ -124,12 +125,13 @@ async def desk(
     forge, secrets = Forge(GitHubForge(client, NAMES)), Secrets({})
     reports = ReportApplier(store, Artifacts(tmp_path / "artifacts"), repositories, forge, secrets)
 
-    async def answer(_owner: Key, _action: AnswerCommand) -> tuple[Message, ...]:
+    async def answer(_owner: Key, _action: AnswerCommand) -> tuple[Envelope, ...]:
         return ()
 
+    observer = RepositoryObserver(repositories, Pulls(client, NAMES))
     loop = Loop(
         store,
-        {"repository": RepositoryKind(repositories, Pulls(client, NAMES))},
+        {"repository": repositories_of(observer)},
         {
             ReportCommit: reports.apply,
             ReportPolicy: PolicyApplier(repositories, forge, secrets).apply,

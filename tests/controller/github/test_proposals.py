@@ -14,8 +14,9 @@ from controller.github.client import Client
 from controller.github.proposals import POLL, Proposals
 from controller.github.transport import Transport, api_of
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.core import Fact, Key
+from controller.machine.core import Envelope, Fact, Key
 from controller.machine.environments.file import EnvironmentFile, NamedModel
+from controller.machine.messages import ReleaseProposed
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
@@ -131,12 +132,18 @@ async def room(tmp_path: Path, github: GitHub) -> AsyncIterator[Room]:
     await store.close()
 
 
+def number_of(proposed: Envelope) -> int:
+    """The number of the pull request that was opened."""
+    assert isinstance(proposed.message, ReleaseProposed)
+    return proposed.message.pull
+
+
 async def test_proposing_twice_is_one_branch_and_one_pull_request(room: Room) -> None:
     (first,) = await room.proposals.propose(OWNER, propose())
     pushed = room.head
     (second,) = await room.proposals.propose(OWNER, propose())
     assert first == second
-    assert first.body["pull"] == room.pulls[0].number
+    assert number_of(first) == room.pulls[0].number
     assert [pull.title for pull in room.pulls] == ["Release mean v2 to production"]
     assert room.head == pushed
     assert len(room.github.calls(OPEN)) == 1
@@ -150,7 +157,7 @@ async def test_a_pull_request_whose_number_was_never_heard_is_found_also_when_it
     (again,) = await room.proposals.propose(OWNER, propose())
     assert again == first
     assert len(room.pulls) == 1
-    seen = await room.proposals.look("team", first.body["pull"], None, at_once=True)
+    seen = await room.proposals.look("team", number_of(first), None, at_once=True)
     assert seen is not None
     assert (seen.state, seen.by) == ("closed", "grace")
 
@@ -242,7 +249,7 @@ async def test_a_look_is_taken_now_and_then_and_costs_nothing_while_nothing_chan
     room: Room,
 ) -> None:
     (opened,) = await room.proposals.propose(OWNER, propose())
-    number = opened.body["pull"]
+    number = number_of(opened)
     for room.now in (0.0, 1.0, POLL - 1):
         await room.proposals.look("team", number, None, at_once=False)
     assert len(room.github.calls(LOOK)) == 1
@@ -257,7 +264,7 @@ async def test_a_merge_has_landed_once_the_branch_that_was_seen_comes_after_it(r
     (opened,) = await room.proposals.propose(OWNER, propose())
     before = await room.mirror.tip(BRANCH)
     made = room.github.merge(room.repository, room.pulls[0], "grace")
-    number = opened.body["pull"]
+    number = number_of(opened)
     seen = await room.proposals.look("team", number, before, at_once=True)
     assert seen is not None
     assert (seen.state, seen.by, seen.landed) == ("merged", "grace", False)
@@ -269,7 +276,7 @@ async def test_a_merge_has_landed_once_the_branch_that_was_seen_comes_after_it(r
 async def test_a_github_that_is_down_is_no_answer(room: Room) -> None:
     (opened,) = await room.proposals.propose(OWNER, propose())
     room.github.fail(LOOK, times=20, status=502)
-    assert await room.proposals.look("team", opened.body["pull"], None, at_once=True) is None
+    assert await room.proposals.look("team", number_of(opened), None, at_once=True) is None
 
 
 async def make(room: Room, number: int, limit: float) -> None:
@@ -299,7 +306,7 @@ async def test_a_proposal_says_first_what_was_loosened_since_what_serves(
     text = room.pulls[0].body or ""
     heading, below, *_ = text.split("\n\n")
     assert heading.endswith(said)
-    loosened = "### ⚠️ 1 rule was loosened since v3, which serves now"
+    loosened = "### ⚠️ 1 rule was loosened since v3, the version that serves now"
     assert (below == loosened) == (limit < 0.6)
     assert ("**at least 0.6** | **at least 0.5** |" in text) == (limit < 0.6)
 
@@ -307,4 +314,6 @@ async def test_a_proposal_says_first_what_was_loosened_since_what_serves(
 async def test_a_proposal_whose_rules_cannot_be_compared_any_more_says_so(room: Room) -> None:
     await room.proposals.propose(OWNER, propose())
     text = room.pulls[0].body or ""
-    assert "**Whether rules were loosened since v1, which serves now, is not known**" in text
+    assert (
+        "**Whether rules were loosened since v1, the version that serves now, is unknown**" in text
+    )

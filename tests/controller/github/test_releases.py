@@ -15,7 +15,6 @@ from controller.github.transport import Transport, api_of
 from controller.machine.actions import DeploymentState, ReportDeployment, ReportRelease
 from controller.machine.core import Key
 from controller.notify import NotifyApplier
-from controller.notify.applier import addressed
 from controller.notify.by_apprise import AppriseNotifier
 from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
@@ -151,12 +150,9 @@ async def applier(tmp_path: Path, client: Client) -> AsyncIterator[NotifyApplier
 async def test_an_alert_is_one_issue_that_its_resolve_comments_on_and_closes(
     github: GitHub, repository: Repository, applier: NotifyApplier
 ) -> None:
-    firing, resolved = (
-        next(addressed(notify("github-issue", status=status), ()))
-        for status in ("firing", "resolved")
-    )
-    for send in (firing, firing, resolved, resolved):
-        await applier.apply(OWNER, send)
+    firing, resolved = notify("github-issue"), notify("github-issue", status="resolved")
+    for action in (firing, firing, resolved, resolved):
+        await applier.apply(OWNER, action)
     (issue,) = repository.issues.values()
     assert (issue.title, issue.state) == (INCIDENT.title, "closed")
     assert "errors" in str(issue.body)
@@ -169,16 +165,15 @@ async def test_an_alert_is_one_issue_that_its_resolve_comments_on_and_closes(
 async def test_what_is_no_alert_opens_no_issue_as_nothing_would_close_it(
     repository: Repository, applier: NotifyApplier
 ) -> None:
-    (send,) = addressed(notify("github-issue", status="info"), ())
-    await applier.apply(OWNER, send)
+    await applier.apply(OWNER, notify("github-issue", status="info"))
     assert not repository.issues
 
 
 async def test_a_repository_elsewhere_gets_no_issue_and_the_reason_says_what_to_set(
     applier: NotifyApplier,
 ) -> None:
-    (send,) = addressed(notify("github-issue"), ())
+    firing = notify("github-issue")
     with pytest.raises(NeedsHuman, match="elsewhere is not known to be on GitHub; set its"):
-        await applier.apply(ELSEWHERE, send)
+        await applier.apply(ELSEWHERE, firing)
     with pytest.raises(NeedsHuman, match="neither an app nor a token"):
-        await NotifyApplier(AppriseNotifier(), Secrets({})).apply(OWNER, send)
+        await NotifyApplier(AppriseNotifier(), Secrets({})).apply(OWNER, firing)

@@ -260,7 +260,7 @@ def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differ
     assert known.rollout == "mean-production-2"
     assert known.beside == str(one.versions[1].ref)
     assert known.differs == ("params.depth: 6 → 7",)
-    assert known.hurt == "10 of 10 requests to the canary failed (100 %; of stable's 0 %)"
+    assert known.hurt == "10 of 10 requests to the canary failed (100 %; stable: 0 %)"
     began, failed, *_, ended = known.since
     assert (began.what, failed.what) == ("canary began", "first failed request")
     assert ended.what == "rolled back"

@@ -146,10 +146,10 @@ def test_new_data_with_a_marker_runs_only_once_the_marker_is_there() -> None:
 
 def test_newer_data_that_a_marker_holds_back_is_told_until_the_marker_counts() -> None:
     team = Team()
-    team.drop("numbers 1", marked=False, unmarked="its marker _SUCCESS is not there")
+    team.drop("numbers 1", marked=False, unmarked="its marker _SUCCESS is missing")
     team.push("c1", ("triggers.data.marker", "_SUCCESS"))
     team.turn()
-    told = "dataset numbers to be complete (its marker _SUCCESS is not there)"
+    told = "dataset numbers to be complete (its marker _SUCCESS is missing)"
     assert team.pipeline.waits_for == told
     team.drop("numbers 1", marked=True)
     team.turn()

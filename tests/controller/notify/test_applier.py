@@ -1,24 +1,27 @@
 """One notification per address, through the real loop, store and webhooks."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from structlog.testing import capture_logs
 
 from controller.config.secrets import Secrets
-from controller.machine.actions import Incident, Notify, Send
+from controller.machine.actions import Incident, Notify, NotifyStatus
+from controller.machine.building import DecisionBuilder
 from controller.machine.core import Decision, Key, Message, Value
-from controller.notify import Addressed, AppriseNotifier, NotifyApplier
-from controller.notify.applier import addressed
+from controller.machine.messages import ActionFailed
+from controller.notify import AppriseNotifier, NotifyApplier
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
 from specs.model import Notification
 from tests.contracts.notifier import INCIDENT
 from tests.controller.notify.receivers import Webhook, webhook
-from tests.controller.reconcile.toys import Toy, running, tell, until
+from tests.controller.reconcile.toys import running, tell, toy, until
 
 # Apprise's reader of PGP keys imports it, whatever service is asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -26,33 +29,47 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 KEY = Key("alarm", "flight-delay")
 
 
+class Ring(Message):
+    """To an alarm: tell those at the addresses."""
+
+    type: Literal["ring"] = "ring"
+    status: NotifyStatus
+    to: tuple[str, ...]
+
+
 class Alarm(Value):
     heard: tuple[str, ...] = ()
 
 
-def alarm(_: Key, state: Alarm | None, inbox: Sequence[Message], __: float) -> Decision[Alarm]:
-    """Owes a notification for each letter, and writes down what fails for good."""
-    state = state or Alarm()
-    actions = []
-    for message in inbox:
-        if message.type == "action_failed":
-            state = Alarm(heard=(*state.heard, message.body["reason"]))
-        else:
-            actions.append(notify(*message.body["urls"], status=message.type))
-    return Decision(state=state, actions=tuple(actions))
+def alarm(everyone: Sequence[Notification]) -> Reconciler[Alarm, None]:
+    """Notifies for each message, and writes down what fails for good."""
+
+    def machine(
+        _: Key, state: Alarm | None, inbox: Sequence[Message], __: float
+    ) -> Decision[Alarm]:
+        state, out = state or Alarm(), DecisionBuilder(everyone)
+        for message in inbox:
+            match message:
+                case ActionFailed(reason=reason):
+                    state = Alarm(heard=(*state.heard, reason))
+                case Ring(status=status, to=to):
+                    out.notify("rollback", status, "a/1", to, INCIDENT)
+        return Decision(state=state, actions=tuple(out.actions))
+
+    return toy(Alarm, machine, handles=(ActionFailed, Ring))
 
 
-def notify(*to: str, status: str = "firing", incident: Incident = INCIDENT) -> Notify:
-    return Notify.model_validate(
-        {"event": "rollback", "status": status, "alert": "a/1", "to": to, "incident": incident}
-    )
+def notify(
+    to: str | None, *, status: NotifyStatus = "firing", incident: Incident = INCIDENT
+) -> Notify:
+    return Notify(event="rollback", status=status, alert="a/1", to=to, incident=incident)
 
 
 def loop_of(store: Store, everyone: Sequence[Notification] = (), **secrets: str) -> Loop:
-    kind = Addressed(Toy(Alarm, alarm), everyone)
     applier = NotifyApplier(AppriseNotifier(), Secrets(secrets))
     policy = RuntimePolicy(backoff=Backoff(first=0.01, most=0.02))
-    return Loop(store, {"alarm": kind}, {Send: applier.apply}, policy=policy, listen=0.01)
+    reconcilers = {"alarm": alarm(everyone)}
+    return Loop(store, reconcilers, {Notify: applier.apply}, policy=policy, listen=0.01)
 
 
 def statuses(here: Webhook) -> list[str]:
@@ -64,9 +81,9 @@ async def test_an_address_in_trouble_neither_holds_up_nor_doubles_the_others(sto
         sick.answer = 500
         to = [f"json://127.0.0.1:{sick.port}/sick", f"json://127.0.0.1:{well.port}/well"]
         async with running(loop_of(store)):
-            await tell(store, KEY, "firing", urls=to)
+            await tell(store, KEY, Ring(status="firing", to=tuple(to)))
             await until(lambda: well.bodies and len(sick.bodies) >= 3)
-            await tell(store, KEY, "resolved", urls=to)
+            await tell(store, KEY, Ring(status="resolved", to=tuple(to)))
             await until(lambda: len(well.bodies) == 2)
             assert set(statuses(sick)) == {"firing"}, "its resolve waits for its firing"
             tried = len(sick.bodies)
@@ -87,7 +104,7 @@ async def test_the_settings_addressees_are_told_of_every_pipeline_each_once(stor
             Notification(to=f"{more}promotions", on=("promoted",)),
         ]
         async with running(loop_of(store, everyone, TOKEN="s3cr3t")):
-            await tell(store, KEY, "firing", urls=[spec])
+            await tell(store, KEY, Ring(status="firing", to=(spec,)))
             await until(lambda: theirs.bodies and ours.bodies)
         assert theirs.paths == ["/s3cr3t"]
         assert ours.paths == ["/"]
@@ -97,7 +114,7 @@ async def test_a_missing_secret_is_named_to_the_owner_and_the_others_are_told(st
     with webhook() as well:
         to = ["slack://tok-written-out/${SLACK}", f"json://127.0.0.1:{well.port}/"]
         async with running(loop_of(store)):
-            await tell(store, KEY, "firing", urls=to)
+            await tell(store, KEY, Ring(status="firing", to=tuple(to)))
 
             async def heard() -> str:
                 record = await store.get(KEY)
@@ -115,10 +132,9 @@ async def test_a_missing_secret_is_named_to_the_owner_and_the_others_are_told(st
 
 
 async def test_without_any_address_the_incident_is_in_the_log() -> None:
-    (send,) = addressed(notify(), [Notification(to="json://h/", on=("promoted",))])
     applier = NotifyApplier(AppriseNotifier(), Secrets({}))
     with capture_logs() as logs:
-        await applier.apply(KEY, send)
+        await applier.apply(KEY, notify(None))
     assert logs[0]["log_level"] == "warning"
     assert logs[0]["event"] == "flight-delay: production rolled back v5"
     assert "Serves now: v4 (cdcdcdcdcdcd)" in logs[0]["text"]
@@ -126,10 +142,9 @@ async def test_without_any_address_the_incident_is_in_the_log() -> None:
 
 
 async def test_good_news_that_nobody_is_told_is_one_line_in_the_log() -> None:
-    (send,) = addressed(notify(), [Notification(to="json://h/", on=("promoted",))])
     applier = NotifyApplier(AppriseNotifier(), Secrets({}))
     with capture_logs() as logs:
-        await applier.apply(KEY, send.model_copy(update={"status": "info"}))
+        await applier.apply(KEY, notify(None, status="info"))
     assert logs[0]["log_level"] == "info"
     assert logs[0]["event"].startswith("flight-delay: ")
     assert "text" not in logs[0]
@@ -140,8 +155,8 @@ async def test_a_secret_in_an_incident_is_hidden_wherever_it_stands() -> None:
         update={"what": "password=hunter2!", "commands": ("curl -u ada:hunter2!",)}
     )
     with webhook() as here:
-        (send,) = addressed(notify(f"json://127.0.0.1:{here.port}/", incident=leaky), ())
-        await NotifyApplier(AppriseNotifier(), Secrets({"DB": "hunter2!"})).apply(KEY, send)
+        applier = NotifyApplier(AppriseNotifier(), Secrets({"DB": "hunter2!"}))
+        await applier.apply(KEY, notify(f"json://127.0.0.1:{here.port}/", incident=leaky))
     assert "hunter2" not in str(here.bodies)
     assert here.bodies[0]["incident"]["what"] == "password=***"
 
@@ -150,15 +165,14 @@ async def test_a_secret_in_an_incident_is_hidden_wherever_it_stands() -> None:
     ("to", "shown"), [("json://h/${NONE}", "json://..."), ("${NONE}", "?://...")]
 )
 async def test_of_an_address_only_the_scheme_is_shown(to: str, shown: str) -> None:
-    (send,) = addressed(notify(to), ())
     with pytest.raises(NeedsHuman) as failure:
-        await NotifyApplier(AppriseNotifier(), Secrets({})).apply(KEY, send)
+        await NotifyApplier(AppriseNotifier(), Secrets({})).apply(KEY, notify(to))
     assert str(failure.value).startswith(f"cannot notify {shown}: the secret NONE")
 
 
 def test_an_alert_that_fires_again_is_owed_again_by_the_same_id_in_the_same_lane() -> None:
-    one, other = (next(addressed(notify("json://h/", status=s), ())) for s in ("firing", "info"))
-    again = next(addressed(notify("json://h/"), ()))
+    one, other = notify("json://h/"), notify("json://h/", status="info")
+    again = notify("json://h/")
     assert one.id_for(KEY) == again.id_for(KEY) != other.id_for(KEY)
-    elsewhere = next(addressed(notify("json://g/"), ()))
+    elsewhere = notify("json://g/")
     assert one.lane == other.lane != elsewhere.lane

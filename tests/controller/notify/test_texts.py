@@ -17,14 +17,15 @@ import click
 import pytest
 
 from controller.cli import main
-from controller.machine import stall as trouble
+from controller.machine import stall
 from controller.machine.actions import Background, Incident, Moment, Notify, Origin, SignalEvidence
-from controller.machine.core import InboxMessage, Key, Message
+from controller.machine.core import InboxMessage, Key
 from controller.machine.environments.environment import ObservedEnvironment
+from controller.machine.messages import Recovered, Stalled
 from controller.notify import render
 from controller.notify.protocol import Status
-from controller.notify.unsaved import ALERT
-from controller.notify.unsaved import incident as saving
+from controller.notify.save_monitor import ALERT
+from controller.notify.save_monitor import incident as saving
 from deployers.protocol import Deployed, Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
@@ -334,27 +335,28 @@ STORIES: Mapping[str, Callable[[], Told]] = {
 
 
 def cannot_save() -> list[Notify]:
-    """The disk is full, and then is not; told past the state (`controller/notify/unsaved.py`)."""
+    """The disk is full, and then is not; told past the state by `SaveMonitor`."""
     reason = "The state cannot be written: the disk is full. Make room on it."
     told: Sequence[tuple[Status, Incident]] = (
         ("firing", saving(reason, over=False)),
         ("resolved", saving(reason, over=True)),
     )
     return [
-        Notify(event="stuck", status=status, alert=ALERT, to=(), incident=incident)
+        Notify(event="stuck", status=status, alert=ALERT, to=None, incident=incident)
         for status, incident in told
     ]
 
 
 def no_way_in() -> list[Notify]:
     """A repository that cannot be read, and then can."""
-    of, key = "repository/team", Key("trouble", "repository/team")
+    of, key = "repository/team", Key("stall", "repository/team")
     state, said = None, []
-    for number, kind in enumerate(("in_trouble", "out_of_trouble")):
-        body = {"reason": "git cannot read the repository: the token was refused. Renew it."}
-        message = Message(to=key, id=str(number), type=kind, body=body)
-        letter = InboxMessage(number=number, message=message, at=float(number))
-        decision = trouble.decide(of, state, trouble.ObservedStall(repository="team"), [letter])
+    reason = "git cannot read the repository: the token was refused. Renew it."
+    for number, message in enumerate((Stalled(reason=reason, since=0.0), Recovered())):
+        told = InboxMessage(
+            number=number, to=key, id=str(number), message=message, at=float(number)
+        )
+        decision = stall.decide(of, state, stall.ObservedStall(repository="team"), [told])
         state = decision.state
         said += [action for action in decision.actions if isinstance(action, Notify)]
     return said
@@ -418,7 +420,7 @@ def test_a_p99_that_is_within_its_limit_and_rolled_back_names_the_tail() -> None
     assert line.note.startswith("slower beyond p99.9: ")
     assert "latency_p99 (beyond p99.9)" in rollback.what
     assert rollback.background is not None
-    assert "answers of the canary took longer than" in rollback.background.hurt
+    assert "of the canary's answers took longer than" in rollback.background.hurt
 
 
 def test_markdown_has_the_same_facts_and_no_mention_or_link_of_others() -> None:
@@ -439,7 +441,7 @@ def test_markdown_has_the_same_facts_and_no_mention_or_link_of_others() -> None:
         controller=hostile,
     )
     said = render.markdown(incident, "firing", "a")
-    assert "**Callers hurt:** 14 of 412 requests failed" in said
+    assert "**Impact:** 14 of 412 requests failed" in said
     assert "canary began 1970-01-01 00:00:00 UTC, rolled back 1970-01-02 00:00:00" in said
     for dangerous in ("@everyone", "<http", "](y)", "`rm"):
         assert dangerous not in said

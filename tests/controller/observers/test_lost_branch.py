@@ -13,7 +13,7 @@ from controller.machine.environments.environment import (
     ObservedEnvironment,
 )
 from controller.machine.environments.file import EnvironmentFile, path_of
-from controller.observers.environment import EnvironmentKind
+from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
 from deployers.local import LocalDeployer
 from tests.controller.git.git_server import run_git
@@ -26,10 +26,10 @@ RELEASE = {"serve": {"run": SERVE}}
 class Team:
     """A repository whose branch Headgate writes, and where a person may do anything."""
 
-    def __init__(self, root: Path, branch: Environments, kind: EnvironmentKind) -> None:
+    def __init__(self, root: Path, branch: Environments, observer: EnvironmentObserver) -> None:
         self.remote, self.clone = root / "ada" / "remote.git", root / "ada" / "clone"
         self._branch = branch
-        self._kind = kind
+        self._observer = observer
 
     async def write(self, environment: str, reason: str) -> str:
         """Headgate writes down what an environment runs; the commit."""
@@ -56,13 +56,13 @@ class Team:
         run_git(self.clone, "push", "-qf", "origin", f"HEAD:refs/heads/{BRANCH}")
         return run_git(self.clone, "rev-parse", "HEAD")
 
-    async def look(self, environment: str, heeded: str) -> ObservedEnvironment:
-        """What an environment sees that has heeded this commit."""
+    async def look(self, environment: str, acted_on: str) -> ObservedEnvironment:
+        """What an environment sees that has acted on this commit."""
         await self._branch.head()
         state = EnvironmentState(
-            pipeline="mean", name=environment, repository="team", heeded=heeded, rollouts=1
+            pipeline="mean", name=environment, repository="team", acted_on=acted_on, rollouts=1
         )
-        return await self._kind.observe(Key("environment", state.place), state, ())
+        return await self._observer.observe(Key("environment", state.place), state, ())
 
 
 @asynccontextmanager
@@ -71,11 +71,11 @@ async def team(root: Path) -> AsyncIterator[Team]:
     async with released(root, RELEASE, {}) as v1:
         branches = {"team": Environments(v1.repositories.mirror("team"))}
         pasts = Pasts(v1.repositories, branches, v1.versions, v1.artifacts)
-        kind = EnvironmentKind(
+        observer = EnvironmentObserver(
             v1.versions, deployer, v1.repositories, branches, str, pasts, {}, lambda: 0.0
         )
         try:
-            yield Team(root, branches["team"], kind)
+            yield Team(root, branches["team"], observer)
         finally:
             await deployer.close()
 

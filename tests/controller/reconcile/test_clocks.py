@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.observers.environment import by_clock
 from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.reconcile.workqueue import Backoff
@@ -37,7 +37,7 @@ class Wall:
 def outbox(store: SqliteStore, wall: Wall, done: list[str]) -> Outbox:
     """One whose action fails once, and then is done."""
 
-    async def work(_owner: Key, action: Work) -> Sequence[Message]:
+    async def work(_owner: Key, action: Work) -> Sequence[Envelope]:
         done.append(action.how)
         if len(done) == 1:
             raise TryAgain("out of reach")

@@ -9,15 +9,26 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from controller.machine.core import Action, Decision, Key, Message, Value
-from controller.reconcile.loop import Loop, Reconciler
+from controller.machine.core import Action, Decision, Envelope, Key, Message, Value
+from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy, outbox_entry
+from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Put, Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from tests.controller.reconcile import toys
-from tests.controller.reconcile.toys import Count, Toy, Work, Worker, running, tell, until
+from tests.controller.reconcile.toys import (
+    Add,
+    Count,
+    DoWork,
+    Work,
+    Worker,
+    running,
+    tell,
+    toy,
+    until,
+)
 
 COUNTER = Key("counter", "a")
 WORKER = Key("worker", "w")
@@ -25,11 +36,11 @@ FULL = Path("/dev/full")
 """Takes writes as a full disk does."""
 SOON = RuntimePolicy(backoff=Backoff(first=0.002, most=0.02))
 
-KINDS: dict[str, Reconciler[Any, Any]] = {
-    "counter": Toy(Count, toys.counter),
-    "parent": Toy(toys.Parent, toys.parent),
-    "child": Toy(toys.Child, toys.child),
-    "worker": Toy(Worker, toys.worker),
+RECONCILERS: dict[str, Reconciler[Any, Any]] = {
+    "counter": toy(Count, toys.counter),
+    "parent": toy(toys.Parent, toys.parent),
+    "child": toy(toys.Child, toys.child),
+    "worker": toy(Worker, toys.worker),
 }
 
 
@@ -41,7 +52,7 @@ class Effects:
         self.names: list[str] = []
         self.gate = asyncio.Event()
 
-    async def work(self, owner: Key, action: Work) -> Sequence[Message]:
+    async def work(self, owner: Key, action: Work) -> Sequence[Envelope]:
         """Fail in the way that is asked for, or be done."""
         self.tries[action.how] += 1
         match action.how:
@@ -59,14 +70,14 @@ class Effects:
                 FULL.write_text("something")  # noqa: ASYNC240 - it fails at once
             case "slow":
                 await self.gate.wait()
-        return [Message(to=owner, id="done", type="done", body={"how": action.how})]
+        return [Envelope(to=owner, id="done", message=toys.Done(how=action.how))]
 
-    async def effect(self, owner: Key, action: toys.Effect) -> Sequence[Message]:
+    async def effect(self, owner: Key, action: toys.Effect) -> Sequence[Envelope]:
         """Leave a trace."""
         self.names.append(action.name)
         stage = action.name.rpartition("-")[2]
-        id_ = f"done-{action.name}"
-        return [Message(to=owner, id=id_, type="effect_done", body={"name": stage})]
+        done = toys.EffectDone(stage=stage)
+        return [Envelope(to=owner, id=f"done-{action.name}", message=done)]
 
     def appliers(self) -> Mapping[type[Action], Applier]:
         """As the loop wants them."""
@@ -82,7 +93,7 @@ def effects() -> Effects:
 @pytest.fixture
 def loop(store: SqliteStore, effects: Effects) -> Loop:
     """A loop that is quick to try again."""
-    return Loop(store, KINDS, effects.appliers(), policy=SOON, listen=0.01)
+    return Loop(store, RECONCILERS, effects.appliers(), policy=SOON, listen=0.01)
 
 
 async def log_of(store: Store, key: Key = WORKER) -> tuple[str, ...]:
@@ -99,9 +110,9 @@ async def count_of(store: Store, key: Key = COUNTER) -> int:
 
 async def idle(store: Store, loop: Loop) -> bool:
     """Nothing is owed and every letter is heeded, and that did not change while it was read."""
-    before = loop.counts["saves"], loop.counts["settled"]
+    before = loop.counts["saves"], loop.counts["acknowledged"]
     rest = not await store.outbox() and not await store.inbox()
-    return rest and before == (loop.counts["saves"], loop.counts["settled"])
+    return rest and before == (loop.counts["saves"], loop.counts["acknowledged"])
 
 
 # What a turn does.
@@ -109,20 +120,20 @@ async def idle(store: Store, loop: Loop) -> bool:
 
 async def test_a_machine_takes_in_its_letters_once(store: Store, loop: Loop) -> None:
     for n in range(10):
-        await tell(store, COUNTER, "add", f"m{n}", add=n)
+        await tell(store, COUNTER, Add(n=n), f"m{n}")
     async with running(loop):
         await until(lambda: idle(store, loop))
     assert await count_of(store) == 45
 
 
 async def test_a_turn_that_changes_nothing_writes_nothing(store: Store, loop: Loop) -> None:
-    await tell(store, COUNTER, "add", add=1)
+    await tell(store, COUNTER, Add(n=1))
     async with running(loop):
         await until(lambda: idle(store, loop))
         before, saves = await store.get(COUNTER), loop.counts["saves"]
-        turns = loop.counts["turns"]
+        turns = loop.counts["reconciled"]
         loop.wake(COUNTER)
-        await until(lambda: loop.counts["turns"] > turns)
+        await until(lambda: loop.counts["reconciled"] > turns)
     assert await store.get(COUNTER) == before
     assert loop.counts["saves"] == saves
 
@@ -130,7 +141,7 @@ async def test_a_turn_that_changes_nothing_writes_nothing(store: Store, loop: Lo
 async def test_a_parent_begins_children_and_hears_of_their_end(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, Key("parent", "p"), "begin", children=5)
+    await tell(store, Key("parent", "p"), toys.Begin(children=5))
     async with running(loop):
         await until(lambda: store.get(Key("family", "p")))
     family = await store.get(Key("family", "p"))
@@ -145,10 +156,10 @@ async def test_a_machine_that_asks_to_be_looked_at_again_is(store: Store) -> Non
         n = state.n + 1 if state else 1
         return Decision(state=Count(n=n), requeue_after=0.001 if n < 20 else None)
 
-    loop = Loop(store, {"counter": Toy(Count, clock)}, {})
+    loop = Loop(store, {"counter": toy(Count, clock)}, {})
     async with running(loop):
         loop.wake(COUNTER)
-        await until(lambda: loop.counts["turns"] == 20)
+        await until(lambda: loop.counts["reconciled"] == 20)
     record = await store.get(COUNTER)
     assert record is not None
     assert (record.body, record.live) == ({"n": 20}, False)
@@ -169,32 +180,33 @@ async def test_one_key_has_one_turn_at_a_time_and_many_keys_have_many(store: Sto
             loop.wake(key)
         now[key] -= 1
 
-    loop = Loop(store, {"counter": Toy(Count, toys.counter, slowly)}, {}, workers=3)
+    loop = Loop(store, {"counter": toy(Count, toys.counter, slowly)}, {}, workers=3)
     async with running(loop):
         for name in "abcdef":
             loop.wake(Key("counter", name))
-        await until(lambda: loop.counts["turns"] > 60)
+        await until(lambda: loop.counts["reconciled"] > 60)
     assert most == {"of a key": 1, "in all": 3}
 
 
 async def test_a_state_keeps_infinity_and_tuples(store: Store) -> None:
     class Odd(Value):
-        seen: tuple[tuple[str, float], ...] = ()
+        seen: tuple[tuple[int, float], ...] = ()
 
     def odd(_: Key, state: Odd | None, inbox: Sequence[Message], __: float) -> Decision[Odd]:
         seen = state.seen if state else ()
-        return Decision(state=Odd(seen=(*seen, *((m.id, float("inf")) for m in inbox))))
+        new = [(m.n, float("inf")) for m in inbox if isinstance(m, Add)]
+        return Decision(state=Odd(seen=(*seen, *new)))
 
-    loop = Loop(store, {"odd": Toy(Odd, odd)}, {}, policy=SOON, listen=0.01)
+    loop = Loop(store, {"odd": toy(Odd, odd)}, {}, policy=SOON, listen=0.01)
     async with running(loop):
-        for id_ in ("a", "b"):
-            await tell(store, Key("odd", "o"), "see", id_)
+        for n in (1, 2):
+            await tell(store, Key("odd", "o"), Add(n=n))
             loop.wake(Key("odd", "o"))
             await until(lambda: idle(store, loop))
     record = await store.get(Key("odd", "o"))
     assert record is not None
     state = Odd.model_validate(record.body)
-    assert state.seen == (("a", float("inf")), ("b", float("inf")))
+    assert state.seen == ((1, float("inf")), (2, float("inf")))
     assert loop.counts["faults"] == 0
 
 
@@ -203,8 +215,8 @@ async def test_the_intent_is_saved_before_it_is_applied_and_the_outcome_after(
 ) -> None:
     steps: list[str] = []
     policy = SOON._replace(boundary=lambda step, _: steps.append(step))
-    await tell(store, WORKER, "work", how="anything")
-    async with running(Loop(store, KINDS, effects.appliers(), policy=policy)):
+    await tell(store, WORKER, DoWork(how="anything"))
+    async with running(Loop(store, RECONCILERS, effects.appliers(), policy=policy)):
         await until(lambda: log_of(store))
     order = ("save", "apply", "settle", "save")
     assert steps == [f"{when} {what}" for what in order for when in ("before", "after")]
@@ -216,7 +228,7 @@ async def test_the_intent_is_saved_before_it_is_applied_and_the_outcome_after(
 async def test_an_action_that_may_succeed_later_is_tried_until_it_does(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="busy twice")
+    await tell(store, WORKER, DoWork(how="busy twice"))
     async with running(loop):
         await until(lambda: log_of(store))
     assert await log_of(store) == ("done: busy twice",)
@@ -225,7 +237,7 @@ async def test_an_action_that_may_succeed_later_is_tried_until_it_does(
 
 
 async def test_the_outbox_says_why_an_action_waits(store: Store, loop: Loop) -> None:
-    await tell(store, WORKER, "work", how="busy forever")
+    await tell(store, WORKER, DoWork(how="busy forever"))
     async with running(loop):
         await until(lambda: loop.counts["postponed"] >= 3)
     (owed,) = await store.outbox(WORKER)
@@ -237,9 +249,9 @@ async def test_the_outbox_says_why_an_action_waits(store: Store, loop: Loop) -> 
 async def test_within_a_lane_the_first_comes_first_and_other_lanes_go_on(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="busy forever")
-    await tell(store, WORKER, "work", how="after that")
-    await tell(store, WORKER, "ring", how="bell")
+    await tell(store, WORKER, DoWork(how="busy forever"))
+    await tell(store, WORKER, DoWork(how="after that"))
+    await tell(store, WORKER, toys.DoRing(how="bell"))
     async with running(loop):
         await until(lambda: loop.counts["postponed"] >= 2)
         await until(lambda: log_of(store))
@@ -248,8 +260,8 @@ async def test_within_a_lane_the_first_comes_first_and_other_lanes_go_on(
 
 
 async def test_a_slow_lane_holds_up_no_other(store: Store, loop: Loop, effects: Effects) -> None:
-    await tell(store, WORKER, "work", how="slow")
-    await tell(store, WORKER, "ring", how="bell")
+    await tell(store, WORKER, DoWork(how="slow"))
+    await tell(store, WORKER, toys.DoRing(how="bell"))
     async with running(loop):
         await until(lambda: effects.tries["bell"])
         effects.gate.set()
@@ -260,7 +272,7 @@ async def test_a_slow_lane_holds_up_no_other(store: Store, loop: Loop, effects: 
 async def test_an_action_that_needs_a_human_comes_back_to_its_machine(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="forbidden")
+    await tell(store, WORKER, DoWork(how="forbidden"))
     async with running(loop):
         await until(lambda: log_of(store))
     expected = "action_failed: the token may not write: give it the right to"
@@ -274,7 +286,7 @@ async def test_a_machine_hears_of_every_failure_of_an_action_that_it_owes_again(
 ) -> None:
     async with running(loop):
         for id_ in ("once", "and again"):
-            await tell(store, WORKER, "work", id_, how="forbidden")
+            await tell(store, WORKER, DoWork(how="forbidden"), id_)
             loop.wake(WORKER)
             await until(lambda: idle(store, loop))
     assert len(await log_of(store)) == effects.tries["forbidden"] == 2
@@ -283,7 +295,7 @@ async def test_a_machine_hears_of_every_failure_of_an_action_that_it_owes_again(
 async def test_an_action_that_is_not_needed_is_settled_without_a_word(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="needless")
+    await tell(store, WORKER, DoWork(how="needless"))
     async with running(loop):
         await until(lambda: effects.tries["needless"])
         await until(lambda: idle(store, loop))
@@ -291,7 +303,7 @@ async def test_an_action_that_is_not_needed_is_settled_without_a_word(
 
 
 async def test_a_fault_of_an_applier_is_counted_and_tried_again(store: Store, loop: Loop) -> None:
-    await tell(store, WORKER, "work", how="fault once")
+    await tell(store, WORKER, DoWork(how="fault once"))
     async with running(loop):
         await until(lambda: log_of(store))
     assert await log_of(store) == ("done: fault once",)
@@ -301,7 +313,7 @@ async def test_a_fault_of_an_applier_is_counted_and_tried_again(store: Store, lo
 async def test_a_disk_without_room_is_no_fault_of_ours_and_is_waited_for_with_the_mend(
     store: Store, loop: Loop
 ) -> None:
-    await tell(store, WORKER, "work", how="write")
+    await tell(store, WORKER, DoWork(how="write"))
     with capture_logs() as logs:
         async with running(loop):
             await until(lambda: log_of(store))
@@ -315,8 +327,8 @@ async def test_a_disk_without_room_is_no_fault_of_ours_and_is_waited_for_with_th
 
 
 async def test_an_action_that_takes_too_long_is_tried_again(store: Store, effects: Effects) -> None:
-    await tell(store, WORKER, "work", how="slow")
-    loop = Loop(store, KINDS, effects.appliers(), policy=SOON._replace(patience=0.01))
+    await tell(store, WORKER, DoWork(how="slow"))
+    loop = Loop(store, RECONCILERS, effects.appliers(), policy=SOON._replace(patience=0.01))
     async with running(loop):
         await until(lambda: loop.counts["postponed"])
         (owed,) = await store.outbox()
@@ -328,10 +340,10 @@ async def test_an_action_that_takes_too_long_is_tried_again(store: Store, effect
 async def test_a_newer_wish_is_not_stuck_behind_one_that_keeps_failing(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="busy forever")
+    await tell(store, WORKER, DoWork(how="busy forever"))
     async with running(loop):
         await until(lambda: loop.counts["postponed"])
-        await tell(store, WORKER, "instead", how="something else")
+        await tell(store, WORKER, toys.DoInstead(how="something else"))
         loop.wake(WORKER)
         await until(lambda: log_of(store))
         await until(lambda: idle(store, loop))
@@ -341,21 +353,21 @@ async def test_a_newer_wish_is_not_stuck_behind_one_that_keeps_failing(
 async def test_an_action_that_nobody_knows_stays_owed_and_says_so(
     store: Store, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="anything")
-    ignorant = Loop(store, KINDS, {toys.Effect: effects.effect}, policy=SOON)
+    await tell(store, WORKER, DoWork(how="anything"))
+    ignorant = Loop(store, RECONCILERS, {toys.Effect: effects.effect}, policy=SOON)
     async with running(ignorant):
         await until(lambda: ignorant.counts["postponed"])
     assert "nothing in this version of Headgate applies 'work'" in str(
         (await store.outbox())[0].error
     )
-    knowing = Loop(store, KINDS, effects.appliers(), policy=SOON)
+    knowing = Loop(store, RECONCILERS, effects.appliers(), policy=SOON)
     async with running(knowing):
         await until(lambda: log_of(store))
 
 
 def test_an_action_without_a_name_is_refused_at_once(store: Store) -> None:
     with pytest.raises(TypeError, match=r"Action\.type needs a default"):
-        Loop(store, KINDS, {Action: Effects().work})
+        Loop(store, RECONCILERS, {Action: Effects().work})
 
 
 # When turns fail.
@@ -364,18 +376,18 @@ def test_an_action_without_a_name_is_refused_at_once(store: Store) -> None:
 async def test_a_fault_in_a_machine_stops_neither_the_loop_nor_its_other_actions(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="busy twice")
+    await tell(store, WORKER, DoWork(how="busy twice"))
     async with running(loop):
         await until(lambda: loop.counts["postponed"])
-        await tell(store, WORKER, "break")
+        await tell(store, WORKER, toys.Break())
         loop.wake(WORKER)
         await until(lambda: loop.counts["faults"] >= 2)
         await until(lambda: effects.tries["busy twice"] == 3)
-        await tell(store, COUNTER, "add", add=3)
+        await tell(store, COUNTER, Add(n=3))
         loop.wake(COUNTER)
         await until(lambda: count_of(store))
     assert await count_of(store) == 3
-    assert [letter.message.type for letter in await store.inbox(WORKER)] == ["break", "done"]
+    assert [each.type for each in await store.inbox(WORKER)] == ["break", "done"]
 
 
 @pytest.mark.parametrize("failure", [TryAgain("git is out of reach"), NeedsHuman("no key")])
@@ -386,8 +398,8 @@ async def test_what_cannot_be_observed_is_looked_at_again(store: Store, failure:
         if failures:
             raise failures.pop()
 
-    await tell(store, COUNTER, "add", add=3)
-    loop = Loop(store, {"counter": Toy(Count, toys.counter, blindly)}, {}, policy=SOON)
+    await tell(store, COUNTER, Add(n=3))
+    loop = Loop(store, {"counter": toy(Count, toys.counter, blindly)}, {}, policy=SOON)
     async with running(loop):
         await until(lambda: count_of(store))
     assert loop.counts["faults"] == 0
@@ -398,10 +410,10 @@ async def test_a_state_that_cannot_be_read_stands_still_and_others_go_on(
 ) -> None:
     broken = Put(key=COUNTER, revision=0, text='{"n": "many", "colour": "blue"}', live=True)
     await store.commit(Transaction(put=broken), now=1)
-    await tell(store, COUNTER, "add", add=1)
+    await tell(store, COUNTER, Add(n=1))
     async with running(loop):
         await until(lambda: loop.parked)
-        await tell(store, WORKER, "work", how="anything")
+        await tell(store, WORKER, DoWork(how="anything"))
         loop.wake(WORKER)
         await until(lambda: log_of(store))
         assert loop.parked == {COUNTER: 1}
@@ -421,8 +433,8 @@ async def test_who_was_overtaken_decides_again_on_what_is_there_now(
             rival = Put(key=key, revision=0, text='{"n": 100}', live=False)
             await other.commit(Transaction(put=rival), now=1)
 
-    await tell(store, COUNTER, "add", add=1)
-    loop = Loop(store, {"counter": Toy(Count, toys.counter, overtaken)}, {})
+    await tell(store, COUNTER, Add(n=1))
+    loop = Loop(store, {"counter": toy(Count, toys.counter, overtaken)}, {})
     async with running(loop):
         await until(lambda: idle(store, loop))
     assert await count_of(store) == 101
@@ -436,7 +448,7 @@ async def test_a_message_of_another_process_wakes_its_addressee(
     store: Store, other: Store, loop: Loop
 ) -> None:
     async with running(loop):
-        await tell(other, COUNTER, "add", add=2)
+        await tell(other, COUNTER, Add(n=2))
         await until(lambda: count_of(store))
     assert await idle(store, loop)
 
@@ -456,9 +468,9 @@ async def test_a_new_loop_wakes_what_is_alive_owes_or_was_told_and_lets_the_rest
     await store.commit(Transaction(put=put("owes", live=False), enqueue=(owed,)), now=1)
     await store.commit(Transaction(put=put("alive", live=True)), now=1)
     await store.commit(Transaction(put=put("ended", live=False)), now=1)
-    await tell(store, Key("counter", "told"), "add", add=1)
-    kinds = {"counter": Toy(Count, lambda *_: Decision(state=Count()), look)}
-    loop = Loop(store, kinds, effects.appliers(), policy=SOON)
+    await tell(store, Key("counter", "told"), Add(n=1))
+    reconcilers = {"counter": toy(Count, lambda *_: Decision(state=Count()), look)}
+    loop = Loop(store, reconcilers, effects.appliers(), policy=SOON)
     async with running(loop):
         await until(lambda: idle(store, loop))
     assert effects.tries["anything"] == 1
@@ -468,7 +480,7 @@ async def test_a_new_loop_wakes_what_is_alive_owes_or_was_told_and_lets_the_rest
 async def test_a_cancelled_loop_ends_the_turns_that_have_begun(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
-    await tell(store, WORKER, "work", how="slow")
+    await tell(store, WORKER, DoWork(how="slow"))
     task = asyncio.create_task(loop.run())
     await until(lambda: effects.tries["slow"])
     task.cancel()
@@ -478,12 +490,12 @@ async def test_a_cancelled_loop_ends_the_turns_that_have_begun(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await store.outbox() == []
-    assert [letter.message.type for letter in await store.inbox()] == ["done"]
+    assert [each.type for each in await store.inbox()] == ["done"]
 
 
 async def test_a_key_of_a_kind_that_is_not_there_is_no_fault(store: Store, loop: Loop) -> None:
-    await tell(store, Key("pigeon", "p"), "coo")
-    await tell(store, COUNTER, "add", add=1)
+    await tell(store, Key("pigeon", "p"), toys.Begin())
+    await tell(store, COUNTER, Add(n=1))
     async with running(loop):
         await until(lambda: count_of(store))
-    assert [letter.message.to.kind for letter in await store.inbox()] == ["pigeon"]
+    assert [each.to.kind for each in await store.inbox()] == ["pigeon"]

@@ -9,26 +9,30 @@ from typing import Any
 import pytest
 
 from controller.config.secrets import Secrets
-from controller.machine.actions import Send
-from controller.machine.core import Key, Message
-from controller.notify import Addressed, AppriseNotifier, NotifyApplier
-from controller.observers.stall import TroubleKind
+from controller.machine.actions import Notify
+from controller.machine.core import Envelope, Key
+from controller.notify import AppriseNotifier, NotifyApplier
+from controller.observers.stall import StallObserver
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
+from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.stalls import HUMAN, REFUSED, Stalls
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Put, Store, Transaction
+from controller.wiring.reconcilers import stalls
 from specs.failures import NeedsHuman, TryAgain
 from specs.model import Notification
 from tests.controller.notify.receivers import Webhook, webhook
 from tests.controller.reconcile.toys import (
+    Add,
     Count,
-    Toy,
+    DoWork,
     Work,
     Worker,
     counter,
     running,
     tell,
+    toy,
     until,
     worker,
 )
@@ -51,7 +55,7 @@ class Gate:
             raise NeedsHuman("the remote refused access: renew the token")
 
 
-async def idle(_: Key, __: Work) -> Sequence[Message]:
+async def idle(_: Key, __: Work) -> Sequence[Envelope]:
     """An effect that is always done."""
     return ()
 
@@ -61,7 +65,7 @@ def loop_of(
     gate: Gate,
     here: Webhook,
     *,
-    kind: Toy[Any] | None = None,
+    reconciler: Reconciler[Any, Any] | None = None,
     work: Applier = idle,
     clock: Callable[[], float] | None = None,
 ) -> Loop:
@@ -70,10 +74,10 @@ def loop_of(
     return Loop(
         store,
         {
-            "counter": kind or Toy(Count, counter, gate.look),
-            "trouble": Addressed(TroubleKind(store), everyone),
+            "counter": reconciler or toy(Count, counter, gate.look),
+            "stall": stalls(StallObserver(store, everyone)),
         },
-        {Send: NotifyApplier(AppriseNotifier(), Secrets({})).apply, Work: work},
+        {Notify: NotifyApplier(AppriseNotifier(), Secrets({})).apply, Work: work},
         policy=RuntimePolicy(
             clock=clock or time.time,
             backoff=Backoff(first=0.002, most=0.02),
@@ -95,11 +99,11 @@ async def test_what_needs_a_person_is_told_once_and_so_is_its_end_over_a_restart
 ) -> None:
     gate = Gate()
     with webhook() as here:
-        await tell(store, COUNTER, "add", add=1)
+        await tell(store, COUNTER, Add(n=1))
         async with running(loop_of(store, gate, here)) as loop:
-            await until(lambda: said(here) and loop.counts["turns"] > 10)
+            await until(lambda: said(here) and loop.counts["reconciled"] > 10)
         async with running(loop_of(store, gate, here)) as loop:
-            await until(lambda: loop.counts["turns"] > 10)
+            await until(lambda: loop.counts["reconciled"] > 10)
             assert said(here) == [FIRING]
             gate.shut = False
             await until(lambda: len(here.bodies) > 1)
@@ -111,7 +115,7 @@ async def test_what_needs_a_person_is_told_once_and_so_is_its_end_over_a_restart
 async def test_it_is_told_again_if_it_happens_again(store: Store) -> None:
     gate = Gate()
     with webhook() as here:
-        await tell(store, COUNTER, "add", "one", add=1)
+        await tell(store, COUNTER, Add(n=1), "one")
         async with running(loop_of(store, gate, here)) as loop:
             for number, what in enumerate([FIRING, RESOLVED, FIRING, RESOLVED], 1):
                 gate.shut = what == FIRING
@@ -127,7 +131,7 @@ async def test_a_state_that_cannot_be_read_is_told_and_so_is_its_mend(store: Sto
         await store.commit(
             Transaction(put=Put(key=COUNTER, revision=0, text='{"x": 1}', live=True)), 1.0
         )
-        await tell(store, COUNTER, "add", add=1)
+        await tell(store, COUNTER, Add(n=1))
         async with running(loop_of(store, gate, here)) as loop:
             await until(lambda: said(here) == [FIRING])
             await store.commit(
@@ -146,11 +150,13 @@ async def test_refused_credentials_are_told_within_seconds_and_a_store_that_is_a
         raise TryAgain("s3://lake does not let us in", human=human)
 
     with webhook() as here:
-        await tell(store, COUNTER, "add", add=1)
-        kind, seconds = Toy(Count, counter, look), count()
-        loop = loop_of(store, Gate(), here, kind=kind, clock=lambda: float(next(seconds)))
+        await tell(store, COUNTER, Add(n=1))
+        reconciler, seconds = toy(Count, counter, look), count()
+        loop = loop_of(
+            store, Gate(), here, reconciler=reconciler, clock=lambda: float(next(seconds))
+        )
         async with running(loop):
-            await until(lambda: loop.counts["turns"] > REFUSED)
+            await until(lambda: loop.counts["reconciled"] > REFUSED)
             if human:
                 await until(lambda: said(here) == [FIRING])
         assert said(here) == [FIRING] * human
@@ -160,15 +166,15 @@ async def test_an_effect_that_waits_for_credentials_is_told_and_so_is_its_end(st
     gate = Gate()
     done: list[str] = []
 
-    async def work(_: Key, action: Work) -> Sequence[Message]:
+    async def work(_: Key, action: Work) -> Sequence[Envelope]:
         if gate.shut:
             raise TryAgain("the store of `artifacts` refuses", human=True)
         done.append(action.how)
         return ()
 
     with webhook() as here:
-        await tell(store, COUNTER, "work", how="well")
-        loop = loop_of(store, gate, here, kind=Toy(Worker, worker), work=work)
+        await tell(store, COUNTER, DoWork(how="well"))
+        loop = loop_of(store, gate, here, reconciler=toy(Worker, worker), work=work)
         async with running(loop):
             await until(lambda: said(here) == [FIRING])
             gate.shut = False

@@ -1,39 +1,135 @@
 """Small machines over real stores: a counter, a family, and a worker that is told what to do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
-from controller.machine.core import Action, Decision, Fact, InboxMessage, Key, Message, Value
+from controller.machine.core import (
+    Action,
+    Decision,
+    Envelope,
+    Fact,
+    InboxMessage,
+    Key,
+    Message,
+    Value,
+)
+from controller.machine.messages import ActionFailed
 from controller.reconcile.loop import Loop
+from controller.reconcile.reconciler import Reconciler
 from controller.store.protocol import Store, Transaction
+from specs.digests import canonical_json
 
 S = TypeVar("S", bound=Value)
+
+
+class Add(Message):
+    """To a counter."""
+
+    type: Literal["add"] = "add"
+    n: int
+
+
+class Begin(Message):
+    """To a parent or a child: it has as many children."""
+
+    type: Literal["begin"] = "begin"
+    children: int = 0
+
+
+class Grown(Message):
+    """To a parent: a child is done."""
+
+    type: Literal["grown"] = "grown"
+    child: str
+
+
+class EffectDone(Message):
+    """To a child: the effect of that stage was made."""
+
+    type: Literal["effect_done"] = "effect_done"
+    stage: str
+
+
+class DoWork(Message):
+    """To a worker."""
+
+    type: Literal["do_work"] = "do_work"
+    how: str
+
+
+class DoRing(Message):
+    """To a worker: work in another lane."""
+
+    type: Literal["do_ring"] = "do_ring"
+    how: str
+
+
+class DoInstead(Message):
+    """To a worker: work in place of whatever it was asked for."""
+
+    type: Literal["do_instead"] = "do_instead"
+    how: str
+
+
+class Break(Message):
+    """To a worker, whose handler of it has a bug."""
+
+    type: Literal["break"] = "break"
+
+
+class Done(Message):
+    """To a worker: its work is done."""
+
+    type: Literal["done"] = "done"
+    how: str
+
+
+HANDLED: Collection[type[Message]] = (
+    Add,
+    Begin,
+    Grown,
+    EffectDone,
+    DoWork,
+    DoRing,
+    DoInstead,
+    Break,
+    Done,
+    ActionFailed,
+)
 
 
 async def nowhere(_: Key) -> None:
     """Look at nothing."""
 
 
-@dataclass
-class Toy(Generic[S]):
-    """A kind whose machine wants to know nothing but its letters."""
+@dataclass(frozen=True)
+class ToyObserver:
+    """Goes and looks, and returns nothing."""
 
-    state: type[S]
-    machine: Callable[[Key, S | None, Sequence[Message], float], Decision[S]]
-    look: Callable[[Key], Awaitable[None]] = nowhere
+    look: Callable[[Key], Awaitable[None]]
 
     async def observe(self, key: Key, *_: object) -> None:
-        """Go and look, for nothing."""
+        """Go and look."""
         await self.look(key)
 
+
+def toy(
+    state: type[S],
+    machine: Callable[[Key, S | None, Sequence[Message], float], Decision[S]],
+    look: Callable[[Key], Awaitable[None]] = nowhere,
+    handles: Collection[type[Message]] = HANDLED,
+) -> Reconciler[S, None]:
+    """One whose machine wants to know nothing but its messages."""
+
     def decide(
-        self, key: Key, state: S | None, _: None, inbox: Sequence[InboxMessage], now: float
+        key: Key, state: S | None, _: None, inbox: Sequence[InboxMessage], now: float
     ) -> Decision[S]:
-        """What the machine says."""
-        return self.machine(key, state, [letter.message for letter in inbox], now)
+        return machine(key, state, [each.message for each in inbox], now)
+
+    return Reconciler(state, ToyObserver(look), decide, handles)
 
 
 class Count(Value):
@@ -43,7 +139,8 @@ class Count(Value):
 def counter(_: Key, state: Count | None, inbox: Sequence[Message], __: float) -> Decision[Count]:
     """Adds up what it is told."""
     state = state or Count()
-    return Decision(state=Count(n=state.n + sum(message.body["add"] for message in inbox)))
+    told = sum(message.n for message in inbox if isinstance(message, Add))
+    return Decision(state=Count(n=state.n + told))
 
 
 class Effect(Action):
@@ -61,20 +158,24 @@ class Parent(Value):
 def parent(key: Key, state: Parent | None, inbox: Sequence[Message], _: float) -> Decision[Parent]:
     """Told `begin` with a number, it begins as many children, and waits until all are done."""
     state = state or Parent()
-    messages: list[Message] = []
+    messages: list[Envelope] = []
     facts: list[Fact] = []
     for message in inbox:
-        if message.type == "begin":
-            names = tuple(f"{key.name}-{n}" for n in range(message.body["children"]))
-            state = state.model_copy(update={"waits_for": names})
-            messages += [Message(to=Key("child", n), id="begin", type="begin") for n in names]
-        else:
-            state = Parent(
-                waits_for=tuple(n for n in state.waits_for if n != message.body["child"]),
-                done=(*state.done, message.body["child"]),
-            )
-            if not state.waits_for:
-                facts.append(Fact(key=Key("family", key.name), body={"done": sorted(state.done)}))
+        match message:
+            case Begin(children=children):
+                names = tuple(f"{key.name}-{n}" for n in range(children))
+                state = state.model_copy(update={"waits_for": names})
+                messages += [
+                    Envelope(to=Key("child", name), id="begin", message=Begin()) for name in names
+                ]
+            case Grown(child=child):
+                state = Parent(
+                    waits_for=tuple(name for name in state.waits_for if name != child),
+                    done=(*state.done, child),
+                )
+                if not state.waits_for:
+                    done = {"done": sorted(state.done)}
+                    facts.append(Fact(key=Key("family", key.name), body=done))
     wait = 60.0 if state.waits_for else None
     return Decision(state=state, messages=tuple(messages), facts=tuple(facts), requeue_after=wait)
 
@@ -90,14 +191,14 @@ def child(key: Key, state: Child | None, inbox: Sequence[Message], _: float) -> 
     """Goes through its stages, an effect for each, and tells its parent."""
     state = state or Child()
     for message in inbox:
-        if message.type == "effect_done":
-            state = Child(has=(*state.has, message.body["name"]))
+        if isinstance(message, EffectDone):
+            state = Child(has=(*state.has, message.stage))
     if len(state.has) < len(STAGES):
         action = Effect(name=f"{key.name}-{STAGES[len(state.has)]}")
-        # What is owed already is not owed twice.
+        # What is in the outbox already is not put there twice.
         return Decision(state=state, actions=(action,), requeue_after=60.0)
     family = Key("parent", key.name.rpartition("-")[0])
-    grown = Message(to=family, id=f"grown-{key.name}", type="grown", body={"child": key.name})
+    grown = Envelope(to=family, id=f"grown-{key.name}", message=Grown(child=key.name))
     return Decision(state=state, messages=(grown,))
 
 
@@ -122,31 +223,32 @@ class Worker(Value):
 
 
 def worker(_: Key, state: Worker | None, inbox: Sequence[Message], __: float) -> Decision[Worker]:
-    """Owes what letters of type `work` and `ring` ask for, and writes down the others."""
+    """Asks for the work and the rings that it is told to do, and writes down what came of them."""
     state = state or Worker()
     actions: list[Action] = []
     withdraw: list[str] = []
     for message in inbox:
-        match message.type:
-            case "work":
-                actions.append(Work(how=message.body["how"]))
-            case "ring":
-                actions.append(Ring(how=message.body["how"]))
-            case "instead":
+        match message:
+            case DoWork(how=how):
+                actions.append(Work(how=how))
+            case DoRing(how=how):
+                actions.append(Ring(how=how))
+            case DoInstead(how=how):
                 withdraw.append("main")
-                actions.append(Work(how=message.body["how"]))
-            case "break":
-                raise ZeroDivisionError("a machine with a fault")
-            case _:
-                told = message.body.get("reason") or message.body.get("how")
-                state = state.model_copy(update={"log": (*state.log, f"{message.type}: {told}")})
+                actions.append(Work(how=how))
+            case Break():
+                raise ZeroDivisionError("a machine with a bug")
+            case Done(how=how):
+                state = state.model_copy(update={"log": (*state.log, f"done: {how}")})
+            case ActionFailed(reason=reason):
+                state = state.model_copy(update={"log": (*state.log, f"action_failed: {reason}")})
     return Decision(state=state, actions=tuple(actions), withdraw=tuple(withdraw))
 
 
-async def tell(store: Store, to: Key, type_: str, id_: str = "", **body: object) -> None:
-    """Send a message as a person or a source does."""
-    message = Message(to=to, id=id_ or f"{type_}-{sorted(body.items())}", type=type_, body=body)
-    await store.commit(Transaction(send=(message,)), now=1.0)
+async def tell(store: Store, to: Key, message: Message, id_: str = "") -> None:
+    """Send a message as a person or a source does; without an id, the same one counts once."""
+    id_ = id_ or canonical_json(message.plain()).decode()
+    await store.commit(Transaction(send=(Envelope(to=to, id=id_, message=message),)), now=1.0)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.sources.bucket import BucketSource
 from controller.sources.crontab import Crontab
 from controller.sources.polling import Polling
@@ -71,8 +71,8 @@ class ScheduleScene:
             wake_every=0.05,
         )
 
-    async def _send(self, message: Message) -> None:
-        assert message.to == self.key
+    async def _send(self, envelope: Envelope) -> None:
+        assert envelope.to == self.key
         if self._fails:
             raise TryAgain("the database is locked")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.config.settings import ObjectStore
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.reconcile.outbox import RuntimePolicy
 from controller.sources.queues import Queues
 from controller.sources.sqs import SqsQueue, queues_of
@@ -34,12 +34,12 @@ class Around:
             [SqsQueue(url, wait=1)], store, self.watch, self.hints.append, self.send, AT_ONCE
         )
 
-    async def send(self, message: Message) -> None:
-        await self.store.commit(Transaction(send=(message,)), 0.0)
+    async def send(self, envelope: Envelope) -> None:
+        await self.store.commit(Transaction(send=(envelope,)), 0.0)
 
     async def told(self) -> Sequence[tuple[str, str]]:
-        """Whom the letters are to, and what they are."""
-        return [(str(x.message.to), x.message.type) for x in await self.store.inbox()]
+        """Whom the messages are to, and what they are."""
+        return [(str(each.to), each.type) for each in await self.store.inbox()]
 
 
 @asynccontextmanager
@@ -78,8 +78,8 @@ async def test_a_queue_that_is_missing_is_told_of_once_and_its_end_too(
         assert not around.watch.problems
 
 
-async def _has(around: Around, letter: tuple[str, str]) -> bool:
-    return letter in await around.told()
+async def _has(around: Around, message: tuple[str, str]) -> bool:
+    return message in await around.told()
 
 
 async def test_an_event_wakes_the_pipelines_whose_data_it_is_in(moto: Moto, tmp_path: Path) -> None:

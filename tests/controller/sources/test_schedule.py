@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine.core import Message
+from controller.machine.core import Envelope
+from controller.machine.messages import ScheduleDue
 from controller.sources.crontab import Crontab
 from controller.sources.schedule import ScheduleSource
 
@@ -131,10 +132,10 @@ def test_a_daily_line_comes_every_day_of_every_zone_once(
 
 
 async def test_what_was_missed_is_sent_once_and_not_again_after_a_restart() -> None:
-    sent: list[Message] = []
+    sent: list[Envelope] = []
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
 
     def source(last: str | None) -> ScheduleSource:
         return ScheduleSource(
@@ -147,27 +148,27 @@ async def test_what_was_missed_is_sent_once_and_not_again_after_a_restart() -> N
         )
 
     assert await source("2026-03-01 04:00").send_due()
-    (message,) = sent
-    assert message.id == "schedule/fares/2026-03-05T04:00:00+00:00"
-    assert message.body == {"at": "2026-03-05T04:00:00+00:00"}
+    (envelope,) = sent
+    assert envelope.id == "schedule/fares/2026-03-05T04:00:00+00:00"
+    assert envelope.message == ScheduleDue(at="2026-03-05T04:00:00+00:00")
     assert not await source("2026-03-05 04:00").send_due()
     assert not await source(None).send_due(), "a new schedule replays no history"
     assert await source("2026-03-04 04:00").send_due(), "killed before `last` was saved"
-    assert sent[1] == message, "the same id: the store counts it once"
+    assert sent[1] == envelope, "the same id: the store counts it once"
 
 
 async def test_a_clock_set_back_to_just_after_a_time_that_is_due_misses_nothing() -> None:
-    sent: list[Message] = []
+    sent: list[Envelope] = []
     now = utc("2027-03-01 12:00")
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
 
     source = ScheduleSource("fares", Crontab("0 4 * * *"), send, clock=lambda: now, wake_every=5.0)
     assert not await source.send_due()
     now = utc("2026-03-02 04:00")
     assert await source.send_due()
-    assert sent[-1].body == {"at": "2026-03-02T04:00:00+00:00"}
+    assert sent[-1].message == ScheduleDue(at="2026-03-02T04:00:00+00:00")
     assert not await source.send_due()
     now = utc("2026-03-01 12:00")
     assert not await source.send_due(), "what was due long before is not made up for"
@@ -176,15 +177,15 @@ async def test_a_clock_set_back_to_just_after_a_time_that_is_due_misses_nothing(
 @pytest.mark.parametrize(
     ("crontab", "words"),
     [
-        (Crontab("0 0 31 2 *"), "the schedule `0 0 31 2 *` cannot run: it never comes"),
+        (Crontab("0 0 31 2 *"), "the schedule `0 0 31 2 *` cannot run: it never matches"),
         (Crontab("0 4 * * *", "Mars/Base"), "No time zone found with key Mars/Base"),
     ],
 )
 async def test_a_schedule_that_cannot_run_says_so_and_goes_on_looking(
     crontab: Crontab, words: str
 ) -> None:
-    async def send(message: Message) -> None:
-        raise AssertionError(message)
+    async def send(envelope: Envelope) -> None:
+        raise AssertionError(envelope)
 
     looks = asyncio.Queue[None]()
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
+from controller.machine.messages import Recovered, Stalled
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.sources.watch import KINDS, Watcher
@@ -56,44 +57,44 @@ def end() -> None:
 async def test_a_source_that_ends_is_run_anew_and_told_of_once_as_is_its_end(
     kind: str, fail: Callable[[], None], why: str
 ) -> None:
-    sent: list[Message] = []
+    sent: list[Envelope] = []
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
 
     watch = Watcher(send, 3600.0, QUICK)
     watch.add(kind, "mean", Unsteady(3, fail))
-    trouble = Key("trouble", f"{kind}/mean")
+    stall = Key("stall", f"{kind}/mean")
     async with asyncio.timeout(30):
-        assert await watch.hint() == trouble
+        assert await watch.hint() == stall
         (problem,) = watch.problems
         assert why in problem
         assert await watch.hint() == MEAN, "it goes on"
-        assert await watch.hint() == trouble
-    assert [(each.to, each.type) for each in sent] == [
-        (trouble, "in_trouble"),
-        (trouble, "out_of_trouble"),
-    ]
-    assert why in sent[0].body["reason"]
+        assert await watch.hint() == stall
+    assert [each.to for each in sent] == [stall, stall]
+    stalled, recovered = (each.message for each in sent)
+    assert isinstance(stalled, Stalled)
+    assert why in stalled.reason
+    assert recovered == Recovered()
     assert not watch.problems
     await watch.close()
 
 
 async def test_a_source_that_is_not_wanted_any_more_is_no_trouble_any_more() -> None:
-    sent: list[Message] = []
+    sent: list[Envelope] = []
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
 
     watch = Watcher(send, 3600.0, QUICK)
-    watch.restore([Key("trouble", "schedule/mean"), Key("trouble", "queue/of-others")])
+    watch.restore([Key("stall", "schedule/mean"), Key("stall", "queue/of-others")])
     watch.add("schedule", "mean", Unsteady(10**9, fault))
     async with asyncio.timeout(30):
         while not watch.problems:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0)
     watch.add("schedule", "mean", Unsteady(0, fault))
     async with asyncio.timeout(30):
-        assert await watch.hint() in (MEAN, Key("trouble", "schedule/mean"))
+        assert await watch.hint() in (MEAN, Key("stall", "schedule/mean"))
         await watch.hint()
-    assert [(each.to.name, each.type) for each in sent] == [("schedule/mean", "out_of_trouble")]
+    assert [(each.to.name, each.message) for each in sent] == [("schedule/mean", Recovered())]
     await watch.close()

@@ -55,8 +55,8 @@ async def test_a_file_of_that_version_keeps_what_it_held(revision: str, path: Pa
     assert (owed.id, owed.lane, owed.action) == ("sha256:aa", "attempts", {"type": "start"})
     assert (owed.attempts, owed.not_before, owed.error) == (2, 1700000100.0, "no answer")
 
-    (letter,) = await store.inbox()
-    assert (letter.message.id, letter.message.type, letter.at) == ("abort-1", "abort", 1700000001.0)
+    (message,) = await store.inbox()
+    assert (message.id, message.type, message.at) == ("abort-1", "abort", 1700000001.0)
     await store.close()
 
 

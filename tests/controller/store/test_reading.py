@@ -12,7 +12,7 @@ from controller.store.protocol import Transaction
 from controller.store.reading import SqliteReader
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
-from tests.contracts.store import OTHER_RUN, RUN, owe, put, say
+from tests.contracts.store import OTHER_RUN, RUN, entry, put, say
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def reader(store: SqliteStore) -> AsyncIterator[SqliteReader]:
 async def test_it_finds_all_that_the_store_finds(store: SqliteStore, reader: SqliteReader) -> None:
     await store.commit(
         Transaction(
-            put=put(1), enqueue=(owe("b"), owe("a")), send=(say("x"), say("y", to=OTHER_RUN))
+            put=put(1), enqueue=(entry("b"), entry("a")), send=(say("x"), say("y", to=OTHER_RUN))
         ),
         1.0,
     )
@@ -51,10 +51,10 @@ async def test_it_finds_all_that_the_store_finds(store: SqliteStore, reader: Sql
                 assert found == await store.list("run", prefix, limit, live=live)
 
 
-async def test_a_heeded_letter_is_in_no_inbox(store: SqliteStore, reader: SqliteReader) -> None:
+async def test_a_consumed_message_is_in_no_inbox(store: SqliteStore, reader: SqliteReader) -> None:
     await store.commit(Transaction(send=(say("x"),)), 1.0)
-    (letter,) = await reader.inbox()
-    await store.commit(Transaction(consume=(letter.number,)), 2.0)
+    (message,) = await reader.inbox()
+    await store.commit(Transaction(consume=(message.number,)), 2.0)
     assert await reader.inbox() == []
 
 

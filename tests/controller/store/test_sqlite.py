@@ -17,7 +17,7 @@ from controller.store.faults import explained
 from controller.store.protocol import Put, Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
-from tests.contracts.store import RUN, StoreContract, ids_received, owe, put, say
+from tests.contracts.store import RUN, StoreContract, entry, ids_received, put, say
 
 
 class TestSqliteKeepsTheContract(StoreContract):
@@ -29,12 +29,13 @@ import asyncio, os, sys
 from pathlib import Path
 from controller.store.protocol import Change
 from controller.store.sqlite import SqliteStore
-from tests.contracts.store import owe, put, say
+from tests.contracts.store import entry, put, say
 
 async def main():
     store = await SqliteStore.open(Path(sys.argv[1]))
     for n in range(10):
-        await store.commit(Change(put=put(n, n), enqueue=(owe(f"a{n}"),), send=(say(f"m{n}"),)), n)
+        change = Change(put=put(n, n), enqueue=(entry(f"a{n}"),), send=(say(f"m{n}"),))
+        await store.commit(change, n)
     os.write(1, b"committed")
     os.kill(os.getpid(), 9)
 
@@ -59,9 +60,11 @@ async def test_what_was_committed_survives_a_kill(path: Path) -> None:
     await store.close()
 
 
-async def test_pruning_forgets_old_heeded_letters_and_nothing_else(store: SqliteStore) -> None:
+async def test_pruning_forgets_messages_that_were_consumed_long_ago_and_nothing_else(
+    store: SqliteStore,
+) -> None:
     await store.commit(Transaction(send=(say("old"), say("young"), say("unread"))), now=1)
-    old, young, _ = [letter.number for letter in await store.inbox()]
+    old, young, _ = [each.number for each in await store.inbox()]
     await store.commit(Transaction(consume=(old,)), now=10)
     await store.commit(Transaction(consume=(young,)), now=20)
     assert await store.prune(before=15) == 1
@@ -178,7 +181,7 @@ def test_a_file_that_may_not_be_written_asks_for_the_right_to(path: Path) -> Non
 
 
 async def test_a_copy_made_while_it_runs_is_whole(store: SqliteStore, tmp_path: Path) -> None:
-    await store.commit(Transaction(put=put(1), enqueue=(owe("a"),)), now=1)
+    await store.commit(Transaction(put=put(1), enqueue=(entry("a"),)), now=1)
     copy = tmp_path / "copy.db"
     for end in ("", "-wal"):
         shutil.copy(f"{store.path}{end}", f"{copy}{end}")

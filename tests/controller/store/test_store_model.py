@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from controller.machine.core import Fact, Key
 from controller.store.protocol import Conflict, OutboxEntry, Postponed, Put, Transaction
 from controller.store.sqlite import SqliteStore
-from tests.contracts.store import owe, say
+from tests.contracts.store import entry, say
 
 KEYS = [Key("run", "a"), Key("run", "b"), Key("rollout", "a")]
 FACT = Key("model", "v1")
@@ -68,7 +68,7 @@ class Model:
 
 def owing(id_: str) -> OutboxEntry:
     """The action of that id; an id is always of the same owner, as its digest says."""
-    return owe(id_, owner=KEYS[ACTIONS.index(id_)])
+    return entry(id_, owner=KEYS[ACTIONS.index(id_)])
 
 
 class StoreAgainstAModel(RuleBasedStateMachine):
@@ -132,10 +132,10 @@ class StoreAgainstAModel(RuleBasedStateMachine):
         self.commit(Transaction(acknowledge=settled, postpone=postponed))
 
     @rule(data=st.data())
-    def heed(self, data: st.DataObject) -> None:
-        letters = self.runner.run(self.store.inbox())
-        taken = data.draw(st.sets(st.sampled_from(range(len(letters))))) if letters else set()
-        self.commit(Transaction(consume=tuple(letters[n].number for n in taken)))
+    def consume(self, data: st.DataObject) -> None:
+        inbox = self.runner.run(self.store.inbox())
+        taken = data.draw(st.sets(st.sampled_from(range(len(inbox))))) if inbox else set()
+        self.commit(Transaction(consume=tuple(inbox[n].number for n in taken)))
         self.model.inbox = [each for n, each in enumerate(self.model.inbox) if n not in taken]
 
     @rule()
@@ -158,8 +158,8 @@ class StoreAgainstAModel(RuleBasedStateMachine):
             assert listed == {k.name for k, o in expected if k.kind == "run" and (o[2] or not live)}
         owed = await self.store.outbox()
         assert [(each.id, each.owner, each.attempts) for each in owed] == self.model.owed
-        letters = await self.store.inbox()
-        assert [(each.message.to, each.message.id) for each in letters] == self.model.inbox
+        inbox = await self.store.inbox()
+        assert [(each.to, each.id) for each in inbox] == self.model.inbox
         for key in KEYS:
             assert [each for each in owed if each.owner == key] == await self.store.outbox(key)
 

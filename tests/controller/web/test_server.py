@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from controller.machine.core import Key, Message
+from controller.machine.core import Envelope, Key
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.web import server
@@ -24,28 +24,32 @@ SECRET = "s3cret"
 FLIGHTS = Key("repository", "flights")
 PUSH = json.dumps({"repository": {"full_name": "octo/flights"}}).encode()
 
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Envelope], Awaitable[None]]
 
 
 class Box:
     """Keeps what it is sent."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[Envelope] = []
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Envelope) -> None:
         self.messages.append(message)
 
 
 @asynccontextmanager
 async def serving(
-    send: Send, secrets: Sequence[str] = (SECRET,), patience: float = 60.0, *, ails: bool = False
+    send: Send,
+    secrets: Sequence[str] = (SECRET,),
+    patience: float = 60.0,
+    *,
+    unhealthy: bool = False,
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = application(
         secrets,
         lambda hint: [FLIGHTS] if hint.repository == "octo/flights" else [],
         send,
-        ails=lambda: ails,
+        is_unhealthy=lambda: unhealthy,
         patience=patience,
     )
     listening = listen("127.0.0.1", 0, secrets)
@@ -78,22 +82,17 @@ async def post(http: httpx.AsyncClient, body: bytes = PUSH, **other: Any) -> htt
 async def test_a_push_becomes_one_message_however_often_it_is_delivered(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "state.db")
 
-    async def send(message: Message) -> None:
+    async def send(message: Envelope) -> None:
         await store.commit(Transaction(send=(message,)), 0.0)
 
     async with serving(send) as http:
         for _ in range(3):
             assert (await post(http, delivery="one")).status_code == 202
         assert (await post(http, delivery="two")).status_code == 202
-    letters = await store.inbox(FLIGHTS)
-    assert [letter.message for letter in letters] == [
-        Message(
-            to=FLIGHTS,
-            id=f"github/{delivery}",
-            type="github_moved",
-            body={"kind": "moved", "repository": "octo/flights"},
-        )
-        for delivery in ("one", "two")
+    inbox = await store.inbox(FLIGHTS)
+    assert [(each.id, each.type) for each in inbox] == [
+        ("github/one", "forge_moved"),
+        ("github/two", "forge_moved"),
     ]
     await store.close()
 
@@ -145,8 +144,11 @@ async def test_there_is_nothing_else() -> None:
 
 
 async def test_a_controller_that_cannot_save_says_so_to_whoever_asks_for_its_health() -> None:
-    for ails, answer in ((False, (200, "ok\n")), (True, (503, "the controller cannot save\n"))):
-        async with serving(Box().send, ails=ails) as http:
+    for unhealthy, answer in (
+        (False, (200, "ok\n")),
+        (True, (503, "the controller cannot save\n")),
+    ):
+        async with serving(Box().send, unhealthy=unhealthy) as http:
             found = await http.get("/healthz")
             assert (found.status_code, found.text) == answer
 
@@ -243,10 +245,10 @@ async def test_a_hundred_at_once_are_all_noted() -> None:
 
 
 async def test_a_store_that_is_locked_or_hangs_is_not_waited_for() -> None:
-    async def locked(_: Message) -> None:
+    async def locked(_: Envelope) -> None:
         raise TryAgain("database is locked")
 
-    async def hangs(_: Message) -> None:
+    async def hangs(_: Envelope) -> None:
         await asyncio.sleep(3600)
 
     async with serving(locked) as http:

@@ -110,7 +110,7 @@ def test_who_was_hurt_is_counted_as_failed_and_as_slow() -> None:
     found = tail(state)
     slow, canary = found.canary, judgement.canary
     assert harm(judgement, state).startswith(
-        f"{slow.slower:,} of {slow.answers:,} answers of the canary took longer than "
+        f"{slow.slower:,} of {slow.answers:,} of the canary's answers took longer than "
         f"{milliseconds(found.allowed)}; "
         f"{canary.errors:,} of {canary.requests:,} requests to the canary failed ("
     )

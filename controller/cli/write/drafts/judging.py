@@ -9,7 +9,7 @@ from typing import Final
 
 from controller.cli.write.drafts.samples import Sample, key_of, label_of, task_of
 from controller.cli.write.drafts.values import DraftGate, Script
-from specs.gates import Task
+from specs.gates import TaskName
 
 _SCORE = re.compile(r"^(p|prob|proba|probability|score)(_|$)|_(score|prob|proba)$")
 _SAID = re.compile(r"(^|_)(pred|predicted|prediction|yhat|y_hat|y_pred)(_|$)")
@@ -48,7 +48,7 @@ def judged(
     return DraftGate(found, sure, task, why, positive, _limits(task, values))
 
 
-_SAYS: Final[Mapping[Task, set[str]]] = {
+_SAYS: Final[Mapping[TaskName, set[str]]] = {
     "binary": {"score", "prediction"},
     "multiclass": {"scores", "prediction"},
     "regression": {"prediction"},
@@ -73,7 +73,7 @@ def _found(columns: Sequence[str], said: Iterable[str], sample: Sample) -> dict[
     return {name: column for name, column in columns_by.items() if column is not None}
 
 
-def _by_code(scripts: Sequence[Script], found: Mapping[str, str]) -> tuple[Task | None, str]:
+def _by_code(scripts: Sequence[Script], found: Mapping[str, str]) -> tuple[TaskName | None, str]:
     calls = {call for script in scripts for call in script.calls}
     for call in sorted(calls):
         if call.endswith("Regressor") or call in ("LinearRegression", "Ridge", "Lasso", "SVR"):
@@ -94,7 +94,7 @@ def _positive(values: Sequence[str]) -> str | None:
     return kinds[-1] if len(kinds) == 2 and not plain else None
 
 
-def _limits(task: Task | None, values: Sequence[str]) -> Mapping[str, float]:
+def _limits(task: TaskName | None, values: Sequence[str]) -> Mapping[str, float]:
     """What a model that knows nothing gets, so that each should be better."""
     there = [value for value in values if value.strip()]
     if task == "multiclass" and there:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from controller.cli.write.drafts.values import Data, Draft, DraftStep
 from controller.cli.write.drafts.writing import spec_text
-from specs.problems import Problem
+from specs.loading.problems import Problem
 
 
 def valid_part(found: Draft, wrong: Callable[[str], Sequence[Problem]]) -> Draft:

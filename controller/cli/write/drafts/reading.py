@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from controller.cli.folders import below
 from controller.cli.write.drafts.samples import Sample, sample_of
 from controller.cli.write.drafts.values import Data, Folder
-from specs.load import load
+from specs.loading.load import load
 from specs.model import is_spec_file
 
 _LARGEST = 2**20

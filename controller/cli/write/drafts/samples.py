@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from specs.gates import Task
+from specs.gates import TaskName
 
 Sample = Mapping[str, Sequence[str]]
 """The texts of columns, by name."""
@@ -68,7 +68,7 @@ def key_of(columns: Iterable[str]) -> str | None:
     return usual or next((name for name in names if name.lower().endswith(("_id", "_key"))), None)
 
 
-def task_of(values: Iterable[str]) -> tuple[Task | None, str]:
+def task_of(values: Iterable[str]) -> tuple[TaskName | None, str]:
     """What a model of such labels does, and how that is told."""
     there = [value for value in values if value.strip()]
     kinds = set(there)

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from specs.base import Scalar
-from specs.gates import Task
+from specs.gates import TaskName
 from specs.model import Pipeline
 
 Role = Literal["prepare", "train", "evaluate", "serve"]
@@ -141,7 +141,7 @@ class DraftGate:
     columns: Mapping[str, str]
     sure: bool
     """Whether the columns were seen in a script."""
-    task: Task | None
+    task: TaskName | None
     why: str
     """How the task was told."""
     positive: str | None = None
