@@ -32,7 +32,7 @@ from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import MEND, confinement
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.registry import SERVING, make_window
 from specs.failures import Failure
 from specs.model import Pipeline
 
@@ -243,7 +243,7 @@ async def unwatched(home: Path) -> list[Finding]:
     mend = "start `headgate up`; if it runs, its log names what it cannot save"
     return [
         bad(f"canary {each.server}", each.silence.why(), mend)
-        for each in await TARGETS[LOCAL].window(home / FOLDER).unwatched()
+        for each in await make_window(home / SERVING).unwatched()
     ]
 
 

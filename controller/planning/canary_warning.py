@@ -7,7 +7,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.store.protocol import StoreReader
 from deployers.records import PAGE
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.registry import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from validators.canary import Policy, begin
@@ -29,7 +29,7 @@ async def canary_warning(spec: Spec, store: StoreReader, home: Path) -> str | No
     try:
         # The oldest page, which acknowledges nothing: it is for the controller to say that it
         # watches. Where there is more, `now` is not what its traffic ended at.
-        seen = await TARGETS[LOCAL].window(home / FOLDER).traffic(place)
+        seen = await make_window(home / SERVING).traffic(place)
     except TryAgain:
         return None
     now, canary = seen.now or time.time(), release.production.canary

@@ -12,7 +12,7 @@ import pytest
 
 from deployers.confinement import Kind
 from deployers.protocol import Deployer, Desired, Server
-from deployers.registry import LOCAL, TARGETS, Means
+from deployers.registry import DEFAULT, TARGETS, DeployerSetup, make_deployer, make_window
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.world import living
@@ -46,8 +46,8 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Deployer]:
-        means = Means(home=tmp_path / "home", redact=str, confinement=confinement)
-        deployer = TARGETS[LOCAL].deployer(means)
+        setup = DeployerSetup(home=tmp_path / "home", redact=str, confinement=confinement)
+        deployer = make_deployer(setup)
         try:
             yield deployer
         finally:
@@ -80,7 +80,7 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
         server=lambda name, **said: local_server(tmp_path, name, **said),
         apply_and_die=apply_and_die,
         living=running,
-        window=TARGETS[LOCAL].window(tmp_path / "home"),
+        window=make_window(tmp_path / "home"),
     )
 
 
@@ -104,7 +104,7 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
     )
 
 
-MADE: Mapping[str, Callable[[Path], Target]] = {LOCAL: local_target}
+MADE: Mapping[str, Callable[[Path], Target]] = {DEFAULT: local_target}
 """How the suite reaches each target of the registry on this machine."""
 
 
