@@ -32,7 +32,7 @@ SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/run", "/root")))  # noqa: S108 -
 """Shared folders, which hold sockets and other users' files, and root's home."""
 DEVICES = ("nvidia*", "dri", "kfd")
 """GPU devices below /dev."""
-MEND = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
+FIX = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
 NEEDED = tuple(
     Path(each).resolve()
     for each in ("/bin", "/sbin", "/lib", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/local", "/etc",

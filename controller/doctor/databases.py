@@ -13,7 +13,7 @@ from specs.model import Pipeline
 
 WITHIN = 10.0
 """Seconds that a statement may take."""
-MEND = "see docs/datasets.md, and let the database's address in the secret be right"
+FIX = "see docs/datasets.md, and let the database's address in the secret be right"
 
 
 async def examine_databases(secrets: Secrets, specs: Sequence[Pipeline]) -> AsyncIterator[Finding]:
@@ -29,7 +29,7 @@ async def _query(what: str, query: Query, secrets: Secrets) -> Finding:
         address = secrets.expand(query.url)
         await asyncio.to_thread(_ask, address, query.version)
     except Failure as failure:
-        return bad(what, secrets.redact(str(failure)), MEND)
+        return bad(what, secrets.redact(str(failure)), FIX)
     asked = "its version" if query.version is not None else "a query"
     return ok(what, f"the database of {query.url} answers {asked}")
 

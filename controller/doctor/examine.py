@@ -31,7 +31,7 @@ from controller.machine.environments.losing import LONGEST
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
-from deployers.confinement import MEND, confinement
+from deployers.confinement import FIX, confinement
 from deployers.registry import SERVING, make_window
 from specs.failures import Failure
 from specs.model import Pipeline
@@ -159,7 +159,7 @@ def confined(settings: Settings) -> Finding:
     except Failure as failure:
         return bad("confinement", str(failure), "correct `run_as` in the settings")
     if not found.works:
-        return warn("confinement", found.lacking, MEND)
+        return warn("confinement", found.lacking, FIX)
     if found.kind == "namespace":
         return ok("confinement", "local steps and servers run in namespaces, by bwrap")
     who = settings.run_as or "users of their own"

@@ -19,7 +19,7 @@ from specs.projects.values import LOCKS
 
 PATIENCE = 30.0
 """Seconds for each."""
-MEND = "see `stores` in the settings, and docs/object-stores.md"
+FIX = "see `stores` in the settings, and docs/object-stores.md"
 NO_ENGINE = "start it, or set `docker.host` in the settings; see docs/docker.md"
 
 
@@ -91,7 +91,7 @@ async def _dataset(what: str, uri: str, stores: Stores) -> Finding:
         async with asyncio.timeout(PATIENCE):
             is_there = await asyncio.to_thread(is_any_readable, place, stores)
     except (Failure, TimeoutError) as failure:
-        return bad(what, str(failure) or f"{uri} did not answer within {PATIENCE:g} s", MEND)
+        return bad(what, str(failure) or f"{uri} did not answer within {PATIENCE:g} s", FIX)
     if not is_there:
         return warn(what, f"{place.uri} holds no object", "put the data there, or correct `uri`")
     return ok(what, f"{place.uri} can be listed and read")

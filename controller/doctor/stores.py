@@ -14,7 +14,7 @@ from specs.failures import Failure
 
 PATIENCE = 30.0
 """Seconds for each."""
-MEND = "see `stores` and `artifacts` in the settings, and docs/object-stores.md"
+FIX = "see `stores` and `artifacts` in the settings, and docs/object-stores.md"
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ async def _artifacts(elsewhere: Elsewhere) -> Finding:
     try:
         await _asked(elsewhere.try_out)
     except (Failure, TimeoutError) as failure:
-        return bad("artifacts", _why(failure, elsewhere.uri), MEND)
+        return bad("artifacts", _why(failure, elsewhere.uri), FIX)
     return ok("artifacts", f"{elsewhere.uri} can be written, listed, read and deleted from")
 
 
