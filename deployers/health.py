@@ -69,9 +69,9 @@ class Health:
         signs = self._signs.get(process)
         if signs is None or not signs.silent:
             return ""
-        told = time.monotonic() - signs.last
+        silent = time.monotonic() - signs.last
         return (
-            f"nothing was answered for {told:.0f} s; it is restarted after "
+            f"nothing was answered for {silent:.0f} s; it is restarted after "
             f"{bears(signs, patience):g} s"
         )
 

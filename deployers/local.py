@@ -73,8 +73,8 @@ class LocalDeployer:
         self._processes = Processes(self._home / PROCESSES)
         self._ended = EndedLogs(self._home / ENDED)
         self._health = Health()
-        told = {"silence": silence, "trusted": tuple(trusted)}
-        self._routers = Routers(self._processes, self._health, told)
+        common = {"silence": silence, "trusted": tuple(trusted)}
+        self._routers = Routers(self._processes, self._health, common)
         self._clock = Steady()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
@@ -125,7 +125,7 @@ class LocalDeployer:
             canary=reached(routing.canary, placed),
             canary_weight=routing.weight,
             silence=router.silence,
-            configured=self._routers.is_told(routing),
+            configured=self._routers.is_configured(routing),
         )
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:

@@ -57,25 +57,27 @@ def test_a_page_that_is_acknowledged_is_word(reads: list[tuple[int, int]], heard
 def test_a_new_routing_ends_the_silence_and_an_old_one_only_after_other_word() -> None:
     switch = DeadMansSwitch(now=0.0)
     over = [switch.trips(LIMIT, 30.0)]
-    switch.routed(31.0, anew=False)  # as of a controller that applies what it owes and cannot save
+    switch.routed(
+        31.0, changed=False
+    )  # as of a controller that applies what it owes and cannot save
     over.append(switch.over)
     switch.read(0, 5, 32.0)
-    switch.routed(33.0, anew=False)
+    switch.routed(33.0, changed=False)
     over.append(switch.over)
     switch.read(5, 8, 34.0)
     over.append(switch.over)  # what came meanwhile is judged first
-    switch.routed(35.0, anew=False)
+    switch.routed(35.0, changed=False)
     over.append(switch.over)
     assert over == [True, True, True, True, False]
     assert not switch.trips(LIMIT, 64.0)
     assert switch.trips(LIMIT, 65.0)
-    switch.routed(66.0, anew=True)
+    switch.routed(66.0, changed=True)
     assert not switch.trips(LIMIT, 67.0)
 
 
 def test_the_same_routing_is_no_word() -> None:
     switch = DeadMansSwitch(now=0.0)
-    switch.routed(29.0, anew=False)
+    switch.routed(29.0, changed=False)
     assert switch.trips(LIMIT, 30.0)
 
 
