@@ -29,21 +29,21 @@ class Target:
     """What the suite needs of a target."""
 
     open: Callable[[], AbstractAsyncContextManager[Deployer]]
-    """A deployer; leaving it lets go and ends nothing."""
+    """A deployer; leaving the context closes it and ends no server."""
     server: Callable[..., Server]
-    """A server of a name, that answers with it; keywords are said in its model."""
+    """A server that answers with its name; keywords go into its model file."""
     apply_and_die: Callable[[Desired], Awaitable[None]]
-    """Apply in another process until it is observed, and kill that process with SIGKILL."""
+    """Apply in another process until it has converged, then kill that process with SIGKILL."""
     living: Callable[[], list[str]]
-    """What runs of the target on this machine."""
+    """The target's running processes on this machine."""
     process: Callable[[str], int]
     """The process id of the running server of that name."""
     window: Window
-    """The look from another process."""
+    """The view from another process."""
 
 
 async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> None:
-    """Apply, once more where it is to be tried again, as the controller's loop does."""
+    """Apply, repeatedly if it has to be tried again, as the controller's loop does."""
 
     async def done() -> bool:
         with suppress(TryAgain):
@@ -55,7 +55,7 @@ async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> N
 
 
 async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) -> Deployed:
-    """Apply until what is observed is what is desired, as the controller's loop does."""
+    """Apply until the observed state is the desired one, as the controller's loop does."""
     deadline = time.monotonic() + seconds
     while True:
         with suppress(TryAgain):  # the loop applies again, too
@@ -74,7 +74,7 @@ async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) ->
 
 
 async def records(deployer: Deployer) -> list[Exchange]:
-    """All that the router remembers, page by page."""
+    """All records of the router, page by page."""
     found: list[Exchange] = []
     epoch, after = None, 0
     while (page := await deployer.traffic(PLACE, epoch, after)).exchanges:
@@ -90,7 +90,7 @@ def address(seen: Deployed) -> str:
 
 
 def in_a_team(server: Server) -> Server:
-    """The same server as a spec in a folder of a repository has it, its script at the top."""
+    """The same server as for a spec in a subfolder, with its script in the repository's root."""
     (folder := Path(server.folder, "team")).mkdir(mode=0o755)
     program, script, *rest = server.run.split()
     run = " ".join((program, f"{{root}}/{Path(script).name}", *rest))
@@ -400,7 +400,7 @@ class DeployerContract:
 
 
 async def closing(deployer: Deployer, closed: Desired) -> None:
-    """Ask for it as the controller does, until nothing answers."""
+    """Apply as the controller does, until nothing answers."""
 
     async def done() -> bool:
         await deployer.apply(PLACE, closed)
@@ -415,7 +415,7 @@ def open_gate(server: Server) -> None:
 
 
 async def until_gone(deployer: Deployer, name: str) -> None:
-    """Wait until nothing is known of a server any more."""
+    """Wait until a server is forgotten."""
 
     async def gone() -> bool:
         return (await deployer.observe(PLACE)).server(name) is None
@@ -424,7 +424,7 @@ async def until_gone(deployer: Deployer, name: str) -> None:
 
 
 async def until_not_alive(deployer: Deployer, name: str) -> None:
-    """Wait until it is noticed that a server ended."""
+    """Wait until the end of a server is noticed."""
 
     async def ended() -> bool:
         status = (await deployer.observe(PLACE)).server(name)

@@ -1,4 +1,4 @@
-"""The contract of every deployer, kept by every one in the registry."""
+"""The contract suite, run over every deployer of the registry."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ asyncio.run(main())
 
 
 def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
-    """A target below a folder of its own."""
+    """A target in a folder of its own."""
     confinement = ToldConfinement((tmp_path / "home",), kind=kind, told=tmp_path)
 
     @contextlib.asynccontextmanager
@@ -85,11 +85,11 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
 
 
 def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: object) -> Server:
-    """A server that answers with its name; a gated one is ready once its gate file is there."""
+    """A server that answers with its name; a gated one is ready once its gate file exists."""
     model = tmp_path / f"{name}.json"
     gate = {"wait_for": f"{model}.gate"} if gated else {}
     model.write_text(json.dumps({"name": name, **gate, **said}))
-    # In the server's own folder: a confined one may not see where these tests lie.
+    # In the server's own folder: a confined server may not see the tests' folder.
     script = tmp_path / "serve.py"
     if not script.exists():
         shutil.copy(model_server_path(), script)

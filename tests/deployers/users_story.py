@@ -1,4 +1,4 @@
-"""Model servers of a controller with all the rights of root: `tests.rights` runs this module."""
+"""Model servers of a controller with full root privileges; run by `tests.rights`."""
 
 import asyncio
 import json
