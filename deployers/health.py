@@ -15,7 +15,7 @@ PROBE = 2.0
 class Probe(NamedTuple):
     """The result of a request to the ready path."""
 
-    trouble: str
+    problem: str
     """Why the server is not ready; empty if it is."""
     answered: bool
     """Whether it answered, with any status."""
