@@ -32,8 +32,8 @@ from controller.machine.environments.losing import LONGEST
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
-from deployers.confinement import MEND, confinement
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.confinement import FIX, confinement
+from deployers.registry import SERVING, make_window
 from specs.failures import Failure
 from specs.model import Pipeline
 
@@ -164,7 +164,7 @@ def confined(settings: Settings) -> Finding:
     except Failure as failure:
         return bad("confinement", str(failure), "correct `run_as` in the settings")
     if not found.works:
-        return warn("confinement", found.lacking, MEND)
+        return warn("confinement", found.lacking, FIX)
     if found.kind == "namespace":
         return ok("confinement", "bwrap runs local steps and servers in namespaces")
     who = settings.run_as or "users of their own"
@@ -251,7 +251,7 @@ async def unwatched(home: Path) -> list[Finding]:
     fix = "start `headgate up`; if it is running, its log says what it cannot save"
     return [
         bad(f"canary {each.server}", each.silence.why(), fix)
-        for each in await TARGETS[LOCAL].window(home / FOLDER).unwatched()
+        for each in await make_window(home / SERVING).unwatched()
     ]
 
 
