@@ -1,1 +1,1 @@
-"""Where datasets are: listed, pinned as they were listed, and remembered by digest."""
+"""Datasets: listing them, pinning exactly what was listed, and finding versions by digest."""

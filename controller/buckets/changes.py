@@ -1,4 +1,4 @@
-"""What became of a dataset's objects between two of its versions, with the rows of what came."""
+"""How a dataset's objects changed between two versions, with the row counts of new objects."""
 
 import struct
 from collections.abc import Callable, Iterable
@@ -11,14 +11,14 @@ from specs.digests import ManifestEntry
 from specs.failures import Failure
 
 TAIL = 65_536
-"""Bytes that are read from the end of an object at first: most footers are in them."""
-LONGEST_FOOTER = 16_000_000
-"""Bytes of the footer of a Parquet file that are looked at."""
+"""Bytes that are read from the end of an object first: enough for most footers."""
+MAX_FOOTER = 16_000_000
+"""Size in bytes up to which the footer of a Parquet file is read."""
 _MAGIC = b"PAR1"
 _END = struct.Struct("<I4s")
 
 Read = Callable[[int, int], bytes]
-"""Bytes of an object from one offset to another."""
+"""Returns the bytes of an object from one offset to another."""
 
 
 def differ(
@@ -28,8 +28,8 @@ def differ(
     folder: Path | None,
     stores: Stores,
 ) -> ObjectChanges:
-    """How the objects of the dataset at `uri` differ. `folder` is where they are on this machine.
-    What cannot be read any more, or is neither there nor in an object store, has no rows. Blocking.
+    """How the objects of the dataset at `uri` differ. `folder` is where they are on this machine,
+    if they are. An object that cannot be read has no row count. Blocking.
     """
     found = moved(was, now)
     named = (_counted(one, uri, folder, stores) for one in found.named)
@@ -70,8 +70,7 @@ def _remote(uri: str, key: str, stores: Stores) -> Read:
 
 
 def rows(read: Read, size: int) -> int | None:
-    """How many rows a Parquet file of that size says it has; None where it says nothing that can
-    be understood."""
+    """The row count in the footer of a Parquet file of that size; None if it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,7 +79,7 @@ def rows(read: Read, size: int) -> int | None:
         return None  # replaced since it was listed
     length, magic = _END.unpack(tail[-_END.size :])
     needed = length + _END.size
-    if magic != _MAGIC or needed > min(size, LONGEST_FOOTER):
+    if magic != _MAGIC or needed > min(size, MAX_FOOTER):
         return None
     if needed > len(tail):
         tail = read(size - needed, size)

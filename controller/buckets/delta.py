@@ -1,7 +1,8 @@
 """The current snapshot of a Delta table, from a folder with its log.
 
-Only the log is read, by delta-rs; data files are for the bucket. What a plain reader of the files
-would read wrongly is refused by name: deletion vectors, renamed columns, files elsewhere.
+Only the log is read, by delta-rs; the bucket handles data files. A table that a plain reader of the
+data files would misread is refused, with the reason: deletion vectors, renamed columns, files
+outside the table's folder.
 """
 
 import datetime as dt
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from specs.failures import NeedsHuman
-from specs.snapshot import LiveFile, Snapshot
+from specs.snapshot import LiveFile, TableSnapshot
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -28,14 +29,14 @@ class Version(NamedTuple):
     """A version of a table."""
 
     number: int
-    snapshot: Snapshot
+    snapshot: TableSnapshot
 
 
 def needed(keys: Iterable[str]) -> list[str]:
-    """Of the keys of a table, those of the log that tell what it is now."""
+    """The keys of the log files from which the current version can be read."""
     log = [key for key in keys if key.startswith(f"{LOG}/")]
     checkpoints = sorted({int(found[1]) for key in log if (found := _CHECKPOINT.fullmatch(key))})
-    # From the last but one: so some commits are seen, which say whether they changed anything.
+    # From the last but one, to include some commits, which say whether they changed any data.
     since = checkpoints[-2] if len(checkpoints) > 1 else -1
 
     def is_needed(key: str) -> bool:
@@ -49,10 +50,10 @@ def needed(keys: Iterable[str]) -> list[str]:
 
 
 def versions(folder: Path, uri: str) -> list[Version]:
-    """Versions that have the rows of the newest, the oldest first: commits that only arrange files
-    anew (OPTIMIZE) make none that has others. The newest is the last.
+    """The versions with the same rows as the newest, oldest first: commits that only rewrite files
+    (OPTIMIZE) do not change rows. The newest is the last.
 
-    `folder` has the log that is `needed`. Raises NeedsHuman. Blocking.
+    `folder` has the `needed` log files. Raises `NeedsHuman`. Blocking.
     """
     try:
         from deltalake import DeltaTable
@@ -66,24 +67,20 @@ def versions(folder: Path, uri: str) -> list[Version]:
         found = [Version(newest.version(), _snapshot(newest, uri))]
         number = _data_of(folder, newest.version())
         if number != newest.version():
-            with suppress(DeltaError):  # the commits before it may be gone
+            with suppress(DeltaError):  # earlier commits may be deleted
                 newest.load_as_version(number)
                 found.insert(0, Version(number, _snapshot(newest, uri)))
     except (DeltaError, ValueError, KeyError, OSError) as error:
         raise NeedsHuman(
-            f"the log of the Delta table {uri} cannot be read ({_named(error)}): it may be "
-            "one that is being copied, or of a newer kind than delta-rs reads"
+            # Not the error's message: it may quote the log.
+            f"the log of the Delta table {uri} cannot be read ({type(error).__name__}): the table "
+            "may be incompletely copied, or use features newer than delta-rs supports"
         ) from None
     return found
 
 
-def _named(error: Exception) -> str:
-    """What kind of error it is: the words may quote the log."""
-    return type(error).__name__
-
-
 def _data_of(folder: Path, newest: int) -> int:
-    """The version that last changed rows or columns, as far as commits are there that say so."""
+    """The version that last changed rows or columns, as far back as there are commits."""
     for number in range(newest, -1, -1):
         path = folder / LOG / f"{number:020}.json"
         try:
@@ -100,19 +97,19 @@ def _changes(action: Mapping[str, Any]) -> bool:
     return "metaData" in action or any(one and one.get("dataChange", True) for one in files)
 
 
-def _snapshot(table: "DeltaTable", uri: str) -> Snapshot:
+def _snapshot(table: "DeltaTable", uri: str) -> TableSnapshot:
     _refuse_features(table, uri)
     fields = json.loads(table.schema().to_json())["fields"]
     renamed = next(_renamed(fields), None)
     if renamed is not None:
         raise NeedsHuman(
-            f"the Delta table {uri} uses column mapping: its files call `{renamed[0]}` "
-            f"`{renamed[1]}`, so other readers of them would find another column. Write the names "
-            "into the files: `ALTER TABLE ... SET TBLPROPERTIES ('delta.columnMapping.mode' = "
-            "'none')`, or copy the table"
+            f"the Delta table {uri} uses column mapping: in its files, the column `{renamed[0]}` "
+            f"is called `{renamed[1]}`, so plain readers would misread it. Write the names into "
+            "the files: `ALTER TABLE ... SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')`, "
+            "or copy the table"
         )
     about = table.metadata()
-    return Snapshot(
+    return TableSnapshot(
         id=str(about.id),
         fields=tuple(fields),
         partitions=tuple(about.partition_columns),
@@ -124,14 +121,14 @@ def _refuse_features(table: "DeltaTable", uri: str) -> None:
     features = table.protocol().reader_features or []
     if "catalogManaged" in features or "catalogOwned-preview" in features:
         raise NeedsHuman(
-            f"the Delta table {uri} is managed by a catalog (catalogManaged): its log alone does "
-            "not say what is in it. Take the rows by `query:`, or export them"
+            f"the Delta table {uri} is managed by a catalog (catalogManaged), so its log alone is "
+            "not enough to read it. Fetch the rows with `query:`, or export them"
         )
     if "deletionVectors" in features and _has_deletion_vectors(table):
         raise NeedsHuman(
             f"the Delta table {uri} has deletion vectors: its files still hold rows that were "
-            "deleted. Write the files without them: `REORG TABLE ... APPLY (PURGE)`, and "
-            "`'delta.enableDeletionVectors' = 'false'` keeps it so"
+            "deleted. Rewrite the files: `REORG TABLE ... APPLY (PURGE)`, and set "
+            "`'delta.enableDeletionVectors' = 'false'`"
         )
 
 
@@ -141,11 +138,11 @@ def _has_deletion_vectors(table: "DeltaTable") -> bool:
     try:
         return any(batch.num_rows for batch in table.deletion_vectors())
     except DeltaError:
-        return True  # they are in files that lie with the data, which are not here
+        return True  # they are in files beside the data, which were not copied
 
 
 def _renamed(fields: Iterable[Mapping[str, Any]], above: str = "") -> Iterator[tuple[str, str]]:
-    """Columns, also within others, that have another name in the files."""
+    """Columns, including nested ones, that have another name in the files; with that name."""
     for field in fields:
         physical = (field.get("metadata") or {}).get("delta.columnMapping.physicalName")
         if physical not in (None, field["name"]):
@@ -168,19 +165,19 @@ def _files(
 
     for one in pa.table(table.get_add_actions(flatten=False)).to_pylist():
         if one["num_records"] == 0:
-            continue  # what an append of nothing writes
-        key = unquote(one["path"])  # a log escapes it as in a URI
+            continue  # written by an append of no rows
+        key = unquote(one["path"])  # percent-encoded in the log
         if "://" in key or key.startswith("/") or ".." in key.split("/"):
             raise NeedsHuman(
-                f"the Delta table {uri} has files outside of its folder, as a shallow clone has: "
-                "make it a deep clone"
+                f"the Delta table {uri} has files outside its folder, like a shallow clone: make "
+                "it a deep clone"
             )
         values = one.get("partition") or {}
         yield key, LiveFile(one["size_bytes"], {n: _written(values.get(n)) for n in partitions})
 
 
 def _written(value: Any) -> str | None:
-    """The value of a partition as logs write it."""
+    """The value of a partition column as Delta logs write it."""
     if value is None:
         return None
     if isinstance(value, bool):

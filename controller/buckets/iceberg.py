@@ -1,8 +1,9 @@
 """The current snapshot of an Iceberg table, from the files below its `metadata` folder.
 
-Metadata, manifest lists and manifests are read by pyiceberg; they name files by their addresses at
-the time they were written, which are looked up by what follows the table's own. What a plain reader
-of the data files would read wrongly is refused by name: delete files, renamed columns, version 3.
+Metadata, manifest lists and manifests are read by pyiceberg. They name files by the addresses they
+had when written, so files are found by their path relative to the table's location then. A table
+that a plain reader of the data files would misread is refused, with the reason: delete files,
+renamed columns, format version 3.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from controller.buckets.delta import Version
 from specs.failures import NeedsHuman
-from specs.snapshot import LiveFile, Snapshot
+from specs.snapshot import LiveFile, TableSnapshot
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
@@ -26,20 +27,20 @@ METADATA: Final = "metadata"
 HINT: Final = f"{METADATA}/version-hint.text"
 _METADATA_FILE: Final = re.compile(r"metadata/v?(\d+)(-[\w-]+)?(\.gz)?\.metadata\.json(\.gz)?")
 _HIGHEST: Final = 2
-"""Of the format's versions."""
+"""The highest supported version of the format."""
 
 Pin = Callable[[list[str]], Awaitable[Path]]
-"""Gives a folder with these files of the table, by their keys."""
+"""Returns a folder with these files of the table, by their keys."""
 
 
 def needed(keys: Iterable[str]) -> list[str]:
-    """Of the keys of a table, those that tell what it is now, and what it was."""
+    """The keys of the metadata files, from which current and earlier snapshots can be read."""
     return [key for key in keys if key.startswith(f"{METADATA}/")]
 
 
 async def versions(keys: Collection[str], pin: Pin, uri: str) -> list[Version]:
-    """Snapshots that have the rows of the newest, the oldest first: those that only arrange files
-    anew (`replace`) have no others. Without any it is a table of no rows. Raises NeedsHuman."""
+    """The snapshots with the same rows as the newest, oldest first: those that only rewrite files
+    (`replace`) do not change rows. A table without snapshots is empty. Raises `NeedsHuman`."""
     try:
         from pyiceberg.exceptions import ValidationError
     except ImportError:
@@ -55,13 +56,13 @@ async def versions(keys: Collection[str], pin: Pin, uri: str) -> list[Version]:
         return [await _version(metadata, one, pin, uri) for one in chosen] or [_empty(metadata)]
     except (ValidationError, ValueError, KeyError, OSError) as error:
         raise NeedsHuman(
-            f"the metadata of the Iceberg table {uri} cannot be read ({type(error).__name__}): it "
-            "may be one that is being copied, or of a newer kind than pyiceberg reads"
+            f"the metadata of the Iceberg table {uri} cannot be read ({type(error).__name__}): the "
+            "table may be incompletely copied, or use features newer than pyiceberg supports"
         ) from None
 
 
 def current(keys: Iterable[str], hint: str, uri: str) -> str:
-    """The key of the metadata that counts. Raises NeedsHuman where only a catalog knows."""
+    """The key of the current metadata file. Raises `NeedsHuman` if only a catalog knows it."""
     named = f"{METADATA}/{hint.removesuffix('.metadata.json')}.metadata.json"
     found: dict[int, list[str]] = {}
     for key in keys:
@@ -70,13 +71,16 @@ def current(keys: Iterable[str], hint: str, uri: str) -> str:
         if match := _METADATA_FILE.fullmatch(key):
             found.setdefault(int(match[1]), []).append(key)
     if not found:
-        raise NeedsHuman(f"{uri} has no metadata of an Iceberg table that is named as such")
+        raise NeedsHuman(
+            f"{uri} has no Iceberg metadata file with a usual name (v1.metadata.json or "
+            "00001-ID.metadata.json); copy the table with its metadata unrenamed"
+        )
     newest = found[max(found)]
     if len(newest) > 1:
         raise NeedsHuman(
-            f"the Iceberg table {uri} has {len(newest)} metadata files of number {max(found)}, and "
-            "only its catalog knows which counts: delete the one that was not committed "
-            f"({', '.join(sorted(newest))}), or name one in {HINT}"
+            f"the Iceberg table {uri} has {len(newest)} metadata files with number {max(found)}, "
+            "and only its catalog knows which is current: delete the uncommitted ones "
+            f"({', '.join(sorted(newest))}), or name the current one in {HINT}"
         )
     return newest[0]
 
@@ -91,9 +95,9 @@ def _metadata(path: Path) -> "TableMetadata":
 def _refuse(metadata: "TableMetadata", uri: str) -> None:
     if metadata.format_version > _HIGHEST:
         raise NeedsHuman(
-            f"the Iceberg table {uri} is of format version {metadata.format_version}, whose "
-            "deletion vectors and default values are not in the data files: rewrite it as version "
-            f"{_HIGHEST}, or take the rows by `query:`"
+            f"the Iceberg table {uri} has format version {metadata.format_version}, whose deletion "
+            "vectors and default values are not in the data files: rewrite it as version "
+            f"{_HIGHEST}, or fetch the rows with `query:`"
         )
 
 
@@ -112,9 +116,9 @@ def _empty(metadata: "TableMetadata") -> Version:
     return Version(0, _snapshot(metadata, {}))
 
 
-def _snapshot(metadata: "TableMetadata", files: Mapping[str, LiveFile]) -> Snapshot:
+def _snapshot(metadata: "TableMetadata", files: Mapping[str, LiveFile]) -> TableSnapshot:
     schema = metadata.schema()
-    return Snapshot(
+    return TableSnapshot(
         id=str(metadata.table_uuid),
         fields=tuple(
             {"name": field.name, "type": _type(field.field_type), "nullable": not field.required}
@@ -128,10 +132,10 @@ def _snapshot(metadata: "TableMetadata", files: Mapping[str, LiveFile]) -> Snaps
 async def _version(
     metadata: "TableMetadata", snapshot: "IcebergSnapshot", pin: Pin, uri: str
 ) -> Version:
-    """One snapshot, by its manifest list and then its manifests."""
+    """Read a snapshot from its manifest list and manifests."""
     from pyiceberg.manifest import read_manifest_list
 
-    where = _Where(metadata.location, uri)
+    where = _Location(metadata.location, uri)
     listed = where.key(snapshot.manifest_list)
     io = _pinned(await pin([listed]), where)
     manifests = await asyncio.to_thread(
@@ -139,7 +143,7 @@ async def _version(
     )
     folder = await pin([where.key(one.manifest_path) for one in manifests])
 
-    def read() -> Snapshot:
+    def read() -> TableSnapshot:
         io = _pinned(folder, where)
         entries = [entry for one in manifests for entry in one.fetch_manifest_entry(io)]
         return _snapshot(metadata, dict(_files(metadata, entries, where)))
@@ -148,7 +152,7 @@ async def _version(
 
 
 def _files(
-    metadata: "TableMetadata", entries: "Iterable[ManifestEntry]", where: "_Where"
+    metadata: "TableMetadata", entries: "Iterable[ManifestEntry]", where: "_Location"
 ) -> Iterator[tuple[str, LiveFile]]:
     from pyiceberg.manifest import DataFileContent, FileFormat
 
@@ -164,39 +168,39 @@ def _files(
             )
         if file.file_format != FileFormat.PARQUET:
             raise NeedsHuman(
-                f"the Iceberg table {where.uri} has {file.file_format.value} files: what can be "
-                "read is Parquet"
+                f"the Iceberg table {where.uri} has {file.file_format.value} files, and only "
+                "Parquet is supported: rewrite them as Parquet"
             )
         names.check(entry.snapshot_id)
         yield where.key(file.file_path), LiveFile(file.file_size_in_bytes, {})
 
 
-class _Where:
-    """Finds the files that metadata name by their addresses."""
+class _Location:
+    """Finds the files that metadata names by their original addresses."""
 
     def __init__(self, location: str, uri: str) -> None:
         self.uri = uri
         self._location = _bare(location).rstrip("/") + "/"
 
     def key(self, address: str) -> str:
-        """The key below the table's folder. Raises NeedsHuman for what is not there."""
+        """The key below the table's folder. Raises `NeedsHuman` for a file outside it."""
         bare = _bare(address)
         key = bare.removeprefix(self._location)
         if key == bare or ".." in key.split("/"):
             raise NeedsHuman(
-                f"the Iceberg table {self.uri} has files outside of its folder, as with "
-                "`write.data.path`: write them below it, or take the rows by `query:`"
+                f"the Iceberg table {self.uri} has files outside its folder, as with "
+                "`write.data.path`: write them below it, or fetch the rows with `query:`"
             )
         return key
 
 
 def _bare(address: str) -> str:
-    """An address without its scheme: writers spell one place as s3, s3a, file: and file://."""
+    """An address without its scheme, as writers use different ones (s3, s3a, file:, file://)."""
     return re.sub(r"^\w+:/*", "/", address)
 
 
-def _pinned(folder: Path, where: _Where) -> "FileIO":
-    """Reads what metadata name from the folder that has it."""
+def _pinned(folder: Path, where: _Location) -> "FileIO":
+    """File access that reads the files that metadata names from a local folder."""
     from pyiceberg.io import InputFile
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
@@ -208,7 +212,8 @@ def _pinned(folder: Path, where: _Where) -> "FileIO":
 
 
 class _Names:
-    """Whether files call their columns as the table does now: by when they were written."""
+    """Checks that data files have the table's current column names, by the schemas they were
+    written with."""
 
     def __init__(self, metadata: "TableMetadata", uri: str) -> None:
         self._metadata = metadata
@@ -218,8 +223,8 @@ class _Names:
         self._checked: set[int | None] = set()
 
     def check(self, snapshot_id: int | None) -> None:
-        """Raises NeedsHuman if a file that came with this snapshot has a column under another
-        name, or another column under a name of now."""
+        """Raises `NeedsHuman` if files added by this snapshot have a column under another name, or
+        have another column under one of the current names."""
         if snapshot_id in self._checked:
             return
         self._checked.add(snapshot_id)
@@ -228,21 +233,21 @@ class _Names:
             at = {name: id_ for id_, name in then.items()}
             for id_, name in self._now.items():
                 if then.get(id_, name) != name:
-                    self._refuse(f"a column `{then[id_]}` that is `{name}` now")
+                    self._refuse(f"a column `{then[id_]}` that was renamed to `{name}`")
                 if at.get(name, id_) != id_:
-                    self._refuse(f"a column `{name}` that was dropped, and another has its name")
+                    self._refuse(f"a dropped column `{name}` whose name another column has now")
 
     def _written_with(self, snapshot_id: int | None) -> "Sequence[Schema]":
         snapshot = self._metadata.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
         if snapshot is None or snapshot.schema_id not in self._schemas:
-            return tuple(self._schemas.values())  # it has expired: any of them
+            return tuple(self._schemas.values())  # it has expired, so it may be any of them
         return (self._schemas[snapshot.schema_id],)
 
     def _refuse(self, what: str) -> None:
         raise NeedsHuman(
-            f"the Iceberg table {self._uri} has older files with {what}, so other readers of them "
-            "would find another column. Rewrite them: `CALL system.rewrite_data_files(table => "
-            "'...', options => map('rewrite-all', 'true'))`"
+            f"the Iceberg table {self._uri} has older files with {what}, so plain readers would "
+            "misread them. Rewrite them: `CALL system.rewrite_data_files(table => '...', options "
+            "=> map('rewrite-all', 'true'))`"
         )
 
 
@@ -255,12 +260,12 @@ _TYPES: Final = {
     "timestamp": "timestamp_ntz",
     "timestamptz": "timestamp",
 }
-"""By Iceberg's name Delta's, where they differ."""
+"""Delta's names of types by Iceberg's, where they differ."""
 
 
 def _type(kind: Any) -> Any:
-    """A type of a column as the schema of a Delta table has it; nested ones are as the files say,
-    as are those that Delta does not know."""
+    """A column's type as a Delta schema names it. Nested types, and those unknown to Delta, are
+    passed through."""
     text = str(kind)
     decimal = re.fullmatch(r"decimal\((\d+), ?(\d+)\)", text)
     return f"decimal({decimal[1]},{decimal[2]})" if decimal else _TYPES.get(text, text)

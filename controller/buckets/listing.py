@@ -1,7 +1,7 @@
-"""Lists what is in an object store into a manifest on the disk, in bounded memory.
+"""Lists an object store into a manifest on disk, in bounded memory.
 
-A listing reads every key, as no store tells cheaply whether something changed below a prefix. What
-the last one found says where to cut the keys into parts that are listed at the same time.
+A listing reads every key, as stores offer no cheap way to ask whether something changed below a
+prefix. The previous listing is used to split the keys into parts that are listed in parallel.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from controller.buckets.local import MAGIC, is_left_out
+from controller.buckets.local import MAGIC, is_excluded
 from controller.buckets.manifest import ManifestWriter, Sorter, StoredManifest
 from controller.buckets.protocol import ObjectChanged
-from controller.buckets.signs import table_below
 from controller.buckets.stores import Stores, address_of, odd_key
+from controller.buckets.table_formats import table_below
 from specs.failures import Failure, NeedsHuman
 from specs.globs import matches
 
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
     Store = S3Store | GCSStore | AzureStore
 
 PARTS = 8
-"""Parts that are listed at the same time, at most."""
-LEAST = 20_000
+"""How many parts are listed in parallel, at most."""
+MIN_PART = 20_000
 """Keys that a part should have at least: twenty requests."""
-LOOKED_AT = 100
-"""Of a dataset that changed, so many of the newest objects are asked for by their keys, to see that
-they can be had; what is odd of others is told when they are read."""
+CHECKED = 100
+"""How many of the newest objects are requested by key when a dataset changed, to find keys that
+cannot be read. For other objects that shows when they are read."""
 _CHUNK = 1000
 _BEFORE_SLASH = ".\U0010ffff"
-"""Comes before every key that begins with a slash, and after every one that begins before it."""
+"""Sorts just before all keys that begin with a slash."""
 
 
 class RemotePlace(NamedTuple):
-    """Where a dataset is: a bucket, a folder of keys in it, and which keys below are meant."""
+    """Where a dataset is: a bucket, a folder in it, and a glob for the keys below that."""
 
     root: str
-    """`s3://lake`"""
+    """Such as `s3://lake`."""
     folder: str
-    """Without a slash at its end; empty: the whole bucket."""
+    """Without a trailing slash; empty for the whole bucket."""
     glob: str
 
     @property
     def uri(self) -> str:
-        """Of the folder."""
+        """The folder's URI."""
         return f"{self.root}/{self.folder}" if self.folder else self.root
 
     def key(self, below: str) -> str:
@@ -60,22 +60,22 @@ class RemotePlace(NamedTuple):
 
 
 class ListingResult(NamedTuple):
-    """What a listing found."""
+    """The objects of a dataset."""
 
     manifest: StoredManifest
     recent: tuple[tuple[datetime, str], ...]
-    """When the newest objects of the dataset were written, as the store says, and their keys;
-    the newest first."""
+    """When the newest objects were written, according to the store, and their keys; newest
+    first."""
 
     @property
     def newest(self) -> tuple[datetime, str] | None:
-        """The newest object; None without one."""
+        """The newest object; None if there are none."""
         return self.recent[0] if self.recent else None
 
 
 def remote_place_of(uri: str) -> RemotePlace:
-    """Read `s3://lake/flights/**/*.parquet`. A folder without a glob is all that is below it.
-    Raises NeedsHuman for what is no address in an object store."""
+    """Parse an address such as `s3://lake/flights/**/*.parquet`. A folder without a glob means
+    everything below it. Raises `NeedsHuman` if it is not an address in an object store."""
     address = address_of(uri)
     parts = address.path.rstrip("/").split("/")
     fixed = next((i for i, part in enumerate(parts) if set(part) & set(MAGIC)), len(parts))
@@ -83,12 +83,12 @@ def remote_place_of(uri: str) -> RemotePlace:
 
 
 def version_of(meta: "ObjectMeta") -> str:
-    """What pins an object: its version if the listing tells it, else its etag, which is opaque (of
-    a multi-part upload it is no digest of the content), else when it was written."""
+    """What pins an object: its version if the listing has it, else its etag, else the time it was
+    written. An etag is opaque: for a multi-part upload it is not a digest of the content."""
     if meta["version"]:
         return f"version:{meta['version']}"
     if tag := meta["e_tag"]:
-        # Azure's listing leaves out the quotes that belong to it (RFC 9110, 8.8.3).
+        # Azure's listing omits the quotes that are part of an etag (RFC 9110, 8.8.3).
         return f"etag:{tag}" if '"' in tag else f'etag:"{tag}"'
     return f"modified:{meta['last_modified'].isoformat()}"
 
@@ -100,21 +100,21 @@ def listed(
     folder: Path,
     last: StoredManifest | None,
 ) -> ListingResult:
-    """The objects that are there, as a manifest below `folder`. `last` is what was there before.
+    """The objects that are there, as a manifest below `folder`. `last` is the previous listing.
 
-    Objects of no bytes are left out: they are what tools put for folders, and hold no data.
-    Raises NeedsHuman for a key that cannot be read, what `Stores.failing` raises, and OSError.
+    Empty objects are left out: tools create them to represent folders, and they hold no data.
+    Raises `NeedsHuman` for a key that cannot be read, what `Stores.failing` raises, and `OSError`.
     Blocking.
     """
-    # Only below a folder is what obstore says of a key in the order of the keys: it drops a slash
-    # at the begin. And Azure cannot begin in the middle.
+    # At the root of a bucket, keys may be out of order: obstore drops a leading slash. And Azure
+    # cannot start a listing at a given key.
     can_cut = place.folder and not place.root.startswith("az://")
-    cuts = last.cuts(PARTS, LEAST) if last and can_cut else []
+    cuts = last.cuts(PARTS, MIN_PART) if last and can_cut else []
     if not place.folder:
         _refuse_leading_slash(place, marker, stores)
     try:
         found = _in_parts(place, marker, stores, folder, cuts)
-    except _UnorderedError:  # some stores keep no order; then only the whole is sure to be all
+    except _UnorderedError:  # some stores list in no order, so parts could miss objects
         found = _in_parts(place, marker, stores, folder, [])
     if last is None or last.digest != found.manifest.digest:
         _refuse_trailing_slash(place, [key for _, key in found.recent], stores)
@@ -122,8 +122,8 @@ def listed(
 
 
 def is_any_readable(place: RemotePlace, stores: Stores) -> bool:
-    """Whether there is an object below the folder; one of them is asked for, to see that it may be
-    read. Raises what `Stores.failing` raises. Blocking."""
+    """Whether there is an object below the folder. Requests one, to check that it may be read.
+    Raises what `Stores.failing` raises. Blocking."""
     import obstore
 
     store = stores.store(place.uri)
@@ -138,7 +138,7 @@ def is_any_readable(place: RemotePlace, stores: Stores) -> bool:
 
 
 class _UnorderedError(Exception):
-    """The store does not list keys in their order."""
+    """The store does not list keys in order."""
 
 
 def _in_parts(
@@ -149,29 +149,29 @@ def _in_parts(
 
     def work(after: str | None, until: str | None) -> None:
         for chunk in _chunks(store, place, after, until, stores):
-            meant = _meant(chunk, place, marker)
-            sorter.add((key, meta["size"], version_of(meta)) for key, meta in meant)
-            written = ((meta["last_modified"], key) for key, meta in meant)
-            recent.extend(nlargest(LOOKED_AT, written))
+            objects = _belonging(chunk, place, marker)
+            sorter.add((key, meta["size"], version_of(meta)) for key, meta in objects)
+            written = ((meta["last_modified"], key) for key, meta in objects)
+            recent.extend(nlargest(CHECKED, written))
             if len(recent) > _CHUNK:
-                recent[:] = nlargest(LOOKED_AT, recent)
+                recent[:] = nlargest(CHECKED, recent)
 
     ends = list(pairwise([None, *(place.key(cut) for cut in cuts), None]))
     with closing(Sorter(folder)) as sorter:
-        _all_at_once([partial(work, after, until) for after, until in ends])
+        _in_parallel([partial(work, after, until) for after, until in ends])
         writer = ManifestWriter(folder)
         try:
             for row in sorter.rows():
                 writer.add(row)
-            return ListingResult(writer.done(), tuple(nlargest(LOOKED_AT, recent)))
+            return ListingResult(writer.done(), tuple(nlargest(CHECKED, recent)))
         except ValueError as error:
             raise NeedsHuman(
-                f"{place.uri} has keys that cannot be told apart: {error}; rename "
-                "those that begin or end with a slash or are no Unicode"
+                f"{place.uri} has keys that cannot be distinguished: {error}; rename those that "
+                "begin or end with a slash or are not valid Unicode"
             ) from None
 
 
-def _all_at_once(works: Sequence[Callable[[], None]]) -> None:
+def _in_parallel(works: Sequence[Callable[[], None]]) -> None:
     if len(works) == 1:
         works[0]()
         return
@@ -185,7 +185,7 @@ def _all_at_once(works: Sequence[Callable[[], None]]) -> None:
 def _chunks(
     store: "Store", place: RemotePlace, after: str | None, until: str | None, stores: Stores
 ) -> Iterator[Iterable["ObjectMeta"]]:
-    """The objects with `after` < key <= `until`; None is no bound."""
+    """The objects with `after` < key <= `until`; None means no bound."""
     import obstore
 
     last = ""
@@ -203,7 +203,7 @@ def _chunks(
         for meta in chunk:
             path = meta["path"]
             if not meta["size"]:
-                continue  # of a marker of a folder obstore drops the slash, and so its order
+                continue  # a folder's marker: obstore drops its trailing slash, so it is unordered
             if path < last:
                 raise _UnorderedError
             last = path
@@ -216,12 +216,14 @@ def _chunks(
 
 
 def _refuse_leading_slash(place: RemotePlace, marker: str | None, stores: Stores) -> None:
-    """Raises NeedsHuman for an object of the dataset at the bucket's root whose key begins with a
-    slash. obstore says such a key without it (0.12), and so can never read it: what cannot be
-    found by the key that is said is one. It costs two requests where all keys are meant."""
+    """Raises `NeedsHuman` if a dataset at the bucket's root has a key that begins with a slash.
+
+    obstore (0.12) drops that slash and so can never read the object: it is recognised by being
+    listed and not found. This costs two requests for a dataset without a glob.
+    """
     store = stores.store(place.uri)
     missed = ""
-    for _ in range(2):  # one that was deleted meanwhile is not listed again
+    for _ in range(2):  # an object that was deleted in between is not listed again
         found = _first_unreadable(store, place, marker, stores)
         if found is None:
             return
@@ -232,8 +234,8 @@ def _refuse_leading_slash(place: RemotePlace, marker: str | None, stores: Stores
 
 
 def _refuse_trailing_slash(place: RemotePlace, keys: Sequence[str], stores: Stores) -> None:
-    """Raises NeedsHuman for one of these objects whose key ends with a slash, which obstore's
-    listing does not say (0.12). Where objects may be listed and not read, nothing is said."""
+    """Raises `NeedsHuman` if one of these keys really ends with a slash, which obstore's listing
+    drops (0.12). Does nothing if objects may be listed but not read."""
     import obstore
 
     store = stores.store(place.uri)
@@ -257,8 +259,8 @@ def _refuse_trailing_slash(place: RemotePlace, keys: Sequence[str], stores: Stor
 
 
 def ends_with_slash(store: "Store", key: str, place: RemotePlace, stores: Stores) -> bool:
-    """Whether what is listed as `key` has a slash at its end, which obstore does not say (0.12):
-    then it comes later in the listing than `key` would."""
+    """Whether what is listed as `key` really ends with a slash, which obstore drops (0.12): then it
+    comes later in the listing than `key` would."""
     import obstore
 
     with stores.failing(place.uri):
@@ -278,8 +280,8 @@ def ends_with_slash(store: "Store", key: str, place: RemotePlace, stores: Stores
 def _first_unreadable(
     store: "Store", place: RemotePlace, marker: str | None, stores: Stores
 ) -> str | None:
-    """The dataset's first key from the slash onwards, if it is listed and not found: those with a
-    slash come before all others."""
+    """The dataset's first key in the order from "/" on, if it is listed but not found: keys that
+    begin with a slash come first there."""
     import obstore
 
     with stores.failing(place.uri):
@@ -288,7 +290,7 @@ def _first_unreadable(
         with stores.failing(place.uri):
             chunk = next(stream, ())
         for meta in chunk:
-            if not _meant([meta], place, marker):
+            if not _belonging([meta], place, marker):
                 continue
             try:
                 with stores.failing(place.root, meta["path"]):
@@ -300,13 +302,13 @@ def _first_unreadable(
             return None
 
 
-def _meant(
+def _belonging(
     chunk: Iterable["ObjectMeta"], place: RemotePlace, marker: str | None
 ) -> list[tuple[str, "ObjectMeta"]]:
     """The objects of the dataset, each with its key below the folder."""
     skip = len(place.folder) + 1 if place.folder else 0
     every = place.glob == "**"
-    meant = []
+    objects = []
     for meta in chunk:
         key = meta["path"][skip:]
         if why := table_below(key, place.uri):
@@ -314,8 +316,8 @@ def _meant(
         if (
             meta["size"]
             and (every or matches(place.glob, key))
-            and not is_left_out(key, marker)
+            and not is_excluded(key, marker)
             and not (key[0] == "." or "/." in key)
         ):
-            meant.append((key, meta))
-    return meant
+            objects.append((key, meta))
+    return objects

@@ -1,7 +1,7 @@
 """Datasets in local directories: listed by content, pinned as they were listed.
 
-An object's version is the digest of its content. It is remembered by the file's identity (inode,
-size, and both times in nanoseconds), so that listing what did not change costs a `stat` each.
+An object's version is the digest of its content. It is cached by the file's identity (inode, size,
+and both times in nanoseconds), so that listing an unchanged file costs only a `stat`.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from urllib.parse import unquote, urlsplit
 
 from controller.blobs.objects import Objects, explained
 from controller.blobs.shelf import discard_all
-from controller.buckets.pins import checked_key, is_pinned, make_pin
+from controller.buckets.pinned_folders import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.roots import Roots
-from controller.buckets.signs import table_below
+from controller.buckets.table_formats import table_below
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import ROOT, matches
 
 SETTLED_AFTER = 1.0
-"""Seconds without a write after which a file counts as written. Whether the whole dataset is
-complete is for `quiet` or the marker to say; this only keeps half a file from being hashed."""
+"""Seconds without a write after which a file counts as complete. Whether the whole dataset is
+complete is up to `quiet` or the marker; this only keeps half-written files from being hashed."""
 EMPTY_SETTLED_AFTER = 30.0
-"""The same for a file of no bytes that is not in the repository: whoever writes it may just have
-created it. One that stays empty is data, such as the labels of an image with nothing in it."""
+"""The same for an empty file outside the repository: its writer may just have created it. One that
+stays empty is data, such as the labels of an image with nothing in it."""
 
 _TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".inprogress", "~")
 MAGIC = "*?["
@@ -47,35 +47,35 @@ class DatasetPlace(NamedTuple):
     """Whether it is in the repository."""
 
 
-def looked_in(uri: str, top: Path, folder: str) -> Path:
-    """The folder that a path in the repository begins in: that of its spec or, for `//path`, the
+def base_folder(uri: str, top: Path, folder: str) -> Path:
+    """The folder that a path in the repository is relative to: the spec's or, for `//path`, the
     repository's `top`."""
     return top if uri.startswith(ROOT) else top / folder
 
 
 def place_of(uri: str, repository: Path | None = None) -> DatasetPlace:
-    """Read `file:///data/flights/**/*.parquet`, `/data/flights` or a path in the repository, which
-    is looked for in that folder, `//path` too (`looked_in`).
+    """Parse `file:///data/flights/**/*.parquet`, `/data/flights` or a path in the repository, which
+    is relative to the folder `repository` (see `base_folder`).
 
-    A folder without a glob is all that is below it. Raises NeedsHuman for another scheme, for
-    `..`, and for a relative path without a repository to look in.
+    A folder without a glob means everything below it. Raises `NeedsHuman` for another scheme, for
+    `..`, and for a relative path without a repository.
     """
     parts = urlsplit("" if uri.startswith(ROOT) else uri)
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
-        raise NeedsHuman(f"{uri} is no local directory: file:///absolute/path was expected")
-    # In a plain path `?` and `#` are what they look like; only a URI escapes them.
+        raise NeedsHuman(f"{uri} is not a local directory: write file:///absolute/path")
+    # In a plain path `?` and `#` are literal; only URIs escape them.
     path = PurePosixPath(unquote(parts.path) if parts.scheme else uri.removeprefix(ROOT))
     if parts.scheme and not path.is_absolute():
         raise NeedsHuman(f"{uri} is not absolute: write file:///path, with three slashes")
     if ".." in path.parts or "\0" in str(path):
-        raise NeedsHuman(f"{uri} leads upwards by '..': write where it leads to")
+        raise NeedsHuman(f"{uri} contains '..': write the path without it")
     fixed = next((i for i, part in enumerate(path.parts) if set(part) & set(MAGIC)), None)
     glob = "**" if fixed is None else "/".join(path.parts[fixed:])
     folder = Path(*path.parts[:fixed]) if fixed is not None else Path(path)
     committed = not folder.is_absolute()
     if committed:
         if repository is None:
-            raise NeedsHuman(f"{uri} is relative, and there is no repository to look in")
+            raise NeedsHuman(f"{uri} is relative, but there is no repository: write file:///path")
         root = repository.resolve()
         folder = (root / folder).resolve()
         if not folder.is_relative_to(root):
@@ -84,9 +84,9 @@ def place_of(uri: str, repository: Path | None = None) -> DatasetPlace:
 
 
 class LocalBucket:
-    """Lists and pins what is in local directories; keeps its cache and its copies in `cache`.
+    """A `Bucket` over local directories. Keeps digests and copies in the folder `cache`.
 
-    Both may raise NeedsHuman: a directory that is missing or may not be read, no space left.
+    Listing and pinning may raise `NeedsHuman`: a missing or unreadable directory, a full disk.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class LocalBucket:
         return None if place.committed else place.folder
 
     def _place(self, uri: str, repository: Path | None) -> DatasetPlace:
-        """Where it is, if that may be read."""
+        """Where the dataset is. Raises `OutsideRoots` if it may not be read."""
         place = place_of(uri, repository)
         if not place.committed:
             self._roots.check(uri, place.folder)
@@ -130,18 +130,18 @@ class LocalBucket:
     def sweep(self, keep: Collection[str], before: float) -> int:
         """See `Bucket`."""
         gone = discard_all(self._cache / "pins", before, keep)
-        self._objects.sweep((), before)  # a pinned folder has its own links or copies
+        self._objects.sweep((), before)  # pinned folders have links or copies of their own
         return gone
 
     def _list(self, place: DatasetPlace, marker: str | None) -> Listing:
         self._cache.mkdir(parents=True, exist_ok=True)
         with explained(place.folder):
-            # Before the objects are listed: what was written before the marker is listed then.
+            # First the marker, so that everything written before it is in the listing.
             marked = _written(place.folder / marker) if marker is not None else None
             if place.folder.is_file():
                 raise NeedsHuman(
-                    f"{place.folder} is one file, and a dataset is a folder or a glob: name its "
-                    f"folder, or `*{place.folder.suffix}` there, in the dataset's `uri`"
+                    f"{place.folder} is a file, but a dataset is a folder or a glob: write its "
+                    f"folder, or `*{place.folder.suffix}` in that, as the dataset's `uri`"
                 )
             if not place.folder.is_dir():
                 raise NeedsHuman(
@@ -154,7 +154,7 @@ class LocalBucket:
             found = {
                 key: about
                 for key, about in there.items()
-                if matches(place.glob, key) and not is_left_out(key, marker)
+                if matches(place.glob, key) and not is_excluded(key, marker)
             }
             _refuse_odd(place.folder, found)
             self._guard(place, found)
@@ -168,7 +168,7 @@ class LocalBucket:
             manifest=Manifest(tuple(entries)),
             unsettled=tuple(sorted(unsettled)),
             marked=None if marker is None else is_marked,
-            unmarked=why_unmarked(marker, last if marked is not None else None, is_marked),
+            unmarked=explain_unmarked(marker, last if marked is not None else None, is_marked),
         )
 
     def _versions(
@@ -179,8 +179,8 @@ class LocalBucket:
         *,
         complete: bool,
     ) -> tuple[Sequence[ManifestEntry], Sequence[str]]:
-        """The entry of each settled object, and the keys of the others. `complete`: whoever wrote
-        them says that they are whole, so that an empty one is meant to be."""
+        """The entry of each settled object, and the keys of the others. `complete`: the marker says
+        that all are complete, so empty files are meant to be empty."""
         entries, unsettled = [], []
         known = versions.known(place.folder)
         fresh: dict[str, tuple[str, str]] = {}
@@ -217,7 +217,7 @@ class LocalBucket:
         return target
 
     def _copy(self, place: DatasetPlace, entry: ManifestEntry) -> None:
-        """See to it that the cache holds the object as it was listed."""
+        """Copy the object to the cache, unless it is there, and check that it is as listed."""
         if self._objects.is_intact(entry.version, touch=True):
             return
         path = place.folder / checked_key(entry.key)
@@ -225,12 +225,12 @@ class LocalBucket:
             with self._open(place, entry.key) as file:
                 stored = self._objects.put_open(file)
         except FileNotFoundError:
-            raise ObjectChanged(f"{path} was listed and is gone: list again") from None
+            raise ObjectChanged(f"{path} was deleted after it was listed: list again") from None
         if stored.digest != entry.version:
-            raise ObjectChanged(f"{path} is not any more what was listed: list again")
+            raise ObjectChanged(f"{path} was changed after it was listed: list again")
 
     def _hashed(self, place: DatasetPlace, key: str, identity: str) -> str | None:
-        """The digest of the file with this identity; None if it changed meanwhile or is gone."""
+        """The digest of the file with this identity; None if it was changed or deleted."""
         try:
             with self._open(place, key) as file:
                 digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
@@ -240,9 +240,9 @@ class LocalBucket:
             return None
 
     def _guard(self, place: DatasetPlace, keys: Iterable[str]) -> None:
-        """Raises `Outside` for an object that is the controller's own, also if it was read when it
-        was not yet: nothing of it is handed out."""
-        if not place.committed and self._roots.concern(place.folder.resolve()):
+        """Raises `OutsideRoots` for an object that is one of the controller's own files, even if it
+        was not when it was listed or copied."""
+        if not place.committed and self._roots.may_contain_private(place.folder.resolve()):
             for key in keys:
                 path = f"{place.folder}/{key}"
                 self._roots.check_file(path, os.path.realpath(path))
@@ -253,7 +253,7 @@ class LocalBucket:
 
 
 class _Versions:
-    """The persistent cache of digests. Deleting it costs hashing everything once."""
+    """The persistent cache of digests. If deleted, everything is hashed again once."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -298,11 +298,11 @@ def _refuse_odd(folder: Path, keys: Iterable[str]) -> None:
     for key in keys:
         if not key.isascii() and any("\udc80" <= each <= "\udcff" for each in key):
             name = os.fsencode(key).decode("utf-8", "backslashreplace")
-            raise NeedsHuman(f"the name of {folder}/{name} is not UTF-8: rename the file")
+            raise NeedsHuman(f"the file name {folder}/{name} is not UTF-8: rename the file")
 
 
 def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file below `folder` by its key. Links are followed as long as they stay below."""
+    """Every file below `folder` with its key. Links are followed if they lead below `root`."""
     waiting = [(str(folder), "")]
     while waiting:
         where, prefix = waiting.pop()
@@ -311,7 +311,7 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:
         except FileNotFoundError:
             if not prefix:
                 raise
-            continue  # deleted while it was walked
+            continue  # deleted in the meantime
         for entry in entries:
             if entry.name.startswith("."):
                 continue
@@ -319,11 +319,11 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:
             if entry.is_symlink():
                 if not Path(entry.path).resolve().is_relative_to(root):
                     raise NeedsHuman(
-                        f"{entry.path} is a symbolic link out of the dataset: put the data itself "
-                        "there, or point the dataset's `uri` to it"
+                        f"{entry.path} is a symbolic link out of the dataset: replace it by the "
+                        "data, or point the dataset's `uri` to that"
                     )
                 if entry.is_dir():
-                    continue  # what it leads to is listed where it is
+                    continue  # its target is listed in its own place
             if entry.is_dir(follow_symlinks=False):
                 waiting.append((entry.path, key + "/"))
                 continue
@@ -336,7 +336,7 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _written(marker: Path) -> int | None:
-    """When the marker was written, in nanoseconds since the epoch; None if it is not there."""
+    """When the marker was written, in nanoseconds since the epoch; None if there is none."""
     try:
         about = marker.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -344,18 +344,19 @@ def _written(marker: Path) -> int | None:
     return about.st_mtime_ns if stat.S_ISREG(about.st_mode) else None
 
 
-def why_unmarked(marker: str | None, newest: str | None, is_marked: bool) -> str:
-    """Why a marker does not count; `newest` is the newest object, None where no marker is there."""
+def explain_unmarked(marker: str | None, newest: str | None, is_marked: bool) -> str:
+    """Why a dataset does not count as marked complete; empty if it does, or needs no marker.
+    `newest` is the newest object, or None if there is no marker."""
     if marker is None or is_marked:
         return ""
     if newest is None:
-        return f"its marker {marker} is not there"
+        return f"its marker {marker} is missing"
     return f"its marker {marker} is older than {newest}"
 
 
-def is_left_out(key: str, marker: str | None) -> bool:
-    """Whether it is a marker, or by its name still being written or a program's own: `_temporary`
-    is the folder of what Hadoop and Spark have not committed, `~$book.xlsx` Excel's lock."""
+def is_excluded(key: str, marker: str | None) -> bool:
+    """Whether it is a marker, or a temporary file by its name: Hadoop and Spark keep uncommitted
+    files in `_temporary`, and `~$book.xlsx` is a lock file of Excel."""
     *folders, name = key.split("/")
     return (
         name in ("_SUCCESS", marker)

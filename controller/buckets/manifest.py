@@ -1,8 +1,8 @@
-"""Manifests on the disk: sorted, digested, written and read as streams, however many objects.
+"""Manifests on disk: sorted, digested, written and read as streams of any length.
 
 A manifest is a small index that names segments by their digests; a segment holds a few thousand
-entries. Where a segment ends is for the keys alone to say, so a change makes one segment new and
-leaves all others what they were: they are recognised and not written again.
+entries. The keys alone determine where a segment ends, so a change affects one segment only, and
+the others are reused.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from controller.buckets.protocol import Contents
 from specs.digests import Json, ManifestEntry, canonical_json
 
 Row = tuple[str, int, str]
-"""The key, the bytes and the version of an object."""
+"""The key, the size in bytes and the version of an object."""
 
 _MEAN = 4096
 """Entries of a segment, on average."""
-_MOST = 65_536
-"""Entries of a segment at most, whatever the keys say: what is in memory at once."""
+_MAX = 65_536
+"""Entries of a segment at most, which bounds memory."""
 _RUN = 50_000
-"""Entries that are sorted in memory."""
+"""Entries that are sorted in memory at once."""
 _BLOCK = 1000
 """Entries of a run that are read back at once."""
 
@@ -38,20 +38,20 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """The objects of one dataset version, on the disk; iterated in the order of their keys."""
+    """The objects of one dataset version, on disk; iterated in the order of their keys."""
 
     digest: str
-    """The dataset version: what `specs.digests.Manifest` has as its digest."""
+    """The dataset version: the digest of an equal `specs.digests.Manifest`."""
     count: int
     size: int
-    """Bytes of all objects together."""
+    """The total size of the objects, in bytes."""
     segments: tuple[Path, ...]
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[ManifestEntry]:
-        """Every object, one segment in memory at a time."""
+        """Every object, with one segment in memory at a time."""
         for segment in self.segments:
             for row in json.loads(segment.read_bytes()):
                 yield ManifestEntry(*row)
@@ -64,9 +64,9 @@ class StoredManifest:
 
 
 class Sorter:
-    """Takes entries in any order, from several threads; gives them sorted by their keys.
+    """Sorts entries by their keys; they may be added by several threads.
 
-    What does not fit into memory waits in one nameless file. Blocking; for one use.
+    Uses one unnamed temporary file for what does not fit into memory. Blocking; for one use.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,22 +74,22 @@ class Sorter:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `close` closes it
         self._runs: list[list[tuple[int, int]]] = []
         self._rows: list[Row] = []
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take some."""
-        with self._turn:
+        """Add entries, in any order."""
+        with self._lock:
             self._rows += rows
             if len(self._rows) >= _RUN:
                 self._spill()
 
     def rows(self) -> Iterator[Row]:
-        """All, sorted."""
+        """All entries, sorted."""
         self._rows.sort()
         return merge(*map(self._read, self._runs), self._rows) if self._runs else iter(self._rows)
 
     def close(self) -> None:
-        """Free the disk."""
+        """Free the temporary file."""
         self._file.close()
 
     def _spill(self) -> None:
@@ -105,11 +105,12 @@ class Sorter:
     def _read(self, blocks: list[tuple[int, int]]) -> Iterator[Row]:
         for offset, size in blocks:
             self._file.seek(offset)
-            yield from marshal.loads(self._file.read(size))  # noqa: S302 - our own nameless file
+            yield from marshal.loads(self._file.read(size))  # noqa: S302 - our own temporary file
 
 
 class ManifestWriter:
-    """Takes the entries of one version in the order of their keys. Blocking."""
+    """Writes the manifest of one version, whose entries are added in the order of their keys.
+    Blocking."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -122,20 +123,20 @@ class ManifestWriter:
             (folder / name).mkdir(parents=True, exist_ok=True)
 
     def add(self, row: Row) -> None:
-        """The next object. Raises ValueError for a key that does not come after the last one, and
-        at the latest in `done` for one that is no Unicode."""
+        """Add the next object. Raises `ValueError` for a key that does not come after the previous
+        one and, here or in `done`, for one that is not valid Unicode."""
         key = row[0]
         if self._last is not None and key <= self._last:
             how = "more than once" if key == self._last else f"after {self._last!r}"
             raise ValueError(f"the manifest lists {key!r} {how}")
-        if self._rows and (zlib.crc32(key.encode()) % _MEAN == 0 or len(self._rows) == _MOST):
+        if self._rows and (zlib.crc32(key.encode()) % _MEAN == 0 or len(self._rows) == _MAX):
             self._end_segment()
         self._rows.append(row)
         self._last = key
         self._size += row[1]
 
     def done(self) -> StoredManifest:
-        """The manifest, which is on the disk now. Nothing may be added any more."""
+        """Finish the manifest and return it. Nothing may be added afterwards."""
         self._end_segment()
         self._whole.update(b"]")
         digest = self._whole.hexdigest()
@@ -165,7 +166,7 @@ class ManifestWriter:
 
 
 def write(folder: Path, contents: Contents) -> StoredManifest:
-    """The same objects on the disk, below `folder`. Blocking."""
+    """Write a manifest of these objects below `folder`. Blocking."""
     if isinstance(contents, StoredManifest):
         return contents
     writer = ManifestWriter(folder)
@@ -175,7 +176,7 @@ def write(folder: Path, contents: Contents) -> StoredManifest:
 
 
 def read(folder: Path, digest: str) -> StoredManifest | None:
-    """A manifest that was written, which stays for now; None if it is not there."""
+    """A manifest that was written, marked as used now; None if it is not there."""
     index = folder / "indexes" / digest.rpartition(":")[2]
     if not use(index):
         return None
@@ -186,9 +187,9 @@ def read(folder: Path, digest: str) -> StoredManifest | None:
 
 def sweep(folder: Path, before: float) -> int:
     """Delete the manifests that were neither written nor read since `before` (seconds since the
-    epoch), and the segments that only they had; how many manifests went. Blocking.
+    epoch), and segments that no other manifest uses; how many manifests were deleted. Blocking.
 
-    A segment that is being written is younger than `before`, so its index may come later.
+    A segment whose index is not written yet is newer than `before`, so it is kept.
     """
     indexes = folder / "indexes"
     gone = discard_all(indexes, before)
@@ -199,7 +200,7 @@ def sweep(folder: Path, before: float) -> int:
 
 
 def _write(path: Path, content: bytes) -> None:
-    # Beside the folder, where nothing is read: only whole files have a name that counts.
+    # Outside the folder, then renamed into it, so that only complete files are ever read.
     scratch = path.parent.parent / f"{token_hex(8)}.new"
     scratch.write_bytes(content)
     lay(scratch, path)

@@ -9,11 +9,11 @@ from specs.failures import TryAgain
 
 
 class ObjectChanged(TryAgain):
-    """An object is not any more what was listed. List again."""
+    """An object was changed or deleted after it was listed. List again."""
 
 
 class Contents(Protocol):
-    """The objects of one dataset version, in the order of their keys: in memory or on the disk."""
+    """The objects of one dataset version, in the order of their keys; in memory or on disk."""
 
     @property
     def digest(self) -> str:
@@ -22,7 +22,7 @@ class Contents(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of all objects together."""
+        """The total size of the objects, in bytes."""
         ...
 
     def __len__(self) -> int: ...
@@ -31,45 +31,46 @@ class Contents(Protocol):
 
 
 class Listing(NamedTuple):
-    """A dataset as it was found."""
+    """The objects of a dataset at one time."""
 
     manifest: Contents
     unsettled: tuple[str, ...]
-    """Objects that are being written; the manifest is without them."""
+    """Objects that are still being written; not in the manifest."""
     marked: bool | None
-    """Whether the marker is there, and no object is newer; None: no marker was asked for."""
+    """Whether the marker is there and no object is newer; None: there is no marker to wait for."""
     unmarked: str = ""
-    """Why it does not count: `its marker _SUCCESS is older than b.csv`."""
+    """If not marked, why: `its marker _SUCCESS is older than b.csv`."""
     at: float | None = None
-    """When it was begun, in seconds since the epoch; None: just now."""
+    """When the listing began, in seconds since the epoch; None: just now."""
     whole: bool = False
-    """Whether it is a commit of a table: no part of it is missing, and none is to come."""
+    """Whether it is a commit of a table, which is complete by itself."""
 
 
 class Bucket(Protocol):
-    """Where datasets are. All may raise NeedsHuman, and TryAgain where there is a network."""
+    """A place with datasets. All methods may raise `NeedsHuman`, and `TryAgain` if there is a
+    network in between."""
 
     async def list(
         self, uri: str, *, repository: Path | None = None, marker: str | None = None
     ) -> Listing:
-        """What is there now. Hidden and temporary files, `_SUCCESS` and the marker are left out.
-        `repository` is where relative paths are looked up."""
+        """List what is there now, without hidden and temporary files, `_SUCCESS` and the marker.
+        `repository` is the folder that relative paths are relative to."""
         ...
 
     async def pin(self, uri: str, manifest: Contents, *, repository: Path | None = None) -> Path:
-        """A read-only folder with exactly the objects of `manifest`, by their keys.
+        """A read-only folder with exactly the objects of `manifest`, at their keys.
 
-        Made once per manifest and checked at each call. What was pinned before stays available
-        when the bucket moves on. Raises `ObjectChanged`, with the object's name, if one that is not
-        yet copied is gone or has another content.
+        Created once per manifest and checked at each call. What was pinned stays available when
+        the bucket changes. Raises `ObjectChanged`, with the object's name, if an object that is not
+        copied yet was changed or deleted.
         """
         ...
 
     def address(self, uri: str, key: str, *, repository: Path | None = None) -> str:
-        """Where an object of the dataset at `uri` is."""
+        """The URI of an object of the dataset at `uri`."""
         ...
 
     def sweep(self, keep: Collection[str], before: float) -> int:
-        """Delete the copies that nobody used since `before`, but for the dataset versions (hex
-        digests) in `keep`; how many versions went. Blocking."""
+        """Delete the copies that were not used since `before`, except the dataset versions (hex
+        digests) in `keep`; how many versions were deleted. Blocking."""
         ...

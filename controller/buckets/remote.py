@@ -1,4 +1,4 @@
-"""Datasets in object stores: listed by their keys, pinned by downloads of what was listed."""
+"""Datasets in object stores: listed by their keys, and pinned by downloading what was listed."""
 
 import asyncio
 import hashlib
@@ -20,8 +20,8 @@ from controller.buckets.listing import (
     remote_place_of,
     version_of,
 )
-from controller.buckets.local import why_unmarked
-from controller.buckets.pins import is_pinned, make_pin
+from controller.buckets.local import explain_unmarked
+from controller.buckets.pinned_folders import is_pinned, make_pin
 from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.stores import Stores, odd_key
 from specs.digests import ManifestEntry, digest
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
 
 DOWNLOADS = 8
-"""Objects that are downloaded at the same time for one version."""
+"""How many objects of a version are downloaded in parallel."""
 _CHUNK = 2**20
 
 
 class RemoteBucket:
     """A `Bucket` over object stores. Manifests are kept in `folder`, copies in `cache`.
 
-    What was downloaded is kept by where it was and by its version, so a version that differs in a
-    few objects downloads those, and one that was interrupted goes on.
+    Downloads are cached by address and object version, so that pinning another dataset version
+    downloads only the objects that differ, and an interrupted download continues.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RemoteBucket:
         self._stores = stores
         self._clock = clock
         self._objects = Objects(cache / "objects")
-        self._turns: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def list(
         self,
@@ -59,7 +59,7 @@ class RemoteBucket:
         repository: Path | None = None,  # noqa: ARG002 - an address is whole
         marker: str | None = None,
     ) -> Listing:
-        """See `Bucket`. Objects of no bytes are left out, too. The manifest is on the disk."""
+        """See `Bucket`. Empty objects are left out, too. The manifest is on disk."""
         return await asyncio.to_thread(self._list, uri, marker, self._clock())
 
     async def pin(
@@ -69,11 +69,11 @@ class RemoteBucket:
         *,
         repository: Path | None = None,  # noqa: ARG002 - an address is whole
     ) -> Path:
-        """See `Bucket`. Each object is read on condition that it is what was listed."""
+        """See `Bucket`. Each object is requested on the condition that it is as listed."""
         place = remote_place_of(uri)
         where = digest([place.root, place.folder]).partition(":")[2]
         target = self._cache / "remote" / where[:16] / manifest.digest.rpartition(":")[2]
-        async with self._turns.setdefault(target, asyncio.Lock()):
+        async with self._locks.setdefault(target, asyncio.Lock()):
             if not await asyncio.to_thread(is_pinned, target, manifest):
                 await self._download(place, manifest)
                 await asyncio.to_thread(self._make, place, manifest, target)
@@ -96,12 +96,12 @@ class RemoteBucket:
         for notes in _folders(self._cache / "downloads"):
             discard_all(notes, before)
         discard_all(self._folder / "latest", before)
-        self._objects.sweep((), before)  # a pinned folder has its own links or copies
+        self._objects.sweep((), before)  # pinned folders have links or copies of their own
         return gone
 
     def _list(self, uri: str, marker: str | None, at: float) -> Listing:
         place = remote_place_of(uri)
-        # Before the objects are listed: what was written before the marker is listed then.
+        # First the marker, so that everything written before it is in the listing.
         marked = None if marker is None else self._written(place, marker)
         with explained(self._folder):
             newest = self._folder / "latest" / hashlib.sha256(uri.encode()).hexdigest()
@@ -115,18 +115,18 @@ class RemoteBucket:
             manifest=found.manifest,
             unsettled=(),
             marked=None if marker is None else is_marked,
-            unmarked=why_unmarked(marker, key if marked is not None else None, is_marked),
+            unmarked=explain_unmarked(marker, key if marked is not None else None, is_marked),
             at=at,
         )
 
     def _written(self, place: RemotePlace, marker: str) -> datetime | None:
-        """When the marker was written; None if it is not there."""
+        """When the marker was written; None if there is none."""
         import obstore
 
         key = place.key(marker)
         try:
             with self._stores.failing(place.root, key):
-                # Not its head alone: an answer without a body does not say why it refuses.
+                # GET, as a refused HEAD has no body that says why.
                 return obstore.get(self._stores.store(place.uri), key).meta["last_modified"]
         except ObjectChanged:
             return None
@@ -146,11 +146,11 @@ class RemoteBucket:
             raise group.exceptions[0] from None
 
     def _fetch(self, place: RemotePlace, entry: ManifestEntry) -> str:
-        """See to it that the cache holds the object as it was listed; the content's digest."""
-        if entry.version.startswith("sha256:"):  # it was made here; see `tables`
+        """Download the object to the cache unless it is there; the digest of its content."""
+        if entry.version.startswith("sha256:"):  # it was written by this controller; see `tables`
             if self._objects.is_intact(entry.version, touch=True):
                 return entry.version
-            raise ObjectChanged(f"{entry.key} of {place.uri} is not at hand any more: list again")
+            raise ObjectChanged(f"{entry.key} of {place.uri} is not cached any more: list again")
         note = self._note(place, entry)
         if use(note):
             known = note.read_text()
@@ -159,12 +159,15 @@ class RemoteBucket:
         with explained(self._cache):
             stored = self._objects.put_chunks(self._content(place, entry))
             if stored.size != entry.size:
-                raise TryAgain(f"{place.root}/{place.key(entry.key)} broke off; it is read again")
+                raise TryAgain(
+                    f"the download of {place.root}/{place.key(entry.key)} broke off; it is tried "
+                    "again"
+                )
             _write(note, stored.digest)
         return stored.digest
 
     def _content(self, place: RemotePlace, entry: ManifestEntry) -> Iterator[bytes]:
-        """The object's bytes. Raises `ObjectChanged` if they are not what was listed."""
+        """The object's bytes. Raises `ObjectChanged` if it is not as listed."""
         import obstore
 
         key = place.key(entry.key)
@@ -176,9 +179,9 @@ class RemoteBucket:
             if ends_with_slash(store, key, place, self._stores):
                 raise NeedsHuman(odd_key(place.root, f"{key}/")) from None
             raise
-        # A store that ignores conditions still says what it hands out.
-        if not _is_meant(got, entry.version):
-            raise ObjectChanged(f"{place.root}/{key} is not any more what was listed: list again")
+        # A store that ignores conditions still says which version it returns.
+        if not _has_version(got, entry.version):
+            raise ObjectChanged(f"{place.root}/{key} was changed after it was listed: list again")
         stream = iter(got.stream(min_chunk_size=_CHUNK))
         while True:
             with self._stores.failing(place.root, key):
@@ -195,7 +198,7 @@ class RemoteBucket:
             make_pin(target, manifest, link)
 
     def _note(self, place: RemotePlace, entry: ManifestEntry) -> Path:
-        """The file that says which content the download of this object had."""
+        """The file that records the digest of the object's content once it is downloaded."""
         name = digest([place.root, place.key(entry.key), entry.version]).partition(":")[2]
         return self._cache / "downloads" / name[:2] / name[2:]
 
@@ -206,13 +209,13 @@ def _condition(version: str) -> "GetOptions":
     return options.get(kind, {})  # type: ignore[no-any-return] # one of the two above, or none
 
 
-def _is_meant(got: "GetResult", version: str) -> bool:
-    # Asked for by its version, an object may be told without it.
+def _has_version(got: "GetResult", version: str) -> bool:
+    # The answer to a request for a version need not repeat it.
     return version.startswith("version:") or version_of({**got.meta, "version": None}) == version
 
 
 def _is_later(newest: datetime | None, marked: datetime) -> bool:
-    """Whether an object came after the marker. To the second: finer is not what a header says."""
+    """Whether an object is newer than the marker, to the second, as in HTTP headers."""
     return newest is not None and newest.replace(microsecond=0) > marked.replace(microsecond=0)
 
 

@@ -1,8 +1,8 @@
-"""Object stores by their addresses, and what their failures mean.
+"""Access to object stores by address, and the meaning of their errors.
 
-Credentials come from each cloud's own chain: for AWS that of boto3 where it is installed (profiles,
-SSO, roles), else obstore's (the environment, web identity, the machine's role); for Google and
-Azure obstore's. No message holds what a server said beyond its error code: answers repeat keys.
+Credentials come from each cloud's own chain: for AWS boto3's if it is installed (profiles, SSO,
+roles), otherwise obstore's (environment, web identity, the machine's role); for Google and Azure
+obstore's. Messages quote only the error code of a server's answer, as answers may contain secrets.
 """
 
 import os
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "gs", "az")
 RETRIES = 5
-"""How often a request is sent again at once, with growing pauses, before it fails for now."""
+"""How often a request is repeated, with increasing pauses, before it raises `TryAgain`."""
 
-_MEND = {
+_FIX = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run where there is a service account",
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and a key, a token or a managed identity",
@@ -35,7 +35,7 @@ _MEND = {
 
 
 class Address(NamedTuple):
-    """`s3://lake/flights/2013` apart: keys are taken as they are, nothing in them is escaped."""
+    """The parts of an address such as `s3://lake/flights/2013`. Keys are literal, not escaped."""
 
     scheme: str
     bucket: str
@@ -43,42 +43,42 @@ class Address(NamedTuple):
 
     @property
     def root(self) -> str:
-        """The bucket's own address, `s3://lake`."""
+        """The bucket's address, such as `s3://lake`."""
         return f"{self.scheme}://{self.bucket}"
 
 
 def is_remote(uri: str) -> bool:
-    """Whether it is in an object store."""
+    """Whether the address is in an object store."""
     return uri.partition("://")[0] in SCHEMES and "://" in uri
 
 
 def address_of(uri: str) -> Address:
-    """Raises NeedsHuman for what is no address in an object store."""
+    """Parse an address. Raises `NeedsHuman` if it is not in an object store."""
     scheme, _, rest = uri.partition("://")
     bucket, _, path = rest.partition("/")
     if not is_remote(uri) or not bucket:
-        raise NeedsHuman(f"{uri} is in no object store: expected s3://, gs:// or az://BUCKET/...")
+        raise NeedsHuman(f"{uri} is not in an object store: write s3://, gs:// or az://BUCKET/...")
     if any(part in (".", "..") for part in path.split("/")) or "//" in path or path[:1] == "/":
-        raise NeedsHuman(f"{uri} has empty parts, '.' or '..': write the keys as they are")
+        raise NeedsHuman(f"{uri} has empty parts, '.' or '..': write the path without them")
     return Address(scheme, bucket, path)
 
 
 class Stores:
-    """Opens object stores as the settings say, each bucket's once. May be used by many threads."""
+    """Opens object stores as configured, once per bucket. Thread-safe."""
 
     def __init__(self, settings: Sequence[Setting] = ()) -> None:
         self._settings = settings
         self._open: dict[tuple[str, Setting | None], Store] = {}
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def store(self, uri: str) -> "Store":
-        """The store of the bucket that `uri` is in; keys count from the bucket's root.
+        """The store of the bucket that `uri` is in; keys are relative to the bucket's root.
 
-        Raises NeedsHuman where no credentials are to be had, or an address is none. Blocking.
+        Raises `NeedsHuman` for missing credentials or an invalid address. Blocking.
         """
         address = address_of(uri)
         setting = self._setting(uri)
-        with self._turn:
+        with self._lock:
             known = self._open.get((address.root, setting))
             if known is None:
                 with failing(address.root):
@@ -88,14 +88,14 @@ class Stores:
 
     @contextmanager
     def failing(self, uri: str, key: str | None = None) -> Iterator[None]:
-        """Turn what a request to the store fails with into what somebody can do about it. After a
-        refusal the credentials are looked up anew, as they may have been renewed."""
+        """Turn errors of a request to the store into `Failure`s. After refused credentials, the
+        store is opened again next time, as they may have been renewed."""
         try:
             with failing(uri, key):
                 yield
         except CredentialsRefused:
             root = address_of(uri).root
-            with self._turn:
+            with self._lock:
                 self._open = {at: store for at, store in self._open.items() if at[0] != root}
             raise
 
@@ -105,7 +105,7 @@ class Stores:
 
 
 class CredentialsRefused(NeedsHuman):
-    """The credentials are missing, wrong, or do not allow it."""
+    """The credentials are missing, invalid or lack permission."""
 
 
 def is_within(uri: str, above: str) -> bool:
@@ -144,9 +144,9 @@ def _by_boto3(address: Address) -> Any:
     try:
         return Boto3CredentialProvider(Session())
     except (ValueError, BotoCoreError) as error:
-        # A profile that is not there, an SSO session that has ended: boto3 names it, no secret.
+        # A missing profile or an expired SSO session: the message names it and has no secret.
         why = "no credentials" if isinstance(error, ValueError) else str(error)
-        raise CredentialsRefused(f"{address.root} cannot be opened: {why}; {_MEND['s3']}") from None
+        raise CredentialsRefused(f"{address.root} cannot be opened: {why}; {_FIX['s3']}") from None
 
 
 def _client(endpoint: str | None, scheme: str) -> "ClientConfig":
@@ -154,11 +154,11 @@ def _client(endpoint: str | None, scheme: str) -> "ClientConfig":
     names["az"] = "AZURE_STORAGE_ENDPOINT AZURE_ENDPOINT"
     given = [endpoint, *(os.environ.get(name) for name in names[scheme].split())]
     return {
-        # Only where somebody wrote http:// themselves: a server of their own, or a test's.
+        # Only if an endpoint is explicitly http://.
         "allow_http": next((one for one in given if one), "").startswith("http://"),
         "connect_timeout": timedelta(seconds=5),
         "read_timeout": timedelta(seconds=30),
-        "timeout": timedelta(hours=6),  # of a whole object; one that stalls ends before
+        "timeout": timedelta(hours=6),  # for a whole object; a stall hits `read_timeout` first
     }
 
 
@@ -177,16 +177,16 @@ def _is_true(variable: str) -> bool:
 
 @contextmanager
 def failing(uri: str, key: str | None = None) -> Iterator[None]:
-    """Turn obstore's failures of a request about `uri`, or `key` there, into `Failure`s."""
+    """Turn obstore's errors of a request for `uri`, or for `key` in its bucket, into `Failure`s."""
     from obstore.exceptions import BaseError
 
     try:
         yield
     except (BaseError, FileNotFoundError, ValueError) as error:
-        raise _meant(error, uri, key) from None
+        raise _failure_of(error, uri, key) from None
 
 
-def _meant(error: Exception, uri: str, key: str | None) -> Failure:
+def _failure_of(error: Exception, uri: str, key: str | None) -> Failure:
     from obstore.exceptions import InvalidPathError, PreconditionError
 
     said = str(error)
@@ -196,16 +196,16 @@ def _meant(error: Exception, uri: str, key: str | None) -> Failure:
         return NeedsHuman(f"{what} cannot be listed: there is no such bucket; create it, or correct"
                           " the address")  # fmt: skip
     if isinstance(error, FileNotFoundError):
-        return ObjectChanged(f"{what} was listed and is gone: list again")
+        return ObjectChanged(f"{what} was deleted after it was listed: list again")
     if isinstance(error, PreconditionError):
-        return ObjectChanged(f"{what} is not any more what was listed: list again")
+        return ObjectChanged(f"{what} was changed after it was listed: list again")
     if isinstance(error, InvalidPathError | ValueError):
         return NeedsHuman(_odd_key(said, what))
     return _refused(code, said, what, address_of(uri).scheme)
 
 
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-"""What stores answer that have no such bucket."""
+"""Error codes for a bucket that does not exist."""
 _CLOCK = ("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint")
@@ -223,22 +223,22 @@ def _refused(code: str, said: str, what: str, scheme: str) -> Failure:
     if code in _ELSEWHERE or "redirect without LOCATION" in said:
         return NeedsHuman(f"{what} is in another region{named}; set `region` in `stores`")
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch") or status == "401":
-        return CredentialsRefused(f"{what} does not know the credentials{named}; {_MEND[scheme]}")
+        return CredentialsRefused(f"{what} rejected the credentials{named}; {_FIX[scheme]}")
     if status == "403":
         return CredentialsRefused(
             f"{what} may not be read{named}: allow these credentials to list the bucket and to "
             "read its objects"
         )
     if "169.254.169.254" in said or "metadata.google.internal" in said:
-        return CredentialsRefused(f"{what} cannot be reached without credentials; {_MEND[scheme]}")
+        return CredentialsRefused(f"{what} cannot be reached without credentials; {_FIX[scheme]}")
     if status == "429" or code in ("SlowDown", "ServerBusy", "TooManyRequests"):
-        return TryAgain(f"{what} asks to slow down{named}; it is tried again", after=10.0)
+        return TryAgain(f"{what} limits the rate of requests{named}; it is tried again", after=10.0)
     if status.startswith("4"):
-        return NeedsHuman(f"{what} refused the request{named}: see `stores` in the settings")
+        return NeedsHuman(f"{what} refused the request{named}: check `stores` in the settings")
     if status:
-        return TryAgain(f"{what} has a fault of its own{named}; it is tried again")
+        return TryAgain(f"{what} had a server error{named}; it is tried again")
     return TryAgain(
-        f"{what} cannot be reached: is its server up, and `endpoint` in `stores` right?"
+        f"{what} cannot be reached: check that its server is up, and `endpoint` in `stores`"
     )
 
 
@@ -258,9 +258,9 @@ def _odd_key(said: str, what: str) -> str:
 
 
 def odd_key(what: str, key: str) -> str:
-    """Says that an object in `what` cannot be read for its key; empty: one that is not known."""
+    """A message that an object in `what` cannot be read because of its key; empty: unknown key."""
     named = f" {key!r}" if key else ""
     return (
-        f"{what} has an object{named} whose key is no path (an empty part, '.', '..' or a control "
-        "character): rename it, or keep it out of the dataset's folder"
+        f"{what} has an object{named} whose key is not a valid path (an empty part, '.', '..' or a "
+        "control character): rename it, or move it out of the dataset's folder"
     )

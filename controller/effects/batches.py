@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import looked_in
+from controller.buckets.local import base_folder
 from controller.executors.protocol import Executor
 from controller.git.repositories import Repositories
 from controller.machine.actions import StartBatch
@@ -53,7 +53,7 @@ class BatchApplier:
         for name in {one.dataset for one in spec.release.batch.inputs.values()}:
             uri = spec.datasets[name].uri or ""  # the lint wants one
             top = await self._repositories.folder(source.repository, head or source.commit)
-            folder = looked_in(uri, top, source.folder)
+            folder = base_folder(uri, top, source.folder)
             listing = await self._catalog.list(uri, repository=folder)
             if listing.unsettled:
                 raise TryAgain(f"{uri}, which the batch reads as {name}, is being written")

@@ -7,15 +7,15 @@ from pathlib import Path
 from controller.artifacts import Artifacts
 from controller.blobs.shelf import discard_all, mode, use
 from controller.config.secrets import Secrets
-from controller.executors.folders import own_copy
-from controller.executors.installing import CannotBuild
+from controller.executors.installer import CannotBuild
 from controller.executors.virtualenvs import ReadyEnvironment, Virtualenvs
+from controller.executors.working_copy import copy_files
 from controller.executors.workspace import (
     Checkouts,
-    calm,
-    packages_of,
-    variables_in,
-    wanted_by,
+    common_variables,
+    environment_spec,
+    environment_variables,
+    package_paths,
 )
 from controller.machine.actions import Deploy
 from controller.machine.core import Envelope, Key
@@ -99,7 +99,7 @@ class Serving:
         use(place)
         files, within = serve_reads(version.spec, version.source), version.source.folder
         root = place / "code"
-        folder = await asyncio.to_thread(own_copy, checkout, within, files, root)
+        folder = await asyncio.to_thread(copy_files, checkout, within, files, root)
         image = await self._image(version, checkout)
         if image is not None:
             for one in (folder, *folder.parents):  # the user of the container is another
@@ -107,12 +107,12 @@ class Serving:
                     one.chmod(mode(0o755))
         plain, filled = _by_form(serve.env)
         # What git said in there would be of a clone that lies around it.
-        ours = {**calm(), "GIT_CEILING_DIRECTORIES": str(self._home)}
+        ours = {**common_variables(), "GIT_CEILING_DIRECTORIES": str(self._home)}
         own = {**ours, **plain, **self._secrets.reveal(serve.secrets)}
         programs: tuple[Path, ...] = ()
         if image is None:
             ready = await self._environment(version, checkout)
-            own, programs = variables_in(ready, own), packages_of(ready)
+            own, programs = environment_variables(ready, own), package_paths(ready)
             if programs and PYTHONPATH in filled:
                 filled[PYTHONPATH] += f":{programs[0]}"
         return Server(
@@ -177,7 +177,7 @@ class Serving:
         """The environment that the run was made in. Building one anew takes a while: not here."""
         asked, source = version.spec.environment, version.source
         recipe = recipe_of(version.spec, source)
-        wanted = wanted_by(checkout, source.folder, recipe, asked.requirements)
+        wanted = environment_spec(checkout, source.folder, recipe, asked.requirements)
         ready = self._virtualenvs.ready(wanted, asked.python)
         if ready is not None:
             return ready

@@ -1,4 +1,4 @@
-"""One attempt as a container: how it is made, whose its files are, and what its end means."""
+"""One attempt as a container: creating it, reading its state, and interpreting its exit."""
 
 import contextlib
 import os
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LOG_BYTES = 4 * 2**20
-"""Of a step's output, this much is kept: half from the head, half from the tail."""
+"""How much of a step's output is kept: half from the head, half from the tail."""
 _KILLED = (137, 143)
 """Exit codes by SIGKILL and SIGTERM."""
 _UNKNOWN_TO_ENGINE = 255
-"""What the engine says of a container that ended while the engine itself was down."""
+"""The exit code that the engine reports for a container that ended while the engine was down."""
 
 
 class ObservedContainer(NamedTuple):
-    """A container, as the engine tells."""
+    """A container, as the engine reports it."""
 
     id: str
     state: str
@@ -44,19 +44,19 @@ class ObservedContainer(NamedTuple):
 
     @property
     def over(self) -> bool:
-        """Whether it ran and does not any more."""
+        """Whether it ran and has ended."""
         return self.begun and self.state in ("exited", "dead")
 
 
 def inspect(client: "DockerClient", name: str) -> ObservedContainer | None:
-    """Look at a container; None where there is none."""
+    """A container as it is now; None if there is none of that name."""
     from docker.errors import NotFound
 
     try:
         found = client.containers.get(name).attrs
     except NotFound:
         return None
-    state = found["AttemptState"]
+    state = found["State"]
     return ObservedContainer(
         id=found["Id"],
         state=state["Status"],
@@ -75,7 +75,7 @@ def launch(
     prepared: Prepared,
     image: str,
 ) -> None:
-    """Make the container and start it; what is there of that name was never started, and goes."""
+    """Create the container and start it. One of the same name was never started: it is replaced."""
     from docker.errors import ImageNotFound, NotFound
 
     name = engine.container(attempt.id)
@@ -87,7 +87,7 @@ def launch(
         made = client.containers.create(
             image,
             arguments,
-            entrypoint=[program],  # else the image's own comes before it
+            entrypoint=[program],  # else the image's own entrypoint would run it
             name=name,
             labels=engine.labels("step", attempt.id),
             working_dir=str(prepared.folder),
@@ -97,7 +97,9 @@ def launch(
             **confined(cpu=attempt.cpu, memory=attempt.memory),
         )
     except ImageNotFound:
-        raise TryAgain(f"the image {image} was removed meanwhile; it is had again") from None
+        raise TryAgain(
+            f"the image {image} was removed in the meantime; it is pulled or built again"
+        ) from None
     try:
         made.start()
     except BaseException:
@@ -107,7 +109,7 @@ def launch(
 
 
 def _mounts(own: Path, prepared: Prepared) -> Iterable[Any]:
-    """The same paths inside as outside, so that the command means the same."""
+    """The paths are the same inside as outside, so the command works unchanged."""
     from docker.types import Mount
 
     for name in WRITABLE:
@@ -116,59 +118,64 @@ def _mounts(own: Path, prepared: Prepared) -> Iterable[Any]:
         yield Mount(str(path), str(path), type="bind", read_only=True)
 
 
-class Output:
-    """Its output as it comes, in the attempt's bounded log; what was written is not again.
+class ContainerOutput:
+    """Writes a container's output to the attempt's bounded log, each byte once.
 
-    The engine can only tell all of it from the beginning, so that much is passed over.
+    The engine can only send the output from the beginning, so what was already written is skipped.
     """
 
     def __init__(self, folder: Path) -> None:
         self._log = BoundedLog(LOG_BYTES, str(folder), resume=True)
-        self._pass_over = self._log.seen
+        self._skip = self._log.seen
 
     @property
     def short(self) -> bool:
-        """Whether it is so little that telling all of it once more costs nothing."""
+        """Whether reading all of it once more is cheap."""
         return self._log.seen < LOG_BYTES // 2
 
-    def again(self) -> None:
-        """It is told from the beginning."""
-        self._pass_over = self._log.seen
+    def rewind(self) -> None:
+        """The next bytes to be written are the first of the output again."""
+        self._skip = self._log.seen
 
-    def take(self, data: bytes) -> None:
-        """What comes next of it."""
-        passed = min(len(data), self._pass_over)
-        self._pass_over -= passed
-        if passed < len(data):
-            self._log.write(data[passed:])
+    def write(self, data: bytes) -> None:
+        """Write the next bytes of the output."""
+        skipped = min(len(data), self._skip)
+        self._skip -= skipped
+        if skipped < len(data):
+            self._log.write(data[skipped:])
 
     def close(self) -> None:
-        """Join its head and its tail."""
+        """Join the log's head and tail."""
         self._log.close()
 
 
-def meaning(seen: ObservedContainer, asked: str | None, unseen: bool) -> tuple[AttemptState, str]:
-    """What an end means, and in words. `asked`: why we ended it, if we did (`stop` fact);
-    `unseen`: whether the engine itself was away while it ran. Pure."""
-    if asked == "timeout":
+def interpret_exit(
+    seen: ObservedContainer, stopped: str | None, *, unobserved: bool
+) -> tuple[AttemptState, str]:
+    """What the exit of a container means, as a state and as a message. Pure.
+
+    `stopped` is why Headgate stopped it, if it did (see `stop_reason`); `unobserved` says whether
+    the engine was down at some time while it ran.
+    """
+    if stopped == "timeout":
         return (
             AttemptState.TIMED_OUT,
-            "it was ended at its timeout; raise `timeout` or make it faster",
+            "it reached its timeout; raise `timeout` or make the step faster",
         )
-    if asked is not None:
+    if stopped is not None:
         return AttemptState.CANCELLED, "it was cancelled"
-    if seen.out_of_memory:  # also where only a child was killed, and the step went on without it
+    if seen.out_of_memory:  # even if only a child was killed and the step itself exited with 0
         return AttemptState.OUT_OF_MEMORY, "it ran out of memory; raise `resources.memory`"
-    if seen.exit_code in _KILLED or (unseen and seen.exit_code == _UNKNOWN_TO_ENGINE):
+    if seen.exit_code in _KILLED or (unobserved and seen.exit_code == _UNKNOWN_TO_ENGINE):
         what = f"its container was killed from outside (exit code {seen.exit_code})"
-        return AttemptState.LOST, f"{what}: the Docker Engine was stopped, or somebody ended it"
+        return AttemptState.LOST, f"{what}: by somebody, or as the Docker Engine was stopped"
     if seen.exit_code:
         return AttemptState.FAILED, f"it ended with exit code {seen.exit_code}"
     return AttemptState.SUCCEEDED, ""
 
 
-def note_stop(own: Path, why: str) -> None:
-    """Note that we end it, before we do; the first reason stays."""
+def request_stop(own: Path, why: str) -> None:
+    """Record why the attempt is stopped, before it is; the first reason stays."""
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     scratch = own / f".stop-{why}"
     scratch.write_text(why)
@@ -177,8 +184,8 @@ def note_stop(own: Path, why: str) -> None:
     scratch.unlink()
 
 
-def stop_noted(own: Path) -> str | None:
-    """Why we end it, if we do."""
+def stop_reason(own: Path) -> str | None:
+    """Why the attempt is stopped; None if it is not."""
     try:
         return (own / "container.stop").read_text()
     except FileNotFoundError:
@@ -186,12 +193,12 @@ def stop_noted(own: Path) -> str | None:
 
 
 def booted_since(moment: float) -> bool:
-    """Whether the machine was started after a moment."""
+    """Whether the machine was booted after that moment (seconds since the epoch)."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) > moment
 
 
 def _moment(text: str) -> float | None:
-    """As the engine writes it, in nanoseconds; the year 1 is never."""
+    """Seconds since the epoch; None for the year 1, by which the engine means never."""
     if text.startswith("0001"):
         return None
     whole, _, fraction = text.rstrip("Z").partition(".")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,18 +11,26 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from controller.buckets.protocol import ObjectChanged
-from controller.executors import ends
+from controller.executors.attempt_folder import (
+    TAIL_BYTES,
+    collect_outputs,
+    explain_failure,
+    read_status,
+    redact_log,
+    write_status,
+)
 from controller.executors.container import (
+    ContainerOutput,
     ObservedContainer,
-    Output,
     booted_since,
     inspect,
+    interpret_exit,
     launch,
-    meaning,
-    note_stop,
-    stop_noted,
+    request_stop,
+    stop_reason,
 )
 from controller.executors.ownership import take_back
+from controller.executors.protocol import GRACE
 from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
@@ -36,50 +44,48 @@ if TYPE_CHECKING:
 log = structlog.get_logger("headgate.executor")
 
 FACT = "container.json"
-"""The file in an attempt's folder that says that it has, or is about to have, a container."""
-LOOK = 5.0
-"""Seconds between looks at a running container, should its end not be told."""
+"""The file in an attempt's folder that marks it as having, or about to have, a container."""
+POLL = 5.0
+"""Seconds between looks at a running container, in case the engine does not report its end."""
 RETRY = 0.5
-"""Seconds after which an engine that was away is asked again."""
-GRACE = 10.0
-"""Seconds between SIGTERM and SIGKILL for what is ended."""
+"""Seconds before an unreachable engine is asked again."""
 
 
 @dataclass
 class _Live:
-    """An attempt that is being prepared or runs."""
+    """An attempt that is being prepared or is running."""
 
     attempt: Attempt
-    asked: bool
-    """Whether it is to be started where it turns out that it was not."""
+    requested: bool
+    """Whether to start it if it turns out not to have a container yet."""
     state: AttemptState = AttemptState.PREPARING
     started: float | None = None
-    trouble: TryAgain | None = None
-    """Why nothing can be told of it now."""
-    unseen: bool = False
-    """Whether the engine was away while it ran."""
+    unreachable: TryAgain | None = None
+    """Why its state is unknown for now."""
+    was_unreachable: bool = False
+    """Whether the engine was unreachable at some time while it ran."""
     launching: bool = False
-    """Whether it is too late to give it up without a container."""
+    """Whether it may have a container already, so that cancelling means stopping that."""
     due: float | None = None
-    """When its time is over, on the monotonic clock."""
+    """When its timeout expires, on the monotonic clock."""
     stopping: asyncio.Task[None] | None = None
     grace: float = GRACE
-    nudge: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
 
 class DockerExecutor:
-    """An `Executor`. Containers run on when it ends, and another finds them by their ids.
+    """A `ManagedExecutor`. Containers outlive it; the next one finds them by their ids.
 
-    What is known of a container is in its attempt's folder and with the engine: `container.json`
-    is the attempt, written before the container is made; `container.started`, that it was;
-    `container.stop`, why we end it, written before we do; `status.json`, how it ended, written
-    before the container is removed. Timeouts are this executor's to enforce, and what is left of
-    one is the next executor's.
+    The state of a container is in its attempt's folder and in the engine. In the folder,
+    `container.json` holds the attempt, written before the container is created;
+    `container.started` marks that it was started; `container.stop` holds the reason for stopping
+    it, written before it is stopped; `status.json` holds the result, written before the container
+    is removed. This executor enforces timeouts; after a restart the next one enforces the rest.
 
-    Secrets are variables of the container: whoever may use the engine can read them there with
-    `docker inspect` for as long as it exists.
+    Secrets are environment variables of the container: anyone with access to the engine can read
+    them with `docker inspect` while it exists.
     """
 
     def __init__(
@@ -99,52 +105,38 @@ class DockerExecutor:
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._holding: set[asyncio.Task[None]] = set()
         self._tidying: set[asyncio.Task[None]] = set()
-        self._begun = False
-
-    def begin(self) -> None:
-        """Once: find what an earlier executor left, and let it take its slots."""
-        if self._begun:
-            return
-        self._begun = True
-        for fact in sorted(self._workspace.home.glob(f"*/{FACT}")):
-            if ends.kept(fact.parent) is None:
-                attempt = Attempt.model_validate_json(fact.read_bytes())
-                self._go_on(_Live(attempt, asked=False))
-
-    def knows(self, attempt_id: str) -> bool:
-        """Whether it is, or was, a container."""
-        return attempt_id in self._live or (self._folder(attempt_id) / FACT).exists()
+        self._resumed = False
 
     async def start(self, attempt: Attempt) -> None:
-        """See `Executor`. A free slot is waited for in the background, too."""
-        self.begin()
+        """See `Executor`. Waiting for a free slot happens in the background, too."""
+        self.resume()
         live = self._live.get(attempt.id)
         if live is not None:
-            live.asked = True
-        elif ends.kept(self._folder(attempt.id)) is None:
-            self._go_on(_Live(attempt, asked=True))
+            live.requested = True
+        elif read_status(self._folder(attempt.id)) is None:
+            self._track(_Live(attempt, requested=True))
 
     async def poll(self, attempt_id: str) -> Status:
-        """See `Executor`. Raises `TryAgain` while the engine cannot be reached."""
-        self.begin()
-        status = ends.kept(self._folder(attempt_id))
+        """See `Executor`. Raises `TryAgain` while the engine is unreachable."""
+        self.resume()
+        status = read_status(self._folder(attempt_id))
         if status is not None:
-            await ends.redact_log(self._folder(attempt_id), self._redact)
+            await redact_log(self._folder(attempt_id), self._redact)
             return status
         live = self._live.get(attempt_id)
         if live is None:
             return Status(state=AttemptState.UNKNOWN, waits=self._waits.get(attempt_id))
-        if live.trouble is not None:
-            raise TryAgain(str(live.trouble), after=live.trouble.after)
+        if live.unreachable is not None:
+            raise TryAgain(str(live.unreachable), after=live.unreachable.after)
         return Status(state=live.state, started=live.started, waits=self._waits.get(attempt_id))
 
     async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
-        """See `Executor`. Called again, it can shorten the grace (seconds) of what runs."""
-        self.begin()
+        """See `Executor`."""
+        self.resume()
         own = self._folder(attempt_id)
-        if ends.kept(own) is not None:
+        if read_status(own) is not None:
             return
-        note_stop(own, "cancelled")
+        request_stop(own, "cancelled")
         self._waits.pop(attempt_id, None)
         live = self._live.get(attempt_id)
         if live is not None and live.launching:
@@ -152,11 +144,11 @@ class DockerExecutor:
                 live.stopping.cancel()
                 live.stopping = None
             live.grace = min(grace, live.grace)
-            live.nudge.set()
+            live.stop_requested.set()
             return
-        # Noted before it has a container, an end is final: nobody will start it any more.
+        # It has no container yet, and with its end recorded it will never get one.
         message = "it was cancelled before it began"
-        ends.keep(own, Status(state=AttemptState.CANCELLED, message=message, ended=time.time()))
+        write_status(own, Status(state=AttemptState.CANCELLED, message=message, ended=time.time()))
         if live is not None and live.task is not None:
             live.task.cancel()
 
@@ -167,80 +159,85 @@ class DockerExecutor:
 
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """See `Executor`."""
-        found = await ends.collect(self._workspace, attempt)
-        _among(self._tidying, asyncio.to_thread(self._workspace.tidy, attempt.id))
+        found = await collect_outputs(self._workspace, attempt)
+        _run_in_background(self._tidying, asyncio.to_thread(self._workspace.tidy, attempt.id))
         return found
 
+    def resume(self) -> None:
+        """See `ManagedExecutor`."""
+        if self._resumed:
+            return
+        self._resumed = True
+        for fact in sorted(self._workspace.home.glob(f"*/{FACT}")):
+            if read_status(fact.parent) is None:
+                attempt = Attempt.model_validate_json(fact.read_bytes())
+                self._track(_Live(attempt, requested=False))
+
+    def knows(self, attempt_id: str) -> bool:
+        """See `ManagedExecutor`."""
+        return attempt_id in self._live or (self._folder(attempt_id) / FACT).exists()
+
+    def unfinished(self) -> Sequence[str]:
+        """See `ManagedExecutor`."""
+        self.resume()
+        return list(self._live)
+
     async def ended(self) -> str:
-        """Wait for the end of an attempt; its id. A hint: `poll` tells what happened."""
-        self.begin()
+        """See `ManagedExecutor`."""
+        self.resume()
         return await self._endings.get()
 
-    async def end_all(self, grace: Callable[[], float]) -> None:
-        """Cancel all that runs or is prepared, and wait for the ends; `grace` is in seconds and
-        may become shorter."""
-        self.begin()
-        while self._live:
-            for name in list(self._live):
-                await self.cancel(name, grace())
-            tasks = [each.task for each in self._live.values() if each.task]
-            if tasks:
-                await asyncio.wait(tasks, timeout=0.1)
-
     async def reap(self) -> int:
-        """Remove the containers of this home whose attempt is over or nobody knows; how many.
-
-        Raises `Failure` where the engine cannot be asked.
-        """
-        gone = 0
+        """See `ManagedExecutor`: removes containers of this home folder."""
+        removed = 0
         for each in await self._engine.containers("step"):
             own = self._folder(each.name)
-            if not (own / FACT).exists() or ends.kept(own) is not None:
+            if not (own / FACT).exists() or read_status(own) is not None:
                 await self._engine.remove(each.id)
-                gone += 1
-        return gone
+                removed += 1
+        return removed
 
     async def close(self) -> None:
-        """Let go of what is being prepared; what runs goes on."""
+        """See `ManagedExecutor`."""
         tasks = [*self._holding, *(each.task for each in self._live.values() if each.task)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
 
-    # -- the life of one -----------------------------------------------------------------------
+    # -- the life of one attempt ---------------------------------------------------------------
 
     def _folder(self, attempt_id: str) -> Path:
         return self._workspace.folder(attempt_id)
 
-    def _go_on(self, live: _Live) -> None:
+    def _track(self, live: _Live) -> None:
         own = self._folder(live.attempt.id)
-        noted = (own / FACT).exists()
-        live.launching = noted
-        if noted:  # it may run already, so it takes its slot before all that is new
-            _among(self._holding, self._hold(live))
+        recorded = (own / FACT).exists()
+        live.launching = recorded
+        if recorded:  # it may be running already, so it takes its slot before new attempts
+            _run_in_background(self._holding, self._hold_slot(live))
         with contextlib.suppress(FileNotFoundError):
             live.started = (own / "container.started").stat().st_mtime
             live.state = AttemptState.RUNNING
         self._live[live.attempt.id] = live
-        live.task = asyncio.create_task(self._run(live, noted=noted))
-        live.task.add_done_callback(lambda _: self._let_go(live))
+        live.task = asyncio.create_task(self._run(live, recorded=recorded))
+        live.task.add_done_callback(lambda _: self._untrack(live))
 
-    def _let_go(self, live: _Live) -> None:
+    def _untrack(self, live: _Live) -> None:
         live.over.set()
         self._live.pop(live.attempt.id, None)
         self._endings.put_nowait(live.attempt.id)
 
-    async def _hold(self, live: _Live) -> None:
+    async def _hold_slot(self, live: _Live) -> None:
         async with self._slots:
             await live.over.wait()
 
-    async def _run(self, live: _Live, *, noted: bool) -> None:
+    async def _run(self, live: _Live, *, recorded: bool) -> None:
         name = live.attempt.id
         try:
-            if noted and await self._found(live):
+            if recorded and await self._was_launched(live):
                 await self._follow(live)
-            elif live.asked:
-                live.over.set()  # of a container that never was, the slot is free
+            elif live.requested:
+                live.over.set()  # there was no container: give back the slot held for it
                 async with self._slots:
                     await self._launch(live)
                     live.state, live.started = AttemptState.RUNNING, time.time()
@@ -250,7 +247,7 @@ class DockerExecutor:
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=name, reason=str(failure))
             self._waits[name] = Blocked(reason=str(failure), human=failure.human)
-            await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
+            await asyncio.sleep(failure.after or 1.0)  # then the run starts it again
         except (Failure, TemplateError) as failure:
             self._end(live, AttemptState.FAILED, str(failure))
         except OSError as error:
@@ -258,19 +255,19 @@ class DockerExecutor:
         except Exception as fault:
             log.exception("an attempt cannot be followed", id=name)
             what = f"{type(fault).__name__}: {fault}"
-            self._end(live, AttemptState.FAILED, f"it failed by a fault of Headgate's own ({what})")
+            self._end(live, AttemptState.FAILED, f"internal error ({what})")
 
-    async def _found(self, live: _Live) -> bool:
-        """Whether it has a container, or had one; else it is as if it was never noted."""
+    async def _was_launched(self, live: _Live) -> bool:
+        """Whether it has or had a container; if not, the record of it is removed."""
         own = self._folder(live.attempt.id)
-        seen = await self._look(live)
+        seen = await self._inspect(live)
         if (seen is not None and seen.begun) or (own / "container.started").exists():
             return True
         (own / FACT).unlink()
         live.launching = False
-        if stop_noted(own) is not None:
+        if stop_reason(own) is not None:
             self._end(live, AttemptState.CANCELLED, "it was cancelled before it began")
-            live.asked = False
+            live.requested = False
         return False
 
     async def _launch(self, live: _Live) -> None:
@@ -303,22 +300,22 @@ class DockerExecutor:
         return attempt.image
 
     async def _follow(self, live: _Live) -> None:
-        """Keep its output and its time, until its end is known and noted."""
+        """Record its output and enforce its timeout, until its end is known and recorded."""
         own = self._folder(live.attempt.id)
-        output = Output(own)
+        output = ContainerOutput(own)
         reading: asyncio.Task[None] | None = None
         try:
-            while (seen := await self._look(live)) is not None and not seen.over:
+            while (seen := await self._inspect(live)) is not None and not seen.over:
                 live.state, live.started = AttemptState.RUNNING, seen.started
                 if reading is None or reading.done():
-                    output.again()
+                    output.rewind()
                     reading = asyncio.create_task(self._read(seen.id, output, follow=True))
                 await self._wait(live, reading, self._stop_if_due(live, seen))
             if reading is not None:
-                await asyncio.wait([reading], timeout=LOOK)
-            if seen is not None and (live.unseen or output.short):
-                # What follows the output of one that ends just then may miss some of it.
-                output.again()
+                await asyncio.wait([reading], timeout=POLL)
+            if seen is not None and (live.was_unreachable or output.short):
+                # Following the output of a container that is just ending may miss some of it.
+                output.rewind()
                 await self._read(seen.id, output, follow=False)
         finally:
             for task in (reading, live.stopping):
@@ -332,17 +329,17 @@ class DockerExecutor:
         own = self._folder(live.attempt.id)
         await asyncio.to_thread(take_back, own, owner()[0])
         if seen is None:
-            state, why = AttemptState.LOST, "its container was removed by somebody else"
-            if stop_noted(own) is not None:
+            state, why = AttemptState.LOST, "its container was removed from outside Headgate"
+            if stop_reason(own) is not None:
                 state, why = AttemptState.CANCELLED, "it was cancelled"
             self._end(live, state, why)
             return
-        unseen = live.unseen or booted_since(seen.started or 0.0)
-        state, why = meaning(seen, stop_noted(own), unseen)
+        unobserved = live.was_unreachable or booted_since(seen.started or 0.0)
+        state, why = interpret_exit(seen, stop_reason(own), unobserved=unobserved)
         if state is not AttemptState.SUCCEEDED:
-            why = ends.with_last_words(why, _tail(own / "log"), own, self._redact)
+            why = explain_failure(why, _tail(own / "log"), own, self._redact)
         self._end(live, state, why, seen)
-        with contextlib.suppress(Failure):  # else it is reaped
+        with contextlib.suppress(Failure):  # `reap` removes it later
             await self._engine.remove(seen.id)
 
     def _end(
@@ -350,7 +347,7 @@ class DockerExecutor:
     ) -> None:
         self._waits.pop(live.attempt.id, None)
         own = self._folder(live.attempt.id)
-        if ends.kept(own) is not None:
+        if read_status(own) is not None:
             return
         status = Status(
             state=state,
@@ -359,72 +356,72 @@ class DockerExecutor:
             ended=(seen.ended if seen else None) or time.time(),
             message=self._redact(why),
         )
-        ends.keep(own, status)
+        write_status(own, status)
 
-    async def _look(self, live: _Live) -> ObservedContainer | None:
-        """Its container; an engine that is away is waited for."""
+    async def _inspect(self, live: _Live) -> ObservedContainer | None:
+        """Its container. Waits while the engine is unreachable."""
         name = self._engine.container(live.attempt.id)
         while True:
             try:
                 seen = await self._engine.call(lambda client: inspect(client, name))
-                live.trouble = None
+                live.unreachable = None
                 return seen
             except TryAgain as failure:
-                live.trouble, live.unseen = failure, True
+                live.unreachable, live.was_unreachable = failure, True
                 await asyncio.sleep(RETRY)
 
-    async def _read(self, container: str, output: Output, *, follow: bool) -> None:
-        def opened(client: "DockerClient") -> Iterable[bytes]:
+    async def _read(self, container: str, output: ContainerOutput, *, follow: bool) -> None:
+        def read(client: "DockerClient") -> Iterable[bytes]:
             from docker.errors import APIError
 
-            with contextlib.suppress(APIError):  # it is gone: its end is seen elsewhere
+            with contextlib.suppress(APIError):  # the container is gone; `_inspect` notices that
                 chunks: Iterable[bytes] = client.api.logs(container, stream=True, follow=follow)
                 yield from chunks
 
-        with contextlib.suppress(TryAgain):  # the next look tells whether it goes on
-            await self._engine.stream(opened, output.take)
+        with contextlib.suppress(TryAgain):  # `_inspect` waits for the engine
+            await self._engine.stream(read, output.write)
 
     def _stop_if_due(self, live: _Live, seen: ObservedContainer) -> float:
-        """End it if it is cancelled or late; the seconds after which to look again."""
+        """Stop it if it was cancelled or its timeout expired; the seconds until the next look."""
         own, limit = self._folder(live.attempt.id), live.attempt.timeout
-        if live.due is None and seen.started is not None:  # from here on by a clock nobody sets
+        if live.due is None and seen.started is not None:  # from here on, by the monotonic clock
             ran = max(0.0, time.time() - seen.started)
             live.due = time.monotonic() + limit - ran
         left = limit if live.due is None else live.due - time.monotonic()
         if left <= 0:
-            note_stop(own, "timeout")
-        if stop_noted(own) is None:
-            return min(max(left, 0.0), LOOK)
+            request_stop(own, "timeout")
+        if stop_reason(own) is None:
+            return min(max(left, 0.0), POLL)
         if live.stopping is None or live.stopping.done():
             live.stopping = asyncio.create_task(self._stop(seen.id, live.grace))
-        return LOOK
+        return POLL
 
     async def _stop(self, container: str, grace: float) -> None:
-        def stopped(client: "DockerClient") -> None:
+        def stop(client: "DockerClient") -> None:
             from docker.errors import APIError
 
-            with contextlib.suppress(APIError):  # it ended meanwhile
+            with contextlib.suppress(APIError):  # it ended in the meantime
                 client.api.stop(container, timeout=round(grace))
 
-        with contextlib.suppress(TryAgain):  # asked again, once it is back
-            await self._engine.call(stopped)
+        with contextlib.suppress(TryAgain):  # tried again once the engine is reachable
+            await self._engine.call(stop)
 
     async def _wait(self, live: _Live, reading: asyncio.Task[None], seconds: float) -> None:
-        """Until its output ends, it is to be ended, or so many seconds have passed."""
-        nudged = asyncio.ensure_future(live.nudge.wait())
+        """Wait until its output ends, its stop is requested, or the seconds have passed."""
+        requested = asyncio.ensure_future(live.stop_requested.wait())
         try:
             await asyncio.wait(
-                [reading, nudged], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                [reading, requested], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            nudged.cancel()
-            live.nudge.clear()
+            requested.cancel()
+            live.stop_requested.clear()
         if reading.done():
-            await asyncio.sleep(0.01)  # the engine tells the end of the output a moment before
+            await asyncio.sleep(0.01)  # the output ends a moment before the container does
 
 
-def _among(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
-    """Begin it, and keep it among the tasks until it is done."""
+def _run_in_background(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    """Start a task and keep a reference to it until it is done."""
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
@@ -433,7 +430,7 @@ def _among(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> N
 def _tail(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - ends.READ))
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
             return file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""

@@ -1,37 +1,44 @@
-"""Attempts as supervised processes of this machine."""
+"""Attempts as supervised processes on this machine."""
 
 import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 from pydantic import TypeAdapter
 
 from controller.buckets.protocol import ObjectChanged
-from controller.executors.ends import READ, collect, keep, kept, redact_log, with_last_words
-from controller.executors.installing import CannotBuild
+from controller.executors.attempt_folder import (
+    TAIL_BYTES,
+    collect_outputs,
+    explain_failure,
+    read_status,
+    redact_log,
+    write_status,
+)
+from controller.executors.installer import CannotBuild
 from controller.executors.ownership import hand_over, take_back
+from controller.executors.protocol import GRACE
 from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Building, Status
 from deployers.confinement import UNCONFINED, Confinement
-from deployers.processes import Exit, Processes, ProcessSpec, Reason
-from deployers.processes import State as ProcessState
+from deployers.processes import Exit, Processes, ProcessSpec, ProcessState, Reason
 from specs.failures import Failure, TryAgain
 from specs.references import TemplateError
 
 log = structlog.get_logger("headgate.executor")
 
 USER = "user"
-"""The file of an attempt with the number of the user that its folders were given to."""
+"""The file of an attempt with the numeric id of the user that owns its folders."""
 BUILT = "environment.json"
-"""The file of an attempt that says what of its environment had to be built."""
+"""The file of an attempt that lists the environments built for it."""
 _BUILDS = TypeAdapter(tuple[Building, ...])
-LOOK = 2.0
-"""Seconds between looks at a running attempt, should its end not be announced."""
+POLL = 2.0
+"""Seconds between looks at a running attempt, in case its end is not announced."""
 
 _STATES = {
     Reason.SIGNALLED: AttemptState.FAILED,
@@ -45,9 +52,9 @@ _STATES = {
 
 
 class LocalExecutor:
-    """An `Executor`. Its attempts run on when it ends, and another finds them by their ids.
+    """A `ManagedExecutor`. Processes outlive it; the next one finds them by their ids.
 
-    An attempt runs while it has one of `slots`; those that an earlier executor started are counted.
+    An attempt holds one of `slots` while it runs, including those started by an earlier executor.
     """
 
     def __init__(
@@ -73,9 +80,9 @@ class LocalExecutor:
         self._tidying: set[asyncio.Task[None]] = set()
 
     async def start(self, attempt: Attempt) -> None:
-        """See `Executor`. A free slot is waited for in the background, too."""
-        self.begin()
-        if attempt.id in self._preparing or kept(self._folder(attempt.id)) is not None:
+        """See `Executor`. Waiting for a free slot happens in the background, too."""
+        self.resume()
+        if attempt.id in self._preparing or read_status(self._folder(attempt.id)) is not None:
             return
         if self._processes.status(attempt.id).state is not ProcessState.NEW:
             return
@@ -93,11 +100,11 @@ class LocalExecutor:
                 built=self._built(attempt_id),
             )
         if known.exit is not None:
-            self._announce(attempt_id)
+            self._release_slot(attempt_id)
             await self._take_back(attempt_id)
             await redact_log(self._folder(attempt_id), self._redact)
             return self._ended(attempt_id, known.exit)
-        refused = kept(self._folder(attempt_id))
+        refused = read_status(self._folder(attempt_id))
         if refused is not None:
             return refused
         if attempt_id in self._preparing:
@@ -108,12 +115,12 @@ class LocalExecutor:
             )
         return Status(state=AttemptState.UNKNOWN, waits=self._waits.get(attempt_id))
 
-    async def cancel(self, attempt_id: str) -> None:
+    async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
         """See `Executor`."""
-        # Noted before it is known to run, an end is final: nobody will start it any more.
+        # If it is not running yet, the recorded stop prevents that it is ever started.
         self._waits.pop(attempt_id, None)
         self._folder(attempt_id).mkdir(parents=True, exist_ok=True)
-        self._processes.stop(attempt_id)
+        self._processes.stop(attempt_id, grace)
         task = self._preparing.get(attempt_id)
         if (
             task is not None
@@ -128,43 +135,59 @@ class LocalExecutor:
 
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """See `Executor`."""
-        found = await collect(self._workspace, attempt)
-        # Nobody waits for this: the steps that need these outputs begin meanwhile.
+        found = await collect_outputs(self._workspace, attempt)
+        # In the background, so that the steps that need these outputs can begin.
         tidying = asyncio.create_task(asyncio.to_thread(self._workspace.tidy, attempt.id))
         self._tidying.add(tidying)
         tidying.add_done_callback(self._tidying.discard)
         return found
 
+    def resume(self) -> None:
+        """See `ManagedExecutor`."""
+        if self._tasks:
+            return
+        self._tasks.add(asyncio.create_task(self._listen()))
+        for name in self._running():
+            self._tasks.add(asyncio.create_task(self._hold_slot(name)))
+
+    def knows(self, attempt_id: str) -> bool:
+        """See `ManagedExecutor`."""
+        started = self._processes.status(attempt_id).state is not ProcessState.NEW
+        return started or attempt_id in self._preparing
+
+    def unfinished(self) -> Sequence[str]:
+        """See `ManagedExecutor`."""
+        return list(dict.fromkeys((*self._preparing, *self._running())))
+
     async def ended(self) -> str:
-        """Wait for the end of an attempt; its id. A hint: `poll` tells what happened."""
-        self.begin()
+        """See `ManagedExecutor`."""
+        self.resume()
         return await self._endings.get()
 
+    async def reap(self) -> int:
+        """See `ManagedExecutor`. Processes die with their supervisor, so there is nothing to do."""
+        return 0
+
     async def close(self) -> None:
-        """Let go of what is being prepared; what runs goes on."""
+        """See `ManagedExecutor`."""
         tasks = [*self._preparing.values(), *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
 
-    def begin(self) -> None:
-        """Once: listen to endings, and let what runs already take its slots."""
-        if self._tasks:
-            return
-        self._tasks.add(asyncio.create_task(self._listen()))
-        for name in self._processes.names():
-            if self._processes.status(name).state is ProcessState.RUNNING:
-                self._tasks.add(asyncio.create_task(self._hold(name)))
+    def _running(self) -> list[str]:
+        running = ProcessState.RUNNING
+        return [n for n in self._processes.names() if self._processes.status(n).state is running]
 
     async def _listen(self) -> None:
         while True:
             name = await self._processes.ended()
-            self._announce(name)
+            self._release_slot(name)
             self._endings.put_nowait(name)
 
-    async def _hold(self, attempt_id: str) -> None:
+    async def _hold_slot(self, attempt_id: str) -> None:
         self._waiting[attempt_id] = asyncio.Event()
-        async with self._slots:  # given in the order of asking
+        async with self._slots:  # first come, first served
             await self._until_ended(attempt_id)
 
     async def _run(self, attempt: Attempt) -> None:
@@ -173,31 +196,31 @@ class LocalExecutor:
                 await self._prepare_and_start(attempt)
                 await self._until_ended(attempt.id)
         except ObjectChanged as change:
-            self._refuse(attempt.id, str(change), AttemptState.DATA_CHANGED)
+            self._fail(attempt.id, str(change), AttemptState.DATA_CHANGED)
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=attempt.id, reason=str(failure))
             self._waits[attempt.id] = Blocked(reason=str(failure), human=failure.human)
-            await asyncio.sleep(failure.after or 1.0)  # then the run asks for it again
+            await asyncio.sleep(failure.after or 1.0)  # then the run starts it again
         except CannotBuild as failure:
-            self._refuse(attempt.id, str(failure), AttemptState.NO_ENVIRONMENT)
+            self._fail(attempt.id, str(failure), AttemptState.NO_ENVIRONMENT)
         except (Failure, TemplateError) as failure:
-            self._refuse(attempt.id, str(failure))
+            self._fail(attempt.id, str(failure))
         except OSError as error:
-            self._refuse(attempt.id, f"it cannot be prepared: {error}")
-        except Exception as fault:
+            self._fail(attempt.id, f"it cannot be prepared: {error}")
+        except Exception as error:
             log.exception("an attempt cannot be prepared", id=attempt.id)
-            what = f"{type(fault).__name__}: {fault}"
-            self._refuse(attempt.id, f"it cannot be prepared by a fault of Headgate's own ({what})")
+            what = f"{type(error).__name__}: {error}"
+            self._fail(attempt.id, f"it cannot be prepared: internal error ({what})")
         finally:
             self._builds.pop(attempt.id, None)
 
     async def _prepare_and_start(self, attempt: Attempt) -> None:
         own = self._folder(attempt.id)
 
-        def told(building: Building) -> None:
+        def on_build(building: Building) -> None:
             self._builds.setdefault(attempt.id, {})[building.name] = building
 
-        prepared = await self._workspace.prepare(attempt, told)
+        prepared = await self._workspace.prepare(attempt, on_build)
         if builds := self._builds.get(attempt.id):
             (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(builds.values())))
         self._waits.pop(attempt.id, None)
@@ -219,22 +242,21 @@ class LocalExecutor:
         self._processes.start(attempt.id, spec)
 
     async def _until_ended(self, attempt_id: str) -> None:
-        """Keep the slot while it runs. Endings are announced; a look now and then is the truth."""
+        """Keep the slot while it runs. Ends are announced, and polled in case that is lost."""
         done = self._waiting[attempt_id]
         over = (ProcessState.ENDED, ProcessState.LOST)
         while not done.is_set() and self._processes.status(attempt_id).state not in over:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), LOOK)
+                await asyncio.wait_for(done.wait(), POLL)
         self._waiting.pop(attempt_id, None)
 
-    def _announce(self, attempt_id: str) -> None:
-        """Its end was seen: its slot is free."""
+    def _release_slot(self, attempt_id: str) -> None:
         waiting = self._waiting.get(attempt_id)
         if waiting is not None:
             waiting.set()
 
     async def _take_back(self, attempt_id: str) -> None:
-        """Nothing of it runs any more: what was given to its user is the controller's again."""
+        """Once it has ended, make its folders the controller's own again."""
         own = self._folder(attempt_id)
         try:
             user = int((own / USER).read_text())
@@ -258,15 +280,15 @@ class LocalExecutor:
         except FileNotFoundError:
             return ()
 
-    def _refuse(self, attempt_id: str, why: str, state: AttemptState = AttemptState.FAILED) -> None:
-        """It failed before it began, for good."""
+    def _fail(self, attempt_id: str, why: str, state: AttemptState = AttemptState.FAILED) -> None:
+        """Record that it failed permanently before it was started."""
         self._waits.pop(attempt_id, None)
         built = tuple(
             one.model_copy(update={"failed": self._redact(one.failed)})
             for one in self._builds.get(attempt_id, {}).values()
         )
         status = Status(state=state, message=self._redact(why), ended=time.time(), built=built)
-        keep(self._folder(attempt_id), status)
+        write_status(self._folder(attempt_id), status)
 
     def _ended(self, attempt_id: str, exit_: Exit) -> Status:
         state = AttemptState.SUCCEEDED if exit_.succeeded else _STATES[exit_.reason]
@@ -283,12 +305,15 @@ class LocalExecutor:
     def _why(self, attempt_id: str, exit_: Exit) -> str:
         what = {
             Reason.EXITED: f"it ended with exit code {exit_.code}",
-            Reason.TIMEOUT: "it was ended at its timeout; raise `timeout` or make it faster",
+            Reason.TIMEOUT: "it reached its timeout; raise `timeout` or make the step faster",
             Reason.OUT_OF_MEMORY: f"it ran out of memory: {exit_.detail}; raise "
             "`resources.memory`, or have it hold less at a time",
             Reason.CANCELLED: "it was cancelled",
-            Reason.LOST: "it was lost with its supervisor",
+            Reason.LOST: "its supervisor was killed",
         }.get(exit_.reason, exit_.detail)
-        return with_last_words(
-            what, self._processes.tail(attempt_id, READ), self._folder(attempt_id), self._redact
+        return explain_failure(
+            what,
+            self._processes.tail(attempt_id, TAIL_BYTES),
+            self._folder(attempt_id),
+            self._redact,
         )

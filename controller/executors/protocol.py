@@ -1,38 +1,79 @@
 """The contract of every place that runs steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from controller.machine.runs.attempt import Attempt, Status
 
+GRACE = 10.0
+"""Seconds between asking an attempt to end and killing it."""
+
 
 class Executor(Protocol):
-    """Runs attempts. Attempts outlive the controller; after a restart they are found by id."""
+    """Runs attempts: all that a run needs. Attempts outlive the controller and are found by id."""
 
     async def start(self, attempt: Attempt) -> None:
-        """Start it unless it was started before. Returns before it ends, or is even prepared.
+        """Start the attempt unless it was started before. Returns before it is even prepared.
 
-        What makes it fail for good (no such command, requirements that cannot be installed) is
-        the status of the attempt and no exception.
+        A permanent failure (no such command, requirements that cannot be installed) is reported
+        as the attempt's status, not as an exception.
         """
         ...
 
     async def poll(self, attempt_id: str) -> Status:
-        """What is known of it; `UNKNOWN` where nothing is."""
+        """The attempt's status; `UNKNOWN` if it was never started here."""
         ...
 
-    async def cancel(self, attempt_id: str) -> None:
-        """End it and all its processes, first kindly. Idempotent, also after its end."""
+    async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
+        """End the attempt and all its processes. Idempotent, also after its end.
+
+        `grace` is in seconds; calling again with less shortens it.
+        """
         ...
 
     async def logs(self, attempt_id: str) -> Path | None:
-        """The file with its output, bounded, while it runs and after; None if there is none."""
+        """The file with its output, bounded, during and after the run; None if there is none."""
         ...
 
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """Store the outputs of a succeeded attempt; digests by output name.
 
-        Idempotent. Raises `NeedsHuman` naming an output that was declared and not written.
+        Idempotent. Raises `NeedsHuman` naming an output that was declared but not written.
         """
+        ...
+
+
+class ManagedExecutor(Executor, Protocol):
+    """An executor as the controller holds it: what each registered executor implements.
+
+    These methods are not about one attempt but about the executor's own life, and only the
+    composition root and the router call them. Runs see the five methods of `Executor`.
+    """
+
+    def resume(self) -> None:
+        """Find what an earlier controller left running, so that it holds its slots. Idempotent."""
+        ...
+
+    def knows(self, attempt_id: str) -> bool:
+        """Whether the attempt was started here, by this controller or an earlier one."""
+        ...
+
+    def unfinished(self) -> Sequence[str]:
+        """The ids of the attempts that are being prepared or are running."""
+        ...
+
+    async def ended(self) -> str:
+        """Wait for an attempt to end; its id. A hint: `poll` is the truth."""
+        ...
+
+    async def reap(self) -> int:
+        """Remove what runs here for attempts that ended or that nobody knows; how many.
+
+        Raises `Failure` if that cannot be determined now.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Abandon what is being prepared; what is running continues."""
         ...

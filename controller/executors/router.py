@@ -1,64 +1,87 @@
-"""Each attempt to the executor that it names, and afterwards to the one that has it."""
+"""Sends each attempt to the executor that it names, and later to the executor that knows it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from controller.executors.docker import DockerExecutor
-from controller.executors.local import LocalExecutor
+from controller.executors.protocol import GRACE, ManagedExecutor
 from controller.machine.runs.attempt import Attempt, Status
+from specs.failures import NeedsHuman
 
 
 class ExecutorRouter:
-    """An `Executor` over processes and containers, which share their slots and their folders."""
+    """A `ManagedExecutor` over several. `default` is asked about attempts that none of them knows,
+    and records the cancellation of one that was never started."""
 
-    def __init__(self, local: LocalExecutor, docker: DockerExecutor) -> None:
-        self._local = local
-        self._docker = docker
-        self._hearing: dict[LocalExecutor | DockerExecutor, asyncio.Task[str]] = {}
+    def __init__(self, executors: Mapping[str, ManagedExecutor], default: str) -> None:
+        self._executors = executors
+        self._default = executors[default]
+        self._waiting: dict[str, asyncio.Task[str]] = {}
 
     async def start(self, attempt: Attempt) -> None:
-        """See `Executor`."""
-        # What runs already takes its slots before anything new does, wherever that runs.
-        self._local.begin()
-        self._docker.begin()
-        if attempt.executor == "local":
-            await self._local.start(attempt)
-        elif not (await self._local.poll(attempt.id)).state.ended:  # cancelled, unheard of before
-            await self._docker.start(attempt)
+        """See `Executor`. Raises `NeedsHuman` for an executor that is not registered."""
+        self.resume()  # on every executor, what already runs gets its slot before anything new
+        executor = self._executors.get(attempt.executor)
+        if executor is None:
+            raise NeedsHuman(
+                f"this version of Headgate has no executor {attempt.executor}; set `executor` to "
+                f"one of {', '.join(self._executors)}"
+            )
+        if executor is not self._default and (await self._default.poll(attempt.id)).state.ended:
+            return  # it was cancelled before it was started
+        await executor.start(attempt)
 
     async def poll(self, attempt_id: str) -> Status:
         """See `Executor`."""
-        return await self._of(attempt_id).poll(attempt_id)
+        return await self._executor_of(attempt_id).poll(attempt_id)
 
-    async def cancel(self, attempt_id: str) -> None:
+    async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
         """See `Executor`."""
-        await self._of(attempt_id).cancel(attempt_id)
+        await self._executor_of(attempt_id).cancel(attempt_id, grace)
 
     async def logs(self, attempt_id: str) -> Path | None:
         """See `Executor`."""
-        return await self._of(attempt_id).logs(attempt_id)
+        return await self._executor_of(attempt_id).logs(attempt_id)
 
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """See `Executor`."""
-        return await self._of(attempt.id).collect(attempt)
+        return await self._executor_of(attempt.id).collect(attempt)
+
+    def resume(self) -> None:
+        """See `ManagedExecutor`."""
+        for each in self._executors.values():
+            each.resume()
+
+    def knows(self, attempt_id: str) -> bool:
+        """See `ManagedExecutor`."""
+        return any(each.knows(attempt_id) for each in self._executors.values())
+
+    def unfinished(self) -> Sequence[str]:
+        """See `ManagedExecutor`."""
+        return [name for each in self._executors.values() for name in each.unfinished()]
 
     async def ended(self) -> str:
-        """Wait for the end of an attempt; its id. A hint: `poll` tells what happened."""
-        for each in (self._local, self._docker):
-            if each not in self._hearing:
-                self._hearing[each] = asyncio.create_task(each.ended())
-        await asyncio.wait(self._hearing.values(), return_when=asyncio.FIRST_COMPLETED)
-        heard = next(each for each, task in self._hearing.items() if task.done())
-        return self._hearing.pop(heard).result()
+        """See `ManagedExecutor`."""
+        for name, each in self._executors.items():
+            if name not in self._waiting:
+                self._waiting[name] = asyncio.create_task(each.ended())
+        await asyncio.wait(self._waiting.values(), return_when=asyncio.FIRST_COMPLETED)
+        first = next(name for name, task in self._waiting.items() if task.done())
+        return self._waiting.pop(first).result()
+
+    async def reap(self) -> int:
+        """See `ManagedExecutor`."""
+        return sum([await each.reap() for each in self._executors.values()])
 
     async def close(self) -> None:
-        """Let go of what is being prepared; what runs goes on."""
-        for task in self._hearing.values():
+        """See `ManagedExecutor`."""
+        for task in self._waiting.values():
             task.cancel()
-        await asyncio.gather(*self._hearing.values(), return_exceptions=True)
-        await self._docker.close()
-        await self._local.close()
+        await asyncio.gather(*self._waiting.values(), return_exceptions=True)
+        for each in self._executors.values():
+            await each.close()
 
-    def _of(self, attempt_id: str) -> LocalExecutor | DockerExecutor:
-        return self._docker if self._docker.knows(attempt_id) else self._local
+    def _executor_of(self, attempt_id: str) -> ManagedExecutor:
+        """The executor that knows the attempt; the default knows the fewest, so it comes last."""
+        others = (each for each in self._executors.values() if each is not self._default)
+        return next((each for each in others if each.knows(attempt_id)), self._default)

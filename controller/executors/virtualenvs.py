@@ -1,4 +1,4 @@
-"""Python environments of steps and model servers, built once per content of what they hold."""
+"""Python environments of steps and model servers, each built once and reused."""
 
 import asyncio
 import platform
@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.blobs.shelf import discard, discard_all, use
-from controller.executors.installing import CannotBuild, Installer
-from controller.executors.wanted import BuildTarget, Locked, Packages, Requirements, Wanted
+from controller.executors.installer import CannotBuild, Installer
+from controller.executors.requirements import (
+    BuildTarget,
+    EnvironmentSpec,
+    Locked,
+    Packages,
+    Requirements,
+)
 from controller.machine.runs.attempt import Building
 from deployers.confinement import UNCONFINED, Confinement
 
 LOGS = ".logs"
-"""The folder with what was said while environments were built: a folder for each, with a `log`."""
+"""The folder with the output of builds: a folder for each environment, with a `log`."""
 
-Told = Callable[[Building], None]
-"""Is told that a build is waited for, and how it ended."""
+OnBuild = Callable[[Building], None]
+"""Called when a build is waited for, and again when it has ended."""
 
 
 class ReadyEnvironment(NamedTuple):
@@ -28,11 +34,11 @@ class ReadyEnvironment(NamedTuple):
 
     environment: Path
     packages: Path | None = None
-    """The folder with the repository's own packages, where it has any that are installed."""
+    """The folder with the repository's own installed packages, if it has any."""
 
 
 class Virtualenvs:
-    """The environments below one folder. An environment is complete or it is not there."""
+    """The environments below one folder. Only complete environments are visible."""
 
     def __init__(self, folder: Path, confinement: Confinement = UNCONFINED) -> None:
         self._folder = folder
@@ -41,7 +47,7 @@ class Virtualenvs:
         self._failed: dict[str, tuple[str, Building]] = {}
 
     def ready(self, wanted: Requirements | Locked, python: str | None) -> ReadyEnvironment | None:
-        """The environment, if it was built already."""
+        """The environment, if it is built already."""
         environment = self._path(wanted.name, python)
         if not self._is_there(environment):
             return None
@@ -55,43 +61,45 @@ class Virtualenvs:
         self,
         wanted: Requirements | Locked,
         python: str | None,
-        told: Told | None = None,
+        on_build: OnBuild | None = None,
         by: str = "",
     ) -> ReadyEnvironment:
-        """The environment, built if need be. Raises `CannotBuild`.
+        """The environment, built if necessary. Raises `CannotBuild`.
 
-        `told` hears of what had to be built, `by` is who asks: an asker who knows that it cannot be
-        built is told so again, and nothing is tried.
+        `on_build` is called for each build that this waits for. `by` identifies the caller: once a
+        build failed for a caller, the same error is raised for it again without another try.
         """
-        environment = await self._get(wanted, python, told, by)
+        environment = await self._get(wanted, python, on_build, by)
         packages = _packages(wanted, environment)
         if packages is None:
             return ReadyEnvironment(environment)
-        return ReadyEnvironment(environment, await self._get(packages, python, told, by))
+        return ReadyEnvironment(environment, await self._get(packages, python, on_build, by))
 
     def sweep(self, keep: Collection[str], before: float) -> int:
-        """Delete the environments that nobody used since `before` (seconds since the epoch), but
-        for those of these names, whatever their Python; how many went. Blocking."""
+        """Delete the environments that were not used since `before` (seconds since the epoch),
+        except those named in `keep`, for any Python; how many were deleted. Blocking."""
         links = [path for path in self._folder.glob("*") if path.is_symlink()]
         gone = [discard(link, before) for link in links if link.name.partition("-")[0] not in keep]
         named = {link.readlink().name for link in links if link.is_symlink()}
         discard_all(self._folder / LOGS, before)
-        # Also what a build that was cut short has left. Nobody uses a folder but by its link.
+        # Also the remains of interrupted builds: every folder in use has a link to it.
         discard_all(self._folder, before, {LOGS, *named, *(link.name for link in links)})
         return sum(gone)
 
-    async def _get(self, wanted: Wanted, python: str | None, told: Told | None, by: str) -> Path:
+    async def _get(
+        self, wanted: EnvironmentSpec, python: str | None, on_build: OnBuild | None, by: str
+    ) -> Path:
         path = self._path(wanted.name, python)
         if self._is_there(path):
             return path
         asker, building = self._failed.get(path.name, ("", None))
         if building is not None and by and asker == by:
-            _tell(told, building)
+            _notify(on_build, building)
             raise CannotBuild(building.failed)
         if path.name not in self._building:
             self._begin(path, wanted, python)
         task, building = self._building[path.name]
-        _tell(told, building)
+        _notify(on_build, building)
         try:
             return await asyncio.shield(task)
         except CannotBuild as failure:
@@ -101,9 +109,9 @@ class Virtualenvs:
         finally:
             if task.done():
                 seconds = max(0.0, time.time() - building.since)
-                _tell(told, building.model_copy(update={"seconds": seconds}))
+                _notify(on_build, building.model_copy(update={"seconds": seconds}))
 
-    def _begin(self, path: Path, wanted: Wanted, python: str | None) -> None:
+    def _begin(self, path: Path, wanted: EnvironmentSpec, python: str | None) -> None:
         task = asyncio.create_task(self._build(path, wanted, python))
         what = "packages" if isinstance(wanted, Packages) else "environment"
         building = Building(name=path.name, what=what, since=time.time())
@@ -114,16 +122,16 @@ class Virtualenvs:
         return use(path) and path.exists()
 
     def _path(self, name: str, python: str | None) -> Path:
-        # Without a wish it is the controller's own Python, which may be another one tomorrow.
+        # The default is the controller's own Python, whose version may change with an upgrade.
         return self._folder / f"{name}-python{python or platform.python_version()}"
 
-    async def _build(self, path: Path, wanted: Wanted, python: str | None) -> Path:
+    async def _build(self, path: Path, wanted: EnvironmentSpec, python: str | None) -> Path:
         log = self._folder / LOGS / path.name / "log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         scratch = Path(tempfile.mkdtemp(dir=self._folder, prefix=".building-"))
-        # uv writes absolute paths into an environment, so it is built where it will stay, and
-        # the link that makes it known comes last.
+        # uv writes absolute paths into an environment, so it is built in its final place, and
+        # the link that makes it visible is created last.
         place = self._folder / f"{path.name}.{scratch.name.rpartition('-')[2]}"
         try:
             target = BuildTarget(place, scratch, log, python or sys.executable)
@@ -139,12 +147,12 @@ class Virtualenvs:
 
 
 def _packages(wanted: Requirements | Locked, environment: Path) -> Packages | None:
-    """The packages of the repository that go beside it."""
+    """The packages of the repository that are installed beside the environment."""
     if isinstance(wanted, Requirements) or not wanted.recipe.project.packages:
         return None
     return Packages(wanted.recipe, wanted.checkout, environment)
 
 
-def _tell(told: Told | None, building: Building) -> None:
-    if told is not None:
-        told(building)
+def _notify(on_build: OnBuild | None, building: Building) -> None:
+    if on_build is not None:
+        on_build(building)

@@ -1,9 +1,9 @@
-"""What lies ready before an attempt starts, on the machine that runs it.
+"""Prepares the folders, inputs and command of an attempt on the machine that runs it.
 
 checkouts/<commit>/        the commit's files, read-only; shared
-attempts/<id>/code/        the step's own copy of those that it reads; it works in there
-attempts/<id>/.git/        a repository with the commit alone, beside the copy and not in it
-attempts/<id>/inputs/      artifacts, read-only; datasets are linked where they are pinned
+attempts/<id>/code/        the step's own copy of the files it reads; its working directory
+attempts/<id>/.git/        a repository with this commit only, beside the copy rather than in it
+attempts/<id>/inputs/      artifacts, read-only; datasets are read where they are pinned
 attempts/<id>/outputs/     what the step writes
 attempts/<id>/scratch/     HOME and TMPDIR of the step
 """
@@ -22,11 +22,11 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Addresses
 from controller.buckets.protocol import Contents
 from controller.config.secrets import Secrets
-from controller.executors.folders import NOTE, note_left_out, own_copy
 from controller.executors.ownership import WRITABLE
-from controller.executors.virtualenvs import ReadyEnvironment, Told, Virtualenvs
-from controller.executors.wanted import Locked, Requirements
-from controller.git.single import lay_single
+from controller.executors.requirements import Locked, Requirements
+from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtualenvs
+from controller.executors.working_copy import OMITTED, copy_files, record_omitted
+from controller.git.single_commit import write_single_commit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.taking import TAKEN, VERSION
 from controller.queries import ADDRESS
@@ -34,61 +34,61 @@ from controller.queries.database import files_of
 from deployers.confinement import View, interpreter
 from specs.failures import NeedsHuman
 from specs.globs import from_root
-from specs.load import load
+from specs.loading.load import load
 from specs.references import render, render_env
 from validators.model.request import Request as ModelRequest
 
 REQUEST = "request.json"
-"""The file with what a gate is asked."""
+"""The file with the request of a gate or a query."""
 _ROOT = Path(__file__).parents[2]
 
 
 class Checkouts(Protocol):
-    """Where the files of commits are had."""
+    """Provides the files of commits."""
 
     async def folder(self, repository: str, commit: str) -> Path:
         """The folder with the commit's files, read-only."""
         ...
 
     async def commit_object(self, repository: str, commit: str) -> bytes:
-        """The commit as git stores it, without what it points to."""
+        """The raw commit object as git stores it, without its tree and parents."""
         ...
 
 
 class Datasets(Protocol):
-    """Where the objects of dataset versions are had."""
+    """Provides the objects of dataset versions."""
 
     async def pinned(self, uri: str, digest: str) -> tuple[Path, Contents]:
-        """The folder that holds exactly the objects of the dataset's version; their manifest."""
+        """A folder with exactly the objects of the dataset version, and their manifest."""
         ...
 
     async def addresses(self, uri: str, digest: str) -> Addresses:
-        """Where each object of the version is; nothing is copied that is not in the repository."""
+        """The address of each object of the version. Copies nothing, except from a repository."""
         ...
 
 
-class _Given(NamedTuple):
-    """An input as it lies ready."""
+class _PreparedInput(NamedTuple):
+    """An input that is ready to be read."""
 
     path: Path
     data: Path | None
-    """The folder outside of the attempt's own that it is in."""
+    """The folder that it is in, if that is outside the attempt's own."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A command, complete."""
+    """A command that is ready to run."""
 
     argv: tuple[str, ...]
     folder: Path
     environment: dict[str, str]
     data: tuple[Path, ...] = ()
-    """Folders and files outside of the attempt's own that it reads."""
+    """Folders and files that it reads outside the attempt's own folder."""
     programs: tuple[Path, ...] = ()
-    """What its programs are made of, on this machine."""
+    """Files and folders of this machine that its programs consist of."""
 
     def view(self, own: Path) -> View:
-        """All that it is to see beside the machine, where `own` is the attempt's folder."""
+        """What a confined process may access, where `own` is the attempt's folder."""
         reads = (own / "inputs", own / REQUEST, *self.data, *self.programs)
         return View(self.folder, reads, tuple(own / name for name in WRITABLE))
 
@@ -108,16 +108,16 @@ class Workspace:
         """The attempt's own folder."""
         return self.home / attempt_id
 
-    async def prepare(self, attempt: Attempt, told: Told | None = None) -> Prepared:
-        """Lay out all that the attempt needs. Idempotent. `told` hears of an environment that is
-        built for it.
+    async def prepare(self, attempt: Attempt, on_build: OnBuild | None = None) -> Prepared:
+        """Prepare everything that the attempt needs. Idempotent. `on_build` is called when an
+        environment has to be built.
 
-        Raises `specs.failures.Failure`, and TemplateError for a command that cannot be filled in.
+        Raises `specs.failures.Failure`, and `TemplateError` for a placeholder without a value.
         """
         own = self.folder(attempt.id)
         checkout = await self.checkouts.folder(attempt.repository, attempt.commit)
         if attempt.program == "step":
-            return await self._step(attempt, own, checkout, told)
+            return await self._step(attempt, own, checkout, on_build)
         _make_folders(own, attempt)
         if attempt.program == "query":
             return self._query(attempt, own)
@@ -126,21 +126,21 @@ class Workspace:
         asked.write_text(json.dumps(request))
         module = {"data_gate": "validators.data", "model_gate": "validators.model"}
         report = own / "outputs" / attempt.outputs["report"]
-        # -P: nothing that lies in the working directory is ever imported.
+        # -P: nothing is imported from the working directory.
         argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), str(report))
-        # The gates are Headgate's own code: they run in its environment and see no secret.
+        # Gates are part of Headgate: they run in its environment and are given no secrets.
         return Prepared(
             argv, own, _own_environment(own), data=_read_by(request), programs=_headgate()
         )
 
     def _query(self, attempt: Attempt, own: Path) -> Prepared:
-        """What takes a query's rows: it alone is told where the database is."""
+        """The program that fetches a query's rows: only this is given the database's address."""
         if attempt.request.get("denied"):
             raise NeedsHuman(attempt.request["denied"])
         (secret,) = attempt.secrets
         address = self.secrets.reveal((secret,))[secret]
         try:
-            there = files_of(address)
+            database_files = files_of(address)
         except NeedsHuman as failure:
             raise NeedsHuman(f"the secret {secret}: {failure}") from None
         asked = own / REQUEST
@@ -152,27 +152,27 @@ class Workspace:
             (sys.executable, *module, str(asked), str(rows), str(version)),
             own,
             {**_own_environment(own), ADDRESS: address},
-            data=there,
+            data=database_files,
             programs=(*_headgate(), _ROOT / "controller"),
         )
 
     async def _step(
-        self, attempt: Attempt, own: Path, checkout: Path, told: Told | None
+        self, attempt: Attempt, own: Path, checkout: Path, on_build: OnBuild | None
     ) -> Prepared:
         commit = await self.checkouts.commit_object(attempt.repository, attempt.commit)
 
-        def lay_out() -> Path:
+        def copy_code() -> Path:
             _make_folders(own, attempt)
-            note_left_out(checkout, attempt.folder, attempt.files, own / NOTE)
-            folder = own_copy(checkout, attempt.folder, attempt.files, own / "code")
+            record_omitted(checkout, attempt.folder, attempt.files, own / OMITTED)
+            folder = copy_files(checkout, attempt.folder, attempt.files, own / "code")
             if not (own / ".git").exists():
-                lay_single(own, attempt.commit, commit, attempt.branch)
+                write_single_commit(own, attempt.commit, commit, attempt.branch)
             return folder
 
-        # Beside each other: all of them wait for the disk, or for a network.
+        # Concurrently, as each waits for the disk or the network.
         folder, ready, given = await asyncio.gather(
-            asyncio.to_thread(lay_out),
-            self._virtualenv(attempt, checkout, told),
+            asyncio.to_thread(copy_code),
+            self._virtualenv(attempt, checkout, on_build),
             asyncio.gather(*(self._input(attempt, name, own) for name in attempt.inputs)),
         )
         outputs = {n: str(own / "outputs" / file) for n, file in attempt.outputs.items()}
@@ -188,24 +188,24 @@ class Workspace:
             folder,
             self._environment(attempt, ready, own, values),
             data=tuple(dict.fromkeys(one.data for one in given if one.data is not None)),
-            programs=(*interpreter(ready.environment), *packages_of(ready)) if ready else (),
+            programs=(*interpreter(ready.environment), *package_paths(ready)) if ready else (),
         )
 
     def tidy(self, attempt_id: str) -> None:
-        """Delete what only the running step needed."""
+        """Delete what is not needed after the step has ended."""
         for name in ("code", ".git", "scratch"):
             shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
 
     def _environment(
         self, attempt: Attempt, ready: ReadyEnvironment | None, own: Path, values: Mapping[str, str]
     ) -> dict[str, str]:
-        """The variables of a step: its own, its secrets, and as little else as possible."""
+        """The environment variables of a step: its own, its secrets, and few others."""
         variables = {
             "HOME": str(own / "scratch"),
             "TMPDIR": str(own / "scratch"),
-            **calm(),
-            "GIT_CEILING_DIRECTORIES": str(own.parent),  # no clone that lies around it
-            "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # confined, its folders are mounts
+            **common_variables(),
+            "GIT_CEILING_DIRECTORIES": str(own.parent),  # find no clone that encloses it
+            "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # when confined, its folders are mounts
             "HEADGATE_PIPELINE": attempt.pipeline,
             "HEADGATE_RUN": attempt.run,
             "HEADGATE_STEP": attempt.node,
@@ -214,34 +214,34 @@ class Workspace:
             **render_env(attempt.env, values),
             **self.secrets.reveal(attempt.secrets),
         }
-        return variables_in(ready, variables) if ready else variables
+        return environment_variables(ready, variables) if ready else variables
 
     async def _virtualenv(
-        self, attempt: Attempt, checkout: Path, told: Told | None
+        self, attempt: Attempt, checkout: Path, on_build: OnBuild | None
     ) -> ReadyEnvironment | None:
-        """Where its commands are; a container's are where its image says."""
-        if attempt.executor == "docker":
+        """The environment with its commands; in a container, the image provides them."""
+        if attempt.contained:
             return None
-        wanted = wanted_by(checkout, attempt.folder, attempt.project, attempt.requirements)
-        return await self.virtualenvs.get(wanted, attempt.python, told, attempt.run)
+        wanted = environment_spec(checkout, attempt.folder, attempt.project, attempt.requirements)
+        return await self.virtualenvs.get(wanted, attempt.python, on_build, attempt.run)
 
-    async def _input(self, attempt: Attempt, name: str, own: Path) -> _Given:
+    async def _input(self, attempt: Attempt, name: str, own: Path) -> _PreparedInput:
         given = attempt.inputs[name]
-        if given.kind == "taken":  # as any dataset: a folder
+        if given.kind == "taken":  # a folder, like any dataset
             folder = own / "inputs" / name
             await self.artifacts.link(given.digest, folder / given.name if given.name else folder)
-            return _Given(folder, None)
+            return _PreparedInput(folder, None)
         if given.kind == "artifact":
             target = own / "inputs" / name / (given.name or name)
             await self.artifacts.link(given.digest, target)
-            return _Given(target, None)
+            return _PreparedInput(target, None)
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
             await asyncio.to_thread(_write_addresses, listing, given.name, found)
-            return _Given(listing, found.folder)
+            return _PreparedInput(listing, found.folder)
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
-        return _Given(folder, folder)
+        return _PreparedInput(folder, folder)
 
     async def _request(self, attempt: Attempt, own: Path, checkout: Path) -> dict[str, Any]:
         asked = attempt.request
@@ -260,7 +260,7 @@ class Workspace:
                 "version": given.digest,
                 "objects": [{"key": key, "path": str(path)} for key, path in objects],
                 "suite": {"path": str(checkout / suite), "origin": suite},
-                "reading": asked.get("reading", {}),  # none in an attempt of an older controller
+                "reading": asked.get("reading", {}),  # absent in attempts of older controllers
             }
         evidence = [name for name in attempt.inputs if name != "model"]
         files = {name: str((await self._input(attempt, name, own)).path) for name in evidence}
@@ -268,7 +268,7 @@ class Workspace:
 
 
 def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
-    """One object a line, as there may be a million of them."""
+    """Written line by line, as there may be a million objects."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"dataset": {json.dumps(dataset)}, ')
@@ -290,45 +290,46 @@ def _make_folders(own: Path, attempt: Attempt) -> None:
 
 
 def _below(folder: Path) -> list[tuple[str, Path]]:
-    """The files of a dataset that was taken, by their paths in it."""
+    """The files of a dataset that was fetched, with their relative paths."""
     return sorted(
         (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
     )
 
 
 def _own_environment(own: Path) -> dict[str, str]:
-    """The variables of Headgate's own programs."""
+    """The environment variables of Headgate's own programs."""
     scratch = str(own / "scratch")
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    return {**environment, **calm()}
+    return {**environment, **common_variables()}
 
 
 def read_requirements(checkout: Path, folder: str, path: str | None) -> str:
-    """The text of a requirements file as a spec in `folder` names it, `` for none. Raises
+    """The text of the requirements file that a spec in `folder` names; empty for None. Raises
     `NeedsHuman`."""
     if path is None:
         return ""
     try:
         return (checkout / from_root(path, folder)).read_text(encoding="utf-8")
     except OSError:
-        raise NeedsHuman(f"{path} is not in the commit; mend `environment.requirements`") from None
+        raise NeedsHuman(f"{path} is not in the commit; fix `environment.requirements`") from None
     except UnicodeDecodeError:
-        raise NeedsHuman(f"{path} is not UTF-8 text; save it as such") from None
+        raise NeedsHuman(f"{path} is not UTF-8 text; save it as UTF-8") from None
 
 
-def wanted_by(
+def environment_spec(
     checkout: Path, folder: str, recipe: Recipe | None, requirements: str | None
 ) -> Requirements | Locked:
-    """The environment of a spec in a folder of the checkout. Raises `NeedsHuman`."""
+    """What the environment of a spec in `folder` of the checkout must contain. Raises
+    `NeedsHuman`."""
     if recipe is not None:
         return Locked(recipe, checkout)
     return Requirements(read_requirements(checkout, folder, requirements))
 
 
-def variables_in(ready: ReadyEnvironment, own: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which a process finds the programs of an environment, and its `own`."""
+def environment_variables(ready: ReadyEnvironment, own: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which a process finds the programs of an environment, and its `own` ones."""
     environment, packages = ready
     programs = [*([packages / "bin"] if packages else []), environment / "bin"]
     path = f"{':'.join(map(str, programs))}:/usr/local/bin:/usr/bin:/bin"
@@ -340,22 +341,22 @@ def variables_in(ready: ReadyEnvironment, own: Mapping[str, str]) -> dict[str, s
     return found
 
 
-def packages_of(ready: ReadyEnvironment) -> tuple[Path, ...]:
-    """Where the repository's own packages are, by either of its names; empty without any."""
+def package_paths(ready: ReadyEnvironment) -> tuple[Path, ...]:
+    """The folder of the repository's own packages, as a link and resolved; empty without any."""
     return (ready.packages, ready.packages.resolve()) if ready.packages else ()
 
 
-def calm() -> dict[str, str]:
-    """Variables that every command gets."""
+def common_variables() -> dict[str, str]:
+    """The variables that every command gets."""
     return {
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",  # nobody would read it a second time
-        "PYTHONUNBUFFERED": "1",  # logs can be followed
+        "PYTHONDONTWRITEBYTECODE": "1",  # it would never be reused
+        "PYTHONUNBUFFERED": "1",  # so that logs can be followed
     }
 
 
 def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
-    """What a gate reads where it lies: its suite, and the folder of the dataset's objects."""
+    """What a gate reads outside the attempt's folder: its suite, and the dataset's objects."""
     if "suite" not in request:
         return ()
     objects = request["objects"][:1]
@@ -364,7 +365,7 @@ def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
 
 
 def _headgate() -> tuple[Path, ...]:
-    """What Headgate's own gates are made of."""
+    """The files and folders that Headgate's own gates consist of."""
     paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     own = (_ROOT / package for package in ("validators", "specs"))
     return (*interpreter(Path(sys.prefix)), *own, *map(Path, paths))
@@ -410,7 +411,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -
 
 
 def _numbers_request(asked: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
-    """What of the request is about numbers of the team's own; empty where the gate names none."""
+    """The part of the request about the team's own numbers; empty if the gate checks none."""
     if not asked["gate"].get("metrics"):
         return {}
     numbers: object = files.get("numbers")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from controller.github.answers import GitHubRefused, NotFound, Reply
+from controller.github.responses import GitHubRefused, NotFound, Reply
 from controller.github.transport import Token, Transport
 from specs.failures import NeedsHuman, TryAgain
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from controller.github.answers import Reply
+from controller.github.responses import Reply
 
 if TYPE_CHECKING:
     import requests

@@ -6,9 +6,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from controller.github.answers import GitHubRefused, Reply, Unsure
 from controller.github.auth import Auth
 from controller.github.by_github3 import through
+from controller.github.responses import GitHubRefused, OutcomeUnknown, Reply
 from controller.github.transport import Token, Transport
 from specs.failures import NeedsHuman, TryAgain
 
@@ -132,7 +132,7 @@ async def created(create: Callable[[], Awaitable[T]], find: Callable[[], Awaitab
     """
     try:
         return await create()
-    except Unsure:
+    except OutcomeUnknown:
         found = await find()
         return found if found is not None else await create()
 

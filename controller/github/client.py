@@ -18,9 +18,9 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from controller.github import by_github3
-from controller.github.answers import Budget, GitHubRefused, NotFound
 from controller.github.auth import Auth
 from controller.github.calls import Calls, commit, created, repo
+from controller.github.responses import Budget, GitHubRefused, NotFound
 from controller.github.transport import Transport
 from controller.github.values import (
     CheckRun,
@@ -65,7 +65,7 @@ class Client:
         self._login = ""
 
     @property
-    def can_check(self) -> bool:
+    def can_create_checks(self) -> bool:
         """May create check runs; a person may only create statuses."""
         return self._auth.app_id is not None
 
@@ -77,8 +77,8 @@ class Client:
 
     async def repositories(self) -> tuple[str, ...]:
         """Every repository that the app is installed on, or that the person reaches."""
-        path = "/installation/repositories" if self.can_check else "/user/repos"
-        key = "repositories" if self.can_check else None
+        path = "/installation/repositories" if self.can_create_checks else "/user/repos"
+        key = "repositories" if self.can_create_checks else None
         found: list[str] = []
         for token in await self._auth.everything():
             entries = await self._calls.pages("", path, key=key, token=token)
@@ -260,7 +260,7 @@ class Client:
     ) -> CheckRun:
         """Change what is given. Annotations are added to those that are there.
 
-        Raises `answers.Unsure` if nobody can tell whether they were.
+        Raises `answers.OutcomeUnknown` if nobody can tell whether they were.
         """
         at = self._at(repository, f"check-runs/{number:d}")
         data = await self._calls.write(
@@ -308,7 +308,7 @@ class Client:
         entries = await self._calls.pages(repository, path, reserve=reserve)
         return tuple(read(Comment, entry) for entry in entries)
 
-    async def said_since(
+    async def comments_since(
         self, repository: str, moment: str, *, reserve: int = 0
     ) -> tuple[Comment, ...]:
         """On all its pull requests and issues since `moment` (ISO 8601), oldest first; also what
@@ -318,7 +318,7 @@ class Client:
         entries = await self._calls.pages(repository, path, params=params, reserve=reserve)
         return tuple(read(Comment, entry) for entry in entries)
 
-    async def last_said(self, repository: str, *, reserve: int = 0) -> Comment | None:
+    async def last_comment(self, repository: str, *, reserve: int = 0) -> Comment | None:
         """The newest comment on any pull request or issue."""
         params = {"sort": "created", "direction": "desc", "per_page": 1}
         path = f"{repo(repository)}/issues/comments"

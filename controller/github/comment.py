@@ -13,8 +13,8 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from controller.github.answers import NotFound
 from controller.github.client import LONGEST, Client
+from controller.github.responses import NotFound
 from controller.github.values import Comment
 from controller.reports.protocol import CommitReport
 
@@ -56,7 +56,7 @@ class Section(NamedTuple):
         return self.text.partition("\n")[0].lstrip("# ")
 
 
-class Sticky:
+class StickyComment:
     """Writes the comments of pull requests."""
 
     def __init__(self, client: Client) -> None:

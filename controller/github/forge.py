@@ -6,10 +6,11 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
-from controller.github.comment import Sticky, cut
+from controller.github.comment import StickyComment, cut
 from controller.github.marks import mark_of
 from controller.github.values import CheckRun
 from controller.reports.protocol import Annotation, CommitReport, name_of
+from controller.reports.protocol import Conclusion as ReportConclusion
 from specs.failures import NeedsHuman
 
 LONGEST_TITLE = 255
@@ -27,14 +28,18 @@ BUTTONS: Mapping[str, Mapping[str, str]] = {
 }
 """What a report may ask for. A run again is GitHub's own button."""
 
-_STATUSES: Mapping[str | None, StatusState] = {
-    None: "pending",
-    "success": "success",
-    "neutral": "success",
-    "failure": "failure",
-    "cancelled": "error",
-    "action_required": "pending",
-}
+
+def _status_of(conclusion: ReportConclusion | None) -> StatusState:
+    """The commit status that says the same as a check's conclusion."""
+    match conclusion:
+        case None | "action_required":
+            return "pending"
+        case "success" | "neutral":
+            return "success"
+        case "failure":
+            return "failure"
+        case "cancelled":
+            return "error"
 
 
 class GitHubForge:
@@ -53,7 +58,7 @@ class GitHubForge:
     def __init__(self, client: Client, names: Mapping[str, str]) -> None:
         self._client = client
         self._names = names
-        self._sticky = Sticky(client)
+        self._comment = StickyComment(client)
         self._open: dict[tuple[str, str], CheckRun] = {}
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -65,12 +70,12 @@ class GitHubForge:
         # A pipeline and its run may both have something to say at one time.
         turn = self._turns.setdefault((at, mark_of(report).prefix), asyncio.Lock())
         async with turn:
-            if self._client.can_check:
+            if self._client.can_create_checks:
                 await self._check(at, report)
             else:
                 await self._status(at, report)
             if report.pull is not None and report.step is None and report.kind == "gates":
-                await self._sticky.say(at, report.pull, report)
+                await self._comment.say(at, report.pull, report)
 
     async def _check(self, at: str, report: CommitReport) -> None:
         mark = mark_of(report)
@@ -108,7 +113,7 @@ class GitHubForge:
         await self._client.create_status(
             at,
             report.commit,
-            state=_STATUSES[report.conclusion],
+            state=_status_of(report.conclusion),
             context=name_of(report.pipeline, report.kind, report.scope),
             description=report.title,
         )

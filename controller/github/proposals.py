@@ -18,7 +18,7 @@ from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.planning.plans import loosened_since
-from controller.reports.card import Card, render
+from controller.reports.model_card import ModelCard, render
 from controller.store.protocol import Store
 from controller.store.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain
@@ -149,10 +149,10 @@ class Proposals:
         baseline = await self._versions.get(pipeline, number) if number is not None else None
         hide = self._secrets.redacted
         changed = action.file.changed
-        card = Card(
+        card = ModelCard(
             version=hide(version),
             baseline=baseline,
-            held_against=await self._held_against(version),
+            compared_with=await self._compared_with(version),
             reports={name: hide(one) for name, one in (await self._reports(version)).items()},
             environment=action.file.environment,
             by=changed.by if changed else "",
@@ -161,7 +161,7 @@ class Proposals:
         )
         return self._secrets.redact(render(card))
 
-    async def _held_against(self, version: ModelVersion) -> int | None:
+    async def _compared_with(self, version: ModelVersion) -> int | None:
         """The baseline of its run; None where that is forgotten or there was none."""
         record = await self._store.get(Key("run", version.run))
         return parsed(Run, record.body).baseline if record else None

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.marks import parse as parse_mark
+from controller.github.responses import GitHubRefused
 from controller.github.values import Comment
 from controller.github.values import PullRequest as Theirs
 from controller.machine.messages import ButtonPressed
@@ -47,7 +47,7 @@ class Pulls:
     async def now(self, repository: str) -> object:
         """What is equal as long as nothing has happened; costs nothing then. Raises what `Client`
         raises."""
-        last = await self._client.last_said(self._names[repository], reserve=RESERVE)
+        last = await self._client.last_comment(self._names[repository], reserve=RESERVE)
         return await self.open(repository), last.id if last else 0
 
     async def asked(
@@ -57,9 +57,9 @@ class Pulls:
         last comment now. What was said before Headgate came is not for it."""
         at = self._names[repository]
         if heeded is None:
-            last = await self._client.last_said(at, reserve=RESERVE)
+            last = await self._client.last_comment(at, reserve=RESERVE)
             heeded = LastComment(comment=last.id if last else 0, at=last.created if last else _EVER)
-        found = await self._client.said_since(at, heeded.at, reserve=RESERVE)
+        found = await self._client.comments_since(at, heeded.at, reserve=RESERVE)
         since, known = heeded.at, heeded.comment  # an old one that was edited is found, too
         news = [one for one in found if one.id > known and one.created >= since]
         spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]

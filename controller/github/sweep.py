@@ -11,9 +11,9 @@ from datetime import datetime
 
 import structlog
 
-from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.marks import Mark, parse
+from controller.github.responses import GitHubRefused
 from controller.github.values import CheckRun
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, parsed
@@ -55,7 +55,7 @@ class ChecksSweep:
         Raises what `Client` raises but for a commit that GitHub has no more, and what the store
         raises. A personal token makes no checks: there is nothing to sweep.
         """
-        if not self._client.can_check:
+        if not self._client.can_create_checks:
             return 0
         done = 0
         for name, at in self._names.items():

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from controller.github.answers import Budget, Reply, Unsure, budget_of, failure, pause
+from controller.github.responses import Budget, OutcomeUnknown, Reply, budget_of, failure, pause
 from specs.failures import NeedsHuman, TryAgain
 
 TRIES = 3
@@ -123,8 +123,9 @@ class Transport:
         surely did not arrive is sent again in any case. Fails at once, without asking, while a
         limit holds and while fewer than `reserve` requests are left for those that matter more.
 
-        Raises `TryAgain` (with `after` where GitHub says when), `Unsure` for what is tried once and
-        may have been carried out, `Missing` and `Refused` with GitHub's own words.
+        Raises `TryAgain` (with `after` where GitHub says when), `OutcomeUnknown` for a request that
+        is sent once and may have been carried out, `NotFound` and `GitHubRefused` with GitHub's
+        explanation.
         """
         what = f"{method} {urlsplit(url).path}"
         address = self._address(url, params)
@@ -140,7 +141,7 @@ class Transport:
             except (httpx.TransportError, TimeoutError, _Broken) as error:
                 problem = f"{what}: no whole answer from GitHub: {_reason(error)}"
                 if not again and not isinstance(error, _NOT_ARRIVED):
-                    raise Unsure(problem) from None
+                    raise OutcomeUnknown(problem) from None
                 continue
             self._note(what, token.holder, reply)
             if reply.status < 400:
@@ -150,7 +151,7 @@ class Transport:
                 raise failed
             problem = str(failed)
             if not again:
-                raise Unsure(problem)
+                raise OutcomeUnknown(problem)
         raise TryAgain(problem)
 
     def _address(self, url: str, params: Mapping[str, Any] | None = None) -> str:

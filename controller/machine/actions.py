@@ -6,8 +6,8 @@ from controller.machine.core import Action, Value
 from controller.machine.environments.file import EnvironmentFile
 from controller.machine.runs.attempt import Attempt
 from specs.digests import digest
+from specs.loading.problems import Problem
 from specs.model import NotifyEvent
-from specs.problems import Problem
 
 
 class StartAttempt(Action):

@@ -7,9 +7,9 @@ new state in one transaction before any of them is applied.
 
 import builtins
 import json
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, model_validator
 
 from specs.digests import canonical_json, digest
 
@@ -67,6 +67,8 @@ class Action(Value):
 class Message(Value):
     """Base of what one object, a source or a person tells another; `messages.py` has them all."""
 
+    addressees: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of objects whose machines handle it."""
     type: str
     """Names the class in the store."""
 
@@ -81,6 +83,13 @@ class Envelope(Value):
     to: Key
     id: str
     message: SerializeAsAny[Message]
+
+    @model_validator(mode="after")
+    def _is_for_its_kind(self) -> Self:
+        kinds = self.message.addressees
+        if kinds and self.to.kind not in kinds:
+            raise ValueError(f"{self.message.type} is for {', '.join(kinds)}, not for {self.to}")
+        return self
 
 
 class InboxMessage(Value):

@@ -16,10 +16,17 @@ from controller.machine.runs.run import Outcome, Run
 from validators.report import Report
 from validators.verdict import Verdict
 
+_REPOSITORY = frozenset({"repository"})
+_PIPELINE = frozenset({"pipeline"})
+_RUN = frozenset({"run"})
+_ENVIRONMENT = frozenset({"environment"})
+_STALL = frozenset({"stall"})
+
 
 class CommitSeen(Message):
     """To a pipeline: a branch or a pull request has a new head."""
 
+    addressees = _PIPELINE
     type: Literal["commit_seen"] = "commit_seen"
     pipeline: str
     repository: str
@@ -37,6 +44,7 @@ class CommitSeen(Message):
 class SpecGone(Message):
     """To a pipeline: a branch, or the pipeline's spec on it, is gone."""
 
+    addressees = _PIPELINE
     type: Literal["spec_gone"] = "spec_gone"
     repository: str
     branch: str
@@ -48,6 +56,7 @@ class SpecGone(Message):
 class RunRequested(Message):
     """To a pipeline: somebody asks for a run of a branch's head."""
 
+    addressees = _PIPELINE
     type: Literal["run_requested"] = "run_requested"
     kind: Literal["manual", "retry"]
     why: str
@@ -67,6 +76,7 @@ class RunRequested(Message):
 class ScheduleDue(Message):
     """To a pipeline: its schedule came."""
 
+    addressees = _PIPELINE
     type: Literal["schedule_due"] = "schedule_due"
     at: str
     """When, in ISO 8601 with UTC."""
@@ -75,6 +85,7 @@ class ScheduleDue(Message):
 class RulesAccepted(Message):
     """To a pipeline: a pull request's commit may be judged by its own rules."""
 
+    addressees = _PIPELINE
     type: Literal["rules_accepted"] = "rules_accepted"
     branch: str
     commit: str
@@ -85,6 +96,7 @@ class RulesAccepted(Message):
 class CancelRun(Message):
     """To a run, or to a pipeline for whatever runs and waits on a branch: stop."""
 
+    addressees = _RUN | _PIPELINE
     type: Literal["cancel_run"] = "cancel_run"
     reason: str
     branch: str = ""
@@ -95,6 +107,7 @@ class CancelRun(Message):
 class RunEnded(Message):
     """To a pipeline: one of its runs ended, with what is needed to make a version of its model."""
 
+    addressees = _PIPELINE
     type: Literal["run_ended"] = "run_ended"
     run: str
     branch: str
@@ -119,6 +132,7 @@ class RunEnded(Message):
 class StartRun(Message):
     """To a run that does not exist yet: begin with these facts."""
 
+    addressees = _RUN
     type: Literal["start_run"] = "start_run"
     run: Run
 
@@ -126,6 +140,7 @@ class StartRun(Message):
 class ActionFailed(Message):
     """To the owner of an action: it needs a person, and is not tried again."""
 
+    addressees = _RUN | _ENVIRONMENT
     type: Literal["action_failed"] = "action_failed"
     action: SerializeAsAny[Action]
     reason: str
@@ -145,6 +160,7 @@ class ActionFailed(Message):
 class Release(Message):
     """To an environment: a version passed and may be released."""
 
+    addressees = _ENVIRONMENT
     type: Literal["release"] = "release"
     version: int
     digest: str
@@ -159,6 +175,7 @@ class Release(Message):
 class SmokeDone(Message):
     """To an environment: the smoke requests of a rollout were answered."""
 
+    addressees = _ENVIRONMENT
     type: Literal["smoke_done"] = "smoke_done"
     rollout: str
     report: Report
@@ -167,6 +184,7 @@ class SmokeDone(Message):
 class EnvironmentWritten(Message):
     """To an environment: its file was committed."""
 
+    addressees = _ENVIRONMENT
     type: Literal["environment_written"] = "environment_written"
     write: str
     """Which write it was."""
@@ -176,6 +194,7 @@ class EnvironmentWritten(Message):
 class EnvironmentMoved(Message):
     """To an environment: its file was not committed, as somebody else changed it first."""
 
+    addressees = _ENVIRONMENT
     type: Literal["environment_moved"] = "environment_moved"
     write: str
 
@@ -183,6 +202,7 @@ class EnvironmentMoved(Message):
 class BatchStarted(Message):
     """To an environment: its batch command was started."""
 
+    addressees = _ENVIRONMENT
     type: Literal["batch_started"] = "batch_started"
     job: str
     attempt: Attempt
@@ -191,6 +211,7 @@ class BatchStarted(Message):
 class ReleaseProposed(Message):
     """To an environment: the pull request that asks for a rollout's approval is open."""
 
+    addressees = _ENVIRONMENT
     type: Literal["release_proposed"] = "release_proposed"
     proposal: str
     pull: int
@@ -200,6 +221,7 @@ class ReleaseProposed(Message):
 class BranchMoved(Message):
     """To an environment: look at the environments branch, or at a rollout's pull request."""
 
+    addressees = _ENVIRONMENT
     type: Literal["branch_moved"] = "branch_moved"
     repository: str
 
@@ -207,6 +229,7 @@ class BranchMoved(Message):
 class Verb(Message):
     """Base of what people ask of an environment."""
 
+    addressees = _ENVIRONMENT
     by: str = "headgate"
     reason: str | None = None
 
@@ -261,6 +284,7 @@ class Resume(Verb):
 class ForgeMoved(Message):
     """To a repository: its forge told of a change there. A hint: the forge and git are asked."""
 
+    addressees = _REPOSITORY
     type: Literal["forge_moved"] = "forge_moved"
     pull: bool = False
     """Whether a pull request changed, which may be a release's."""
@@ -269,6 +293,7 @@ class ForgeMoved(Message):
 class ButtonPressed(Message):
     """To a repository: somebody pressed a button of a check. A forge tells of it only once."""
 
+    addressees = _REPOSITORY
     type: Literal["button_pressed"] = "button_pressed"
     author: str = ""
     """What that person may do is asked of the forge."""
@@ -287,6 +312,7 @@ class ButtonPressed(Message):
 class Stalled(Message):
     """To a stall: the object that it is of has made no progress for a while."""
 
+    addressees = _STALL
     type: Literal["stalled"] = "stalled"
     reason: str
     since: float
@@ -296,6 +322,7 @@ class Stalled(Message):
 class Recovered(Message):
     """To a stall: the object makes progress again."""
 
+    addressees = _STALL
     type: Literal["recovered"] = "recovered"
 
 

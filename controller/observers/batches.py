@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from controller.executors.collecting import AttemptCollector
+from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
 from controller.machine.environments.job import BatchJob, ObservedJob
 from controller.machine.pipelines.version import ModelVersion
@@ -23,7 +23,7 @@ class BatchObserver:
         status = await self._executor.poll(job.id)
         if not status.state.ended:
             return ObservedJob(status=status)
-        ending = await self._collector.of(job.attempt, status, gate=False)
+        ending = await self._collector.collect(job.attempt, status, gate=False)
         return ObservedJob(
             status=ending.status, outputs=ending.outputs, uncollected=ending.uncollected
         )

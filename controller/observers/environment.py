@@ -26,8 +26,7 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.observers.batches import BatchObserver, due
 from controller.observers.past import Pasts
 from controller.store.versions import Versions
-from deployers.protocol import Deployer, Traffic
-from deployers.protocol import Observed as Deployed
+from deployers.protocol import Deployed, Deployer, Traffic
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 from specs.model import Notification
 from validators.figures import clip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import looked_in, place_of
+from controller.buckets.local import base_folder, place_of
 from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
@@ -159,7 +159,7 @@ class PipelineObserver:
         folders = []
         for uri in uris:
             with suppress(NeedsHuman):
-                root = looked_in(uri, top, head.source.folder)
+                root = base_folder(uri, top, head.source.folder)
                 folders.append(place_of(uri, root).folder)
         asked = any(dataset.query is not None for dataset in watched)
         wish = Wish(tuple(folders), remote, head.spec.triggers.schedule, asked)
@@ -206,7 +206,7 @@ class PipelineObserver:
     async def _listing(self, head: Code, uri: str, marker: str | None) -> DatasetListing:
         """What a dataset holds; what is wrong with it is for the pipeline to say."""
         try:
-            folder = looked_in(uri, await self._top(head), head.source.folder)
+            folder = base_folder(uri, await self._top(head), head.source.folder)
             listing = await self._catalog.list(uri, repository=folder, marker=marker)
         except (NeedsHuman, TryAgain) as failure:
             away = is_remote(uri) and isinstance(failure, TryAgain | CredentialsRefused)

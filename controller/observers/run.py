@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
 from controller.artifacts.cached_results import look_up
-from controller.executors.collecting import AttemptCollector
+from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
 from controller.machine.core import InboxMessage, Key, parsed
 from controller.machine.messages import CancelRun
@@ -74,7 +74,9 @@ class RunObserver:
             if status.state.ended:
                 node, digests = inputs_of(run, observed.graph.by_name[name], run.nodes)
                 attempt = attempt_of(node, tried.id, digests)
-                ending = await self._endings.of(attempt, status, gate=node.kind.endswith("gate"))
+                ending = await self._endings.collect(
+                    attempt, status, gate=node.kind.endswith("gate")
+                )
                 status = ending.status
                 if ending.outputs is not None:
                     outputs[tried.id] = ending.outputs

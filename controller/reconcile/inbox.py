@@ -16,6 +16,11 @@ from specs.failures import Ignore
 
 log = structlog.get_logger("headgate.loop")
 
+SET_ASIDE_FIX = (
+    "repeat the request if it is still needed; if no person made it, please report the bug"
+)
+"""What users can do about a message that was set aside."""
+
 
 class Inbox(NamedTuple):
     """The messages of one object."""

@@ -267,7 +267,7 @@ def _refused(code: str, status: int, url: str) -> Failure:
     if code in _EXPIRED:
         return NeedsHuman(f"the credentials for the queue {url} have expired; renew them")
     if code in _UNKNOWN:
-        return NeedsHuman(f"the queue {url} does not know the credentials ({code}); set others")
+        return NeedsHuman(f"the queue {url} rejected the credentials ({code}); set others")
     if status >= 500 or status == 429 or "Throttl" in code:
         return TryAgain(f"the queue {url} does not serve now ({status} {code}); it is tried again")
     return NeedsHuman(

@@ -37,7 +37,7 @@ PATIENCE = 10.0
 _DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 Send = Callable[[Envelope], Awaitable[None]]
-Whom = Callable[[Hint], Iterable[Key]]
+Targets = Callable[[Hint], Iterable[Key]]
 
 log = structlog.get_logger()
 
@@ -52,22 +52,22 @@ class _TooLarge(Exception):  # noqa: N818 - it says what the body is
 
 def application(
     secrets: Sequence[str],
-    whom: Whom,
+    targets: Targets,
     send: Send,
     *,
-    ails: Callable[[], bool] = lambda: False,
+    is_unhealthy: Callable[[], bool] = lambda: False,
     patience: float = PATIENCE,
 ) -> Starlette:
-    """`POST /webhooks/github` and `GET /healthz`, which answers 503 while the controller `ails`:
-    it lives, and can save nothing.
+    """`POST /webhooks/github` and `GET /healthz`, which answers 503 while `is_unhealthy`: the
+    controller runs but cannot save its state.
 
-    `whom` says which objects a hint concerns; each gets a message `github/<delivery>` through
+    `targets` says which objects a hint concerns; each gets a message `github/<delivery>` through
     `send`, whose store counts the same id once, so a replayed delivery is nothing new.
     """
-    webhook = _Webhook(secrets, whom, send, patience)
+    webhook = _Webhook(secrets, targets, send, patience)
 
     async def healthz(_: Request) -> Response:
-        if ails():  # why, is for those who can read the log: others may ask here
+        if is_unhealthy():  # anyone may ask here, so the reason is only in the log
             return PlainTextResponse("the controller cannot save\n", 503)
         return PlainTextResponse("ok\n")
 
@@ -80,9 +80,11 @@ def application(
 
 
 class _Webhook:
-    def __init__(self, secrets: Sequence[str], whom: Whom, send: Send, patience: float) -> None:
+    def __init__(
+        self, secrets: Sequence[str], targets: Targets, send: Send, patience: float
+    ) -> None:
         self._secrets = tuple(secrets)
-        self._whom = whom
+        self._targets = targets
         self._send = send
         self._patience = patience
         self._held = 0
@@ -135,7 +137,7 @@ class _Webhook:
             hint = read(headers.get("x-github-event", ""), body)
         except Malformed as error:
             return PlainTextResponse(f"{error}\n", 400)
-        keys = tuple(self._whom(hint)) if hint is not None else ()
+        keys = tuple(self._targets(hint)) if hint is not None else ()
         if hint is None or not keys:
             return PlainTextResponse("nothing to look at\n")
         for key in keys:

@@ -22,10 +22,9 @@ from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.serving import Serving
 from controller.effects.smoke import Smoker
-from controller.executors.collecting import AttemptCollector
-from controller.executors.docker import DockerExecutor
-from controller.executors.local import LocalExecutor
-from controller.executors.router import ExecutorRouter
+from controller.executors.collector import AttemptCollector
+from controller.executors.protocol import ManagedExecutor
+from controller.executors.registry import ExecutorSetup, make_executor
 from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
@@ -47,7 +46,7 @@ from controller.machine.actions import (
 from controller.machine.core import Action, Envelope, Key
 from controller.machine.environments.job import owner_of
 from controller.notify import AppriseNotifier, NotifyApplier
-from controller.notify.unsaved import Saving
+from controller.notify.save_monitor import SaveMonitor
 from controller.observers.batches import BatchObserver
 from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
@@ -61,10 +60,10 @@ from controller.reconcile.outbox import Applier, RuntimePolicy
 from controller.reconcile.resting import heed_names
 from controller.reconcile.stalls import KIND as TROUBLE
 from controller.reports.applier import ReportApplier
-from controller.reports.by_notes import NotesForge
-from controller.reports.by_repository import ForgeByRepository
+from controller.reports.forge_by_repository import ForgeByRepository
 from controller.reports.links import on_github
-from controller.reports.policies import PolicyApplier
+from controller.reports.notes_forge import NotesForge
+from controller.reports.policy_applier import PolicyApplier
 from controller.reports.protocol import Forge
 from controller.sources.polling import Polling
 from controller.sources.queues import Queues
@@ -80,8 +79,9 @@ from controller.wiring.sweep import Sweeper
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
-from deployers.local import LocalDeployer
 from deployers.processes import Processes
+from deployers.protocol import Deployer
+from deployers.registry import FOLDER, LOCAL, TARGETS, Means
 from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate")
@@ -130,7 +130,7 @@ class Controller:
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
-        self.containers, self.executor = self._executors(home / "attempts", virtualenvs)
+        self.executor = self._executor(home / "attempts", virtualenvs)
         self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
@@ -148,19 +148,20 @@ class Controller:
         self.environment_files = EnvironmentFileApplier(self.repositories, self.branches)
         self.batches = BatchApplier(self.versions, self.catalog, self.repositories, self.executor)
         self.serving = self._serving(home, virtualenvs)
-        self.notifier, self.saving = self._telling()
+        self.notifier, self.save_monitor = self._telling()
         self.sweeper = self._sweeper(home, virtualenvs)
 
-    def _deployer(self, home: Path) -> LocalDeployer:
+    def _deployer(self, home: Path) -> Deployer:
         router = self.settings.router
-        return LocalDeployer(
-            home / "serving",
+        means = Means(
+            home=home / FOLDER,
             redact=self.secrets.redact,
             engine=self.engine,
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
         )
+        return TARGETS[LOCAL].deployer(means)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
@@ -180,10 +181,7 @@ class Controller:
             self.settings.run_as,
         )
 
-    def _executors(
-        self, home: Path, virtualenvs: Virtualenvs
-    ) -> tuple[DockerExecutor, ExecutorRouter]:
-        """The one of containers, and that of all steps; they share the slots."""
+    def _executor(self, home: Path, virtualenvs: Virtualenvs) -> ManagedExecutor:
         workspace = Workspace(
             home=home,
             artifacts=self.artifacts,
@@ -192,12 +190,10 @@ class Controller:
             virtualenvs=virtualenvs,
             secrets=self.secrets,
         )
-        slots, redact = asyncio.Semaphore(self.settings.slots), self.secrets.redact
-        containers = DockerExecutor(workspace, self.engine, slots=slots, redact=redact)
-        local = LocalExecutor(
-            workspace, self.processes, slots=slots, redact=redact, confinement=self.confinement
+        slots = asyncio.Semaphore(self.settings.slots)
+        return make_executor(
+            ExecutorSetup(workspace, slots, self.processes, self.confinement, self.engine)
         )
-        return containers, ExecutorRouter(local, containers)
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
         return Serving(
@@ -220,12 +216,12 @@ class Controller:
         shelves = GitHubReads(*known, self.settings.path(base))
         return OnGitHub(connection, self.settings.github.url, shelves)
 
-    def _telling(self) -> tuple[NotifyApplier, Saving]:
+    def _telling(self) -> tuple[NotifyApplier, SaveMonitor]:
         """What tells people what is owed to them, and what tells them past the store."""
         issues = self.github.issues.tell if self.github else None
         name = self.settings.name or socket.gethostname()
         notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues, name)
-        return notifier, Saving(self.store, notifier.apply, self.settings.notify)
+        return notifier, SaveMonitor(self.store, notifier.apply, self.settings.notify)
 
     def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
         return Sweeper(
@@ -239,12 +235,8 @@ class Controller:
             self.mirrors,
             home / "checkouts",
             self.engine,
-            self._reap,
-            self.deployer.ended.forget,
+            self.executor.reap,
         )
-
-    async def _reap(self) -> int:
-        return await self.containers.reap() + await self.deployer.reap()
 
     def loop(self) -> Loop:
         """The loop over all kinds of objects."""
@@ -368,7 +360,10 @@ class Controller:
         secret = self.secrets.expand(f"${{{webhook.secret}}}")
         listening = server.listen(webhook.host, webhook.port, [secret])
         application = server.application(
-            [secret], self.github.concerns, send, ails=lambda: bool(self.saving.trouble)
+            [secret],
+            self.github.concerns,
+            send,
+            is_unhealthy=lambda: bool(self.save_monitor.problem),
         )
         await server.serve(application, listening)
 
@@ -436,7 +431,7 @@ async def serve(
             tasks.create_task(app.hear_endings(loop))
             tasks.create_task(app.hear_hints(loop))
             tasks.create_task(app.hear_webhooks(loop))
-            tasks.create_task(app.saving.watch())
+            tasks.create_task(app.save_monitor.watch())
             tasks.create_task(_every(DAY, app.forget_old))
             tasks.create_task(_every(DAY, app.sweep))
             tasks.create_task(_every(HOUR, app.sweep_checks))

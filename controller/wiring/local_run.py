@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from controller.buckets.local import looked_in
+from controller.buckets.local import base_folder
 from controller.buckets.roots import Roots
 from controller.config.settings import ObjectStore, RepositorySettings, Settings
 from controller.config.settings_file import load_secrets
@@ -37,7 +37,6 @@ from controller.planning.gathering import Checkout, git_folder
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import Controller, only_one
-from deployers.processes import State
 from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.gates import PairedCheck
@@ -199,7 +198,7 @@ async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: 
             await app.send(_cancel(run.id, "stopped by a person"))
             loop.wake(Key("run", run.id))
         if stop.hurried.is_set():
-            _end(app, HURRIED)
+            await _cancel_all(app, HURRIED)
 
     try:
         await app.store.commit(_start(run, graph), run.created)
@@ -295,7 +294,7 @@ async def _datasets(app: Controller, asked: RunRequest) -> dict[str, str]:
             continue
         marker = trigger.marker if trigger and name in trigger.datasets else None
         uri = dataset.uri or ""
-        folder = looked_in(uri, checkout, asked.source.folder)
+        folder = base_folder(uri, checkout, asked.source.folder)
         found[name] = await _version(app, uri, folder, marker)
     return found
 
@@ -326,7 +325,7 @@ async def _base_data(
                 version = await _asked(app, name, dataset.query)
             else:
                 uri = dataset.uri or ""
-                folder = looked_in(uri, checkout, rules.source.folder)
+                folder = base_folder(uri, checkout, rules.source.folder)
                 version = await _version(app, uri, folder, None)
             found[f"{IN_BASE}{name}"] = version
         except NeedsHuman as failure:
@@ -365,20 +364,17 @@ async def _tidy(app: Controller, pipeline: str) -> int:
     )
 
 
-def _end(app: Controller, grace: float) -> list[str]:
-    """Ask all that runs to end; their names."""
-    names = app.processes.names()
-    running = [n for n in names if app.processes.status(n).state is State.RUNNING]
-    for name in running:
-        app.processes.stop(name, grace)
-    return running
+async def _cancel_all(app: Controller, grace: float) -> bool:
+    """Cancel every attempt, each with so many seconds to end; whether there were any."""
+    attempts = app.executor.unfinished()
+    for attempt in attempts:
+        await app.executor.cancel(attempt, grace)
+    return bool(attempts)
 
 
 async def _leave_nothing(app: Controller, stop: Stop) -> None:
-    """Wait until nothing runs any more: at most the grace that what is cancelled has."""
-    await app.containers.end_all(lambda: HURRIED if stop.hurried.is_set() else GRACE)
-    await app.executor.close()  # or it would start what it prepares
-    while _end(app, HURRIED if stop.hurried.is_set() else GRACE):  # noqa: ASYNC110 - their ends are seen in files
+    """Cancel every attempt and wait until none is left."""
+    while await _cancel_all(app, HURRIED if stop.hurried.is_set() else GRACE):  # noqa: ASYNC110 - ends are polled
         await asyncio.sleep(LOOK)
 
 

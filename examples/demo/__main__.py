@@ -19,7 +19,8 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from controller.cli.terminal.tree import render, snapshot
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.tree import render
 from controller.git.environments import BRANCH
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Delivery, Directory

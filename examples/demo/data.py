@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from controller.executors.requirements import Requirements
 from controller.executors.virtualenvs import Virtualenvs
-from controller.executors.wanted import Requirements
 from specs.digests import digest
 
 MONTHS = (1, 2, 3, 4, 5)

@@ -172,7 +172,7 @@ class MarkerContract:
             return listing.unmarked or listing.marked
 
         scene.put_at(1, "a.csv")
-        assert await marked() == "its marker _SUCCESS is not there"
+        assert await marked() == "its marker _SUCCESS is missing"
         scene.put_at(2, "_SUCCESS")
         assert await marked() is True
         scene.put_at(3, "notes.txt")

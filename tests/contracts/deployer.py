@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deployers.protocol import Deployer, Desired, Observed, Server
+from deployers.protocol import Deployed, Deployer, Desired, Server
 from specs.failures import TryAgain
 from specs.traffic import NO_ANSWER, Arm, Exchange
 from tests.deployers.caller import Caller, ask, flood
@@ -52,7 +52,7 @@ async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> N
     await eventually(done)
 
 
-async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) -> Observed:
+async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) -> Deployed:
     """Apply until what is observed is what is desired, as the controller's loop does."""
     deadline = time.monotonic() + seconds
     while True:
@@ -82,7 +82,7 @@ async def records(deployer: Deployer) -> list[Exchange]:
     return found
 
 
-def address(seen: Observed) -> str:
+def address(seen: Deployed) -> str:
     assert seen.address is not None
     return seen.address
 
@@ -106,7 +106,7 @@ class DeployerContract:
             assert target.living() == []
 
     async def test_nothing_is_observed_where_nothing_was_applied(self, deployer: Deployer) -> None:
-        assert await deployer.observe(PLACE) == Observed()
+        assert await deployer.observe(PLACE) == Deployed()
 
     async def test_without_servers_the_address_stays_and_answers_503(
         self, deployer: Deployer
@@ -124,9 +124,9 @@ class DeployerContract:
         before = address(await converge(deployer, server))
         await closing(deployer, closed)
         assert target.living() == []
-        assert await deployer.observe(PLACE) == Observed()
+        assert await deployer.observe(PLACE) == Deployed()
         await deployer.apply(PLACE, closed)
-        assert await deployer.observe(PLACE) == Observed()
+        assert await deployer.observe(PLACE) == Deployed()
         seen = await converge(deployer, server)
         assert address(seen) == before
         assert (await ask(before)).json()["model"] == "v1"
@@ -253,7 +253,7 @@ class DeployerContract:
         again = await converge(deployer, desired)
         back = again.server("v2")
         assert back is not None
-        assert back.detail == "started again once"
+        assert back.detail == "restarted once"
 
     async def test_a_killed_controller_leaves_all_serving_and_the_next_one_adopts_it(
         self, deployer: Deployer, target: Target
@@ -343,7 +343,7 @@ class DeployerContract:
         await deployer.remove(PLACE)
         assert target.living() == []
         await deployer.remove(PLACE)
-        assert await deployer.observe(PLACE) == Observed()
+        assert await deployer.observe(PLACE) == Deployed()
 
 
 async def closing(deployer: Deployer, closed: Desired) -> None:

@@ -1,4 +1,4 @@
-"""What every executor owes the runs, wherever its attempts run.
+"""The contract of every executor.
 
 An executor's tests subclass `ExecutorContract` and provide the fixture `site`.
 """
@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from controller.executors.protocol import Executor
+from controller.executors.protocol import Executor, ManagedExecutor
 from controller.machine.runs.attempt import Attempt, AttemptState, Input, Status
 
 DEADLINE = 60.0
@@ -25,8 +25,8 @@ class Site(Protocol):
     folder: Path
     """A folder that steps can reach, for what they tell the test past the executor."""
 
-    def open(self, slots: int = 4) -> AbstractAsyncContextManager[Executor]:
-        """An executor; leaving it lets go and ends nothing. It knows SECRET as the secret KEY."""
+    def open(self, slots: int = 4) -> AbstractAsyncContextManager[ManagedExecutor]:
+        """An executor with SECRET as the secret KEY. Leaving it closes it and ends no attempt."""
         ...
 
     async def start_and_die(self, attempt: Attempt) -> None:
@@ -211,14 +211,58 @@ class ExecutorContract:
         attempt = site.attempt("true", secrets=("NOBODY_KNOWS",))
         async with site.open() as executor:
             assert (await run(executor, attempt)).state is AttemptState.FAILED
-        mended = attempt.model_copy(update={"secrets": ()})
+        fixed = attempt.model_copy(update={"secrets": ()})
         async with site.open() as executor:
-            await executor.start(mended)
+            await executor.start(fixed)
             assert (await executor.poll(attempt.id)).state is AttemptState.FAILED
+
+    async def test_only_what_was_started_here_is_known_also_by_the_next_controller(
+        self, site: Site
+    ) -> None:
+        attempt = site.attempt(gate(site.folder, "a"))
+        async with site.open() as executor:
+            assert not executor.knows(attempt.id)
+            await executor.start(attempt)
+            await becomes(executor, attempt, AttemptState.RUNNING)
+            assert executor.knows(attempt.id)
+        async with site.open() as executor:
+            assert executor.knows(attempt.id)
+            assert not executor.knows("mean-2.train.1")
+            (site.folder / "a.go").touch()
+            await ends(executor, attempt)
+            assert executor.knows(attempt.id)
+
+    async def test_what_an_earlier_controller_left_is_unfinished_until_its_end_is_announced(
+        self, site: Site
+    ) -> None:
+        attempt = site.attempt(gate(site.folder, "a"))
+        async with site.open() as executor:
+            assert list(executor.unfinished()) == []
+            await executor.start(attempt)
+            assert list(executor.unfinished()) == [attempt.id]
+            await becomes(executor, attempt, AttemptState.RUNNING)
+        async with site.open() as executor:
+            executor.resume()
+            executor.resume()
+            assert list(executor.unfinished()) == [attempt.id]
+            (site.folder / "a.go").touch()
+            async with asyncio.timeout(DEADLINE):
+                assert await executor.ended() == attempt.id
+            assert (await executor.poll(attempt.id)).state is AttemptState.SUCCEEDED
+            assert list(executor.unfinished()) == []
+
+    async def test_reaping_ends_nothing_that_runs_for_an_attempt(self, site: Site) -> None:
+        attempt = site.attempt(gate(site.folder, "a"))
+        async with site.open() as executor:
+            await executor.start(attempt)
+            await becomes(executor, attempt, AttemptState.RUNNING)
+            assert await executor.reap() == 0
+            (site.folder / "a.go").touch()
+            assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
 
     # -- how it fails --------------------------------------------------------------------------
 
-    async def test_a_missing_output_is_named_with_the_mend(self, site: Site) -> None:
+    async def test_a_missing_output_is_named_with_the_fix(self, site: Site) -> None:
         attempt = site.attempt("true", outputs={"model": "model.txt"})
         async with site.open() as executor:
             assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
@@ -304,6 +348,22 @@ class ExecutorContract:
             await executor.cancel(attempt.id)
             assert (await executor.poll(attempt.id)).state is AttemptState.CANCELLED
         assert not site.lives(site.folder / "child")
+
+    async def test_cancelling_again_with_less_grace_kills_what_ignores_the_first(
+        self, site: Site
+    ) -> None:
+        ignoring = "trap : TERM; touch began; while true; do sleep 0.05; done"
+        attempt = site.attempt(f"sh -c 'cd {site.folder}; {ignoring}'")
+        async with site.open() as executor:
+            await executor.start(attempt)
+
+            async def begun() -> bool:
+                return (site.folder / "began").exists()
+
+            await until(begun)
+            await executor.cancel(attempt.id, 600.0)
+            await executor.cancel(attempt.id, 0.0)
+            assert (await ends(executor, attempt)).state is AttemptState.CANCELLED
 
     async def test_what_is_cancelled_while_it_waits_never_starts(self, site: Site) -> None:
         first = site.attempt(gate(site.folder, "a"), name="a")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployers.confinement import Confinement, View, interpreter
-from deployers.processes import Exit, Processes, ProcessSpec, Reason, State
+from deployers.processes import Exit, Processes, ProcessSpec, ProcessState, Reason
 from tests.deployers.world import PATH, living, until
 
 pytestmark = [pytest.mark.bwrap, pytest.mark.usefixtures("namespaces")]
@@ -40,7 +40,9 @@ class Bench:
         self.processes.start("step", spec)
 
     def end(self) -> Exit:
-        until(lambda: self.processes.status("step").state in {State.ENDED, State.LOST})
+        until(
+            lambda: self.processes.status("step").state in {ProcessState.ENDED, ProcessState.LOST}
+        )
         ending = self.processes.status("step").exit
         assert ending is not None
         return ending

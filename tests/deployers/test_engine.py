@@ -87,7 +87,7 @@ async def test_a_registry_at_fault_is_tried_again_and_one_without_the_image_is_t
 
 
 async def test_what_the_engine_refuses_is_passed_on_in_its_words(engine: Engine) -> None:
-    with pytest.raises(NeedsHuman, match=r"the Docker Engine refuses: .*[Nn]o such container"):
+    with pytest.raises(NeedsHuman, match=r"the Docker Engine refused: .*[Nn]o such container"):
         await engine.call(lambda client: client.api.start("no-such-container"))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from deployers.ended_logs import MOST, EndedLogs
 from deployers.local import LocalDeployer
-from deployers.processes import Processes, ProcessSpec, State
+from deployers.processes import Processes, ProcessSpec, ProcessState
 from deployers.protocol import Desired, ServerStatus
 from deployers.site import ENDED, Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
@@ -115,9 +115,9 @@ async def test_what_a_server_wrote_outlives_it_until_its_time_is_over(
 
     await eventually(gone)
     assert "the canary was here" in log.read_text()
-    assert deployer.ended.forget(time.time() - 3600) == 0
+    assert await deployer.forget_logs(time.time() - 3600) == 0
     assert log.exists()
-    assert deployer.ended.forget(time.time() + 3600) == 1
+    assert await deployer.forget_logs(time.time() + 3600) == 1
     assert not log.exists()
 
 
@@ -144,7 +144,7 @@ def test_only_the_servers_that_ended_last_are_remembered_for_each_place(tmp_path
         for site, number in [(other, 0), *((one, n) for n in range(MOST + 2))]:
             process = site.server(f"v{number}")
             processes.start(process, ProcessSpec(argv=("true",), cwd=str(tmp_path)))
-            while processes.status(process).state is not State.ENDED:
+            while processes.status(process).state is not ProcessState.ENDED:
                 time.sleep(0.005)
             logs.put_away(processes, site, process)
             os.utime(tmp_path / ENDED / process, (number, number))
@@ -226,7 +226,7 @@ async def test_a_pause_that_another_clock_put_hours_ahead_is_over(
     [
         ({"model": "/no/such/model"}, "server v1: there is no model file at /no/such/model"),
         ({"folder": "/no/such/folder"}, "server v1: there is no folder /no/such/folder"),
-        ({"run": "python {modle}"}, "server v1: {modle} is no placeholder"),
+        ({"run": "python {modle}"}, "server v1: {modle} is not a placeholder"),
     ],
 )
 async def test_a_server_that_cannot_be_started_needs_a_human(
@@ -320,7 +320,7 @@ async def test_a_port_that_is_taken_is_told_and_holds_up_no_rollback(
         with pytest.raises(TryAgain) as failure:
             await deployer.apply(PLACE, Desired(stable=stable, port=port))
         assert failure.value.human
-        assert f"the port {port} cannot be had, so it goes on to answer at" in str(failure.value)
+        assert f"port {port} is not available, so the router stays on port" in str(failure.value)
         now = await deployer.observe(PLACE)
         assert (now.address, now.canary) == (before.address, None)
         assert (await ask(address(now))).json()["model"] == "v1"
@@ -345,7 +345,7 @@ async def test_a_disk_without_room_holds_up_no_rollback_and_is_told(
         assert (await ask(address(seen))).json()["model"] == "v1"
     (site.folder / "v1.server.new").rmdir()
     (site.folder / "v2.server.new").rmdir()
-    with pytest.raises(TryAgain, match="cannot keep how it splits the traffic") as failure:
+    with pytest.raises(TryAgain, match="the router cannot save it") as failure:
         await deployer.apply(PLACE, Desired(stable=stable))
     assert failure.value.human
     assert str(site.folder / "router.json") in str(failure.value)

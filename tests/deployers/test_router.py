@@ -15,7 +15,7 @@ import pytest
 
 from deployers import control
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
-from deployers.processes import Processes, ProcessSpec, State
+from deployers.processes import Processes, ProcessSpec, ProcessState
 from specs.traffic import NO_ANSWER
 from tests.deployers import model_server_path
 from tests.deployers.caller import Caller, ask
@@ -71,7 +71,7 @@ class World:
 
     def end(self, name: str) -> None:
         self.processes.stop(name, grace=2)
-        until(lambda: self.processes.status(name).state is not State.RUNNING)
+        until(lambda: self.processes.status(name).state is not ProcessState.RUNNING)
 
 
 def listens(port: int) -> bool:
@@ -282,7 +282,7 @@ async def test_a_killed_router_comes_back_with_its_port_and_its_split(world: Wor
     before = await world.status()
     router = next(line for line in living(world.folder) if "deployers.router" in line)
     os.kill(int(router.split(":")[0]), signal.SIGKILL)
-    until(lambda: world.processes.status("router").state is State.ENDED)
+    until(lambda: world.processes.status("router").state is ProcessState.ENDED)
     world.start_router("router-again")
     async with asyncio.timeout(30):
         while True:

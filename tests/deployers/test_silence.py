@@ -12,9 +12,9 @@ import pytest
 from deployers import control
 from deployers.control import RouterStatus
 from deployers.local import LocalDeployer
-from deployers.processes import State
-from deployers.protocol import Desired, Observed, Silence
-from deployers.silence import Word
+from deployers.processes import ProcessState
+from deployers.protocol import Deployed, Desired, Silence
+from deployers.silence import DeadMansSwitch
 from specs.failures import TryAgain
 from specs.traffic import Arm, Exchange
 from tests.contracts.deployer import PLACE, address, converge
@@ -28,11 +28,11 @@ LIMIT = 30.0
 
 
 def test_word_is_awaited_from_the_beginning_and_missed_once() -> None:
-    word = Word(now=100.0)
-    assert not word.is_missed(LIMIT, 129.0)
-    assert word.is_missed(LIMIT, 130.0)
-    assert not word.is_missed(LIMIT, 131.0)
-    assert word.over
+    switch = DeadMansSwitch(now=100.0)
+    assert not switch.trips(LIMIT, 129.0)
+    assert switch.trips(LIMIT, 130.0)
+    assert not switch.trips(LIMIT, 131.0)
+    assert switch.over
 
 
 @pytest.mark.parametrize(
@@ -47,36 +47,36 @@ def test_word_is_awaited_from_the_beginning_and_missed_once() -> None:
     ],
 )
 def test_a_page_that_is_acknowledged_is_word(reads: list[tuple[int, int]], heard: bool) -> None:
-    word = Word(now=0.0)
+    switch = DeadMansSwitch(now=0.0)
     for seconds, (after, count) in enumerate(reads):
-        word.read(after, count, float(seconds))
+        switch.read(after, count, float(seconds))
     last = len(reads) - 1.0
-    assert word.is_missed(last, last) is (not heard)
+    assert switch.trips(last, last) is (not heard)
 
 
 def test_a_new_routing_ends_the_silence_and_an_old_one_only_after_other_word() -> None:
-    word = Word(now=0.0)
-    over = [word.is_missed(LIMIT, 30.0)]
-    word.routed(31.0, anew=False)  # as of a controller that applies what it owes and cannot save
-    over.append(word.over)
-    word.read(0, 5, 32.0)
-    word.routed(33.0, anew=False)
-    over.append(word.over)
-    word.read(5, 8, 34.0)
-    over.append(word.over)  # what came meanwhile is judged first
-    word.routed(35.0, anew=False)
-    over.append(word.over)
+    switch = DeadMansSwitch(now=0.0)
+    over = [switch.trips(LIMIT, 30.0)]
+    switch.routed(31.0, anew=False)  # as of a controller that applies what it owes and cannot save
+    over.append(switch.over)
+    switch.read(0, 5, 32.0)
+    switch.routed(33.0, anew=False)
+    over.append(switch.over)
+    switch.read(5, 8, 34.0)
+    over.append(switch.over)  # what came meanwhile is judged first
+    switch.routed(35.0, anew=False)
+    over.append(switch.over)
     assert over == [True, True, True, True, False]
-    assert not word.is_missed(LIMIT, 64.0)
-    assert word.is_missed(LIMIT, 65.0)
-    word.routed(66.0, anew=True)
-    assert not word.is_missed(LIMIT, 67.0)
+    assert not switch.trips(LIMIT, 64.0)
+    assert switch.trips(LIMIT, 65.0)
+    switch.routed(66.0, anew=True)
+    assert not switch.trips(LIMIT, 67.0)
 
 
 def test_the_same_routing_is_no_word() -> None:
-    word = Word(now=0.0)
-    word.routed(29.0, anew=False)
-    assert word.is_missed(LIMIT, 30.0)
+    switch = DeadMansSwitch(now=0.0)
+    switch.routed(29.0, anew=False)
+    assert switch.trips(LIMIT, 30.0)
 
 
 async def silenced(world: World) -> RouterStatus:
@@ -148,7 +148,7 @@ async def test_a_router_that_is_started_again_waits_for_word_anew(world: World) 
     first = await silenced(world)
     router = next(line for line in living(world.folder) if "deployers.router" in line)
     os.kill(int(router.split(":")[0]), signal.SIGKILL)
-    until(lambda: world.processes.status("router").state is State.ENDED)
+    until(lambda: world.processes.status("router").state is ProcessState.ENDED)
     world.start_router("router-again")
 
     async def again() -> RouterStatus | None:
@@ -190,7 +190,7 @@ async def test_while_the_controller_is_gone_stable_serves_and_the_next_one_goes_
         seen = await converge(first, desired)
     async with controller(home, silence=0.5) as look:
 
-        async def alone() -> Observed | None:
+        async def alone() -> Deployed | None:
             seen = await look.observe(PLACE)
             return seen if seen.silence is not None else None
 

@@ -19,7 +19,7 @@ from examples.demo.delivery import S3, Directory
 from examples.demo.oncall import on_duty
 from examples.demo.show import Show
 from examples.demo.world import EXAMPLE, Unexpected, World, end_all, expect
-from specs.lint import check
+from specs.lint.check import check
 
 
 def post(port: int, body: bytes) -> int:

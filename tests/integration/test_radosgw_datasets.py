@@ -30,7 +30,7 @@ async def test_a_wrong_secret_is_told_with_the_mend(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(
-        CredentialsRefused, match=r"does not know the credentials \(403 Sig.*; set AWS_ACC"
+        CredentialsRefused, match=r"rejected the credentials \(403 Sig.*; set AWS_ACC"
     ):
         await lake.catalog.list(lake.uri)
 
@@ -42,7 +42,7 @@ async def test_a_key_that_is_revoked_is_told_and_the_new_one_is_taken_up(
     assert await lake.keys() == ["a.csv"]
     radosgw.renew_key()
     with pytest.raises(
-        CredentialsRefused, match=r"does not know the credentials \(403 InvalidAccessKeyId\)"
+        CredentialsRefused, match=r"rejected the credentials \(403 InvalidAccessKeyId\)"
     ):
         await lake.keys()
     for name, value in radosgw.key.items():

@@ -50,6 +50,6 @@ def test_a_refusal_in_the_middle_is_said_and_the_run_goes_on_once_it_is_over(
 
     faults.before = refuse_two
     said = run(work)
-    assert "/lake/a.csv does not know the credentials (403 InvalidAccessKeyId)" in said
+    assert "/lake/a.csv rejected the credentials (403 InvalidAccessKeyId)" in said
     assert "waits: s3://" in said
     assert "✓ train" in said

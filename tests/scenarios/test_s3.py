@@ -70,7 +70,7 @@ async def test_credentials_that_are_refused_are_said_and_mended_without_a_restar
         async def waits() -> str | None:
             pipeline = await world.pipeline()
             why = pipeline.waits_for if pipeline else None
-            return why if why and "does not know the credentials" in why else None
+            return why if why and "rejected the credentials" in why else None
 
         why = await world.until(waits, "the pipeline to say that it is refused")
         faults.always = None

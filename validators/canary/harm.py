@@ -1,4 +1,4 @@
-"""Whom a canary hurt: of the requests that it was judged by, how many failed or were slow."""
+"""How many callers a canary hurt: the requests that failed or were slow, of those judged."""
 
 from validators.canary.figures import figures
 from validators.canary.judgement import Evidence, Judgement, Served
@@ -9,9 +9,9 @@ from validators.figures import milliseconds, percent
 
 
 def harm(judgement: Judgement, state: State) -> str:
-    """`14 of 412 requests to the canary failed (3.4 %; of stable's 0.03 %), ...`.
+    """`14 of 412 requests to the canary failed (3.4 %; stable: 0.03 %), ...`.
 
-    What convicts comes first: how many were refused, say, or slow beyond the time that shows it.
+    What it was rolled back for comes first: requests that were refused, say, or too slow.
     """
     canary = judgement.canary
     if not canary.requests:
@@ -28,8 +28,8 @@ def _hurt(judgement: Judgement, state: State, evidence: Evidence) -> str:
     if tail is None:
         return figures(judgement, evidence.signal).words
     return (
-        f"{tail.canary.slower:,} of {tail.canary.answers:,} answers of the canary took longer than "
-        f"{milliseconds(tail.allowed)}"
+        f"{tail.canary.slower:,} of {tail.canary.answers:,} of the canary's answers took longer "
+        f"than {milliseconds(tail.allowed)}"
     )
 
 
@@ -41,4 +41,4 @@ def _failed(arm: Served) -> str:
 def _shares(canary: Served, stable: Served) -> str:
     rate = percent(canary.error_rate or 0.0)
     known = stable.error_rate is not None
-    return f"{rate}; of stable's {percent(stable.error_rate or 0.0)}" if known else rate
+    return f"{rate}; stable: {percent(stable.error_rate or 0.0)}" if known else rate

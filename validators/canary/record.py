@@ -13,20 +13,20 @@ from validators.canary.policy import OTHERS, REFUSALS, Policy
 from validators.canary.state import FORMAT, Seen, State, Stratum, Tally
 
 UNITS: Final = 2048
-"""How many of the newest units are remembered, to count each once."""
+"""How many of the newest units are remembered, so that each is counted once."""
 STRATA: Final = 16
-"""How many probabilities are told apart; requests drawn with further ones are not counted."""
+"""How many probabilities are kept apart; requests drawn with any others are not counted."""
 TOLD: Final = 24
-"""How many statuses, and kinds of answers, of an arm are told apart for people."""
+"""How many statuses, and kinds of answers, of an arm are kept to show."""
 
 
 def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
     """The state before the first request.
 
-    `at` is when the canary begins, in seconds since the epoch; `history` what the router recorded
-    before, oldest first. If that holds enough answers of stable, latencies are binned by them.
-    Else the first ones of stable under the canary are set aside for it: bets begin when the bins
-    are fixed, on what comes after, so that no outcome is bet on with bins that it helped to draw.
+    `at` is when the canary begins, in seconds since the epoch; `history` is what the router
+    recorded before, oldest first. If that has enough answers of stable, the latency bins come from
+    them. If not, stable's first answers during the canary are set aside to fix the bins, and only
+    later ones are bet on: no outcome is bet on with bins that it helped to choose.
     """
     before = [exchange for exchange in history if exchange.arm is Arm.STABLE]
     known = [each.latency for each in before if _has_latency(policy, each)][-latency.HISTORY :]
@@ -53,19 +53,19 @@ def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
 
 
 def is_current(state: State) -> bool:
-    """Whether a stored state counts all that is judged now; else its canary is begun anew."""
+    """Whether a stored state has every count that is judged now; if not, its canary starts over."""
     return state.format == FORMAT
 
 
 def update(state: State, exchanges: Iterable[Exchange]) -> State:
     """The state after these records, each given once, in the router's order, in any batches.
 
-    What can't be a draw (no finite time, no probability in (0, 1], stable drawn at 1) says
-    nothing and is left out: missing data multiplies the evidence by one.
+    Records that cannot be a draw (time not finite, probability not in (0, 1], stable drawn at 1)
+    are left out: missing data multiplies the evidence by one.
 
-    Of a unit that comes back only the first outcome counts while it is among the last 2,048 units
-    seen: the errors of a retry burst are one error, and bets on each would void the guarantee.
-    Whether a record counts is known before its outcome, so leaving it out costs power only.
+    Of a unit that comes back while it is among the last 2,048 seen, only the first outcome counts:
+    the errors of a retry burst are one error, and a bet on each would void the guarantee. Whether a
+    record counts is known before its outcome, so leaving it out only costs power.
     """
     working = _Working(state)
     for exchange in exchanges:
@@ -78,10 +78,10 @@ def update(state: State, exchanges: Iterable[Exchange]) -> State:
 
 
 def with_waiting(state: State, waiting: Iterable[Waiting]) -> State:
-    """The state as it is to be judged while these requests are in flight; not to be kept.
+    """The state to judge while these requests are in flight; it must not be stored.
 
-    They are records, for the sample ratio, and slower than each latency that their age has passed.
-    Of a unit the oldest request counts, and none if the unit was counted already.
+    They count as records for the sample ratio, and as slower than every latency below their age.
+    Of a unit only the oldest request counts, and none if the unit was counted before.
     """
     working = _Working(state)
     for each in sorted(waiting, key=lambda each: -each.age):
@@ -91,7 +91,7 @@ def with_waiting(state: State, waiting: Iterable[Waiting]) -> State:
 
 
 class _Arm:
-    """A `Tally` that can be counted up."""
+    """A mutable `Tally`."""
 
     def __init__(self, tally: Tally) -> None:
         self.classes = {
@@ -124,7 +124,7 @@ class _Arm:
 
 
 class _Told:
-    """A `Seen` that can be counted up."""
+    """A mutable `Seen`."""
 
     def __init__(self, seen: Seen) -> None:
         self.statuses = dict(seen.statuses)
@@ -139,7 +139,7 @@ class _Told:
 
 
 class _Working:
-    """A `State` that can be counted up, for one call of `update`."""
+    """A mutable `State`, for one call of `update`."""
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -289,11 +289,11 @@ class _Working:
         )
 
 
-_Told_of = TypeVar("_Told_of", int, str)
+_Key = TypeVar("_Key", int, str)
 
 
-def _tell(told: dict[_Told_of, int], what: _Told_of) -> None:
-    """Count what people are told of; of a hostile variety only some."""
+def _tell(told: dict[_Key, int], what: _Key) -> None:
+    """Count a value to show; the number of different values is bounded."""
     if what in told or len(told) < TOLD:
         told[what] = told.get(what, 0) + 1
 
@@ -303,7 +303,7 @@ def _is_draw(exchange: Exchange) -> bool:
 
 
 def _could_be(arm: Arm, probability: float) -> bool:
-    """Whether an arm can be drawn with that probability of the canary."""
+    """Whether the arm can be drawn when the canary has that probability."""
     return 0 < probability <= 1 and (probability < 1 or arm is Arm.CANARY)
 
 
@@ -312,7 +312,7 @@ def _is_time(seconds: float) -> bool:
 
 
 def _has_latency(policy: Policy, exchange: Exchange) -> bool:
-    """Whether the latency is an answer's. How fast a 500 came says nothing."""
+    """Whether the latency is that of an answer: how fast a 500 came says nothing."""
     return _is_time(exchange.latency) and policy.classed(exchange.status) != "errors"
 
 

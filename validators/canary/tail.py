@@ -1,7 +1,7 @@
 """Where a latency signal found the canary slower: the part of the distribution, in shares.
 
-A signal named after one quantile watches all of them (`latency.prior`), so what convicts need not
-be the quantile it is named after. The bet that holds the most evidence says where to look.
+A signal named after one quantile watches all of them (`latency.prior`), so it may roll back for
+another one. The bet with the most evidence tells which.
 """
 
 from collections.abc import Iterable
@@ -18,26 +18,26 @@ from validators.figures import milliseconds, percent
 
 
 class Share(NamedTuple):
-    """How many answers of an arm took longer than a time."""
+    """How many answers of an arm took longer than some time."""
 
     slower: int
     answers: int
 
     @property
     def share(self) -> float:
-        """Of all of them; 0 where there are none."""
+        """The share of those that did; 0 if there are no answers."""
         return self.slower / self.answers if self.answers else 0.0
 
 
 class Tail(NamedTuple):
-    """The part of the latencies whose bet holds the most evidence against the canary."""
+    """The part of the distribution whose bet has the most evidence against the canary."""
 
     level: float
-    """The quantile of stable's latencies before the canary that it begins at."""
+    """The quantile of stable's latencies before the canary where the part begins."""
     everywhere: bool
-    """Whether the bet was on all of the distribution; `level` is then where it shows most."""
+    """Whether the bet was on the whole distribution; `level` is then where it shows most."""
     beyond: float
-    """Seconds: that quantile of stable's."""
+    """That quantile of stable's, in seconds."""
     margin: float
     """How much longer the canary may take, relative."""
     stable: Share
@@ -45,7 +45,7 @@ class Tail(NamedTuple):
     canary: Share
     """Of the canary's, those that took longer than `beyond` and the margin."""
     late: bool
-    """Whether the evidence is of bets that began while the canary ran: it was better before."""
+    """Whether the evidence comes from bets that began later: the canary was better at first."""
 
     @property
     def allowed(self) -> float:
@@ -54,7 +54,7 @@ class Tail(NamedTuple):
 
     @property
     def name(self) -> str:
-        """`beyond p99.9`: of what stable did before the canary."""
+        """`beyond p99.9`, of stable's latencies before the canary."""
         return "throughout" if self.everywhere else f"beyond p{100 * self.level:g}"
 
     def __str__(self) -> str:
@@ -69,9 +69,9 @@ class Tail(NamedTuple):
 
 
 def convicting(state: State | None, evidence: Evidence) -> Tail | None:
-    """The part of the distribution that the evidence of a judgement is of.
+    """The part of the distribution that the evidence comes from.
 
-    None where the state holds less than was judged: requests in flight are not kept.
+    None if the state has less evidence than was judged, as requests in flight are not stored.
     """
     tail = tail_of(state, evidence.signal) if state is not None else None
     if state is None or tail is None:
@@ -81,9 +81,9 @@ def convicting(state: State | None, evidence: Evidence) -> Tail | None:
 
 
 def tail_of(state: State, signal: str) -> Tail | None:
-    """Where that latency signal has the most evidence against the canary.
+    """Where a latency signal has the most evidence against the canary.
 
-    None while there are no bins, and so no bets, or for a signal that is no latency.
+    None while there are no bins, and so no bets, or if the signal is not a latency.
     """
     if (
         state.bins is None
@@ -123,7 +123,7 @@ def _tail(state: State, signal: str, level: float, *, everywhere: bool, late: bo
 
 
 def _gains(state: State, signal: str) -> tuple[list[float], list[float]]:
-    """What each bet adds to the evidence, as logarithms: begun with the canary, and begun later."""
+    """The log evidence of each bet: for bets begun with the canary, and for those begun later."""
     logs, weights = families.wealth(state, signal), families.prior(state, signal)
     plain = [weight + gain for weight, gain in zip(weights, logs, strict=True)]
     planned = state.policy.restarts

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from specs.explain import nearest
-from specs.problems import Problem
+from specs.loading.explain import nearest
+from specs.loading.problems import Problem
 from validators.data.conditions import columns_of, condition_of
 from validators.data.literals import Unfit
 from validators.data.outcome import Misfit, Outcome

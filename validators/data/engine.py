@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from specs.explain import nearest
+from specs.loading.explain import nearest
 from validators.data.outcome import Misfit, Outcome, outcome_of
 from validators.data.suite import Expectation
 

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from specs.problems import Problem
-from specs.tree import MOST_BYTES
+from specs.loading.problems import Problem
+from specs.loading.tree import MOST_BYTES
 from validators.data import engine
 from validators.data.answers import READS_LIMITS, answers
 from validators.data.checks import (

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from specs.snapshot import SNAPSHOT_KEYS, Snapshot, read_snapshot
+from specs.snapshot import SNAPSHOT_KEYS, TableSnapshot, read_snapshot
 from validators.data import texts
 from validators.data.common_types import exactly
 from validators.data.files import Column, Part, Unreadable
@@ -18,18 +18,18 @@ from validators.data.request import ObjectFile
 _DECIMAL: Final = re.compile(r"decimal\((\d+), ?(\d+)\)")
 
 
-def snapshot_of(objects: Sequence[ObjectFile]) -> Snapshot | None:
+def snapshot_of(objects: Sequence[ObjectFile]) -> TableSnapshot | None:
     """The snapshot that a dataset version is, if it is one of a table."""
     log = next((one for one in objects if one.key in SNAPSHOT_KEYS), None)
     return read_snapshot(Path(log.path).read_text(encoding="utf-8")) if log else None
 
 
-def names_of(snapshot: Snapshot) -> tuple[str, ...]:
+def names_of(snapshot: TableSnapshot) -> tuple[str, ...]:
     """Its columns, in their order."""
     return tuple(field["name"] for field in snapshot.fields)
 
 
-def fitted(part: Part, key: str, snapshot: Snapshot, wanted: frozenset[str] | None) -> Part:
+def fitted(part: Part, key: str, snapshot: TableSnapshot, wanted: frozenset[str] | None) -> Part:
     """The part with the columns of the table. Raises `Unreadable` for a value that is not of the
     type that the table says."""
     partition = snapshot.files[key].partition
@@ -48,7 +48,7 @@ def fitted(part: Part, key: str, snapshot: Snapshot, wanted: frozenset[str] | No
     return Part(names_of(snapshot), part.rows, columns)
 
 
-def empty(snapshot: Snapshot, wanted: frozenset[str] | None) -> Part:
+def empty(snapshot: TableSnapshot, wanted: frozenset[str] | None) -> Part:
     """What a table without files is."""
     names = [name for name in names_of(snapshot) if wanted is None or name in wanted]
     kinds = {field["name"]: type_of(field["type"]) for field in snapshot.fields}

@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from specs.explain import locate, nearest, shown
-from specs.problems import Problem, in_order
-from specs.tree import MOST_BYTES, Path, Tree, parse
+from specs.loading.explain import locate, nearest, shown
+from specs.loading.problems import Problem, in_order
+from specs.loading.tree import MOST_BYTES, Tree, YamlPath, parse
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -119,7 +119,7 @@ class _Reader:
         read = [self._expectation(item, ("expectations", i)) for i, item in enumerate(items)]
         return Suite(tuple(one for one in read if one is not None), in_order(self._problems))
 
-    def _expectation(self, item: object, path: Path) -> Expectation | None:
+    def _expectation(self, item: object, path: YamlPath) -> Expectation | None:
         if not isinstance(item, dict):
             self._add("type", "an expectation is a mapping with `type` and `kwargs`", path, item)
             return None
@@ -147,7 +147,7 @@ class _Reader:
         line, column = locate(self._tree, path) if self._tree.root else (None, None)
         return Expectation(kind, kwargs, cast("Severity", severity), line, column, bool(empty))
 
-    def _keys(self, mapping: dict[str, Any], known: tuple[str, ...], path: Path) -> None:
+    def _keys(self, mapping: dict[str, Any], known: tuple[str, ...], path: YamlPath) -> None:
         for key in mapping:
             if key in known:
                 continue
@@ -168,7 +168,7 @@ class _Reader:
         self,
         code: str,
         message: str,
-        path: Path,
+        path: YamlPath,
         found: object = None,
         expected: str | None = None,
         meant: str | None = None,

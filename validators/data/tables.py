@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specs.explain import nearest
+from specs.loading.explain import nearest
 from specs.model import ColumnType
-from specs.snapshot import Snapshot
+from specs.snapshot import TableSnapshot
 from validators.data.agreement import Disagreement, agreed, together
 from validators.data.common_types import is_text
 from validators.data.files import Column, Part, Unreadable, read
@@ -85,7 +85,7 @@ def load(
 
 def _of_snapshot(
     objects: Sequence[ObjectFile],
-    snapshot: Snapshot,
+    snapshot: TableSnapshot,
     wanted: frozenset[str] | None,
     reading: Reading,
 ) -> Loaded:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from specs.explain import nearest
+from specs.loading.explain import nearest
 from validators.data.literals import Unfit
 from validators.figures import clip
 

@@ -9,6 +9,7 @@ from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.environment import (
     REMEMBERED,
     Branch,
+    EnvironmentContext,
     EnvironmentState,
     ObservedEnvironment,
     PastReleases,
@@ -48,17 +49,15 @@ def is_behind(env: EnvironmentState, branch: Branch | None) -> bool:
     return branch is not None and branch.ours and branch.rollout > env.rollouts
 
 
-def adopt(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
-) -> EnvironmentState:
+def adopt(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Take over quarantine, pin, numbers, what serves and what may be gone back to."""
-    past = observed.past
-    if past is not None and is_behind(env, observed.branch):
+    past = context.observed.past
+    if past is not None and is_behind(env, context.observed.branch):
         env = env.model_copy(update=dict.fromkeys(_OUTDATED) | {"former": ()})
     elif not is_new(env):
         return env
     if past is None:
-        return _ask_about_strangers(env, observed, out)
+        return _ask_about_strangers(env, context)
     file = past.file
     listed = tuple(q for q in quarantined(file) if not env.quarantined(q.digest))
     env = env.model_copy(
@@ -71,21 +70,21 @@ def adopt(
             "rollouts": max(env.rollouts, past.rollouts, 1),
         }
     )
-    ref = _serving(env, observed, past)
+    ref = _serving(env, context.observed, past)
     if ref is not None and ref.version not in past.versions:
         lacking = past.lacking.get(ref.version, "nothing of it is left")
         return ask(
             env,
             f"{ref} runs in {env.name}, as the branch says, and cannot be had again: {lacking}.",
-            out,
+            context,
         )
-    env = _take_over(env, ref, past, out)
+    env = _take_over(env, ref, past, context.out)
     version = past.versions.get(ref.version) if ref else None
-    env = over(env, version, UNKNOWN, ended(env.pipeline, env.name, ref), out)
+    env = over(env, version, UNKNOWN, ended(env.pipeline, env.name, ref), context.out)
     gone = [f"v{number}: {why}" for number, why in sorted(past.lacking.items())]
     incident = branch_incidents.adopted(env.pipeline, env.name, ref, env.quarantine, gone)
     name = f"adopted/{past.commit}"
-    return tell(env, version, "stuck", name, incident, out, status="info")
+    return tell(env, version, "stuck", name, incident, context.out, status="info")
 
 
 def _take_over(
@@ -121,23 +120,23 @@ def _serving(
     return named(past.file)
 
 
-def ask(env: EnvironmentState, what: str, out: RolloutDecisionBuilder) -> EnvironmentState:
+def ask(env: EnvironmentState, what: str, context: EnvironmentContext) -> EnvironmentState:
     """Leave alone what runs, release nothing, and ask a person."""
     why = f"{what} This controller's state does not know it: was state.db lost?"
     env = env.model_copy(update={"unknown": why, "stranger": True})
     incident = branch_incidents.unknown(env.pipeline, env.name, why)
-    return tell(env, None, "stuck", UNKNOWN, incident, out)
+    return tell(env, None, "stuck", UNKNOWN, incident, context.out)
 
 
-def _ask_about_strangers(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
-) -> EnvironmentState:
+def _ask_about_strangers(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Servers run, and neither the state nor the branch says why."""
-    alive = sorted(server.name for server in observed.deployed.servers if server.alive)
-    if env.unknown is not None or observed.branch is not None or not alive:
+    alive = sorted(server.name for server in context.observed.deployed.servers if server.alive)
+    if env.unknown is not None or context.observed.branch is not None or not alive:
         return env
     runs = ", ".join(alive)
-    return ask(env, f"{runs} runs in {env.name}, and the environments branch says nothing.", out)
+    return ask(
+        env, f"{runs} runs in {env.name}, and the environments branch says nothing.", context
+    )
 
 
 def go_on(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentState:

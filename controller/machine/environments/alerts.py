@@ -25,8 +25,8 @@ from controller.machine import incidents
 from controller.machine.actions import Incident
 from controller.machine.environments.background import serves
 from controller.machine.environments.environment import (
+    EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
     RolloutDecisionBuilder,
     server_name,
 )
@@ -68,8 +68,7 @@ def refuse(
     env: EnvironmentState,
     why: str,
     version: ModelVersion | None,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
+    context: EnvironmentContext,
     name: str,
     *,
     needs_human: bool = False,
@@ -79,17 +78,17 @@ def refuse(
     `needs_human`: somebody wanted away from what serves, and it serves on.
     """
     if version is None and env.stable is not None:
-        version = observed.versions.get(env.stable.version)
+        version = context.observed.versions.get(env.stable.version)
     incident = incidents.refused(
         env.pipeline,
         env.name,
-        serves(env, observed),
+        serves(env, context.observed),
         why,
         needs_human=needs_human,
         points=env.points,
     )
     status: Literal["firing", "info"] = "firing" if needs_human else "info"
-    return tell(env, version, "refused", name, incident, out, status=status)
+    return tell(env, version, "refused", name, incident, context.out, status=status)
 
 
 def resolve(
@@ -115,9 +114,7 @@ def resolve(
     return env
 
 
-def rollback_done(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
-) -> EnvironmentState:
+def rollback_done(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Rollbacks are over once what runs is what should, and the stable server answers as ready.
 
     To be asked where the first is so.
@@ -125,16 +122,18 @@ def rollback_done(
     stable = env.stable
     if stable is None:
         return env
-    server = observed.deployed.server(server_name(env.place, stable))
+    server = context.observed.deployed.server(server_name(env.place, stable))
     if not env.points and (server is None or not server.ready):
         return env
-    now = serves(env, observed)
+    now = serves(env, context.observed)
     for alert in env.alerts:
         if alert.startswith(f"{env.place}/rollback/"):
             known = env.stopped is not None and alert.endswith(f"/{env.stopped.id}")
             bad = env.stopped.version if env.stopped and known else None
             incident = incidents.restored(env.pipeline, env.name, now, bad, points=env.points)
-            env = _end(env, alert, observed.versions.get(stable.version), incident, out)
+            env = _end(
+                env, alert, context.observed.versions.get(stable.version), incident, context.out
+            )
     return env
 
 
@@ -173,39 +172,37 @@ def _end(
     )
 
 
-def watch_stable(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def watch_stable(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Wake somebody when what should serve does not, and say when it does again."""
     stable = env.stable
     if stable is None or env.points:
-        return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), out)
-    deployed = observed.deployed
+        return over(env, None, "stable", incidents.ended(env.pipeline, env.name, None), context.out)
+    deployed = context.observed.deployed
     server = deployed.server(server_name(env.place, stable))
     alert = f"{env.place}/stuck/stable"
-    version = observed.versions.get(stable.version)
+    version = context.observed.versions.get(stable.version)
     ready = server is not None and server.ready
     if ready and deployed.address is not None:
         incident = incidents.recovered(env.pipeline, env.name, stable)
-        env = over(env, version, "stable", incident, out)
+        env = over(env, version, "stable", incident, context.out)
         return env.model_copy(update={"unready_since": None})
-    since = now if env.unready_since is None else env.unready_since
+    since = context.now if env.unready_since is None else env.unready_since
     env = env.model_copy(update={"unready_since": since})
     # That something is restarted is told however soon it is back.
     hung = deployed.hung_router != "" or (server is not None and server.hung)
-    if alert in env.alerts or (not hung and now - since < UNREADY):
+    if alert in env.alerts or (not hung and context.now - since < UNREADY):
         return env
-    at = serves(env, observed)
+    at = serves(env, context.observed)
     if ready or deployed.hung_router:
         silent = deployed.hung_router
         does = f"answers nobody{f' and is being started again: {silent}' if silent else '.'}"
         why = f"The router of {env.name} {does}"
         incident = incidents.unreachable(env.pipeline, env.name, at, why)
-        return tell(env, version, "stuck", "stable", incident, out)
+        return tell(env, version, "stuck", "stable", incident, context.out)
     why = f"The server of {stable} {_fares(env, server)}"
     former = env.former[0] if env.former else None
     incident = incidents.not_answering(env.pipeline, env.name, stable, at, former, why)
-    return tell(env, version, "stuck", "stable", incident, out)
+    return tell(env, version, "stuck", "stable", incident, context.out)
 
 
 def _fares(env: EnvironmentState, server: ServerStatus | None) -> str:

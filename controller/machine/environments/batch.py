@@ -10,9 +10,8 @@ from controller.machine import batch_incidents
 from controller.machine.actions import CancelAttempt, StartBatch
 from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.environment import (
+    EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
-    RolloutDecisionBuilder,
     moved,
 )
 from controller.machine.environments.job import BATCH, BatchJob, command_of
@@ -29,48 +28,44 @@ BLAMELESS = (AttemptState.LOST, AttemptState.DATA_CHANGED)
 MOST_TRIES = 3
 
 
-def look(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def look(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Stop a job that nobody wants; start one that is due."""
     job, stable = env.job, env.stable
     if job is not None and job.open and not _is_wanted(env, job):
-        out.actions.append(CancelAttempt(attempt=job.id))
+        context.out.actions.append(CancelAttempt(attempt=job.id))
         said = f"{job.version} is not what {env.name} points to any more"
-        env = _with(env, job.model_copy(update={"ended": now, "failed": said}))
+        env = _with(env, job.model_copy(update={"ended": context.now, "failed": said}))
         job = env.job
-    version = observed.versions.get(stable.version) if stable is not None else None
+    version = context.observed.versions.get(stable.version) if stable is not None else None
     if env.name != "production" or not env.points or stable is None or version is None:
         return env
     if not command_of(version.spec) or (job is not None and job.open):
         return env
     if job is None or job.version != stable:
-        return start(env, stable, f"{env.name} points to {stable}", out, now)
-    if observed.due is not None and observed.due > job.asked:
-        return start(env, stable, "its schedule", out, now)
+        return start(env, stable, f"{env.name} points to {stable}", context)
+    if context.observed.due is not None and context.observed.due > job.asked:
+        return start(env, stable, "its schedule", context)
     return env
 
 
 def try_out(
-    env: EnvironmentState, rollout: Rollout, out: RolloutDecisionBuilder, now: float
+    env: EnvironmentState, rollout: Rollout, context: EnvironmentContext
 ) -> EnvironmentState:
     """Run the command as the test of a rollout, and let its end be the report."""
     job = env.job
     if rollout.smoke_asked is None:
-        env = start(env, rollout.version, "it is tried in staging", out, now, rollout.id)
-        return moved(env, rollout, smoke_asked=now)
+        env = start(env, rollout.version, "it is tried in staging", context, rollout.id)
+        return moved(env, rollout, smoke_asked=context.now)
     if job is None or job.rollout != rollout.id or job.open:
         return env
     return moved(env, rollout, smoke=_report(job))
 
 
-def again(
-    env: EnvironmentState, by: str, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def again(env: EnvironmentState, by: str, context: EnvironmentContext) -> EnvironmentState:
     """Run a job that is over once more, as somebody says."""
     assert env.job is not None
     tried = "tried" if env.job.failed is not None else "run"
-    return start(env, env.job.version, f"{tried} again by {by}", out, now)
+    return start(env, env.job.version, f"{tried} again by {by}", context)
 
 
 def has_ended(env: EnvironmentState, number: int | None = None) -> bool:
@@ -88,8 +83,7 @@ def start(
     env: EnvironmentState,
     version: Ref,
     why: str,
-    out: RolloutDecisionBuilder,
-    now: float,
+    context: EnvironmentContext,
     rollout: str = "",
     tries: int = 1,
 ) -> EnvironmentState:
@@ -99,29 +93,24 @@ def start(
         id=f"{env.pipeline}-{env.name}.{BATCH}.{number}",
         version=version,
         why=why,
-        asked=now,
+        asked=context.now,
         rollout=rollout,
         tries=tries,
     )
-    out.actions.append(
+    context.out.actions.append(
         StartBatch(pipeline=env.pipeline, environment=env.name, version=version.version, job=job.id)
     )
     return env.model_copy(update={"job": job, "jobs": number})
 
 
 def cannot_start(
-    env: EnvironmentState,
-    job: str,
-    why: str,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, job: str, why: str, context: EnvironmentContext
 ) -> EnvironmentState:
     """Something around the command keeps it from starting: a secret, a dataset."""
     if env.job is None or env.job.id != job or not env.job.open:
         return env
-    failed = env.job.model_copy(update={"ended": now, "failed": why})
-    return _tell(_with(env, failed), failed, observed, out)
+    failed = env.job.model_copy(update={"ended": context.now, "failed": why})
+    return _tell(_with(env, failed), failed, context)
 
 
 def _is_wanted(env: EnvironmentState, job: BatchJob) -> bool:
@@ -130,38 +119,36 @@ def _is_wanted(env: EnvironmentState, job: BatchJob) -> bool:
     return env.points and env.stable == job.version
 
 
-def heed_end(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def heed_end(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Take in how the job ended."""
-    job, seen = env.job, observed.job
+    job, seen = env.job, context.observed.job
     if job is None or not job.open or seen is None or not seen.status.state.ended:
         return env
     status = seen.status
     if status.state in BLAMELESS and job.tries < MOST_TRIES:
         why = f"{job.why}; the last attempt ended for no fault of its own: {fit(status.message)}"
-        return start(env, job.version, why, out, now, job.rollout, job.tries + 1)
+        return start(env, job.version, why, context, job.rollout, job.tries + 1)
     failed = None
     if status.state is not AttemptState.SUCCEEDED:
         failed = fit(status.message) or f"it {status.state.value.replace('_', ' ')}"
     elif seen.uncollected is not None:
         failed = seen.uncollected
-    job = job.model_copy(update={"ended": now, "failed": failed, "outputs": seen.outputs or {}})
-    return _tell(_with(env, job), job, observed, out)
+    job = job.model_copy(
+        update={"ended": context.now, "failed": failed, "outputs": seen.outputs or {}}
+    )
+    return _tell(_with(env, job), job, context)
 
 
-def _tell(
-    env: EnvironmentState, job: BatchJob, observed: ObservedEnvironment, out: RolloutDecisionBuilder
-) -> EnvironmentState:
+def _tell(env: EnvironmentState, job: BatchJob, context: EnvironmentContext) -> EnvironmentState:
     """Of production's: in staging the rollout tells."""
-    version = observed.versions.get(job.version.version)
+    version = context.observed.versions.get(job.version.version)
     if job.rollout or env.name != "production":
         return env
     if job.failed is None:
-        return over(env, version, BATCH, ended(env.pipeline, env.name, job.version), out)
+        return over(env, version, BATCH, ended(env.pipeline, env.name, job.version), context.out)
     former = env.former[0] if env.former else None
     incident = batch_incidents.failed(env.pipeline, env.name, job.version, job.failed, former)
-    return tell(env, version, "stuck", BATCH, incident, out)
+    return tell(env, version, "stuck", BATCH, incident, context.out)
 
 
 def _report(job: BatchJob) -> Report:

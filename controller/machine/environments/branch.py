@@ -6,8 +6,8 @@ from typing import Any
 from controller.machine.actions import WriteEnvironment
 from controller.machine.environments.alerts import refuse
 from controller.machine.environments.environment import (
+    EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
     RolloutDecisionBuilder,
     file_of,
 )
@@ -48,24 +48,20 @@ def restore(
     env: EnvironmentState,
     why: str,
     version: ModelVersion | None,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    context: EnvironmentContext,
     *,
     needs_human: bool = False,
 ) -> EnvironmentState:
     """Refuse a human's commit: say why, and let the file name what runs again."""
-    stable = observed.versions.get(env.stable.version) if env.stable else None
-    file = file_of(env, env.stable, stable, by="headgate", reason=f"refused: {why}", at=now)
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
+    file = file_of(env, env.stable, stable, by="headgate", reason=f"refused: {why}", at=context.now)
     subject = f"refuse a change of {env.name}"
     name = f"{env.place}/refuse/{env.acted_on}"
-    env = write(env, name, subject, file, out)
-    return refuse(env, why, version, observed, out, name, needs_human=needs_human)
+    env = write(env, name, subject, file, context.out)
+    return refuse(env, why, version, context, name, needs_human=needs_human)
 
 
-def say_what_runs(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def say_what_runs(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Owe a commit where the file names neither what runs nor what is on its way.
 
     So it is after a rollout was withdrawn that the file names already: a person merged it, or
@@ -74,11 +70,11 @@ def say_what_runs(
     under_way = env.rollout.version if env.rollout else env.stable
     if env.write is not None or env.says in (env.stable, under_way) or not env.rollouts:
         return env
-    stable = observed.versions.get(env.stable.version) if env.stable else None
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
     reason = f"{env.says or 'nothing'} was named here, and does not run"
-    file = file_of(env, env.stable, stable, by="headgate", reason=reason, at=now)
+    file = file_of(env, env.stable, stable, by="headgate", reason=reason, at=context.now)
     name = f"{env.place}/restore/{env.acted_on}"
-    return write(env, name, f"say what {env.name} runs", file, out)
+    return write(env, name, f"say what {env.name} runs", file, context.out)
 
 
 def summary(report: Report | None) -> tuple[Mapping[str, Any], ...]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from controller.machine.actions import DeploymentState, ReportDeployment, ReportRelease
 from controller.machine.environments.environment import (
+    EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
     RolloutDecisionBuilder,
 )
 from controller.machine.environments.rollout import EndedRollout, Rollout, weights
@@ -29,27 +29,24 @@ _ENDS: Mapping[str, DeploymentState] = {
 
 
 def report(
-    before: EnvironmentState,
-    env: EnvironmentState,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
+    before: EnvironmentState, env: EnvironmentState, context: EnvironmentContext
 ) -> set[str]:
     """Owe what a decision has changed for who looks at the repository.
 
     Returns the lanes whose older reports it makes unneeded: the last one counts.
     """
-    known = observed.versions
+    known = context.observed.versions
     owed: list[Reported | None] = [
-        *(_ended(env, ended, known) for ended in out.ended),
+        *(_ended(env, ended, known) for ended in context.out.ended),
         _left(before, env, known),
     ]
     now = _under_way(env, known)
     if now != _under_way(before, known):
         owed.append(now)
     if env.name == "production":
-        owed += _verdicts(before, env, out, known)
+        owed += _verdicts(before, env, context.out, known)
     reports = [each for each in owed if each is not None]
-    out.actions += reports
+    context.out.actions += reports
     return {each.lane for each in reports}
 
 

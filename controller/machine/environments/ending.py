@@ -15,8 +15,6 @@ from controller.machine.environments.environment import (
     REMEMBERED,
     EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
-    RolloutDecisionBuilder,
     file_of,
     moved,
     named,
@@ -35,9 +33,7 @@ Stopped = Literal["rolled_back", "aborted", "superseded", "failed"]
 def promote(
     env: EnvironmentState,
     rollout: Rollout,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    context: EnvironmentContext,
     *,
     by: str,
     why: str,
@@ -46,11 +42,11 @@ def promote(
 
     A revert does not wait: the commit follows the traffic.
     """
-    version = observed.versions[rollout.version.version]
-    env = moved(env, rollout, decided=now, by=by)
+    version = context.observed.versions[rollout.version.version]
+    env = moved(env, rollout, decided=context.now, by=by)
     assert env.rollout is not None
     if rollout.kind == "wish":
-        return settle(env, env.rollout, observed, out, now)
+        return settle(env, env.rollout, context)
     verdicts = {"smoke": rollout.smoke.verdict} if rollout.smoke else {}
     report = report_of(rollout)
     if report is not None:
@@ -62,41 +58,37 @@ def promote(
         version,
         by=by,
         reason=why,
-        at=now,
+        at=context.now,
         verdicts=verdicts,
         evidence=summary(report),
     )
     verb = "roll back to" if rollout.kind == "revert" else "promote"
     subject = f"{verb} v{version.number} in {env.name}"
-    env = write(env, f"{rollout.id}/promote", subject, file, out)
+    env = write(env, f"{rollout.id}/promote", subject, file, context.out)
     if rollout.kind == "revert":
-        return settle(env, rollout, observed, out, now)
+        return settle(env, rollout, context)
     return env
 
 
 def settle(
-    env: EnvironmentState,
-    rollout: Rollout,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, context: EnvironmentContext
 ) -> EnvironmentState:
     """The version is what the environment runs: all traffic goes there."""
-    version = observed.versions[rollout.version.version]
+    version = context.observed.versions[rollout.version.version]
     was = env.stable
     former = [
         r
         for r in (was, *env.former)
         if r and r != rollout.version and not env.quarantined(r.digest)
     ]
-    out.end(
+    context.out.end(
         EndedRollout(
             rollout=rollout,
             environment=env.name,
             pipeline=env.pipeline,
             outcome="promoted",
             reason=rollout.undecided or rollout.why,
-            at=now,
+            at=context.now,
             beside=was,
         ),
     )
@@ -107,7 +99,7 @@ def settle(
             "brought": rollout.id,
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
-            "warm": warm_after(env, rollout, version, now),
+            "warm": warm_after(env, rollout, version, context.now),
             "stopped": None if _is(env.stopped, rollout.version) else env.stopped,
             "unready_since": None,
             "stranger": False,
@@ -115,12 +107,12 @@ def settle(
         }
     )
     released = rollout.kind == "release"
-    env = resolve(env, version, rollout.version, was, out, released=released)
+    env = resolve(env, version, rollout.version, was, context.out, released=released)
     place = (env.pipeline, env.name, rollout.version, was)
     incident = incidents.promoted(*place, rollout.undecided, points=rollout.points)
     if rollout.kind == "revert":
         incident = incidents.brought_back(*place, rollout.by, rollout.why, points=rollout.points)
-    env = tell(env, version, "promoted", rollout.id, incident, out, status="info")
+    env = tell(env, version, "promoted", rollout.id, incident, context.out, status="info")
     if env.name == "staging" and rollout.kind == "release":
         message = Release(
             version=version.number,
@@ -131,79 +123,68 @@ def settle(
             commit=rollout.commit or "",
         )
         to = Key("environment", f"{env.pipeline}/production")
-        out.messages.append(Envelope(to=to, id=f"release/{rollout.id}", message=message))
+        context.out.messages.append(Envelope(to=to, id=f"release/{rollout.id}", message=message))
     return env
 
 
 def stop(
-    env: EnvironmentState,
-    rollout: Rollout,
-    outcome: Stopped,
-    why: str,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, outcome: Stopped, why: str, context: EnvironmentContext
 ) -> EnvironmentState:
     """End a rollout without promoting it. Its traffic goes back to stable at once.
 
     `failed` is the version's own fault: its server, or the smoke requests.
     """
-    version = observed.versions.get(rollout.version.version)
-    env = _leave(env, rollout, outcome, why, version, out, now)
+    version = context.observed.versions.get(rollout.version.version)
+    env = _leave(env, rollout, outcome, why, version, context)
     if outcome in ("aborted", "superseded"):
         return env
     if rollout.kind != "release":
-        return _not_served(env, rollout, why, version, observed, out, now)
+        return _not_served(env, rollout, why, version, context)
     reports = [r for r in (rollout.smoke, report_of(rollout)) if r is not None]
     ends = "failed" if outcome == "failed" else "rolled back"
-    about = (why, reports, background(env, rollout, observed, now, ends))
+    about = (why, reports, background(env, rollout, context.observed, context.now, ends))
     place = (env.pipeline, env.name, rollout.version, env.stable)
     if outcome == "failed" and env.name != "production":
         incident = incidents.failed_before_production(*place, *about)
-        return tell(env, version, "gate_failed", rollout.id, incident, out)
-    env = quarantine(env, rollout.version, why, now)
+        return tell(env, version, "gate_failed", rollout.id, incident, context.out)
+    env = quarantine(env, rollout.version, why, context.now)
     file = file_of(
         env,
         env.stable,
-        observed.versions.get(env.stable.version) if env.stable else None,
+        context.observed.versions.get(env.stable.version) if env.stable else None,
         by="headgate",
         reason=f"v{rollout.version.version}: {why}",
-        at=now,
+        at=context.now,
         evidence=summary(report_of(rollout)),
     )
     number = rollout.version.version
     if outcome == "failed":
         subject = f"quarantine v{number}, which did not start in {env.name}"
-        env = write(env, f"{rollout.id}/rollback", subject, file, out)
+        env = write(env, f"{rollout.id}/rollback", subject, file, context.out)
         incident = incidents.did_not_start(*place, *about)
-        return tell(env, version, "gate_failed", rollout.id, incident, out)
+        return tell(env, version, "gate_failed", rollout.id, incident, context.out)
     subject = f"roll back v{number} in {env.name}"
-    env = write(env, f"{rollout.id}/rollback", subject, file, out)
+    env = write(env, f"{rollout.id}/rollback", subject, file, context.out)
     incident = incidents.rolled_back(*place, *about)
-    return tell(env, version, "rollback", rollout.id, incident, out)
+    return tell(env, version, "rollback", rollout.id, incident, context.out)
 
 
 def give_up(
-    env: EnvironmentState,
-    rollout: Rollout,
-    why: str,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, why: str, context: EnvironmentContext
 ) -> EnvironmentState:
     """End a rollout that something around its version stopped: a full disk, a missing secret.
 
     That says nothing of the version, so it is not quarantined: `retry` tries it again.
     """
-    version = observed.versions.get(rollout.version.version)
-    env = _leave(env, rollout, "failed", why, version, out, now)
+    version = context.observed.versions.get(rollout.version.version)
+    env = _leave(env, rollout, "failed", why, version, context)
     if rollout.kind != "release":
-        return _not_served(env, rollout, why, version, observed, out, now)
-    about = background(env, rollout, observed, now, "given up")
+        return _not_served(env, rollout, why, version, context)
+    about = background(env, rollout, context.observed, context.now, "given up")
     incident = incidents.not_brought_up(
         env.pipeline, env.name, rollout.version, env.stable, why, about
     )
-    return tell(env, version, "stuck", rollout.id, incident, out)
+    return tell(env, version, "stuck", rollout.id, incident, context.out)
 
 
 def _leave(
@@ -212,18 +193,17 @@ def _leave(
     outcome: Stopped,
     why: str,
     version: ModelVersion | None,
-    out: RolloutDecisionBuilder,
-    now: float,
+    context: EnvironmentContext,
 ) -> EnvironmentState:
     """No rollout is in progress any more, and nothing of its own is owed to the branch."""
-    out.end(
+    context.out.end(
         EndedRollout(
             rollout=rollout,
             environment=env.name,
             pipeline=env.pipeline,
             outcome=outcome,
             reason=why,
-            at=now,
+            at=context.now,
             beside=env.stable,
         ),
     )
@@ -231,7 +211,9 @@ def _leave(
     owed = None if promotes else env.write
     env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": owed})
     goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-    return over(env, version, rollout.id, goes_on, out)  # nothing waits for a person any more
+    return over(
+        env, version, rollout.id, goes_on, context.out
+    )  # nothing waits for a person any more
 
 
 def _not_served(
@@ -239,9 +221,7 @@ def _not_served(
     rollout: Rollout,
     why: str,
     version: ModelVersion | None,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    context: EnvironmentContext,
 ) -> EnvironmentState:
     """What a person asked for, or fled to, cannot be brought up.
 
@@ -250,11 +230,11 @@ def _not_served(
     if rollout.kind == "wish":
         why = f"{rollout.version} could not be brought up: {why}"
         needed = env.stable is not None  # perhaps somebody fled from it
-        return restore(env, why, version, observed, out, now, needs_human=needed)
+        return restore(env, why, version, context, needs_human=needed)
     incident = incidents.not_brought_back(
         env.pipeline, env.name, rollout.version, env.stable, why, rollout.id
     )
-    return tell(env, version, "stuck", rollout.id, incident, out)
+    return tell(env, version, "stuck", rollout.id, incident, context.out)
 
 
 def report_of(rollout: Rollout) -> Report | None:
@@ -284,7 +264,6 @@ def written(
     env: EnvironmentState, message: EnvironmentWritten, context: EnvironmentContext
 ) -> EnvironmentState:
     """The commit that was asked for is on the branch."""
-    observed, out, now = context
     if env.write is None or env.write.write != message.write:
         return env
     said = named(env.write.file)
@@ -292,10 +271,10 @@ def written(
     env = env.model_copy(
         update={"acted_on": message.commit, "says": said, "listed": listed, "write": None}
     )
-    stable = observed.versions.get(env.stable.version) if env.stable else None
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
     goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-    env = over(env, stable, "write_environment", goes_on, out)
+    env = over(env, stable, "write_environment", goes_on, context.out)
     rollout = env.rollout
     if rollout is not None and message.write == f"{rollout.id}/promote":
-        return settle(env, rollout, observed, out, now)
+        return settle(env, rollout, context)
     return env

@@ -13,8 +13,7 @@ from controller.machine.environments.job import BatchJob, ObservedJob
 from controller.machine.environments.rollout import EndedRollout, Rollout, Warm, weights
 from controller.machine.messages import Release
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import Traffic
+from deployers.protocol import Deployed, Traffic
 from specs.digests import short
 from specs.model import Notification
 from validators.verdict import Verdict

@@ -118,7 +118,7 @@ def attempt_of(
         requirements=spec.environment.requirements,
         project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
-        executor="docker" if contained else "local",
+        executor=spec.executor_of(None),
         image=image,
         build=build,
         network=batch.network and contained,

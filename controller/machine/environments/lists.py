@@ -6,9 +6,8 @@ from controller.machine.environments.branch import write
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     Branch,
+    EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
-    RolloutDecisionBuilder,
     moment,
     quarantined,
 )
@@ -16,12 +15,7 @@ from controller.machine.environments.file import EnvironmentFile, LastChange
 
 
 def heed_list(
-    env: EnvironmentState,
-    branch: Branch,
-    file: EnvironmentFile,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, branch: Branch, file: EnvironmentFile, context: EnvironmentContext
 ) -> EnvironmentState:
     """Quarantine what a person put on the list, and lift what a person took off it."""
     by = branch.author or "somebody"
@@ -29,9 +23,9 @@ def heed_list(
         if bad.digest in env.listed and not file.is_quarantined(bad.digest):
             why = f"commit {branch.commit[:12]}: {branch.subject}"
             incident = branch_incidents.lifted(env.pipeline, env.name, env.stable, bad, by, why)
-            version = observed.versions.get(env.stable.version) if env.stable else None
+            version = context.observed.versions.get(env.stable.version) if env.stable else None
             name = f"lifted/{branch.commit}/{bad.digest}"
-            env = tell(env, version, "rollback", name, incident, out, status="info")
+            env = tell(env, version, "rollback", name, incident, context.out, status="info")
     new = tuple(q for q in quarantined(file) if not env.quarantined(q.digest))
     kept = tuple(q for q in env.quarantine if not _is_off(env, file, q.digest))
     bad_ones = {q.digest for q in new}
@@ -41,7 +35,7 @@ def heed_list(
     env = env.model_copy(update=update)
     if env.rollout is not None and env.rollout.version.digest in bad_ones:
         why = f"{by} quarantined it in commit {branch.commit[:12]}"
-        env = stop(env, env.rollout, "aborted", why, observed, out, now)
+        env = stop(env, env.rollout, "aborted", why, context)
     return env
 
 
@@ -52,11 +46,7 @@ def _is_off(env: EnvironmentState, file: EnvironmentFile, digest: str) -> bool:
 
 
 def say_lifted(
-    before: EnvironmentState,
-    env: EnvironmentState,
-    branch: Branch,
-    out: RolloutDecisionBuilder,
-    now: float,
+    before: EnvironmentState, env: EnvironmentState, branch: Branch, context: EnvironmentContext
 ) -> EnvironmentState:
     """Say on the branch, on top of the person's commit, what it lifted: nobody has to guess."""
     gone = [q for q in before.quarantine if not env.quarantined(q.digest)]
@@ -66,7 +56,7 @@ def say_lifted(
     what = "; ".join(f"v{q.version} was quarantined: {q.reason}" for q in gone)
     by = branch.author or "somebody"
     reason = f"lifted by commit {branch.commit[:12]} ({branch.subject}); {what}"
-    changed = LastChange(by=by, reason=reason, at=moment(now))
+    changed = LastChange(by=by, reason=reason, at=moment(context.now))
     file = branch.file.model_copy(update={"changed": changed})
     subject = f"lift the quarantine of {which} in {env.name}"
-    return write(env, f"{env.place}/lift/{branch.commit}", subject, file, out)
+    return write(env, f"{env.place}/lift/{branch.commit}", subject, file, context.out)

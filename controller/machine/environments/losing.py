@@ -5,10 +5,9 @@ from controller.machine import branch_incidents, incidents
 from controller.machine.environments.alerts import over, tell
 from controller.machine.environments.branch import renew_write, write
 from controller.machine.environments.environment import (
+    EnvironmentContext,
     EnvironmentState,
     LostHistory,
-    ObservedEnvironment,
-    RolloutDecisionBuilder,
     file_of,
     named,
 )
@@ -17,28 +16,28 @@ LONGEST = 300.0
 """Seconds for which the branch may not say what runs, before somebody is told."""
 
 
-def heed_loss(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def heed_loss(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Keep what runs; a person's commit that is news is heeded after this like any other."""
-    lost, branch = observed.lost, observed.branch
+    lost, branch = context.observed.lost, context.observed.branch
     if lost is None or lost.was != env.acted_on:
         return env
     what = _said(env, lost, branch.author if branch and lost.news else None)
     env = env.model_copy(update={"lost": what, "listed": ()})
-    stable = observed.versions.get(env.stable.version) if env.stable else None
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
     incident = branch_incidents.overwritten(env.pipeline, env.name, env.stable, what)
-    env = tell(env, stable, "stuck", f"lost/{lost.was}", incident, out, status="info")
+    env = tell(env, stable, "stuck", f"lost/{lost.was}", incident, context.out, status="info")
     if lost.news:
         return env
     file = branch.file if branch else None
     at = branch.commit if branch else None
     env = env.model_copy(update={"acted_on": at, "says": named(file)})
     if env.write is not None:
-        return renew_write(env, out)
-    anew = file_of(env, env.stable, stable, by="headgate", reason=what, at=now)
+        return renew_write(env, context.out)
+    anew = file_of(env, env.stable, stable, by="headgate", reason=what, at=context.now)
     subject = f"write down anew what {env.name} runs"
-    return write(env, f"{env.place}/anew/{lost.was}/{lost.now or 'deleted'}", subject, anew, out)
+    return write(
+        env, f"{env.place}/anew/{lost.was}/{lost.now or 'deleted'}", subject, anew, context.out
+    )
 
 
 def _said(env: EnvironmentState, lost: LostHistory, by: str | None) -> str:
@@ -55,22 +54,20 @@ def _said(env: EnvironmentState, lost: LostHistory, by: str | None) -> str:
     return f"{happened}{gone} {serves}, and the file is written anew from the controller's state."
 
 
-def watch_write(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def watch_write(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Wake somebody when the branch does not come to say what runs, and say when it does."""
-    stable = observed.versions.get(env.stable.version) if env.stable else None
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
     if env.write is None:
         env = env.model_copy(update={"owed_since": None})
         goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-        return over(env, stable, "write_environment", goes_on, out)
+        return over(env, stable, "write_environment", goes_on, context.out)
     if env.owed_since is None:
-        return env.model_copy(update={"owed_since": now})
-    if now - env.owed_since < LONGEST:
+        return env.model_copy(update={"owed_since": context.now})
+    if context.now - env.owed_since < LONGEST:
         return env
     why = (
         f"The environments branch has not taken a commit for {LONGEST / 60:g} minutes: "
         f"{env.write.subject!r}. What serves is not touched; `headgate status` says what fails."
     )
     incident = incidents.stuck(env.pipeline, env.name, env.stable, why)
-    return tell(env, stable, "stuck", "write_environment", incident, out)
+    return tell(env, stable, "stuck", "write_environment", incident, context.out)

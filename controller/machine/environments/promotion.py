@@ -1,16 +1,14 @@
 """PURE. How what an environment runs comes to change: the whole way, one decision at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from controller.machine import canary_incidents, incidents
-from controller.machine.actions import Deploy, Propose, RunSmoke, StartBatch, WriteEnvironment
-from controller.machine.core import Decision, Envelope, InboxMessage, Key, Message
+from controller.machine.actions import RunSmoke, WriteEnvironment
+from controller.machine.core import Decision, Envelope, InboxMessage, Key
 from controller.machine.environments import batch, deployments, proposal, switching
-from controller.machine.environments.adopting import adopt, go_on
+from controller.machine.environments.adopting import adopt
 from controller.machine.environments.alerts import (
     over,
-    refuse,
     rollback_done,
     tell,
     watch_stable,
@@ -18,11 +16,9 @@ from controller.machine.environments.alerts import (
 from controller.machine.environments.background import background, serves
 from controller.machine.environments.branch import renew_write, say_what_runs
 from controller.machine.environments.ending import (
-    give_up,
     promote,
     report_of,
     stop,
-    written,
 )
 from controller.machine.environments.environment import (
     EnvironmentContext,
@@ -33,6 +29,7 @@ from controller.machine.environments.environment import (
     moved,
     server_name,
 )
+from controller.machine.environments.handling import HANDLERS
 from controller.machine.environments.losing import heed_loss, watch_write
 from controller.machine.environments.rollout import (
     Cursor,
@@ -45,25 +42,11 @@ from controller.machine.environments.rollout import (
     unseen,
     watch,
 )
-from controller.machine.environments.starting import release, retry, roll_back, who
 from controller.machine.environments.wish import heed_branch
 from controller.machine.messages import (
-    Abort,
-    ActionFailed,
-    Approve,
-    BatchStarted,
     BranchMoved,
-    EnvironmentMoved,
     EnvironmentWritten,
-    Pause,
-    Promote,
     Release,
-    ReleaseProposed,
-    Resume,
-    Retry,
-    Rollback,
-    SmokeDone,
-    Verb,
 )
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.words import fit
@@ -72,10 +55,6 @@ from specs.failures import Ignore
 from validators.canary import Decision as Judged
 from validators.canary.evidence import headline
 
-_FAILED = {
-    "deploy": "What should run there cannot be deployed",
-    "write_environment": "Git does not take the commit that says what runs there",
-}
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
 WATCHED = 1.0
@@ -97,26 +76,26 @@ def decide(
     env = before = state or _begin(inbox)
     out = RolloutDecisionBuilder(observed.everyone)
     context = EnvironmentContext(observed, out, now)
-    env = adopted = adopt(env, observed, out)
+    env = adopted = adopt(env, context)
     # What was written is a fact; nobody's word can come before it.
     for each in sorted(inbox, key=lambda x: not isinstance(x.message, EnvironmentWritten)):
         env = HANDLERS[type(each.message)](env, each.message, context)
     stale = env.acted_on != adopted.acted_on  # else the branch was looked at too early
     if not stale:
-        env = heed_loss(env, observed, out, now)
-        env = heed_branch(env, observed, out, now)
-        env = proposal.follow(env, observed, out, now)
-    env = batch.heed_end(env, observed, out, now)
+        env = heed_loss(env, context)
+        env = heed_branch(env, context)
+        env = proposal.follow(env, context)
+    env = batch.heed_end(env, context)
     if env.rollout is not None:
-        env = _advance(env, env.rollout, observed, out, now)
-    env = switching.look(env, observed, out, now)
-    env = batch.look(env, observed, out, now)
-    env = say_what_runs(env, observed, out, now)
+        env = _advance(env, env.rollout, context)
+    env = switching.look(env, context)
+    env = batch.look(env, context)
+    env = say_what_runs(env, context)
     env = _take_up(env, out)
-    env = watch_stable(env, observed, out, now)
-    env = watch_write(env, observed, out, now)
+    env = watch_stable(env, context)
+    env = watch_write(env, context)
     newer = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
-    newer |= deployments.report(before, env, observed, out)
+    newer |= deployments.report(before, env, context)
     newer |= proposal.withdraw(before, env, out)
     if before.write is not None and env.write is None:
         newer.add(before.write.lane)
@@ -124,7 +103,7 @@ def decide(
         newer.add(RunSmoke.lane)
     owed = converge(env, observed)
     if not owed:
-        env = _has_converged(env, observed, out)
+        env = _has_converged(env, context)
     for deploy in owed:
         if deploy != env.deploy:  # owed again without a change, it keeps its backoff
             newer.add(deploy.lane)
@@ -169,13 +148,11 @@ def _take_up(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentS
     return env.model_copy(update={"deferred_release": None})
 
 
-def _has_converged(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder
-) -> EnvironmentState:
-    stable = observed.versions.get(env.stable.version) if env.stable else None
-    goes_on = incidents.ended(env.pipeline, env.name, serves(env, observed))
-    env = over(env, stable, "deploy", goes_on, out)
-    env = rollback_done(env, observed, out)
+def _has_converged(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
+    goes_on = incidents.ended(env.pipeline, env.name, serves(env, context.observed))
+    env = over(env, stable, "deploy", goes_on, context.out)
+    env = rollback_done(env, context)
     return env.model_copy(update={"refused": None})
 
 
@@ -193,124 +170,46 @@ def _cadence(env: EnvironmentState, now: float) -> float:
     return CANARY if rollout.step >= 0 else WAITING
 
 
-def _smoke_done(
-    env: EnvironmentState, message: SmokeDone, _context: EnvironmentContext
-) -> EnvironmentState:
-    rollout = env.rollout
-    if rollout is None or rollout.id != message.rollout:
-        return env
-    return moved(env, rollout, smoke=message.report)
-
-
-def _batch_started(
-    env: EnvironmentState, message: BatchStarted, _context: EnvironmentContext
-) -> EnvironmentState:
-    if env.job is None or env.job.id != message.job:
-        return env
-    return env.model_copy(update={"job": env.job.model_copy(update={"attempt": message.attempt})})
-
-
-def _look(
-    env: EnvironmentState, _message: Message, _context: EnvironmentContext
-) -> EnvironmentState:
-    """The branch is looked at in any case; a write is renewed after that."""
-    return env
-
-
-def _approve(
-    env: EnvironmentState, message: Approve, context: EnvironmentContext
-) -> EnvironmentState:
-    rollout = env.rollout
-    if rollout is None or not rollout.awaiting_approval:
-        return env
-    why = f"{rollout.why}; {_said('approved', message)}"
-    return moved(env, rollout, approved=context.now, by=message.by, why=why)
-
-
-def _promote(
-    env: EnvironmentState, message: Promote, context: EnvironmentContext
-) -> EnvironmentState:
-    rollout = env.rollout
-    if rollout is None:
-        return env
-    if rollout.ready is not None:
-        said = _said("promoted", message)
-        return promote(env, rollout, *context, by=message.by, why=said)
-    # The CLI said so, unless it came between.
-    version = context.observed.versions.get(rollout.version.version)
-    why = f"not promoted, though {message.by} asked for it: {rollout.not_yet()}"
-    return refuse(env, why, version, context.observed, context.out, f"promote/{rollout.id}")
-
-
-def _pause(env: EnvironmentState, message: Pause, _context: EnvironmentContext) -> EnvironmentState:
-    return env.model_copy(update={"paused": who(message)})
-
-
-def _resume(
-    env: EnvironmentState, _message: Resume, context: EnvironmentContext
-) -> EnvironmentState:
-    return go_on(env, context.out).model_copy(update={"paused": None})
-
-
-def _abort(env: EnvironmentState, message: Abort, context: EnvironmentContext) -> EnvironmentState:
-    if env.rollout is None:
-        return env
-    return stop(env, env.rollout, "aborted", _said("aborted", message), *context)
-
-
-def _said(done: str, verb: Verb) -> str:
-    """What a person did, with the reason that was given."""
-    return f"{done} by {who(verb)}"
-
-
 def _advance(
-    env: EnvironmentState,
-    rollout: Rollout,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, context: EnvironmentContext
 ) -> EnvironmentState:
-    version = observed.versions[rollout.version.version]
+    version = context.observed.versions[rollout.version.version]
     match rollout.phase(version.spec, env.name, has_stable=env.has_server):
         case "approval":
-            return proposal.ask(env, rollout, version, observed, out, now)
+            return proposal.ask(env, rollout, version, context)
         case "starting":
-            return _start(env, rollout, version, observed, out, now)
+            return _start(env, rollout, version, context)
         case "smoke":
-            return _smoke(env, rollout, version, observed, out, now)
+            return _smoke(env, rollout, version, context)
         case "canary":
-            return _canary(env, rollout, version, observed, out, now)
+            return _canary(env, rollout, version, context)
         case "promoting":
             if rollout.smoke is not None and not rollout.smoke.verdict.passes:
                 why = f"The smoke requests ended {rollout.smoke.verdict}."
                 if rollout.points:
                     why = f"The batch command failed: {rollout.smoke.checks[0].message}"
-                return stop(env, rollout, "failed", why, observed, out, now)
-            rollout = switching.note_before(env, rollout, version, observed)
+                return stop(env, rollout, "failed", why, context)
+            rollout = switching.note_before(env, rollout, version, context.observed)
             env = env.model_copy(update={"rollout": rollout})
-            return _promoting(env, rollout, observed, out, now)
+            return _promoting(env, rollout, context)
 
 
 def _promoting(
-    env: EnvironmentState,
-    rollout: Rollout,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, context: EnvironmentContext
 ) -> EnvironmentState:
     """Decide, unless it is paused; while git does not take the commit, go on judging."""
     if rollout.decided is None and rollout.kind == "release" and env.paused is not None:
         return env
     if is_judged(rollout):
-        rollout = _judged(rollout, observed, now)
+        rollout = _judged(rollout, context.observed, context.now)
         env = env.model_copy(update={"rollout": rollout})
         judgement = rollout.judgement
         if judgement is not None and judgement.decision is Judged.ROLLBACK:
             why = headline(judgement, rollout.judge)
-            return stop(env, rollout, "rolled_back", why, observed, out, now)
+            return stop(env, rollout, "rolled_back", why, context)
     if rollout.decided is None or env.write is None:
-        return promote(env, rollout, observed, out, now, by=rollout.by, why=rollout.why)
-    return renew_write(env, out)
+        return promote(env, rollout, context, by=rollout.by, why=rollout.why)
+    return renew_write(env, context.out)
 
 
 def _judged(rollout: Rollout, observed: ObservedEnvironment, now: float) -> Rollout:
@@ -324,48 +223,38 @@ def _judged(rollout: Rollout, observed: ObservedEnvironment, now: float) -> Roll
 
 
 def _start(
-    env: EnvironmentState,
-    rollout: Rollout,
-    version: ModelVersion,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, context: EnvironmentContext
 ) -> EnvironmentState:
     if rollout.deployed is None:  # it was approved just now
-        return moved(env, rollout, deployed=now)
+        return moved(env, rollout, deployed=context.now)
     assert version.spec.release is not None
     if version.spec.release.serve is None:  # there is nothing to wait for
-        return moved(env, rollout, ready=now)
-    server = observed.deployed.server(server_name(env.place, rollout.version))
+        return moved(env, rollout, ready=context.now)
+    server = context.observed.deployed.server(server_name(env.place, rollout.version))
     if server is not None and server.ready:
-        return moved(env, rollout, ready=now)
+        return moved(env, rollout, ready=context.now)
     deadline = version.spec.release.serve.startup_deadline.total_seconds()
-    if now - rollout.deployed <= deadline:
+    if context.now - rollout.deployed <= deadline:
         return env
     detail = fit(server.detail) if server else "it was never started"
     why = f"The server of v{version.number} was not ready within {deadline:g} s: {detail}"
-    return stop(env, rollout, "failed", why, observed, out, now)
+    return stop(env, rollout, "failed", why, context)
 
 
 def _smoke(
-    env: EnvironmentState,
-    rollout: Rollout,
-    version: ModelVersion,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, context: EnvironmentContext
 ) -> EnvironmentState:
     if rollout.points:
-        return batch.try_out(env, rollout, out, now)
-    server = observed.deployed.server(server_name(env.place, version.ref))
+        return batch.try_out(env, rollout, context)
+    server = context.observed.deployed.server(server_name(env.place, version.ref))
     if rollout.smoke_asked is not None:
-        if now - rollout.smoke_asked > SMOKE_DEADLINE:
+        if context.now - rollout.smoke_asked > SMOKE_DEADLINE:
             why = "The smoke requests did not end."
-            return stop(env, rollout, "failed", why, observed, out, now)
+            return stop(env, rollout, "failed", why, context)
         return env
     if server is None or server.address is None:
         return moved(env, rollout, ready=None)  # it went away: start it again
-    out.actions.append(
+    context.out.actions.append(
         RunSmoke(
             pipeline=env.pipeline,
             environment=env.name,
@@ -374,60 +263,50 @@ def _smoke(
             address=server.address,
         )
     )
-    return moved(env, rollout, smoke_asked=now)
+    return moved(env, rollout, smoke_asked=context.now)
 
 
 def _canary(
-    env: EnvironmentState,
-    rollout: Rollout,
-    version: ModelVersion,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, context: EnvironmentContext
 ) -> EnvironmentState:
     """Let the judge look, and do as it says; without a word from it, grow or wait."""
     if not is_judged(rollout):
-        traffic = observed.traffic
+        traffic = context.observed.traffic
         history = traffic.exchanges if traffic is not None else ()
         if traffic is not None:
             cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
             rollout = rollout.model_copy(update={"cursor": cursor})
-        began = begin_canary(rollout, version, history, now)
+        began = begin_canary(rollout, version, history, context.now)
         env = env.model_copy(update={"rollout": began})
-        return _tell_of_forecast(env, began, began.forecast, observed, out, now)
-    silence, told = observed.deployed.silence, rollout.unwatched
+        return _tell_of_forecast(env, began, began.forecast, context)
+    silence, told = context.observed.deployed.silence, rollout.unwatched
     if silence is not None and silence.since != told:
-        rollout = lengthened(rollout, max(0.0, now - silence.since))
-    rollout = _judged(rollout, observed, now)
+        rollout = lengthened(rollout, max(0.0, context.now - silence.since))
+    rollout = _judged(rollout, context.observed, context.now)
     env = env.model_copy(update={"rollout": rollout})
     if silence is not None:  # without traffic it does not bake
-        env = moved(env, rollout, step_since=now, unwatched=silence.since)
+        env = moved(env, rollout, step_since=context.now, unwatched=silence.since)
         rollout = env.rollout or rollout
     judgement = rollout.judgement
     assert judgement is not None
     if judgement.decision is Judged.ROLLBACK:
         why = headline(judgement, rollout.judge)
-        return stop(env, rollout, "rolled_back", why, observed, out, now)
+        return stop(env, rollout, "rolled_back", why, context)
     if silence is not None:  # nothing else is decided before it has its share again
         if silence.since != told:
-            env = _tell_of_silence(env, rollout, silence, observed, out, now)
+            env = _tell_of_silence(env, rollout, silence, context)
         return env
     if judgement.decision is Judged.INCONCLUSIVE or rollout.differs:
-        return _undecided(env, rollout, version, observed, out, now)
+        return _undecided(env, rollout, version, context)
     if env.paused is not None:
         return env
-    if may_promote(rollout, version, now):
-        return promote(env, rollout, observed, out, now, by=rollout.by, why=headline(judgement))
-    return env.model_copy(update={"rollout": grow(rollout, version, now)})
+    if may_promote(rollout, version, context.now):
+        return promote(env, rollout, context, by=rollout.by, why=headline(judgement))
+    return env.model_copy(update={"rollout": grow(rollout, version, context.now)})
 
 
 def _tell_of_forecast(
-    env: EnvironmentState,
-    rollout: Rollout,
-    forecast: str | None,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, forecast: str | None, context: EnvironmentContext
 ) -> EnvironmentState:
     """On the day it begins, and not at its deadline."""
     if forecast is None:
@@ -436,43 +315,35 @@ def _tell_of_forecast(
         env.pipeline,
         env.name,
         rollout.version,
-        serves(env, observed),
+        serves(env, context.observed),
         forecast,
-        background(env, rollout, observed, now, "warned"),
+        background(env, rollout, context.observed, context.now, "warned"),
     )
-    version = observed.versions.get(rollout.version.version)
-    return tell(env, version, "stuck", f"forecast/{rollout.id}", incident, out, status="info")
+    version = context.observed.versions.get(rollout.version.version)
+    return tell(
+        env, version, "stuck", f"forecast/{rollout.id}", incident, context.out, status="info"
+    )
 
 
 def _tell_of_silence(
-    env: EnvironmentState,
-    rollout: Rollout,
-    silence: Silence,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, silence: Silence, context: EnvironmentContext
 ) -> EnvironmentState:
     """Once of each silence. One that ends in a rollback is told with that."""
     incident = canary_incidents.unwatched(
         env.pipeline,
         env.name,
         rollout.version,
-        serves(env, observed),
+        serves(env, context.observed),
         silence.limit,
-        background(env, rollout, observed, now, "the controller is back"),
+        background(env, rollout, context.observed, context.now, "the controller is back"),
     )
-    version = observed.versions.get(rollout.version.version)
+    version = context.observed.versions.get(rollout.version.version)
     name = f"unwatched/{rollout.id}/{silence.since:.0f}"
-    return tell(env, version, "stuck", name, incident, out, status="info")
+    return tell(env, version, "stuck", name, incident, context.out, status="info")
 
 
 def _undecided(
-    env: EnvironmentState,
-    rollout: Rollout,
-    version: ModelVersion,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, context: EnvironmentContext
 ) -> EnvironmentState:
     """The deadline came before a decision: hold, or roll back, as the spec says. A canary whose
     answers differ is held at once, and is rolled back at the deadline if that is what it says."""
@@ -482,13 +353,13 @@ def _undecided(
     why = headline(judgement)
     late = judgement.window >= judgement.policy.deadline
     if late and version.spec.release.production.canary.on_inconclusive == "rollback":
-        return stop(env, rollout, "rolled_back", why, observed, out, now)
+        return stop(env, rollout, "rolled_back", why, context)
     if rollout.held is not None:
         return env
     if late and version.spec.release.production.canary.on_inconclusive == "promote":
         why_not = unseen(rollout)
         if why_not is None:
-            return _promote_undecided(env, rollout, why, observed, out, now)
+            return _promote_undecided(env, rollout, why, context)
         why = f"{why} `on_inconclusive: promote` does not promote it: {why_not}."
     env = moved(env, rollout, held=why)
     report = report_of(rollout)
@@ -496,21 +367,16 @@ def _undecided(
         env.pipeline,
         env.name,
         rollout.version,
-        serves(env, observed),
+        serves(env, context.observed),
         why,
         [report] if report else [],
-        background(env, rollout, observed, now, "held"),
+        background(env, rollout, context.observed, context.now, "held"),
     )
-    return tell(env, version, "stuck", rollout.id, incident, out)
+    return tell(env, version, "stuck", rollout.id, incident, context.out)
 
 
 def _promote_undecided(
-    env: EnvironmentState,
-    rollout: Rollout,
-    why: str,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, why: str, context: EnvironmentContext
 ) -> EnvironmentState:
     """As the spec accepts; everybody who hears of it hears that nothing was shown."""
     if env.paused is not None:
@@ -518,63 +384,4 @@ def _promote_undecided(
     said = f"**Promoted without a decision**, as `on_inconclusive: promote` says. {why}"
     rollout = rollout.model_copy(update={"undecided": said})
     env = env.model_copy(update={"rollout": rollout})
-    return promote(env, rollout, observed, out, now, by=rollout.by, why=said)
-
-
-def _action_failed(
-    env: EnvironmentState, message: ActionFailed, context: EnvironmentContext
-) -> EnvironmentState:
-    """An effect that will not succeed by itself."""
-    rollout, reason, action = env.rollout, message.reason, message.action
-    match action:
-        case StartBatch():
-            return batch.cannot_start(env, action.job, reason, *context)
-        case Propose() if rollout is not None and rollout.id == action.proposal:
-            return proposal.not_opened(env, rollout, reason, *context)
-        case RunSmoke() if rollout is not None and rollout.id == action.rollout:
-            return give_up(env, rollout, reason, *context)
-        case Deploy() if rollout is not None and rollout.id == action.attempt:
-            return give_up(env, rollout, reason, *context)
-        case Deploy() if action == env.deploy:
-            env = env.model_copy(update={"refused": context.now})
-            return _tell_of_failure(env, action, reason, context)
-        case WriteEnvironment():
-            return _tell_of_failure(env, action, reason, context)
-        case _:
-            return env  # it is not wanted any more, or nobody depends on it
-
-
-def _tell_of_failure(
-    env: EnvironmentState,
-    action: Deploy | WriteEnvironment,
-    reason: str,
-    context: EnvironmentContext,
-) -> EnvironmentState:
-    rollout, observed = env.rollout, context.observed
-    number = env.stable or (rollout.version if rollout else None)
-    version = observed.versions.get(number.version) if number else None
-    why = f"{_FAILED[action.type]}: {reason}"
-    incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), why)
-    return tell(env, version, "stuck", action.type, incident, context.out)
-
-
-HANDLERS: Mapping[
-    type[Message], Callable[[EnvironmentState, Any, EnvironmentContext], EnvironmentState]
-] = {
-    Release: release,
-    SmokeDone: _smoke_done,
-    EnvironmentWritten: written,
-    EnvironmentMoved: _look,
-    BatchStarted: _batch_started,
-    ReleaseProposed: proposal.opened,
-    BranchMoved: _look,
-    ActionFailed: _action_failed,
-    Approve: _approve,
-    Promote: _promote,
-    Rollback: roll_back,
-    Retry: retry,
-    Abort: _abort,
-    Pause: _pause,
-    Resume: _resume,
-}
-"""Every class of messages that an environment handles."""
+    return promote(env, rollout, context, by=rollout.by, why=said)

@@ -30,28 +30,27 @@ AGAIN = 600.0
 
 
 def ask(
-    env: EnvironmentState,
-    rollout: Rollout,
-    version: ModelVersion,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, context: EnvironmentContext
 ) -> EnvironmentState:
     """Owe the pull request, again once the file has changed below it; tell who may approve."""
-    if observed.proposes and env.write is None and _is_due(env, rollout.proposal, now):
-        out.actions.append(_propose(env, rollout, version))
+    if (
+        context.observed.proposes
+        and env.write is None
+        and _is_due(env, rollout.proposal, context.now)
+    ):
+        context.out.actions.append(_propose(env, rollout, version))
         known = rollout.proposal or ReleaseProposal(seen=None)
         known = known.model_copy(update={"seen": env.acted_on, "failed": None})
         rollout = rollout.model_copy(update={"proposal": known})
         env = env.model_copy(update={"rollout": rollout})
     proposal = rollout.proposal
     is_open = proposal is not None and proposal.pull is not None
-    if observed.proposes and not is_open and now - rollout.asked < SLOW:
+    if context.observed.proposes and not is_open and context.now - rollout.asked < SLOW:
         return env  # its address is worth a moment
     url = proposal.url if proposal else ""
-    about = background(env, rollout, observed, now, "approval asked for")
+    about = background(env, rollout, context.observed, context.now, "approval asked for")
     incident = incidents.approval(env.pipeline, env.name, rollout.version, env.stable, about, url)
-    return tell(env, version, "approval_needed", rollout.id, incident, out)
+    return tell(env, version, "approval_needed", rollout.id, incident, context.out)
 
 
 def _is_due(env: EnvironmentState, proposal: ReleaseProposal | None, now: float) -> bool:
@@ -86,23 +85,18 @@ def opened(
 
 
 def not_opened(
-    env: EnvironmentState,
-    rollout: Rollout,
-    why: str,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, rollout: Rollout, why: str, context: EnvironmentContext
 ) -> EnvironmentState:
     """It cannot be opened, or not be brought up to date: `headgate approve` is left."""
     if rollout.proposal is None or not rollout.awaiting_approval:
         return env
-    proposal = rollout.proposal.model_copy(update={"failed": now})
+    proposal = rollout.proposal.model_copy(update={"failed": context.now})
     env = moved(env, rollout, proposal=proposal)
-    version = observed.versions.get(rollout.version.version)
-    about = background(env, rollout, observed, now, "approval asked for")
+    version = context.observed.versions.get(rollout.version.version)
+    about = background(env, rollout, context.observed, context.now, "approval asked for")
     place = (env.pipeline, env.name, rollout.version, env.stable)
     incident = incidents.not_proposed(*place, about, why)
-    return tell(env, version, "approval_needed", rollout.id, incident, out)
+    return tell(env, version, "approval_needed", rollout.id, incident, context.out)
 
 
 def approve(
@@ -127,11 +121,9 @@ def approve(
     return moved(env, rollout, approved=now, by=by, why=why)
 
 
-def follow(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def follow(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """A pull request that was closed declines; so does one whose merge named something else."""
-    rollout, seen = env.rollout, observed.proposal
+    rollout, seen = env.rollout, context.observed.proposal
     if rollout is None or not rollout.awaiting_approval or rollout.proposal is None or seen is None:
         return env
     if seen.pull != rollout.proposal.pull:
@@ -139,10 +131,10 @@ def follow(
     by = seen.by or "somebody"
     if seen.state == "closed":
         why = f"declined by {by}, who closed pull request #{seen.pull}"
-        return stop(env, rollout, "aborted", why, observed, out, now)
+        return stop(env, rollout, "aborted", why, context)
     if seen.state == "merged" and seen.landed:
         why = f"{by} merged pull request #{seen.pull}, and the file does not name it"
-        return stop(env, rollout, "aborted", why, observed, out, now)
+        return stop(env, rollout, "aborted", why, context)
     return env
 
 

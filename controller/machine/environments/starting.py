@@ -12,8 +12,6 @@ from controller.machine.environments.ending import quarantine, stop
 from controller.machine.environments.environment import (
     EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
-    RolloutDecisionBuilder,
     file_of,
     moved,
 )
@@ -27,38 +25,37 @@ def release(
     env: EnvironmentState, message: Release, context: EnvironmentContext
 ) -> EnvironmentState:
     """Begin a rollout of the version that passed, unless something or somebody forbids it."""
-    observed, out, now = context
     ref = Ref(version=message.version, digest=message.digest)
-    version = observed.versions.get(ref.version)
+    version = context.observed.versions.get(ref.version)
     bad = env.quarantined(ref.digest)
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
-        out.actions += _not_released(env, ref, why, message)
+        context.out.actions += _not_released(env, ref, why, message)
         said = f"{why.rstrip('.')}. {_mend(env, ref)}"
-        return refuse(env, said, version, observed, out, f"release/{ref.version}")
+        return refuse(env, said, version, context, f"release/{ref.version}")
     env = env.model_copy(update={"deferred_release": None})
     if env.unknown is not None:
         why = f"{ref} is not released: {env.unknown} {way_on(env.place)}"
         env = env.model_copy(update={"deferred_release": message})
-        return refuse(env, why, version, observed, out, f"release/{ref.version}")
+        return refuse(env, why, version, context, f"release/{ref.version}")
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
         env = env.model_copy(update={"deferred_release": message})
-        return refuse(env, why, version, observed, out, f"release/{ref.version}")
+        return refuse(env, why, version, context, f"release/{ref.version}")
     if env.rollout is not None and env.rollout.kind != "release":
         return env.model_copy(update={"deferred_release": message})  # a person's word comes first
     if env.name == "staging" and env.stable == ref:
-        out.messages.append(_pass_on(env, message))
+        context.out.messages.append(_pass_on(env, message))
     if message.again and _was_here(env, ref):
         return env  # people, or the judge, have had their word on it
     if env.stable is not None and env.stable.digest == ref.digest:
         if env.rollout is not None:  # a revert on the watched branch takes the newer one back
             why = f"superseded by {ref}, which serves already"
-            env = stop(env, env.rollout, "superseded", why, observed, out, now)
+            env = stop(env, env.rollout, "superseded", why, context)
         return env
     if env.rollout is not None and env.rollout.version == ref:
         return env
-    env = begin_rollout(env, ref, "release", message.why, "headgate", observed, out, now)
+    env = begin_rollout(env, ref, "release", message.why, "headgate", context)
     asked = {"run": message.run, "commit": message.commit}
     return moved(env, env.rollout, **asked) if env.rollout is not None else env
 
@@ -102,24 +99,15 @@ def _mend(env: EnvironmentState, ref: Ref) -> str:
 
 
 def begin_rollout(
-    env: EnvironmentState,
-    ref: Ref,
-    kind: Kind,
-    why: str,
-    by: str,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, ref: Ref, kind: Kind, why: str, by: str, context: EnvironmentContext
 ) -> EnvironmentState:
     """A rollout of that version; it supersedes the one in progress."""
-    version = observed.versions.get(ref.version)
+    version = context.observed.versions.get(ref.version)
     if version is None or version.spec.release is None:
         why = f"v{ref.version} is not known"
-        return refuse(env, why, version, observed, out, f"unknown/{ref.version}")
+        return refuse(env, why, version, context, f"unknown/{ref.version}")
     if env.rollout is not None:
-        env = stop(
-            env, env.rollout, "superseded", f"superseded by v{ref.version}", observed, out, now
-        )
+        env = stop(env, env.rollout, "superseded", f"superseded by v{ref.version}", context)
     production = version.spec.release.production
     asks = production.approval == "pull-request" and kind == "release" and env.name == "production"
     number = env.rollouts + 1
@@ -129,10 +117,10 @@ def begin_rollout(
         kind=kind,
         why=why,
         by=by,
-        asked=now,
+        asked=context.now,
         approval=asks,
         points=is_batch(version.spec),
-        deployed=None if asks else now,
+        deployed=None if asks else context.now,
     )
     return env.model_copy(update={"rollout": rollout, "rollouts": number})
 
@@ -145,7 +133,6 @@ def roll_back(
     The request names the version that it means to leave, so that of two people who ask for the
     same at once the second does not leave the good one.
     """
-    observed, out, now = context
     by, reason = message.by, message.reason or f"rolled back by {message.by}"
     rollout, wanted, leave = env.rollout, message.to, message.leave
     of_stable = leave is None or (env.stable is not None and env.stable.version == leave)
@@ -163,11 +150,11 @@ def roll_back(
         and leave in (None, rollout.version.version)
     ):
         said = f"rolled back by {who(message)}"
-        return stop(env, rollout, "rolled_back", said, observed, out, now)
+        return stop(env, rollout, "rolled_back", said, context)
     if not of_stable:
-        return refuse(env, not_serving(env, leave), None, observed, out, f"rollback/{now}")
+        return refuse(env, not_serving(env, leave), None, context, f"rollback/{context.now}")
     number = wanted if wanted is not None else next((r.version for r in env.former), None)
-    version = observed.versions.get(number) if number is not None else None
+    version = context.observed.versions.get(number) if number is not None else None
     to = version.ref if version and version.spec.release else None
     bad = env.stable
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
@@ -177,10 +164,12 @@ def roll_back(
         elif to is not None and wanted is not None:
             lift = f"`headgate retry {env.place} --version {to.version}`"
             why = f"v{to.version} is quarantined: {lift} lifts that, and tries it again"
-        return refuse(env, why, None, observed, out, f"rollback/{now}", needs_human=bad is not None)
-    stopped = left(env, bad, reason, by, now)
-    env = begin_rollout(env, to, "revert", reason, by, observed, out, now)
-    return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, now)
+        return refuse(
+            env, why, None, context, f"rollback/{context.now}", needs_human=bad is not None
+        )
+    stopped = left(env, bad, reason, by, context.now)
+    env = begin_rollout(env, to, "revert", reason, by, context)
+    return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, context.now)
 
 
 def not_serving(env: EnvironmentState, leave: int | None) -> str:
@@ -207,15 +196,14 @@ def left(env: EnvironmentState, bad: Ref, why: str, by: str, now: float) -> Roll
 def retry(env: EnvironmentState, message: Retry, context: EnvironmentContext) -> EnvironmentState:
     """Try the last version that was stopped or left again, or the one that is named, and lift its
     quarantine; or renew a write; or run a batch once more."""
-    observed, out, now = context
     if env.write is not None:
-        out.actions.append(env.write)
+        context.out.actions.append(env.write)
     if env.unknown is not None:
         return env  # the branch was looked at anew
     if env.rollout is None and batch.has_ended(env, message.version):
-        return batch.again(env, who(message), out, now)
+        return batch.again(env, who(message), context)
     stopped, number = env.stopped, message.version
-    named = observed.versions.get(number) if number is not None else None
+    named = context.observed.versions.get(number) if number is not None else None
     ref = named.ref if named is not None else stopped.version if stopped else None
     if env.rollout is not None or ref is None or (number is not None and named is None):
         return env
@@ -223,28 +211,22 @@ def retry(env: EnvironmentState, message: Retry, context: EnvironmentContext) ->
         return env.model_copy(update={"stopped": None})
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
-        version = observed.versions.get(ref.version)
-        return refuse(env, why, version, observed, out, f"retry/{ref.version}/{now}")
+        version = context.observed.versions.get(ref.version)
+        return refuse(env, why, version, context, f"retry/{ref.version}/{context.now}")
     same = stopped is not None and stopped.version == ref
     why = (
         f"{stopped.why if stopped and same else f'v{ref.version}'} (tried again by {who(message)})"
     )
-    env = lift(env, ref, who(message), message.by, observed, out, now)
+    env = lift(env, ref, who(message), message.by, context)
     env = env.model_copy(update={"stopped": None})
     # The file no longer asks for what was a wish, so it has to be told.
     kind: Kind = "revert" if stopped and same and stopped.kind != "release" else "release"
     by = message.by
-    return begin_rollout(env, ref, kind, why, by, observed, out, now)
+    return begin_rollout(env, ref, kind, why, by, context)
 
 
 def lift(
-    env: EnvironmentState,
-    ref: Ref,
-    why: str,
-    by: str,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, ref: Ref, why: str, by: str, context: EnvironmentContext
 ) -> EnvironmentState:
     """Let a quarantined version be released again, and say on the branch who wanted it and why."""
     bad = env.quarantined(ref.digest)
@@ -252,11 +234,13 @@ def lift(
         return env
     rest = tuple(q for q in env.quarantine if q.digest != ref.digest)
     env = env.model_copy(update={"quarantine": rest})
-    stable = observed.versions.get(env.stable.version) if env.stable else None
+    stable = context.observed.versions.get(env.stable.version) if env.stable else None
     reason = f"the quarantine of {ref} is lifted by {why}; it was: {bad.reason}"
-    file = file_of(env, env.stable, stable, by=by, reason=reason, at=now)
+    file = file_of(env, env.stable, stable, by=by, reason=reason, at=context.now)
     name = f"{env.place}/lift/{env.rollouts}/{bad.since}"
-    return write(env, name, f"lift the quarantine of v{ref.version} in {env.name}", file, out)
+    return write(
+        env, name, f"lift the quarantine of v{ref.version} in {env.name}", file, context.out
+    )
 
 
 def who(verb: Verb) -> str:

@@ -9,9 +9,9 @@ from controller.machine.environments.alerts import tell
 from controller.machine.environments.background import background
 from controller.machine.environments.ending import quarantine
 from controller.machine.environments.environment import (
+    EnvironmentContext,
     EnvironmentState,
     ObservedEnvironment,
-    RolloutDecisionBuilder,
     server_name,
 )
 from controller.machine.environments.rollout import Cursor, Rollout, Warm
@@ -35,29 +35,27 @@ def note_before(
     return rollout.model_copy(update={"before": before, "cursor": cursor})
 
 
-def look(
-    env: EnvironmentState, observed: ObservedEnvironment, out: RolloutDecisionBuilder, now: float
-) -> EnvironmentState:
+def look(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Take in what came since the switch; go back if that is worse, or end the former server."""
     warm = env.warm
     if warm is None:
         return env
-    if not _is_of_use(env, warm) or now >= warm.until:
+    if not _is_of_use(env, warm) or context.now >= warm.until:
         return env.model_copy(update={"warm": None})
-    version = observed.versions.get(env.stable.version) if env.stable else None
-    traffic = observed.traffic
-    switched = env.stable and observed.deployed.stable == server_name(env.place, env.stable)
+    version = context.observed.versions.get(env.stable.version) if env.stable else None
+    traffic = context.observed.traffic
+    switched = env.stable and context.observed.deployed.stable == server_name(env.place, env.stable)
     if version is None or version.spec.release is None or not switched or traffic is None:
         return env
     watched = warm.watched
     if watched is None:  # nothing before this moment can be told apart from the former's
-        watched = switch.begin(version.spec.release.production.blue_green, warm.before, now)
+        watched = switch.begin(version.spec.release.production.blue_green, warm.before, context.now)
     else:
         watched = switch.update(watched, traffic.exchanges)
     cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
     warm = warm.model_copy(update={"watched": watched, "cursor": cursor})
     env = env.model_copy(update={"warm": warm})
-    return _back(env, warm, watched, observed, out, now) if watched.worse else env
+    return _back(env, warm, watched, context) if watched.worse else env
 
 
 def _is_of_use(env: EnvironmentState, warm: Warm) -> bool:
@@ -68,27 +66,24 @@ def _is_of_use(env: EnvironmentState, warm: Warm) -> bool:
 
 
 def _back(
-    env: EnvironmentState,
-    warm: Warm,
-    watched: switch.Watched,
-    observed: ObservedEnvironment,
-    out: RolloutDecisionBuilder,
-    now: float,
+    env: EnvironmentState, warm: Warm, watched: switch.Watched, context: EnvironmentContext
 ) -> EnvironmentState:
     """Bring the former version back, as a person's rollback does, and wake who is to know."""
     bad = env.stable
     assert bad is not None
     why = switch.headline(watched, f"v{warm.version.version}")
-    stopped = left(env, bad, why, "headgate", now)
-    version = observed.versions.get(bad.version)
+    stopped = left(env, bad, why, "headgate", context.now)
+    version = context.observed.versions.get(bad.version)
     share = percent(watched.failed / watched.requests)
-    about = background(env, stopped, observed, now, "rolled back").model_copy(
+    about = background(env, stopped, context.observed, context.now, "rolled back").model_copy(
         update={"hurt": f"{watched.failed:,} of {watched.requests:,} requests failed ({share})"}
     )
-    env = begin_rollout(env, warm.version, "revert", why, "headgate", observed, out, now)
-    env = quarantine(env.model_copy(update={"stopped": stopped, "warm": None}), bad, why, now)
+    env = begin_rollout(env, warm.version, "revert", why, "headgate", context)
+    env = quarantine(
+        env.model_copy(update={"stopped": stopped, "warm": None}), bad, why, context.now
+    )
     report = switch.report(watched, warm.rollout, f"v{warm.version.version}")
     incident = incidents.rolled_back(
         env.pipeline, env.name, bad, warm.version, why, [report], about
     )
-    return tell(env, version, "rollback", stopped.id, incident, out)
+    return tell(env, version, "rollback", stopped.id, incident, context.out)

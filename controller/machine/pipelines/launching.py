@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Action, Envelope, Fact, Key
 from controller.machine.messages import StartRun
 from controller.machine.pipelines.code import Code
@@ -11,6 +10,7 @@ from controller.machine.pipelines.data import DatasetListing, missing, place, ve
 from controller.machine.pipelines.pipeline import (
     Last,
     ObservedPipeline,
+    PipelineContext,
     PipelineState,
     Wanted,
     forget,
@@ -40,33 +40,31 @@ SETTLED = ("running", "passed", "stopped")
 
 
 def start(
-    pipeline: PipelineState,
-    branch: str,
-    observed: ObservedPipeline,
-    out: DecisionBuilder,
-    now: float,
+    pipeline: PipelineState, branch: str, context: PipelineContext
 ) -> tuple[PipelineState, str | None]:
     """Start the wanted run of a branch, or say on its commit why there is none; or what it
     waits for."""
     wanted = pipeline.wanted[branch]
-    code = observed.code.get(wanted.commit)
+    code = context.observed.code.get(wanted.commit)
     if code is None:
         return pipeline, None  # the next observation has its code
-    none = why_none(pipeline, branch, code, observed)
+    none = why_none(pipeline, branch, code, context.observed)
     if none is not None or code.spec is None:
-        out.actions += [none] if none else []
+        context.out.actions += [none] if none else []
         return forget(pipeline, branch), None
-    ready = prepare(pipeline, branch, code.spec, code.source, observed)
+    ready = prepare(pipeline, branch, code.spec, code.source, context.observed)
     if ready.waits_for:
-        return _wait(pipeline, branch, ready.waits_for, out, now)
+        return _wait(pipeline, branch, ready.waits_for, context)
     last = answered(pipeline, branch, ready.fingerprint)
-    again = last is not None and _may_differ(wanted, ready.graph, last, now)
+    again = last is not None and _may_differ(wanted, ready.graph, last, context.now)
     if last is not None and not wanted.force and not again:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
-            out.actions.append(report(pipeline, branch, wanted.commit, "skipped", title, last.run))
+            context.out.actions.append(
+                report(pipeline, branch, wanted.commit, "skipped", title, last.run)
+            )
         return forget(_took(pipeline, branch, ready.datasets), branch), None
-    return _begin_run(pipeline, branch, wanted, ready, observed, out, now), None
+    return _begin_run(pipeline, branch, wanted, ready, context), None
 
 
 class ReadyRun(NamedTuple):
@@ -228,29 +226,23 @@ def _base_data(
 
 
 def _wait(
-    pipeline: PipelineState, branch: str, waits_for: str, out: DecisionBuilder, now: float
+    pipeline: PipelineState, branch: str, waits_for: str, context: PipelineContext
 ) -> tuple[PipelineState, str | None]:
     """Say once on the commit what its run waits for, and give up after a day."""
     wanted = pipeline.wanted[branch]
-    if now - wanted.at > PATIENCE:
+    if context.now - wanted.at > PATIENCE:
         title = f"gave up after a day without this: {waits_for}; `headgate trigger` asks again"
-        out.actions.append(report(pipeline, branch, wanted.commit, "cancelled", title))
+        context.out.actions.append(report(pipeline, branch, wanted.commit, "cancelled", title))
         return forget(pipeline, branch), None
-    return told(pipeline, branch, waits_for, out), waits_for
+    return told(pipeline, branch, waits_for, context.out), waits_for
 
 
 def _begin_run(
-    pipeline: PipelineState,
-    branch: str,
-    wanted: Wanted,
-    ready: ReadyRun,
-    observed: ObservedPipeline,
-    out: DecisionBuilder,
-    now: float,
+    pipeline: PipelineState, branch: str, wanted: Wanted, ready: ReadyRun, context: PipelineContext
 ) -> PipelineState:
     number = pipeline.runs + 1
     pull = pipeline.pulls.get(branch)
-    source = observed.code[wanted.commit].source
+    source = context.observed.code[wanted.commit].source
     print_ = ready.fingerprint
     run = Run(
         id=f"{pipeline.name}-{number}",
@@ -264,17 +256,19 @@ def _begin_run(
         trigger=wanted.trigger,
         datasets=ready.datasets,
         fingerprint=print_,
-        baseline=observed.baseline.version if observed.baseline else None,
+        baseline=context.observed.baseline.version if context.observed.baseline else None,
         pull=pull.told if pull else None,
         base=pull.base_commit if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
         accepted=_accepted_by(pipeline, branch),
         fresh=wanted.fresh,
         releases=branch == pipeline.default_branch,
-        created=now,
+        created=context.now,
     )
-    out.facts.append(Fact(key=Key("graph", run.id), body=ready.graph.model_dump(mode="json")))
-    out.messages.append(
+    context.out.facts.append(
+        Fact(key=Key("graph", run.id), body=ready.graph.model_dump(mode="json"))
+    )
+    context.out.messages.append(
         Envelope(to=Key("run", run.id), id=f"start/{run.id}", message=StartRun(run=run))
     )
     last = Last(

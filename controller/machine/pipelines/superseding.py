@@ -6,7 +6,7 @@ from controller.machine.messages import CancelRun
 from controller.machine.pipelines.launching import ReadyRun, prepare, why_none
 from controller.machine.pipelines.pipeline import (
     Last,
-    ObservedPipeline,
+    PipelineContext,
     PipelineState,
     forget,
     in_line,
@@ -18,22 +18,22 @@ from controller.machine.runs.graph import fingerprint
 from specs.model import Pipeline as Spec
 
 
-def settle(
-    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: DecisionBuilder
-) -> PipelineState:
+def settle(pipeline: PipelineState, branch: str, context: PipelineContext) -> PipelineState:
     """Of what waits on a branch only the newest stays, unless its spec lets commits wait in line;
     the others say so on their commits."""
     line = line_of(pipeline, branch)
     if len(line) < 2:
         return pipeline
-    specs = [code.spec for one in line if (code := observed.code.get(one.commit)) and code.spec]
+    specs = [
+        code.spec for one in line if (code := context.observed.code.get(one.commit)) and code.spec
+    ]
     if branch not in pipeline.pulls and specs and _queues(specs[-1]):
-        return _tell_the_line(pipeline, branch, out)
+        return _tell_the_line(pipeline, branch, context.out)
     newest, older = line[-1], line[:-1]
     for one in older:
         if one.commit != newest.commit:
             title = f"superseded by {newest.commit[:12]}"
-            out.actions.append(report(pipeline, branch, one.commit, "cancelled", title))
+            context.out.actions.append(report(pipeline, branch, one.commit, "cancelled", title))
     flags = {name: any(getattr(one, name) for one in line) for name in ("force", "asked")}
     return in_line(pipeline, branch, (newest.model_copy(update=flags),))
 
@@ -56,32 +56,32 @@ def _tell_the_line(pipeline: PipelineState, branch: str, out: DecisionBuilder) -
     return in_line(pipeline, branch, (first, *knows))
 
 
-def meet(
-    pipeline: PipelineState, branch: str, observed: ObservedPipeline, out: DecisionBuilder
-) -> PipelineState:
+def meet(pipeline: PipelineState, branch: str, context: PipelineContext) -> PipelineState:
     """What waits while a run of its branch goes on: a commit that changes what that runs ends it,
     and one that does not is told that the run stands for it."""
     wanted, last = pipeline.wanted[branch], pipeline.last.get(branch)
-    code = observed.code.get(wanted.commit)
+    code = context.observed.code.get(wanted.commit)
     if code is None or last is None or last.run != pipeline.active[branch] or last.superseded:
         return pipeline
     if wanted.commit == last.commit:
         return pipeline if wanted.asked else forget(pipeline, branch)
-    none = why_none(pipeline, branch, code, observed)
+    none = why_none(pipeline, branch, code, context.observed)
     if none is not None or code.spec is None:
-        out.actions += [none] if none else []
+        context.out.actions += [none] if none else []
         if code.spec is None and branch != pipeline.default_branch:
             # What it ran is no head any more; of the default branch it is the last that is valid.
-            pipeline = cancel(pipeline, branch, f"superseded by commit {wanted.commit[:12]}", out)
+            pipeline = cancel(
+                pipeline, branch, f"superseded by commit {wanted.commit[:12]}", context.out
+            )
         return forget(pipeline, branch)
-    ready = prepare(pipeline, branch, code.spec, code.source, observed)
+    ready = prepare(pipeline, branch, code.spec, code.source, context.observed)
     if not wanted.force and _runs_the_same(ready, last):
         said = f"{last.run} runs and stands for it, as nothing that it reads has changed"
-        return told(pipeline, branch, said, out)
+        return told(pipeline, branch, said, context.out)
     pull = branch in pipeline.pulls
     if (pull or code.spec.triggers.commits.enabled) and (pull or not _queues(code.spec)):
-        return cancel(pipeline, branch, f"superseded by commit {wanted.commit[:12]}", out)
-    return told(pipeline, branch, f"{last.run} to end", out)
+        return cancel(pipeline, branch, f"superseded by commit {wanted.commit[:12]}", context.out)
+    return told(pipeline, branch, f"{last.run} to end", context.out)
 
 
 def _runs_the_same(ready: ReadyRun, last: Last) -> bool:

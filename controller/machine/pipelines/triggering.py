@@ -62,12 +62,12 @@ def decide(
     pipeline = _look_at_schedule(pipeline, observed, now)
     pipeline, wait = _look_at_data(pipeline, observed, now)
     for branch in sorted(pipeline.wanted):
-        pipeline = settle(pipeline, branch, observed, out)
+        pipeline = settle(pipeline, branch, context)
     for branch in sorted(pipeline.wanted.keys() & pipeline.active.keys()):
-        pipeline = meet(pipeline, branch, observed, out)
+        pipeline = meet(pipeline, branch, context)
     waits: dict[str, None] = {}
     for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
-        pipeline, waiting = start(pipeline, branch, observed, out, now)
+        pipeline, waiting = start(pipeline, branch, context)
         waits |= {waiting: None} if waiting else {}
     pipeline = pipeline.model_copy(
         update={

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from controller.machine.core import Blocked, Value
-from specs.model import SPEC_FILE
+from specs.model import SPEC_FILE, ExecutorKind
 from specs.projects.values import Project
 
 
@@ -101,7 +101,7 @@ class Attempt(Value):
     project's."""
     project: Recipe | None = None
     python: str | None = None
-    executor: Literal["local", "docker"] = "local"
+    executor: ExecutorKind = "local"
     image: str | None = None
     """An immutable reference: `name@sha256:...`, or the id of an image of the engine."""
     build: Build | None = None
@@ -115,6 +115,11 @@ class Attempt(Value):
     """Seconds."""
     request: Mapping[str, Any] = {}
     """For a program of Headgate's own: what it is asked, beside its inputs."""
+
+    @property
+    def contained(self) -> bool:
+        """Whether it runs in a container, whose image provides its programs."""
+        return self.image is not None or self.build is not None
 
 
 class AttemptState(StrEnum):

@@ -50,7 +50,7 @@ def step_node(
         requirements=spec.environment.requirements,
         project=None if contained else recipe_of(spec, source),
         python=spec.environment.python,
-        executor="docker" if contained else "local",
+        executor=spec.executor_of(name),
         image=image,
         build=build_,
         network=network,
@@ -149,7 +149,7 @@ def image_of(
 ) -> tuple[str | None, Build | None]:
     """The image of a step or, for None, of the model server, or what it is built from; neither
     for a process."""
-    if spec.executor_of(step) != "docker":
+    if spec.executor_of(step) == "local":
         return None, None
     folder = spec.build_of(step)
     if folder is None:

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 from controller.blobs.shelf import discard, discard_all, use
+from controller.executors.requirements import Requirements
 from controller.executors.virtualenvs import LOGS, Virtualenvs
-from controller.executors.wanted import Requirements
 
 
 def later(path: Path) -> float:

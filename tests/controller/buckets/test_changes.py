@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from controller.buckets.catalog import Catalog
-from controller.buckets.changes import LONGEST_FOOTER, TAIL, rows
+from controller.buckets.changes import MAX_FOOTER, TAIL, rows
 from tests.controller.buckets.test_remote import Lake
 from tests.servers.faults import Faults
 from tests.servers.moto import Moto
@@ -37,7 +37,7 @@ HOSTILE = {
     "short": b"PAR1",
     "text": b"a,b\n1,2\n" * 9,
     "cut": WHOLE[:-9],
-    "too long": WHOLE[:-8] + (LONGEST_FOOTER + 1).to_bytes(4, "little") + b"PAR1",
+    "too long": WHOLE[:-8] + (MAX_FOOTER + 1).to_bytes(4, "little") + b"PAR1",
     "longer than the file": WHOLE[:-8] + (2**32 - 1).to_bytes(4, "little") + b"PAR1",
     "garbled": WHOLE[:-40] + b"\xff" * 32 + WHOLE[-8:],
     "noise": random.Random(1).randbytes(4000) + (3000).to_bytes(4, "little") + b"PAR1",

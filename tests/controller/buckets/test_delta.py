@@ -206,7 +206,7 @@ async def test_a_folder_within_a_table_is_refused_with_what_to_write(lake: Lake)
     writer = Writer(lake)
     writer.write(numbers(1, 2, year=[2023, 2024]), partition_by=["year"])
     for below in ("year=2024", "year=2024/*.parquet"):
-        with pytest.raises(NeedsHuman, match=r"within the Delta table .*trips/year=2024\*/\*\*"):
+        with pytest.raises(NeedsHuman, match=r"inside the Delta table .*trips/year=2024\*/\*\*"):
             await lake.catalog.list(f"{writer.uri}/{below}")
 
 
@@ -215,7 +215,7 @@ async def test_a_folder_that_holds_tables_is_refused_with_their_names(
     lake: Lake, glob: str
 ) -> None:
     Writer(lake, "raw/trips").write(numbers(1))
-    with pytest.raises(NeedsHuman, match=r"holds the Delta table (raw/)?trips"):
+    with pytest.raises(NeedsHuman, match=r"contains the Delta table (raw/)?trips"):
         await lake.catalog.list(f"{lake.uri}{'/raw' if glob == '/*/*.parquet' else ''}{glob}")
 
 
@@ -261,10 +261,10 @@ async def test_a_version_that_is_read_by_address_is_there_until_it_is_vacuumed(
     writer.write(numbers(1, 2))
     version = await writer.version()
     writer.table.delete("a = 1")
-    await lake.catalog.expect(writer.uri, version)
+    await lake.catalog.verify_unchanged(writer.uri, version)
     writer.table.vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(ObjectChanged, match="was replaced or deleted"):
-        await lake.catalog.expect(writer.uri, version)
+        await lake.catalog.verify_unchanged(writer.uri, version)
 
 
 async def test_a_version_stays_readable_once_pinned_whatever_becomes_of_the_table(
@@ -364,14 +364,17 @@ def _garbage(folder: Path) -> None:
     ("change", "said"),
     [
         (_deletion_vector, r"has deletion vectors.*REORG TABLE \.\.\. APPLY \(PURGE\)"),
-        (_mapping("col-1f"), r"column mapping: its files call `a` `col-1f`.*columnMapping\.mode"),
-        (_shallow_clone, "outside of its folder, as a shallow clone has: make it a deep clone"),
+        (
+            _mapping("col-1f"),
+            r"column mapping: in its files, the column `a` is called `col-1f`.*columnMapping\.mode",
+        ),
+        (_shallow_clone, "outside its folder, like a shallow clone: make it a deep clone"),
         (_managed, r"managed by a catalog|cannot be read"),
         (_garbage, "log of the Delta table .* cannot be read"),
     ],
     ids=["deletion vectors", "column mapping", "shallow clone", "catalog", "garbage"],
 )
-async def test_what_its_files_do_not_tell_rightly_is_refused_with_the_mend(
+async def test_a_table_that_plain_readers_would_misread_is_refused_with_the_fix(
     local: LocalLake, tmp_path: Path, change: Callable[[Path], None], said: str
 ) -> None:
     writer = Writer(local)

@@ -116,7 +116,7 @@ async def test_a_glob_and_the_folder_of_data_say_what_to_write_or_are_the_table(
     whole = await house.catalog.list(house.uri)
     part = await house.catalog.list(f"{house.uri}/**/*.parquet")
     assert keys(part) == keys(whole)
-    with pytest.raises(NeedsHuman, match="within the Iceberg table"):
+    with pytest.raises(NeedsHuman, match="inside the Iceberg table"):
         await house.catalog.list(f"{house.uri}/data")
 
 
@@ -188,15 +188,15 @@ def _delete_file(table: Table) -> None:
     ("change", "said"),
     [
         (_delete_file, "has delete files.*rewrite_data_files.*copy-on-write"),
-        (_version_3, "of format version 3.*version 2"),
-        (_rename, "a column `a` that is `b` now.*rewrite_data_files"),
-        (_drop_and_add_anew, "a column `a` that was dropped, and another has its name"),
-        (_two_of_a_number, "2 metadata files of number 1, and only its catalog knows"),
+        (_version_3, "has format version 3.*version 2"),
+        (_rename, "a column `a` that was renamed to `b`.*rewrite_data_files"),
+        (_drop_and_add_anew, "a dropped column `a` whose name another column has"),
+        (_two_of_a_number, "2 metadata files with number 1, and only its catalog knows"),
         (_garbage, "metadata of the Iceberg table .* cannot be read"),
     ],
     ids=["delete files", "version 3", "renamed", "dropped and added", "two of a number", "garbage"],
 )
-async def test_what_its_files_do_not_tell_rightly_is_refused_with_the_mend(
+async def test_a_table_that_plain_readers_would_misread_is_refused_with_the_fix(
     house: House, change: Callable[[Table], None], said: str
 ) -> None:
     change(house.table(numbers(1, 2)))

@@ -74,7 +74,7 @@ async def test_a_key_below_another_is_listed_and_says_why_it_cannot_be_a_file(la
         lake.put(key)
     found = (await lake.catalog.list(lake.uri)).manifest
     assert len(found) == 3
-    with pytest.raises(NeedsHuman, match=r"'a/c' lies below another.*access: uri"):
+    with pytest.raises(NeedsHuman, match=r"'a/c' is below another.*access: uri"):
         await lake.catalog.pinned(lake.uri, found.digest)
 
 
@@ -111,7 +111,7 @@ async def test_an_odd_key_is_named_as_it_is_however_often_it_is_asked_for(
         with pytest.raises(NeedsHuman) as raised:
             await ask()
         said.append(str(raised.value))
-    assert f"has an object {key!r} whose key is no path" in said[0]
+    assert f"has an object {key!r} whose key is not a valid path" in said[0]
     assert said == [said[0]] * 2
 
 
@@ -138,7 +138,7 @@ async def test_a_key_at_the_root_that_begins_with_a_slash_is_named_by_the_listin
     assert len((await lake.catalog.list(root)).manifest) == 3
     lake.client.put_object(Bucket=lake.name, Key=odd, Body=b"1")
     lake.catalog.hint(root)
-    with pytest.raises(NeedsHuman, match=rf"'{odd}' whose key is no path.*rename it"):
+    with pytest.raises(NeedsHuman, match=rf"'{odd}' whose key is not a valid path.*rename it"):
         await lake.catalog.list(root)
     assert len((await lake.catalog.list(f"{root}/*.parquet")).manifest) == 0
     lake.client.delete_object(Bucket=lake.name, Key=odd)
@@ -156,7 +156,9 @@ async def test_a_key_that_ends_with_a_slash_is_named_by_the_listing(lake: Lake, 
     assert len((await lake.catalog.list(uri)).manifest) == 3
     lake.client.put_object(Bucket=lake.name, Key=f"{folder}b.csv/", Body=b"1")
     lake.catalog.hint(uri)
-    with pytest.raises(NeedsHuman, match=rf"'{folder}b.csv/' whose key is no path.*rename it"):
+    with pytest.raises(
+        NeedsHuman, match=rf"'{folder}b.csv/' whose key is not a valid path.*rename it"
+    ):
         await lake.catalog.list(uri)
     lake.client.delete_object(Bucket=lake.name, Key=f"{folder}b.csv/")
     assert len((await lake.catalog.list(uri)).manifest) == 3
@@ -165,7 +167,7 @@ async def test_a_key_that_ends_with_a_slash_is_named_by_the_listing(lake: Lake, 
 async def test_a_known_dataset_is_listed_in_parts_and_found_whole(
     lake: Lake, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing_module, "LEAST", 20)
+    monkeypatch.setattr(listing_module, "MIN_PART", 20)
     monkeypatch.setattr("controller.buckets.manifest._MEAN", 16)
     names = [f"{number % 10}/{number:03}" for number in range(150)]
     for name in names:
@@ -227,8 +229,8 @@ async def test_a_store_that_asks_to_slow_down_is_obeyed(
 @pytest.mark.parametrize(
     ("status", "code", "kind", "said"),
     [
-        (503, "SlowDown", TryAgain, "slow down"),
-        (500, "InternalError", TryAgain, "fault of its own"),
+        (503, "SlowDown", TryAgain, "limits the rate"),
+        (500, "InternalError", TryAgain, "server error"),
         (403, "ExpiredToken", NeedsHuman, "have expired.*renew"),
         (400, "ExpiredToken", NeedsHuman, "have expired.*renew"),
         (403, "InvalidAccessKeyId", NeedsHuman, "AWS_ACCESS_KEY_ID"),

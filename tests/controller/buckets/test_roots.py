@@ -8,7 +8,7 @@ import pytest
 from controller.buckets.catalog import Catalog
 from controller.buckets.local import LocalBucket
 from controller.buckets.protocol import ObjectChanged
-from controller.buckets.roots import Outside, Roots
+from controller.buckets.roots import OutsideRoots, Roots
 from specs.failures import NeedsHuman
 
 BEFORE = (1e9, 1e9)
@@ -59,7 +59,7 @@ async def test_without_a_root_no_absolute_address_is_read_and_the_line_to_add_is
     machine: Machine,
 ) -> None:
     for uri in (machine.data.as_uri(), str(machine.data)):
-        with pytest.raises(Outside) as refused:
+        with pytest.raises(OutsideRoots) as refused:
             await machine.bucket().list(uri)
         assert f"`data_roots: [{machine.data}]` to headgate.yaml" in str(refused.value)
 
@@ -99,7 +99,7 @@ async def test_nothing_of_the_controllers_own_is_read_whatever_leads_there(
 
 async def test_what_the_kernel_says_is_no_data(machine: Machine) -> None:
     anywhere = LocalBucket(machine.root / "cache", roots=Roots((Path("/"),)))
-    with pytest.raises(Outside):
+    with pytest.raises(OutsideRoots):
         await anywhere.list(f"/proc/{os.getpid()}")
 
 
@@ -112,7 +112,7 @@ async def test_a_file_that_becomes_a_way_to_the_secrets_after_it_was_listed_is_n
     manifest = (await bucket.list(uri)).manifest
     (machine.data / "b.csv").unlink()
     (machine.data / "b.csv").symlink_to(machine.root / "etc/secrets.env")
-    with pytest.raises(Outside):
+    with pytest.raises(OutsideRoots):
         await bucket.pin(uri, manifest)
 
 
@@ -126,7 +126,7 @@ async def test_a_folder_that_becomes_a_way_to_elsewhere_after_it_was_listed_is_n
     manifest = (await bucket.list(uri)).manifest
     (machine.data / "deep").rename(machine.data / "shallow")
     (machine.data / "deep").symlink_to(machine.root / "elsewhere")
-    with pytest.raises(ObjectChanged, match="gone: list again"):
+    with pytest.raises(ObjectChanged, match="deleted after it was listed: list again"):
         await bucket.pin(uri, manifest)
 
 

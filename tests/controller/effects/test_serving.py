@@ -23,7 +23,7 @@ from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
 from deployers.control import Routing
 from deployers.local import LocalDeployer
-from deployers.protocol import Bounds, Observed
+from deployers.protocol import Bounds, Deployed
 from deployers.site import Site
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.releases import released
@@ -115,7 +115,7 @@ async def deploy(serving: Serving) -> None:
                 return
 
 
-async def ready(serving: Serving, deployer: LocalDeployer) -> Observed:
+async def ready(serving: Serving, deployer: LocalDeployer) -> Deployed:
     """Apply until the router sends requests to a server that is ready."""
     async with asyncio.timeout(60):
         while True:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.controller.executors.docker_site import DockerSite
+from tests.controller.executors.routed_site import RoutedDockerSite, RoutedLocalSite
 from tests.controller.executors.site import LocalSite, make_team
 
 
@@ -25,6 +26,14 @@ def site(tmp_path: Path, team: tuple[Path, str]) -> Iterator[LocalSite]:
 
 
 @pytest.fixture
+def routed_site(tmp_path: Path, team: tuple[Path, str]) -> Iterator[RoutedLocalSite]:
+    """A place behind the router, with nothing running."""
+    made = RoutedLocalSite(tmp_path, *team)
+    yield made
+    made.tear_down()
+
+
+@pytest.fixture
 def confined_site(tmp_path: Path, team: tuple[Path, str], namespaces: None) -> Iterator[LocalSite]:
     """A place whose steps are confined."""
     made = LocalSite(tmp_path, *team, kind="namespace")
@@ -33,16 +42,32 @@ def confined_site(tmp_path: Path, team: tuple[Path, str], namespaces: None) -> I
 
 
 @pytest.fixture
-def docker_site(
-    tmp_path: Path, team: tuple[Path, str], docker_host: str, python_image: str
-) -> Iterator[DockerSite]:
-    """A place with no container."""
+def image(docker_host: str, python_image: str) -> str:
+    """The id of an image of the engine."""
     from docker import DockerClient
 
     client = DockerClient(base_url=docker_host)
     image = client.images.get(python_image).id
     client.close()
     assert image
+    return image
+
+
+@pytest.fixture
+def docker_site(
+    tmp_path: Path, team: tuple[Path, str], docker_host: str, image: str
+) -> Iterator[DockerSite]:
+    """A place with no container."""
     made = DockerSite(tmp_path, team, docker_host, image)
+    yield made
+    made.tear_down()
+
+
+@pytest.fixture
+def routed_docker_site(
+    tmp_path: Path, team: tuple[Path, str], docker_host: str, image: str
+) -> Iterator[RoutedDockerSite]:
+    """A place with no container, behind the router."""
+    made = RoutedDockerSite(tmp_path, team, docker_host, image)
     yield made
     made.tear_down()

@@ -20,7 +20,7 @@ T = TypeVar("T")
 CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
-from controller.machine.runs.attempt import Attempt, State
+from controller.machine.runs.attempt import Attempt, AttemptState
 from tests.contracts.executor import becomes
 from tests.controller.executors.docker_site import DockerSite
 
@@ -30,7 +30,7 @@ async def main():
     attempt = Attempt.model_validate_json(sys.stdin.read())
     async with site.open() as executor:
         await executor.start(attempt)
-        await becomes(executor, attempt, State.RUNNING)
+        await becomes(executor, attempt, AttemptState.RUNNING)
         print("running", flush=True)
         await asyncio.sleep(1000)
 

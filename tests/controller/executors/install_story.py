@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from controller.executors.requirements import Requirements
 from controller.executors.virtualenvs import Virtualenvs
-from controller.executors.wanted import Requirements
 from deployers.confinement import confinement
 from tests.controller.executors.users_story import owners
 

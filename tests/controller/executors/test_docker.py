@@ -1,4 +1,4 @@
-"""The contract of every executor, kept by the one of containers; and what is its own."""
+"""What is special about containers; the contract is in `test_contract`."""
 
 import asyncio
 import time
@@ -10,7 +10,6 @@ from controller.machine.runs.attempt import AttemptState
 from deployers.engine import BUILT, Engine
 from tests.contracts.executor import (
     SECRET,
-    ExecutorContract,
     becomes,
     ends,
     printed,
@@ -20,15 +19,6 @@ from tests.contracts.executor import (
 from tests.controller.executors.docker_site import DockerSite
 
 pytestmark = pytest.mark.docker
-
-
-class TestDockerExecutor(ExecutorContract):
-    """Runs the whole contract."""
-
-    @pytest.fixture
-    def site(self, docker_site: DockerSite) -> DockerSite:
-        """A place with no container."""
-        return docker_site
 
 
 async def test_a_container_that_is_killed_from_outside_is_lost(docker_site: DockerSite) -> None:
@@ -139,7 +129,7 @@ async def test_an_image_is_built_once_and_a_build_that_fails_says_why(
             engine.build(tmp_path, digest), engine.build(tmp_path, digest)
         )
         assert first == second
-        with pytest.raises(Exception, match=r"(?s)mend its Dockerfile.*COPY failed"):
+        with pytest.raises(Exception, match=r"(?s)fix its Dockerfile.*COPY failed"):
             await engine.build(broken, "f" * 64)
         docker_site.docker(lambda client: client.api.remove_image(first, force=True))
     finally:

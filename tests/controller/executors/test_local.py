@@ -1,4 +1,4 @@
-"""The contract of every executor, kept by the one of local processes; and what is its own."""
+"""What is special about processes of this machine; the contract is in `test_contract`."""
 
 import asyncio
 import os
@@ -11,7 +11,6 @@ from controller.machine.runs.attempt import AttemptState
 from specs.failures import NeedsHuman
 from tests.contracts.executor import (
     SECRET,
-    ExecutorContract,
     becomes,
     ends,
     gate,
@@ -21,20 +20,6 @@ from tests.contracts.executor import (
     until,
 )
 from tests.controller.executors.site import LocalSite
-
-
-class TestLocalExecutor(ExecutorContract):
-    """Runs the whole contract."""
-
-
-@pytest.mark.bwrap
-class TestConfinedExecutor(ExecutorContract):
-    """Runs the whole contract over steps that are confined."""
-
-    @pytest.fixture
-    def site(self, confined_site: LocalSite) -> LocalSite:
-        """A place whose steps are confined."""
-        return confined_site
 
 
 async def test_an_attempt_whose_supervisor_is_killed_is_lost_and_nothing_of_it_runs_on(

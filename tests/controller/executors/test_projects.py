@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.executors.installing import CannotBuild
+from controller.executors.installer import CannotBuild
+from controller.executors.requirements import Locked, names_of
 from controller.executors.virtualenvs import LOGS, ReadyEnvironment, Virtualenvs
-from controller.executors.wanted import Locked, names_of
-from controller.executors.workspace import variables_in
+from controller.executors.workspace import environment_variables
 from controller.machine.runs.attempt import Building
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph
@@ -56,7 +56,7 @@ def wanted(top: Path) -> Locked:
 
 def says(ready: ReadyEnvironment, *command: str) -> str:
     """What a command prints with the variables of a step."""
-    return subprocess.check_output(command, text=True, env=variables_in(ready, {}))
+    return subprocess.check_output(command, text=True, env=environment_variables(ready, {}))
 
 
 def graph_of(top: Path) -> Graph:
@@ -200,7 +200,7 @@ async def test_a_run_is_told_again_what_cannot_be_built_and_another_tries_it_ane
     broken = wanted(top)
     heard: list[Building] = []
     for _ in range(2):
-        with pytest.raises(CannotBuild, match=r"uv\.lock says cannot be installed.*greeting"):
+        with pytest.raises(CannotBuild, match=r"uv\.lock lists cannot be installed.*greeting"):
             await virtualenvs.get(broken, None, heard.append, by="mean-1")
     begun = [one for one in heard if not one.failed]
     assert len(begun) == 1, "the second was not built"
@@ -282,7 +282,7 @@ async def test_an_environment_of_conda_is_made_by_micromamba(
     heard: list[Building] = []
     ready = await virtualenvs.get(wanted(top), None, heard.append)
     assert says(ready, "hello") == "of conda\n"
-    assert variables_in(ready, {})["CONDA_PREFIX"] == str(ready.environment)
+    assert environment_variables(ready, {})["CONDA_PREFIX"] == str(ready.environment)
     log = tmp_path / "environments" / LOGS / heard[0].name / "log"
     assert "Transaction finished" in log.read_text()
 

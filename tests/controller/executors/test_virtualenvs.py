@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.executors.installing import CannotBuild
+from controller.executors.installer import CannotBuild
+from controller.executors.requirements import Requirements
 from controller.executors.virtualenvs import LOGS, Virtualenvs
-from controller.executors.wanted import Requirements
 from controller.machine.runs.attempt import AttemptState
 from deployers.confinement import Confinement
 from tests.contracts.executor import printed, run

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App, Personal
 from controller.github.client import Client
+from controller.github.responses import GitHubRefused, NotFound
 from controller.github.transport import Transport
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.github.little_github import Asked, LittleGitHub, Says
@@ -218,5 +218,5 @@ async def test_a_person_has_one_token_and_no_checks() -> None:
     person = Personal("ghp_x")
     assert await person.token(REPO) == await person.token("hexa/ships")
     assert not person.forget(await person.token(REPO))
-    assert not Client(transport, person).can_check
+    assert not Client(transport, person).can_create_checks
     await transport.close()

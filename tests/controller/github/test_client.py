@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import Personal
 from controller.github.client import Client
+from controller.github.responses import GitHubRefused, NotFound
 from controller.github.transport import LARGEST, Token, Transport, api_of
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.github.little_github import Answer, Asked, LittleGitHub, Says

@@ -1,10 +1,11 @@
-"""Values that the machines are told stories with: specs, sources, versions, letters."""
+"""Values that the machines are told stories with: specs, sources, versions, messages."""
 
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from controller.machine.core import InboxMessage, Key, Message
+from controller.machine.core import Envelope, InboxMessage, Key, parsed
+from controller.machine.messages import MESSAGES
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Baseline, SourceTree
 from specs.digests import digest
@@ -134,9 +135,14 @@ def report(verdict: Verdict, gate: Any = "model") -> Report:
     return Report(gate=gate, subject="mean", checks=(check,))
 
 
-def letter(
+def message(
     number: int, to: Key, type_: str, body: Mapping[str, Any], at: float = 0.0
 ) -> InboxMessage:
-    """A letter in an inbox."""
-    message = Message(to=to, id=f"test/{number}", type=type_, body=dict(body))
-    return InboxMessage(number=number, message=message, at=at)
+    """A message in an inbox; its class goes by its type."""
+    message = parsed(MESSAGES[type_], dict(body))
+    return InboxMessage(number=number, to=to, id=f"test/{number}", message=message, at=at)
+
+
+def fields(sent: Envelope | InboxMessage) -> dict[str, Any]:
+    """What a message says, as it is stored."""
+    return {name: value for name, value in sent.message.plain().items() if name != "type"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import CancelAttempt, StartAttempt
-from controller.machine.core import Action, Decision, InboxMessage, Key, Message, parsed
+from controller.machine.core import Action, Decision, Envelope, InboxMessage, Key, parsed
 from controller.machine.runs import execution as machine
 from controller.machine.runs.absorb import absorb, wanted_keys
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
@@ -13,7 +13,7 @@ from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph
 from controller.machine.runs.run import CachedResult, ObservedRun, Run, Trigger
 from specs.digests import digest
-from tests.controller.machine.kit import letter, report, sha, source, spec
+from tests.controller.machine.kit import message, report, sha, source, spec
 from validators.verdict import Verdict
 
 GOOD = Status(state=AttemptState.SUCCEEDED)
@@ -39,7 +39,7 @@ class Lab:
     statuses: dict[str, Status] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Envelope] = field(default_factory=list)
     inbox: list[InboxMessage] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     """Nodes in the order in which their attempts started."""
@@ -59,7 +59,7 @@ class Lab:
             releases=True,
             created=self.now,
         )
-        self.say("start", run.model_dump(mode="json"))
+        self.say("start_run", {"run": run.model_dump(mode="json")})
 
     @property
     def run(self) -> Run:
@@ -67,7 +67,7 @@ class Lab:
         return self.state
 
     def say(self, type_: str, body: Mapping[str, Any]) -> None:
-        self.inbox.append(letter(len(self.inbox) + 1, Key("run", "mean-1"), type_, body))
+        self.inbox.append(message(len(self.inbox) + 1, Key("run", "mean-1"), type_, body))
 
     def phases(self) -> dict[str, str]:
         return {name: node.phase for name, node in self.run.nodes.items()}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
-from controller.machine.core import Action, Decision, Fact, InboxMessage, Key, Message, parsed
+from controller.machine.core import Action, Decision, Envelope, Fact, InboxMessage, Key, parsed
 from controller.machine.environments import promotion
 from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
@@ -25,11 +25,17 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.file import EnvironmentFile, NamedModel, QuarantineEntry
 from controller.machine.environments.warm import reads_traffic
+from controller.machine.messages import (
+    MESSAGES,
+    ActionFailed,
+    EnvironmentMoved,
+    EnvironmentWritten,
+    SmokeDone,
+)
 from controller.machine.pipelines.version import ModelVersion, Ref
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus, Silence, Traffic
+from deployers.protocol import Deployed, ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
-from tests.controller.machine.kit import report, sha
+from tests.controller.machine.kit import fields, report, sha
 from validators.verdict import Verdict
 
 S = TypeVar("S", bound="Site")
@@ -81,7 +87,7 @@ class Site:
 
     owed: dict[str, tuple[int, Action]] = field(default_factory=dict)
     inbox: list[InboxMessage] = field(default_factory=list)
-    sent: list[Message] = field(default_factory=list)
+    sent: list[Envelope] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     told: list[Notify] = field(default_factory=list)
     ready: dict[int, bool] = field(default_factory=dict)
@@ -122,7 +128,8 @@ class Site:
     def say(self, type_: str, **body: Any) -> None:
         """Put a letter into the inbox."""
         self._numbers += 1
-        self._deliver(Message(to=self.key, id=f"said/{self._numbers}", type=type_, body=body))
+        said = parsed(MESSAGES[type_], body)
+        self._deliver(Envelope(to=self.key, id=f"said/{self._numbers}", message=said))
 
     def release(self, number: int) -> None:
         """Say that a version is to be released here."""
@@ -170,7 +177,7 @@ class Site:
         """What the controller knew and owed is gone; the world is as it was."""
         self.state, self.owed, self.inbox = None, {}, []
         self._delivered.clear()
-        self.say("look", repository="team")
+        self.say("branch_moved", repository="team")
 
     def garble(self) -> str:
         """A person leaves a file that cannot be read."""
@@ -219,7 +226,7 @@ class Site:
 
     def observe(self) -> ObservedEnvironment:
         branch, lost = self._branch()
-        numbers = {x.message.body.get(k) for x in self.inbox for k in ("version", "to")}
+        numbers = {fields(x).get(k) for x in self.inbox for k in ("version", "to")}
         if branch and branch.file and branch.file.model:
             numbers.add(branch.file.model.version)
         if self.state:
@@ -253,7 +260,7 @@ class Site:
             for message in outcome:
                 self._deliver(message.model_copy(update={"id": f"{message.id}#{number}"}))
 
-    def _effect(self, action: Action) -> list[Message] | None:
+    def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, Notify):
             self.told.append(action)
         elif isinstance(action, Deploy):
@@ -262,15 +269,13 @@ class Site:
             self._deploy(action)
         elif isinstance(action, RunSmoke):
             verdict = Verdict.FAIL if action.version in self.fails_smoke else Verdict.PASS
-            body = {"rollout": action.rollout, "report": report(verdict, "smoke").model_dump()}
-            return [
-                Message(to=self.key, id=f"smoke/{action.rollout}", type="smoke_done", body=body)
-            ]
+            done = SmokeDone(rollout=action.rollout, report=report(verdict, "smoke"))
+            return [Envelope(to=self.key, id=f"smoke/{action.rollout}", message=done)]
         elif isinstance(action, WriteEnvironment):
             return self._write(action)
         return []
 
-    def _write(self, action: WriteEnvironment) -> list[Message] | None:
+    def _write(self, action: WriteEnvironment) -> list[Envelope] | None:
         if self.writes == "is down":
             return None
         if self.writes == "is refused":
@@ -280,20 +285,19 @@ class Site:
             every = [*self.commits, *self.gone]
             before = next((c.file for c in every if c.sha == action.seen), None)
             if before != self.file:
-                body = {"write": action.write}
+                moved = EnvironmentMoved(write=action.write)
                 id_ = f"moved/{self.commits[-1].sha}"
-                return [Message(to=self.key, id=id_, type="environment_moved", body=body)]
+                return [Envelope(to=self.key, id=id_, message=moved)]
             self._commit(action.file, action.write)
             done = self.commits[-1]
         if self.writes == "pushes and dies":
             return None
-        body = {"write": action.write, "commit": done.sha}
-        id_ = f"written/{done.sha}"
-        return [Message(to=self.key, id=id_, type="environment_written", body=body)]
+        written = EnvironmentWritten(write=action.write, commit=done.sha)
+        return [Envelope(to=self.key, id=f"written/{done.sha}", message=written)]
 
-    def _failed(self, action: Action, reason: str) -> Message:
-        body = {"action": action.plain(), "reason": reason}
-        return Message(to=self.key, id=f"failed/{action.type}", type="action_failed", body=body)
+    def _failed(self, action: Action, reason: str) -> Envelope:
+        message = ActionFailed(action=action, reason=reason)
+        return Envelope(to=self.key, id=f"failed/{action.type}", message=message)
 
     # -- the world -----------------------------------------------------------------------------
 
@@ -428,12 +432,16 @@ class Site:
             self.fetched = len(self.commits)
         return name
 
-    def _deliver(self, message: Message) -> None:
-        if message.id in self._delivered:
+    def _deliver(self, sent: Envelope) -> None:
+        if sent.id in self._delivered:
             return
-        self._delivered.add(message.id)
+        self._delivered.add(sent.id)
         self._numbers += 1
-        self.inbox.append(InboxMessage(number=self._numbers, message=message, at=self.now))
+        self.inbox.append(
+            InboxMessage(
+                number=self._numbers, to=sent.to, id=sent.id, message=sent.message, at=self.now
+            )
+        )
 
 
 def running(site: S, *numbers: int) -> S:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.machine.actions import Notify, ReportCommit
-from controller.machine.core import Action, Decision, Fact, InboxMessage, Key, Message, parsed
+from controller.machine.core import Action, Decision, Envelope, Fact, InboxMessage, Key, parsed
+from controller.machine.messages import StartRun
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing
@@ -13,7 +14,7 @@ from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineStat
 from controller.machine.runs.run import Progress, Run
 from specs.digests import digest
 from specs.model import SPEC_FILE, Dataset
-from tests.controller.machine.kit import letter, report, sha, source, spec
+from tests.controller.machine.kit import fields, message, report, sha, source, spec
 from validators.verdict import Verdict
 
 MAIN = "main"
@@ -32,7 +33,7 @@ class Team:
     """By URI."""
     inbox: list[InboxMessage] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Envelope] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
@@ -77,11 +78,11 @@ class Team:
         self.say("spec_gone", body)
 
     def say(self, type_: str, body: Mapping[str, Any]) -> None:
-        self.inbox.append(letter(len(self.inbox) + 1, Key("pipeline", "mean"), type_, body))
+        self.inbox.append(message(len(self.inbox) + 1, Key("pipeline", "mean"), type_, body))
 
-    def trigger(self, force: bool = False, branch: str | None = None) -> None:
+    def trigger(self, force: bool = False, branch: str = "") -> None:
         body = {"kind": "manual", "why": "ada asked", "branch": branch, "force": force}
-        self.say("trigger", body)
+        self.say("run_requested", body)
 
     def drop(self, content: str, uri: str = "file:///bucket/*.csv", **facts: Any) -> str:
         self.buckets[uri] = DatasetListing(digest=digest(content), **facts)
@@ -142,9 +143,9 @@ class Team:
         for fact in decision.facts:
             if fact.key.kind == "package":
                 self.known[fact.key.name.partition("/")[2]] = fact.body["number"]
-        for message in decision.messages:
-            if message.type == "start":
-                self.runs[message.to.name] = parsed(Run, message.body)
+        for sent in decision.messages:
+            if isinstance(sent.message, StartRun):
+                self.runs[sent.to.name] = sent.message.run
         return decision
 
     @property
@@ -157,10 +158,10 @@ class Team:
         return list(self.runs.values())[-1]
 
     def cancelled(self) -> list[str]:
-        return [m.to.name for m in self.messages if m.type == "cancel"]
+        return [m.to.name for m in self.messages if m.message.type == "cancel_run"]
 
     def releases(self) -> list[int]:
-        return [m.body["version"] for m in self.messages if m.type == "release"]
+        return [fields(m)["version"] for m in self.messages if m.message.type == "release"]
 
     def told(self, commit: str) -> list[tuple[str, str]]:
         reports = [a for a in self.actions if isinstance(a, ReportCommit) and a.commit == commit]

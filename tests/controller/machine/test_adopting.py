@@ -4,7 +4,7 @@ import pytest
 
 from controller.machine.core import Fact
 from controller.machine.environments.environment import EnvironmentState
-from tests.controller.machine.kit import version
+from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site, running
 
 
@@ -127,7 +127,7 @@ def test_staging_is_adopted_and_hands_on_what_production_never_heard_of() -> Non
     one.run(3)
     (handed,) = one.sent
     assert handed.to.name == "mean/production"
-    assert handed.body["again"]
+    assert fields(handed)["again"]
 
 
 @pytest.mark.parametrize("ended", ["aborted", "reverted", "served"])

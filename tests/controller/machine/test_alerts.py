@@ -8,16 +8,16 @@ from controller.machine.actions import Deploy, Notify
 from controller.machine.core import parsed
 from controller.machine.environments.alerts import watch_stable
 from controller.machine.environments.environment import (
-    DecisionBuilder,
+    EnvironmentContext,
     EnvironmentState,
     ObservedEnvironment,
+    RolloutDecisionBuilder,
     converge,
     desired,
     server_name,
 )
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus
-from tests.controller.machine.kit import version
+from deployers.protocol import Deployed, ServerStatus
+from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site, running
 
 EVERYTHING = [{"to": "json://on-call", "on": ["refused", "rollback", "stuck", "gate_failed"]}]
@@ -81,8 +81,8 @@ def test_whoever_was_told_hears_of_the_end_although_the_next_spec_names_others()
     one.run(80)
     running(one, 3)
     assert [(n.status, n.to) for n in one.told if n.event == "gate_failed"] == [
-        ("firing", ("json://theirs",)),
-        ("resolved", ("json://theirs",)),
+        ("firing", "json://theirs"),
+        ("resolved", "json://theirs"),
     ]
 
 
@@ -182,7 +182,7 @@ def test_a_verb_that_is_refused_without_a_version_of_its_own_still_has_an_addres
     one.say("rollback", by="ada")
     one.run(2)
     told = [n for n in one.told if n.event == "refused"]
-    assert [n.to for n in told] == [("json://on-call",)]
+    assert [n.to for n in told] == ["json://on-call"]
 
 
 @pytest.mark.parametrize("refusal", ["quarantined", "pinned", "too early", "a wish for nothing"])
@@ -260,7 +260,7 @@ def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differ
     assert known.rollout == "mean-production-2"
     assert known.beside == str(one.versions[1].ref)
     assert known.differs == ("params.depth: 6 → 7",)
-    assert known.hurt == "10 of 10 requests to the canary failed (100 %; of stable's 0 %)"
+    assert known.hurt == "10 of 10 requests to the canary failed (100 %; stable: 0 %)"
     began, failed, *_, ended = known.since
     assert (began.what, failed.what) == ("canary began", "first failed request")
     assert ended.what == "rolled back"
@@ -372,7 +372,7 @@ def test_a_rollback_that_cannot_be_carried_out_says_which_bad_version_still_serv
 
 def test_a_pass_in_staging_is_sent_on_to_production() -> None:
     one = running(Site({1: version(1)}, name="staging"), 1)
-    assert [(m.to.name, m.type, m.body["version"]) for m in one.sent] == [
+    assert [(m.to.name, m.message.type, fields(m)["version"]) for m in one.sent] == [
         ("mean/production", "release", 1)
     ]
 
@@ -617,10 +617,9 @@ def test_a_restart_is_only_said_where_there_is_one(
     env = running(site(), 1).env.model_copy(update={"unready_since": 0.0, "refused": refused})
     name = server_name(env.place, version(1).ref)
     servers = (ServerStatus(name=name, ready=False, **server),) if server else ()
-    out = DecisionBuilder()
-    watch_stable(
-        env, ObservedEnvironment(deployed=Deployed(servers=servers, stable=name)), out, 1000.0
-    )
+    out = RolloutDecisionBuilder()
+    seen = ObservedEnvironment(deployed=Deployed(servers=servers, stable=name))
+    watch_stable(env, EnvironmentContext(seen, out, 1000.0))
     (told,) = (action for action in out.actions if isinstance(action, Notify))
     assert f"The server of {env.stable} {said}" in told.incident.what
     restarts = any(isinstance(one, Deploy) for one in converge(env, observed_with(name, servers)))
@@ -638,15 +637,15 @@ def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() ->
     name = server_name(env.place, version(1).ref)
     hung = ServerStatus(name=name, alive=True, ready=False, hung=True)
     ready = ServerStatus(name=name, alive=True, ready=True)
-    out = DecisionBuilder()
+    out = RolloutDecisionBuilder()
     for at, server in enumerate((hung, hung, ready, ready)):
-        env = watch_stable(env, observed_with(name, (server,)), out, float(at))
+        env = watch_stable(env, EnvironmentContext(observed_with(name, (server,)), out, float(at)))
     told = [action for action in out.actions if isinstance(action, Notify)]
     assert [notify.status for notify in told] == ["firing", "resolved"]
     assert env.unready_since is None
 
 
-SILENT = "nothing was answered for 16 s, and it is started again after 15 s"
+SILENT = "nothing was answered for 16 s; it is restarted after 15 s"
 
 
 def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
@@ -656,9 +655,10 @@ def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
     silent = Deployed(servers=servers)
     hung = silent.model_copy(update={"hung_router": SILENT})
     back = Deployed(servers=servers, stable=name, address="http://router")
-    out, since = DecisionBuilder(), []
+    out, since = RolloutDecisionBuilder(), []
     for at, seen in enumerate((silent, hung, hung, silent, back, back)):
-        env = watch_stable(env, ObservedEnvironment(deployed=seen), out, float(at))
+        observed = ObservedEnvironment(deployed=seen)
+        env = watch_stable(env, EnvironmentContext(observed, out, float(at)))
         since.append(env.unready_since)
         assert bool(converge(env, ObservedEnvironment(deployed=seen))) is (seen is not back)
     fires, over = (action for action in out.actions if isinstance(action, Notify))
@@ -674,11 +674,12 @@ def test_a_router_that_stays_away_is_told_after_a_while_as_a_server_is() -> None
     env = running(site(), 1).env
     name = server_name(env.place, version(1).ref)
     seen = Deployed(servers=(ServerStatus(name=name, alive=True, ready=True),))
-    out = DecisionBuilder()
+    out = RolloutDecisionBuilder()
+    observed = ObservedEnvironment(deployed=seen)
     for at in (0.0, 29.0):
-        env = watch_stable(env, ObservedEnvironment(deployed=seen), out, at)
+        env = watch_stable(env, EnvironmentContext(observed, out, at))
     assert out.actions == []
-    watch_stable(env, ObservedEnvironment(deployed=seen), out, 30.0)
+    watch_stable(env, EnvironmentContext(observed, out, 30.0))
     (told,) = (action for action in out.actions if isinstance(action, Notify))
     assert told.incident.what == "The router of production answers nobody."
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import AnswerCommand
-from controller.machine.core import Message
+from controller.machine.core import Envelope
 from controller.machine.repositories.accepting import CommandTarget
 from controller.machine.repositories.asking import MOST_NAMED, Heard, heed
 from controller.machine.repositories.pull import Command, Pull, Right, Verb, line, scope_of
-from tests.controller.machine.kit import sha
+from tests.controller.machine.kit import fields, sha
 
 HEAD = sha("head")
 OLD = sha("an older head")
@@ -41,7 +41,7 @@ def hear(
 
 def ask(
     verb: Verb | None, argument: str = "", **more: Any
-) -> tuple[list[AnswerCommand], list[Message]]:
+) -> tuple[list[AnswerCommand], list[Envelope]]:
     heard = hear(verb, argument, **more)
     return heard.answers, heard.messages
 
@@ -69,11 +69,11 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are() -> None:
 def test_run_asks_each_pipeline_of_the_pull_request_once_and_only_nods() -> None:
     answers, messages = ask("run", pipelines=("mean", "sum"))
     assert text(answers) == ""
-    assert [(m.to.name, m.type, m.id) for m in messages] == [
-        ("mean", "trigger", "comment/41"),
-        ("sum", "trigger", "comment/41"),
+    assert [(m.to.name, m.message.type, m.id) for m in messages] == [
+        ("mean", "run_requested", "comment/41"),
+        ("sum", "run_requested", "comment/41"),
     ]
-    body = messages[0].body
+    body = fields(messages[0])
     assert (body["branch"], body["force"], body["unless_passed"]) == (line(7), True, False)
     assert body["why"] == "maya asked for it (`/headgate run`)"
 
@@ -84,18 +84,18 @@ def test_run_asks_each_pipeline_of_the_pull_request_once_and_only_nods() -> None
 )
 def test_run_may_ask_for_everything_anew(verb: Verb, argument: str, fresh: bool) -> None:
     _, (message,) = ask(verb, argument)
-    assert message.body["fresh"] is fresh
+    assert fields(message)["fresh"] is fresh
 
 
 def test_retry_leaves_what_has_passed() -> None:
     _, (message,) = ask("retry")
-    assert (message.body["kind"], message.body["unless_passed"]) == ("retry", True)
+    assert (fields(message)["kind"], fields(message)["unless_passed"]) == ("retry", True)
 
 
 def test_cancel_names_who_asked() -> None:
     _, (message,) = ask("cancel")
-    assert (message.type, message.body["branch"]) == ("cancel", line(7))
-    assert message.body["reason"] == "cancelled: maya asked for it (`/headgate cancel`)"
+    assert (message.message.type, fields(message)["branch"]) == ("cancel_run", line(7))
+    assert fields(message)["reason"] == "cancelled: maya asked for it (`/headgate cancel`)"
 
 
 def test_plan_is_answered_with_the_plan_and_asks_no_pipeline() -> None:
@@ -150,7 +150,7 @@ def test_where_no_pipeline_is_touched_it_says_so() -> None:
 
 def test_a_run_that_is_asked_for_comes_with_the_base_as_it_is_now_and_rules_are_compared() -> None:
     heard = hear("run", accepted={"mean": "ada"})
-    assert heard.messages[0].body["pull"]["base_commit"] == sha("main")
+    assert fields(heard.messages[0])["pull"]["base_commit"] == sha("main")
     assert [(one.pipeline, one.base_commit, one.accepted) for one in heard.policies] == [
         ("mean", sha("main"), "ada"),
         ("other", sha("main"), ""),
@@ -210,7 +210,7 @@ def test_a_comment_that_was_edited_is_nobodys_word_and_that_is_said(verb: Verb) 
     assert text(ask("plan", edited=True)[0]) == "", "what anybody may ask who may write"
 
 
-def press(commit: str, pipeline: str = "") -> list[Message]:
+def press(commit: str, pipeline: str = "") -> list[Envelope]:
     answers, messages = ask(
         "run", pull=None, comment=None, commit=commit, pipeline=pipeline, pipelines=("mean", "sum")
     )
@@ -221,11 +221,11 @@ def press(commit: str, pipeline: str = "") -> list[Message]:
 def test_the_button_of_a_check_runs_its_pipeline_and_that_of_all_runs_all() -> None:
     assert [m.to.name for m in press(HEAD, "sum")] == ["sum"]
     assert [m.to.name for m in press(HEAD)] == ["mean", "sum"]
-    assert press(HEAD)[0].body["why"] == "maya asked for it (GitHub's button)"
+    assert fields(press(HEAD)[0])["why"] == "maya asked for it (GitHub's button)"
 
 
 def test_the_button_on_main_runs_main_and_on_a_commit_that_was_left_does_nothing() -> None:
-    assert [m.body["branch"] for m in press(sha("main"), "mean")] == ["main"]
+    assert [fields(m)["branch"] for m in press(sha("main"), "mean")] == ["main"]
     assert press(OLD) == []
 
 
@@ -234,10 +234,10 @@ def test_the_button_of_a_check_is_of_its_own_base_alone() -> None:
     both = ("main", "easy")
     for scope, branch in (("", line(7)), ("into easy", line(8))):
         heard = hear("run", bases=both, scope=scope, **facts)
-        assert [m.body["branch"] for m in heard.messages] == [branch]
+        assert [fields(m)["branch"] for m in heard.messages] == [branch]
         assert {one.scope for one in heard.policies} == {scope}
     every = hear("run", bases=both, **{**facts, "check": ""})
-    assert [m.body["branch"] for m in every.messages] == [line(7), line(8)]
+    assert [fields(m)["branch"] for m in every.messages] == [line(7), line(8)]
     assert len({m.id for m in every.messages}) == 2, "else one would count as told"
     assert hear("run", scope="into lenient", **facts).messages == []
 

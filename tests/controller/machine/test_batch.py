@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import CancelAttempt, Deploy, StartBatch
-from controller.machine.core import Action, Message, parsed
+from controller.machine.core import Action, Envelope, parsed
 from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
 from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of, owner_of
+from controller.machine.messages import BatchStarted
 from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.nodes import step_node
 from specs.digests import digest
 from specs.projects.values import Project
-from tests.controller.machine.kit import version
+from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site
 
 DATA = {"numbers": digest("numbers")}
@@ -56,15 +57,14 @@ class Batches(Site):
         message = "" if end is AttemptState.SUCCEEDED else "exit code 1: the table is away"
         return ObservedJob(status=Status(state=end, message=message), outputs=outputs)
 
-    def _effect(self, action: Action) -> list[Message] | None:
+    def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, StartBatch):
             if self.cannot_start:
                 return [self._failed(action, self.cannot_start)]
             self.started.append(action)
             attempt = attempt_of(self.versions[action.version], self.name, action.job, DATA)
-            body = {"job": action.job, "attempt": attempt.plain()}
-            id_ = f"started/{action.job}"
-            return [Message(to=self.key, id=id_, type="batch_started", body=body)]
+            started = BatchStarted(job=action.job, attempt=attempt)
+            return [Envelope(to=self.key, id=f"started/{action.job}", message=started)]
         if isinstance(action, CancelAttempt):
             self.cancelled.append(action.attempt)
         return super()._effect(action)
@@ -138,7 +138,7 @@ def test_in_staging_the_command_has_to_end_well_before_the_release_goes_on() -> 
     one.run(8)
     assert one.serves == 1
     assert runs(one) == [1, 2]
-    assert [m.body["version"] for m in one.sent if m.type == "release"] == [1]
+    assert [fields(m)["version"] for m in one.sent if m.message.type == "release"] == [1]
     told = next(n for n in one.told if n.event == "gate_failed")
     assert "The batch command failed: exit code 1: the table is away" in told.incident.what
     assert told.incident.points
@@ -253,7 +253,7 @@ def test_a_command_that_cannot_be_started_is_told() -> None:
     released(one, 1)
     told = next(n for n in one.told if n.alert == "mean/production/stuck/batch")
     assert "there is no object at data/*.csv" in told.incident.what
-    assert told.to == ("json://on-call",)
+    assert told.to == "json://on-call"
 
 
 def test_a_pointer_alone_runs_nothing() -> None:

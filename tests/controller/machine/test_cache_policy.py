@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from controller.machine.core import parsed
+from controller.machine.messages import StartRun
 from controller.machine.runs.plan import Earlier, forecast
 from controller.machine.runs.run import CachedResult, Run, Trigger
-from tests.controller.machine.kit import sha
+from tests.controller.machine.kit import fields, sha
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.team import Team, began
 
@@ -20,10 +21,9 @@ def again(first: Lab, *changes: tuple[str, Any], after: float, fresh: bool = Fal
     """A later run with what the first one left in the cache."""
     later = lab(*changes, cache=first.cache, now=first.now + after)
     start = later.inbox[0].message
-    body = {**start.body, "fresh": fresh}
-    later.inbox[0] = later.inbox[0].model_copy(
-        update={"message": start.model_copy(update={"body": body})}
-    )
+    assert isinstance(start, StartRun)
+    run = start.run.model_copy(update={"fresh": fresh})
+    later.inbox[0] = later.inbox[0].model_copy(update={"message": StartRun(run=run)})
     return later
 
 
@@ -79,7 +79,7 @@ def test_a_cached_result_keeps_the_age_that_it_had() -> None:
     later = again(first, A_DAY, after=DAY / 2)
     later.finish(dt=1.0)
     assert later.run.nodes["train"].made == made
-    assert later.messages[-1].body["stale_at"] == made + DAY  # type: ignore[operator]  # it ran
+    assert fields(later.messages[-1])["stale_at"] == made + DAY  # type: ignore[operator]  # it ran
 
 
 @pytest.mark.parametrize(("policy", "runs"), [((), 1), ((NEVER,), 2), ((A_DAY,), 1)])
@@ -119,8 +119,8 @@ def test_a_schedule_still_counts_where_a_commit_comes_before_its_run_begins() ->
 
 def test_a_person_may_ask_for_everything_anew() -> None:
     team = began()
-    body = {"kind": "manual", "why": "ada asked", "branch": None, "fresh": True}
-    team.say("trigger", body)
+    body = {"kind": "manual", "why": "ada asked", "fresh": True}
+    team.say("run_requested", body)
     team.turn()
     assert team.last_run.fresh
     assert not team.runs["mean-1"].fresh

@@ -83,7 +83,7 @@ def test_a_branch_that_moves_its_spec_moves_that_of_no_other() -> None:
     assert {r.branch: r.folder for r in team.runs.values()} == {MAIN: "", "topic": "models/mean"}
 
 
-def test_a_state_and_a_letter_that_name_the_folder_of_a_spec_are_still_read() -> None:
+def test_a_state_that_names_the_folder_of_a_spec_is_still_read() -> None:
     team = began()
     old = team.pipeline.plain()
     del old["specs"]
@@ -93,11 +93,6 @@ def test_a_state_and_a_letter_that_name_the_folder_of_a_spec_are_still_read() ->
         MAIN: "ml-pipeline.yaml",
         "topic": "models/mean/ml-pipeline.yaml",
     }
-    team.push("c2", ("params.depth", 7))
-    body = {k: v for k, v in team.inbox.pop().message.body.items() if k != "spec"}
-    team.say("commit_seen", {**body, "folder": "deep"})  # as an older controller wrote it
-    team.turn()
-    assert team.pipeline.specs[MAIN] == "deep/ml-pipeline.yaml"
 
 
 def test_a_run_says_which_spec_of_its_folder_it_is_of() -> None:
@@ -151,10 +146,10 @@ def test_new_data_with_a_marker_runs_only_once_the_marker_is_there() -> None:
 
 def test_newer_data_that_a_marker_holds_back_is_told_until_the_marker_counts() -> None:
     team = Team()
-    team.drop("numbers 1", marked=False, unmarked="its marker _SUCCESS is not there")
+    team.drop("numbers 1", marked=False, unmarked="its marker _SUCCESS is missing")
     team.push("c1", ("triggers.data.marker", "_SUCCESS"))
     team.turn()
-    told = "dataset numbers to be complete (its marker _SUCCESS is not there)"
+    told = "dataset numbers to be complete (its marker _SUCCESS is missing)"
     assert team.pipeline.waits_for == told
     team.drop("numbers 1", marked=True)
     team.turn()
@@ -182,14 +177,14 @@ def test_data_that_is_being_written_is_never_complete_however_quiet() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 1, 0, 2, 2, 0)])
-def test_one_run_for_each_dataset_version_however_letters_come(order: tuple[int, ...]) -> None:
+def test_one_run_for_each_dataset_version_however_messages_come(order: tuple[int, ...]) -> None:
     team = began(QUIET)
     team.drop("numbers 2")
     team.turn()
     kinds: list[tuple[str, dict[str, Any]]] = [
-        ("look", {}),
         ("schedule_due", {"at": "2026-01-05T04:00:00+00:00"}),
-        ("trigger", {"kind": "manual", "why": "ada asked"}),
+        ("run_requested", {"kind": "manual", "why": "ada asked"}),
+        ("cancel_run", {"branch": "topic", "reason": "nothing runs there"}),
     ]
     for at in order:
         team.say(*kinds[at])
@@ -511,8 +506,13 @@ def test_a_failed_run_is_tried_again_when_asked_though_nothing_changed() -> None
 def test_a_pipeline_of_one_name_in_another_repository_is_refused_and_changes_nothing() -> None:
     team = began()
     theirs = sha("theirs")
-    body = {"pipeline": "mean", "repository": "others", "folder": "x", "branch": MAIN}
-    body |= {"commit": theirs, "default_branch": MAIN}
+    body = {
+        "pipeline": "mean",
+        "repository": "others",
+        "spec": "x/ml-pipeline.yaml",
+        "branch": MAIN,
+    }
+    body |= {"branch": MAIN, "commit": theirs, "default_branch": MAIN}
     before = team.pipeline
     team.say("commit_seen", body)
     decision = team.turn()

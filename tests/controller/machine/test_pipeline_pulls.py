@@ -8,7 +8,7 @@ from controller.machine.core import parsed
 from controller.machine.pipelines.pipeline import ObservedPipeline
 from controller.machine.repositories.pull import Pull, line
 from controller.machine.runs.graph import Baseline, Graph
-from tests.controller.machine.kit import baseline, sha
+from tests.controller.machine.kit import baseline, fields, sha
 from tests.controller.machine.team import Team
 
 LOOSE = ("gates.model.checks", [{"metric": "roc_auc", "at_least": 0.1}])
@@ -44,7 +44,7 @@ class Reviewed(Team):
         about = {"base": "main", "author": "ada", "title": f"Try {name}", **facts}
         pull = Pull(number=number, head=commit, base_commit=sha(on), **about)
         self.pulls[line(number)] = pull
-        body = {**told.message.body, "pull": pull.plain()}
+        body = {**fields(told), "pull": pull.plain()}
         self.say("commit_seen", body)
         return commit
 
@@ -55,8 +55,8 @@ class Reviewed(Team):
 
     def accept(self, commit: str, by: str = "grace", number: int = 7) -> None:
         branch = line(number)
-        body = {"repository": "team", "branch": branch, "commit": commit, "by": by}
-        self.say("accepted", {**body, "pull": self.pulls[branch].plain()})
+        body = {"branch": branch, "commit": commit, "by": by}
+        self.say("rules_accepted", {**body, "pull": self.pulls[branch].plain()})
 
     def limits(self) -> list[float]:
         checks = self.graph().by_name["gate.model"].attempt.request["gate"]["checks"]
@@ -207,7 +207,7 @@ def test_one_of_another_repository_cannot_claim_the_name_even_when_main_is_gone(
     team.lose()
     team.turn()
     commit = team.propose("p1", ("params.depth", 7))
-    told = team.inbox.pop().message.body
+    told = fields(team.inbox.pop())
     team.say("commit_seen", {**told, "repository": "theirs"})
     team.turn()
     ((state, title),) = team.told(commit)
@@ -230,7 +230,7 @@ def test_a_run_that_is_asked_for_later_is_judged_by_the_base_as_it_is_then() -> 
     team.turn()
     team.pulls[line(7)] = team.pulls[line(7)].model_copy(update={"base_commit": sha("c2")})
     body = {"kind": "manual", "why": "ada asked", "branch": line(7), "force": True}
-    team.say("trigger", {**body, "pull": team.pulls[line(7)].plain()})
+    team.say("run_requested", {**body, "pull": team.pulls[line(7)].plain()})
     team.turn()
     assert (team.last_run.pull, team.limits()) == (7, [0.6, 0.1])
     assert team.last_run.base == sha("c2")

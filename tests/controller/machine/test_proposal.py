@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.core import Action, Message
+from controller.machine.core import Action, Envelope
 from controller.machine.environments.environment import ObservedEnvironment, Proposed
 from controller.machine.environments.file import EnvironmentFile
+from controller.machine.messages import ReleaseProposed
 from tests.controller.machine.kit import version
 from tests.controller.machine.site import Site, running
 
@@ -41,7 +42,7 @@ class Hosted(Site):
             }
         )
 
-    def _effect(self, action: Action) -> list[Message] | None:
+    def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, WithdrawProposal):
             self.withdrawn.append(action)
         elif isinstance(action, Propose) and not self.opens:
@@ -51,8 +52,8 @@ class Hosted(Site):
             number = int(action.proposal.rpartition("-")[2])
             self.pull, self.offered = Proposed(pull=number, state="open"), action
             url = f"https://github.com/octo/models/pull/{number}"
-            body = {"proposal": action.proposal, "pull": number, "url": url}
-            return [Message(to=self.key, id=f"proposed/{number}", type="proposed", body=body)]
+            said = ReleaseProposed(proposal=action.proposal, pull=number, url=url)
+            return [Envelope(to=self.key, id=f"proposed/{number}", message=said)]
         else:
             return super()._effect(action)
         return []

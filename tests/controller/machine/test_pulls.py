@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
-from controller.machine.core import Decision, Message, parsed
+from controller.machine.core import Decision, Envelope, parsed
+from controller.machine.messages import ButtonPressed
 from controller.machine.repositories import repository as machine
 from controller.machine.repositories.pull import Command, LastComment, Pull, Right, Verb, line
 from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
-from tests.controller.machine.kit import sha
+from tests.controller.machine.kit import fields, sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}
 
@@ -24,7 +25,7 @@ class Remote:
     pulls: dict[int, Pull] = field(default_factory=dict)
     said: list[Command] = field(default_factory=list)
     state: RepositoryState | None = None
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Envelope] = field(default_factory=list)
     """Of the last look."""
     actions: list[Any] = field(default_factory=list)
     ids: set[tuple[str, str]] = field(default_factory=set)
@@ -82,7 +83,7 @@ class Remote:
     def told(self) -> list[tuple[str, str]]:
         """The commits that pipelines were told of since the last look, by branch."""
         self.look()
-        seen = [m.body for m in self.messages if m.type == "commit_seen"]
+        seen = [fields(m) for m in self.messages if m.message.type == "commit_seen"]
         return [(body["branch"], body["commit"]) for body in seen if body["branch"] != "main"]
 
     def reports(self) -> list[tuple[str, str, str]]:
@@ -96,8 +97,10 @@ class Remote:
 
     def let(self) -> list[tuple[str, str, str, str]]:
         """What pipelines were told of as accepted: pipeline, branch, commit and by whom."""
-        found = [m for m in self.messages if m.type == "accepted"]
-        return [(m.to.name, m.body["branch"], m.body["commit"], m.body["by"]) for m in found]
+        found = [m for m in self.messages if m.message.type == "rules_accepted"]
+        return [
+            (m.to.name, fields(m)["branch"], fields(m)["commit"], fields(m)["by"]) for m in found
+        ]
 
 
 def test_a_pull_request_is_told_once_as_a_branch_and_again_when_it_moves() -> None:
@@ -125,8 +128,12 @@ def test_one_that_is_closed_is_gone_for_its_pipelines_and_told_anew_when_it_is_r
     del remote.pulls[7]
     remote.look()
     (gone,) = remote.messages
-    assert (gone.type, gone.body["branch"], gone.body["commit"]) == ("spec_gone", line(7), None)
-    assert gone.body["why"] == "the pull request 7 was closed"
+    assert (gone.message.type, fields(gone)["branch"], fields(gone)["commit"]) == (
+        "spec_gone",
+        line(7),
+        None,
+    )
+    assert fields(gone)["why"] == "the pull request 7 was closed"
     remote.open(7, "p1")
     assert remote.told() == [(line(7), sha("p1"))]
 
@@ -137,7 +144,7 @@ def test_pipelines_that_it_does_not_touch_or_removes_get_a_status_each() -> None
     remote.look(more={"pipelines": {}, "untouched": ("mean",), "removed": ("sum",)})
     assert (sha("p1"), "mean", "skipped") in remote.reports()
     assert (sha("p1"), "sum", "held") in remote.reports()
-    assert [m for m in remote.messages if m.body.get("branch") == line(7)] == []
+    assert [m for m in remote.messages if fields(m).get("branch") == line(7)] == []
 
 
 def test_one_of_a_repository_without_pipelines_gets_one_terminal_status() -> None:
@@ -183,7 +190,9 @@ def test_a_new_push_to_a_fork_is_held_again_and_what_ran_of_the_older_is_gone() 
     remote.look()
     remote.open(7, "f2", fork=True)
     remote.look()
-    assert [(m.type, m.body["branch"]) for m in remote.messages] == [("spec_gone", line(7))]
+    assert [(m.message.type, fields(m)["branch"]) for m in remote.messages] == [
+        ("spec_gone", line(7))
+    ]
     assert remote.reports() == [(sha("f2"), "mean", "held")]
     remote.open(7, "f1", fork=True)
     assert remote.told() == [], "an approval does not outlive a push, even one back"
@@ -207,8 +216,8 @@ def test_a_command_is_answered_once_and_reaches_the_pipelines_of_the_pull_reques
     remote.look()
     remote.say(7, "run")
     remote.look()
-    assert [(m.to.name, m.type, m.body["branch"]) for m in remote.messages] == [
-        ("mean", "trigger", line(7))
+    assert [(m.to.name, m.message.type, fields(m)["branch"]) for m in remote.messages] == [
+        ("mean", "run_requested", line(7))
     ]
     remote.look()
     assert (remote.messages, remote.actions) == ([], [])
@@ -265,7 +274,7 @@ def test_who_has_the_right_accepts_the_very_head_and_the_run_is_judged_anew() ->
     remote.look()
     assert remote.policies() == [(7, "mean", "", "maya")]
     assert remote.let() == [("mean", line(7), sha("p1"), "maya")]
-    assert remote.messages[0].body["pull"]["base_commit"] == sha("m1")
+    assert fields(remote.messages[0])["pull"]["base_commit"] == sha("m1")
     remote.say(7, "accept", sha("p1"))
     remote.look()
     assert (remote.policies(), remote.let()) == ([], []), "it is accepted already"
@@ -318,7 +327,7 @@ def test_twins_with_one_head_and_one_base_are_accepted_together_also_a_later_one
     remote.look()
     assert remote.policies() == [(9, "mean", "", "maya")]
     assert remote.let() == [("mean", line(9), sha("p1"), "maya")]
-    assert [m.type for m in remote.messages] == ["commit_seen", "accepted"]
+    assert [m.message.type for m in remote.messages] == ["commit_seen", "rules_accepted"]
 
 
 def test_the_button_accepts_its_pipeline_and_pressed_again_or_replayed_nothing_more() -> None:
@@ -380,7 +389,7 @@ def test_of_a_held_fork_nothing_is_accepted_before_it_is_approved() -> None:
     assert (remote.policies(), remote.let()) == ([], [])
     remote.say(7, "approve", sha("f1"))
     remote.look(more={"removed": ("sum",)})
-    assert [m.type for m in remote.messages] == ["commit_seen"]
+    assert [m.message.type for m in remote.messages] == ["commit_seen"]
     remote.say(7, "accept", sha("f1"))
     remote.look()
     assert remote.policies() == [(7, "mean", "", "maya"), (7, "sum", "", "maya")]
@@ -389,7 +398,7 @@ def test_of_a_held_fork_nothing_is_accepted_before_it_is_approved() -> None:
 
 def test_while_the_forge_is_silent_buttons_are_kept_and_it_is_asked_again_soon() -> None:
     remote = Remote()
-    buttons = tuple({"kind": "rerun", "check": n} for n in range(machine.MOST_PRESSED + 5))
+    buttons = tuple(ButtonPressed(rerun=True, check=n) for n in range(machine.MOST_PRESSED + 5))
     decision = remote.look(pressed=buttons, unheard=True)
     assert decision.requeue_after == machine.SOON
     assert decision.state.pressed == buttons[5:], "of very many the last"
@@ -429,8 +438,8 @@ def test_no_word_of_a_stranger_and_no_push_makes_a_pipeline_see_what_nobody_appr
         else:
             remote.look()
         for message in remote.messages:
-            if message.body.get("branch") == line(7) and message.type != "spec_gone":
-                assert message.body["commit"] in read
+            if fields(message).get("branch") == line(7) and message.message.type != "spec_gone":
+                assert fields(message)["commit"] in read
     assert {commit for _, commit in remote.told()} <= read
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Decision, Message, parsed
+from controller.machine.core import Decision, Envelope, parsed
 from controller.machine.repositories import repository as machine
 from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
-from tests.controller.machine.kit import sha
+from tests.controller.machine.kit import fields, sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}
 
@@ -20,7 +20,7 @@ class Remote:
     environments: str | None = None
     unwatched: dict[str, str] = field(default_factory=dict)
     state: RepositoryState | None = None
-    told: list[Message] = field(default_factory=list)
+    told: list[Envelope] = field(default_factory=list)
     ids: set[tuple[str, str]] = field(default_factory=set)
 
     def push(
@@ -63,7 +63,7 @@ class Remote:
         self.told.clear()
         self.look()
         return [
-            (m.type, m.to.name, m.body["branch"], m.body["commit"])
+            (m.message.type, m.to.name, fields(m)["branch"], fields(m)["commit"])
             for m in self.told
             if m.to.kind == "pipeline"
         ]
@@ -84,7 +84,7 @@ def test_a_new_commit_is_told_once_however_often_one_looks() -> None:
     assert remote.news() == []
     remote.push("c2")
     assert remote.news() == [seen("c2")]
-    body = remote.told[0].body
+    body = fields(remote.told[0])
     assert (body["subject"], body["spec"], body["default_branch"]) == (
         "c2",
         "ml-pipeline.yaml",
@@ -139,7 +139,7 @@ def test_of_two_specs_with_one_name_the_second_is_told_to_take_another() -> None
         },
     )
     decision = remote.look()
-    assert [(m.to.name, m.body["spec"]) for m in remote.told] == [
+    assert [(m.to.name, fields(m)["spec"]) for m in remote.told] == [
         ("mean", "a/ml-pipeline.yaml"),
         ("other", "c/ml-pipeline.yaml"),
     ]
@@ -154,7 +154,7 @@ def test_when_the_first_of_two_specs_with_one_name_goes_the_second_takes_over() 
     remote.look()
     remote.push("c2", pipelines={"b/ml-pipeline.yaml": "mean"})
     assert remote.news() == [seen("c2")]
-    assert remote.told[0].body["spec"] == "b/ml-pipeline.yaml"
+    assert fields(remote.told[0])["spec"] == "b/ml-pipeline.yaml"
 
 
 def test_a_default_branch_without_a_spec_says_what_writes_one_and_another_branch_nothing() -> None:
@@ -174,7 +174,7 @@ def test_a_moved_environments_branch_wakes_the_environments_of_each_pipeline_onc
     remote.push("t1", "topic", pipelines={"x/ml-pipeline.yaml": "elsewhere"})
     remote.look()
     places = ["mean/staging", "mean/production", "other/staging", "other/production"]
-    assert [m.to.name for m in remote.told if m.type == "look"] == places
+    assert [m.to.name for m in remote.told if m.message.type == "branch_moved"] == places
     remote.told.clear()
     remote.look()
     assert remote.told == []
@@ -225,7 +225,7 @@ def test_a_spec_that_is_moved_is_not_gone() -> None:
     remote.look()
     remote.push("c2", pipelines={"models/mean/ml-pipeline.yaml": "mean"})
     assert remote.news() == [seen("c2")]
-    assert remote.told[0].body["spec"] == "models/mean/ml-pipeline.yaml"
+    assert fields(remote.told[0])["spec"] == "models/mean/ml-pipeline.yaml"
 
 
 def test_a_spec_that_cannot_be_read_renames_no_pipeline() -> None:
@@ -251,7 +251,7 @@ def test_another_default_branch_is_told_though_its_head_was_seen() -> None:
     remote.default = "trunk"
     del remote.heads["main"]
     assert remote.news() == [seen("t1", "trunk"), ("spec_gone", "mean", "main", None)]
-    assert remote.told[0].body["default_branch"] == "trunk"
+    assert fields(remote.told[0])["default_branch"] == "trunk"
 
 
 def test_a_branch_that_is_the_default_one_no_more_is_told_again_as_others_judge_it() -> None:
@@ -271,7 +271,7 @@ def test_specs_of_one_folder_are_pipelines_of_their_own() -> None:
     remote = Remote()
     remote.push("c1", pipelines={"ml-pipeline.yaml": "mean", "ml-pipeline.sum.yaml": "sum"})
     assert remote.news() == [seen("c1"), seen("c1", pipeline="sum")]
-    assert [m.body["spec"] for m in remote.told] == ["ml-pipeline.yaml", "ml-pipeline.sum.yaml"]
+    assert [fields(m)["spec"] for m in remote.told] == ["ml-pipeline.yaml", "ml-pipeline.sum.yaml"]
     remote.push("c2", pipelines={"ml-pipeline.sum.yaml": "sum"})
     assert remote.news() == [seen("c2", pipeline="sum"), ("spec_gone", "mean", "main", sha("c2"))]
 
@@ -280,7 +280,7 @@ def test_of_two_specs_of_one_name_in_a_folder_the_plain_one_is_the_first() -> No
     remote = Remote()
     remote.push("c1", pipelines={"ml-pipeline.copy.yaml": "mean", "ml-pipeline.yaml": "mean"})
     decision = remote.look()
-    assert [m.body["spec"] for m in remote.told] == ["ml-pipeline.yaml"]
+    assert [fields(m)["spec"] for m in remote.told] == ["ml-pipeline.yaml"]
     ((state, pipeline, title),) = reports(decision)
     assert (state, pipeline) == ("invalid", ""), "what the first says is a report of its own"
     assert "ml-pipeline.yaml and ml-pipeline.copy.yaml" in title

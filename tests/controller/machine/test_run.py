@@ -3,11 +3,12 @@
 import pytest
 
 from controller.machine.actions import ReportCommit, StartAttempt
+from controller.machine.messages import StartRun
 from controller.machine.runs.absorb import LATE
 from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.execution import PROGRESS
 from controller.machine.runs.run import why_ended
-from tests.controller.machine.kit import baseline
+from tests.controller.machine.kit import baseline, fields
 from tests.controller.machine.lab import lab
 from tests.controller.machine.test_own_numbers import BOTH
 from tests.controller.machine.test_words import WORDS
@@ -21,8 +22,8 @@ def test_a_run_goes_gate_by_gate_and_tells_what_it_made() -> None:
     assert one.order == ["gate.data.numbers", "train", "evaluate", "gate.model"]
     reports = [a.state for a in one.actions if isinstance(a, ReportCommit)]
     assert reports == ["running", "passed"]
-    assert [m.type for m in one.messages] == ["run_ended"]
-    body = one.messages[0].body
+    assert [m.message.type for m in one.messages] == ["run_ended"]
+    body = fields(one.messages[0])
     assert body["model"] == run.nodes["train"].outputs["model"]  # type: ignore[index]  # it passed
     assert body["package"]
     assert body["verdicts"] == {"data.numbers": "PASS", "model": "PASS"}
@@ -91,7 +92,7 @@ def test_a_data_gate_that_does_not_pass_stops_all_that_reads_the_data(verdict: V
     assert run.outcome == "stopped"
     assert one.order == ["gate.data.numbers"]
     assert run.nodes["train"].skipped == f"gate.data.numbers: {verdict}"
-    assert one.messages[0].body["package"] is None
+    assert fields(one.messages[0])["package"] is None
 
 
 def test_a_warning_goes_on() -> None:
@@ -166,12 +167,12 @@ def test_a_step_s_traceback_reaches_neither_those_after_it_nor_who_is_told() -> 
 def test_a_cancelled_run_ends_at_once_and_cancels_what_is_open() -> None:
     one = lab()
     one.turn()
-    one.say("cancel", {"reason": "by ada"})
+    one.say("cancel_run", {"reason": "by ada"})
     one.turn()
     assert one.run.outcome == "cancelled"
     assert one.cancelled == ["mean-1.gate.data.numbers.1"]
     assert one.run.nodes["train"].skipped == "cancelled: by ada"
-    one.say("cancel", {"reason": "again"})
+    one.say("cancel_run", {"reason": "again"})
     after = one.turn()
     assert (after.actions, after.messages, after.requeue_after) == ((), (), None)
 
@@ -231,7 +232,7 @@ def test_a_try_that_the_executor_refuses_ends_the_run() -> None:
     )
     one.turn()
     assert one.run.outcome == "failed"
-    assert one.messages[0].body["why"] == "gate.data.numbers: no such image"
+    assert fields(one.messages[0])["why"] == "gate.data.numbers: no such image"
 
 
 def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
@@ -246,7 +247,10 @@ def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
 
 def test_a_pull_request_is_told_each_step_once_and_no_more_often_than_anybody_looks() -> None:
     one = lab()
-    one.inbox[0].message.body["pull"] = 7
+    start = one.inbox[0].message
+    assert isinstance(start, StartRun)
+    begun = StartRun(run=start.run.model_copy(update={"pull": 7}))
+    one.inbox[0] = one.inbox[0].model_copy(update={"message": begun})
     for _ in range(12):
         one.turn()
     one.end("gate.data.numbers")

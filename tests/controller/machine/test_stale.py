@@ -1,6 +1,7 @@
 """Data that is replaced while a run reads it: the run fails as such, and the next reads the new."""
 
 from controller.machine.runs.attempt import AttemptState
+from tests.controller.machine.kit import fields
 from tests.controller.machine.lab import lab
 from tests.controller.machine.team import QUIET, Team, began
 from validators.verdict import Verdict
@@ -17,7 +18,7 @@ def test_a_step_whose_data_was_replaced_is_not_tried_again_and_its_run_names_the
     run = one.finish()
     assert run.outcome == "failed"
     assert one.order == ["gate.data.numbers", "train"]
-    assert one.messages[-1].body["stale"] == ["numbers"]
+    assert fields(one.messages[-1])["stale"] == ["numbers"]
 
 
 def test_a_data_gate_whose_data_was_replaced_gives_no_verdict() -> None:
@@ -25,13 +26,13 @@ def test_a_data_gate_whose_data_was_replaced_gives_no_verdict() -> None:
     run = one.finish()
     assert run.outcome == "failed"
     assert "data.numbers" not in run.verdicts or run.verdicts["data.numbers"] is not Verdict.ERROR
-    assert one.messages[-1].body["stale"] == ["numbers"]
+    assert fields(one.messages[-1])["stale"] == ["numbers"]
 
 
 def test_a_run_that_fails_for_another_reason_blames_no_data() -> None:
     one = lab(endings={"train": [AttemptState.FAILED]})
     assert one.finish().outcome == "failed"
-    assert one.messages[-1].body["stale"] == []
+    assert fields(one.messages[-1])["stale"] == []
 
 
 def test_the_next_run_reads_the_new_version_once_it_is_complete() -> None:

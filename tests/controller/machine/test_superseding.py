@@ -260,7 +260,7 @@ def test_a_commit_that_ends_the_queue_lets_the_newest_win() -> None:
 
 def test_what_is_cancelled_by_a_person_takes_the_whole_line_along() -> None:
     team = queued("c3", "c4")
-    team.say("cancel", {"branch": MAIN, "reason": "cancelled: ada asked"})
+    team.say("cancel_run", {"branch": MAIN, "reason": "cancelled: ada asked"})
     team.turn()
     assert team.cancelled() == ["mean-2"]
     for name in ("c3", "c4"):

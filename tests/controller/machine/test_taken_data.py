@@ -13,7 +13,7 @@ from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
 from controller.machine.runs.run import CachedResult
 from controller.machine.runs.taking import UNASKED
 from specs.digests import digest
-from tests.controller.machine.kit import baseline, source, spec
+from tests.controller.machine.kit import baseline, fields, source, spec
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.team import Team
 
@@ -156,7 +156,7 @@ def test_rows_that_change_while_they_are_taken_make_the_run_begin_anew() -> None
     one = run_of(ASKED, endings={"data.numbers": [AttemptState.DATA_CHANGED]})
     one.finish(dt=1.0)
     assert one.run.outcome == "failed"
-    assert one.messages[-1].body["stale"] == ["numbers"]
+    assert fields(one.messages[-1])["stale"] == ["numbers"]
     assert one.run.nodes["gate.data.numbers"].verdict is None
 
 
@@ -263,10 +263,9 @@ def test_another_query_of_a_pull_request_is_asked_of_nobody_and_waited_for_by_no
     other = query(sql="SELECT * FROM other", version="SELECT 1 FROM other")
     base = {"number": 7, "base": "main", "head": "", "title": "t", "author": "eve"}
     commit = team.push("p1", other, branch="pull request 7")
-    body = team.inbox[-1].message.body | {"pull": {**base, "head": commit}}
-    team.inbox[-1] = team.inbox[-1].model_copy(
-        update={"message": team.inbox[-1].message.model_copy(update={"body": body})}
-    )
+    body = fields(team.inbox[-1]) | {"pull": {**base, "head": commit}}
+    team.inbox.pop()
+    team.say("commit_seen", body)
     team.unasked.add(commit)
     team.turn()
     team.turn()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from specs.snapshot import DELTA_KEY, LiveFile, Snapshot
+from specs.snapshot import DELTA_KEY, LiveFile, TableSnapshot
 from validators.data.request import ObjectFile, Reading, Request, SuiteFile
 from validators.data.tables import Loaded, load
 from validators.report import Report
@@ -33,7 +33,7 @@ def _objects(
         live[key] = LiveFile(path.stat().st_size, partition)
     columns = tuple({"name": name, "type": kind} for name, kind in fields.items())
     log = folder / "log"
-    log.write_bytes(Snapshot("t", columns, partitions, live).written())
+    log.write_bytes(TableSnapshot("t", columns, partitions, live).written())
     data = [ObjectFile(key=key, path=str(folder / str(n))) for n, key in enumerate(files)]
     return (ObjectFile(key=DELTA_KEY, path=str(log)), *data)
 
@@ -97,7 +97,7 @@ def test_a_time_that_spark_wrote_as_96_bits_is_the_same_moment(tmp_path: Path) -
     pq.write_table(pa.table({"t": moments}), path, use_deprecated_int96_timestamps=True)
     log = tmp_path / "log"
     fields = ({"name": "t", "type": "timestamp"},)
-    log.write_bytes(Snapshot("t", fields, (), {"a.parquet": LiveFile(1, {})}).written())
+    log.write_bytes(TableSnapshot("t", fields, (), {"a.parquet": LiveFile(1, {})}).written())
     objects = (
         ObjectFile(key=DELTA_KEY, path=str(log)),
         ObjectFile(key="a.parquet", path=str(path)),

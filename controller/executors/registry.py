@@ -1,0 +1,62 @@
+"""Every executor by the name that specs use for it (`executor: NAME`).
+
+To run steps elsewhere, write a `ManagedExecutor` in a file beside this one and add it to
+`EXECUTORS`. The contract suite in `tests/contracts/executor.py` holds it to the protocol.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from controller.executors.docker import DockerExecutor
+from controller.executors.local import LocalExecutor
+from controller.executors.protocol import ManagedExecutor
+from controller.executors.router import ExecutorRouter
+from controller.executors.workspace import Workspace
+from deployers.confinement import Confinement
+from deployers.engine import Engine
+from deployers.processes import Processes
+
+
+@dataclass(frozen=True)
+class ExecutorSetup:
+    """What executors are made from; each uses what it needs. They share the slots."""
+
+    workspace: Workspace
+    slots: asyncio.Semaphore
+    """An attempt runs while it holds one."""
+    processes: Processes
+    confinement: Confinement
+    engine: Engine
+
+    def redact(self, text: str) -> str:
+        """The text without the values of secrets."""
+        return self.workspace.secrets.redact(text)
+
+
+def _local(setup: ExecutorSetup) -> ManagedExecutor:
+    return LocalExecutor(
+        setup.workspace,
+        setup.processes,
+        slots=setup.slots,
+        redact=setup.redact,
+        confinement=setup.confinement,
+    )
+
+
+def _docker(setup: ExecutorSetup) -> ManagedExecutor:
+    return DockerExecutor(setup.workspace, setup.engine, slots=setup.slots, redact=setup.redact)
+
+
+DEFAULT: Final = "local"
+"""The executor that is asked about attempts that no executor knows."""
+EXECUTORS: Final[Mapping[str, Callable[[ExecutorSetup], ManagedExecutor]]] = {
+    DEFAULT: _local,
+    "docker": _docker,
+}
+
+
+def make_executor(setup: ExecutorSetup) -> ExecutorRouter:
+    """All registered executors behind one."""
+    return ExecutorRouter({name: make(setup) for name, make in EXECUTORS.items()}, DEFAULT)

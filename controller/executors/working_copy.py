@@ -1,0 +1,148 @@
+"""A private copy of files of a commit for one step or server, which may write to it.
+
+Permissions alone cannot protect a shared checkout: its owner and root can write to it regardless.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from secrets import token_hex
+
+from controller.blobs.objects import COPY_UP_TO
+from controller.blobs.shelf import mode
+from specs.globs import from_root, seen_from
+from specs.model import is_spec_file
+
+OMITTED = "left-out.json"
+"""The file of an attempt that lists the files of the commit that its copy lacks."""
+MAX_OMITTED = 2000
+"""How many it lists at most."""
+
+
+def copy_files(checkout: Path, folder: str, files: Collection[str], target: Path) -> Path:
+    """Copy these files of a commit to `target` unless it exists; where the spec's folder is there.
+
+    `files` are named relative to `folder`, as in the spec, and keep their place in the repository.
+    The targets of symbolic links are copied, too. The step must not be able to read any other file
+    of the commit, as its cache key would not cover that. Files above `COPY_UP_TO` bytes are
+    read-only hard links, to keep a copy cheap. Raises `OSError`.
+    """
+    inside = target / folder
+    if target.exists():
+        return inside
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".code-{token_hex(8)}")
+    try:
+        made = {f"{scratch / folder}"}
+        (scratch / folder).mkdir(parents=True)
+        for path, end in resolve_files(f"{checkout}", folder, files).items():
+            copy = f"{scratch}/{path}"  # strings, not Paths, for speed: every step waits for this
+            parent = copy.rpartition("/")[0]
+            if parent not in made:
+                os.makedirs(parent, exist_ok=True)  # noqa: PTH103 - as above
+                made.add(parent)
+            if end is not None:
+                # Link to the final target: intermediate links need not be copied.
+                relative = os.path.relpath(f"/{end}", f"/{path}/..")
+                os.symlink(relative, copy)  # noqa: PTH211 - as above
+            else:
+                _copy(f"{checkout}/{path}", copy)
+        try:
+            scratch.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return inside
+
+
+def resolve_files(checkout: str, folder: str, files: Collection[str]) -> dict[str, str | None]:
+    """The paths in the repository of these files and of the targets of links among them.
+
+    Each link is mapped to its final target in the repository. None: not a link, or a broken link.
+    """
+    found: dict[str, str | None] = {}
+    top = os.path.realpath(checkout)
+    waiting = [from_root(path, folder) for path in reversed([*files])]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found[path] = None
+        place = f"{checkout}/{path}"
+        if os.path.islink(place):  # noqa: PTH114 - as above
+            end = os.path.realpath(place)
+            if os.path.exists(end) and f"{end}/".startswith(f"{top}/"):  # noqa: PTH110 - as above
+                found[path] = end[len(top) + 1 :]
+                waiting += (each[len(top) + 1 :] for each in _below(end))
+    return found
+
+
+def _below(place: str) -> Iterator[str]:
+    """The file, or everything below the folder."""
+    if not os.path.isdir(place):  # noqa: PTH112 - as above
+        yield place
+    for where, folders, names in os.walk(place):
+        links = (name for name in folders if os.path.islink(f"{where}/{name}"))  # noqa: PTH114
+        yield from (f"{where}/{name}" for name in (*names, *links))
+        if not folders and not names:
+            yield where
+
+
+def _copy(source: str, target: str) -> None:
+    about = os.lstat(source)
+    if os.path.islink(source):  # noqa: PTH114 - as above
+        os.symlink(os.readlink(source), target)  # noqa: PTH211, PTH115 - as above
+    elif os.path.isdir(source):  # noqa: PTH112 - the empty folder of a submodule
+        os.mkdir(target)  # noqa: PTH102 - as above
+    elif about.st_size > COPY_UP_TO:
+        try:
+            os.link(source, target)
+        except OSError:  # another file system
+            shutil.copyfile(source, target)
+    else:
+        shutil.copyfile(source, target)
+        if about.st_mode & 0o100:
+            os.chmod(target, mode(0o755))  # noqa: PTH101 - as above; stays executable
+
+
+def record_omitted(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
+    """List in the file `note` the files of the commit that such a copy lacks, to explain a later
+    failure (see `explain_missing`)."""
+    there = resolve_files(f"{checkout}", folder, files)
+    own = f"{folder}/" if folder else ""
+    found: list[str] = []
+    for where, _, names in os.walk(checkout):
+        below = os.path.relpath(where, checkout)
+        inside = "" if below == "." else f"{below}/"
+        # A spec in that folder is never admitted by `reads`.
+        seen = (name for name in names if inside != own or not is_spec_file(name))
+        found += (f"{inside}{name}" for name in seen if f"{inside}{name}" not in there)
+        if len(found) >= MAX_OMITTED:
+            break
+    if found:
+        seen = (seen_from(folder, path) for path in found[:MAX_OMITTED])
+        note.write_text(json.dumps([*seen]))
+
+
+def explain_missing(note: Path, words: str) -> str:
+    """A sentence about the first omitted file that a step's last output names, by file name or as
+    a Python module or package; empty if there is none."""
+    try:
+        left_out = json.loads(note.read_text())
+    except FileNotFoundError:
+        return ""
+    for path in left_out:
+        folder, _, name = path.rpartition("/")
+        names = "|".join(map(re.escape, {name, name.removesuffix(".py")}))
+        package = re.escape(folder.rpartition("/")[2] or name)
+        if re.search(rf"(?<![\w-])({names})(?![\w-])|module named '{package}[.']", words):
+            return (
+                f"it is given only the files that `reads` admits, and {path} of the commit is not "
+                "one of them"
+            )
+    return ""
