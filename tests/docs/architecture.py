@@ -19,8 +19,6 @@ ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "architecture.md"
 _WIRING: Final = ("controller/wiring/controller.py", "controller/wiring/github.py")
 _BLOCK: Final = re.compile(
-    r"(<!-- made from the code: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.S
-)
     r"(<!-- made from the code: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 

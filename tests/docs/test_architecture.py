@@ -8,7 +8,7 @@ import pytest
 from tests.docs.architecture import PAGE, ROOT, render
 
 TEXT = PAGE.read_text(encoding="utf-8")
-HOPS = re.findall(r"^\| \d+ \| [^|]+ \| `([^`]+)` \| `([^`]+)` \|$", TEXT, re.M)
+HOPS = re.findall(r"^\| \d+ \| [^|]+ \| `([^`]+)` \| `([^`]+)` \|$", TEXT, re.MULTILINE)
 PATHS = re.findall(r"`((?:controller|specs|validators|deployers|tests)/[\w/]+\.py)`", TEXT)
 
 
