@@ -1,6 +1,6 @@
 """The contract of every target: bring model servers up and down, and split the traffic.
 
-`deployers.registry` has all implementations by name.
+`deployers.registry` and `deployers.windows` have all implementations by name.
 """
 
 from datetime import UTC, datetime

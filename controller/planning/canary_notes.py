@@ -7,7 +7,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.store.protocol import StoreReader
 from deployers.records import PAGE
-from deployers.registry import SERVING, make_window
+from deployers.windows import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from validators.canary import CanaryPolicy, begin
