@@ -1,4 +1,4 @@
-"""What a plan says of the canary to come: whether production's traffic can decide it."""
+"""A plan's warning if production has too little traffic to decide the coming canary."""
 
 import time
 from pathlib import Path
@@ -15,9 +15,9 @@ from validators.canary.outlook import outlook, pace, warning
 
 
 async def canary_warning(spec: Spec, store: StoreReader, home: Path) -> str | None:
-    """Why the canary of a release now would not be decided by its deadline; None where it would,
-    where there is none, or where nothing is known of production's traffic. `home` is the
-    controller's, whose routers know of that."""
+    """Why a canary starting now would not be decided by its deadline. None if it would be, if there
+    is no canary, or if nothing is known about production's traffic. `home` is the controller's home
+    folder, where the routers keep track of traffic."""
     release = spec.release
     if release is None or release.production.strategy != "canary":
         return None
@@ -27,8 +27,8 @@ async def canary_warning(spec: Spec, store: StoreReader, home: Path) -> str | No
     if env is None or env.stable is None:
         return None  # nothing serves yet: the first version needs no canary
     try:
-        # The oldest page, which acknowledges nothing: it is for the controller to say that it
-        # watches. Where there is more, `now` is not what its traffic ended at.
+        # The oldest page, since reading it acknowledges nothing: only the controller may tell the
+        # router that it is watching. If there are more pages, this one ends before `now`.
         seen = await TARGETS[LOCAL].window(home / FOLDER).traffic(place)
     except TryAgain:
         return None
